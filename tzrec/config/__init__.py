@@ -1,0 +1,1 @@
+"""Reading, editing and checking the config text."""

@@ -1,0 +1,1 @@
+"""Readers, batches, the loader, writers and synthetic data."""

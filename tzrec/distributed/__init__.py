@@ -1,0 +1,1 @@
+"""Process group, sharding plan, sharded model."""

@@ -1,0 +1,1 @@
+"""Tables, groups and what a model sees of them."""

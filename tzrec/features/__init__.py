@@ -1,0 +1,1 @@
+"""One file per feature type: raw Arrow columns in, Column out."""

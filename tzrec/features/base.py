@@ -1,0 +1,104 @@
+"""Feature: one entry of feature_configs, its inputs, its width, its table and how it is encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tzrec.features.column import Column
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a feature, `side:name`; side is user, item, context, feature or const."""
+
+    side: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Input:
+        side, _, name = text.partition(":")
+        return cls(side, name)
+
+
+@dataclass(frozen=True)
+class Table:
+    """An embedding table as a feature asks for it; features that share one ask for equal tables."""
+
+    name: str
+    rows: int
+    dim: int
+    pooling: str = "sum"
+    data_type: str = "FP32"
+    init_fn: str = ""
+    trainable: bool = True
+    sharding_types: tuple[str, ...] = ()
+    compute_kernels: tuple[str, ...] = ()
+
+
+@dataclass
+class BadRows:
+    """Which rows of a batch hold values that cannot be encoded, and why.
+
+    Encoders put the feature's default in place of every bad value and report it here; what follows
+    (stop, go on, leave the row out) is the loader's business.
+    """
+
+    size: int
+    mask: npt.NDArray[np.bool_] = field(init=False)
+    reports: list[tuple[str, str, npt.NDArray[np.int64], Sequence[Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.mask = np.zeros(self.size, dtype=np.bool_)
+
+    def report(self, column: str, reason: str, rows: npt.NDArray[np.int64], values: Sequence[Any]) -> None:
+        """Record bad rows of one column.
+
+        Args:
+            column: name of the input column.
+            reason: short and constant, e.g. "not an integer", "out of range [0, 100)", "null label".
+            rows: positions in the batch.
+            values: what stood there, one per row.
+        """
+        if len(rows):
+            self.mask[rows] = True
+            self.reports.append((column, reason, rows, values))
+
+    def __bool__(self) -> bool:
+        return bool(self.reports)
+
+
+class Feature:
+    """One feature. Subclasses live in the file their oneof member names.
+
+    Attributes:
+        name: output name, unique in the config.
+        inputs: what it reads, in declared order.
+        table: its embedding table, None for a dense feature that enters the model as it is.
+        is_sparse: whether `encode` yields ids.
+        is_weighted: whether its ids carry weights.
+        dim: width of the dense values, 0 for a sparse feature.
+        stub: whether only other features read it.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    table: Table | None
+    is_sparse: bool
+    is_weighted: bool = False
+    dim: int = 0
+    stub: bool = False
+
+    @property
+    def output_dim(self) -> int:
+        """Width this feature adds to a DEEP group."""
+        return self.table.dim if self.table else self.dim
+
+    def encode(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Column:
+        """Turn the raw input arrays into a Column; every array is one whole (not chunked) Arrow array of B rows."""
+        raise NotImplementedError

@@ -1,0 +1,29 @@
+"""Column: what encoding a feature yields, as plain numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature of one batch, encoded. Arrays are contiguous.
+
+    Attributes:
+        values: sparse: int64 ids `(N,)`, row after row; dense: float32 `(B, dim)`.
+        lengths: sparse: int32 `(B,)`, ids per row; None means exactly one id in each row. Dense: None.
+        weights: sparse and weighted: float32 `(N,)`; else None.
+        dim: width of a dense column, 0 for a sparse one.
+    """
+
+    values: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    lengths: npt.NDArray[np.int32] | None = None
+    weights: npt.NDArray[np.float32] | None = None
+    dim: int = 0
+
+    @property
+    def is_sparse(self) -> bool:
+        return self.dim == 0

@@ -1,0 +1,1 @@
+"""A head is one task: its loss, its outputs, its metrics."""

@@ -1,0 +1,33 @@
+"""One logger; rank 0 speaks, the other ranks only warn."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from tzrec import env
+
+logger = logging.getLogger("tzrec")
+
+
+class _Prefix(logging.Formatter):
+    """Plain text for information; the level, and the rank when there are several, before everything louder."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno <= logging.INFO:
+            return text
+        where = env.place()
+        rank = f" rank {where.rank}" if where.world_size > 1 else ""
+        return f"{record.levelname.lower()}{rank}: {text}"
+
+
+def setup() -> None:
+    """Send the logger to stderr once; called by the verbs, never on import."""
+    if logger.handlers:
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Prefix("%(message)s"))
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(env.log_level() if env.place().is_chief else logging.WARNING)

@@ -1,0 +1,1 @@
+"""Neural blocks that take plain values."""

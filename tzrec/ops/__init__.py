@@ -1,0 +1,1 @@
+"""Tensor functions: each fast path beside a readable twin."""

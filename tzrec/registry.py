@@ -1,0 +1,62 @@
+"""The naming rule: the oneof field's name is the file, the message's name is the class.
+
+`ModelConfig.model.mmoe : MMoE` is `tzrec.models.mmoe.MMoE`. Where the package is a single file
+(`tzrec.optim.schedule`), the class is looked up in it. Nothing is imported but what a config names.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+
+def locate(field: FieldDescriptor, package: str) -> tuple[str, str]:
+    """The module and the class that implement a member of a oneof.
+
+    A `sequence_` prefix says how a feature is used, not what it is: `sequence_id_feature : IdFeature` is
+    `id_feature.IdFeature`.
+    """
+    name = field.name.removeprefix("sequence_")
+    if name == "feature":  # `sequence_feature : SequenceFeature` is a member of its own
+        name = field.name
+    spec = importlib.util.find_spec(package)
+    is_package = spec is not None and spec.submodule_search_locations is not None
+    return (f"{package}.{name}" if is_package else package), field.message_type.name
+
+
+def implemented(field: FieldDescriptor, package: str) -> bool:
+    """Whether a member of a oneof has its class, without importing heavy modules of a package."""
+    module, name = locate(field, package)
+    if importlib.util.find_spec(module) is None:
+        return False
+    if module != package:
+        return True
+    return hasattr(importlib.import_module(module), name)
+
+
+def chosen(message: Message, oneof: str) -> tuple[FieldDescriptor, Message] | None:
+    """The set member of a oneof and its message, or None."""
+    name = message.WhichOneof(oneof)
+    if name is None:
+        return None
+    return message.DESCRIPTOR.fields_by_name[name], getattr(message, name)
+
+
+def resolve(message: Message, oneof: str, package: str) -> Any:
+    """The class that implements the set member of a oneof.
+
+    Raises:
+        LookupError: nothing is set, or it has no implementation; `config.check` reports both before anything starts.
+    """
+    member = chosen(message, oneof)
+    if member is None:
+        raise LookupError(f"{message.DESCRIPTOR.name}.{oneof} is not set")
+    field, _ = member
+    module, name = locate(field, package)
+    if importlib.util.find_spec(module) is None:
+        raise LookupError(f"{field.full_name} has no implementation: {module}.{name} does not exist")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,1 @@
+"""A session and the loops over it."""
