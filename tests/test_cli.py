@@ -1,0 +1,136 @@
+"""The command line: what it accepts, what it refuses, and how it says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tzrec import cli
+from tzrec.errors import ConfigError, DataError, Problem, UsageError
+
+
+def train_flags() -> cli.Flags:
+    flags = cli.parser("train", "Train.")
+    flags.config()
+    flags.switch("--continue_train", "go on")
+    flags.add_argument("--batch_size", type=int)
+    return flags
+
+
+@pytest.mark.parametrize("name", ["--pipeline_config", "--pipeline_config_path"])
+def test_both_names_of_the_config_flag(name: str) -> None:
+    assert train_flags().parse_args([name, "a.config"]).pipeline_config == "a.config"
+    assert train_flags().parse_args([f"{name}=a.config"]).pipeline_config == "a.config"
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ([], False),
+        (["--continue_train"], True),
+        (["--continue_train", "true"], True),
+        (["--continue_train", "False"], False),
+        (["--continue_train=false"], False),
+        (["--continue_train", "--batch_size", "3"], True),
+    ],
+)
+def test_switch(words: list[str], value: bool) -> None:
+    assert train_flags().parse_args(["--pipeline_config", "a", *words]).continue_train is value
+
+
+def test_switch_refuses_other_words() -> None:
+    with pytest.raises(UsageError, match="'maybe' is neither true nor false"):
+        train_flags().parse_args(["--pipeline_config", "a", "--continue_train", "maybe"])
+
+
+def test_unknown_flags_are_named_all_at_once_with_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        train_flags().parse_args(["--pipeline_confg", "a", "--batchsize=3", "--zzz"])
+    text = str(caught.value)
+    assert "unknown flag --pipeline_confg; did you mean --pipeline_config?" in text
+    assert "unknown flag --batchsize; did you mean --batch_size?" in text
+    assert "unknown flag --zzz\n" in text
+    assert "required" not in text
+
+
+def test_flags_are_never_abbreviated() -> None:
+    with pytest.raises(UsageError, match="--continue;? ?did you mean --continue_train|unknown flag --continue"):
+        train_flags().parse_args(["--pipeline_config", "a", "--continue"])
+
+
+def test_missing_wrong_and_stray_arguments() -> None:
+    with pytest.raises(UsageError, match="required: --pipeline_config"):
+        train_flags().parse_args([])
+    with pytest.raises(UsageError, match="invalid int value: 'many'"):
+        train_flags().parse_args(["--pipeline_config", "a", "--batch_size", "many"])
+    with pytest.raises(UsageError, match="unexpected argument 'b'"):
+        train_flags().parse_args(["--pipeline_config", "a", "--batch_size", "1", "b"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (UsageError("no"), 2, "no\n"),
+        (ConfigError([Problem("a.b", "bad", "x.config:1:2")]), 2, "x.config:1:2     a.b: bad\n1 problem."),
+        (DataError("row 3"), 1, "row 3\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_run_turns_errors_into_text_and_status(
+    error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @cli.run
+    def verb(argv: object = None) -> int:
+        raise error
+
+    assert verb([]) == code
+    said = capsys.readouterr().err
+    assert said.startswith(text)
+    assert "Traceback" not in said
+
+
+def test_run_lets_bugs_through() -> None:
+    @cli.run
+    def verb(argv: object = None) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        verb([])
+
+
+def test_other_ranks_are_quiet_about_what_all_find(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(cli, "_CHIEF_SPEAKS_S", 0.0)
+
+    @cli.run
+    def usage(argv: object = None) -> int:
+        raise UsageError("same everywhere")
+
+    @cli.run
+    def data(argv: object = None) -> int:
+        raise DataError("only here")
+
+    assert (usage([]), data([])) == (2, 1)
+    assert capsys.readouterr().err == "rank 1: only here\n"
+
+
+def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert "doctor" in said
+    assert all(f"  {verb} " in said for verb in cli.verbs())
+
+
+def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctr"]) == 2
+    assert "unknown verb 'doctr'; did you mean doctor?" in capsys.readouterr().err
+
+
+def test_help_does_not_import_torch() -> None:
+    code = "import sys, tzrec.cli; tzrec.cli.main(['--help']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
