@@ -56,7 +56,7 @@ def test_unknown_flags_are_named_all_at_once_with_the_nearest() -> None:
 
 
 def test_flags_are_never_abbreviated() -> None:
-    with pytest.raises(UsageError, match="--continue;? ?did you mean --continue_train|unknown flag --continue"):
+    with pytest.raises(UsageError, match="unknown flag --continue; did you mean --continue_train"):
         train_flags().parse_args(["--pipeline_config", "a", "--continue"])
 
 
@@ -133,4 +133,4 @@ def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_does_not_import_torch() -> None:
     code = "import sys, tzrec.cli; tzrec.cli.main(['--help']); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

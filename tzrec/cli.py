@@ -58,7 +58,7 @@ class Flags(argparse.ArgumentParser):
         """Add a boolean flag that reads `--name`, `--name true`, `--name=false`; absent is False."""
         self.add_argument(name, nargs="?", const=True, default=False, type=boolean, metavar="true|false", help=help)
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse a command line.
 
         Raises:

@@ -1,0 +1,104 @@
+"""The doctor's checks over made-up facts, and one look at the real machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tzrec import doctor
+
+HEALTHY = doctor.Facts(
+    python=(3, 11),
+    packages={"torch": "2.13.0+cpu", "torchrec": "1.8.0", "fbgemm-gpu-cpu": "1.8.0"},
+    broken={},
+    gloo="",
+    compiler="/usr/bin/g++",
+    cores=2,
+    threads=2,
+    directory=".",
+    unwritable="",
+    sources=100.0,
+    compiled=200.0,
+)
+PACKAGES = HEALTHY.packages
+
+
+def test_healthy() -> None:
+    assert [check(HEALTHY).cure for check in doctor.CHECKS] == [""] * len(doctor.CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "text", "cure"),
+    [
+        ({"python": (3, 9)}, "python", "3.9", "PYTHON=python3.12"),
+        ({"python": (3, 14)}, "python", "3.14", "PYTHON=python3.12"),
+        (
+            {"packages": {**PACKAGES, "fbgemm-gpu": "1.8.0"}},
+            "fbgemm",
+            "fbgemm-gpu-cpu 1.8.0 and fbgemm-gpu 1.8.0 overwrite each other",
+            "pip uninstall -y torchrec fbgemm-gpu fbgemm-gpu-cpu",
+        ),
+        (
+            {"packages": {"torch": "2.13.0", "torchrec": "1.8.0"}},
+            "fbgemm",
+            "not installed",
+            "--no-deps fbgemm-gpu-cpu==1.8.0",
+        ),
+        ({"packages": {**PACKAGES, "torchrec": "1.9.2"}}, "versions", "torch 2.13 goes with 1.8", "torchrec==1.8.0"),
+        ({"packages": {**PACKAGES, "torch": "2.9.1"}}, "versions", "no known partner", "torch==2.13.0"),
+        (
+            {"packages": {"torch": "2.13.0", "fbgemm-gpu-cpu": "1.8.0"}},
+            "versions",
+            "torchrec not installed",
+            "--no-deps torchrec==1.8.0",
+        ),
+        (
+            {"broken": {"fbgemm_gpu": "OSError: libtorch_cuda.so\nmore"}},
+            "imports",
+            "fbgemm_gpu: OSError: libtorch_cuda.so",
+            "--no-deps",
+        ),
+        ({"broken": {"tzrec.protos.pipeline_pb2": "VersionError: old"}}, "imports", "VersionError", "make proto"),
+        ({"gloo": "unable to resolve hostname"}, "gloo", "unable to resolve", "/etc/hosts"),
+        ({"compiler": None}, "compiler", "no C++ compiler", "apt-get install g++"),
+        ({"threads": 8}, "threads", "2 cores, 8 threads", "OMP_NUM_THREADS=2"),
+        ({"unwritable": "Read-only file system"}, "directory", "Read-only", "--directory"),
+        ({"compiled": None}, "protos", "not compiled", "make proto"),
+        ({"compiled": 50.0}, "protos", "older than", "make proto"),
+    ],
+)
+def test_each_trouble_is_found_by_one_check(change: dict[str, Any], name: str, text: str, cure: str) -> None:
+    facts = dataclasses.replace(HEALTHY, **change)
+    bad = {finding.name: finding for finding in (check(facts) for check in doctor.CHECKS) if finding.cure}
+    assert list(bad) == [name]
+    assert text in bad[name].text
+    assert cure in bad[name].cure
+
+
+def test_an_installed_wheel_has_no_sources_to_compare() -> None:
+    assert doctor.protos(dataclasses.replace(HEALTHY, sources=None)).cure == ""
+
+
+def test_a_finding_reads_as_one_line_and_its_cure() -> None:
+    assert str(doctor.Finding("gloo", "fine")) == "ok       gloo       fine"
+    assert str(doctor.Finding("gloo", "bad", "do this")) == "problem  gloo       bad\n         cure:      do this"
+
+
+def test_real_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = doctor.gather(str(tmp_path))
+    assert facts.python == sys.version_info[:2]
+    assert (facts.broken, facts.gloo, facts.unwritable) == ({}, "", "")
+    assert doctor.versions(facts).cure == ""
+    assert doctor.gather(str(tmp_path / "absent")).unwritable == "No such file or directory"
+
+
+def test_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "gather", lambda directory: HEALTHY)
+    assert doctor.main([]) == 0
+    monkeypatch.setattr(doctor, "gather", lambda directory: dataclasses.replace(HEALTHY, compiler=None))
+    assert doctor.main([]) == 1
+    assert "problem  compiler   no C++ compiler" in capsys.readouterr().out
