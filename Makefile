@@ -16,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROTOS := tzrec/protos/.compiled
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
 TESTS ?= tests
 PYTEST_FLAGS ?=
 

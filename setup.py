@@ -22,9 +22,12 @@ def sources() -> list[Path]:
 
 
 def packages() -> list[str]:
-    """The packages on disk, and the ones that the protos make."""
-    made = {".".join(path.parent.parts) for path in sources()}
-    return find_packages(include=["tzrec", "tzrec.*"]) + sorted(made)
+    """The packages on disk, and the ones that the protos make: setuptools wants to see their folders."""
+    folders = sorted({path.parent for path in sources()})
+    for folder in folders:
+        (ROOT / folder).mkdir(parents=True, exist_ok=True)
+    made = [".".join(folder.parts) for folder in folders]
+    return sorted({*find_packages(include=["tzrec", "tzrec.*"]), *made})
 
 
 def compile_protos() -> None:
