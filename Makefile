@@ -62,16 +62,16 @@ $(PROTOS): $(READY) $(shell find protos -name '*.proto')
 	@$(BIN)/python setup.py --quiet proto
 	@touch $@
 
-# The order matters: torch first, then torchrec without its dependencies (they would bring the CUDA build of fbgemm over
-# the CPU one, see pyproject.toml), then the rest.
+# torch comes first, from the index that was asked for; torchrec and fbgemm last and without dependencies: torchrec's would
+# bring the CUDA build of fbgemm over the CPU one (see pyproject.toml), and pip complains of them at each later install.
 $(READY): pyproject.toml setup.py
 	@python=$$($(find_python)); echo "making $(VENV) with $$($$python --version): a minute or a few"; \
 	test -x $(BIN)/python || $$python -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$$python cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
-	@$(PIP) --no-deps $(TORCHREC) $(FBGEMM)
 	@$(PIP) setuptools "grpcio-tools>=1.85.1,<1.86"
 	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@$(PIP) --no-deps $(TORCHREC) $(FBGEMM)
 	@$(BIN)/python -m tzrec doctor > $@.log || { cat $@.log; exit 1; }
 	@touch $@
 
