@@ -1,0 +1,111 @@
+"""Tasks: the heads of a config."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from google.protobuf.message import Message
+
+from tzrec import registry
+from tzrec.config.kwargs import kwargs
+from tzrec.data.batch import Batch
+from tzrec.errors import ConfigError, Problem
+from tzrec.heads.head import Head, Mean, Predictions, Weighting, local_mean
+from tzrec.heads.tower import Towers
+from tzrec.losses.base import Loss
+from tzrec.metrics.base import Metric
+from tzrec.protos import data_pb2, loss_pb2, metric_pb2, model_pb2, pipeline_pb2, tower_pb2
+
+Tower = tower_pb2.TaskTower | tower_pb2.BayesTaskTower | tower_pb2.InterventionTaskTower
+
+
+class Tasks(OrderedDict[str, Head]):
+    """The tasks of a model in the order of its config, by name; one without a name for a single-task model."""
+
+    def towers(self, in_dim: int) -> Towers:
+        """Fresh towers on bodies of width `in_dim`."""
+        return Towers(list(self.values()), in_dim)
+
+    def losses(self, logits: dict[str, torch.Tensor], batch: Batch, mean: Mean = local_mean) -> dict[str, torch.Tensor]:
+        """Every loss of every task, 0-dimensional; the total is their sum. See `Head.loss`."""
+        losses: dict[str, torch.Tensor] = {}
+        for name, head in self.items():
+            losses |= head.loss(logits[name], batch, mean)
+        return losses
+
+    def predict(self, logits: dict[str, torch.Tensor]) -> Predictions:
+        """Outputs of every task."""
+        predictions: Predictions = {}
+        for name, head in self.items():
+            predictions |= head.predict(logits[name])
+        return predictions
+
+
+def build_tasks(config: pipeline_pb2.EasyRecConfig) -> Tasks:
+    """The tasks of a config: the task towers of its model, or else what its model_config says of the only one.
+
+    Raises:
+        ConfigError: a loss does not go with the number of classes.
+    """
+    model = getattr(config.model_config, config.model_config.WhichOneof("model"))
+    if not hasattr(model, "task_towers"):
+        return Tasks({"": _single_task(config.model_config, config.data_config)})
+    return Tasks({tower.tower_name: _task(tower) for tower in model.task_towers})
+
+
+def _single_task(model: model_pb2.ModelConfig, data: data_pb2.DataConfig) -> Head:
+    """The only task: the first label, and the first sample weight where there is one."""
+    weighting = Weighting(sample_weight=next(iter(data.sample_weight_fields), ""))
+    return _head(model, "", data.label_fields[0], weighting)
+
+
+def _task(tower: Tower) -> Head:
+    """The task of a task tower."""
+    mlp = kwargs(tower.mlp) if tower.HasField("mlp") else None
+    return _head(tower, tower.tower_name, tower.label_name, _weighting(tower), mlp)
+
+
+def _weighting(tower: Tower) -> Weighting:
+    """Presence needs no look here: a weight of 1, no weight column and no indicator are what unset fields stand for."""
+    values = kwargs(tower)
+    return Weighting(
+        scale=values["weight"],
+        sample_weight=values.get("sample_weight_name", ""),
+        indicator=values["task_space_indicator_label"],
+        inside=values["in_task_space_weight"],
+        outside=values["out_task_space_weight"],
+    )
+
+
+def _head(
+    source: Tower | model_pb2.ModelConfig,
+    name: str,
+    label: str,
+    weighting: Weighting,
+    tower: dict[str, Any] | None = None,
+) -> Head:
+    """A head from a message that has num_class, losses and metrics."""
+    losses = dict(_loss(each, source.num_class) for each in source.losses)
+    metrics = dict(_metric(each, source.num_class) for each in source.metrics)
+    return Head(name, label, source.num_class, losses, metrics, weighting, tower)
+
+
+def _loss(config: loss_pb2.LossConfig, num_class: int) -> tuple[str, Loss]:
+    made = registry.resolve(config, "loss", "tzrec.losses")
+    loss = made(**_fields(config, "loss"))
+    if not made.allows(num_class):
+        raise ConfigError([Problem("num_class", f"{num_class} does not go with {loss.name}")])
+    return loss.name, loss
+
+
+def _metric(config: metric_pb2.MetricConfig, num_class: int) -> tuple[str, Callable[[], Metric]]:
+    made = registry.resolve(config, "metric", "tzrec.metrics")
+    return config.WhichOneof("metric"), partial(made, num_class, **_fields(config, "metric"))
+
+
+def _fields(config: Message, oneof: str) -> dict[str, Any]:
+    return kwargs(getattr(config, config.WhichOneof(oneof)))

@@ -1,0 +1,28 @@
+"""SoftmaxCrossEntropy: log loss over classes."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from tzrec.losses.base import Loss
+
+
+class SoftmaxCrossEntropy(Loss):
+    """`-sum_c y'_c log softmax(logits)_c`; with label smoothing s, `y'` is 1 - s on the label plus s / C everywhere."""
+
+    classes = (2, None)
+    integer_label = True
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        self.label_smoothing = label_smoothing
+
+    def outputs(self, logits: torch.Tensor) -> dict[str, torch.Tensor]:
+        probs = torch.softmax(logits, dim=1)  # (B, C)
+        outputs = {"logits": logits, "probs": probs}
+        if logits.shape[1] == 2:
+            outputs["probs1"] = probs[:, 1]
+        return outputs
+
+    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits, label, reduction="none", label_smoothing=self.label_smoothing)

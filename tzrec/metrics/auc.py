@@ -1,0 +1,30 @@
+"""AUC: area under the ROC curve of a binary task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from tzrec.metrics.roc import RocMetric
+
+
+class AUC(RocMetric):
+    """The chance that a positive scores higher than a negative; ties count a half.
+
+    Reads `probs`, or `probs1` of a task with two classes. Labels above 0 are positive. nan with only one kind of label.
+
+    Args:
+        num_class: classes of the task, 1 or 2.
+        thresholds: scores between two of so many cuts of [0, 1] are ties; 0 for the exact area.
+    """
+
+    def __init__(self, num_class: int, thresholds: int = 200) -> None:
+        self.reads = "probs1" if num_class == 2 else "probs"
+        super().__init__(1, thresholds)
+
+    def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
+        self.roc.add(predictions[self.reads][:, None], label[:, None] > 0)
+
+    def compute(self) -> float:
+        return self.roc.areas().item()

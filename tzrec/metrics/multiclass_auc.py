@@ -1,0 +1,38 @@
+"""MulticlassAUC: one-vs-rest areas under ROC curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from tzrec.errors import ConfigError, Problem
+from tzrec.metrics.roc import RocMetric
+
+
+class MulticlassAUC(RocMetric):
+    """Mean over classes of the AUC of `probs[:, c]` for "the label is c".
+
+    Classes whose area is not defined, because no row or every row has that label, are left out of the mean.
+
+    Args:
+        num_class: classes of the task, at least 2.
+        thresholds: scores between two of so many cuts of [0, 1] are ties; 0 for exact areas.
+        average: "macro", every class counts the same; or "weighted", by its rows.
+    """
+
+    def __init__(self, num_class: int, thresholds: int = 200, average: str = "macro") -> None:
+        if average not in ("macro", "weighted"):
+            raise ConfigError([Problem("average", f'received "{average}"; expected "macro" or "weighted"')])
+        self.average = average
+        self.classes = torch.arange(num_class)
+        super().__init__(num_class, thresholds)
+
+    def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
+        self.roc.add(predictions["probs"], label[:, None] == self.classes.to(label.device))
+
+    def compute(self) -> float:
+        areas, rows = self.roc.areas(), self.roc.positives()
+        defined = ~areas.isnan()
+        weights = rows[defined] if self.average == "weighted" else torch.ones_like(rows[defined])
+        return ((areas[defined] * weights).sum() / weights.sum()).item()

@@ -1,0 +1,76 @@
+"""Model: what an author of a model writes; Ranker: a model with its embeddings and its tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from tzrec.data.batch import Batch
+from tzrec.heads.build import Tasks
+from tzrec.heads.head import Mean, Predictions, local_mean
+
+if TYPE_CHECKING:
+    from tzrec.embedding.group import Dims, EmbeddingGroup
+
+Grouped = dict[str, torch.Tensor]
+"""What the embedding of each feature group yields, `(B, width)`."""
+
+Logits = dict[str, torch.Tensor]
+"""Per task `(B, num_class)`, at least float32; the task of a single-task model has the name ""."""
+
+
+class Model(nn.Module):
+    """The dense part of a model, between embeddings and logits. Subclasses live in the file their oneof member names.
+
+    Args:
+        config: the model's own message.
+        dims: the width of every feature group.
+        tasks: what is predicted.
+    """
+
+    def __init__(self, config: Any, dims: Dims, tasks: Tasks) -> None:
+        super().__init__()
+        self.build(config, dims, tasks)
+
+    def build(self, config: Any, dims: Dims, tasks: Tasks) -> None:
+        """Make the modules."""
+        raise NotImplementedError
+
+    def body(self, grouped: Grouped) -> Logits:
+        """The forward pass; free of branches on values, so that torch.export can follow it."""
+        raise NotImplementedError
+
+    def forward(self, grouped: Grouped) -> Logits:
+        return self.body(grouped)
+
+
+class Ranker(nn.Module):
+    """Embeddings, dense part and tasks: what is trained, saved, exported."""
+
+    def __init__(self, embedding_group: EmbeddingGroup, model: Model, tasks: Tasks) -> None:
+        super().__init__()
+        self.embedding_group = embedding_group
+        self.model = model
+        self.tasks = tasks
+
+    def forward(self, batch: Batch) -> Logits:
+        return self._logits(self.embedding_group(batch))
+
+    def losses(self, logits: Logits, batch: Batch, mean: Mean = local_mean) -> dict[str, torch.Tensor]:
+        """Every loss by name, 0-dimensional; what is minimised is their sum. See `Head.loss`."""
+        return self.tasks.losses(logits, batch, mean)
+
+    def predict(self, logits: Logits) -> Predictions:
+        """The outputs of every task by name."""
+        return self.tasks.predict(logits)
+
+    def predict_grouped(self, grouped: Grouped) -> Predictions:
+        """From the outputs of the embeddings to the predictions: what serving exports."""
+        return self.predict(self._logits(grouped))
+
+    def _logits(self, grouped: Grouped) -> Logits:
+        # Under BF16 only the model is in half precision: losses, probabilities and ranks of close scores are not.
+        logits = self.model(grouped)
+        return {task: each.to(torch.promote_types(each.dtype, torch.float32)) for task, each in logits.items()}

@@ -1,0 +1,34 @@
+"""build_model: from a config to a Ranker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from tzrec import registry
+from tzrec.embedding.group import EmbeddingGroup
+from tzrec.features.base import Feature
+from tzrec.heads.build import build_tasks
+from tzrec.models.base import Ranker
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+
+def build_model(config: EasyRecConfig, features: Mapping[str, Feature], device: torch.device | None = None) -> Ranker:
+    """The model of a config with fresh weights, drawn from torch's current generator.
+
+    Args:
+        config: a checked config.
+        features: as the feature encoder made them, by name.
+        device: where the weights are made; the CPU if None, "meta" for a shape alone.
+
+    Raises:
+        ConfigError: what only shows when modules are made, such as an activation that does not exist.
+    """
+    chosen = config.model_config
+    tasks = build_tasks(config)
+    embedding_group = EmbeddingGroup(features, chosen.feature_groups, device=device)
+    made = registry.resolve(chosen, "model", "tzrec.models")
+    with torch.device(device or "cpu"):
+        model = made(getattr(chosen, chosen.WhichOneof("model")), embedding_group.dims, tasks)
+    return Ranker(embedding_group, model, tasks)

@@ -1,0 +1,70 @@
+"""MLP: layers of linear, norm, activation, dropout."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from tzrec.errors import ConfigError, Problem
+from tzrec.modules.activation import activation as make_activation
+
+
+class MLP(nn.Module):
+    """A stack of `linear (+ batch or layer norm) (+ activation) (+ dropout)`; without layers, the identity.
+
+    Args:
+        in_dim: width of the input.
+        hidden_units: width of each layer.
+        dropout_ratio: none, one for all layers, or one for each.
+        activation: as `tzrec.modules.activation.activation` reads it; it follows the last layer too.
+        use_bn: batch norm after each linear, which then has no bias of its own.
+        bias: whether the linears have a bias.
+        use_ln: layer norm after each linear.
+
+    Raises:
+        ConfigError: both norms, or as many dropout ratios as fit nothing.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        hidden_units: Sequence[int],
+        dropout_ratio: Sequence[float] = (),
+        activation: str = "nn.ReLU",
+        use_bn: bool = False,
+        bias: bool = True,
+        use_ln: bool = False,
+    ) -> None:
+        super().__init__()
+        if use_bn and use_ln:
+            raise ConfigError([Problem("use_ln", "use_bn and use_ln are both true; choose one")])
+        dims = [in_dim, *hidden_units]
+        ratios = _per_layer(dropout_ratio, len(hidden_units))
+        self.out_dim = dims[-1]
+        self.layers = nn.Sequential()
+        for layer_in, layer_out, ratio in zip(dims[:-1], dims[1:], ratios, strict=True):
+            layer: OrderedDict[str, nn.Module] = OrderedDict()
+            layer["linear"] = nn.Linear(layer_in, layer_out, bias=bias and not use_bn)
+            if use_bn:
+                layer["norm"] = nn.BatchNorm1d(layer_out)
+            if use_ln:
+                layer["norm"] = nn.LayerNorm(layer_out)
+            if (active := make_activation(activation, layer_out)) is not None:
+                layer["activation"] = active
+            if ratio > 0:
+                layer["dropout"] = nn.Dropout(ratio)
+            self.layers.append(nn.Sequential(layer))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, in_dim) -> (B, out_dim)"""
+        return self.layers(x)
+
+
+def _per_layer(ratios: Sequence[float], layers: int) -> Sequence[float]:
+    if len(ratios) not in (0, 1, layers):
+        message = f"{len(ratios)} values for {layers} layers; give none, one, or {layers}"
+        raise ConfigError([Problem("dropout_ratio", message)])
+    return ratios if len(ratios) == layers else [*(ratios or [0.0])] * layers
