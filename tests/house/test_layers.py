@@ -1,0 +1,163 @@
+"""Who may import whom. The layers are drawn in the README; this is the same drawing as a table."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tzrec
+
+PACKAGE = Path(tzrec.__file__).parent
+
+# (layer, place in the layer): a module imports from its own package, a lower layer, or a lower place of its layer.
+# Packages of equal rank do not know each other.
+RANK = {
+    "errors": (0, 0),
+    "protos": (0, 0),
+    "env": (0, 1),
+    "log": (0, 2),
+    "registry": (0, 3),
+    "config": (0, 4),
+    "ops": (1, 0),
+    "modules": (1, 1),
+    "features": (1, 1),
+    "data": (2, 0),
+    "embedding": (3, 0),
+    "losses": (3, 0),
+    "metrics": (3, 0),
+    "heads": (4, 0),
+    "models": (5, 0),
+    "optim": (6, 0),
+    "distributed": (6, 1),
+    "checkpoint": (6, 2),
+    "serving": (6, 3),
+    "report": (7, 0),
+    "run": (7, 1),
+}
+VERBS = {
+    "__init__",
+    "__main__",
+    "api",
+    "cli",
+    "train_eval",
+    "eval",
+    "predict",
+    "export",
+    "serve",
+    "check",
+    "doctor",
+    "tools",
+}
+TOP = (8, 0)
+
+PYARROW = {"features", "data", "serving"}
+
+
+def modules() -> list[Path]:
+    """All modules that are written by hand."""
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if "protos" not in path.relative_to(PACKAGE).parts]
+
+
+def part(path: Path) -> str:
+    """The package or top-level module of tzrec that a file belongs to."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def rank(name: str) -> tuple[int, int]:
+    """Where a part stands."""
+    return TOP if name in VERBS else RANK[name]
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every imported name, full: `from a.b import c` is a.b.c; imports inside functions count as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def faults(name: str, source: str) -> list[str]:
+    """What the rules have against a module of the part `name` with this text."""
+    tree = ast.parse(source)
+    found = []
+    for full in imports(tree):
+        words = full.split(".")
+        if words[0] == "tzrec" and len(words) > 1:
+            other = words[1]
+            known = other in RANK or other in VERBS
+            if known and other != name and rank(other) >= rank(name) and rank(name) != TOP:
+                found.append(f"{name} imports {full}, which does not stand below it")
+        if f"{full}.".startswith("torch.distributed.") and rank(name) < (6, 0):
+            found.append(f"{name} imports torch.distributed; that begins in layer 6")
+        if words[0] == "pyarrow" and name not in PYARROW and rank(name) < (7, 0):
+            found.append(f"{name} imports pyarrow; that is for features, data and serving")
+        if name in ("ops", "modules") and any(word.endswith("_pb2") for word in words):
+            found.append(f"{name} imports {full}; blocks take plain values")
+        if words[0] in ("pickle", "dill", "marshal", "shelve"):
+            found.append(f"{name} imports {words[0]}")
+    return found + [text for node in ast.walk(tree) for text in _misused(name, node)]
+
+
+def _misused(name: str, node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+        if node.attr in ("environ", "getenv", "putenv", "environb") and name != "env":
+            yield f"{name} line {node.lineno}: os.{node.attr}; only env.py reads the environment"
+    elif isinstance(node, ast.ImportFrom) and node.module == "os":
+        if any(alias.name in ("environ", "getenv") for alias in node.names) and name != "env":
+            yield f"{name} line {node.lineno}: from os import environ; only env.py reads the environment"
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec"):
+        yield f"{name} line {node.lineno}: {node.func.id}()"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_keeps_to_its_layer(path: Path) -> None:
+    assert faults(part(path), path.read_text()) == []
+
+
+def test_every_part_has_a_place() -> None:
+    assert {part(path) for path in modules()} <= set(RANK) | VERBS
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("features", "from tzrec.data.batch import Batch"),
+        ("data", "import tzrec.models.mmoe"),
+        ("losses", "from tzrec.metrics.auc import AUC"),
+        ("checkpoint", "from tzrec.serving import package"),
+        ("config", "def f():\n    from tzrec import cli"),
+        ("models", "import torch.distributed as dist"),
+        ("embedding", "from torch import distributed"),
+        ("embedding", "from torch.distributed import all_reduce"),
+        ("metrics", "import pyarrow as pa"),
+        ("modules", "from tzrec.protos import module_pb2"),
+        ("ops", "from tzrec.protos.module_pb2 import MLP"),
+        ("run", "import os\nos.environ['A'] = '1'"),
+        ("run", "import os\nx = os.getenv('A')"),
+        ("run", "from os import environ"),
+        ("features", "eval('1')"),
+        ("checkpoint", "import pickle"),
+    ],
+)
+def test_the_rules_bite(name: str, source: str) -> None:
+    assert len(faults(name, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("data", "from tzrec.features.column import Column\nimport pyarrow"),
+        ("serving", "from tzrec.checkpoint import store"),
+        ("train_eval", "from tzrec import cli, env\nimport torch.distributed"),
+        ("env", "import os\nos.environ.get('A')"),
+        ("models", "def f(m):\n    m.eval()"),
+    ],
+)
+def test_the_rules_let_good_code_be(name: str, source: str) -> None:
+    assert faults(name, source) == []

@@ -1,0 +1,81 @@
+"""The naming rule, both ways: the oneof field's name is the file, the message's name is the class."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+import tzrec
+from tzrec import registry
+from tzrec.protos import data_pb2, feature_pb2, loss_pb2, metric_pb2, model_pb2, optimizer_pb2
+
+PACKAGE = Path(tzrec.__file__).parent
+TESTS = Path(__file__).parents[1]
+
+ONEOFS: list[tuple[type[Message], str, str]] = [
+    (feature_pb2.FeatureConfig, "feature", "tzrec.features"),
+    (model_pb2.ModelConfig, "model", "tzrec.models"),
+    (loss_pb2.LossConfig, "loss", "tzrec.losses"),
+    (metric_pb2.MetricConfig, "metric", "tzrec.metrics"),
+    (metric_pb2.TrainMetricConfig, "metric", "tzrec.metrics"),
+    (optimizer_pb2.SparseOptimizer, "learning_rate", "tzrec.optim.schedule"),
+    (optimizer_pb2.DenseOptimizer, "learning_rate", "tzrec.optim.schedule"),
+    (optimizer_pb2.PartOptimizer, "learning_rate", "tzrec.optim.schedule"),
+    (data_pb2.DataConfig, "sampler", "tzrec.data"),
+]
+
+# files that are no member of a oneof: what their whole package stands on
+GROUND = {
+    "features": {"base", "build", "column", "dag", "expression", "hashing", "kernels", "sequence"},
+    "models": {"base", "build"},
+    "losses": {"base"},
+    "metrics": {"base", "roc"},
+}
+
+
+def members() -> list[tuple[FieldDescriptor, str]]:
+    """Every member of every oneof that the rule covers, with its package."""
+    return [
+        (field, package)
+        for message, oneof, package in ONEOFS
+        for field in message.DESCRIPTOR.oneofs_by_name[oneof].fields
+    ]
+
+
+def files(package: str) -> set[str]:
+    """The names of the modules of a package."""
+    return {path.stem for path in (PACKAGE / package).glob("*.py")} - {"__init__"}
+
+
+@pytest.mark.parametrize(("field", "package"), members(), ids=lambda value: getattr(value, "full_name", value))
+def test_a_member_with_a_file_has_its_class(field: FieldDescriptor, package: str) -> None:
+    module, name = registry.locate(field, package)
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} does not exist yet")
+    if module == package and not hasattr(importlib.import_module(module), name):
+        pytest.skip(f"{module}.{name} does not exist yet")
+    message = field.containing_type._concrete_class()
+    getattr(message, field.name).SetInParent()
+    assert registry.resolve(message, field.containing_oneof.name, package).__name__ == name
+
+
+@pytest.mark.parametrize("package", sorted(GROUND))
+def test_a_file_is_named_by_a_member(package: str) -> None:
+    named = {registry.locate(field, where)[0] for field, where in members()}
+    stray = {name for name in files(package) - GROUND[package] if f"tzrec.{package}.{name}" not in named}
+    assert stray == set(), f"no oneof member leads to these files of tzrec/{package}"
+
+
+@pytest.mark.parametrize("package", sorted(GROUND))
+def test_a_member_has_a_test_of_its_name(package: str) -> None:
+    untested = {name for name in files(package) - GROUND[package] if not (TESTS / package / f"test_{name}.py").exists()}
+    assert untested == set(), f"tests/{package}/test_<name>.py is missing for these"
+
+
+def test_there_is_no_utils() -> None:
+    vague = ("util", "utils", "helper", "helpers", "common", "misc")
+    assert [path for path in PACKAGE.rglob("*") if path.stem.lower().strip("_") in vague] == []
