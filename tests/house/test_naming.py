@@ -30,7 +30,11 @@ ONEOFS: list[tuple[type[Message], str, str]] = [
 
 # files that are no member of a oneof: what their whole package stands on
 GROUND = {
-    "features": {"base", "build", "column", "dag", "expression", "hashing", "kernels", "sequence"},
+    "features": {
+        *("base", "build", "column", "dag", "sequence", "expression"),
+        *("kernels", "hashing", "spans", "ragged", "normalizer", "bucketize"),
+        *("dense", "sparse"),
+    },
     "models": {"base", "build"},
     "losses": {"base"},
     "metrics": {"base", "roc"},
