@@ -1,0 +1,120 @@
+"""Dense optimizers against steps written by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from google.protobuf import text_format
+
+from tzrec.optim.build import DenseOptimizer, Rates, dense_optimizer
+from tzrec.optim.schedule import ManualStepLR, schedule
+from tzrec.protos import optimizer_pb2 as pb
+
+GRADS = [torch.tensor([1.0, -2.0]), torch.tensor([0.5, 0.25]), torch.tensor([-3.0, 0.0])]
+START = torch.tensor([1.0, 2.0])
+
+
+def build(text: str, **params: torch.Tensor) -> DenseOptimizer:
+    return dense_optimizer(text_format.Parse(text, pb.DenseOptimizer()), params.items())
+
+
+def run(text: str) -> torch.Tensor:
+    param = torch.nn.Parameter(START.clone())
+    optimizer = build(text, w=param)
+    for grad in GRADS:
+        param.grad = grad.clone()
+        optimizer.step()
+    return param.detach()
+
+
+def test_sgd_with_momentum() -> None:
+    w, v = START.clone(), torch.zeros(2)
+    for grad in GRADS:
+        v = 0.9 * v + grad + 0.1 * w
+        w = w - 0.01 * v
+    torch.testing.assert_close(run("sgd_optimizer { lr: 0.01 weight_decay: 0.1 }"), w)
+
+
+def test_adagrad() -> None:
+    w, s = START.clone(), torch.full((2,), 0.5)
+    for grad in GRADS:
+        s = s + grad**2
+        w = w - 0.1 * grad / (s.sqrt() + 1e-10)
+    torch.testing.assert_close(run("adagrad_optimizer { lr: 0.1 initial_accumulator_value: 0.5 }"), w)
+
+
+@pytest.mark.parametrize("fused", ["", "fused: false", "fused: true"])
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_adam_and_adamw(name: str, fused: str) -> None:
+    w, m, v = START.clone(), torch.zeros(2), torch.zeros(2)
+    for t, grad in enumerate(GRADS, start=1):
+        if name == "adamw":
+            w = w * (1 - 0.1 * 0.01)
+        else:
+            grad = grad + 0.01 * w
+        m = 0.8 * m + 0.2 * grad
+        v = 0.99 * v + 0.01 * grad**2
+        w = w - 0.1 * (m / (1 - 0.8**t)) / ((v / (1 - 0.99**t)).sqrt() + 1e-8)
+    text = f"{name}_optimizer {{ lr: 0.1 beta1: 0.8 beta2: 0.99 weight_decay: 0.01 {fused} }}"
+    torch.testing.assert_close(run(text), w)
+
+
+def test_rmsprop() -> None:
+    w, v = START.clone(), torch.zeros(2)
+    for grad in GRADS:
+        v = 0.99 * v + 0.01 * grad**2
+        w = w - 0.1 * grad / (v.sqrt() + 1e-8)
+    torch.testing.assert_close(run("rmsprop_optimizer { lr: 0.1 }"), w)
+
+
+def test_adadelta() -> None:
+    w, v, u = START.clone(), torch.zeros(2), torch.zeros(2)
+    for grad in GRADS:
+        v = 0.9 * v + 0.1 * grad**2
+        delta = (u + 1e-6).sqrt() / (v + 1e-6).sqrt() * grad
+        u = 0.9 * u + 0.1 * delta**2
+        w = w - 0.5 * delta
+    torch.testing.assert_close(run("adadelta_optimizer { lr: 0.5 rho: 0.9 }"), w)
+
+
+def test_a_parameter_belongs_to_the_first_part_that_matches_its_whole_name() -> None:
+    a, b, c = (torch.nn.Parameter(torch.ones(1)) for _ in range(3))
+    optimizer = build(
+        """sgd_optimizer { lr: 1 momentum: 0 }
+        part_optimizers { sgd_optimizer { lr: 2 momentum: 0 } regex_pattern: "tower.*" }
+        part_optimizers { sgd_optimizer { lr: 4 momentum: 0 } regex_pattern: ".*bias" }""",
+        **{"tower.bias": a, "my_tower.bias": b, "weight": c},
+    )
+    for param in (a, b, c):
+        param.grad = torch.full((1,), 0.25)
+    optimizer.step()
+    assert [a.item(), b.item(), c.item()] == [0.5, 0.0, 0.75]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adagrad", "adam", "adamw", "adadelta", "rmsprop"])
+def test_state_put_into_a_new_optimizer_continues_the_old_one(name: str) -> None:
+    text = f"{name}_optimizer {{ lr: 0.1 weight_decay: 0.3 }}"
+    whole = torch.nn.Parameter(START.clone())
+    old = build(text, w=whole)
+    for grad in GRADS[:2]:
+        whole.grad = grad.clone()
+        old.step()
+    half = torch.nn.Parameter(whole.detach().clone())
+    new = build(text, w=half)
+    assert new.state().keys() == old.state().keys()
+    assert torch.equal(half, whole), "allocating state must not move the parameter"
+    for key, value in new.state().items():
+        value.copy_(old.state()[key])
+    for optimizer, param in ((old, whole), (new, half)):
+        param.grad = GRADS[2].clone()
+        optimizer.step()
+    assert torch.equal(half, whole)
+
+
+def test_rates_follow_their_schedules_and_frozen_stays_frozen() -> None:
+    moving, frozen = (torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=lr) for lr in (1.0, 0.0))
+    by_epoch = pb.SparseOptimizer()
+    by_epoch.exponential_decay_learning_rate.CopyFrom(pb.ExponentialDecayLR(decay_size=1, decay_factor=0.5, by_epoch=True))
+    rates = Rates([(moving, schedule(by_epoch)), (frozen, ManualStepLR([1], [9.0]))])
+    rates.set(steps=100, epochs=2)
+    assert rates.now() == [0.25, 0.0]
