@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from tzrec.modules.mlp import MLP
+from tzrec.ops.autocast import compute_type
+from tzrec.ops.gated_mix import gated_mix
 
 
 class MixtureOfExperts(nn.Module):
@@ -41,9 +43,9 @@ class MixtureOfExperts(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(B, in_dim) -> one (B, out_dim) per task"""
-        outputs = torch.stack([expert(x) for expert in self.experts], dim=1)  # (B, N, D)
-        shares = [torch.softmax(gate(x), dim=1).unsqueeze(1) for gate in self.gates]  # per task (B, 1, N)
-        return [torch.bmm(share, outputs).squeeze(1) for share in shares]
+        x = x.to(compute_type(x))  # once, not once per expert and gate
+        outputs = [expert(x) for expert in self.experts]  # N of (B, D)
+        return [gated_mix(torch.softmax(gate(x), dim=1), outputs) for gate in self.gates]  # shares (B, N)
 
 
 def _gate(in_dim: int, num_expert: int, mlp: Mapping[str, Any] | None) -> nn.Sequential:

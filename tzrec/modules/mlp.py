@@ -10,6 +10,7 @@ from torch import nn
 
 from tzrec.errors import ConfigError, Problem
 from tzrec.modules.activation import activation as make_activation
+from tzrec.ops.relu_mlp import relu_mlp
 
 
 class MLP(nn.Module):
@@ -44,6 +45,7 @@ class MLP(nn.Module):
         dims = [in_dim, *hidden_units]
         ratios = _per_layer(dropout_ratio, len(hidden_units))
         self.out_dim = dims[-1]
+        self._fusable = not (use_bn or use_ln) and bias
         self.layers = nn.Sequential()
         for layer_in, layer_out, ratio in zip(dims[:-1], dims[1:], ratios, strict=True):
             layer: OrderedDict[str, nn.Module] = OrderedDict()
@@ -54,13 +56,27 @@ class MLP(nn.Module):
                 layer["norm"] = nn.LayerNorm(layer_out)
             if (active := make_activation(activation, layer_out)) is not None:
                 layer["activation"] = active
+            self._fusable &= type(active) is nn.ReLU
             if ratio > 0:
                 layer["dropout"] = nn.Dropout(ratio)
             self.layers.append(nn.Sequential(layer))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, in_dim) -> (B, out_dim)"""
-        return self.layers(x)
+        if not self._fusable:
+            return self.layers(x)
+        run: list[nn.Linear] = []
+        for layer in self.layers:
+            run.append(layer.linear)
+            if self.training and hasattr(layer, "dropout"):
+                x = layer.dropout(_relu_run(x, run))
+                run = []
+        return _relu_run(x, run)
+
+
+def _relu_run(x: torch.Tensor, run: Sequence[nn.Linear]) -> torch.Tensor:
+    """Consecutive linear + ReLU layers at once."""
+    return relu_mlp(x, [linear.weight for linear in run], [linear.bias for linear in run]) if run else x
 
 
 def _per_layer(ratios: Sequence[float], layers: int) -> Sequence[float]:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tzrec.ops.autocast import compute_type
+
 
 def relu_mlp(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Tensor:
     """`x -> relu(x W0' + b0) -> relu(. W1' + b1) ...`, computed in autocast's type where autocast is on.
@@ -29,9 +31,7 @@ def relu_mlp(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> 
     """
     if not _fused(x):
         return relu_mlp_plain(x, weights, biases)
-    if torch.is_autocast_enabled("cpu"):
-        x = x.to(torch.get_autocast_dtype("cpu"))
-    out: Tensor = _ReluMLP.apply(x, *weights, *biases)  # type: ignore[no-untyped-call]
+    out: Tensor = _ReluMLP.apply(x.to(compute_type(x)), *weights, *biases)  # type: ignore[no-untyped-call]
     return out
 
 
