@@ -1,0 +1,286 @@
+"""From values to rows of a table: hash, identity, vocabulary, boundaries.
+
+A bucketizer maps whole columns; `one` says the same for a single word and serves the default values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tzrec.errors import ConfigError, Problem
+from tzrec.features import hashing
+from tzrec.features.ragged import Elements
+from tzrec.features.spans import Flags, Longs, Spans
+
+NOT_AN_INTEGER = "not an integer"
+NOT_A_NUMBER = "not a number"
+NOT_FINITE = "not finite"
+Floats = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Elements that have no bucket, `(N,)` true, and why."""
+
+    reason: str
+    mask: Flags
+
+
+class Bucketizer:
+    """Maps elements to ids in `[0, rows)`."""
+
+    rows: int
+
+    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
+        """Ids `(N,)`, arbitrary where a fault says so."""
+        raise NotImplementedError
+
+    def one(self, word: str) -> int:
+        """Id of a single word.
+
+        Raises:
+            ValueError: it has none; the message is the reason.
+        """
+        raise NotImplementedError
+
+
+def integers(elements: Elements) -> tuple[Longs, list[Fault]]:
+    """Elements as int64; floats count when they are whole, for pandas turns integers with gaps into floats."""
+    if isinstance(elements, Spans):
+        values, good = elements.integers()
+    elif elements.dtype.kind == "f":
+        # -2**63 is a float64, 2**63 - 1 is not: the next float64 above the range is 2**63 itself
+        good = (elements == np.trunc(elements)) & (elements >= -(2.0**63)) & (elements < 2.0**63)
+        values = np.where(good, elements, 0).astype(np.int64)
+    else:
+        return elements, []
+    return values, _faults(NOT_AN_INTEGER, ~good)
+
+
+def floats(elements: Elements) -> tuple[Floats, list[Fault]]:
+    """Elements as finite numbers."""
+    if isinstance(elements, Spans):
+        values, good = elements.floats()
+        return values, _faults(NOT_A_NUMBER, ~good)
+    if elements.dtype.kind == "f":
+        return elements, _faults(NOT_FINITE, ~np.isfinite(elements))
+    return elements, []
+
+
+def scaled(elements: Elements, normalize: Callable[[Floats], Floats] | None) -> tuple[Floats, list[Fault]]:
+    """Elements as normalized float32 `(N,)`."""
+    values, faults = floats(elements)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is a fault
+        numbers = (normalize(values) if normalize else values).astype(np.float32, copy=False)
+    infinite = ~np.isfinite(numbers)
+    for fault in faults:
+        infinite &= ~fault.mask
+    return numbers, faults + _faults(NOT_FINITE, infinite)
+
+
+def _faults(reason: str, mask: Flags) -> list[Fault]:
+    return [Fault(reason, mask)] if mask.any() else []
+
+
+def whole(word: str) -> int:
+    """A word as an integer, by the rules of `integers`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    digits, _, zeros = word.strip(" ").partition(".")
+    sign = digits[:1] in ("-", "+")
+    if not (digits[sign:].isascii() and digits[sign:].isdigit()) or zeros.strip("0"):
+        raise ValueError(NOT_AN_INTEGER)
+    return int(digits)
+
+
+class Identity(Bucketizer):
+    """`num_buckets`: integers that are ids already."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.out_of_range = f"out of range [0, {rows})"
+
+    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
+        ids, faults = integers(elements)
+        unsigned = ids.view(np.uint64)  # a negative id becomes a huge one: one comparison serves both ends
+        if len(ids) and unsigned.max() >= self.rows:
+            faults.append(Fault(self.out_of_range, unsigned >= self.rows))
+        return ids, faults
+
+    def one(self, word: str) -> int:
+        value = whole(word)
+        if not 0 <= value < self.rows:
+            raise ValueError(self.out_of_range)
+        return value
+
+
+class Hash(Bucketizer):
+    """`hash_bucket_size`: MurmurHash64A of the text, numbers in decimal, modulo the rows.
+
+    With `as_integer` text is read as a number first, so that "007" and "7" are one id.
+    """
+
+    def __init__(self, rows: int, as_integer: bool = False) -> None:
+        self.rows = rows
+        self.as_integer = as_integer
+
+    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
+        if isinstance(elements, Spans) and not self.as_integer:
+            return elements.hash(self.rows), []
+        from tzrec.features import kernels
+
+        values, faults = integers(elements)
+        return kernels.hash_integers(values, self.rows), faults
+
+    def one(self, word: str) -> int:
+        return hashing.bucket(str(whole(word)) if self.as_integer else word, self.rows)
+
+
+class Vocabulary(Bucketizer):
+    """`vocab_list`, `vocab_dict`: listed words have ids, all others share one."""
+
+    def __init__(self, ids: Mapping[str, int], oov: int, rows: int, as_integer: bool = False) -> None:
+        self.rows = rows
+        self.oov = oov
+        self.as_integer = as_integer
+        self._ids = dict(ids)
+        self._words = pa.array(self._ids.keys(), pa.large_string())
+        # one more at the end, for index -1: words that are not listed
+        self._rows_of = np.array([*self._ids.values(), oov], np.int64)
+
+    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
+        faults: list[Fault] = []
+        if isinstance(elements, Spans) and not self.as_integer:
+            words = elements.arrow()
+        else:
+            values, faults = integers(elements)
+            words = pa.array(values).cast(pa.large_string())
+        found = pc.index_in(words, value_set=self._words).fill_null(-1).to_numpy(zero_copy_only=False)
+        return self._rows_of[found], faults
+
+    def one(self, word: str) -> int:
+        return self._ids.get(str(whole(word)) if self.as_integer else word, self.oov)
+
+
+class Boundaries(Bucketizer):
+    """`boundaries`: the number of edges <= value, compared in float32 as the edges are."""
+
+    def __init__(self, edges: Sequence[float], normalize: Callable[[Floats], Floats] | None = None) -> None:
+        self.rows = len(edges) + 1
+        self._edges = np.array(edges, np.float32)
+        self._normalize = normalize
+
+    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
+        numbers, faults = scaled(elements, self._normalize)
+        return np.searchsorted(self._edges, numbers, side="right").astype(np.int64, copy=False), faults
+
+    def one(self, word: str) -> int:
+        """Id of a default value, which bypasses the normalizer."""
+        return int(np.searchsorted(self._edges, np.float32(number(word)), side="right"))
+
+
+def number(word: str) -> float:
+    """A word as a finite number.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        value = float(word.replace("_", "?"))  # Python reads 1_000, nobody else does
+    except ValueError:
+        raise ValueError(NOT_A_NUMBER) from None
+    if not abs(value) <= np.finfo(np.float32).max:
+        raise ValueError(NOT_FINITE)
+    return value
+
+
+def from_config(config: Any) -> Bucketizer:
+    """The bucketizer that the fields of a feature message choose.
+
+    Raises:
+        ConfigError: none or several are chosen, one is not implemented, or its ids do not fit.
+    """
+    chosen = [name for name in _FIELDS if _is_set(config, name)]
+    if len(chosen) != 1:
+        found = f"{' and '.join(chosen)} are set" if chosen else "none is set"
+        raise _problem("", f"needs exactly one of {', '.join(_MAKERS)}; {found}")
+    if chosen[0] not in _MAKERS:
+        raise _problem(chosen[0], f"not implemented yet; use one of {', '.join(_MAKERS)}")
+    return _MAKERS[chosen[0]](config)
+
+
+def _is_set(config: Any, name: str) -> bool:
+    field = config.DESCRIPTOR.fields_by_name.get(name)
+    if field is None:
+        return False
+    return bool(getattr(config, name)) if field.is_repeated else config.HasField(name)
+
+
+def _problem(name: str, message: str) -> ConfigError:
+    return ConfigError([Problem(name, message)])
+
+
+def _rows(config: Any, name: str) -> int:
+    rows = getattr(config, name)
+    if not 0 < rows < 1 << 63:
+        raise _problem(name, f"{rows} rows; a table has at least one and less than 2^63")
+    return int(rows)
+
+
+def _as_integer(config: Any) -> bool:
+    kind = config.fg_value_type.lower()
+    if kind not in ("", "string", "int32", "int64"):
+        raise _problem("fg_value_type", f'"{config.fg_value_type}" is not one of string, int32, int64')
+    return kind.startswith("int")
+
+
+def _from_vocab_list(config: Any) -> Bucketizer:
+    """Without default_bucketize_value rows 0 and 1 are the default and all unlisted words."""
+    words = list(config.vocab_list)
+    if config.HasField("default_bucketize_value"):
+        oov = config.default_bucketize_value
+    else:
+        words, oov = [config.default_value, "<OOV>", *words], 1
+    ids = {word: i for i, word in enumerate(words)}  # a default that is listed keeps its later place
+    return _vocabulary(config, ids, oov, len(words))
+
+
+def _from_vocab_dict(config: Any) -> Bucketizer:
+    """Without default_bucketize_value rows 0 and 1 are the default and all unlisted words."""
+    ids = dict(config.vocab_dict)
+    rows = max(ids.values()) + 1
+    if config.HasField("default_bucketize_value"):
+        return _vocabulary(config, ids, config.default_bucketize_value, rows)
+    low = sorted(word for word, i in ids.items() if i < 2)
+    if low:
+        raise _problem(
+            "vocab_dict",
+            f'"{low[0]}" has index {ids[low[0]]}; 0 is the default value and 1 every unlisted word, so indices start '
+            "at 2 unless default_bucketize_value is set",
+        )
+    ids[config.default_value] = 0  # also where it is listed: the opposite of vocab_list
+    return _vocabulary(config, ids, 1, rows)
+
+
+def _vocabulary(config: Any, ids: Mapping[str, int], oov: int, rows: int) -> Bucketizer:
+    if oov >= rows:
+        raise _problem("default_bucketize_value", f"{oov} is outside of the vocabulary's {rows} rows")
+    return Vocabulary(ids, oov, rows, _as_integer(config))
+
+
+_MAKERS: dict[str, Callable[[Any], Bucketizer]] = {
+    "hash_bucket_size": lambda config: Hash(_rows(config, "hash_bucket_size"), _as_integer(config)),
+    "num_buckets": lambda config: Identity(_rows(config, "num_buckets")),
+    "vocab_list": _from_vocab_list,
+    "vocab_dict": _from_vocab_dict,
+}
+_FIELDS = ("zch", "dynamicemb", *_MAKERS, "vocab_file")

@@ -1,0 +1,85 @@
+"""DenseEncoder: the way from an Arrow column to float32 values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tzrec.errors import ConfigError, Problem
+from tzrec.features.base import BadRows
+from tzrec.features.bucketize import Floats, number, scaled
+from tzrec.features.column import Column
+from tzrec.features.ragged import read
+from tzrec.features.spans import Flags
+from tzrec.features.sparse import expected, report
+
+NO_DEFAULT = "missing, and there is no default value"
+
+
+@dataclass(frozen=True)
+class DenseEncoder:
+    """Reads one column into `dim` numbers per row.
+
+    A row that is bad is reported and takes the default as a whole. Missing rows take the default silently, unless
+    there is none: they are bad then, and become zero.
+
+    Attributes:
+        column: name of the input.
+        separator: what stands between the values of a string.
+        dim: numbers in every row.
+        default: float32 `(dim,)`, put in as it is: no normalizer touches it.
+        normalize: maps values `(N,)` to values `(N,)`.
+    """
+
+    column: str
+    separator: str
+    dim: int
+    default: npt.NDArray[np.float32] | None
+    normalize: Callable[[Floats], Floats] | None = None
+
+    def encode(self, array: pa.Array, bad: BadRows) -> Column:
+        """Values of B rows, `(B, dim)`."""
+        rows = read(array, self.column, self.separator)
+        numbers, faults = scaled(rows.elements, self.normalize)
+        if rows.lengths is None and self.dim == 1 and not faults:
+            return Column(np.ascontiguousarray(numbers).reshape(-1, 1), dim=1)
+        lengths = np.ones(len(numbers), np.int32) if rows.lengths is None else rows.lengths
+        owners = rows.owners()
+        spoiled = np.zeros(len(lengths), np.bool_)
+        for fault in faults:
+            report(bad, self.column, fault.reason, np.unique(owners[fault.mask]), array)
+            spoiled[owners[fault.mask]] = True
+        missing = lengths == 0
+        wrong = (lengths != self.dim) & ~missing & ~spoiled
+        report(bad, self.column, expected(self.dim), np.flatnonzero(wrong), array)
+        if self.default is None:
+            report(bad, self.column, NO_DEFAULT, np.flatnonzero(missing), array)
+        return self._filled(numbers, ~(missing | wrong | spoiled), owners)
+
+    def _filled(self, numbers: npt.NDArray[np.float32], given: Flags, owners: npt.NDArray[np.int64]) -> Column:
+        matrix = np.zeros((len(given), self.dim), np.float32)  # (B, dim)
+        if self.default is not None:
+            matrix[:] = self.default
+        matrix[given] = numbers[given[owners]].reshape(-1, self.dim)
+        return Column(matrix, dim=self.dim)
+
+
+def parse_dense_default(text: str, separator: str, dim: int, field_name: str) -> npt.NDArray[np.float32] | None:
+    """Read a dense default from a config: `dim` parts, or one part for all; "" is none.
+
+    Raises:
+        ConfigError: a part is no number, or there is another number of them.
+    """
+    if not text:
+        return None
+    words = text.split(separator) if separator else [text]
+    if len(words) not in (1, dim):
+        raise ConfigError([Problem(field_name, f"{text!r} has {len(words)} values; value_dim is {dim}")])
+    try:
+        return np.broadcast_to(np.array([number(word) for word in words], np.float32), (dim,))
+    except ValueError as error:
+        raise ConfigError([Problem(field_name, f"{text!r} is {error}")]) from None

@@ -1,0 +1,91 @@
+"""Spans: pieces of text that still lie in an Arrow buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Longs = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Spans:
+    """N pieces of text, `data[starts[i]:ends[i]]`, none of them empty.
+
+    The methods import the compiled kernels on first use, so that a config without text never loads numba.
+    """
+
+    data: npt.NDArray[np.uint8]
+    starts: Longs
+    ends: Longs
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, chosen: Flags) -> Spans:
+        return Spans(self.data, self.starts[chosen], self.ends[chosen])
+
+    def hash(self, size: int) -> Longs:
+        """Hash of every piece modulo `size`, `(N,)`."""
+        from tzrec.features import kernels
+
+        return kernels.hash_text(self.data, self.starts, self.ends, size)
+
+    def integers(self) -> tuple[Longs, Flags]:
+        """Every piece read as an integer, and where it is one."""
+        from tzrec.features import kernels
+
+        return kernels.parse_integers(self.data, self.starts, self.ends)  # type: ignore[no-any-return]
+
+    def floats(self) -> tuple[npt.NDArray[np.float64], Flags]:
+        """Every piece read as a finite number, and where it is one."""
+        from tzrec.features import kernels
+
+        return kernels.parse_floats(self.data, self.starts, self.ends)  # type: ignore[no-any-return]
+
+    def weighted(self) -> tuple[Spans, npt.NDArray[np.float32]]:
+        """Cut `id:weight` at its last colon; an id alone weighs 1, what is no number weighs NaN."""
+        from tzrec.features import kernels
+
+        cuts = kernels.find_last(self.data, self.starts, self.ends, ord(":"))
+        weights, good = kernels.parse_floats(self.data, np.minimum(cuts + 1, self.ends), self.ends)
+        weights[~good] = np.nan
+        weights[cuts == self.ends] = 1.0
+        return Spans(self.data, self.starts, cuts), weights.astype(np.float32)
+
+    def arrow(self) -> pa.Array:
+        """A copy as a large_string array."""
+        from tzrec.features import kernels
+
+        offsets, data = kernels.gather(self.data, self.starts, self.ends)
+        return pa.LargeStringArray.from_buffers(len(self), pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, npt.NDArray[np.int32]]:
+    """Split a string or large_string array of B rows into its non-empty parts; null and "" have none.
+
+    Args:
+        array: what to split.
+        separator: what stands between parts; empty for not splitting.
+        limit: parts to keep per row, 0 for all.
+
+    Returns:
+        the parts of all rows, row after row, and how many each row has, `(B,)`.
+    """
+    from tzrec.features import kernels
+
+    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
+    _, offset_buffer, data_buffer = array.buffers()
+    if len(array) == 0 or data_buffer is None:  # Arrow leaves buffers of arrays without any text away
+        nothing = np.empty(0, np.int64)
+        return Spans(np.empty(0, np.uint8), nothing, nothing), np.zeros(len(array), np.int32)
+    offsets = np.frombuffer(offset_buffer, width)[array.offset : array.offset + len(array) + 1]
+    null = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.empty(0, np.bool_)
+    data = np.frombuffer(data_buffer, np.uint8)
+    mark = np.frombuffer(separator.encode(), np.uint8)
+    starts, ends, lengths = kernels.split(data, offsets.astype(np.int64, copy=False), null, mark, limit)
+    return Spans(data, starts, ends), lengths

@@ -1,0 +1,159 @@
+"""SparseEncoder: the way from an Arrow column to ids that all sparse features share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tzrec.errors import ConfigError, Problem
+from tzrec.features.base import BadRows
+from tzrec.features.bucketize import Bucketizer, Fault, Identity, number
+from tzrec.features.column import Column
+from tzrec.features.ragged import Ragged, read
+from tzrec.features.spans import Flags, Longs
+from tzrec.protos import data_pb2
+
+BAD_WEIGHT = "weight is not a finite number"
+
+
+@dataclass(frozen=True)
+class Default:
+    """The ids a row gets that has none; no ids leave it empty, which pools to a zero vector."""
+
+    ids: Longs = field(default_factory=lambda: np.empty(0, np.int64))
+    weights: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+
+    def repeat(self, times: int) -> Default:
+        return Default(np.repeat(self.ids, times), np.repeat(self.weights, times))
+
+
+@dataclass(frozen=True)
+class SparseEncoder:
+    """Reads one column into ids.
+
+    A value that is bad (see Bucketizer) counts as missing and is reported. A row without any id takes the default.
+
+    Attributes:
+        column: name of the input.
+        bucketizer: from values to ids.
+        separator: what stands between the values of a string.
+        default: ids of a row that has none.
+        limit: ids to keep per row, 0 for all.
+        exact: ids every row must have that has any, 0 for any number; a row with another number is bad.
+        weighted: values carry weights.
+    """
+
+    column: str
+    bucketizer: Bucketizer
+    separator: str
+    default: Default = field(default_factory=Default)
+    limit: int = 0
+    exact: int = 0
+    weighted: bool = False
+
+    def encode(self, array: pa.Array, bad: BadRows) -> Column:
+        """Ids of B rows."""
+        rows = read(array, self.column, self.separator, self.limit, self.weighted)
+        ids, faults = self.bucketizer(rows.elements)
+        rows = Ragged(ids, rows.lengths, rows.weights)
+        if rows.weights is not None and not np.isfinite(rows.weights).all():
+            faults = [*faults, Fault(BAD_WEIGHT, ~np.isfinite(rows.weights))]
+        if faults:
+            rows = self._without(rows, faults, array, bad)
+        if self.exact > 1 or (self.exact and rows.lengths is not None):
+            rows = self._exact(rows, array, bad)
+        return self._filled(rows)
+
+    def _without(self, rows: Ragged, faults: Sequence[Fault], array: pa.Array, bad: BadRows) -> Ragged:
+        owners = rows.owners()
+        good = np.ones(len(owners), np.bool_)
+        for fault in faults:
+            report(bad, self.column, fault.reason, np.unique(owners[fault.mask]), array)
+            good &= ~fault.mask
+        if self.exact:  # positions mean something: one bad value spoils its row
+            spoiled = np.zeros(len(array), np.bool_)
+            spoiled[owners[~good]] = True
+            good = ~spoiled[owners]
+        return rows.keep(good)
+
+    def _exact(self, rows: Ragged, array: pa.Array, bad: BadRows) -> Ragged:
+        lengths = np.ones(len(rows.elements), np.int32) if rows.lengths is None else rows.lengths
+        wrong = (lengths != 0) & (lengths != self.exact)
+        report(bad, self.column, expected(self.exact), np.flatnonzero(wrong), array)
+        return rows.keep(~wrong[rows.owners()]) if wrong.any() else rows
+
+    def _filled(self, rows: Ragged) -> Column:
+        ids, lengths, weights = rows.elements, rows.lengths, rows.weights
+        assert isinstance(ids, np.ndarray)
+        if lengths is not None and len(self.default.ids) and not lengths.all():
+            empty = lengths == 0
+            lengths = np.where(empty, np.int32(len(self.default.ids)), lengths)
+            ids = _insert(ids, self.default.ids, empty, lengths)
+            if weights is not None:
+                weights = _insert(weights, self.default.weights, empty, lengths)
+        if lengths is not None and (lengths == 1).all():
+            lengths = None
+        return Column(np.ascontiguousarray(ids), lengths, weights)
+
+
+def _insert(values: npt.NDArray, default: npt.NDArray, empty: Flags, lengths: npt.NDArray[np.int32]) -> npt.NDArray:
+    """Values with the default put into the empty rows; `lengths` are those afterwards."""
+    filled = np.repeat(empty, lengths)
+    out = np.empty(len(filled), values.dtype)
+    out[~filled] = values
+    out[filled] = np.tile(default, int(empty.sum()))
+    return out
+
+
+def expected(count: int) -> str:
+    """The reason for a row with another number of values."""
+    return f"expected {count} value{'s' if count != 1 else ''}"
+
+
+def report(bad: BadRows, column: str, reason: str, rows: Longs, array: pa.Array) -> None:
+    """Report rows of a column together with what stood there."""
+    if not len(rows):
+        return
+    values = array.take(pa.array(rows))
+    try:
+        shown = values.to_pylist()
+    except UnicodeDecodeError:
+        shown = [item.decode(errors="replace") for item in values.cast(pa.large_binary()).to_pylist()]
+    bad.report(column, reason, rows, shown)
+
+
+def parse_default(
+    text: str, separator: str, bucketizer: Bucketizer, field_name: str, limit: int = 0, weighted: bool = False
+) -> Default:
+    """Read a default from a config; "" means no id.
+
+    Raises:
+        ConfigError: a part of it has no bucket.
+    """
+    words = [word for word in (text.split(separator) if separator else [text]) if word]
+    ids, weights = [], []
+    for word in words[: limit or None]:
+        name, colon, weight = word.rpartition(":") if weighted else (word, "", "")
+        try:
+            ids.append(bucketizer.one(name if colon else word))
+            weights.append(number(weight) if colon else 1.0)
+        except ValueError as error:
+            raise ConfigError([Problem(field_name, f"{word!r} is {error}")]) from None
+    return Default(np.array(ids, np.int64), np.array(weights, np.float32))
+
+
+def encoded_ids(
+    column: str, rows: int, config: Any, data: data_pb2.DataConfig, weighted: bool = False
+) -> SparseEncoder:
+    """The encoder of a sparse feature whose data holds row numbers already (FG_NONE)."""
+    bucketizer = Identity(rows)
+    separator = data.fg_encoded_multival_sep
+    default = parse_default(
+        config.fg_encoded_default_value, separator, bucketizer, "fg_encoded_default_value", weighted=weighted
+    )
+    return SparseEncoder(column, bucketizer, separator, default, weighted=weighted)
