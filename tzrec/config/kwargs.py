@@ -1,0 +1,58 @@
+"""A message as keyword arguments, defaults filled in."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+
+from tzrec.config.schema import enum_type, fields_of, is_map, is_message, message_type
+
+
+def kwargs(message: Message) -> dict[str, Any]:
+    """Every field of a message by name.
+
+    Scalars carry their default when unset, float32 the shortest decimal that reads back equal, enums their name;
+    an unset repeated field is `[]`, a map a dict; an unset message is absent.
+    """
+    if isinstance(message, Struct):
+        return dict(json_format.MessageToDict(message))
+    found = {}
+    for field in fields_of(message).values():
+        if field.is_repeated or not is_message(field) or message.HasField(field.name):
+            found[field.name] = _value(field, getattr(message, field.name))
+    return found
+
+
+def _value(field: FieldDescriptor, value: Any) -> Any:
+    if is_map(field):
+        item = message_type(field).fields_by_name["value"]
+        return {key: _single(item, each) for key, each in value.items()}
+    if field.is_repeated:
+        return [_single(field, each) for each in value]
+    return _single(field, value)
+
+
+def _single(field: FieldDescriptor, value: Any) -> Any:
+    if is_message(field):
+        return kwargs(value)
+    if field.type == FieldDescriptor.TYPE_ENUM:
+        return enum_type(field).values_by_number[value].name
+    return shortest(value) if field.type == FieldDescriptor.TYPE_FLOAT else value
+
+
+def shortest(value: float) -> float:
+    """The decimal with the fewest digits that is `value` in float32: 0.1 for 0.10000000149011612."""
+    packed = struct.pack("f", value)
+    for digits in range(1, 10):
+        candidate = float(f"{value:.{digits}g}")
+        try:
+            if struct.pack("f", candidate) == packed:
+                return candidate
+        except OverflowError:  # rounding up the largest float32 leaves its range
+            continue
+    return value

@@ -1,0 +1,47 @@
+"""Questions to protobuf descriptors, asked in one place because their type stubs say less than they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+
+def fields_of(message: Message) -> Mapping[str, FieldDescriptor]:
+    """The fields of a message by name, in declared order."""
+    return cast(Mapping[str, FieldDescriptor], message.DESCRIPTOR.fields_by_name)
+
+
+def message_type(field: FieldDescriptor) -> Descriptor:
+    """The message a message field holds."""
+    assert field.message_type is not None
+    return field.message_type
+
+
+def enum_type(field: FieldDescriptor) -> EnumDescriptor:
+    """The enum an enum field holds."""
+    assert field.enum_type is not None
+    return field.enum_type
+
+
+def is_message(field: FieldDescriptor) -> bool:
+    """Whether a field holds messages; map entries are messages too."""
+    return bool(field.type == FieldDescriptor.TYPE_MESSAGE)
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    """Whether a field is a map."""
+    return is_message(field) and bool(message_type(field).GetOptions().map_entry)
+
+
+def oneof_name(field: FieldDescriptor) -> str:
+    """The oneof a field is a member of, or ""."""
+    return field.containing_oneof.name if field.containing_oneof is not None else ""
+
+
+def missing_required(message: Message) -> list[str]:
+    """Paths of all required fields that are not set."""
+    missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]
+    return missing

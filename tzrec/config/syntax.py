@@ -1,0 +1,188 @@
+"""Protobuf text format as a syntax tree that remembers where everything stands.
+
+The tree knows nothing of messages and fields: `parser.py` turns it into a message, and can so go on after a mistake.
+What cannot be put into a tree is a real syntax error and stops.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from google.protobuf import text_encoding
+
+MAX_DEPTH = 100
+_CLOSE = {"{": "}", "<": ">"}
+_TOKEN = re.compile(
+    r"""(?P<skip>(?:[^\S\n]|\#[^\n]*)+)
+    |(?P<newline>\n)
+    |(?P<word>[A-Za-z_][0-9A-Za-z_+-]*)
+    |(?P<number>(?:[0-9+-]|\.[0-9])[0-9A-Za-z_.+-]*)
+    |(?P<string>"(?:[^"\n\\]|\\.)*"|'(?:[^'\n\\]|\\.)*')
+    |(?P<sign>[{}<>\[\]:,;])
+    |(?P<open_string>["'])
+    |(?P<other>.)""",
+    re.VERBOSE,
+)
+
+
+class TextSyntaxError(Exception):
+    """Text that is no protobuf text format, at `line:column` (both from 1)."""
+
+    def __init__(self, message: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word, number, string or sign of the text, or its end."""
+
+    kind: str
+    text: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Atom:
+    """One scalar as it is written: a word, a number or a string (already unescaped)."""
+
+    kind: str
+    text: str
+    line: int
+    column: int
+    value: bytes = b""
+
+
+@dataclass
+class Body:
+    """Everything between `{` and `}`; the whole file is a body too."""
+
+    line: int
+    column: int
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass
+class Entry:
+    """One `name: value`, `name { ... }` or `name: [value, ...]`."""
+
+    name: str
+    line: int
+    column: int
+    values: list[Atom | Body]
+    listed: bool
+
+
+def parse_tree(text: str) -> Body:
+    """The syntax tree of a text.
+
+    Raises:
+        TextSyntaxError: with the place and what was expected there.
+    """
+    return _Reader(text).file()
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    line, start = 1, 0
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or "other"
+        if kind == "newline":
+            line, start = line + 1, match.end()
+        elif kind != "skip":
+            yield Token(kind, match.group(), line, match.start() - start + 1)
+    yield Token("end", "", line, len(text) - start + 1)
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self._rest = _tokens(text)
+        self._token = next(self._rest)
+        self._depth = 0
+
+    def file(self) -> Body:
+        body = Body(1, 1)
+        while self._token.kind != "end":
+            body.entries.append(self._entry())
+        return body
+
+    def _next(self) -> Token:
+        token = self._token
+        if token.kind != "end":
+            self._token = next(self._rest)
+        return token
+
+    def _accept(self, *signs: str) -> Token | None:
+        return self._next() if self._token.kind == "sign" and self._token.text in signs else None
+
+    def _error(self, expected: str) -> TextSyntaxError:
+        token = self._token
+        if token.kind == "open_string":
+            return TextSyntaxError("this string is not closed on its line", token.line, token.column)
+        got = f'"{token.text}"' if token.text else "the end of the text"
+        return TextSyntaxError(f"expected {expected}, got {got}", token.line, token.column)
+
+    def _entry(self) -> Entry:
+        if self._token.kind not in ("word", "number"):
+            # `path: data/train` ends its value at the slash
+            quotes = "; strings need quotes" if self._token.kind == "other" else ""
+            raise self._error(f"a field name{quotes}")
+        name = self._next()
+        colon = self._accept(":")
+        listed = self._accept("[") is not None
+        values = self._list() if listed else [self._value()]
+        if colon is None and any(isinstance(value, Atom) for value in values):
+            raise TextSyntaxError(f'expected ":" or "{{" after "{name.text}"', name.line, name.column)
+        self._accept(",", ";")
+        return Entry(name.text, name.line, name.column, values, listed)
+
+    def _list(self) -> list[Atom | Body]:
+        values: list[Atom | Body] = []
+        if self._accept("]"):
+            return values
+        while True:
+            values.append(self._value())
+            if self._accept("]"):
+                return values
+            if not self._accept(","):
+                raise self._error('"," or "]"')
+
+    def _value(self) -> Atom | Body:
+        opening = self._accept("{", "<")
+        if opening is not None:
+            return self._body(opening)
+        if self._token.kind == "string":
+            return self._string()
+        if self._token.kind in ("word", "number"):
+            token = self._next()
+            return Atom(token.kind, token.text, token.line, token.column)
+        raise self._error("a value")
+
+    def _body(self, opening: Token) -> Body:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise TextSyntaxError(f"nested deeper than {MAX_DEPTH} messages", opening.line, opening.column)
+        body = Body(opening.line, opening.column)
+        close = _CLOSE[opening.text]
+        while not self._accept(close):
+            if self._token.kind == "end":
+                raise TextSyntaxError(
+                    f'this "{opening.text}" is never closed by "{close}"', opening.line, opening.column
+                )
+            body.entries.append(self._entry())
+        self._depth -= 1
+        return body
+
+    def _string(self) -> Atom:
+        """One string literal, or several side by side, which are one as in C."""
+        first, parts = self._token, []
+        while self._token.kind == "string":
+            token = self._next()
+            try:
+                parts.append(text_encoding.CUnescape(token.text[1:-1]))
+            except ValueError as error:
+                raise TextSyntaxError(f"bad escape in {token.text}: {error}", token.line, token.column) from error
+        return Atom("string", first.text, first.line, first.column, b"".join(parts))
