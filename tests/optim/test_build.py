@@ -7,7 +7,7 @@ import torch
 from google.protobuf import text_format
 
 from tzrec.optim.build import DenseOptimizer, Rates, dense_optimizer
-from tzrec.optim.schedule import ManualStepLR, schedule
+from tzrec.optim.schedule import ExponentialDecayLR, ManualStepLR
 from tzrec.protos import optimizer_pb2 as pb
 
 GRADS = [torch.tensor([1.0, -2.0]), torch.tensor([0.5, 0.25]), torch.tensor([-3.0, 0.0])]
@@ -113,8 +113,7 @@ def test_state_put_into_a_new_optimizer_continues_the_old_one(name: str) -> None
 
 def test_rates_follow_their_schedules_and_frozen_stays_frozen() -> None:
     moving, frozen = (torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=lr) for lr in (1.0, 0.0))
-    by_epoch = pb.SparseOptimizer()
-    by_epoch.exponential_decay_learning_rate.CopyFrom(pb.ExponentialDecayLR(decay_size=1, decay_factor=0.5, by_epoch=True))
-    rates = Rates([(moving, schedule(by_epoch)), (frozen, ManualStepLR([1], [9.0]))])
+    halved = ExponentialDecayLR(decay_size=1, decay_factor=0.5, by_epoch=True)
+    rates = Rates([(moving, halved), (frozen, ManualStepLR([1], [9.0]))])
     rates.set(steps=100, epochs=2)
     assert rates.now() == [0.25, 0.0]

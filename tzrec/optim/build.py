@@ -48,7 +48,7 @@ class DenseOptimizer:
 
         The tensors are the live ones, so that loading into them in place restores the optimizer.
         """
-        found = {}
+        found: dict[str, torch.Tensor] = {}
         for optimizer, _, params in self.parts:
             if not optimizer.state:
                 _allocate(optimizer)
@@ -70,7 +70,7 @@ def _allocate(optimizer: Optimizer) -> None:
         param.grad = grad
         for state in optimizer.state[param].values():
             if state is not None:
-                state.zero_()  # weight decay has put something in; Adagrad, whose state may begin elsewhere, is never here
+                state.zero_()  # of weight decay; Adagrad, whose state may begin elsewhere, never comes here
 
 
 def dense_optimizer(config: pb.DenseOptimizer, params: Iterable[tuple[str, torch.Tensor]]) -> DenseOptimizer:

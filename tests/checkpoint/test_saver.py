@@ -1,0 +1,103 @@
+"""Saving: what is on disk is what was in memory when save() returned, and appears at once or not at all."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.checkpoint.conftest import Save, tensors
+from tzrec.checkpoint import saver as module
+from tzrec.checkpoint import store
+from tzrec.checkpoint.manifest import Manifest
+from tzrec.checkpoint.position import Position
+from tzrec.checkpoint.restore import restore
+from tzrec.checkpoint.saver import Saver
+from tzrec.errors import CheckpointError
+
+pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+
+
+def test_layout_and_manifest(tmp_path: Path, save: Save) -> None:
+    saved = save(7, 3.0)
+    assert saved.path == tmp_path / "model.ckpt-7"
+    assert saved.size == 4 * (24 + 2 + 24)
+    found = {path.relative_to(saved.path).as_posix() for path in saved.path.rglob("*") if path.is_file()}
+    files = {"plan", "model/.metadata", "model/__0_0.distcp", "optimizer/.metadata", "optimizer/__0_0.distcp"}
+    assert found == files | {"manifest.json"}
+    manifest = json.loads((saved.path / "manifest.json").read_text())
+    assert manifest["position"] == {"step": 7, "cursor": {"epoch": 2, "row": 30, "window": 8}, "first_epoch": 0}
+    assert manifest["rng"] == {"0": "cmFuZG9t"}
+    assert set(manifest["files"]) == files
+    assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt-7"]
+
+
+def test_what_the_loop_does_after_save_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    write = module._write
+    monkeypatch.setattr(module, "_write", lambda *args: gate.wait() and write(*args))
+    saver = Saver(tmp_path, 0, lambda: None)
+    live = tensors(1.0)
+    saver.save(Manifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
+    live["table"].fill_(99.0)
+    gate.set()
+    saver.wait()
+    back = tensors(0.0)
+    restore(tmp_path / "model.ckpt-1" / "model", back)
+    assert torch.equal(back["table"], torch.ones(6, 4))
+
+
+@pytest.mark.parametrize("stage", ["_write", "_mine", "_publish"])
+def test_a_save_that_fails_surfaces_and_leaves_the_old_checkpoint(
+    tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    save(1, 1.0)
+
+    def full(*args: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(module, stage, full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        save(2, 2.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt-1"]
+    found = store.latest(tmp_path)
+    assert found
+    assert found.step == 1
+
+
+def test_a_damaged_checkpoint_of_the_same_step_is_replaced(tmp_path: Path, save: Save) -> None:
+    save(1, 1.0)
+    (tmp_path / "model.ckpt-1" / "manifest.json").unlink()
+    save(1, 5.0)
+    found = store.latest(tmp_path)
+    assert found
+    back = tensors(0.0)
+    restore(found.path / "model", back)
+    assert torch.equal(back["bias"], torch.tensor([5.0, -5.0]))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt-1"]
+
+
+def test_keeps_the_newest_and_the_protected(tmp_path: Path, save: Save) -> None:
+    for step in (5, 10, 100, 20):
+        save(step, 1.0, keep=2, protected=tmp_path / "model.ckpt-5")
+    assert [path.name for path in store.published(tmp_path)] == ["model.ckpt-5", "model.ckpt-20", "model.ckpt-100"]
+
+
+def test_every_type_of_number_comes_back(tmp_path: Path, save: Save) -> None:
+    odd = {
+        "half": torch.tensor([1.5, -2.0], dtype=torch.float16),
+        "brain": torch.tensor([[3.0]], dtype=torch.bfloat16),
+        "count": torch.tensor(7, dtype=torch.int64),
+        "scalar": torch.tensor(3.0),
+        "strided": torch.arange(6.0).view(2, 3).T,
+        "empty": torch.empty(0, 4),
+    }
+    save(1, 1.0, **odd)
+    back = {name: torch.zeros_like(value) for name, value in odd.items()}
+    fit = restore(tmp_path / "model.ckpt-1" / "model", back)
+    assert fit.lines() == []
+    for name, value in odd.items():
+        assert torch.equal(back[name], value), name

@@ -1,0 +1,96 @@
+"""Finding checkpoints: only whole ones count, and the error says what is wrong with the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoint.conftest import Save
+from tzrec.checkpoint import store
+from tzrec.errors import CheckpointError
+
+pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+
+FILES = ["model/__0_0.distcp", "model/.metadata", "optimizer/__0_0.distcp", "optimizer/.metadata", "plan"]
+
+
+def test_no_checkpoint_yet(tmp_path: Path) -> None:
+    assert store.latest(tmp_path / "nowhere") is None
+    with pytest.raises(CheckpointError, match="holds no model"):
+        store.find(tmp_path)
+
+
+def test_latest_is_the_largest_number(tmp_path: Path, save: Save) -> None:
+    for step in (9, 100, 20):
+        save(step, 1.0)
+    found = store.find(tmp_path)
+    assert found.step == 100
+    assert found.position.cursor.row == 30
+    assert store.find(tmp_path / "model.ckpt-20").step == 20
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_damage_is_named_and_the_one_before_is_used(
+    tmp_path: Path, save: Save, caplog: pytest.LogCaptureFixture, name: str, damage: str
+) -> None:
+    save(1, 1.0)
+    save(2, 2.0)
+    path = tmp_path / "model.ckpt-2" / name
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 0x80
+        path.write_bytes(content)
+    elif damage == "truncate":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        path.unlink()
+    found = store.latest(tmp_path)
+    assert found
+    assert found.step == 1
+    assert name.rpartition("/")[2] in caplog.text
+
+
+def test_all_damaged_is_an_error_not_a_new_start(tmp_path: Path, save: Save) -> None:
+    save(1, 1.0)
+    (tmp_path / "model.ckpt-1" / "plan").unlink()
+    with pytest.raises(CheckpointError, match=r"no checkpoint can be used:\n.*plan is missing"):
+        store.latest(tmp_path)
+
+
+def test_leftovers_are_no_checkpoints_and_go(tmp_path: Path, save: Save) -> None:
+    save(1, 1.0)
+    for name in ("model.ckpt-2.tmp", "model.ckpt-0.old"):
+        (tmp_path / name).mkdir()
+    found = store.latest(tmp_path)
+    assert found
+    assert found.step == 1
+    store.remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt-1"]
+
+
+def test_a_checkpoint_of_another_program_is_taken_where_it_is_named(tmp_path: Path, save: Save) -> None:
+    save(30, 1.0)
+    path = tmp_path / "model.ckpt-30"
+    (path / "manifest.json").unlink()
+    assert store.find(path).step == 30
+    with pytest.raises(CheckpointError):
+        store.latest(tmp_path)
+
+
+def results(model_dir: Path, *lines: dict[str, float]) -> None:
+    (model_dir / store.RESULTS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_best(tmp_path: Path, save: Save) -> None:
+    for step in (1, 2, 3):
+        save(step, 1.0)
+    assert store.best(tmp_path, "auc", True).step == 3, "nothing evaluated: the newest"
+    rows = [(1, 0.7, 0.3), (2, 0.7, 0.5), (3, 0.6, 0.4)]
+    results(tmp_path, *({"global_step": step, "auc": auc, "loss": loss} for step, auc, loss in rows))
+    assert store.best(tmp_path, "auc", True).step == 2, "the newer of two equals"
+    assert store.best(tmp_path, "loss", False).step == 1
+    with pytest.raises(CheckpointError, match='"aux"; there are auc, loss'):
+        store.best(tmp_path, "aux", True)

@@ -1,0 +1,38 @@
+"""One writer per model directory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+from tzrec.errors import CheckpointError
+
+NAME = ".lock"
+
+
+class Lock:
+    """Held from construction to `release`, or until the process ends in whatever way: the kernel lets go of it then.
+
+    Raises:
+        CheckpointError: another process writes to the directory.
+    """
+
+    def __init__(self, model_dir: Path) -> None:
+        model_dir.mkdir(parents=True, exist_ok=True)
+        path = model_dir / NAME
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = path.read_text().strip() or "another process"
+            os.close(self._descriptor)
+            raise CheckpointError(
+                f"{model_dir} is being written by {holder}; wait for it or stop it, or choose another --model_dir"
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+    def release(self) -> None:
+        os.close(self._descriptor)

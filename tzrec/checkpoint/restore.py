@@ -1,0 +1,154 @@
+"""Reads tensors of a checkpoint into place, whatever the number of ranks that wrote it. Unpickles no code."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader, Metadata
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+from tzrec.checkpoint.saver import Tensors
+from tzrec.errors import CheckpointError
+
+_PLAIN_CLASSES = {
+    ("torch", "Size"),
+    ("torch.serialization", "_get_layout"),
+    ("collections", "OrderedDict"),
+    *(("pathlib", name) for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")),
+    *(("pathlib._local", name) for name in ("PosixPath", "WindowsPath")),
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+    *(
+        ("torch.distributed.checkpoint.metadata", name)
+        for name in (
+            "Metadata",
+            "MetadataIndex",
+            "TensorStorageMetadata",
+            "BytesStorageMetadata",
+            "ChunkStorageMetadata",
+            "TensorProperties",
+            "StorageMeta",
+            "_MEM_FORMAT_ENCODING",
+        )
+    ),
+}
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads torch's description of a checkpoint, which is a pickle, and refuses everything that is not plain data."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
+        if is_dtype or (module, name) in _PLAIN_CLASSES:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no checkpoint needs")
+
+
+class _Reader(FileSystemReader):
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        with self.fs.create_stream(self._get_metadata_path(), "rb") as stream:
+            metadata = _PlainUnpickler(stream).load()  # type: ignore[arg-type]  # a file, whatever torch calls it
+        if not isinstance(metadata, Metadata):
+            raise pickle.UnpicklingError("it describes no checkpoint")
+        return metadata
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How what was wanted compares with what was stored.
+
+    Attributes:
+        missing: wanted, but not stored.
+        mismatched: stored in another size; name -> (stored, wanted).
+        unused: stored, but not wanted.
+    """
+
+    missing: tuple[str, ...]
+    mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    unused: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """What does not fit, one line each; stored but unwanted tensors are nothing to complain of."""
+        sizes = [
+            f"{name}: {list(stored)} in the checkpoint, {list(wanted)} in the model"
+            for name, (stored, wanted) in self.mismatched.items()
+        ]
+        return [*(f"{name}: not in the checkpoint" for name in self.missing), *sizes]
+
+
+def stored_sizes(directory: Path) -> dict[str, tuple[int, ...]]:
+    """Name -> size of every tensor in one part (`model` or `optimizer`) of a checkpoint."""
+    return _sizes(_metadata(_Reader(directory)))
+
+
+def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None = None) -> Fit:
+    """Fill tensors in place from one part (`model` or `optimizer`) of a checkpoint, each rank its own shards.
+
+    What is missing or has another size stays as it is and is reported; the caller decides whether that is an error.
+
+    Args:
+        directory: the part's directory.
+        tensors: what to fill, by name.
+        names: name here -> name in the checkpoint, for those that differ.
+
+    Raises:
+        CheckpointError: the part cannot be read.
+    """
+    names = names or {}
+    reader = _Reader(directory)
+    metadata = _metadata(reader)
+    sizes = _sizes(metadata)
+    source = {name: names.get(name, name) for name in tensors}
+    missing = tuple(name for name in tensors if source[name] not in sizes)
+    mismatched = {
+        name: (sizes[source[name]], tuple(value.size()))
+        for name, value in tensors.items()
+        if name not in missing and sizes[source[name]] != tuple(value.size())
+    }
+    fitting = {name: value for name, value in tensors.items() if name not in missing and name not in mismatched}
+    for wave in _waves({name: source[name] for name in fitting}):
+        _read(reader, metadata, {stored: fitting[name] for name, stored in wave.items()})
+    used = {source[name] for name in tensors}
+    return Fit(missing, mismatched, tuple(name for name in sizes if name not in used))
+
+
+def _metadata(reader: _Reader) -> Metadata:
+    try:
+        return reader.read_metadata()
+    except (OSError, EOFError, pickle.UnpicklingError, AttributeError, TypeError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{reader.path}/.metadata cannot be read: {error}") from None
+
+
+def _sizes(metadata: Metadata) -> dict[str, tuple[int, ...]]:
+    stored = metadata.state_dict_metadata.items()
+    return {name: tuple(each.size) for name, each in stored if isinstance(each, TensorStorageMetadata)}
+
+
+def _waves(source: Mapping[str, str]) -> list[dict[str, str]]:
+    """Split so that no stored tensor is wanted twice at a time: one old tensor may become several new ones."""
+    waves: list[dict[str, str]] = []
+    times: Counter[str] = Counter()
+    for name, stored in source.items():
+        if times[stored] == len(waves):
+            waves.append({})
+        waves[times[stored]][name] = stored
+        times[stored] += 1
+    return waves
+
+
+def _read(reader: _Reader, metadata: Metadata, tensors: dict[str, Any]) -> None:
+    """Every rank plans and reads for itself: reading needs no agreement, so no rank waits for one that fails."""
+    planner = DefaultLoadPlanner()
+    planner.set_up_planner(tensors, metadata, is_coordinator=True)
+    reader.set_up_storage_reader(metadata, is_coordinator=True)
+    plan = planner.finish_plan(planner.create_local_plan())
+    try:
+        with torch.no_grad():
+            reader.read_data(plan, planner).wait()
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{reader.path} is damaged: {error}") from None

@@ -1,0 +1,187 @@
+"""Saves checkpoints: the loop waits for one copy in memory, a thread does the rest.
+
+Tensors go through torch.distributed.checkpoint into `model.ckpt-N.tmp`; every rank sums up the files it wrote,
+rank 0 writes the manifest with all sums, syncs, and publishes the checkpoint by one rename.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.distributed._shard.sharded_tensor import Shard, ShardedTensor
+
+from tzrec.checkpoint import store
+from tzrec.checkpoint.manifest import File, Manifest, sync_directory, write_synced
+from tzrec.errors import CheckpointError
+from tzrec.log import logger
+
+Tensors = Mapping[str, torch.Tensor | ShardedTensor]
+"""Tensors by name, whole or this rank's shards."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a save cost: seconds the loop stood still, and bytes this rank has to write."""
+
+    path: Path
+    waited: float
+    size: int
+
+
+class Saver:
+    """Writes checkpoints of one run, one at a time.
+
+    Args:
+        model_dir: where they go.
+        keep: how many of the newest to keep, 0 for all.
+        protected: names one more that must not be deleted (the best one).
+    """
+
+    def __init__(self, model_dir: Path, keep: int, protected: Callable[[], Path | None]) -> None:
+        self._model_dir = model_dir
+        self._keep = keep
+        self._protected = protected
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+        # a group of its own: the thread's messages must not mix with those of the training loop
+        self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        self._rank = dist.get_rank() if dist.is_initialized() else 0
+
+    def save(self, manifest: Manifest, parts: Mapping[str, Tensors], plan: str) -> Saved:
+        """Copy the tensors and return; a thread writes them. All ranks call this together.
+
+        Args:
+            manifest: everything but the checksums, with this rank's own random state.
+            parts: tensors by directory of the checkpoint, `model` and `optimizer`; all ranks name the same ones.
+            plan: how tables were sharded, as JSON.
+
+        Raises:
+            CheckpointError: the save before this one has failed.
+        """
+        began = time.perf_counter()
+        self.wait()
+        copies = {part: {name: _copy(value) for name, value in tensors.items()} for part, tensors in parts.items()}
+        size = sum(_bytes(value) for tensors in copies.values() for value in tensors.values())
+        self._thread = threading.Thread(target=self._run, args=(manifest, copies, plan), name="save")
+        self._thread.start()
+        return Saved(store.path_of(self._model_dir, manifest.position.step), time.perf_counter() - began, size)
+
+    def wait(self) -> None:
+        """Wait until the save under way has been published.
+
+        Raises:
+            CheckpointError: it has failed.
+        """
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+        if self._error:
+            error, self._error = self._error, None
+            raise CheckpointError(f"saving a checkpoint failed: {error}") from error
+
+    def _run(self, manifest: Manifest, parts: dict[str, Tensors], plan: str) -> None:
+        path = store.path_of(self._model_dir, manifest.position.step)
+        temporary = path.with_name(path.name + ".tmp")
+        try:
+            for part in list(parts):
+                _write(temporary / part, parts.pop(part), self._group)
+            if self._rank == 0:
+                write_synced(temporary / "plan", plan)
+            manifests = self._gather(_mine(manifest, temporary, self._rank))
+            self._agree(lambda: _publish(manifests, temporary, path))
+            if self._rank == 0:
+                store.prune(self._model_dir, self._keep, self._protected())
+        except Exception as error:  # whatever it is must reach the loop, which raises it in wait()
+            self._error = error
+            logger.error("saving %s failed: %s", path.name, error)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _gather(self, mine: Manifest) -> list[Manifest]:
+        if self._group is None:
+            return [mine]
+        everyone: list[Any] = [None] * dist.get_world_size(self._group)
+        dist.all_gather_object(everyone, mine, group=self._group)
+        return everyone
+
+    def _agree(self, act: Callable[[], None]) -> None:
+        """Let rank 0 act; all ranks learn whether it worked."""
+        outcome: list[Any] = [None]
+        if self._rank == 0:
+            try:
+                act()
+            except OSError as error:
+                outcome = [str(error)]
+        if self._group is not None:
+            dist.broadcast_object_list(outcome, src=0, group=self._group)
+        if outcome[0]:
+            raise OSError(outcome[0])
+
+
+def _copy(value: torch.Tensor | ShardedTensor) -> torch.Tensor | ShardedTensor:
+    """A copy in main memory that training no longer touches."""
+    if not isinstance(value, ShardedTensor):
+        return _copy_tensor(value)
+    shards = [Shard(_copy_tensor(shard.tensor), shard.metadata) for shard in value.local_shards()]
+    return ShardedTensor._init_from_local_shards_and_global_metadata(
+        shards, sharded_tensor_metadata=value.metadata(), process_group=value._process_group
+    )
+
+
+def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
+    # numpy asks for huge pages: new memory for 400 MB then takes 0.04 s instead of 0.16 s to fault in
+    memory = np.empty(max(1, value.numel()) * value.element_size(), np.uint8)
+    copy = torch.from_numpy(memory).view(value.dtype)[: value.numel()].view(value.shape)
+    return copy.copy_(value.detach())
+
+
+def _bytes(value: torch.Tensor | ShardedTensor) -> int:
+    if isinstance(value, ShardedTensor):
+        return sum(_bytes(shard.tensor) for shard in value.local_shards())
+    return value.numel() * value.element_size()
+
+
+def _write(directory: Path, tensors: Tensors, group: dist.ProcessGroup | None) -> None:
+    import torch.distributed.checkpoint as dcp  # half a second that the first step need not wait for
+
+    writer = dcp.FileSystemWriter(directory, overwrite=False)
+    dcp.save(dict(tensors), storage_writer=writer, process_group=group, no_dist=group is None)
+
+
+def _mine(manifest: Manifest, directory: Path, rank: int) -> Manifest:
+    """The manifest with the checksums of the files that this rank wrote."""
+    found = sorted(path for path in directory.rglob("*") if path.is_file())
+    written = [path for path in found if _writer(path.name) == rank]
+    return replace(manifest, files={path.relative_to(directory).as_posix(): File.of(path) for path in written})
+
+
+def _writer(name: str) -> int:
+    """The rank that wrote a file: `__<rank>_<n>.distcp`; rank 0 for what belongs to all."""
+    return int(name.split("_")[2]) if name.startswith("__") else 0
+
+
+def _publish(manifests: list[Manifest], temporary: Path, path: Path) -> None:
+    files = {name: file for each in manifests for name, file in each.files.items()}
+    rng = {rank: state for each in manifests for rank, state in each.rng.items()}
+    replace(manifests[0], files=files, rng=rng).write(temporary)
+    for directory in (*temporary.iterdir(), temporary):
+        if directory.is_dir():
+            sync_directory(directory)
+    if path.exists():  # damaged, or a restore would have gone on from there
+        doomed = path.with_name(path.name + ".old")
+        shutil.rmtree(doomed, ignore_errors=True)
+        os.rename(path, doomed)
+        os.rename(temporary, path)
+        shutil.rmtree(doomed, ignore_errors=True)
+    else:
+        os.rename(temporary, path)
+    sync_directory(path.parent)
