@@ -176,8 +176,7 @@ class _Builder:
             child.SetInParent()
         self.fill(body, child, path, place)
 
-    def _map_entry(self, body: Body, descriptor: FieldDescriptor, message: Message, path: str, place: Place) -> None:
-        items = getattr(message, descriptor.name)
+    def _map_entry(self, body: Body, items: Any, path: str, place: Place) -> None:
         item = items.GetEntryClass()()
         self.fill(body, item, f"{path}[{len(items)}]", place)
         self._parsed.places[f'{path}["{item.key}"]'] = place
