@@ -58,7 +58,7 @@ class Batch(Pipelineable):
 
     def map(self, fn: Callable[[Any], Any]) -> Batch:
         """A batch with `fn` applied to every tensor-like value."""
-        changed = {}
+        changed: dict[str, Any] = {}
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, dict):

@@ -1,0 +1,118 @@
+"""Writers: one part file per rank, published by a rename when it is complete."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv as pacsv
+
+from tzrec.data.paths import filesystem
+
+
+class Writer(ABC):
+    """Writes tables of one schema into `<directory>/part-<rank>.<extension>`.
+
+    The file has a temporary, hidden name until `close`. As a context manager, an exception removes it.
+    """
+
+    extension: str
+
+    def __init__(self, directory: str, rank: int) -> None:
+        self._where, inner = filesystem(directory)
+        self._where.create_dir(inner, recursive=True)
+        name = f"part-{rank}.{self.extension}"
+        self._path, self._temporary = f"{inner}/{name}", f"{inner}/.{name}.tmp"
+        self._sink: pa.NativeFile | None = None
+        self._out: Any = None
+
+    @abstractmethod
+    def _open(self, sink: pa.NativeFile, schema: pa.Schema) -> Any:
+        """The Arrow writer of this format."""
+
+    def _shown(self, table: pa.Table) -> pa.Table:
+        """The table as this format can hold it."""
+        return table
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows; the first table fixes the schema."""
+        table = self._shown(table)
+        if self._sink is None:
+            self._sink = self._where.open_output_stream(self._temporary)
+            self._out = self._open(self._sink, table.schema)
+        self._out.write_table(table)
+
+    def close(self) -> None:
+        """Finish the file and give it its name. Nothing written: no file."""
+        if self._sink is not None:
+            self._finish()
+            self._where.move(self._temporary, self._path)
+
+    def _finish(self) -> None:
+        assert self._sink is not None
+        self._out.close()
+        self._sink.close()
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        if self._sink is not None:
+            self._finish()
+            self._where.delete_file(self._temporary)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class ParquetWriter(Writer):
+    """Writes Parquet."""
+
+    extension = "parquet"
+
+    def _open(self, sink: pa.NativeFile, schema: pa.Schema) -> pq.ParquetWriter:
+        return pq.ParquetWriter(sink, schema)
+
+
+class CsvWriter(Writer):
+    """Writes CSV with a header. Lists become JSON text: `[0.25, 0.5]` is the cell `"[0.25,0.5]"`."""
+
+    extension = "csv"
+
+    def _open(self, sink: pa.NativeFile, schema: pa.Schema) -> pacsv.CSVWriter:
+        return pacsv.CSVWriter(sink, schema)
+
+    def _shown(self, table: pa.Table) -> pa.Table:
+        for index, column in enumerate(table.columns):
+            if pa.types.is_nested(column.type):
+                table = table.set_column(index, table.column_names[index], _json(column))
+        return table
+
+
+def _json(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Nested values as JSON text; lists of numbers, the usual case, without a Python loop."""
+    kind = column.type
+    if pa.types.is_list(kind) and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)):
+        inner = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
+        return pc.binary_join_element_wise("[", inner, "]", "")
+    rows = [None if row is None else json.dumps(row, ensure_ascii=False) for row in column.to_pylist()]
+    return pa.chunked_array([pa.array(rows, pa.string())])
+
+
+_KINDS: dict[str, type[Writer]] = {"parquet": ParquetWriter, "csv": CsvWriter}
+
+
+def open_writer(directory: str, rank: int, kind: str) -> Writer:
+    """A writer of kind "parquet" or "csv" for this rank's part of a directory."""
+    return _KINDS[kind](directory, rank)
