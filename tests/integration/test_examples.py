@@ -1,4 +1,4 @@
-"""Every example config does the whole job on made-up data: check, train, save, continue, predict, export, predict again."""
+"""Every example config does the whole job on made-up data: check, train, continue, predict, export, predict again."""
 
 from __future__ import annotations
 
