@@ -37,7 +37,7 @@ class Binned:
 
     def add(self, scores: torch.Tensor, positive: torch.Tensor) -> None:
         """Count scores `(B, C)`, of which `positive` `(B, C)` says the class."""
-        bins = torch.bucketize(scores, self.edges.to(scores.device), right=True) - 1  # (B, C)
+        bins = torch.bucketize(scores.contiguous(), self.edges.to(scores), right=True) - 1  # (B, C)
         curves, _, width = self.counts.shape
         rows = torch.arange(curves, device=scores.device) * 2 + positive.long()  # (B, C)
         counts = torch.bincount((rows * width + bins).flatten(), minlength=self.counts.numel())

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from tzrec.data.batch import Batch
+from tzrec.embedding.group import Dims, EmbeddingGroup
 from tzrec.heads.build import Tasks
 from tzrec.heads.head import Mean, Predictions, local_mean
-
-if TYPE_CHECKING:
-    from tzrec.embedding.group import Dims, EmbeddingGroup
 
 Grouped = dict[str, torch.Tensor]
 """What the embedding of each feature group yields, `(B, width)`."""

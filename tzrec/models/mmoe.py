@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tzrec.config.kwargs import kwargs
+from tzrec.embedding.group import Dims
 from tzrec.heads.build import Tasks
 from tzrec.models.base import Grouped, Logits, Model
 from tzrec.modules.experts import MixtureOfExperts
 from tzrec.protos.models import multi_task_rank_pb2 as pb
-
-if TYPE_CHECKING:
-    from tzrec.embedding.group import Dims
 
 
 class MMoE(Model):

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from google.protobuf import text_format
+
+from tzrec.data.batch import Batch
+from tzrec.errors import ConfigError
+from tzrec.heads.build import Tasks, build_tasks
+from tzrec.heads.head import Weighting
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+TOWER = 'tower_name: "ctr" label_name: "clk" losses { binary_cross_entropy {} } '
+
+
+def tasks(model: str, data: str = "") -> Tasks:
+    config = EasyRecConfig()
+    text_format.Parse(f"data_config {{ {data} }} model_config {{ {model} }}", config)
+    return build_tasks(config)
+
+
+def weighting(fields: str) -> Weighting:
+    return tasks(f"mmoe {{ task_towers {{ {TOWER} {fields} }} }}")["ctr"].weighting
+
+
+def test_task_towers() -> None:
+    built = tasks(
+        """
+        mmoe {
+          task_towers {
+            tower_name: "ctr" label_name: "clk" mlp { hidden_units: [8, 4] dropout_ratio: 0.1 }
+            losses { binary_cross_entropy { label_smoothing: 0.1 } } metrics { auc { thresholds: 0 } }
+          }
+          task_towers {
+            tower_name: "kind" label_name: "kind_id" num_class: 3
+            losses { softmax_cross_entropy {} } metrics { accuracy { top_k: 2 } } metrics { multiclass_auc {} }
+          }
+        }
+        """
+    )
+    assert list(built) == ["ctr", "kind"]
+    ctr, kind = built.values()
+    assert (ctr.label_name, ctr.num_class, ctr.tower["hidden_units"], ctr.tower["dropout_ratio"]) == (
+        "clk",
+        1,
+        [8, 4],
+        [0.1],
+    )
+    assert ctr.losses["binary_cross_entropy"].label_smoothing == 0.1
+    assert (kind.label_name, kind.num_class, kind.tower) == ("kind_id", 3, None)
+    metrics = kind.metrics()
+    assert list(metrics) == ["accuracy_kind", "multiclass_auc_kind"]
+    probs = torch.tensor([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4], [0.5, 0.3, 0.2]])
+    metrics["accuracy_kind"].update({"probs": probs}, torch.tensor([1, 1, 2]))
+    assert metrics["accuracy_kind"].compute() == pytest.approx(1 / 3)  # top 2: {0 1} {0 2} {0 1}
+
+
+def test_single_task() -> None:
+    built = tasks(
+        "num_class: 2 losses { softmax_cross_entropy {} } metrics { auc {} } deepfm {}",
+        'label_fields: "clk" label_fields: "buy" sample_weight_fields: "w" sample_weight_fields: "v"',
+    )
+    head = built[""]
+    assert (head.label_name, head.num_class, head.weighting) == ("clk", 2, Weighting(sample_weight="w"))
+    predictions = built.predict({"": torch.tensor([[3.0, 1.0]]).log()})
+    assert sorted(predictions) == ["logits", "probs", "probs1"]
+    torch.testing.assert_close(predictions["probs1"], torch.tensor([0.25]))
+    assert list(head.metrics()) == ["auc"]
+
+
+def test_single_task_without_sample_weight() -> None:
+    assert tasks("losses { l2_loss {} } deepfm {}", 'label_fields: "ltv"')[""].weighting == Weighting()
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("", Weighting()),
+        ("weight: 1.0", Weighting()),
+        ("weight: 0.1", Weighting(scale=0.1)),
+        ('sample_weight_name: "w"', Weighting(sample_weight="w")),
+        ('task_space_indicator_label: "s"', Weighting(indicator="s")),
+        (
+            'task_space_indicator_label: "s" in_task_space_weight: 2 out_task_space_weight: 0',
+            Weighting(indicator="s", inside=2.0, outside=0.0),
+        ),
+    ],
+)
+def test_weighting(fields: str, expected: Weighting) -> None:
+    assert weighting(fields) == expected
+
+
+@pytest.mark.parametrize("fields", ["in_task_space_weight: 5", "out_task_space_weight: 0"])
+def test_space_weights_without_an_indicator_change_nothing(fields: str) -> None:
+    labels = {"clk": torch.tensor([1, 0])}
+    head = tasks(f"mmoe {{ task_towers {{ {TOWER} {fields} }} }}")["ctr"]
+    value = head.loss(torch.zeros(2, 1), Batch(2, labels=labels))["binary_cross_entropy_ctr"]
+    assert value.item() == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize(
+    "fields", ["", "weight: 1.0", 'sample_weight_name: "ones"', 'task_space_indicator_label: "ones"']
+)
+def test_presence_alone_changes_no_loss(fields: str) -> None:
+    """An explicit weight of 1, equal sample weights and a space that holds every row are the plain mean."""
+    batch = Batch(2, labels={"clk": torch.tensor([1, 0]), "ones": torch.ones(2)}, weights={"ones": torch.ones(2)})
+    head = tasks(f"mmoe {{ task_towers {{ {TOWER} {fields} }} }}")["ctr"]
+    value = head.loss(torch.tensor([[1.0], [1.0]]).mul(math.log(3)), batch)["binary_cross_entropy_ctr"]
+    assert value.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+
+
+def test_losses_of_all_tasks() -> None:
+    built = tasks(
+        f"""
+        mmoe {{
+          task_towers {{ {TOWER} weight: 0.5 }}
+          task_towers {{ tower_name: "ltv" label_name: "pay" losses {{ l2_loss {{}} }} sample_weight_name: "w" }}
+        }}
+        """
+    )
+    batch = Batch(
+        2,
+        labels={"clk": torch.tensor([1, 0]), "pay": torch.tensor([3.0, 1.0])},
+        weights={"w": torch.tensor([3.0, 1.0])},
+    )
+    losses = built.losses({"ctr": torch.zeros(2, 1), "ltv": torch.ones(2, 1)}, batch)
+    assert list(losses) == ["binary_cross_entropy_ctr", "l2_loss_ltv"]
+    assert losses["binary_cross_entropy_ctr"].item() == pytest.approx(0.5 * math.log(2))
+    assert losses["l2_loss_ltv"].item() == pytest.approx((4.0 * 1.5 + 0.0 * 0.5) / 2)
+
+
+def test_predictions_of_all_tasks() -> None:
+    built = tasks(
+        f"""
+        mmoe {{
+          task_towers {{ {TOWER} losses {{ l2_loss {{}} }} }}
+          task_towers {{ tower_name: "kind" label_name: "k" num_class: 2 losses {{ softmax_cross_entropy {{}} }} }}
+        }}
+        """
+    )
+    predictions = built.predict({"ctr": torch.zeros(2, 1), "kind": torch.zeros(2, 2)})
+    shapes = {name: tuple(value.shape) for name, value in predictions.items()}
+    assert shapes == {
+        "logits_ctr": (2,),
+        "probs_ctr": (2,),
+        "y_ctr": (2,),
+        "logits_kind": (2, 2),
+        "probs_kind": (2, 2),
+        "probs1_kind": (2,),
+    }
+
+
+@pytest.mark.parametrize(
+    ("num_class", "loss"), [(2, "binary_cross_entropy"), (1, "softmax_cross_entropy"), (3, "l2_loss")]
+)
+def test_number_of_classes(num_class: int, loss: str) -> None:
+    with pytest.raises(ConfigError, match=f"num_class: {num_class} does not go with {loss}"):
+        tasks(f"num_class: {num_class} losses {{ {loss} {{}} }} deepfm {{}}", 'label_fields: "clk"')

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import torch
+
+from tzrec.heads.head import Head
+from tzrec.heads.tower import Towers
+
+HEADS = [Head("ctr", "clk", 1, {}), Head("train", "kind", 3, {}, tower={"hidden_units": [2]})]
+
+
+def test_names_of_parameters() -> None:
+    """A task may be called like an attribute of every module."""
+    assert list(Towers(HEADS, 4).state_dict()) == [
+        "tower_ctr.linear.weight",
+        "tower_ctr.linear.bias",
+        "tower_train.mlp.layers.0.linear.weight",
+        "tower_train.mlp.layers.0.linear.bias",
+        "tower_train.linear.weight",
+        "tower_train.linear.bias",
+    ]
+    assert list(Towers([Head("", "clk", 1, {})], 4).state_dict()) == ["tower.linear.weight", "tower.linear.bias"]
+
+
+def test_by_hand() -> None:
+    """Every weight is 1, every bias 1: ctr is the sum + 1, the other 2 relu(sum + 1) + 1."""
+    towers = Towers(HEADS, 2)
+    with torch.no_grad():
+        for parameter in towers.parameters():
+            parameter.fill_(1)
+    logits = towers([torch.tensor([[1.0, 2.0], [0.0, -3.0]]), torch.tensor([[3.0, 4.0], [0.0, -3.0]])])
+    assert list(logits) == ["ctr", "train"]
+    assert logits["ctr"].tolist() == [[4.0], [-2.0]]
+    assert logits["train"].tolist() == [[17.0] * 3, [1.0] * 3]

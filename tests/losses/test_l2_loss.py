@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import torch
+
+from tzrec.losses.l2_loss import L2Loss
+
+LOGITS = torch.tensor([[1.0], [-2.0], [0.5]])
+
+
+def test_by_hand() -> None:
+    assert L2Loss().per_sample(LOGITS, torch.tensor([0.5, 1.0, 0.5])).tolist() == [0.25, 9.0, 0.0]
+
+
+def test_outputs() -> None:
+    outputs = L2Loss().outputs(LOGITS)
+    assert list(outputs) == ["y"]
+    assert outputs["y"].tolist() == [1.0, -2.0, 0.5]
+
+
+def test_name_and_classes() -> None:
+    assert L2Loss().name == "l2_loss"
+    assert [L2Loss.allows(each) for each in (0, 1, 2)] == [False, True, False]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from tzrec.metrics.auc import AUC
+
+
+def auc(probs: torch.Tensor, label: torch.Tensor, thresholds: int, batches: int = 1) -> float:
+    metric = AUC(1, thresholds)
+    for scores, labels in zip(probs.chunk(batches), label.chunk(batches), strict=True):
+        metric.update({"probs": scores}, labels)
+    return metric.compute()
+
+
+def trapezoids(probs: np.ndarray, label: np.ndarray, thresholds: int) -> float:
+    """The definition, one threshold at a time: the area under the points (FPR, TPR) and (0, 0)."""
+    points = [(0.0, 0.0)]
+    for cut in reversed(torch.linspace(0, 1, thresholds).numpy()):
+        above = probs >= cut
+        points.append(((above & (label == 0)).sum() / (label == 0).sum(), (above & (label == 1)).sum() / label.sum()))
+    return sum((x1 - x0) * (y1 + y0) / 2 for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False))
+
+
+def test_exact_by_hand() -> None:
+    """Pairs of positives 0.8, 0.4 and negatives 0.4, 0.2, 0.9: 0 + 1 + 1 of 0.8 and 0 + 0.5 + 1 of 0.4: 3.5 of 6."""
+    probs = torch.tensor([0.8, 0.4, 0.4, 0.2, 0.9])
+    assert auc(probs, torch.tensor([1, 1, 0, 0, 0]), 0) == pytest.approx(3.5 / 6, abs=1e-12)
+
+
+def test_binned_by_hand() -> None:
+    """Cuts at 0, 0.5, 1: 0.8 ties with 0.9 and 0.4 with both others, so 0.5 + 1 + 1 and 0 + 0.5 + 0.5: 3.5 of 6.
+
+    0.45 instead of 0.4 for the positive wins exactly, and ties still in its bin.
+    """
+    label = torch.tensor([1, 1, 0, 0, 0])
+    assert auc(torch.tensor([0.8, 0.4, 0.4, 0.2, 0.9]), label, 3) == pytest.approx(3.5 / 6, abs=1e-12)
+    assert auc(torch.tensor([0.8, 0.45, 0.4, 0.2, 0.9]), label, 3) == pytest.approx(3.5 / 6, abs=1e-12)
+    assert auc(torch.tensor([0.8, 0.45, 0.4, 0.2, 0.9]), label, 0) == pytest.approx(4 / 6, abs=1e-12)
+
+
+@pytest.mark.parametrize("distinct", [3, 50, 10**6])
+@pytest.mark.parametrize("share", [0.5, 0.02])
+def test_exact_equals_sklearn(distinct: int, share: float) -> None:
+    probs = torch.randint(distinct, (3000,)) / distinct
+    label = (torch.rand(3000) < share * (0.5 + probs)).long()
+    assert auc(probs, label, 0, batches=7) == pytest.approx(roc_auc_score(label, probs), abs=1e-9)
+
+
+@pytest.mark.parametrize("thresholds", [1, 2, 17, 200])
+def test_binned_equals_the_definition(thresholds: int) -> None:
+    probs = torch.cat([torch.rand(2000), torch.tensor([0.0, 0.0, 1.0, 1.0, 0.5])])
+    label = (torch.rand(2005) < probs).long()
+    expected = trapezoids(probs.numpy(), label.numpy(), thresholds)
+    assert auc(probs, label, thresholds, batches=3) == pytest.approx(expected, abs=1e-12)
+
+
+def test_default_is_200_thresholds() -> None:
+    probs, label = torch.rand(500), torch.randint(2, (500,))
+    metric = AUC(1)
+    metric.update({"probs": probs}, label)
+    assert metric.compute() == auc(probs, label, 200) != auc(probs, label, 0)
+
+
+@pytest.mark.parametrize("thresholds", [0, 200])
+def test_two_classes_read_probs1(thresholds: int) -> None:
+    metric = AUC(2, thresholds)
+    probs1 = torch.tensor([0.9, 0.1])
+    metric.update({"probs": torch.stack([1 - probs1, probs1], 1), "probs1": probs1}, torch.tensor([1, 0]))
+    assert metric.compute() == 1.0
+
+
+@pytest.mark.parametrize("thresholds", [0, 200])
+@pytest.mark.parametrize("labels", [[], [0, 0], [1, 1]])
+def test_is_nan_without_both_labels(thresholds: int, labels: list[int]) -> None:
+    assert math.isnan(auc(torch.full((len(labels),), 0.5), torch.tensor(labels), thresholds))
+
+
+@pytest.mark.parametrize("thresholds", [0, 200])
+def test_nan_scores_are_not_ranked(thresholds: int) -> None:
+    assert math.isnan(auc(torch.tensor([0.1, 0.9, math.nan]), torch.tensor([0, 1, 1]), thresholds))
+
+
+@pytest.mark.parametrize("thresholds", [0, 200])
+def test_union_of_ranks_is_exact(thresholds: int) -> None:
+    """Three ranks of different length, one of them empty, have together the area of all rows."""
+    probs, label = torch.rand(1000), torch.randint(2, (1000,))
+    ranks = [AUC(1, thresholds) for _ in range(3)]
+    for rank, rows in ((0, slice(0, 300)), (2, slice(300, 1000))):
+        ranks[rank].update({"probs": probs[rows]}, label[rows])
+    states = [rank.state() for rank in ranks]
+    for rank in ranks:
+        rank.merge(states)
+        assert rank.compute() == auc(probs, label, thresholds)
+
+
+@pytest.mark.parametrize("thresholds", [0, 200])
+def test_reset(thresholds: int) -> None:
+    metric = AUC(1, thresholds)
+    metric.update({"probs": torch.tensor([0.9, 0.1])}, torch.tensor([0, 1]))
+    assert metric.compute() == 0.0
+    metric.reset()
+    metric.update({"probs": torch.tensor([0.9, 0.1])}, torch.tensor([1, 0]))
+    assert metric.compute() == 1.0
