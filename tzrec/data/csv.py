@@ -45,9 +45,7 @@ class CsvReader(Reader):
         return self._declared
 
     def count(self) -> int:
-        rows = sum(piece.batch.num_rows for piece in self.read())
-        self.malformed = 0
-        return rows
+        return sum(piece.batch.num_rows for piece in self.read())
 
     def read(self, start: int = 0) -> Iterator[Piece]:
         row = 0

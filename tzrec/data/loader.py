@@ -92,6 +92,7 @@ class DataLoader:
         self._reader = open_reader(data, path, [*encoder.columns, *self._targets, *self._keep])
         self._meaning = Meaning.of(data, self._reader, self._targets, self._keep)
         self._rows = self._reader.count() if mode == "predict" else self._reader.num_rows
+        self._reader.malformed = 0  # what was met so far was met while looking around, and will be met again
         self._log = BadRowLog()
         if self._rows == 0:
             raise DataError(f"{path}: no rows")

@@ -1,0 +1,346 @@
+"""The loader's promises: every row exactly once, in an order that only seed, epoch and window decide."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.data.conftest import Write
+from tests.data.numbered import make_config, open_loader, table
+from tzrec.data.batch import BASE, Batch, Cursor
+from tzrec.errors import DataError
+
+
+def ids(batch: Batch) -> list[int]:
+    """Row numbers of the rows that count."""
+    values: list[int] = batch.sparse[BASE].values().tolist()
+    return values[: batch.rows] if batch.rows else []
+
+
+def passes(path: str, data: str = "", cursor: Cursor | None = None, **settings: object) -> list[Batch]:
+    return list(open_loader(make_config(data), path, **settings).epoch(cursor))
+
+
+def steps(path: str, data: str, world: int, cursor: Cursor | None = None, **settings: object) -> list[list[int]]:
+    """The rows of every step, the ranks' parts one after the other."""
+    ranks = [passes(path, data, cursor, rank=rank, world_size=world, **settings) for rank in range(world)]
+    assert len({len(batches) for batches in ranks}) == 1  # no rank waits for another one
+    return [list(itertools.chain(*map(ids, step))) for step in zip(*ranks, strict=True)]
+
+
+SIZES = [[23], [7, 1, 0, 11, 4], [3] * 6]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("workers", [0, 1, 4])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_each_row_once(write: Write, sizes: list[int], world: int, workers: int, shuffle: bool, kind: str) -> None:
+    data = f"shuffle: {shuffle} shuffle_buffer_size: 2 batch_size: 3 num_workers: {workers}"
+    data += " dataset_type: CsvDataset" if kind == "csv" else ""
+    got = steps(write(sizes, kind), data, world)
+    flat = list(itertools.chain(*got))
+    assert sorted(flat) == list(range(sum(sizes)))
+    assert [len(step) for step in got[:-1]] == [3 * world] * (len(got) - 1)
+    assert (flat == sorted(flat)) == (not shuffle)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_ranks_together_are_one_rank(write: Write, shuffle: bool) -> None:
+    """Two ranks with batch B take in each step what one rank with batch 2B takes."""
+    path = write([9, 8, 6])
+    two = steps(path, f"shuffle: {shuffle} shuffle_buffer_size: 2 batch_size: 3", world=2)
+    one = steps(path, f"shuffle: {shuffle} shuffle_buffer_size: 2 batch_size: 6", world=1)
+    assert two == one
+
+
+def test_csv_is_parquet(write: Write) -> None:
+    data = "shuffle: true shuffle_buffer_size: 2 batch_size: 5"
+    for world in (1, 2):
+        for one, other in zip(
+            passes(write([9, 8, 6]), data, world_size=world),
+            passes(write([9, 8, 6], "csv"), data + " dataset_type: CsvDataset", world_size=world),
+            strict=True,
+        ):
+            assert ids(one) == ids(other)
+            assert one.dense[BASE].values().tolist() == other.dense[BASE].values().tolist()
+            assert one.labels["clk"].tolist() == other.labels["clk"].tolist()
+            assert one.labels["clk"].dtype == other.labels["clk"].dtype
+            assert one.weights["w"].tolist() == other.weights["w"].tolist()
+
+
+def test_order_is_known(write: Write) -> None:
+    """Window by window, by sorting the raw output of a generator seeded by (seed, epoch, window)."""
+
+    def by_hand(seed: int, epoch: int) -> list[int]:
+        order = []
+        for window, first in enumerate(range(0, 23, 8)):
+            raw = np.random.PCG64(np.random.SeedSequence((seed, epoch, window))).random_raw(min(8, 23 - first))
+            order += [first + row for row in np.argsort(raw).tolist()]
+        return order
+
+    path, data = write([9, 8, 6]), "shuffle: true shuffle_buffer_size: 2"
+    for seed, epoch in [(1, 0), (1, 1), (2, 0)]:
+        loader = open_loader(make_config(data), path, seed=seed)
+        assert list(itertools.chain(*map(ids, loader.epoch(Cursor(epoch))))) == by_hand(seed, epoch)
+    assert len({tuple(by_hand(*key)) for key in [(1, 0), (1, 1), (2, 0)]}) == 3
+
+
+def test_only_training_is_shuffled(write: Write) -> None:
+    path = write([23])
+    for mode in ("eval", "predict"):
+        flat = list(itertools.chain(*map(ids, passes(path, "shuffle: true", mode=mode))))
+        assert flat == list(range(23))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_resume_at_every_batch(write: Write, shuffle: bool, kind: str) -> None:
+    """What follows a cursor is the same, also with other threads; at another number of ranks no row is lost."""
+    path = write([9, 8, 6], kind)
+    data = f"shuffle: {shuffle} shuffle_buffer_size: 2 batch_size: 3"
+    data += " dataset_type: CsvDataset" if kind == "csv" else ""
+    first = passes(path, data, Cursor(epoch=3), rank=0, world_size=2)
+    whole = steps(path, data, 2, Cursor(epoch=3))
+    for done, batch in enumerate(first, start=1):
+        assert batch.cursor == Cursor(3, min(6 * done, 23), 12 if shuffle else 1)
+        again = steps(path, data + " num_workers: 3", 2, batch.cursor)
+        assert again == whole[done:]
+        for world in (1, 3):
+            rest = steps(path, data + " num_workers: 0 batch_size: 2", world, batch.cursor)
+            assert list(itertools.chain(*rest)) == list(itertools.chain(*whole[done:]))
+
+
+def test_a_new_pass_takes_the_window_of_the_config(write: Write) -> None:
+    path = write([23])
+    batch = passes(path, "shuffle: true shuffle_buffer_size: 2", Cursor(1, 0, 400))[0]
+    assert batch.cursor == Cursor(1, 4, 8)
+
+
+def test_a_short_step_is_split_evenly(write: Write) -> None:
+    path = write([13])  # 2 ranks x 4: 8 rows, then 5
+    ranks = [passes(path, rank=rank, world_size=2) for rank in (0, 1)]
+    assert [[batch.rows for batch in batches] for batches in ranks] == [[4, 2], [4, 3]]
+    assert [ids(batches[1]) for batches in ranks] == [[8, 9], [10, 11, 12]]
+
+
+def test_a_rank_without_rows_repeats_one_that_does_not_count(write: Write) -> None:
+    path = write([9])
+    ranks = [passes(path, "shuffle: true", rank=rank, world_size=2) for rank in (0, 1)]
+    last = [batches[1] for batches in ranks]
+    assert sorted(batch.rows for batch in last) == [0, 1]
+    assert last[0].sparse[BASE].values().tolist() == last[1].sparse[BASE].values().tolist()
+    assert [len(batch.labels["clk"]) for batch in last] == [1, 1]
+
+
+def test_drop_remainder(write: Write) -> None:
+    path = write([13])
+    for mode, sizes in [("train", [4, 4, 4]), ("eval", [4, 4, 4]), ("predict", [4, 4, 4, 1])]:
+        assert [batch.rows for batch in passes(path, "drop_remainder: true", mode=mode)] == sizes
+    with pytest.raises(DataError, match=r"fewer rows than one batch of all ranks \(4 x 4\).*drop_remainder"):
+        passes(path, "drop_remainder: true", world_size=4)
+
+
+def test_batch_sizes(write: Write) -> None:
+    path = write([13])
+    data = "eval_batch_size: 6"
+    assert [batch.rows for batch in passes(path, data, mode="eval")] == [6, 6, 1]
+    assert [batch.rows for batch in passes(path, data, mode="train")] == [4, 4, 4, 1]
+    assert [batch.rows for batch in passes(path, data, mode="predict", batch_size=9)] == [9, 4]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("rows", [1, 2, 9, 13])
+def test_predict_gives_each_rank_one_range(write: Write, kind: str, rows: int) -> None:
+    path = write([rows], kind)
+    data = "dataset_type: CsvDataset" if kind == "csv" else ""
+    ranks = [passes(path, data, mode="predict", rank=rank, world_size=3, keep=["uid"]) for rank in range(3)]
+    assert len({len(batches) for batches in ranks}) == 1
+    parts = [list(itertools.chain(*map(ids, batches))) for batches in ranks]
+    assert list(itertools.chain(*parts)) == list(range(rows))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    for batch in itertools.chain(*ranks):
+        assert batch.kept is not None
+        assert batch.kept["uid"].to_pylist() == batch.sparse[BASE].values().tolist()
+
+
+def test_kept_columns(write: Write) -> None:
+    path = write([3])
+    everything = passes(path, mode="predict", keep=["ALL_COLUMNS"])[0].kept
+    effective = passes(path, mode="predict", keep=["w", "ALL_EFFECTIVE_COLUMNS"])[0].kept
+    assert everything is not None
+    assert everything.to_pydict() == table(3).to_pydict()
+    assert effective is not None
+    assert effective.column_names == ["w", "uid", "price"]
+    assert passes(path)[0].kept is None
+
+
+def test_predict_needs_no_labels(tmp_path: Path) -> None:
+    pq.write_table(table(3).select(["uid", "price"]), tmp_path / "a.parquet")
+    assert passes(f"{tmp_path}/a.parquet", mode="predict")[0].labels == {}
+    with pytest.raises(DataError, match='no column "clk", "w"'):
+        passes(f"{tmp_path}/a.parquet", mode="eval")
+
+
+def test_num_rows(write: Write) -> None:
+    csv = make_config("dataset_type: CsvDataset")
+    assert open_loader(make_config(), write([3, 4])).num_rows == 7
+    assert open_loader(csv, write([3, 4], "csv")).num_rows is None
+    assert open_loader(csv, write([3, 4], "csv"), mode="predict").num_rows == 7
+
+
+def test_nothing_to_read(write: Write) -> None:
+    with pytest.raises(DataError, match="no rows"):
+        passes(write([0, 0]))
+    with pytest.raises(DataError, match="no rows"):
+        passes(write([0], "csv"), "dataset_type: CsvDataset")
+    with pytest.raises(DataError, match="consumed 30 rows of this pass, but the data has only 5"):
+        passes(write([5]), cursor=Cursor(row=30))
+    assert passes(write([5]), cursor=Cursor(row=5)) == []
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "tzrec-data"]
+
+
+def test_leaving_stops_the_threads(write: Write) -> None:
+    loader = open_loader(make_config("num_workers: 3 batch_size: 1"), write([50] * 4))
+    batches: Iterator[Batch] = loader.epoch()
+    next(batches)
+    assert len(threads()) >= 2
+    start = time.perf_counter()
+    batches.close()  # type: ignore[attr-defined]
+    assert threads() == []
+    assert time.perf_counter() - start < 1
+
+
+def test_errors_come_in_order(write: Write, tmp_path: Path) -> None:
+    """The batches before a broken file arrive, then its error."""
+    path = write([8])
+    (tmp_path / "part-99.parquet").write_bytes(b"PAR1 nonsense PAR1")
+    with pytest.raises(DataError, match=r"part-99.parquet: cannot be read as Parquet"):
+        open_loader(make_config(), path)
+    pq.write_table(table(4).set_column(0, "uid", pa.array(list("abcd"))), tmp_path / "part-99.parquet")
+    batches = open_loader(make_config(), path).epoch()
+    assert [ids(next(batches)) for _ in range(2)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    with pytest.raises(DataError, match=r'part-99.parquet: column "uid" is string, but int64 in .*part-00.parquet'):
+        next(batches)
+    assert threads() == []
+
+
+BAD = {"uid": [5, -1, 7, 8, 9, 10], "price": [0.5, 1.0, float("nan"), 2.0, 2.5, 3.0], "clk": [1, 0, 1, None, 0, 1]}
+
+
+def write_bad(tmp_path: Path) -> str:
+    columns = {**BAD, "w": [1.0, 1.0, 1.0, 1.0, -1.0, 1.0]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    return f"{tmp_path}/a.parquet"
+
+
+def test_bad_rows_stop(tmp_path: Path) -> None:
+    path = write_bad(tmp_path)
+    with pytest.raises(DataError, match=r'a.parquet, row 2: column "uid" has \'-1\'.*\(2 more in this batch\).*'):
+        passes(path, "batch_size: 4")
+    with pytest.raises(DataError, match=r"data_config\.bad_row_policy to DEFAULT"):
+        passes(path)
+
+
+def test_bad_rows_take_the_default(tmp_path: Path) -> None:
+    loader = open_loader(make_config("bad_row_policy: DEFAULT batch_size: 6"), write_bad(tmp_path))
+    (batch,) = loader.epoch()
+    assert batch.rows == 4  # those without a label or weight are left out
+    assert batch.labels["clk"].tolist() == [1, 0, 1, 1]
+    assert batch.sparse[BASE].lengths().tolist() == [1, 0, 1, 1]  # uid -1 is no id, like a missing one
+    assert batch.sparse[BASE].values().tolist() == [5, 7, 10]
+    assert batch.dense[BASE].values().tolist() == [[0.5], [1.0], [0.0], [3.0]]
+    assert sum(loader.bad.values()) == 4
+    assert loader.bad["clk", "null label"] == 1
+    assert loader.bad["w", "not a weight"] == 1
+
+
+def test_bad_rows_are_left_out(tmp_path: Path) -> None:
+    loader = open_loader(make_config("bad_row_policy: SKIP_ROW batch_size: 6"), write_bad(tmp_path), keep=["uid"])
+    loader.bad_rows_path = str(tmp_path / "bad.jsonl")
+    (batch,) = loader.epoch()
+    assert batch.rows == 2
+    assert batch.sparse[BASE].values().tolist() == [5, 10]
+    assert batch.kept is not None
+    assert batch.kept["uid"].to_pylist() == [5, 10]
+    assert {column: count for (column, _), count in loader.bad.items()} == dict.fromkeys(
+        ("uid", "price", "clk", "w"), 1
+    )
+    lines = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
+    assert {(line["row"], line["column"], line["value"]) for line in lines} == {
+        (2, "uid", "-1"),
+        (3, "price", "nan"),
+        (4, "clk", None),
+        (5, "w", "-1.0"),
+    }
+    assert {line["file"] for line in lines} == {f"{tmp_path}/a.parquet"}
+
+
+def test_a_batch_of_bad_rows_does_not_count(tmp_path: Path) -> None:
+    path = write_bad(tmp_path)
+    batches = passes(path, "bad_row_policy: SKIP_ROW batch_size: 1")
+    assert [batch.rows for batch in batches] == [1, 0, 0, 0, 0, 1]
+    assert [batch.sparse[BASE].stride() for batch in batches] == [1] * 6
+
+
+def test_bad_rows_count_once_over_all_ranks(tmp_path: Path) -> None:
+    path = write_bad(tmp_path)
+    counts = []
+    for rank in range(4):  # 4 ranks x 4 rows: rank 3 repeats nothing, rank r has rows of a short step
+        loader = open_loader(make_config("bad_row_policy: SKIP_ROW"), path, rank=rank, world_size=4)
+        list(loader.epoch())
+        counts.append(sum(loader.bad.values()))
+    assert sum(counts) == 4
+
+
+def test_text_of_each_kind(tmp_path: Path) -> None:
+    """One bad row of each kind in text: named with its line, or left out."""
+    lines = [
+        "uid,price,clk,w",
+        "1,0.5,1,1",
+        "x,0.5,1,1",
+        "",
+        "3,abc,1,1",
+        "4,0.5,,1",
+        "5,0.5,maybe,1",
+        "6,0.5,1,heavy",
+        "7,0.5,0,1",
+        "8,0.5,1",
+        "9,NA,0.0,1",
+    ]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(lines) + "\n")
+    data = 'dataset_type: CsvDataset null_values: ["NA"] batch_size: 20'
+    loader = open_loader(make_config(f"{data} bad_row_policy: SKIP_ROW"), str(path))
+    (batch,) = loader.epoch()
+    assert batch.sparse[BASE].values().tolist() == [1, 7, 9]
+    assert batch.labels["clk"].tolist() == [1.0, 0.0, 0.0]
+    assert batch.dense[BASE].values().tolist() == [[0.5], [0.5], [0.0]]
+    assert {column: count for (column, _), count in loader.bad.items()} == {
+        "uid": 1,
+        "price": 1,
+        "clk": 1,
+        "w": 1,
+        "line": 1,
+    }
+    for line, found in [(3, 'column "uid" has'), (5, 'column "price" has'), (6, "null label"), (7, "not a number")]:
+        kept = [text if number in (0, 1, 3, line - 1) else "1,1,1,1" for number, text in enumerate(lines)]
+        path.write_text("\n".join(kept) + "\n")
+        with pytest.raises(DataError, match=rf"a.csv, line {line}: .*{found}"):
+            passes(str(path), data)
+    path.write_text("\n".join(lines[:2] + lines[9:]) + "\n")
+    with pytest.raises(DataError, match=r"a.csv, line 3: 3 cells where 4 are expected: '8,0.5,1'"):
+        passes(str(path), data)
