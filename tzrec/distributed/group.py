@@ -1,0 +1,131 @@
+"""The process group and the few small exchanges a run needs besides training itself. Nothing here unpickles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from tzrec.env import Place
+
+_DTYPES = {str(dtype): dtype for dtype in (torch.float64, torch.float32, torch.int64, torch.int32, torch.uint8, torch.bool)}
+
+
+def init(place: Place) -> torch.device:
+    """Join the other ranks, over NCCL with CUDA and gloo without; one rank without torchrun is a group of its own.
+
+    Returns:
+        The device of this rank.
+    """
+    device = torch.device("cuda", place.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if place.launched:
+        dist.init_process_group(backend)
+    else:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    return device
+
+
+def close() -> None:
+    """Leave the group, if one was joined."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def barrier() -> None:
+    """Wait for all ranks."""
+    if dist.get_world_size() > 1:
+        dist.barrier()
+
+
+def all_agree(flag: bool) -> bool:
+    """Whether the flag is set on every rank."""
+    return _reduce(int(flag), dist.ReduceOp.MIN) == 1
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether the flag is set on at least one rank."""
+    return _reduce(int(flag), dist.ReduceOp.MAX) == 1
+
+
+def _reduce(value: int, op: Any) -> int:
+    if dist.get_world_size() == 1:
+        return value
+    tensor = torch.tensor(value, device=_device())
+    dist.all_reduce(tensor, op)
+    return int(tensor)
+
+
+def total(values: Sequence[float]) -> list[float]:
+    """Sums over all ranks, in float64, of equally many numbers on each."""
+    if dist.get_world_size() == 1:
+        return list(values)
+    tensor = torch.tensor(values, dtype=torch.float64, device=_device())
+    dist.all_reduce(tensor)
+    return [float(value) for value in tensor]
+
+
+def broadcast(value: Any) -> Any:
+    """What rank 0 passed in, as JSON carries it; the other ranks pass anything."""
+    if dist.get_world_size() == 1:
+        return json.loads(json.dumps(value))
+    return json.loads(_gather(json.dumps(value).encode() if dist.get_rank() == 0 else b"")[0])
+
+
+def gather(value: Any) -> list[Any]:
+    """What every rank passed in, in rank order, as JSON carries it."""
+    if dist.get_world_size() == 1:
+        return [json.loads(json.dumps(value))]
+    return [json.loads(each) for each in _gather(json.dumps(value).encode())]
+
+
+def gather_states(state: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The named tensors of every rank, in rank order, on the CPU; lengths and even names may differ between ranks."""
+    local = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    if dist.get_world_size() == 1:
+        return [local]
+    headers = gather([(name, str(tensor.dtype), list(tensor.shape)) for name, tensor in local.items()])
+    payload = b"".join(_bytes(tensor) for tensor in local.values())
+    return [_unpack(header, data) for header, data in zip(headers, _gather(payload), strict=True)]
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _unpack(header: Iterable[tuple[str, str, list[int]]], payload: bytes) -> dict[str, Tensor]:
+    data, start, state = bytearray(payload), 0, {}
+    for name, dtype_name, shape in header:
+        dtype = _DTYPES[dtype_name]
+        count = torch.Size(shape).numel()
+        # a tensor of no elements cannot be a view of a buffer
+        flat = torch.frombuffer(data, dtype=dtype, count=count, offset=start).clone() if count else torch.empty(0, dtype=dtype)
+        state[name] = flat.reshape(shape)
+        start += count * dtype.itemsize
+    return state
+
+
+def _gather(data: bytes) -> list[bytes]:
+    """The bytes of every rank, in rank order."""
+    device = _device()
+    lengths = [torch.empty(1, dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
+    dist.all_gather(lengths, torch.tensor([len(data)], device=device))
+    longest = max(int(length) for length in lengths)
+    if longest == 0:
+        return [b"" for _ in lengths]
+    padded = torch.zeros(longest, dtype=torch.uint8, device=device)
+    padded[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8).to(device) if data else padded[:0]
+    parts = [torch.empty_like(padded) for _ in lengths]
+    dist.all_gather(parts, padded)
+    return [part[: int(length)].cpu().numpy().tobytes() for part, length in zip(parts, lengths, strict=True)]
+
+
+def _device() -> torch.device:
+    """Where tensors must lie for this group's backend."""
+    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")

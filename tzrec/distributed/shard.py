@@ -1,0 +1,120 @@
+"""A model on all ranks: tables in pieces by plan, the rest replicated with averaged gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchrec import EmbeddingBagCollection, KeyedJaggedTensor, KeyedTensor
+from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, ShardedEmbeddingBagCollection
+from torchrec.distributed.model_parallel import DistributedModelParallel
+from torchrec.distributed.types import ParameterSharding, ShardingEnv
+
+from tzrec.distributed.plan import TYPES, Plan, collections, make_plan
+from tzrec.embedding.group import EmbeddingGroup
+from tzrec.embedding.table import fill
+from tzrec.optim.kernels import kernels
+from tzrec.optim.sparse import frozen_params, fused_params
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+
+class LocalBags(ShardedEmbeddingBagCollection):
+    """A sharded collection on the only rank: the kernels without the exchange of ids and vectors around them."""
+
+    def forward(self, features: KeyedJaggedTensor) -> KeyedTensor:  # type: ignore[override]
+        if self._has_uninitialized_input_dist:
+            self._create_input_dist(features.keys())
+            self._has_uninitialized_input_dist = False
+        if self._has_features_permute:
+            features = features.permute(self._features_order, self._features_order_tensor)
+        values = self._lookups[0](features)  # (B, sum of widths)
+        return KeyedTensor(self._embedding_names, self._embedding_dims, values)
+
+
+class BagSharder(EmbeddingBagCollectionSharder):
+    """torchrec's sharder of bags, which also offers row-wise bags and plain kernels on CPU."""
+
+    def sharding_types(self, compute_device_type: str) -> list[str]:
+        return list(TYPES) if compute_device_type == "cpu" else super().sharding_types(compute_device_type)
+
+    def shard(
+        self,
+        module: EmbeddingBagCollection,
+        params: dict[str, ParameterSharding],
+        env: ShardingEnv,
+        device: torch.device | None = None,
+        module_fqn: str | None = None,
+    ) -> ShardedEmbeddingBagCollection:
+        alone = env.world_size == 1 and {each.sharding_type for each in params.values()} == {"table_wise"}
+        kind = LocalBags if alone else ShardedEmbeddingBagCollection
+        return kind(module, params, env, fused_params=self.fused_params, device=device, module_fqn=module_fqn)
+
+
+def shard(
+    model: nn.Module, config: EasyRecConfig, device: torch.device, saved: Plan | None = None
+) -> DistributedModelParallel:
+    """Spread a model over the ranks of the process group.
+
+    The tables get their first values here, whatever they held before; they depend on `train_config.seed` and the
+    tables' names alone. Dense parameters keep theirs. With several ranks call the result, not what is in it: the
+    wrapper averages gradients.
+
+    Args:
+        model: holds an EmbeddingGroup, best made on the `meta` device.
+        config: for the sparse optimizer, the seed and the constraints of the planner.
+        device: of this rank.
+        saved: the plan of a checkpoint, kept to where it fits.
+
+    Raises:
+        ConfigError: see `make_plan`; or a sparse optimizer without implementation on this device.
+    """
+    train = config.train_config
+    sharder = BagSharder(fused_params=fused_params(train.sparse_optimizer))
+    plan = make_plan(model, train, device, sharder, saved)
+    for collection in collections(model):
+        _prepare(collection.module, {bag.table.name for bag in collection.members if not bag.table.trainable})
+    world = torch.distributed.get_world_size()
+    sharded = DistributedModelParallel(
+        model, device=device, plan=plan, sharders=[sharder], init_data_parallel=world > 1  # type: ignore[list-item]
+    )
+    fill_tables(sharded.module, train.seed)
+    for kernel in kernels(sharded.module):
+        for table, _ in kernel.pieces:
+            planned = plan.plan[kernel.path][table.name].compute_kernel  # type: ignore[index]
+            assert planned == table.compute_kernel.value == kernel.module.config.compute_kernel.value
+    return sharded
+
+
+def _prepare(module: EmbeddingBagCollection, frozen: set[str]) -> None:
+    """Spare torchrec the first values, which it would make per shard; give frozen tables kernels of their own."""
+    for config in module.embedding_bag_configs():
+        config.init_fn = _keep
+        if config.name in frozen:
+            weight: Any = module.embedding_bags[config.name].weight
+            weight._optimizer_classes, weight._optimizer_kwargs = [None], [frozen_params()]
+
+
+def _keep(weight: Tensor) -> Tensor:
+    return weight
+
+
+def fill_tables(model: nn.Module, seed: int) -> None:
+    """Write the first values of all tables into the pieces this rank holds."""
+    bags: dict[str, Any] = {}
+    for _, module in model.named_modules():
+        if isinstance(module, EmbeddingGroup):
+            bags |= module.layout.bags
+    for kernel in kernels(model):
+        for table, weight in kernel.pieces:
+            row, column = table.local_metadata.shard_offsets if table.local_metadata else (0, 0)
+            fill(weight, bags[table.name].table, seed, row, column)
+
+
+def dense_parameters(model: DistributedModelParallel) -> Iterator[tuple[str, nn.Parameter]]:
+    """Parameters that are not tables, by name: what the dense optimizer moves."""
+    tables = {kernel.path for kernel in kernels(model.module)}
+    for name, parameter in model.named_parameters():
+        if not any(name.startswith(f"{path}.") for path in tables):
+            yield name, parameter

@@ -1,0 +1,180 @@
+"""EmbeddingGroup: the ids and dense values of a batch become one tensor per feature group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor, KeyedTensor, PoolingType
+from torchrec.types import DataType
+
+from tzrec.data.batch import BASE, Batch
+from tzrec.embedding.layout import Bag, Layout, build_layout
+from tzrec.embedding.regroup import Plan, plan, regroup
+from tzrec.embedding.table import fill
+from tzrec.features.base import Feature, Table
+from tzrec.protos.model_pb2 import FeatureGroupConfig
+
+
+class Dims(Mapping[str, int]):
+    """Width of each group, in config order."""
+
+    def __init__(self, widths: Mapping[str, Sequence[int]]) -> None:
+        self._widths = {group: list(row) for group, row in widths.items()}
+
+    def __getitem__(self, group: str) -> int:
+        return sum(self._widths[group])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._widths)
+
+    def __len__(self) -> int:
+        return len(self._widths)
+
+    def only(self) -> tuple[str, int]:
+        """Name and width of the first group, for models that read one."""
+        group = next(iter(self._widths))
+        return group, self[group]
+
+    def features(self, group: str) -> list[int]:
+        """Width of each feature of a group, in listed order."""
+        return self._widths[group]
+
+
+class EmbeddingGroup(nn.Module):
+    """Looks ids up, pools them and puts every group together in listed order.
+
+    Attributes:
+        layout: tables, and where each feature stands in each group.
+        dims: widths.
+        emb_impls: per data group, its lookup; tables are the parameters
+            `emb_impls.__BASE__.ebc.embedding_bags.<table>.weight`.
+
+    Args:
+        features: all features of the config by name.
+        groups: `model_config.feature_groups`.
+        wide_dim: width of the tables of WIDE groups.
+        wide_init_fn: first values of the tables of WIDE groups; empty: as the feature says.
+        device: where the tables are made; `meta` makes none, for a module that is sharded next. Their values
+            depend on torch's seed and the table's name alone.
+
+    Raises:
+        ConfigError: see `build_layout`.
+    """
+
+    def __init__(
+        self,
+        features: Mapping[str, Feature],
+        groups: Sequence[FeatureGroupConfig],
+        wide_dim: int | None = None,
+        wide_init_fn: str = "",
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        self.layout = build_layout(features, groups, wide_dim, wide_init_fn)
+        self.dims = Dims({group: self.layout.widths(group) for group in self.layout.groups})
+        self.emb_impls = nn.ModuleDict({BASE: Lookup(self.layout, device)} if self.layout.bags else {})
+        self._keys = {group: [entry.key for entry in entries] for group, entries in self.layout.groups.items()}
+        self._plans: dict[tuple[tuple[str, ...], ...], Plan] = {}
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """One tensor per group, `(B, sum of the widths of its features)`."""
+        sources: list[KeyedTensor] = []
+        if self.layout.bags:
+            sources += self.emb_impls[BASE](batch.sparse[BASE])
+        if BASE in batch.dense:
+            sources.append(batch.dense[BASE])
+        values = [source.values() for source in sources]  # waits for what other ranks send
+        keys = tuple(tuple(source.keys()) for source in sources)
+        if keys not in self._plans:  # the order of a sharded lookup is known once it has run
+            self._plans[keys] = plan([(s.keys(), s.length_per_key()) for s in sources], self._keys)
+        return regroup(values, self._plans[keys])
+
+
+class Lookup(nn.Module):
+    """All tables of one data group.
+
+    Tables that a weighted feature is looked up in are a collection of their own: the kernels for weighted ids cost
+    half as much again, so the others should not pay for them.
+    """
+
+    def __init__(self, layout: Layout, device: torch.device | None) -> None:
+        super().__init__()
+        plain = [bag for bag in layout.bags.values() if not bag.weighted]
+        weighted = [bag for bag in layout.bags.values() if bag.weighted]
+        self.ebc = _collection(plain, False, device) if plain else None
+        self.weighted_ebc = _collection(weighted, True, device) if weighted else None
+        self._means = frozenset(name for bag in weighted if bag.table.pooling == "mean" for name in bag.features)
+
+    def forward(self, ids: KeyedJaggedTensor) -> list[KeyedTensor]:
+        """Pooled vectors, one KeyedTensor per collection, `(B, sum of widths)` each."""
+        outputs = []
+        if self.ebc is not None:
+            outputs.append(self.ebc(_unweighted(ids)))
+        if self.weighted_ebc is not None:
+            outputs.append(self.weighted_ebc(_weighted(ids, self._means)))
+        return outputs
+
+
+def _collection(bags: Sequence[Bag], weighted: bool, device: torch.device | None) -> EmbeddingBagCollection:
+    seed = torch.initial_seed()
+    return EmbeddingBagCollection([_bag_config(bag, seed) for bag in bags], is_weighted=weighted, device=device)
+
+
+def _bag_config(bag: Bag, seed: int) -> EmbeddingBagConfig:
+    table = bag.table
+    mean = table.pooling == "mean" and not bag.weighted  # weighted means are sums: their weights are normalised
+    return EmbeddingBagConfig(
+        name=table.name,
+        num_embeddings=table.rows,
+        embedding_dim=table.dim,
+        feature_names=list(bag.features),
+        pooling=PoolingType.MEAN if mean else PoolingType.SUM,
+        data_type=DataType(table.data_type),
+        init_fn=_Start(table, seed),
+    )
+
+
+class _Start:
+    """First values of a whole table, as an `init_fn` of torchrec."""
+
+    def __init__(self, table: Table, seed: int) -> None:
+        self._table, self._seed = table, seed
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        return fill(weight, self._table, self._seed)
+
+
+def _unweighted(ids: KeyedJaggedTensor) -> KeyedJaggedTensor:
+    if ids.weights_or_none() is None:
+        return ids
+    return _with_weights(ids, None)
+
+
+def _weighted(ids: KeyedJaggedTensor, means: frozenset[str]) -> KeyedJaggedTensor:
+    """Ids with weights that pool by plain summation: those of a mean sum to one in each bag."""
+    weights = ids.weights_or_none()
+    if weights is None:
+        weights = torch.ones_like(ids.values(), dtype=torch.float32)  # (N,)
+    if means:
+        bags = torch.ops.fbgemm.segment_sum_csr(1, ids.offsets(), weights).view(len(ids.keys()), -1)  # (F, B)
+        sums = torch.where(_rows_of(ids, means), bags, 1.0).reshape(-1)  # (F * B,)
+        weights = weights / sums.where(sums != 0, 1.0).repeat_interleave(ids.lengths())
+    return _with_weights(ids, weights)
+
+
+def _rows_of(ids: KeyedJaggedTensor, names: frozenset[str]) -> Tensor:
+    """Which keys are among the names, `(F, 1)`."""
+    return torch.tensor([[key in names] for key in ids.keys()], device=ids.device())
+
+
+def _with_weights(ids: KeyedJaggedTensor, weights: Tensor | None) -> KeyedJaggedTensor:
+    return KeyedJaggedTensor(
+        keys=ids.keys(),
+        values=ids.values(),
+        weights=weights,
+        lengths=ids.lengths(),
+        offsets=ids.offsets_or_none(),
+        stride=ids.stride(),
+    )

@@ -1,0 +1,204 @@
+"""Which tables a model has and where each feature stands in each group: plain data, known before any tensor exists.
+
+Serving rebuilds the lookup from this alone, without torchrec.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tzrec.errors import ConfigError, Problem
+from tzrec.features.base import Feature, Table
+from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig
+
+SHARED = ("rows", "dim", "pooling", "init_fn", "data_type", "trainable")
+"""What features that name the same table must agree on."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One feature in one group.
+
+    Attributes:
+        feature: its name.
+        table: the table it is looked up in; None for dense values that enter as they are.
+        dim: columns it takes.
+        key: name of its columns in the lookup's output: the feature, or `feature@table` where the feature is looked
+            up in several tables.
+    """
+
+    feature: str
+    table: str | None
+    dim: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Bag:
+    """A table and who is looked up in it.
+
+    Attributes:
+        table: the table.
+        features: their names, in the order in which groups first name them.
+        weighted: whether any of them carries weights; the others then count every id once.
+    """
+
+    table: Table
+    features: tuple[str, ...]
+    weighted: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All groups of a model and all tables they need.
+
+    Attributes:
+        groups: per group, its features in listed order; the group's output is their concatenation.
+        bags: per table name, in the order in which groups first need it.
+    """
+
+    groups: dict[str, tuple[Entry, ...]]
+    bags: dict[str, Bag]
+
+    def widths(self, group: str) -> list[int]:
+        return [entry.dim for entry in self.groups[group]]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One feature of one group asking for one table."""
+
+    feature: Feature
+    group: str
+    table: Table
+    origin: tuple[str, str]  # (name before the suffix, suffix): one final name must have one origin
+
+    @property
+    def who(self) -> str:
+        return f'feature "{self.feature.name}" in group "{self.group}"'
+
+
+def build_layout(
+    features: Mapping[str, Feature],
+    groups: Sequence[FeatureGroupConfig],
+    wide_dim: int | None = None,
+    wide_init_fn: str = "",
+) -> Layout:
+    """Lay out DEEP and WIDE groups.
+
+    Args:
+        features: all features of the config by name.
+        groups: `model_config.feature_groups`.
+        wide_dim: width of the tables of WIDE groups.
+        wide_init_fn: first values of the tables of WIDE groups; empty: as the feature says.
+
+    Raises:
+        ConfigError: groups of another type, a dense feature in a WIDE group, features that share a table name but
+            not the table, or two suffixes that yield one table name. All of them at once.
+    """
+    problems = [problem for i, group in enumerate(groups) for problem in _unfit(i, group, features)]
+    if problems:
+        raise ConfigError(problems)
+    requests = {
+        group.group_name: [_request(features[name], group, wide_dim, wide_init_fn) for name in group.feature_names]
+        for group in groups
+    }
+    bags = _union([request for row in requests.values() for request in row if request])
+    tables_of = defaultdict(list)
+    for name, bag in bags.items():
+        for feature in bag.features:
+            tables_of[feature].append(name)
+    laid = {
+        group.group_name: tuple(
+            _entry(features[name], request, len(tables_of[name]) > 1)
+            for name, request in zip(group.feature_names, requests[group.group_name], strict=True)
+        )
+        for group in groups
+    }
+    return Layout(laid, bags)
+
+
+def _unfit(index: int, group: FeatureGroupConfig, features: Mapping[str, Feature]) -> Iterable[Problem]:
+    """What keeps one group from being laid out."""
+    path = f"model_config.feature_groups[{index}]"
+    if group.group_type not in (DEEP, WIDE) or group.sequence_groups or group.sequence_encoders:
+        yield Problem(path, f'group "{group.group_name}": only DEEP and WIDE groups without sequences are implemented')
+    for name in group.feature_names:
+        if name not in features:
+            yield Problem(f"{path}.feature_names", f'unknown feature "{name}"')
+        elif group.group_type == WIDE and features[name].table is None:
+            yield Problem(
+                f"{path}.feature_names",
+                f'feature "{name}" is dense and has no table, which a WIDE group needs; give it boundaries or put it '
+                "into a DEEP group",
+            )
+
+
+def _request(feature: Feature, group: FeatureGroupConfig, wide_dim: int | None, wide_init_fn: str) -> _Request | None:
+    """The table that a feature needs in a group, None for a dense feature."""
+    table = feature.table
+    if table is None:
+        return None
+    if group.group_type == WIDE:
+        assert wide_dim, "a model with WIDE groups says how wide they are"
+        table = replace(table, name=f"{table.name}_wide", dim=wide_dim, init_fn=wide_init_fn or table.init_fn)
+    origin = (table.name, group.embedding_name_suffix)
+    if group.embedding_name_suffix:
+        table = replace(table, name=f"{table.name}_{group.embedding_name_suffix}")
+    return _Request(feature, group.group_name, table, origin)
+
+
+def _union(requests: Sequence[_Request]) -> dict[str, Bag]:
+    """One bag per table name.
+
+    Raises:
+        ConfigError: every pair of requests that cannot be one table.
+    """
+    by_name: dict[str, list[_Request]] = defaultdict(list)
+    for request in requests:
+        by_name[request.table.name].append(request)
+    problems = [p for rows in by_name.values() for request in rows[1:] for p in _conflicts(rows[0], request)]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return {name: _bag(rows) for name, rows in by_name.items()}
+
+
+def _conflicts(first: _Request, other: _Request) -> Iterable[Problem]:
+    name = first.table.name
+    if first.origin != other.origin:
+        yield Problem(
+            "embedding_name_suffix",
+            f'{first.who} and {other.who} both make the table name "{name}", from "{"_".join(first.origin)}" and '
+            f'"{"_".join(other.origin)}"; choose another suffix',
+        )
+    for field in SHARED:
+        a, b = getattr(first.table, field), getattr(other.table, field)
+        if a != b:
+            yield Problem(
+                "embedding_name",
+                f'table "{name}" is shared by {first.who} with {field} {a!r} and by {other.who} with {field} {b!r}; '
+                "make them equal or give one another embedding_name",
+            )
+
+
+def _bag(requests: Sequence[_Request]) -> Bag:
+    """One table; planner constraints of all who share it are taken together."""
+    members = {request.feature.name: request.feature for request in requests}
+    constraints = {
+        field: tuple(dict.fromkeys(value for request in requests for value in getattr(request.table, field)))
+        for field in ("sharding_types", "compute_kernels")
+    }
+    return Bag(
+        table=replace(requests[0].table, **constraints),
+        features=tuple(members),
+        weighted=any(feature.is_weighted for feature in members.values()),
+    )
+
+
+def _entry(feature: Feature, request: _Request | None, several: bool) -> Entry:
+    if request is None:
+        return Entry(feature.name, None, feature.dim, feature.name)
+    key = f"{feature.name}@{request.table.name}" if several else feature.name
+    return Entry(feature.name, request.table.name, request.table.dim, key)
