@@ -329,14 +329,15 @@ def test_text_of_each_kind(tmp_path: Path) -> None:
     assert batch.sparse[BASE].values().tolist() == [1, 7, 9]
     assert batch.labels["clk"].tolist() == [1.0, 0.0, 0.0]
     assert batch.dense[BASE].values().tolist() == [[0.5], [0.5], [0.0]]
-    assert {column: count for (column, _), count in loader.bad.items()} == {
-        "uid": 1,
-        "price": 1,
-        "clk": 1,
-        "w": 1,
-        "line": 1,
+    assert loader.bad == {
+        ("uid", "not an integer"): 1,
+        ("price", "not a number"): 1,
+        ("clk", "null label"): 1,
+        ("clk", "not a number"): 1,
+        ("w", "not a number"): 1,
+        ("line", "wrong number of cells"): 1,
     }
-    for line, found in [(3, 'column "uid" has'), (5, 'column "price" has'), (6, "null label"), (7, "not a number")]:
+    for line, found in [(3, 'column "uid" has'), (5, 'column "price" has'), (6, "null label"), (7, "not an integer")]:
         kept = [text if number in (0, 1, 3, line - 1) else "1,1,1,1" for number, text in enumerate(lines)]
         path.write_text("\n".join(kept) + "\n")
         with pytest.raises(DataError, match=rf"a.csv, line {line}: .*{found}"):

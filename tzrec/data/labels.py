@@ -90,6 +90,8 @@ def _numbers(name: str, column: pa.Array, what: str) -> Values:
 
 
 def _report(name: str, column: pa.Array, where: npt.NDArray[np.bool_], reason: str, bad: BadRows) -> None:
-    rows = np.flatnonzero(where)
+    """Report rows, but not those of which something is known already: text that is no number came here as null."""
+    known = [rows for reported, _, rows, _ in bad.reports if reported == name]
+    rows = np.setdiff1d(np.flatnonzero(where), np.concatenate(known)) if known else np.flatnonzero(where)
     if len(rows):
         bad.report(name, reason, rows, column.take(pa.array(rows)).to_pylist())

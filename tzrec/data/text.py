@@ -90,11 +90,11 @@ def _label_type(name: str, cells: pa.Array) -> pa.DataType:
 
 
 def number_type(cells: pa.Array) -> pa.DataType | None:
-    """int64 if all cells that are numbers are whole, else float64; None if no cell is a number."""
+    """int64 if all cells that are numbers are written as integers, else float64; None if no cell is a number."""
     numbers = [cell for cell in cells.to_pylist() if cell is not None and _number(cell) is not None]
     if not numbers:
         return None
-    return pa.int64() if all(_integer(cell) is not None for cell in numbers) else pa.float64()
+    return pa.int64() if all(_digits(cell) is not None for cell in numbers) else pa.float64()
 
 
 def natural_type(cells: pa.Array) -> pa.DataType:
@@ -140,11 +140,15 @@ def _number(text: str) -> float | None:
 
 def _integer(text: str) -> int | None:
     """A whole number of 64 bits; "3.0" is one."""
-    try:
-        value = int(text)
-    except ValueError:
+    value = _digits(text)
+    if value is None:
         number = _number(text)
-        if number is None or not number.is_integer():
-            return None
-        value = int(number)
-    return value if -(2**63) <= value < 2**63 else None
+        value = int(number) if number is not None and number.is_integer() else None
+    return value if value is not None and -(2**63) <= value < 2**63 else None
+
+
+def _digits(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
