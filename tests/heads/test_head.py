@@ -18,8 +18,8 @@ LABEL = torch.tensor([1, 0, 1, 0])
 LOSS = torch.tensor([2.0, 4.0, 5.0, 2.0]).log()  # of each row
 
 
-def binary(weighting: Weighting = Weighting(), name: str = "ctr") -> Head:
-    return Head(name, "clk", 1, {"binary_cross_entropy": BinaryCrossEntropy()}, weighting=weighting)
+def binary(weighting: Weighting) -> Head:
+    return Head("ctr", "clk", 1, {"binary_cross_entropy": BinaryCrossEntropy()}, weighting=weighting)
 
 
 def batch(rows: int = 4, **weights: torch.Tensor) -> Batch:
@@ -136,7 +136,7 @@ def test_names_of_an_only_task() -> None:
 
 
 def test_predictions_by_hand() -> None:
-    predictions = binary().predict(LOGITS)
+    predictions = binary(Weighting()).predict(LOGITS)
     assert torch.equal(predictions["logits_ctr"], LOGITS[:, 0])
     torch.testing.assert_close(predictions["probs_ctr"], torch.tensor([0.5, 0.75, 0.2, 0.5]))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def trapezoids(probs: np.ndarray, label: np.ndarray, thresholds: int) -> float:
     for cut in reversed(torch.linspace(0, 1, thresholds).numpy()):
         above = probs >= cut
         points.append(((above & (label == 0)).sum() / (label == 0).sum(), (above & (label == 1)).sum() / label.sum()))
-    return sum((x1 - x0) * (y1 + y0) / 2 for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False))
+    return sum((x1 - x0) * (y1 + y0) / 2 for (x0, y0), (x1, y1) in pairwise(points))
 
 
 def test_exact_by_hand() -> None:

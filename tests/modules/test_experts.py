@@ -49,7 +49,7 @@ def test_equals_a_naive_loop(gate: dict | None, num_task: int, rows: int) -> Non
 
 
 def test_by_hand() -> None:
-    """Two experts x and 3x, a gate of 0 and log(3): shares 1/4 and 3/4, so the mixture is 0.25 x + 0.75 * 3 x = 2.5 x."""
+    """Two experts x and 3x, a gate of 0 and log(3): shares 1/4 and 3/4, so 0.25 x + 0.75 * 3 x = 2.5 x."""
     moe = MixtureOfExperts(1, 2, {"hidden_units": [1]}, 1)
     with torch.no_grad():
         for parameter in moe.parameters():

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from google.protobuf import text_format
+from torchrec import KeyedJaggedTensor, KeyedTensor
+
+from tzrec.data.batch import BASE, Batch
+from tzrec.errors import ConfigError
+from tzrec.features.base import Feature, Table
+from tzrec.models.base import Ranker
+from tzrec.models.build import build_model
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+CONFIG = """
+model_config {
+  feature_groups { group_name: "all" feature_names: "user" feature_names: "price" group_type: DEEP }
+  mmoe {
+    num_expert: 3 expert_mlp { hidden_units: [8, 4] activation: "%s" } gate_mlp { hidden_units: 4 }
+    task_towers { tower_name: "ctr" label_name: "clk" losses { binary_cross_entropy {} } mlp { hidden_units: 4 } }
+    task_towers { tower_name: "kind" label_name: "k" num_class: 2 losses { softmax_cross_entropy {} } }
+  }
+}
+"""
+
+
+class Fixed(Feature):
+    """A feature that exists already."""
+
+    def __init__(self, name: str, table: Table | None, dim: int) -> None:
+        self.name, self.table, self.dim = name, table, dim
+        self.is_sparse = table is not None
+        self.inputs = ()
+
+
+FEATURES = {"user": Fixed("user", Table("user_emb", 10, 3), 0), "price": Fixed("price", None, 2)}
+
+
+def ranker(activation: str = "nn.ReLU", device: torch.device | None = None) -> Ranker:
+    config = EasyRecConfig()
+    text_format.Parse(CONFIG % activation, config)
+    return build_model(config, FEATURES, device)
+
+
+def batch(rows: int = 3) -> Batch:
+    ids, lengths = torch.arange(rows) % 10, torch.ones(rows, dtype=torch.int32)
+    prices = torch.arange(2.0 * rows).view(rows, 2) / rows
+    return Batch(
+        rows,
+        dense={BASE: KeyedTensor(["price"], [2], prices)},
+        sparse={BASE: KeyedJaggedTensor(["user"], ids, lengths=lengths)},
+        labels={"clk": torch.arange(rows) % 2, "k": torch.arange(rows) % 2},
+    )
+
+
+def test_forward_is_the_model_on_tables_and_values() -> None:
+    built = ranker()
+    with torch.no_grad():
+        logits = built(batch())
+        table = built.embedding_group.emb_impls[BASE].ebc.embedding_bags["user_emb"].weight
+        grouped = {"all": torch.cat([table[:3], batch().dense[BASE].values()], 1)}
+        expected = built.model(grouped)
+        predictions = built.predict(logits)
+        from_grouped = built.predict_grouped(grouped)
+    assert list(logits) == ["ctr", "kind"]
+    for task in logits:
+        torch.testing.assert_close(logits[task], expected[task], rtol=0, atol=0)
+    assert sorted(predictions) == ["logits_ctr", "logits_kind", "probs1_kind", "probs_ctr", "probs_kind"]
+    torch.testing.assert_close(predictions["probs_ctr"], 1 / (1 + torch.exp(-logits["ctr"][:, 0])))
+    assert predictions.keys() == from_grouped.keys()
+    assert all(torch.equal(predictions[name], from_grouped[name]) for name in predictions)
+
+
+def test_losses() -> None:
+    built = ranker()
+    with torch.no_grad():
+        logits = built(batch())
+        losses = built.losses(logits, batch())
+    kind = torch.log_softmax(logits["kind"], 1)
+    torch.testing.assert_close(losses["softmax_cross_entropy_kind"], -(kind[0, 0] + kind[1, 1] + kind[2, 0]) / 3)
+    assert list(losses) == ["binary_cross_entropy_ctr", "softmax_cross_entropy_kind"]
+
+
+def test_every_parameter_learns() -> None:
+    built = ranker("nn.Tanh")
+    sum(built.losses(built(batch()), batch()).values()).backward()
+    silent = [name for name, each in built.named_parameters() if each.grad is None or not each.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_the_same_seed_makes_the_same_weights() -> None:
+    states = []
+    for seed in (5, 5, 6):
+        torch.manual_seed(seed)
+        states.append(ranker().state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not any(torch.equal(states[0][name], states[2][name]) for name in states[0])
+
+
+def test_on_meta_only_shapes_are_made() -> None:
+    real, shape = ranker(), ranker(device=torch.device("meta"))
+    assert {name: each.shape for name, each in shape.state_dict().items()} == {
+        name: each.shape for name, each in real.state_dict().items()
+    }
+    assert all(each.is_meta for each in shape.parameters())
+
+
+def test_half_precision_ends_at_the_logits() -> None:
+    built = ranker()
+    with torch.no_grad():
+        full = built(batch())
+        with torch.autocast("cpu", torch.bfloat16):
+            inside, logits = built.model(built.embedding_group(batch())), built(batch())
+            losses = built.losses(logits, batch())
+    assert {each.dtype for each in inside.values()} == {torch.bfloat16}
+    assert {each.dtype for each in [*logits.values(), *losses.values()]} == {torch.float32}
+    for task in full:
+        torch.testing.assert_close(logits[task], full[task], rtol=0.03, atol=0.03)
+        assert not torch.equal(logits[task], full[task])
+
+
+class OnGrouped(torch.nn.Module):
+    """What serving exports, without the lookup."""
+
+    def __init__(self, ranker: Ranker) -> None:
+        super().__init__()
+        self.ranker = ranker
+
+    def forward(self, grouped: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return self.ranker.predict_grouped(grouped)
+
+
+def test_can_be_exported_with_any_number_of_rows() -> None:
+    module = OnGrouped(ranker()).eval()
+    shapes = {"grouped": {"all": {0: torch.export.Dim("rows", min=2)}}}
+    program = torch.export.export(module, ({"all": torch.randn(4, 5)},), dynamic_shapes=shapes).module()
+    for rows in (2, 7, 100):
+        x = {"all": torch.randn(rows, 5)}
+        expected, result = module(x), program(x)
+        assert expected.keys() == result.keys()
+        for name in expected:
+            torch.testing.assert_close(result[name], expected[name], rtol=0, atol=1e-6)
+
+
+def test_unknown_activation() -> None:
+    with pytest.raises(ConfigError, match=r'did you mean "nn\.ReLU"'):
+        ranker("nn.RELU")
