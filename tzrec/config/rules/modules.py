@@ -1,0 +1,40 @@
+"""MLPs wherever they stand, activations, and texts that say how a table begins."""
+
+from __future__ import annotations
+
+from tzrec.config.findings import Findings, repeated
+from tzrec.config.grammar import activation_problem, initialiser_problem
+from tzrec.config.schema import fields_of
+from tzrec.protos.module_pb2 import MLP
+
+
+def check_modules(findings: Findings) -> None:
+    """Every MLP and every init_fn."""
+    for path, message in findings.messages():
+        if isinstance(message, MLP):
+            _check_mlp(findings, path, message)
+        for name in ("init_fn", "wide_init_fn"):
+            text = getattr(message, name, "") if name in fields_of(message) else ""
+            problem = initialiser_problem(text) if text else ""
+            if problem:
+                findings.add(f"{path}.{name}", problem)
+
+
+def _check_mlp(findings: Findings, path: str, mlp: MLP) -> None:
+    layers = len(mlp.hidden_units)
+    if not layers and not findings.is_broken(path):
+        findings.add(f"{path}.hidden_units", "is empty; give the width of each layer, e.g. [256, 128]")
+    for here, units in repeated(f"{path}.hidden_units", mlp.hidden_units):
+        if units == 0:
+            findings.add(here, "0 units; a layer has at least 1")
+    if len(mlp.dropout_ratio) not in (0, 1, layers):
+        received = f"{len(mlp.dropout_ratio)} values for {layers} layers"
+        findings.add(f"{path}.dropout_ratio", f"{received}; give none, one for all or one for each")
+    for here, ratio in repeated(f"{path}.dropout_ratio", mlp.dropout_ratio):
+        if not 0 <= ratio < 1:
+            findings.add(here, f"{ratio:g} is not in [0, 1)")
+    if mlp.use_bn and mlp.use_ln:
+        findings.add(f"{path}.use_ln", "use_bn and use_ln are both set; choose one")
+    problem = activation_problem(mlp.activation)
+    if problem:
+        findings.add(f"{path}.activation", problem)

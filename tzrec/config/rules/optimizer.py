@@ -1,0 +1,123 @@
+"""Optimizers, their learning rates, and how tables are spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from google.protobuf.message import Message
+
+from tzrec.config.findings import Findings, repeated
+from tzrec.config.names import hint
+from tzrec.config.schema import fields_of, oneof_name
+from tzrec.config.unsupported import SPARSE_OPTIMIZERS, SPARSE_OPTIMIZERS_ON_CUDA
+from tzrec.protos import optimizer_pb2 as pb
+from tzrec.protos.feature_pb2 import ParameterConstraints
+
+_SHARDINGS_ON_CPU = ("data_parallel", "table_wise", "column_wise", "row_wise")
+_SHARDINGS = (*_SHARDINGS_ON_CPU, "table_row_wise", "table_column_wise", "grid_shard")
+_KERNELS_ON_CPU = ("dense", "fused")
+_KERNELS = (*_KERNELS_ON_CPU, "fused_uvm", "fused_uvm_caching", "key_value")
+
+# field of any optimizer -> what it must be
+_POSITIVE = ("eps", "max_gradient")
+_FROM_ZERO = ("lr", "weight_decay", "momentum", "initial_accumulator_value")
+_SHARES = ("beta1", "beta2", "rho", "alpha")
+
+
+def check_optimizers(findings: Findings) -> None:
+    """Both optimizers of train_config, their parts and the planner constraints."""
+    for path, message in findings.messages():
+        if isinstance(message, (pb.SparseOptimizer, pb.DenseOptimizer, pb.PartOptimizer)):
+            _check_choice(findings, path, message)
+        elif isinstance(message, ParameterConstraints):
+            _check_constraints(findings, path, message)
+        elif message.DESCRIPTOR.name in _SCHEDULES:
+            _SCHEDULES[message.DESCRIPTOR.name](findings, path, message)
+
+
+def _check_choice(findings: Findings, path: str, config: Message) -> None:
+    chosen = config.WhichOneof("optimizer")
+    if chosen is None and not findings.is_broken(path):
+        names = [name for name, field in fields_of(config).items() if oneof_name(field) == "optimizer"]
+        findings.add(path, f"no optimizer is chosen; there are {', '.join(names)}")
+    needs_schedule = not isinstance(config, pb.PartOptimizer) and not findings.is_broken(path)
+    if needs_schedule and config.WhichOneof("learning_rate") is None:
+        findings.add(path, "no schedule is chosen; for a constant rate add constant_learning_rate {}")
+    if chosen is None:
+        return
+    if isinstance(config, pb.SparseOptimizer):
+        _check_fused(findings, f"{path}.{chosen}", chosen)
+    if f"{path}.{chosen}" not in findings.refused:
+        _check_values(findings, f"{path}.{chosen}", getattr(config, chosen))
+
+
+def _check_fused(findings: Findings, path: str, chosen: str) -> None:
+    offered = SPARSE_OPTIMIZERS if findings.on_cpu else SPARSE_OPTIMIZERS_ON_CUDA
+    if chosen not in offered:
+        why = "needs CUDA" if chosen in SPARSE_OPTIMIZERS_ON_CUDA else "is not implemented for embedding tables"
+        findings.refuse(path, f"{why}; on {findings.device} there are {', '.join(offered)}")
+
+
+def _check_values(findings: Findings, path: str, optimizer: Message) -> None:
+    for field, value in optimizer.ListFields():
+        here = f"{path}.{field.name}"
+        if field.name in _POSITIVE and not value > 0:
+            findings.add(here, f"{value:g} is not above 0")
+        elif field.name in _FROM_ZERO and not value >= 0:
+            findings.add(here, f"{value:g} is below 0")
+        elif field.name in _SHARES and not 0 <= value < 1:
+            findings.add(here, f"{value:g} is not in [0, 1)")
+    if isinstance(optimizer, pb.SGDOptimizer) and optimizer.nesterov and (not optimizer.momentum or optimizer.dampening):
+        findings.add(f"{path}.nesterov", "needs momentum above 0 and dampening 0")
+
+
+def _check_exponential(findings: Findings, path: str, config: pb.ExponentialDecayLR) -> None:
+    if config.decay_size == 0:
+        findings.add(f"{path}.decay_size", "must be set above 0: the steps (or epochs) of one decay")
+    if not config.decay_factor > 0:
+        findings.add(f"{path}.decay_factor", f"{config.decay_factor:g} is not above 0")
+
+
+def _check_manual(findings: Findings, path: str, config: pb.ManualStepLR) -> None:
+    sizes, rates = list(config.schedule_sizes), list(config.learning_rates)
+    if len(sizes) != len(rates) or not sizes:
+        received = f"{len(rates)} rates for {len(sizes)} schedule_sizes"
+        findings.add(f"{path}.learning_rates", f"{received}; give one rate for each switch point, and at least one")
+    if sizes != sorted(set(sizes)):
+        findings.add(f"{path}.schedule_sizes", f"{sizes} do not rise")
+
+
+def _check_cosine(findings: Findings, path: str, config: pb.CosineAnnealingLR) -> None:
+    if config.T_max == 0:
+        findings.add(f"{path}.T_max", "must be set above 0: the steps (or epochs) from the base rate to the lowest")
+
+
+def _check_restarts(findings: Findings, path: str, config: pb.CosineAnnealingWarmRestartsLR) -> None:
+    if config.T_0 == 0:
+        findings.add(f"{path}.T_0", "must be set above 0: the steps (or epochs) of the first period")
+    if config.T_mult == 0:
+        findings.add(f"{path}.T_mult", "must be at least 1: each period is so many times the one before")
+
+
+_SCHEDULES = {
+    "ExponentialDecayLR": _check_exponential,
+    "ManualStepLR": _check_manual,
+    "CosineAnnealingLR": _check_cosine,
+    "CosineAnnealingWarmRestartsLR": _check_restarts,
+}
+
+
+def _check_constraints(findings: Findings, path: str, config: ParameterConstraints) -> None:
+    types, kernels = (_SHARDINGS_ON_CPU, _KERNELS_ON_CPU) if findings.on_cpu else (_SHARDINGS, _KERNELS)
+    _check_names(findings, repeated(f"{path}.sharding_types", config.sharding_types), "sharding type", types, _SHARDINGS)
+    _check_names(findings, repeated(f"{path}.compute_kernels", config.compute_kernels), "compute kernel", kernels, _KERNELS)
+
+
+def _check_names(
+    findings: Findings, named: Iterable[tuple[str, str]], what: str, offered: Sequence[str], known: Sequence[str]
+) -> None:
+    for path, name in named:
+        if name not in known:
+            findings.add(path, f'unknown {what} "{name}"{hint(name, known)}')
+        elif name not in offered:
+            findings.add(path, f'{what} "{name}" needs CUDA; on {findings.device} there are {", ".join(offered)}')

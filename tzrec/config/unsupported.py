@@ -1,0 +1,95 @@
+"""What the schema declares and nothing implements yet, each with what to do instead.
+
+A field is only refused when it is set to something else than its default. Whole members of a oneof (models, features,
+losses ...) are not listed: they are there as soon as their class is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_LATER = "is not implemented yet"
+_SEQUENCES = f"{_LATER}; without sequence models, list single-valued or pooled features in a DEEP group"
+_HASH = f"{_LATER}; use hash_bucket_size"
+_MASK = f"{_LATER}; leave it out"
+_FILE = f"{_LATER}; put the words into vocab_list or vocab_dict, or use hash_bucket_size"
+_EMA = f"{_LATER}; leave it out to use the trained weights"
+_SAMPLER = f"{_LATER}; bring the negatives as rows of the data"
+_TIMESTAMPS = f"{_LATER}; use save_checkpoints_steps or save_checkpoints_epochs"
+_ONLINE = f"{_LATER}; metrics are computed at each evaluation"
+
+# Message.field -> what is said when it is set
+FIELDS: Mapping[str, str] = {
+    "IdFeature.zch": _HASH,
+    "IdFeature.dynamicemb": _HASH,
+    "IdFeature.vocab_file": _FILE,
+    "IdFeature.asset_dir": _FILE,
+    "IdFeature.use_mask": _MASK,
+    "RawFeature.use_mask": _MASK,
+    "RawFeature.autodis": f"{_LATER}; use boundaries for an embedding, or the plain number",
+    "RawFeature.mlp": f"{_LATER}; use boundaries for an embedding, or the plain number",
+    "FeatureGroupConfig.sequence_groups": _SEQUENCES,
+    "FeatureGroupConfig.sequence_encoders": _SEQUENCES,
+    "DataConfig.sample_mask_prob": _MASK,
+    "DataConfig.negative_sample_mask_prob": _MASK,
+    "DataConfig.batch_cost_size": f"{_LATER}; use batch_size",
+    "TrainConfig.grad_scaler": f"{_LATER}; BF16 needs no loss scaling",
+    "TrainConfig.gradient_accumulation_steps": f"{_LATER}; use a larger batch_size or more ranks",
+    "TrainConfig.grad_clipping": f"{_LATER}; embedding gradients can be clipped by gradient_clipping of the sparse "
+    "optimizer",
+    "TrainConfig.save_checkpoints_timestamp_interval": _TIMESTAMPS,
+    "TrainConfig.save_checkpoints_timestamps": _TIMESTAMPS,
+    "TrainConfig.delta_embedding_dump_config": f"{_LATER}; leave it out",
+    "TrainConfig.is_profiling": f"{_LATER}; leave it out",
+    "DenseOptimizer.ema": _EMA,
+    "EvalConfig.use_dense_ema": _EMA,
+    "ExportConfig.use_dense_ema": _EMA,
+    "ModelConfig.train_metrics": _ONLINE,
+    "TaskTower.train_metrics": _ONLINE,
+    "ModelConfig.variational_dropout": f"{_LATER}; leave it out",
+    "ModelConfig.use_pareto_loss_weight": f"{_LATER}; give the towers a fixed weight",
+}
+
+# Message.field -> value -> what is said
+VALUES: Mapping[str, Mapping[str, str]] = {
+    "DataConfig.dataset_type": {
+        "OdpsDataset": f"{_LATER}; export the table to Parquet and use ParquetDataset",
+        "OdpsDatasetV1": f"{_LATER}; export the table to Parquet and use ParquetDataset",
+        "KafkaDataset": f"{_LATER}; write the stream to Parquet and use ParquetDataset",
+    },
+    "DataConfig.fg_mode": {
+        "FG_NORMAL": f"{_LATER}; use FG_DAG, which reads the same columns",
+        "FG_BUCKETIZE": f"{_LATER}; use FG_DAG for raw data or FG_NONE for encoded data",
+    },
+    "FeatureGroupConfig.group_type": {"SEQUENCE": _SEQUENCES, "JAGGED_SEQUENCE": _SEQUENCES},
+    "ModelConfig.kernel": {
+        "TRITON": f"{_LATER}; use PYTORCH, the default",
+        "CUTLASS": f"{_LATER}; use PYTORCH, the default",
+    },
+}
+
+# oneof -> package whose classes implement its members; None where nothing does
+PACKAGES: Mapping[str, str | None] = {
+    "ModelConfig.model": "tzrec.models",
+    "FeatureConfig.feature": "tzrec.features",
+    "LossConfig.loss": "tzrec.losses",
+    "LossConfig.sid_loss": "tzrec.losses",
+    "MetricConfig.metric": "tzrec.metrics",
+    "SparseOptimizer.learning_rate": "tzrec.optim.schedule",
+    "DenseOptimizer.learning_rate": "tzrec.optim.schedule",
+    "PartOptimizer.learning_rate": "tzrec.optim.schedule",
+    "DataConfig.sampler": None,
+}
+
+# oneof -> what is said of all its members that nothing implements
+INSTEAD: Mapping[str, str] = {"DataConfig.sampler": _SAMPLER}
+
+# members of optimizer oneofs: with fused kernels on any device, and with those of CUDA alone
+SPARSE_OPTIMIZERS = ("sgd_optimizer", "adagrad_optimizer", "rowwise_adagrad_optimizer", "adam_optimizer")
+SPARSE_OPTIMIZERS_ON_CUDA = (
+    *SPARSE_OPTIMIZERS,
+    "partial_rowwise_adam_optimizer",
+    "lars_sgd_optimizer",
+    "lamb_optimizer",
+    "partial_rowwise_lamb_optimizer",
+)
