@@ -127,4 +127,6 @@ def _whole(batch: pa.RecordBatch, name: str) -> pa.Array:
     if index < 0:
         raise DataError(f'no column "{name}" in the data; there are {", ".join(batch.schema.names)}')
     column = batch.column(index)
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

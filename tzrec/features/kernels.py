@@ -26,6 +26,8 @@ _LONGS = types.Array(types.int64, 1, "C", readonly=True)
 _FLAGS = types.Array(types.boolean, 1, "C", readonly=True)
 _LONGS_OUT, _INTS_OUT, _FLAGS_OUT = types.int64[::1], types.int32[::1], types.boolean[::1]
 
+_POWERS = np.array([float(f"1e{i}") for i in range(310)])  # the last one is infinite
+
 _MINUS, _PLUS, _POINT, _SPACE = ord("-"), ord("+"), ord("."), ord(" ")
 _ZERO, _NINE, _LOWER_E, _UPPER_E = ord("0"), ord("9"), ord("e"), ord("E")
 
@@ -248,10 +250,12 @@ def parse_floats(data: Bytes, starts: Longs, ends: Longs) -> Any:
             power += -exponent if down else exponent
         if at != end:
             continue
-        if power < -300:  # in two steps, for 10 ** -320 is no full float64
+        if value == 0.0:  # or 0e999 would be 0 times infinity
+            power = 0
+        if power < -308:  # in two steps, for 10 ** -320 is no full float64
             value /= 1e300
-            power += 300
-        value = value / 10.0 ** (-power) if power < 0 else value * 10.0**power
+            power = max(power + 300, -308)
+        value = value * _POWERS[min(power, 309)] if power >= 0 else value / _POWERS[-power]
         if np.isfinite(value):
             out[i] = -value if negative else value
             good[i] = True

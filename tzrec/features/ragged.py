@@ -145,7 +145,7 @@ def _numbers(array: pa.Array) -> Elements:
 
 def _read_list(array: pa.Array, refuse: Callable[[], DataError]) -> Ragged:
     """A column of lists; null and "" inside a list are left out."""
-    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int32)
+    lengths = _list_lengths(array)
     inner = _read_flat(array.flatten(), refuse)
     if inner.lengths is not None:
         owners = np.repeat(np.arange(len(lengths)), lengths)
@@ -153,14 +153,23 @@ def _read_list(array: pa.Array, refuse: Callable[[], DataError]) -> Ragged:
     return Ragged(inner.elements, _none_if_single(lengths))
 
 
+def _list_lengths(array: pa.Array) -> npt.NDArray[np.int32]:
+    """Items per row `(B,)`, 0 where the list is null."""
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths.astype(np.int32, copy=False)  # type: ignore[no-any-return]
+
+
 def _read_map(array: pa.Array, refuse: Callable[[], DataError]) -> Ragged:
     """A column of maps from id to weight; an id whose weight is null weighs 1."""
-    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int32)
-    pairs = array.flatten()
-    keys, items = _read_flat(pairs.field(0), refuse), _read_flat(pairs.field(1), refuse)
-    weights = np.ones(len(pairs), np.float32)
+    offsets = pa.array(array.offsets.to_numpy())  # from_arrays takes a mask only with offsets that are no slice
+    null = array.is_null()
+    ids = pa.ListArray.from_arrays(offsets, array.keys, mask=null)
+    lengths = _list_lengths(ids)
+    keys = _read_flat(ids.flatten(), refuse)
+    items = _read_flat(pa.ListArray.from_arrays(offsets, array.items, mask=null).flatten(), refuse)
+    weights = np.ones(int(lengths.sum()), np.float32)
     weights[items.owners()] = _as_weights(items.elements)
-    named = np.ones(len(pairs), np.bool_) if keys.lengths is None else keys.lengths == 1
+    named = np.ones(len(weights), np.bool_) if keys.lengths is None else keys.lengths == 1
     rows = Ragged(weights, lengths).keep(named)  # the key "" is left out, and its weight with it
     return Ragged(keys.elements, _none_if_single(rows.lengths), weights[named])
 

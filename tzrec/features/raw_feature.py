@@ -13,8 +13,7 @@ from tzrec.features.column import Column
 from tzrec.features.dag import single_input
 from tzrec.features.dense import DenseEncoder, parse_dense_default
 from tzrec.features.normalizer import Normalizer, parse_normalizer
-from tzrec.features.sparse import SparseEncoder, encoded_ids, parse_default
-from tzrec.features.table import table_of
+from tzrec.features.sparse import SparseEncoder, encoded_ids, parse_default, table_of
 from tzrec.protos import data_pb2, feature_pb2
 
 

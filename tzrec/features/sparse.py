@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
-from tzrec.features.base import BadRows
+from tzrec.features.base import BadRows, Table
 from tzrec.features.bucketize import Bucketizer, Fault, Identity, number
 from tzrec.features.column import Column
 from tzrec.features.ragged import Ragged, read
@@ -157,3 +157,19 @@ def encoded_ids(
         config.fg_encoded_default_value, separator, bucketizer, "fg_encoded_default_value", weighted=weighted
     )
     return SparseEncoder(column, bucketizer, separator, default, weighted=weighted)
+
+
+def table_of(config: Any, rows: int) -> Table:
+    """The embedding table a feature message asks for; features with one embedding_name share it."""
+    constraints = config.embedding_constraints
+    return Table(
+        name=config.embedding_name or f"{config.feature_name}_emb",
+        rows=rows,
+        dim=config.embedding_dim,
+        pooling=config.pooling,
+        data_type=config.data_type,
+        init_fn=config.init_fn,
+        trainable=config.trainable,
+        sharding_types=tuple(constraints.sharding_types),
+        compute_kernels=tuple(constraints.compute_kernels),
+    )

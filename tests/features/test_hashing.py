@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from tzrec.features.hashing import bucket, murmur64a
+
+# Ids that other implementations of the same features give, modulo 100.
+KNOWN = {
+    "abc": 33, "efg": 44, "hij": 66, "xyz": 13, "1": 95, "2": 70, "3": 13, "4": 56, "0": 26, "x": 35, "y": 30, "z": 54,
+    "ua_abc": 2, "ua_efg": 42, "ua_hij": 3, "ub_hij": 23, "match_feat_1": 71,
+    "ua_ia": 37, "ua_ib": 90, "ub_ia": 5, "ub_ib": 97, "uc_ic": 60, "ud_ic": 56, "ug_id": 40, "ug_ie": 57, "uh_if": 55,
+}  # fmt: skip
+
+# std::hash<std::string> of libstdc++ (g++ 12.2, x86-64): no block, one block exactly, a block and a tail, five blocks
+LIBSTDCXX = {
+    "": 6142509188972423790,
+    "abc": 3663726644998027833,
+    "12345678": 10113836418918046885,
+    "match_feat_1": 10801117929797616171,
+    "the quick brown fox jumps over the lazy dog": 4385160446860836741,
+    "模型训练": 11306466790140848702,
+}
+
+
+@pytest.mark.parametrize(("word", "row"), KNOWN.items())
+def test_known_ids(word: str, row: int) -> None:
+    assert bucket(word, 100) == row
+
+
+@pytest.mark.parametrize(("word", "value"), LIBSTDCXX.items())
+def test_all_64_bits(word: str, value: int) -> None:
+    assert murmur64a(word.encode()) == value
