@@ -67,7 +67,11 @@ def _check_values(findings: Findings, path: str, optimizer: Message) -> None:
             findings.add(here, f"{value:g} is below 0")
         elif field.name in _SHARES and not 0 <= value < 1:
             findings.add(here, f"{value:g} is not in [0, 1)")
-    if isinstance(optimizer, pb.SGDOptimizer) and optimizer.nesterov and (not optimizer.momentum or optimizer.dampening):
+    if (
+        isinstance(optimizer, pb.SGDOptimizer)
+        and optimizer.nesterov
+        and (not optimizer.momentum or optimizer.dampening)
+    ):
         findings.add(f"{path}.nesterov", "needs momentum above 0 and dampening 0")
 
 
@@ -109,8 +113,12 @@ _SCHEDULES = {
 
 def _check_constraints(findings: Findings, path: str, config: ParameterConstraints) -> None:
     types, kernels = (_SHARDINGS_ON_CPU, _KERNELS_ON_CPU) if findings.on_cpu else (_SHARDINGS, _KERNELS)
-    _check_names(findings, repeated(f"{path}.sharding_types", config.sharding_types), "sharding type", types, _SHARDINGS)
-    _check_names(findings, repeated(f"{path}.compute_kernels", config.compute_kernels), "compute kernel", kernels, _KERNELS)
+    _check_names(
+        findings, repeated(f"{path}.sharding_types", config.sharding_types), "sharding type", types, _SHARDINGS
+    )
+    _check_names(
+        findings, repeated(f"{path}.compute_kernels", config.compute_kernels), "compute kernel", kernels, _KERNELS
+    )
 
 
 def _check_names(

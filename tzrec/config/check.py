@@ -1,0 +1,60 @@
+"""Everything that is wrong with a config, at once, before any torch object exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tzrec.config.findings import Findings
+from tzrec.config.load import Source, load_source
+from tzrec.config.rules.data import check_data
+from tzrec.config.rules.features import check_features
+from tzrec.config.rules.groups import check_groups
+from tzrec.config.rules.implemented import refuse_unimplemented
+from tzrec.config.rules.modules import check_modules
+from tzrec.config.rules.optimizer import check_optimizers
+from tzrec.config.rules.run import check_export, check_sections, check_train
+from tzrec.config.rules.tasks import check_model
+from tzrec.errors import ConfigError, Problem
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+# what is not implemented comes first: the others stay out of it
+_ALWAYS = (refuse_unimplemented, check_sections, check_train, check_features, check_modules, check_optimizers)
+
+
+def check(source: Source, device: str = "cpu") -> list[Problem]:
+    """All problems of a config in the order of its text; empty when it is fine.
+
+    Args:
+        source: the config and the places of its fields.
+        device: "cpu" or "cuda", where it is to run.
+    """
+    findings = Findings(source, device)
+    for rule in _ALWAYS:
+        rule(findings)
+    if source.config.HasField("data_config"):
+        check_data(findings)
+    if source.config.HasField("model_config"):
+        check_groups(findings)
+        check_model(findings)
+    check_export(findings)
+    return sorted([*source.problems, *findings.problems], key=_order)
+
+
+def load_checked(path: str, edits: Mapping[str, Any] | None = None, device: str = "cpu") -> EasyRecConfig:
+    """Read a config that is good to run.
+
+    Raises:
+        ConfigError: with all problems of the text, of the edits and of what they say.
+    """
+    source = load_source(path, edits)
+    problems = check(source, device)
+    if problems:
+        raise ConfigError(problems)
+    return source.config
+
+
+def _order(problem: Problem) -> tuple[int, int]:
+    """Line and column; what has none (edits, JSON) comes last."""
+    parts = problem.place.rsplit(":", 2)
+    return (int(parts[1]), int(parts[2])) if len(parts) == 3 and parts[1].isdigit() else (1 << 30, 0)

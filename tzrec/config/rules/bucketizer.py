@@ -1,0 +1,113 @@
+"""From the values of a feature to the rows of its table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tzrec.config.findings import Findings
+from tzrec.config.rules.entries import Entry
+from tzrec.config.rules.normalizer import is_number, normalizer_problem
+from tzrec.config.schema import fields_of
+from tzrec.protos.feature_pb2 import RawFeature
+
+_IMPLEMENTED = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict")
+_BUCKETIZERS = (*_IMPLEMENTED, "zch", "dynamicemb", "vocab_file")
+_VALUE_TYPES = ("", "string", "int32", "int64")
+
+
+def _is_set(message: Any, name: str) -> bool:
+    is_repeated = fields_of(message)[name].is_repeated
+    return bool(getattr(message, name)) if is_repeated else message.HasField(name)
+
+
+def check_bucketizer(findings: Findings, entry: Entry) -> None:
+    """Exactly one way from values to rows of the table, and what it needs."""
+    chosen = [name for name in _BUCKETIZERS if _is_set(entry.message, name)]
+    if any(findings.is_refused(f"{entry.path}.{name}") for name in chosen) or findings.is_broken(entry.path):
+        return
+    if not chosen:
+        findings.add(entry.path, f'feature "{entry.name}" needs one of {", ".join(_IMPLEMENTED)}')
+    elif len(chosen) > 1:
+        findings.add(f"{entry.path}.{chosen[1]}", f"{' and '.join(chosen)} are set; choose one")
+    else:
+        _RULES[chosen[0]](findings, entry)
+    kind = entry.message.fg_value_type
+    if kind.lower() not in _VALUE_TYPES:
+        findings.unknown(f"{entry.path}.fg_value_type", "type", kind, _VALUE_TYPES[1:])
+
+
+def _check_num_buckets(findings: Findings, entry: Entry) -> None:
+    message, rows = entry.message, entry.message.num_buckets
+    if rows == 0:
+        findings.add(f"{entry.path}.num_buckets", "0 rows; the table needs at least 1")
+        return
+    for word in split(message.default_value, message.separator):
+        if not (word.isdecimal() and int(word) < rows):
+            findings.add(
+                f"{entry.path}.default_value", f'"{word}" is not an integer in [0, {rows}), as num_buckets says'
+            )
+
+
+def _check_hash(findings: Findings, entry: Entry) -> None:
+    if entry.message.hash_bucket_size == 0:
+        findings.add(f"{entry.path}.hash_bucket_size", "0 rows; the table needs at least 1")
+
+
+def _check_vocab_list(findings: Findings, entry: Entry) -> None:
+    _check_oov(findings, entry, len(entry.message.vocab_list))
+
+
+def _check_vocab_dict(findings: Findings, entry: Entry) -> None:
+    message = entry.message
+    if message.HasField("default_bucketize_value"):
+        _check_oov(findings, entry, max(message.vocab_dict.values()) + 1)
+        return
+    for word, index in message.vocab_dict.items():
+        if index < 2:
+            received = f'"{word}" has index {index}; 0 and 1 are those of default_value and of unlisted words'
+            findings.add(f'{entry.path}.vocab_dict["{word}"]', f"{received}: start at 2 or set default_bucketize_value")
+
+
+def _check_oov(findings: Findings, entry: Entry, rows: int) -> None:
+    value = entry.message.default_bucketize_value
+    if entry.message.HasField("default_bucketize_value") and value >= rows:
+        findings.add(f"{entry.path}.default_bucketize_value", f"{value} is not below the {rows} rows of the table")
+
+
+_RULES = {
+    "hash_bucket_size": _check_hash,
+    "num_buckets": _check_num_buckets,
+    "vocab_list": _check_vocab_list,
+    "vocab_dict": _check_vocab_dict,
+}
+
+
+def check_raw(findings: Findings, entry: Entry) -> None:
+    message = entry.message
+    edges = list(message.boundaries)
+    for index in range(1, len(edges)):
+        if not edges[index] > edges[index - 1]:
+            findings.add(f"{entry.path}.boundaries[{index}]", f"{edges[index]:g} is not above {edges[index - 1]:g}")
+    if not edges and message.value_dim == 0:
+        findings.add(f"{entry.path}.value_dim", "0 (any number of values) needs boundaries; a dense width is fixed")
+    for word in split(message.default_value, message.separator):
+        if not is_number(word):
+            findings.add(f"{entry.path}.default_value", f'"{word}" is not a number')
+    problem = normalizer_problem(message.normalizer)
+    if problem:
+        findings.add(f"{entry.path}.normalizer", problem)
+
+
+def split(text: str, separator: str) -> list[str]:
+    """The values of a default."""
+    return [word for word in (text.split(separator) if separator else [text]) if word]
+
+
+def rows_of(message: Any) -> int:
+    """Rows of the table a feature asks for; 0 where its config is too broken to tell."""
+    if isinstance(message, RawFeature):
+        return len(message.boundaries) + 1
+    reserved = 0 if message.HasField("default_bucketize_value") else 2
+    listed = len(message.vocab_list) + reserved if message.vocab_list else 0
+    mapped = max(message.vocab_dict.values(), default=-1) + 1
+    return int(getattr(message, "num_buckets", 0) or message.hash_bucket_size or listed or mapped)

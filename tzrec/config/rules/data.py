@@ -1,0 +1,81 @@
+"""data_config: batches, columns and how text becomes columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tzrec.config.findings import Findings, repeated, report_duplicates
+from tzrec.config.names import hint
+from tzrec.config.rules.entries import entries
+from tzrec.protos.data_pb2 import DatasetType, FgMode, FieldType
+
+_PATH = "data_config"
+
+
+def check_data(findings: Findings) -> None:
+    """Everything in data_config."""
+    data = findings.config.data_config
+    if data.batch_size == 0:
+        findings.add(f"{_PATH}.batch_size", "0 rows; a batch has at least 1")
+    if data.HasField("eval_batch_size") and data.eval_batch_size == 0:
+        findings.add(f"{_PATH}.eval_batch_size", "0 rows; leave it out to use batch_size")
+    if data.shuffle and data.shuffle_buffer_size == 0:
+        findings.add(f"{_PATH}.shuffle_buffer_size", "0 batches to shuffle in; set it above 0 or shuffle to false")
+    labels = repeated(f"{_PATH}.label_fields", data.label_fields)
+    weights = repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
+    report_duplicates(findings, "label or weight", [*labels, *weights])
+    _check_declared(findings)
+    if data.dataset_type == DatasetType.CsvDataset and data.HasField("dataset_type"):
+        _check_csv(findings)
+
+
+def _check_declared(findings: Findings) -> None:
+    """input_fields_str is `name:TYPE;name:TYPE`, the type optional."""
+    data = findings.config.data_config
+    path = f"{_PATH}.input_fields_str"
+    for part in data.input_fields_str.split(";"):
+        name, colon, kind = (each.strip() for each in part.partition(":"))
+        if colon and kind not in FieldType.keys():
+            findings.add(path, f'"{part.strip()}": unknown type "{kind}"{hint(kind, FieldType.keys())}')
+        elif part.strip() and not name:
+            findings.add(path, f'"{part.strip()}" is not name:TYPE')
+    fields = repeated(f"{_PATH}.input_fields", data.input_fields)
+    report_duplicates(findings, "column", ((f"{here}.input_name", field.input_name) for here, field in fields))
+
+
+def _columns(findings: Findings) -> list[str]:
+    data = findings.config.data_config
+    if data.input_fields_str:
+        return [part.partition(":")[0].strip() for part in data.input_fields_str.split(";") if part.strip()]
+    return [field.input_name for field in data.input_fields]
+
+
+def _check_csv(findings: Findings) -> None:
+    data = findings.config.data_config
+    if len(data.delimiter) != 1:
+        findings.add(f"{_PATH}.delimiter", f"{data.delimiter!r} is not one character")
+    if data.with_header:
+        return
+    columns = _columns(findings)
+    if not columns and not findings.is_broken(_PATH):
+        findings.add(_PATH, "CSV without a header needs input_fields, all columns in file order; or set with_header")
+    elif columns:
+        for path, name in _used(findings):
+            if name not in columns:
+                findings.add(path, f'"{name}" is not a column of data_config.input_fields{hint(name, columns)}')
+
+
+def _used(findings: Findings) -> Iterator[tuple[str, str]]:
+    """The columns the config reads, with the paths of the fields that name them."""
+    data = findings.config.data_config
+    yield from repeated(f"{_PATH}.label_fields", data.label_fields)
+    yield from repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
+    for entry in entries(findings):
+        if data.fg_mode == FgMode.FG_NONE:
+            if not entry.message.stub_type:
+                yield f"{entry.path}.feature_name", entry.name
+            continue
+        for text in entry.reads:
+            side, _, name = text.partition(":")
+            if name and side not in ("feature", "const"):
+                yield f"{entry.path}.expression", name

@@ -1,0 +1,100 @@
+"""feature_configs: names, inputs, bucketizers and tables."""
+
+from __future__ import annotations
+
+from tzrec.config.findings import Findings, repeated, report_duplicates
+from tzrec.config.names import hint
+from tzrec.config.rules.bucketizer import check_bucketizer, check_raw, rows_of
+from tzrec.config.rules.entries import Entry, all_named, entries, names
+from tzrec.config.rules.implemented import members
+from tzrec.protos.data_pb2 import FgMode
+from tzrec.protos.feature_pb2 import IdFeature, RawFeature
+
+SIDES = ("user", "item", "context", "feature", "const")
+DATA_TYPES = ("FP32", "FP16")
+POOLINGS = ("sum", "mean")
+_SHARED = ("embedding_dim", "pooling", "init_fn", "data_type", "trainable")
+
+
+def check_features(findings: Findings) -> None:
+    """Everything about features but their place in groups."""
+    for path, config in repeated("feature_configs", findings.config.feature_configs):
+        if config.WhichOneof("feature") is None and not findings.is_broken(path):
+            known = members(config, "feature", "tzrec.features")
+            findings.add(path, f"no feature is chosen; there are {', '.join(known)}")
+    found = list(entries(findings))
+    report_duplicates(findings, "feature", ((f"{each.path}.feature_name", each.name) for each in found if each.name))
+    for entry in found:
+        if findings.is_refused(entry.path) or ".sequence_feature." in entry.path:
+            continue
+        _check_inputs(findings, entry)
+        if isinstance(entry.message, IdFeature):
+            check_bucketizer(findings, entry)
+        elif isinstance(entry.message, RawFeature):
+            check_raw(findings, entry)
+        _check_table(findings, entry)
+    _check_circles(findings)
+    _check_shared_tables(findings)
+
+
+def _check_inputs(findings: Findings, entry: Entry) -> None:
+    known = names(findings)
+    linked = findings.config.data_config.fg_mode == FgMode.FG_DAG
+    for text in entry.reads:
+        side, _, name = text.partition(":")
+        if not text and findings.is_broken(entry.path):
+            continue  # the expression itself could not be read
+        if not name or ":" in name:
+            findings.add(f"{entry.path}.expression", f'"{text}" is not side:name, e.g. user:{entry.name}')
+        elif side not in SIDES:
+            findings.add(f"{entry.path}.expression", f'"{text}": unknown side "{side}"{hint(side, SIDES)}')
+        elif side == "feature" and linked and name not in known and all_named(findings):
+            findings.unknown(f"{entry.path}.expression", "feature", name, known)
+
+
+def _check_circles(findings: Findings) -> None:
+    """Features that read each other in the end; each circle once."""
+    if findings.config.data_config.fg_mode != FgMode.FG_DAG:
+        return
+    known, seen = names(findings), set[str]()
+    for name in known:
+        trail = [name]
+        while trail[-1] not in seen:
+            seen.add(trail[-1])
+            sources = [text.partition(":")[2] for text in known[trail[-1]].reads if text.startswith("feature:")]
+            trail += [source for source in sources if source in known][:1]
+        if trail[-1] in trail[:-1]:
+            circle = " -> ".join(trail[trail.index(trail[-1]) :])
+            findings.add(f"{known[trail[-1]].path}.expression", f"features read each other in a circle: {circle}")
+
+
+def _check_table(findings: Findings, entry: Entry) -> None:
+    message = entry.message
+    missing = findings.is_broken(entry.path) and not message.HasField("embedding_dim")
+    if entry.has_table and message.embedding_dim == 0 and not missing:
+        findings.add(f"{entry.path}.embedding_dim", "must be above 0: the width of the embedding")
+    for name, known in (("data_type", DATA_TYPES), ("pooling", POOLINGS)):
+        if getattr(message, name) not in known:
+            findings.unknown(f"{entry.path}.{name}", name, getattr(message, name), known)
+
+
+def _check_shared_tables(findings: Findings) -> None:
+    """Features with one embedding_name must ask for equal tables."""
+    first: dict[str, Entry] = {}
+    for entry in entries(findings):
+        if findings.is_refused(entry.path) or not entry.has_table or not hasattr(entry.message, "embedding_name"):
+            continue
+        other = first.setdefault(entry.table, entry)
+        if other is not entry:
+            _compare(findings, entry, other)
+
+
+def _compare(findings: Findings, entry: Entry, other: Entry) -> None:
+    head = f'shares table "{entry.table}" with feature "{other.name}"'
+    for name in _SHARED:
+        ours, theirs = getattr(entry.message, name), getattr(other.message, name)
+        if ours != theirs:
+            findings.add(f"{entry.path}.{name}", f"{head}, which has {theirs or repr('')}, not {ours or repr('')}")
+    rows = rows_of(entry.message), rows_of(other.message)
+    if all(rows) and rows[0] != rows[1] and isinstance(entry.message, (IdFeature, RawFeature)):
+        findings.add(f"{entry.path}.embedding_name", f"{head}, which has {rows[1]} rows, not {rows[0]}")

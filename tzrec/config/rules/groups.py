@@ -1,0 +1,74 @@
+"""model_config.feature_groups: their names, their features and the tables these make."""
+
+from __future__ import annotations
+
+from tzrec.config.findings import Findings, repeated, report_duplicates
+from tzrec.config.rules.entries import Entry, all_named, names
+from tzrec.config.schema import fields_of
+from tzrec.protos.model_pb2 import WIDE, FeatureGroupConfig
+
+_PATH = "model_config.feature_groups"
+
+
+def check_groups(findings: Findings) -> None:
+    """Every group."""
+    config = findings.config.model_config
+    groups = list(repeated(_PATH, config.feature_groups))
+    if not groups and not findings.is_broken("model_config"):
+        findings.add("model_config", "has no feature_groups; the model needs at least one")
+    named = ((f"{path}.group_name", group.group_name) for path, group in groups if group.group_name)
+    report_duplicates(findings, "group", named)
+    known = names(findings)
+    for path, group in groups:
+        if findings.is_refused(f"{path}.group_type") or findings.is_refused(f"{path}.sequence_groups"):
+            continue
+        if not group.feature_names and not findings.is_broken(path):
+            findings.add(f"{path}.feature_names", "is empty; list the features of this group")
+        for here, name in repeated(f"{path}.feature_names", group.feature_names):
+            _check_member(findings, here, name, group, known)
+    _check_wide(findings)
+    _check_suffixes(findings, known)
+
+
+def _check_member(findings: Findings, path: str, name: str, group: FeatureGroupConfig, known: dict[str, Entry]) -> None:
+    entry = known.get(name)
+    if entry is None:
+        if all_named(findings):
+            findings.unknown(path, "feature", name, known)
+        return
+    if getattr(entry.message, "stub_type", False):
+        findings.add(path, f'"{name}" is a stub, which only other features may read; set its stub_type to false')
+    if group.group_type == WIDE and not entry.has_table and not findings.is_broken(entry.path):
+        advice = "give it boundaries or put it into a DEEP group"
+        findings.add(path, f'"{name}" is dense and has no table, which a WIDE group needs; {advice}')
+
+
+def _check_wide(findings: Findings) -> None:
+    """Only models that say how wide they are have use for WIDE groups."""
+    config = findings.config.model_config
+    model = config.WhichOneof("model")
+    if model is None or findings.is_refused(f"model_config.{model}"):
+        return
+    if "wide_embedding_dim" in fields_of(getattr(config, model)):
+        return
+    for path, group in repeated(_PATH, config.feature_groups):
+        if group.group_type == WIDE:
+            findings.add(f"{path}.group_type", f"{model} has no use for a WIDE group; use DEEP")
+
+
+def _check_suffixes(findings: Findings, known: dict[str, Entry]) -> None:
+    """Two suffixes must not make one table name: `a` + `b_c` and `a_b` + `c`."""
+    origins: dict[str, tuple[str, str]] = {}
+    for path, group in repeated(_PATH, findings.config.model_config.feature_groups):
+        for name in group.feature_names:
+            if name not in known or not known[name].has_table or not hasattr(known[name].message, "embedding_name"):
+                continue
+            base = known[name].table + ("_wide" if group.group_type == WIDE else "")
+            suffix = group.embedding_name_suffix
+            table = f"{base}_{suffix}" if suffix else base
+            other = origins.setdefault(table, (base, suffix))
+            if other != (base, suffix):
+                made = " + ".join(part for part in other if part)
+                here = f"{path}.embedding_name_suffix" if suffix else f"{known[name].path}.embedding_name"
+                findings.add(here, f'makes the table name "{table}", which "{made}" makes too; choose another')
+                break

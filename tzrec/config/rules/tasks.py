@@ -1,0 +1,201 @@
+"""The chosen model and its tasks: labels, weights, classes, losses and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tzrec.config.findings import Findings, repeated, report_duplicates
+from tzrec.config.names import closest
+from tzrec.config.rules.entries import all_named, names
+from tzrec.config.rules.implemented import members
+from tzrec.config.schema import fields_of
+
+# loss -> least and largest num_class, and what a task predicts with it
+_LOSSES: Mapping[str, tuple[int, int | None, str]] = {
+    "binary_cross_entropy": (1, 1, "probabilities"),
+    "binary_focal_loss": (1, 1, "probabilities"),
+    "softmax_cross_entropy": (2, None, "probabilities"),
+    "jrc_loss": (2, 2, "probabilities"),
+    "l2_loss": (1, 1, "values"),
+}
+# metric -> least and largest num_class, and what it compares with the label
+_METRICS: Mapping[str, tuple[int, int | None, str]] = {
+    "auc": (1, 2, "probabilities"),
+    "grouped_auc": (1, 2, "probabilities"),
+    "normalized_entropy": (1, 2, "probabilities"),
+    "multiclass_auc": (2, None, "probabilities"),
+    "accuracy": (1, None, "probabilities"),
+    "mean_absolute_error": (1, None, "values"),
+    "mean_squared_error": (1, None, "values"),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A message with num_class, losses and metrics: a task tower, or model_config of a model with one task."""
+
+    path: str
+    name: str
+    message: Any
+
+    @property
+    def suffix(self) -> str:
+        """What its losses and metrics end in."""
+        return f"_{self.name}" if self.name else ""
+
+
+def tasks(findings: Findings) -> Iterator[Task]:
+    """The tasks of the chosen model; none when nothing implements it."""
+    config = findings.config.model_config
+    name = config.WhichOneof("model")
+    if name is None or findings.is_refused(f"model_config.{name}"):
+        return
+    model = getattr(config, name)
+    if "task_towers" not in fields_of(model):
+        yield Task("model_config", "", config)
+        return
+    for path, tower in repeated(f"model_config.{name}.task_towers", model.task_towers):
+        yield Task(path, tower.tower_name, tower)
+
+
+def check_model(findings: Findings) -> None:
+    """The chosen model and all its tasks."""
+    config = findings.config.model_config
+    name = config.WhichOneof("model")
+    if name is None:
+        if not findings.is_broken("model_config"):
+            known = members(config, "model", "tzrec.models")
+            findings.add("model_config", f"no model is chosen; there are {', '.join(known)}")
+        return
+    model = getattr(config, name)
+    if not findings.is_refused(f"model_config.{name}") and model.DESCRIPTOR.fields_by_name.get("num_expert"):
+        if model.HasField("num_expert") and model.num_expert == 0:
+            findings.add(f"model_config.{name}.num_expert", "0 experts; the model needs at least 1")
+    _check_tasks(findings, name)
+
+
+def _check_tasks(findings: Findings, model: str) -> None:
+    found = list(tasks(findings))
+    broken = findings.is_broken(f"model_config.{model}")
+    if not found and not findings.is_refused(f"model_config.{model}") and not broken:
+        findings.add(f"model_config.{model}.task_towers", "is empty; the model needs at least one tower")
+    towers = [task for task in found if task.path != "model_config"]
+    named = ((f"{task.path}.tower_name", task.name) for task in towers if task.name)
+    report_duplicates(findings, "tower", named)
+    if found and not findings.config.data_config.label_fields and not findings.is_broken("data_config"):
+        findings.add("data_config.label_fields", f"is empty; {model} learns from at least one label column")
+    for task in towers:
+        if not task.name and task.message.HasField("tower_name"):
+            findings.add(f"{task.path}.tower_name", "is empty; it is the suffix of the outputs of this tower")
+        _check_columns(findings, task)
+    for task in found:
+        _check_losses(findings, task)
+        _check_metrics(findings, task)
+
+
+def _check_columns(findings: Findings, task: Task) -> None:
+    data = findings.config.data_config
+    label_fields, weight_fields = list(data.label_fields), list(data.sample_weight_fields)
+    for field, where, known in (
+        ("label_name", "label_fields", label_fields),
+        ("task_space_indicator_label", "label_fields", label_fields),
+        ("sample_weight_name", "sample_weight_fields", weight_fields),
+    ):
+        if field not in fields_of(task.message) or not task.message.HasField(field):
+            continue
+        name = getattr(task.message, field)
+        reported = where == "label_fields" and not known  # the empty list has been reported once
+        if name not in known and not reported:
+            near = closest(name, known)
+            meant = f'; did you mean "{near}"?' if near else ""
+            listed = f"({', '.join(known)})" if known else "(empty)"
+            findings.add(f"{task.path}.{field}", f'"{name}" is not in data_config.{where} {listed}{meant}')
+    for field in ("weight", "in_task_space_weight", "out_task_space_weight"):
+        if getattr(task.message, field, 0) < 0:
+            findings.add(f"{task.path}.{field}", f"{getattr(task.message, field):g} is below 0")
+
+
+def _check_losses(findings: Findings, task: Task) -> None:
+    losses = list(_chosen(findings, f"{task.path}.losses", task.message.losses, "loss"))
+    if not task.message.losses and not findings.is_broken(task.path):
+        findings.add(f"{task.path}.losses", "is empty; the task learns from at least one loss")
+    report_duplicates(findings, "loss", losses)
+    for path, name in losses:
+        message = getattr(task.message.losses[_index(path)], name)
+        smoothing = getattr(message, "label_smoothing", 0.0)
+        if not 0 <= smoothing < 1:
+            findings.add(f"{path}.label_smoothing", f"{smoothing:g} is not in [0, 1)")
+    count = task.message.num_class
+    unfit = [name for _, name in losses if name in _LOSSES and not _fits(count, *_LOSSES[name][:2])]
+    if unfit:
+        findings.add(f"{task.path}.num_class", f"{count} does not go with {unfit[0]}; {_cure(unfit[0], count)}")
+
+
+def _fits(count: int, least: int, most: int | None) -> bool:
+    return least <= count and (most is None or count <= most)
+
+
+def _cure(loss: str, count: int) -> str:
+    least, most, _ = _LOSSES[loss]
+    right = f"num_class {least}" if least == most else f"num_class from {least} up"
+    if count > 1 and loss in ("binary_cross_entropy", "binary_focal_loss", "jrc_loss"):
+        return f"use softmax_cross_entropy or {right}"
+    return f"use binary_cross_entropy or {right}" if count == 1 else f"use {right}"
+
+
+def _check_metrics(findings: Findings, task: Task) -> None:
+    metrics = list(_chosen(findings, f"{task.path}.metrics", task.message.metrics, "metric"))
+    report_duplicates(findings, "metric", metrics)
+    losses = [each.WhichOneof("loss") for each in task.message.losses]
+    given = {_LOSSES[name][2] for name in losses if name in _LOSSES}
+    count = task.message.num_class
+    sound = all(name in _LOSSES and _fits(count, *_LOSSES[name][:2]) for name in losses)
+    for path, name in metrics:
+        _check_metric(findings, path, getattr(task.message.metrics[_index(path)], name), count)
+        if name not in _METRICS or not sound or not losses:
+            continue  # a task whose losses are wrong is reported once, by them
+        least, most, needed = _METRICS[name]
+        if needed not in given:
+            findings.add(path, f"compares {needed}, but with {' and '.join(losses)} this task predicts {_one(given)}")
+        elif not _fits(count, least, most):
+            other = "multiclass_auc" if count > 1 else "auc"
+            findings.add(path, f"does not go with num_class {count}; use {other}")
+
+
+def _one(given: set[str]) -> str:
+    return " and ".join(sorted(given))
+
+
+def _check_metric(findings: Findings, path: str, metric: Any, count: int) -> None:
+    """The fields of one metric."""
+    if getattr(metric, "thresholds", 2) == 1:
+        findings.add(f"{path}.thresholds", "1 threshold makes no curve; use 0 for the exact area, or at least 2")
+    if "average" in fields_of(metric) and metric.average not in ("macro", "weighted"):
+        findings.unknown(f"{path}.average", "average", metric.average, ("macro", "weighted"))
+    if metric.DESCRIPTOR.name == "Accuracy":
+        if not 1 <= metric.top_k <= max(count, 1):
+            findings.add(f"{path}.top_k", f"{metric.top_k} is not in [1, {count}], the classes of this task")
+        if not 0 <= metric.threshold <= 1:
+            findings.add(f"{path}.threshold", f"{metric.threshold:g} is not a probability")
+    key = getattr(metric, "grouping_key", None)
+    if key is not None and key not in names(findings) and all_named(findings):
+        findings.unknown(f"{path}.grouping_key", "feature", key, names(findings))
+
+
+def _chosen(findings: Findings, path: str, configs: Any, oneof: str) -> Iterator[tuple[str, str]]:
+    """The implemented members chosen in a list of losses or metrics: (path, name)."""
+    for here, config in repeated(path, configs):
+        name = config.WhichOneof(oneof)
+        if name is None:
+            if not config.ListFields() and not findings.is_broken(here):
+                known = members(config, oneof, {"loss": "tzrec.losses", "metric": "tzrec.metrics"}[oneof])
+                findings.add(here, f"no {oneof} is chosen; there are {', '.join(known)}")
+        elif not findings.is_refused(f"{here}.{name}"):
+            yield f"{here}.{name}", name
+
+
+def _index(path: str) -> int:
+    """The index in a path that ends in `[i].name`."""
+    return int(path[path.rindex("[") + 1 : path.rindex("]")])
