@@ -22,6 +22,7 @@ from tzrec.features.spans import Flags, Longs, Spans
 NOT_AN_INTEGER = "not an integer"
 NOT_A_NUMBER = "not a number"
 NOT_FINITE = "not finite"
+_LARGEST = float(np.finfo(np.float32).max)
 Floats = npt.NDArray[Any]
 
 
@@ -198,7 +199,7 @@ def number(word: str) -> float:
         value = float(word.replace("_", "?"))  # Python reads 1_000, nobody else does
     except ValueError:
         raise ValueError(NOT_A_NUMBER) from None
-    if not abs(value) <= np.finfo(np.float32).max:
+    if not abs(value) <= _LARGEST:
         raise ValueError(NOT_FINITE)
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ def parse_normalizer(text: str) -> Normalizer:
     Raises:
         ValueError: no such method, a parameter is missing, unknown or no number, or the formula cannot be read.
     """
-    head, _, formula = text.partition("expr=")  # a formula may hold commas and equal signs
+    head, formula, *_ = (*re.split(r"\bexpr\s*=", text, maxsplit=1), "")  # a formula may hold commas itself
     pairs = dict(_pair(part) for part in head.split(",") if part.strip())
     method = pairs.pop("method", "")
     if method == "expression":

@@ -1,0 +1,96 @@
+"""What a bucketizer makes of a column is what it makes of its words one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tzrec.features.bucketize import Boundaries, Bucketizer, Hash, Identity, Vocabulary, number, whole
+from tzrec.features.spans import split
+
+BUCKETIZERS = [
+    Hash(1000),
+    Hash(1000, as_integer=True),
+    Identity(50),
+    Vocabulary({"a": 5, "7": 0, "模": 9}, 1, 10),
+    Vocabulary({"7": 3}, 2, 10, as_integer=True),
+    Boundaries([-1, 0.1, 7]),
+]
+word = (
+    st.integers(-60, 60).map(str)
+    | st.floats(allow_nan=False, width=32).map(str)
+    | st.text(st.sampled_from("a7模 .-+e_"), min_size=1, max_size=6)
+)
+
+
+def one(bucketizer: Bucketizer, text: str) -> int | str:
+    """The id of a word, or the reason why it has none."""
+    try:
+        return bucketizer.one(text)
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("bucketizer", BUCKETIZERS, ids=lambda b: type(b).__name__)
+@settings(max_examples=50, deadline=None)
+@given(words=st.lists(word, max_size=8))
+def test_a_column_is_its_words(bucketizer: Bucketizer, words: list[str]) -> None:
+    spans, _ = split(pa.array(words, pa.string()))
+    ids, faults = bucketizer(spans)
+    for i, text in enumerate(words):
+        found = [fault.reason for fault in faults if fault.mask[i]]
+        expected = one(bucketizer, text)
+        if isinstance(expected, int):
+            assert (ids[i], found) == (expected, [])
+            assert 0 <= expected < bucketizer.rows
+        else:  # of text like "inf" the column says that it is no number
+            assert found == [expected] or (found, expected) == (["not a number"], "not finite")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([1, 2]), [95, 70]),
+        (np.array([1.0, 2.0]), [95, 70]),
+        (np.array([1.0, 2.0], np.float32), [95, 70]),
+    ],
+)
+def test_numbers_are_hashed_in_decimal(values: np.ndarray, expected: list[int]) -> None:
+    ids, faults = Hash(100)(values)
+    assert (ids.tolist(), faults) == (expected, [])
+
+
+def test_float_edges() -> None:
+    ids, faults = Identity(2**62)(np.array([0.0, 2.0**61, 2.0**63, -(2.0**63), np.nan, np.inf, 0.5]))
+    assert ids[:2].tolist() == [0, 2**61]
+    assert [(fault.reason, np.flatnonzero(fault.mask).tolist()) for fault in faults] == [
+        ("not an integer", [2, 4, 5, 6]),
+        (f"out of range [0, {2**62})", [3]),
+    ]
+
+
+def test_an_empty_vocabulary_column() -> None:
+    ids, faults = Vocabulary({"a": 2}, 1, 3)(np.empty(0, np.int64))
+    assert (ids.tolist(), faults) == ([], [])
+
+
+@pytest.mark.parametrize(("text", "expected"), [("12", 12), (" -3.00 ", -3), ("+4.", 4)])
+def test_whole(text: str, expected: int) -> None:
+    assert whole(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "²", "1_0", "--1", "1.0.0", "٣"])
+def test_not_whole(text: str) -> None:
+    with pytest.raises(ValueError, match="not an integer"):
+        whole(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("1_0", "not a number"), ("", "not a number"), ("nan", "not finite"), ("1e39", "not finite")]
+)
+def test_not_a_number(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        number(text)

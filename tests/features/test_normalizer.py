@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tzrec.features.normalizer import parse_normalizer
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "expected"),
+    [
+        ("method=log10,threshold=1e-10,default=-10", [100, 1e-10, 0, -5], [2, -10, -10, -10]),
+        ("method=log10", [1000, 0], [3, -10]),
+        ("method=log10,threshold=-1,default=-3", [10, 0, -0.5], [1, -3, -3]),  # no logarithm, whatever the threshold
+        ("method=zscore,mean=0.0,standard_deviation=10.0", [5, -20], [0.5, -2]),
+        ("method=zscore, mean=1, standard_deviation=2", [5], [2]),
+        ("method=minmax,min=2.1,max=2.2", [2.1, 2.15, 2.2, 2.3], [0, 0.5, 1, 2]),
+        ("method=expression,expr=sign(x)", [-3, 0, 9], [-1, 0, 1]),
+        ("method=expression, expr = (x - 1) * 2", [3], [4]),
+    ],
+)
+def test_values(text: str, values: list[float], expected: list[float]) -> None:
+    assert np.allclose(parse_normalizer(text)(np.array(values)), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("method=log", "method must be one of log10, zscore, minmax, expression"),
+        ("", "method must be one of"),
+        ("method=zscore,mean=1", "standard_deviation is missing"),
+        ("method=zscore,mean=a,standard_deviation=1", "mean is not a number"),
+        ("method=zscore,mean=1,standard_deviation=0", "standard_deviation must not be 0"),
+        ("method=minmax,min=1,max=1", "min and max must differ"),
+        ("method=minmax,min=1,max=2,mean=3", 'no parameter "mean"; there are min, max'),
+        ("method=expression", "expected a number"),
+        ("method=expression,expr=y+1", 'no variable "y"'),
+    ],
+)
+def test_mistakes(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match="^.*" + message.replace("(", r"\(")):
+        parse_normalizer(text)
