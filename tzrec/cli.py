@@ -23,6 +23,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -57,6 +58,11 @@ class Flags(argparse.ArgumentParser):
     def switch(self, name: str, help: str) -> None:
         """Add a boolean flag that reads `--name`, `--name true`, `--name=false`; absent is False."""
         self.add_argument(name, nargs="?", const=True, default=False, type=boolean, metavar="true|false", help=help)
+
+    def edits(self) -> None:
+        """Add `--edit_config_json`; read it as `args.edit_config_json`, a dict of path -> value."""
+        text = 'changes to the config, {"path": value, ...}'
+        self.add_argument("--edit_config_json", type=json_object, default={}, metavar="JSON", help=text)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse a command line.
@@ -94,6 +100,17 @@ def boolean(text: str) -> bool:
     if word not in ("true", "1", "false", "0"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return word in ("true", "1")
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Read a JSON object; nothing at all is an empty one."""
+    try:
+        value = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is JSON, but not an object of path and value")
+    return value
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

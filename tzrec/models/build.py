@@ -14,20 +14,26 @@ from tzrec.models.base import Ranker
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
-def build_model(config: EasyRecConfig, features: Mapping[str, Feature], device: torch.device | None = None) -> Ranker:
+def build_model(
+    config: EasyRecConfig,
+    features: Mapping[str, Feature],
+    device: torch.device | None = None,
+    table_device: torch.device | None = None,
+) -> Ranker:
     """The model of a config with fresh weights, drawn from torch's current generator.
 
     Args:
         config: a checked config.
         features: as the feature encoder made them, by name.
         device: where the weights are made; the CPU if None, "meta" for a shape alone.
+        table_device: where the tables are made, if not there too; "meta" for a model that is sharded next.
 
     Raises:
         ConfigError: what only shows when modules are made, such as an activation that does not exist.
     """
     chosen = config.model_config
     tasks = build_tasks(config)
-    embedding_group = EmbeddingGroup(features, chosen.feature_groups, device=device)
+    embedding_group = EmbeddingGroup(features, chosen.feature_groups, device=table_device or device)
     made = registry.resolve(chosen, "model", "tzrec.models")
     with torch.device(device or "cpu"):
         model = made(getattr(chosen, chosen.WhichOneof("model")), embedding_group.dims, tasks)

@@ -1,0 +1,77 @@
+"""The evaluation loop, and the files its results go to."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from tzrec.data.loader import DataLoader
+from tzrec.distributed import group
+from tzrec.heads.scores import Scores
+from tzrec.run.session import Session
+
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics and losses by name, sorted, over the rows of all ranks.
+
+    Attributes:
+        step: number of the step that was last trained; None where it is not known.
+        metrics: rounded to six decimals, as they are written.
+        rows: how many were scored.
+        seconds: how long it took.
+    """
+
+    step: int | None
+    metrics: Mapping[str, float]
+    rows: int
+    seconds: float
+
+    def line(self) -> str:
+        """One line of JSON: the step, then the metrics by name."""
+        return json.dumps({"global_step": self.step, **self.metrics})
+
+
+def evaluate(session: Session, loader: DataLoader, step: int | None) -> Evaluation:
+    """Score the data of a loader; all ranks call it together and get the same result."""
+    began = time.perf_counter()
+    scores, rows = Scores(session.ranker.tasks), 0
+    limit = session.config.eval_config.num_steps or None
+    training = session.model.training
+    session.model.eval()
+    with torch.no_grad():
+        for batch in islice(loader.epoch(), limit):
+            logits, batch = session.forward(batch)
+            if batch.rows:
+                scores.update(logits, batch)
+                rows += batch.rows
+    session.model.train(training)
+    scores.merge([_nested(state) for state in group.gather_states(_flat(scores.state()))])
+    metrics = {name: round(value, DECIMALS) for name, value in scores.compute().items()}
+    return Evaluation(step, metrics, int(group.total([rows])[0]), time.perf_counter() - began)
+
+
+def append(path: Path, evaluation: Evaluation) -> None:
+    """Add an evaluation to a file of results."""
+    with path.open("a") as stream:
+        stream.write(evaluation.line() + "\n")
+
+
+def _flat(states: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {f"{name}/{key}": value for name, state in states.items() for key, value in state.items()}
+
+
+def _nested(flat: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    states: dict[str, dict[str, torch.Tensor]] = {}
+    for path, value in flat.items():
+        name, _, key = path.rpartition("/")
+        states.setdefault(name, {})[key] = value
+    return states

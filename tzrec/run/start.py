@@ -1,0 +1,150 @@
+"""Where a run begins: anew, from its own last checkpoint, or from the weights of another run."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tzrec.checkpoint import store
+from tzrec.checkpoint.manifest import NAME, Manifest
+from tzrec.checkpoint.position import Position
+from tzrec.checkpoint.remap import read_map, rename
+from tzrec.checkpoint.store import Checkpoint
+from tzrec.distributed import group
+from tzrec.distributed.plan import Plan
+from tzrec.env import Place
+from tzrec.errors import CheckpointError, TzrecError
+from tzrec.log import logger
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run takes over.
+
+    Attributes:
+        checkpoint: where weights come from; None for fresh ones.
+        position: where the run begins.
+        continues: whether it is the same run that goes on: then everything must fit, to the random state.
+        optimizer: whether optimizer state comes along.
+        names: parameter here -> parameter in the checkpoint, where they differ.
+    """
+
+    checkpoint: Checkpoint | None = None
+    position: Position = Position()
+    continues: bool = False
+    optimizer: bool = True
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> Plan | None:
+        """How the checkpoint's tables were sharded, if it says."""
+        path = self.checkpoint.path / "plan" if self.checkpoint else None
+        return json.loads(path.read_text()) if path and path.exists() else None
+
+    def restore(self, model: Mapping[str, Any], optimizer: Mapping[str, Any], place: Place) -> None:
+        """Fill the tensors of a model and its optimizers in place, and set the random state.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be read, or a continued run does not fit it.
+        """
+        if self.checkpoint is None:
+            return
+        self._part("model", model)
+        if self.optimizer:
+            self._part("optimizer", optimizer)
+        logger.info("start  %s %s", "goes on from" if self.continues else "weights of", self.checkpoint.path)
+        if self.continues and self.checkpoint.manifest:
+            _set_random_state(self.checkpoint.manifest.rng, place.rank)
+
+    def _part(self, part: str, tensors: Mapping[str, Any]) -> None:
+        from tzrec.checkpoint.restore import (
+            restore,  # torch's reader is only worth its half second when there is something
+        )
+
+        assert self.checkpoint is not None
+        directory = self.checkpoint.path / part
+        if not directory.is_dir():
+            logger.warning("%s holds no %s", self.checkpoint.path, part)
+            return
+        lines = restore(directory, tensors, rename(tensors, self.names)).lines()
+        if lines and self.continues:
+            cure = " --ignore_restore_optimizer begins with fresh optimizers." if part == "optimizer" else ""
+            text = "\n  ".join(lines)
+            raise CheckpointError(f"{directory} does not fit this config, so the run cannot go on:\n  {text}{cure}")
+        for line in lines:
+            logger.warning("%s stays fresh, %s", part, line)
+
+
+def find_start(config: EasyRecConfig, continue_train: bool, ignore_restore_optimizer: bool, place: Place) -> Start:
+    """Decide it; rank 0 looks and verifies, the others follow.
+
+    Raises:
+        CheckpointError: there are checkpoints but no `continue_train`, all are damaged, or the one named is no good.
+    """
+    train = config.train_config
+    own, other = _agreed(lambda: _look(config, continue_train), place)
+    if own:
+        checkpoint = _trusted(Path(own))
+        return Start(checkpoint, checkpoint.position, continues=True, optimizer=not ignore_restore_optimizer)
+    if other:
+        checkpoint = _trusted(Path(other))
+        position = checkpoint.position.data_only() if continue_train else Position()
+        names = read_map(Path(train.fine_tune_ckpt_param_map)) if train.fine_tune_ckpt_param_map else {}
+        return Start(checkpoint, position, optimizer=not ignore_restore_optimizer, names=names)
+    return Start()
+
+
+def _look(config: EasyRecConfig, continue_train: bool) -> tuple[str, str]:
+    """The run's own checkpoint and the one to fine-tune; the first that exists, the other one empty."""
+    model_dir = Path(config.model_dir)
+    if store.published(model_dir):
+        if not continue_train:
+            raise CheckpointError(
+                f"{model_dir} already holds checkpoints; --continue_train goes on from the last one, "
+                "another --model_dir begins anew"
+            )
+        found = store.latest(model_dir)
+        assert found is not None
+        return str(found.path), ""
+    if config.train_config.fine_tune_checkpoint:
+        return "", str(store.find(Path(config.train_config.fine_tune_checkpoint)).path)
+    return "", ""
+
+
+def _agreed(look: Any, place: Place) -> tuple[str, str]:
+    """What rank 0 found, or its error on all ranks."""
+    found: dict[str, Any] = {}
+    if place.is_chief:
+        try:
+            found = {"paths": look()}
+        except TzrecError as error:
+            found = {"error": str(error)}
+    found = group.broadcast(found)
+    if "error" in found:
+        raise CheckpointError(found["error"])
+    own, other = found["paths"]
+    return own, other
+
+
+def _trusted(path: Path) -> Checkpoint:
+    """A checkpoint that rank 0 has verified."""
+    return Checkpoint(path, Manifest.read(path) if (path / NAME).exists() else None)
+
+
+def _set_random_state(states: Mapping[str, str], rank: int) -> None:
+    """Go on drawing where this rank stopped; a rank that did not exist keeps its own seed."""
+    if str(rank) in states:
+        torch.set_rng_state(_tensor(states[str(rank)]))
+    if f"{rank}/cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(_tensor(states[f"{rank}/cuda"]))
+
+
+def _tensor(text: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)

@@ -1,0 +1,177 @@
+"""Training: a session with all that learning needs. The loop over it is in train.py."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import tzrec
+from tzrec.checkpoint import store
+from tzrec.checkpoint.cadence import Cadence
+from tzrec.checkpoint.manifest import Manifest
+from tzrec.checkpoint.saver import Saved, Saver, Tensors
+from tzrec.config.load import dump_config
+from tzrec.data.batch import Batch
+from tzrec.distributed import group
+from tzrec.distributed.plan import plan_json
+from tzrec.distributed.shard import dense_parameters
+from tzrec.optim.build import Rates, dense_optimizer
+from tzrec.optim.schedule import schedule
+from tzrec.optim.sparse import SparseOptimizer
+from tzrec.run.meter import Goal
+from tzrec.run.session import Session
+from tzrec.run.start import Start
+
+_PACKAGES = ("torch", "torchrec", "fbgemm-gpu-cpu", "fbgemm-gpu")
+
+
+class Training:
+    """What the loop works with.
+
+    Attributes:
+        session: encoder, model, device.
+        position: what has been trained.
+        goal: when it is enough.
+        rates: the learning rates.
+        cadence: when to save.
+    """
+
+    def __init__(self, session: Session, start: Start) -> None:
+        config, train = session.config, session.config.train_config
+        self.session = session
+        self.position = start.position
+        self.loader = session.loader(config.train_input_path, "train")
+        self.loader.bad_rows_path = str(session.model_dir / "bad_rows.jsonl")
+        self.goal = _goal(session, self.loader.num_rows, self.loader.batch_size)
+        self._ahead = _begun(self.loader.epoch(self.position.cursor))  # threads read while the model is made
+        session.build(start.plan)
+        self.sparse = SparseOptimizer(session.ranker, train.sparse_optimizer, session.place.world_size)
+        self.dense = dense_optimizer(train.dense_optimizer, dense_parameters(session.model))
+        start.restore(session.model.state_dict(), self.optimizer_state(), session.place)
+        schedules = [
+            (self.sparse, schedule(train.sparse_optimizer)),
+            *((part[0], part[1]) for part in self.dense.parts),
+        ]
+        self.rates = Rates(schedules)
+        self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
+        self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _best(session))
+        self._facts = _facts(session)
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """The live state of all optimizers by parameter."""
+        return {**self.sparse.state(), **self.dense.state()}
+
+    def batches(self) -> Iterator[tuple[Batch, bool]]:
+        """Batches until the goal is reached, pass after pass; and of each whether it is the last of its pass."""
+        while not self.goal.reached(self.position):
+            batch = None
+            for batch, last in _with_last(self._ahead):
+                yield batch, last
+                if self.goal.reached(self.position):
+                    return
+            if batch is None:  # the checkpoint was written at the very end of a pass
+                self.position = self.position.next_pass()
+            self._ahead = self.loader.epoch(self.position.cursor)
+
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Every loss by name, 0-dimensional, over the rows of this rank."""
+        logits, batch = self.session.forward(batch)
+        return self.session.ranker.losses(logits, batch, _mean_over_ranks)
+
+    def learn(self, losses: Mapping[str, torch.Tensor], share: float) -> None:
+        """One step of all optimizers along the gradient of the mean loss over the rows of all ranks.
+
+        Args:
+            losses: of this rank.
+            share: rows of this rank, in units of what ranks have on average; gradients are averaged over ranks.
+        """
+        self.sparse.zero_grad()  # hands the rate to the fused kernels, which learn during backward
+        self.dense.zero_grad()
+        (torch.stack(list(losses.values())).sum() * share).backward()
+        self.sparse.step()
+        self.dense.step()
+
+    def save(self) -> Saved:
+        """Copy everything a continued run needs; a thread writes it."""
+        where = self.session.place
+        parts: dict[str, Tensors] = {"model": self.session.model.state_dict(), "optimizer": self.optimizer_state()}
+        manifest = Manifest(self.position, _random_state(where.rank), *self._facts)
+        return self._saver.save(manifest, parts, json.dumps(plan_json(self.session.model.plan), indent=1))
+
+    def wait(self) -> None:
+        """Wait for the save under way; raises what went wrong with it."""
+        self._saver.wait()
+
+
+def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, the first one being fetched from now on."""
+    pool = ThreadPoolExecutor(1, "first-batch")
+    first = pool.submit(lambda: list(zip(range(1), batches, strict=False)))
+    pool.shutdown(wait=False)
+    return chain((batch for _, batch in _result(first.result)), batches)
+
+
+def _result(wait: Callable[[], list[tuple[int, Batch]]]) -> Iterator[tuple[int, Batch]]:
+    yield from wait()
+
+
+def _with_last(batches: Iterator[Batch]) -> Iterator[tuple[Batch, bool]]:
+    """Each batch and whether it is the last; reads one ahead."""
+    batch = next(batches, None)
+    while batch is not None:
+        following = next(batches, None)
+        yield batch, following is None
+        batch = following
+
+
+def _mean_over_ranks(weights: torch.Tensor) -> torch.Tensor:
+    """Mean of the sample weights of one step over all ranks; 0 of none."""
+    total, rows = group.total([float(weights.sum()), len(weights)])
+    return weights.new_tensor(total / max(rows, 1))
+
+
+def _goal(session: Session, rows: int | None, batch_size: int) -> Goal:
+    train = session.config.train_config
+    if not train.num_epochs:
+        return Goal(train.num_steps)
+    if rows is None:
+        return Goal(None, train.num_epochs)
+    all_ranks = batch_size * session.place.world_size
+    whole, rest = divmod(rows, all_ranks)
+    short = 1 if rest and not session.config.data_config.drop_remainder else 0
+    return Goal((whole + short) * train.num_epochs, train.num_epochs)
+
+
+def _best(session: Session) -> Callable[[], Path | None]:
+    """Names the checkpoint that pruning must leave."""
+    export = session.config.export_config
+    if export.exporter_type != "best":
+        return lambda: None
+    return lambda: store.best_path(session.model_dir, export.best_exporter_metric, export.metric_larger_is_better)
+
+
+def _facts(session: Session) -> tuple[str, dict[str, str]]:
+    """Digest of the config, and versions."""
+    versions = {"tzrec": tzrec.__version__}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return hashlib.sha256(dump_config(session.config).encode()).hexdigest(), versions
+
+
+def _random_state(rank: int) -> dict[str, str]:
+    states = {f"{rank}": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states[f"{rank}/cuda"] = torch.cuda.get_rng_state()
+    return {name: base64.b64encode(state.numpy().tobytes()).decode() for name, state in states.items()}
