@@ -7,7 +7,6 @@ import torch
 from google.protobuf import text_format
 
 from tzrec.data.batch import Batch
-from tzrec.errors import ConfigError
 from tzrec.heads.build import Tasks, build_tasks
 from tzrec.heads.head import Weighting
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -150,11 +149,3 @@ def test_predictions_of_all_tasks() -> None:
         "probs_kind": (2, 2),
         "probs1_kind": (2,),
     }
-
-
-@pytest.mark.parametrize(
-    ("num_class", "loss"), [(2, "binary_cross_entropy"), (1, "softmax_cross_entropy"), (3, "l2_loss")]
-)
-def test_number_of_classes(num_class: int, loss: str) -> None:
-    with pytest.raises(ConfigError, match=f"num_class: {num_class} does not go with {loss}"):
-        tasks(f"num_class: {num_class} losses {{ {loss} {{}} }} deepfm {{}}", 'label_fields: "clk"')

@@ -46,6 +46,5 @@ def test_outputs() -> None:
     torch.testing.assert_close(outputs["probs"], torch.tensor([0.5, 0.75, 0.2]))
 
 
-def test_name_and_classes() -> None:
+def test_name() -> None:
     assert BinaryCrossEntropy().name == "binary_cross_entropy"
-    assert [BinaryCrossEntropy.allows(each) for each in (0, 1, 2)] == [False, True, False]

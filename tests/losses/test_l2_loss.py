@@ -17,6 +17,5 @@ def test_outputs() -> None:
     assert outputs["y"].tolist() == [1.0, -2.0, 0.5]
 
 
-def test_name_and_classes() -> None:
+def test_name() -> None:
     assert L2Loss().name == "l2_loss"
-    assert [L2Loss.allows(each) for each in (0, 1, 2)] == [False, True, False]

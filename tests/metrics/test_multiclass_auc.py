@@ -6,7 +6,6 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tzrec.errors import ConfigError
 from tzrec.metrics.auc import AUC
 from tzrec.metrics.multiclass_auc import MulticlassAUC
 
@@ -63,8 +62,3 @@ def test_union_of_ranks_is_exact(thresholds: int) -> None:
     ranks[1].update({"probs": probs[100:]}, label[100:])
     ranks[1].merge([rank.state() for rank in ranks])
     assert ranks[1].compute() == multiclass_auc(probs, label, thresholds, "macro")
-
-
-def test_unknown_average() -> None:
-    with pytest.raises(ConfigError, match='received "micro"; expected "macro" or "weighted"'):
-        MulticlassAUC(3, average="micro")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,20 @@ def test_gradients_equal_finite_differences() -> None:
 
     x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(forward, (x, *moe.parameters()))
+
+
+@pytest.mark.parametrize("gate", [None, {"hidden_units": [4]}])
+def test_gradients_in_training_equal_those_in_float64(gate: dict | None) -> None:
+    """float64 takes the readable path, float32 the fast one."""
+    moe = MixtureOfExperts(6, 3, {"hidden_units": [8, 5]}, 2, gate)
+    twin = copy.deepcopy(moe).double()
+    x, pull = torch.randn(17, 6), torch.randn(2, 17, 5)
+    inputs = [x.clone().requires_grad_(), x.double().requires_grad_()]
+    for module, each in zip((moe, twin), inputs, strict=True):
+        torch.stack(module(each)).mul(pull.to(each.dtype)).sum().backward()
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad.float(), rtol=1e-4, atol=1e-5)
+    for name, parameter in twin.named_parameters():
+        torch.testing.assert_close(moe.get_parameter(name).grad, parameter.grad.float(), rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_differs_between_experts_and_rests_in_evaluation() -> None:

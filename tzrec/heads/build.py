@@ -13,7 +13,6 @@ from google.protobuf.message import Message
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
 from tzrec.data.batch import Batch
-from tzrec.errors import ConfigError, Problem
 from tzrec.heads.head import Head, Mean, Predictions, Weighting, local_mean
 from tzrec.heads.tower import Towers
 from tzrec.losses.base import Loss
@@ -46,11 +45,7 @@ class Tasks(OrderedDict[str, Head]):
 
 
 def build_tasks(config: pipeline_pb2.EasyRecConfig) -> Tasks:
-    """The tasks of a config: the task towers of its model, or else what its model_config says of the only one.
-
-    Raises:
-        ConfigError: a loss does not go with the number of classes.
-    """
+    """The tasks of a config: the task towers of its model, or else what its model_config says of the only one."""
     model = getattr(config.model_config, config.model_config.WhichOneof("model"))
     if not hasattr(model, "task_towers"):
         return Tasks({"": _single_task(config.model_config, config.data_config)})
@@ -89,16 +84,14 @@ def _head(
     tower: dict[str, Any] | None = None,
 ) -> Head:
     """A head from a message that has num_class, losses and metrics."""
-    losses = dict(_loss(each, source.num_class) for each in source.losses)
+    losses = dict(_loss(each) for each in source.losses)
     metrics = dict(_metric(each, source.num_class) for each in source.metrics)
     return Head(name, label, source.num_class, losses, metrics, weighting, tower)
 
 
-def _loss(config: loss_pb2.LossConfig, num_class: int) -> tuple[str, Loss]:
+def _loss(config: loss_pb2.LossConfig) -> tuple[str, Loss]:
     made = registry.resolve(config, "loss", "tzrec.losses")
     loss = made(**_fields(config, "loss"))
-    if not made.allows(num_class):
-        raise ConfigError([Problem("num_class", f"{num_class} does not go with {loss.name}")])
     return loss.name, loss
 
 

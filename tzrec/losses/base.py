@@ -11,25 +11,19 @@ import torch
 class Loss(ABC):
     """A loss with the outputs it gives its task. Subclasses live in the file their oneof member names.
 
-    Their constructors take the fields of their message as keyword arguments.
+    Their constructors take the fields of their message as keyword arguments. Which `num_class` goes with which loss is
+    for `config.check` to say.
 
     Attributes:
-        classes: the least and the largest `num_class` it can be used with; None for no upper limit.
-        integer_label: whether labels are class numbers in `[0, max(num_class, 2))`.
+        integer_label: whether labels are class numbers in `[0, num_class)`.
     """
 
-    classes: ClassVar[tuple[int, int | None]]
     integer_label: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
         """Its name in logs and configs: by the naming rule that of its file."""
         return type(self).__module__.rpartition(".")[2]
-
-    @classmethod
-    def allows(cls, num_class: int) -> bool:
-        least, most = cls.classes
-        return least <= num_class and (most is None or num_class <= most)
 
     @abstractmethod
     def outputs(self, logits: torch.Tensor) -> dict[str, torch.Tensor]:

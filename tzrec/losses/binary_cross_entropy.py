@@ -11,8 +11,6 @@ from tzrec.losses.base import Loss
 class BinaryCrossEntropy(Loss):
     """`-y' log p - (1 - y') log(1 - p)`, `p = sigmoid(logit)`, `y' = y (1 - s) + s / 2` with label smoothing s."""
 
-    classes = (1, 1)
-
     def __init__(self, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = label_smoothing
 

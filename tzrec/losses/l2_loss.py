@@ -10,8 +10,6 @@ from tzrec.losses.base import Loss
 class L2Loss(Loss):
     """`(y - label)^2`."""
 
-    classes = (1, 1)
-
     def outputs(self, logits: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"y": logits.squeeze(1)}
 

@@ -11,7 +11,6 @@ from tzrec.losses.base import Loss
 class SoftmaxCrossEntropy(Loss):
     """`-sum_c y'_c log softmax(logits)_c`; with label smoothing s, `y'` is 1 - s on the label plus s / C everywhere."""
 
-    classes = (2, None)
     integer_label = True
 
     def __init__(self, label_smoothing: float = 0.0) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import torch
 
-from tzrec.errors import ConfigError, Problem
 from tzrec.metrics.roc import RocMetric
 
 
@@ -22,8 +21,6 @@ class MulticlassAUC(RocMetric):
     """
 
     def __init__(self, num_class: int, thresholds: int = 200, average: str = "macro") -> None:
-        if average not in ("macro", "weighted"):
-            raise ConfigError([Problem("average", f'received "{average}"; expected "macro" or "weighted"')])
         self.average = average
         self.classes = torch.arange(num_class)
         super().__init__(num_class, thresholds)

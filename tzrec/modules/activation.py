@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import re
 from typing import Any
 
 import torch
 from torch import nn
 
+from tzrec.config.grammar import activation_problem
 from tzrec.errors import ConfigError, Problem
-
-# Only modules that keep the shape of their input: GLU and its kind halve it.
-# fmt: off
-_NAMES = (
-    "CELU", "ELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "LeakyReLU", "LogSigmoid",
-    "LogSoftmax", "Mish", "PReLU", "ReLU", "ReLU6", "RReLU", "SELU", "Sigmoid", "SiLU", "Softmax", "Softplus",
-    "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
-)
-# fmt: on
-
-_CALL = re.compile(r"(?P<name>[\w.]+)\s*(?:\((?P<arguments>.*)\))?")
-_ARGUMENT = re.compile(r"\s*(?P<key>[A-Za-z_]\w*)\s*=\s*(?P<value>'[^']*'|\"[^\"]*\"|[^\s,='\"]+)\s*")
 
 
 class Dice(nn.Module):
@@ -57,41 +44,26 @@ def activation(text: str, dim: int) -> nn.Module | None:
     """
     if not text.strip():
         return None
-    call = _CALL.fullmatch(text.strip())
-    if call is None:
-        raise _error(text, "expected a name and optional arguments, e.g. nn.LeakyReLU(negative_slope=0.2)")
-    name = call["name"].removeprefix("torch.").removeprefix("nn.")
-    if name != "Dice" and name not in _NAMES:
-        raise _error(text, _did_you_mean(name))
-    made = Dice if name == "Dice" else getattr(nn, name)
-    arguments = _arguments(text, call["arguments"] or "")
-    if made is Dice:
-        arguments = {"dim": dim, **arguments}
+    if problem := activation_problem(text):
+        raise ConfigError([Problem("activation", problem)])
+    name, _, inside = text.strip().removesuffix(")").partition("(")
+    name = name.strip().removeprefix("torch.").removeprefix("nn.")
+    pairs = [part.partition("=") for part in inside.split(",") if part.strip()]
+    arguments = {key.strip(): _value(text, value.strip()) for key, _, value in pairs}
+    if name == "Dice":
+        return Dice(dim, **arguments)
+    return _made(text, getattr(nn, name), arguments)
+
+
+def _made(text: str, kind: type[nn.Module], arguments: dict[str, Any]) -> nn.Module:
     try:
-        inspect.signature(made).bind(**arguments)
+        inspect.signature(kind).bind(**arguments)
     except TypeError as error:
-        raise _error(text, f"{name} takes {inspect.signature(made)}: {error}") from None
-    return made(**arguments)
+        raise _error(text, str(error)) from None
+    return kind(**arguments)
 
 
-def _did_you_mean(name: str) -> str:
-    known = {each.lower(): f"nn.{each}" for each in _NAMES} | {"dice": "Dice"}
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    return f'did you mean "{known[near[0]]}"?' if near else f"known are {', '.join(known.values())}"
-
-
-def _arguments(text: str, arguments: str) -> dict[str, Any]:
-    """Parse `key=value, key=value`."""
-    parsed: dict[str, Any] = {}
-    for part in arguments.split(",") if arguments.strip() else ():
-        match = _ARGUMENT.fullmatch(part)
-        if match is None:
-            raise _error(text, f'expected key=value, received "{part.strip()}"')
-        parsed[match["key"]] = _value(text, match["value"])
-    return parsed
-
-
-def _value(text: str, value: str) -> bool | int | float | str:
+def _value(text: str, value: str) -> Any:
     if value.lower() in ("true", "false"):
         return value.lower() == "true"
     if value[0] in "'\"":
@@ -101,8 +73,8 @@ def _value(text: str, value: str) -> bool | int | float | str:
             return number(value)
         except ValueError:
             continue
-    raise _error(text, f'expected a number, true, false or a quoted word, received "{value}"')
+    raise _error(text, f"expected a number, true, false or a quoted word, received {value}")
 
 
 def _error(text: str, message: str) -> ConfigError:
-    return ConfigError([Problem("activation", f'"{text}" is not an activation: {message}')])
+    return ConfigError([Problem("activation", f"{text}: {message}")])
