@@ -1,0 +1,20 @@
+"""Everything that docs/tour.md types happens as it says."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+TOUR = Path(__file__).parents[2] / "docs" / "tour.md"
+
+
+def test_the_tour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", TOUR.read_text(), re.DOTALL | re.MULTILINE)
+    test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "tour", str(TOUR), 0)
+    result = doctest.DocTestRunner().run(test)
+    assert result.attempted > 25
+    assert result.failed == 0, capsys.readouterr().out

@@ -1,0 +1,146 @@
+"""`make demo`: the main job from made-up data to scores, a line per step, and what came out.
+
+Every step is a command a user could type; all they print goes to `experiments/mmoe_taobao.log`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tzrec import cli, env
+from tzrec.errors import TrainingError
+
+CONFIG = "examples/configs/mmoe_taobao.config"
+DATA = "data/taobao"
+MODEL = "experiments/mmoe_taobao"
+PACKAGE = f"{MODEL}/export"
+SCORES = f"{MODEL}/scores"
+LOG = f"{MODEL}.log"
+STEPS = 7
+TAIL_LINES = 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the demo.
+
+    Attributes:
+        name: what the line begins with.
+        command: what is run, a line as a user would type it.
+        result: what to say when it is done.
+    """
+
+    name: str
+    command: str
+    result: str
+
+
+def steps(ranks: int) -> list[Step]:
+    """The main job; the model is trained on `ranks` ranks."""
+    launch = f"torchrun --nproc-per-node={ranks} -m"
+    saved = f"--pipeline_config {MODEL}/pipeline.config"
+    package = f"--model_path {PACKAGE} --reserved_columns user_id,clk"
+    rows = f"--predict_input_path '{DATA}/eval/*.parquet' --predict_output_path {SCORES}"
+    return [
+        Step("data", f"python -m tzrec.tools.make_taobao --output_dir {DATA}", DATA),
+        Step("train", f"{launch} tzrec.train_eval --pipeline_config {CONFIG}", f"{MODEL}, {ranks} ranks"),
+        Step("eval", f"{launch} tzrec.eval {saved}", f"{MODEL}/eval_result.txt"),
+        Step("export", f"python -m tzrec.export {saved} --export_dir {PACKAGE}", PACKAGE),
+        Step("predict", f"{launch} tzrec.predict {package} {rows}", SCORES),
+    ]
+
+
+def argv(command: str) -> list[str]:
+    """The words of a command, with the interpreter that runs now."""
+    words = shlex.split(command)
+    launcher = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
+    return [*launcher[words[0]], *words[1:]]
+
+
+def line(number: int, name: str, result: str, seconds: float) -> str:
+    """One line of the list of steps."""
+    return f"[{number}/{STEPS}] {name:<12} {result:<76} {seconds:>5.0f} s"
+
+
+def run(step: Step, log: Path) -> float:
+    """Run a step and return its seconds.
+
+    Raises:
+        TrainingError: it failed; with the command and the end of what it said.
+    """
+    start = time.monotonic()
+    with log.open("a") as out:
+        out.write(f"\n$ {step.command}\n")
+        out.flush()
+        status = subprocess.run(argv(step.command), stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+    if status:
+        tail = "\n".join(log.read_text().splitlines()[-TAIL_LINES:])
+        raise TrainingError(f"{tail}\n\nstep {step.name} failed with status {status}: {step.command}\nall of it: {log}")
+    return time.monotonic() - start
+
+
+def last_metrics(path: Path) -> dict[str, float]:
+    """The last line of a result file."""
+    return json.loads(path.read_text().splitlines()[-1])
+
+
+def table(reached: dict[str, float], attainable: dict[str, float]) -> Iterator[str]:
+    """The AUCs beside what the data allows, and where to go from here."""
+    hints = [f"{LOG}: what every step said", f"{CONFIG}: change num_expert, run the training again"]
+    yield f"{'':<8}{'AUC reached':>12}{'attainable':>13}   what to look at next"
+    for task, hint in zip(attainable, hints, strict=False):
+        yield f"  {task:<6}{reached[f'auc_{task}']:>12.4f}{attainable[task]:>13.4f}   {hint}"
+
+
+def environment() -> str:
+    """What is installed."""
+    names = ("torch", "torchrec", "fbgemm-gpu-cpu")
+    installed = {each.metadata["Name"].lower().replace("_", "-"): each.version for each in importlib.metadata.distributions()}
+    found = ", ".join(f"{name} {installed[name]}" for name in names if name in installed)
+    return f".venv (python {sys.version_info[0]}.{sys.version_info[1]}, {found})"
+
+
+def fresh(model: Path, log: Path) -> None:
+    """Make room: an earlier demo may go, which its log tells; anything else stays.
+
+    Raises:
+        TrainingError: the model directory exists and no demo made it.
+    """
+    if model.exists():
+        if not log.exists():
+            raise TrainingError(f"{model} exists and was not made by this demo; move it away")
+        shutil.rmtree(model)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+
+
+@cli.run
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo."""
+    flags = cli.parser("tools.demo", "The main job on made-up data: train, evaluate, export, predict.")
+    flags.add_argument("--environment_s", type=float, default=0.0, help="seconds that the environment took")
+    flags.add_argument("--protos_s", type=float, default=0.0, help="seconds that compiling the protos took")
+    args = flags.parse_args(argv)
+    log = Path(LOG)
+    fresh(Path(MODEL), log)
+    count = len(list(Path("protos").rglob("*.proto")))
+    print(line(1, "environment", environment(), args.environment_s))
+    print(line(2, "protos", f"{count} files -> tzrec/protos", args.protos_s), flush=True)
+    for number, step in enumerate(steps(ranks=min(2, env.cores())), 3):
+        print(line(number, step.name, step.result, run(step, log)), flush=True)
+    attainable = json.loads((Path(DATA) / "attainable.json").read_text())
+    print("", *table(last_metrics(Path(MODEL) / "eval_result.txt"), attainable), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
