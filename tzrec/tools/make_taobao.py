@@ -1,0 +1,314 @@
+"""The demo's data: a display-advertising log in the shape of Taobao's, with a signal whose strength is known.
+
+    python -m tzrec.tools.make_taobao --out data/taobao --train_rows 400000 --eval_rows 40000 --seed 7
+
+A user and an ad are drawn by Zipf's law and bring their attributes along. A row is clicked with a probability whose
+logit is a weighted sum of hidden effects, one number for every id of every feature; a clicked row is bought with
+another one. No model can rank the evaluation rows better than these probabilities do: their AUC is written beside the
+data as `attainable.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tzrec import cli
+from tzrec.errors import DataError
+
+Ids = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+
+TRAIN_FILES, EVAL_FILES = 8, 2
+ROW_GROUP_ROWS = 65536
+CALIBRATION_ROWS = 100_000
+ATTAINABLE = "attainable.json"  # task -> AUC
+MADE = "made.json"  # the arguments
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One integer column.
+
+    Attributes:
+        name: of the column.
+        rows: ids are in [0, rows).
+        owner: whose attribute it is, `user_id` or `adgroup_id`.
+        click, buy: share of the variance of the two logits that its effects make up.
+    """
+
+    name: str
+    rows: int
+    owner: str
+    click: float
+    buy: float
+
+
+FEATURES = (
+    Feature("user_id", 1_141_730, "user_id", 0.06, 0.08),
+    Feature("cms_segid", 98, "user_id", 0.10, 0.06),
+    Feature("cms_group_id", 13, "user_id", 0.10, 0.05),
+    Feature("final_gender_code", 3, "user_id", 0.05, 0.10),
+    Feature("age_level", 7, "user_id", 0.08, 0.08),
+    Feature("pvalue_level", 4, "user_id", 0.04, 0.12),
+    Feature("shopping_level", 4, "user_id", 0.06, 0.12),
+    Feature("occupation", 3, "user_id", 0.04, 0.02),
+    Feature("new_user_class_level", 5, "user_id", 0.05, 0.05),
+    Feature("adgroup_id", 846_812, "adgroup_id", 0.06, 0.04),
+    Feature("cate_id", 6_771, "adgroup_id", 0.15, 0.10),
+    Feature("campaign_id", 423_437, "adgroup_id", 0.03, 0.02),
+    Feature("customer", 255_876, "adgroup_id", 0.03, 0.02),
+    Feature("brand", 461_498, "adgroup_id", 0.06, 0.06),
+    Feature("price", 51, "adgroup_id", 0.09, 0.08),
+)
+OWNERS = ("user_id", "adgroup_id")
+SKEW = {"user_id": 0.9, "adgroup_id": 1.05}
+"""Exponent of Zipf's law by which users and ads are drawn."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """How often a label is 1, and how much of that is signal: the standard deviation of its logit."""
+
+    rate: float
+    strength: float
+
+
+CLICK, BUY = Target(0.15, 0.90), Target(0.30, 0.90)  # BUY: of clicked rows
+
+
+@dataclass(frozen=True)
+class World:
+    """What the rows are drawn from.
+
+    Attributes:
+        attributes: feature -> its id for every id of its owner.
+        click, buy: feature -> effect of each of its ids on the logit.
+        click_bias, buy_bias: the constant part of the logits.
+    """
+
+    attributes: Mapping[str, Ids]
+    click: Mapping[str, Floats]
+    buy: Mapping[str, Floats]
+    click_bias: float = 0.0
+    buy_bias: float = 0.0
+
+    def columns(self, rows: int, rng: np.random.Generator) -> dict[str, Ids]:
+        """Draw users and ads, and look up their attributes."""
+        drawn = {owner: zipf(_size(owner), SKEW[owner], rows, rng) for owner in OWNERS}
+        return {
+            feature.name: drawn[feature.owner]
+            if feature.name == feature.owner
+            else self.attributes[feature.name][drawn[feature.owner]]
+            for feature in FEATURES
+        }
+
+    def probabilities(self, columns: Mapping[str, Ids]) -> tuple[Floats, Floats]:
+        """Probability of a click, and of a click that ends in buying."""
+        click = _sigmoid(_logit(self.click, columns) + np.float32(self.click_bias))
+        return click, click * _sigmoid(_logit(self.buy, columns) + np.float32(self.buy_bias))
+
+
+def zipf(size: int, exponent: float, count: int, rng: np.random.Generator) -> Ids:
+    """Draw ids of [0, size) whose k-th most frequent one has probability proportional to `k ** -exponent`.
+
+    Uses the inverse of the continuous distribution function; which id is how frequent is mixed up.
+    """
+    power = 1.0 - exponent
+    uniform = rng.random(count)
+    ranks = ((1.0 + uniform * ((size + 1.0) ** power - 1.0)) ** (1.0 / power)).astype(np.int64) - 1
+    return _mix(np.minimum(ranks, size - 1), size)
+
+
+def _mix(ranks: npt.NDArray[np.int64], size: int) -> Ids:
+    """A fixed one-to-one map of [0, size) onto itself."""
+    step = 7919  # a prime that divides none of the sizes
+    return (ranks * step % size).astype(np.int32)
+
+
+def _size(name: str) -> int:
+    return next(feature.rows for feature in FEATURES if feature.name == name)
+
+
+def make_world(seed: int) -> World:
+    """The hidden tables of a seed, scaled so that rates and signal are as CLICK and BUY say."""
+    rng = np.random.default_rng([seed, 0])
+    attributes = {
+        feature.name: zipf(feature.rows, 0.6, _size(feature.owner), rng)
+        for feature in FEATURES
+        if feature.name not in OWNERS
+    }
+    click = {feature.name: rng.standard_normal(feature.rows, dtype=np.float32) for feature in FEATURES}
+    buy = {feature.name: rng.standard_normal(feature.rows, dtype=np.float32) for feature in FEATURES}
+    columns = World(attributes, click, buy).columns(CALIBRATION_ROWS, rng)
+    click = {name: _scaled(table, columns[name], CLICK, _feature(name).click) for name, table in click.items()}
+    buy = {name: _scaled(table, columns[name], BUY, _feature(name).buy) for name, table in buy.items()}
+    return World(
+        attributes,
+        click,
+        buy,
+        _bias(_logit(click, columns), CLICK.rate),
+        _bias(_logit(buy, columns), BUY.rate),
+    )
+
+
+def _feature(name: str) -> Feature:
+    return next(feature for feature in FEATURES if feature.name == name)
+
+
+def _scaled(effects: Floats, ids: Ids, target: Target, share: float) -> Floats:
+    """Effects whose mean over the rows is 0 and whose variance is this share of the logit's."""
+    seen = effects[ids]
+    return ((effects - seen.mean()) / seen.std() * target.strength * np.sqrt(share)).astype(np.float32)
+
+
+def _logit(effects: Mapping[str, Floats], columns: Mapping[str, Ids]) -> Floats:
+    total = np.zeros(len(next(iter(columns.values()))), dtype=np.float32)
+    for name, ids in columns.items():
+        total += effects[name][ids]
+    return total
+
+
+def _sigmoid(logit: Floats) -> Floats:
+    return np.reciprocal(1 + np.exp(-logit))
+
+
+def _bias(logit: Floats, rate: float) -> float:
+    """The constant that gives the mean probability `rate`, by bisection."""
+    low, high = -20.0, 20.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _sigmoid(logit + np.float32(middle)).mean() < rate else (low, middle)
+    return (low + high) / 2
+
+
+def auc(score: Floats, label: npt.NDArray[np.bool_]) -> float:
+    """Probability that a positive row scores above a negative one, ties counted half (rank-sum form)."""
+    order = np.argsort(score, kind="stable")
+    _, first, counts = np.unique(score[order], return_index=True, return_counts=True)
+    ranks = np.empty(len(score))
+    ranks[order] = np.repeat(first + (counts + 1) / 2, counts)  # from 1, the mean over ties
+    positives = int(label.sum())
+    above = ranks[label].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * (len(label) - positives)))
+
+
+def make_part(world: World, rows: int, rng: np.random.Generator) -> tuple[pa.Table, Floats, Floats]:
+    """Rows with labels, and the true probabilities of the labels."""
+    columns = world.columns(rows, rng)
+    click, buy = world.probabilities(columns)
+    uniform = rng.random(rows, dtype=np.float32)  # buy < click: one draw decides both, and who buys has clicked
+    labels = {"clk": (uniform < click).astype(np.int32), "buy": (uniform < buy).astype(np.int32)}
+    return pa.table({**columns, **labels}), click, buy
+
+
+@dataclass(frozen=True)
+class Split:
+    """One folder of part files."""
+
+    name: str
+    files: int
+    rows: int
+    number: int  # keeps the random numbers of the folders apart
+
+    def write(self, world: World, seed: int, out: Path) -> tuple[float, float]:
+        """Write the files; returns the AUC of the true probabilities of clk and buy over all rows."""
+        (out / self.name).mkdir()
+        clicks, buys, labels = [], [], []
+        for file in range(self.files):
+            rows = self.rows * (file + 1) // self.files - self.rows * file // self.files
+            table, click, buy = make_part(world, rows, np.random.default_rng([seed, self.number, file]))
+            path = out / self.name / f"part-{file}.parquet"
+            pq.write_table(table, path, row_group_size=ROW_GROUP_ROWS, compression="zstd")
+            clicks.append(click)
+            buys.append(buy)
+            labels.append((table["clk"].to_numpy() == 1, table["buy"].to_numpy() == 1))
+        clicked, bought = (np.concatenate(part) for part in zip(*labels, strict=True))
+        return auc(np.concatenate(clicks), clicked), auc(np.concatenate(buys), bought)
+
+
+def make_taobao(
+    out: str, train_rows: int = 400_000, eval_rows: int = 40_000, seed: int = 7
+) -> tuple[dict[str, float], bool]:
+    """Write `<out>/train/*.parquet`, `<out>/eval/*.parquet` and `<out>/attainable.json`, published by one rename.
+
+    Returns:
+        the AUC of the true probabilities on the evaluation rows for "ctr" and "cvr", and whether anything was written:
+        nothing is where the same arguments have been used before.
+
+    Raises:
+        DataError: the folder holds something that this tool did not make.
+    """
+    arguments = {"train_rows": train_rows, "eval_rows": eval_rows, "seed": seed, "recipe": _recipe()}
+    known = _arguments(Path(out))
+    if known == arguments:
+        return json.loads((Path(out) / ATTAINABLE).read_text()), False
+    temporary = Path(f"{out.rstrip('/')}.tmp-{os.getpid()}")
+    temporary.mkdir(parents=True)
+    try:
+        attainable = _write(temporary, arguments, seed)
+        if Path(out).exists():
+            shutil.rmtree(out)
+        temporary.replace(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return attainable, True
+
+
+def _write(out: Path, arguments: dict[str, Any], seed: int) -> dict[str, float]:
+    world = make_world(seed)
+    Split("train", TRAIN_FILES, arguments["train_rows"], 1).write(world, seed, out)
+    click, buy = Split("eval", EVAL_FILES, arguments["eval_rows"], 2).write(world, seed, out)
+    attainable = {"ctr": round(click, 6), "cvr": round(buy, 6)}
+    (out / ATTAINABLE).write_text(json.dumps(attainable) + "\n")
+    (out / MADE).write_text(json.dumps(arguments) + "\n")
+    return attainable
+
+
+def _recipe() -> str:
+    """Changes when the same arguments make other data than before."""
+    shape = [[asdict(feature) for feature in FEATURES], asdict(CLICK), asdict(BUY), SKEW, TRAIN_FILES, EVAL_FILES]
+    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:12]
+
+
+def _arguments(out: Path) -> dict[str, Any] | None:
+    """What a folder was made with; None where there is none, or an empty one."""
+    if not out.exists() or not any(out.iterdir()):
+        return None
+    try:
+        found: dict[str, Any] = json.loads((out / MADE).read_text())
+        return found
+    except (OSError, ValueError) as error:
+        raise DataError(f"{out} is not empty and was not made by this tool; choose another --output_dir") from error
+
+
+@cli.run
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m tzrec.tools.make_taobao`."""
+    flags = cli.parser("tools.make_taobao", "Make the demo's advertising log.")
+    flags.add_argument("--output_dir", "--out", default="data/taobao", metavar="DIR", help="where the files go")
+    flags.add_argument("--train_rows", type=int, default=400_000, help="rows to train on")
+    flags.add_argument("--eval_rows", type=int, default=40_000, help="rows to evaluate on")
+    flags.add_argument("--seed", type=int, default=7, help="of everything random")
+    args = flags.parse_args(argv)
+    attainable, new = make_taobao(args.output_dir, args.train_rows, args.eval_rows, args.seed)
+    rows = f"{args.train_rows:,} train rows in {TRAIN_FILES} files, {args.eval_rows:,} eval rows, seed {args.seed}"
+    print(f"{args.output_dir}: {rows}{'' if new else ' (there already)'}")
+    print("attainable AUC  " + "  ".join(f"{task} {value:.4f}" for task, value in attainable.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
