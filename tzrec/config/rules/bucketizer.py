@@ -42,10 +42,9 @@ def _check_num_buckets(findings: Findings, entry: Entry) -> None:
         findings.add(f"{entry.path}.num_buckets", "0 rows; the table needs at least 1")
         return
     for word in split(message.default_value, message.separator):
-        if not (word.isdecimal() and int(word) < rows):
-            findings.add(
-                f"{entry.path}.default_value", f'"{word}" is not an integer in [0, {rows}), as num_buckets says'
-            )
+        digits = word.partition(":")[0].partition(".")[0] if message.weighted else word.partition(".")[0]
+        if not (digits.isdecimal() and int(digits) < rows):
+            findings.add(f"{entry.path}.default_value", f'"{word}" is not in the num_buckets range [0, {rows})')
 
 
 def _check_hash(findings: Findings, entry: Entry) -> None:
@@ -83,6 +82,7 @@ _RULES = {
 
 
 def check_raw(findings: Findings, entry: Entry) -> None:
+    """Edges, width, default and normalizer of a raw feature."""
     message = entry.message
     edges = list(message.boundaries)
     for index in range(1, len(edges)):

@@ -32,11 +32,11 @@ def check_data(findings: Findings) -> None:
 def _check_declared(findings: Findings) -> None:
     """input_fields_str is `name:TYPE;name:TYPE`, the type optional."""
     data = findings.config.data_config
-    path = f"{_PATH}.input_fields_str"
+    path, types = f"{_PATH}.input_fields_str", FieldType.DESCRIPTOR.values_by_name
     for part in data.input_fields_str.split(";"):
         name, colon, kind = (each.strip() for each in part.partition(":"))
-        if colon and kind not in FieldType.keys():
-            findings.add(path, f'"{part.strip()}": unknown type "{kind}"{hint(kind, FieldType.keys())}')
+        if colon and kind not in types:
+            findings.add(path, f'"{part.strip()}": unknown type "{kind}"{hint(kind, types)}')
         elif part.strip() and not name:
             findings.add(path, f'"{part.strip()}" is not name:TYPE')
     fields = repeated(f"{_PATH}.input_fields", data.input_fields)

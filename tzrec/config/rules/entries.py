@@ -56,6 +56,7 @@ def names(findings: Findings) -> dict[str, Entry]:
 
 
 def all_named(findings: Findings) -> bool:
-    """Whether every entry of feature_configs tells its name; if not, a name that seems unknown may be that one's."""
-    configs = findings.config.feature_configs
-    return all(config.WhichOneof("feature") for config in configs) and all(entry.name for entry in entries(findings))
+    """Whether every entry of feature_configs has a name of its own; if not, what seems unknown may be meant there."""
+    found = [entry.name for entry in entries(findings)]
+    chosen = all(config.WhichOneof("feature") for config in findings.config.feature_configs)
+    return chosen and all(found) and len(set(found)) == len(found)

@@ -85,7 +85,7 @@ def _check_shared_tables(findings: Findings) -> None:
         if findings.is_refused(entry.path) or not entry.has_table or not hasattr(entry.message, "embedding_name"):
             continue
         other = first.setdefault(entry.table, entry)
-        if other is not entry:
+        if other.name != entry.name:
             _compare(findings, entry, other)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
@@ -19,7 +21,7 @@ def refuse_unimplemented(findings: Findings) -> None:
             _look(findings, path, message, field, value)
 
 
-def _look(findings: Findings, path: str, message: Message, field: FieldDescriptor, value: object) -> None:
+def _look(findings: Findings, path: str, message: Message, field: FieldDescriptor, value: Any) -> None:
     key, here = f"{message.DESCRIPTOR.name}.{field.name}", join(path, field.name)
     said = FIELDS.get(key)
     if said is not None and (is_message(field) or field.is_repeated or value != field.default_value):
@@ -34,10 +36,10 @@ def _look(findings: Findings, path: str, message: Message, field: FieldDescripto
         findings.refuse(here, INSTEAD.get(oneof) or f"is not implemented yet; there are {', '.join(alternatives)}")
 
 
-def _refuse(findings: Findings, here: str, field: FieldDescriptor, value: object, said: str) -> None:
+def _refuse(findings: Findings, here: str, field: FieldDescriptor, value: Any, said: str) -> None:
     findings.refuse(here, said)
     if field.is_repeated and is_message(field):
-        findings.refused.update(f"{here}[{index}]" for index in range(len(value)))  # type: ignore[arg-type]
+        findings.refused.update(f"{here}[{index}]" for index in range(len(value)))
 
 
 def is_implemented(field: FieldDescriptor, package: str | None) -> bool:

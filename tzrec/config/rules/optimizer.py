@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -58,7 +59,7 @@ def _check_fused(findings: Findings, path: str, chosen: str) -> None:
         findings.refuse(path, f"{why}; on {findings.device} there are {', '.join(offered)}")
 
 
-def _check_values(findings: Findings, path: str, optimizer: Message) -> None:
+def _check_values(findings: Findings, path: str, optimizer: Any) -> None:
     for field, value in optimizer.ListFields():
         here = f"{path}.{field.name}"
         if field.name in _POSITIVE and not value > 0:
@@ -67,11 +68,8 @@ def _check_values(findings: Findings, path: str, optimizer: Message) -> None:
             findings.add(here, f"{value:g} is below 0")
         elif field.name in _SHARES and not 0 <= value < 1:
             findings.add(here, f"{value:g} is not in [0, 1)")
-    if (
-        isinstance(optimizer, pb.SGDOptimizer)
-        and optimizer.nesterov
-        and (not optimizer.momentum or optimizer.dampening)
-    ):
+    is_nesterov = isinstance(optimizer, pb.SGDOptimizer) and optimizer.nesterov
+    if is_nesterov and (optimizer.momentum == 0 or optimizer.dampening):
         findings.add(f"{path}.nesterov", "needs momentum above 0 and dampening 0")
 
 
@@ -103,7 +101,7 @@ def _check_restarts(findings: Findings, path: str, config: pb.CosineAnnealingWar
         findings.add(f"{path}.T_mult", "must be at least 1: each period is so many times the one before")
 
 
-_SCHEDULES = {
+_SCHEDULES: Mapping[str, Callable[[Findings, str, Any], None]] = {
     "ExponentialDecayLR": _check_exponential,
     "ManualStepLR": _check_manual,
     "CosineAnnealingLR": _check_cosine,
@@ -113,12 +111,10 @@ _SCHEDULES = {
 
 def _check_constraints(findings: Findings, path: str, config: ParameterConstraints) -> None:
     types, kernels = (_SHARDINGS_ON_CPU, _KERNELS_ON_CPU) if findings.on_cpu else (_SHARDINGS, _KERNELS)
-    _check_names(
-        findings, repeated(f"{path}.sharding_types", config.sharding_types), "sharding type", types, _SHARDINGS
-    )
-    _check_names(
-        findings, repeated(f"{path}.compute_kernels", config.compute_kernels), "compute kernel", kernels, _KERNELS
-    )
+    sharding_types = repeated(f"{path}.sharding_types", config.sharding_types)
+    _check_names(findings, sharding_types, "sharding type", types, _SHARDINGS)
+    compute_kernels = repeated(f"{path}.compute_kernels", config.compute_kernels)
+    _check_names(findings, compute_kernels, "compute kernel", kernels, _KERNELS)
 
 
 def _check_names(

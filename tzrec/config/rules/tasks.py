@@ -70,9 +70,9 @@ def check_model(findings: Findings) -> None:
             findings.add("model_config", f"no model is chosen; there are {', '.join(known)}")
         return
     model = getattr(config, name)
-    if not findings.is_refused(f"model_config.{name}") and model.DESCRIPTOR.fields_by_name.get("num_expert"):
-        if model.HasField("num_expert") and model.num_expert == 0:
-            findings.add(f"model_config.{name}.num_expert", "0 experts; the model needs at least 1")
+    counts_experts = "num_expert" in fields_of(model) and model.HasField("num_expert")
+    if counts_experts and model.num_expert == 0 and not findings.is_refused(f"model_config.{name}"):
+        findings.add(f"model_config.{name}.num_expert", "0 experts; the model needs at least 1")
     _check_tasks(findings, name)
 
 

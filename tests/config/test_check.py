@@ -1,0 +1,419 @@
+"""Every rule: the small config of mmoe.config with one thing wrong yields one problem, at its place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tzrec.config.check import check, load_checked
+from tzrec.config.load import load_source
+from tzrec.errors import ConfigError
+
+MMOE = Path(__file__).with_name("mmoe.config").read_text()
+MLP = "hidden_units: [512, 256, 128]"
+ADAGRAD = "adagrad_optimizer {\n            lr: 0.001\n        }"
+CATE = 'expression: "item:cate_id"\n        hash_bucket_size: 13000'
+FEATURES = 'feature_names: ["user_id", "cate_id", "price"]'
+EDGES = "boundaries: [1.1, 2.2, 3.6, 5.2, 7.39]\n        embedding_dim: 16"
+
+
+def found(tmp_path: Path, text: str, device: str = "cpu") -> list[str]:
+    (tmp_path / "my.config").write_text(text)
+    problems = check(load_source(str(tmp_path / "my.config")), device)
+    return [str(problem).removeprefix(f"{tmp_path}/") for problem in problems]
+
+
+def changed(*pairs: str) -> str:
+    text = MMOE
+    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def test_a_good_config_has_no_problems(tmp_path: Path) -> None:
+    assert found(tmp_path, MMOE) == []
+
+
+# (what stands there, what is put in its place, the one problem)
+CASES: list[tuple[str, str, str]] = [
+    # run
+    ("num_epochs: 1", "", "6:1 train_config: neither num_steps nor num_epochs is set; choose one"),
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 num_steps: 5",
+        "21:5 train_config.num_epochs: num_steps 5 and num_epochs 1 are both",
+    ),
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 tensorboard_summaries: ['gradiant']",
+        'summary "gradiant"; did you mean "gradient"?',
+    ),
+    ("num_epochs: 1", "num_epochs: 1 mixed_precision: 'BF-16'", '"BF-16"; did you mean "BF16"?'),
+    ("num_epochs: 1", "num_epochs: 1 mixed_precision: 'FP16'", "FP16 needs CUDA; use BF16"),
+    ("num_epochs: 1", "num_epochs: 1 log_step_count_steps: 0", "log_step_count_steps: 0 steps between two lines"),
+    ("num_epochs: 1", "num_epochs: 1 num_threads: 0", "num_threads: 0 threads; leave it out"),
+    ("eval_config {", "export_config { exporter_type: 'bset' }\neval_config {", 'did you mean "best"?'),
+    (
+        "eval_config {",
+        "export_config { exporter_type: 'best' }\neval_config {",
+        'evaluation "auc"; did you mean "auc_c',
+    ),
+    ("eval_config {", "export_config { best_exporter_metric: 'auc_cvt' }\neval_config {", 'did you mean "auc_cv'),
+    # optimizers
+    (ADAGRAD, "", "train_config.sparse_optimizer: no optimizer is chosen; there are sgd_optimizer, adagrad_optimizer"),
+    (ADAGRAD, "adagrad_optimizer { lr: -1 }", "adagrad_optimizer.lr: -1 is below 0"),
+    (
+        ADAGRAD,
+        "lamb_optimizer { lr: 0.1 }",
+        "lamb_optimizer: needs CUDA; on cpu there are sgd_optimizer, adagrad_optimizer",
+    ),
+    (ADAGRAD, "rmsprop_optimizer { lr: 0.1 }", "rmsprop_optimizer: is not implemented for embedding tables; on cpu"),
+    (
+        "adam_optimizer {",
+        "adam_optimizer { beta1: 1 ",
+        "15:26 train_config.dense_optimizer.adam_optimizer.beta1: 1 is not in",
+    ),
+    ("adam_optimizer {", "adam_optimizer { eps: 0 ", "adam_optimizer.eps: 0 is not above 0"),
+    (
+        "adam_optimizer {",
+        "sgd_optimizer { nesterov: true momentum: 0 ",
+        "nesterov: needs momentum above 0 and dampening 0",
+    ),
+    ("constant_learning_rate {\n        }", "", "7:5 train_config.sparse_optimizer: no schedule is chosen"),
+    ("constant_learning_rate", "cosine_annealing_learning_rate", "T_max: must be set above 0"),
+    ("constant_learning_rate", "cosine_annealing_warm_restarts_learning_rate", "T_0: must be set above 0"),
+    ("constant_learning_rate", "exponential_decay_learning_rate", "decay_size: must be set above 0"),
+    (
+        "constant_learning_rate {",
+        "manual_step_learning_rate { schedule_sizes: [2, 3] learning_rates: 1",
+        "1 rates for 2",
+    ),
+    (
+        "constant_learning_rate {",
+        "manual_step_learning_rate { schedule_sizes: [3, 2] learning_rates: [1, 2]",
+        "schedule_sizes: [3, 2] do not rise",
+    ),
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 global_embedding_constraints { sharding_types: ['row_wise', 'rowwise'] }",
+        '21:79 train_config.global_embedding_constraints.sharding_types[1]: unknown sharding type "rowwise"; did you',
+    ),
+    (
+        CATE,
+        CATE + " embedding_constraints { sharding_types: 'grid_shard' }",
+        'sharding type "grid_shard" needs CUDA; on cpu',
+    ),
+    (CATE, CATE + " embedding_constraints { compute_kernels: 'fused_uvm' }", 'compute kernel "fused_uvm" needs CUDA'),
+    # data
+    ("batch_size: 8192", "batch_size: 0", "26:5 data_config.batch_size: 0 rows; a batch has at least 1"),
+    ("batch_size: 8192", "eval_batch_size: 0", "data_config.eval_batch_size: 0 rows; leave it out"),
+    ("batch_size: 8192", "shuffle: true shuffle_buffer_size: 0", "shuffle_buffer_size: 0 batches to shuffle in"),
+    (
+        '["clk", "buy"]',
+        '["clk", "buy", "clk"]',
+        '29:34 data_config.label_fields[2]: "clk" is already the name of another',
+    ),
+    ('["clk", "buy"]', "[]", "29:5 data_config.label_fields: is empty; mmoe learns from at least one label column"),
+    ("batch_size: 8192", "input_fields_str: 'a:INT32;b:INT46'", 'unknown type "INT46"; did you mean "INT64"?'),
+    ("ParquetDataset", "CsvDataset", "data_config: CSV without a header needs input_fields"),
+    ("ParquetDataset", "CsvDataset with_header: true delimiter: '||'", "delimiter: '||' is not one character"),
+    (
+        "ParquetDataset",
+        "CsvDataset input_fields_str: 'user_id;cate_id:STRING;prize:FLOAT;clk;buy'",
+        'expression: "price" is not a column of data_config.input_fields; did you mean "prize"?',
+    ),
+    # features
+    ('"item:cate_id"', '"itm:cate_id"', '"itm:cate_id": unknown side "itm"; did you mean "item"?'),
+    ('"item:cate_id"', '"cate_id"', '43:9 feature_configs[1].id_feature.expression: "cate_id" is not side:name'),
+    ('"item:cate_id"', '"feature:user"', 'unknown feature "user"; did you mean "user_id"?'),
+    ('"item:cate_id"', '"feature:cate_id"', "features read each other in a circle: cate_id -> cate_id"),
+    (
+        "hash_bucket_size: 13000",
+        "",
+        '41:5 feature_configs[1].id_feature: feature "cate_id" needs one of hash_bucket_size',
+    ),
+    ("hash_bucket_size: 13000", "hash_bucket_size: 0", "hash_bucket_size: 0 rows; the table needs at least 1"),
+    (
+        "num_buckets: 1141730",
+        "num_buckets: 5 hash_bucket_size: 3",
+        "hash_bucket_size and num_buckets are set; choose one",
+    ),
+    ("num_buckets: 1141730", "num_buckets: 5 default_value: '5'", '"5" is not in the num_buckets range [0, 5)'),
+    (
+        "num_buckets: 1141730",
+        'vocab_list: ["a", "b"] default_bucketize_value: 2',
+        "2 is not below the 2 rows of the table",
+    ),
+    (
+        "num_buckets: 1141730",
+        'vocab_dict: [{key: "a" value: 1}]',
+        'vocab_dict["a"]: "a" has index 1; 0 and 1 are those',
+    ),
+    ("num_buckets: 1141730", "num_buckets: 5 data_type: 'FP23'", 'unknown data_type "FP23"; did you mean "FP32"?'),
+    ("num_buckets: 1141730", "num_buckets: 5 pooling: 'max'", 'unknown pooling "max"; known: sum, mean'),
+    ("num_buckets: 1141730", "num_buckets: 5 fg_value_type: 'int46'", 'unknown type "int46"; did you mean "int64"?'),
+    ("num_buckets: 1141730", "num_buckets: 5 init_fn: 'nn.init.unifrm_,a=1'", 'did you mean "nn.init.uniform_"?'),
+    ("num_buckets: 1141730", "num_buckets: 5 init_fn: 'nn.init.uniform_,a=x,b=1'", "a is a number, received x"),
+    ("num_buckets: 1141730", "num_buckets: 5 init_fn: 'nn.init.uniform_,c=1'", 'takes a, b; received "c"'),
+    ("embedding_dim: 16", "embedding_dim: 0", "embedding_dim: must be above 0: the width of the embedding"),
+    (
+        "[1.1, 2.2, 3.6, 5.2, 7.39]",
+        "[1.1, 2.2, 2.2]",
+        "52:32 feature_configs[2].raw_feature.boundaries[2]: 2.2 is not above",
+    ),
+    (EDGES, "value_dim: 0", "value_dim: 0 (any number of values) needs boundaries"),
+    (EDGES, "default_value: 'none'", 'default_value: "none" is not a number'),
+    (EDGES, "normalizer: 'method=log01'", 'unknown method "log01"; did you mean "log10"?'),
+    (EDGES, "normalizer: 'method=zscore,mean=1'", "zscore needs standard_deviation"),
+    (EDGES, "normalizer: 'method=minmax,min=0,max=a'", 'minmax: max is a number, received "a"'),
+    (
+        'feature_name: "cate_id"',
+        'feature_name: "user_id"',
+        '"user_id" is already the name of another feature, at line 34',
+    ),
+    # shared tables
+    (
+        CATE,
+        CATE + " embedding_name: 'user_id_emb'",
+        'shares table "user_id_emb" with feature "user_id", which has 1141730',
+    ),
+    # groups
+    ("cate_id", "cat_id", 'unknown feature "cate_id"; did you mean "cat_id"?'),
+    (
+        FEATURES,
+        'feature_names: ["user_id", "cat_idd"]',
+        "59:36 model_config.feature_groups[0].feature_names[1]: unknown f",
+    ),
+    (FEATURES, "", "57:5 model_config.feature_groups[0].feature_names: is empty; list the features"),
+    (CATE, CATE + " stub_type: true", '"cate_id" is a stub, which only other features may read'),
+    ("group_type: DEEP", "group_type: WIDE", "group_type: mmoe has no use for a WIDE group; use DEEP"),
+    (
+        "    mmoe {",
+        "    feature_groups { group_name: 'all' feature_names: 'price' group_type: DEEP }\n    mmoe {",
+        '62:22 model_config.feature_groups[1].group_name: "all" is already the name of another group, at line 58',
+    ),
+    # model, tasks
+    ("num_expert: 3", "num_expert: 0", "num_expert: 0 experts; the model needs at least 1"),
+    (MLP, "", "expert_mlp.hidden_units: is empty; give the width of each layer"),
+    (MLP, "hidden_units: [8, 0]", "64:31 model_config.mmoe.expert_mlp.hidden_units[1]: 0 units"),
+    (
+        MLP,
+        MLP + " dropout_ratio: [0.1, 0.2]",
+        "dropout_ratio: 2 values for 3 layers; give none, one for all or one for",
+    ),
+    (MLP, MLP + " dropout_ratio: 1.5", "dropout_ratio[0]: 1.5 is not in [0, 1)"),
+    (MLP, MLP + " use_bn: true use_ln: true", "use_ln: use_bn and use_ln are both set; choose one"),
+    (MLP, MLP + " activation: 'nn.Relu'", 'unknown activation "nn.Relu"; did you mean "nn.ReLU"?'),
+    (MLP, MLP + " activation: 'nn.LeakyReLU(slope=0.2)'", 'takes negative_slope, inplace; received "slope"'),
+    (MLP, MLP + " activation: 'nn.ReLU)'", '"nn.ReLU)" is not an activation; expected e.g. nn.LeakyReLU('),
+    ('tower_name: "cvr"', 'tower_name: "ctr"', '"ctr" is already the name of another tower, at line 68'),
+    ('tower_name: "cvr"', 'tower_name: ""', "tower_name: is empty; it is the suffix of the outputs"),
+    (
+        'label_name: "buy"',
+        'label_name: "by"',
+        '"by" is not in data_config.label_fields (clk, buy); did you mean "buy"?',
+    ),
+    (
+        'label_name: "buy"',
+        'label_name: "buy" sample_weight_name: "w"',
+        "is not in data_config.sample_weight_fields (empty)",
+    ),
+    ('label_name: "buy"', 'label_name: "buy" task_space_indicator_label: "clck"', 'did you mean "clk"?'),
+    ('label_name: "buy"', 'label_name: "buy" weight: -1', "weight: -1 is below 0"),
+    ('label_name: "buy"', 'label_name: "buy" num_class: 3', "use softmax_cross_entropy or num_class 1"),
+    (
+        "binary_cross_entropy {}",
+        "softmax_cross_entropy {}",
+        "num_class: 1 does not go with softmax_cross_entropy; use bin",
+    ),
+    (
+        "binary_cross_entropy {}",
+        "l2_loss {}",
+        "metrics[0].auc: compares probabilities, but with l2_loss this task predic",
+    ),
+    (
+        "auc {}",
+        "mean_squared_error {}",
+        "compares values, but with binary_cross_entropy this task predicts probabilities",
+    ),
+    ("auc {}", "multiclass_auc {}", "multiclass_auc: does not go with num_class 1; use auc"),
+    ("auc {}", "auc {} } metrics { auc { thresholds: 0 }", '"auc" is already the name of another metric'),
+    ("auc {}", "auc { thresholds: 1 }", "thresholds: 1 threshold makes no curve"),
+    ("auc {}", "accuracy { top_k: 2 }", "top_k: 2 is not in [1, 1], the classes of this task"),
+    ("binary_cross_entropy {}", "", "76:13 model_config.mmoe.task_towers[0].losses[0]: no loss is chosen; there are"),
+    ("binary_cross_entropy {}", "binary_cross_entropy { label_smoothing: 1 }", "label_smoothing: 1 is not in [0, 1)"),
+]
+
+
+def placed(line: str) -> str:
+    """Cases write `5:1 field: message` for `my.config:5:1   field: message`."""
+    return " ".join(line.removeprefix("my.config:").split())
+
+
+@pytest.mark.parametrize(("old", "new", "wanted"), CASES, ids=[f"{i}-{case[2][:40]}" for i, case in enumerate(CASES)])
+def test_one_mistake_is_one_problem(tmp_path: Path, old: str, new: str, wanted: str) -> None:
+    lines = [placed(line) for line in found(tmp_path, changed(old, new))]
+    assert len(lines) == 1, lines
+    assert wanted in lines[0]
+
+
+SECOND = 'feature_configs {\n    id_feature {\n        feature_name: "cate_id"'
+SEQUENCE = "feature_configs { sequence_id_feature { feature_name: 's' expression: 'user:s' embedding_dim: 4 } }\n"
+EXPR = "feature_configs { expr_feature { feature_name: 's' expression: 'a' variables: 'user:a' } }\n"
+REFUSED: list[tuple[str, str, str]] = [
+    ("ParquetDataset", "KafkaDataset", "KafkaDataset is not implemented yet; write the stream to Parquet"),
+    ("fg_mode: FG_DAG", "fg_mode: FG_BUCKETIZE", "FG_BUCKETIZE is not implemented yet; use FG_DAG for raw data"),
+    ("fg_mode: FG_DAG", "fg_encoded: false fg_threads: 0", "fg_mode: FG_NORMAL is not implemented yet; use FG_DAG"),
+    ("batch_size: 8192", "sample_mask_prob: 0.1", "sample_mask_prob: is not implemented yet"),
+    ("batch_size: 8192", "batch_cost_size: 10", "batch_cost_size: is not implemented yet; use batch_size"),
+    (
+        "batch_size: 8192",
+        "negative_sampler { input_path: 'x' num_sample: 2 item_id_field: 'i' }",
+        "negative_sampler: is not implemented yet; bring the negatives as rows",
+    ),
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 grad_scaler {}",
+        "grad_scaler: is not implemented yet; BF16 needs no loss scaling",
+    ),
+    ("num_epochs: 1", "num_epochs: 1 grad_clipping {}", "grad_clipping: is not implemented yet"),
+    ("num_epochs: 1", "num_epochs: 1 gradient_accumulation_steps: 2", "use a larger batch_size or more ranks"),
+    ("num_epochs: 1", "num_epochs: 1 save_checkpoints_timestamps: [1, 2]", "use save_checkpoints_steps"),
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 delta_embedding_dump_config {}",
+        "delta_embedding_dump_config: is not implemented",
+    ),
+    ("adam_optimizer {", "ema {} adam_optimizer {", "dense_optimizer.ema: is not implemented yet"),
+    ("hash_bucket_size: 13000", "zch { zch_size: 5 }", "zch: is not implemented yet; use hash_bucket_size"),
+    ("hash_bucket_size: 13000", "dynamicemb { max_capacity: 5 }", "dynamicemb: is not implemented yet"),
+    ("hash_bucket_size: 13000", "vocab_file: 'x' default_bucketize_value: 0", "vocab_file: is not implemented yet"),
+    ("hash_bucket_size: 13000", "hash_bucket_size: 5 use_mask: true", "use_mask: is not implemented yet"),
+    (EDGES, "embedding_dim: 4 autodis { num_channels: 3 }", "autodis: is not implemented yet; use boundaries"),
+    (EDGES, "embedding_dim: 4 mlp {}", "raw_feature.mlp: is not implemented yet; use boundaries"),
+    (SECOND, SEQUENCE + SECOND, "sequence_id_feature: is not implemented yet; there are id_feature, raw_feature"),
+    (SECOND, EXPR + SECOND, "expr_feature: is not implemented yet; there are id_feature, raw_feature"),
+    (
+        "group_type: DEEP",
+        "group_type: SEQUENCE",
+        "group_type: SEQUENCE is not implemented yet; without sequence models",
+    ),
+    ("group_type: DEEP", "group_type: DEEP sequence_groups {}", "sequence_groups: is not implemented yet"),
+    ("    mmoe {", "    kernel: TRITON\n    mmoe {", "kernel: TRITON is not implemented yet; use PYTORCH"),
+    ("    mmoe {", "    variational_dropout {}\n    mmoe {", "variational_dropout: is not implemented yet"),
+    (
+        "    mmoe {",
+        "    use_pareto_loss_weight: true\n    mmoe {",
+        "use_pareto_loss_weight: is not implemented yet; give the",
+    ),
+    (
+        "auc {}",
+        "auc {} } train_metrics { auc {}",
+        "train_metrics: is not implemented yet; metrics are computed at each",
+    ),
+    ("auc {}", "xauc {}", "metrics[0].xauc: is not implemented yet; there are auc, multiclass_auc"),
+    ("binary_cross_entropy {}", "jrc_loss { session_name: 'user_id' }", "jrc_loss: is not implemented yet; there are"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"), REFUSED, ids=[f"{i}-{each[2][:30]}" for i, each in enumerate(REFUSED)]
+)
+def test_what_nothing_implements_is_refused(tmp_path: Path, old: str, new: str, wanted: str) -> None:
+    (line,) = found(tmp_path, changed(old, new))
+    assert wanted in line
+
+
+def test_fields_at_their_default_and_dead_fields_of_the_peer_are_no_problem(tmp_path: Path) -> None:
+    dead = "odps_data_quota_name: 'x' is_orderby_partition: true fg_threads: 4 in_order: false sample_mask_prob: 0"
+    text = changed("batch_size: 8192", dead, "num_epochs: 1", "num_epochs: 1 is_profiling: false num_steps: 0")
+    text = text.replace("    mmoe {", "    kernel: PYTORCH use_pareto_loss_weight: false\n    mmoe {")
+    assert found(tmp_path, text) == []
+
+
+def test_a_model_that_nothing_implements_is_one_problem_and_names_those_that_are(tmp_path: Path) -> None:
+    start = MMOE.index("    mmoe {")
+    (line,) = found(tmp_path, MMOE[:start] + "    ple { task_towers { tower_name: 'a' label_name: 'x' } }\n}\n")
+    assert "62:5 model_config.ple: is not implemented yet; there are " in placed(line)
+    assert "mmoe" in line
+
+
+def test_a_shared_table_must_be_equal(tmp_path: Path) -> None:
+    text = changed(CATE, CATE.replace("13000", "1141730") + " embedding_name: 'user_id_emb' pooling: 'mean'")
+    (line,) = found(tmp_path, text)
+    assert 'pooling: shares table "user_id_emb" with feature "user_id", which has sum, not mean' in line
+
+
+def test_suffixes_must_not_make_one_table(tmp_path: Path) -> None:
+    groups = (
+        "    feature_groups { group_name: 'a' feature_names: 'user_id' embedding_name_suffix: 'x_y' group_type: 0 }\n"
+        "    feature_groups { group_name: 'b' feature_names: 'cate_id' embedding_name_suffix: 'y' group_type: DEEP }\n"
+        "    mmoe {"
+    )
+    text = changed("    mmoe {", groups, CATE, CATE + " embedding_name: 'user_id_emb_x'")
+    (line,) = found(tmp_path, text)
+    assert 'makes the table name "user_id_emb_x_y", which "user_id_emb + x_y" makes too' in line
+
+
+def test_cuda_allows_what_needs_it(tmp_path: Path) -> None:
+    text = changed(
+        ADAGRAD,
+        "lamb_optimizer { lr: 0.1 }",
+        "num_epochs: 1",
+        "num_epochs: 1 mixed_precision: 'FP16' global_embedding_constraints { sharding_types: 'grid_shard' }",
+    )
+    assert len(found(tmp_path, text, "cpu")) == 3
+    assert found(tmp_path, text, "cuda") == []
+
+
+def test_missing_sections(tmp_path: Path) -> None:
+    lines = found(tmp_path, "train_input_path: 'a' eval_input_path: '' model_dir: 'm'")
+    assert [line.split()[1] for line in lines] == ["train_config:", "data_config:", "model_config:", "feature_configs:"]
+
+
+def test_ten_mistakes_of_ten_kinds_are_ten_problems_at_their_places(tmp_path: Path) -> None:
+    pairs = [
+        ("num_epochs: 1", "num_epochs: one"),
+        ("batch_size: 8192", "batch_sise: 8192"),
+        ("ParquetDataset", "ParquetDatset"),
+        ('expression: "user:user_id"', 'expresion: "user:user_id"'),
+        ("hash_bucket_size: 13000", ""),
+        ("boundaries: [1.1, 2.2,", "boundaries: [1.1, 0.2,"),
+        (FEATURES, 'feature_names: ["user_id", "cat_idd", "price"]'),
+        (MLP, MLP + ' activation: "nn.Relu"'),
+        ('label_name: "clk"', 'label_name: "clk" num_class: 3'),
+        ('label_name: "buy"', 'label_name: "by"'),
+    ]
+    lines = found(tmp_path, changed(*(each for pair in pairs for each in pair)))
+    assert [placed(line).split(": ")[0] for line in lines] == [
+        "21:17 train_config.num_epochs",
+        "26:5 data_config.batch_sise",
+        "27:19 data_config.dataset_type",
+        "35:9 feature_configs[0].id_feature.expresion",
+        "41:5 feature_configs[1].id_feature",
+        "52:27 feature_configs[2].raw_feature.boundaries[1]",
+        "59:36 model_config.feature_groups[0].feature_names[1]",
+        "64:43 model_config.mmoe.expert_mlp.activation",
+        "69:31 model_config.mmoe.task_towers[0].num_class",
+        "82:13 model_config.mmoe.task_towers[1].label_name",
+    ]
+
+
+def test_edits_and_text_are_checked_together(tmp_path: Path) -> None:
+    (tmp_path / "my.config").write_text(MMOE)
+    edits: dict[str, Any] = {"train_config.num_steps": 5, "model_config.mmoe.num_expert": 0}
+    with pytest.raises(ConfigError, match="2 problems. Nothing was started"):
+        load_checked(str(tmp_path / "my.config"), edits)
+    assert load_checked(str(tmp_path / "my.config")).model_config.mmoe.num_expert == 3
+
+
+def test_checking_imports_neither_torch_nor_arrow() -> None:
+    code = "import sys, tzrec.config.check as c; c.check(c.load_source(sys.argv[1])); print(*sys.modules)"
+    path = str(Path(__file__).with_name("mmoe.config"))
+    modules = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "numpy", "pyarrow", "numba"} & set(modules.split())
