@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows
-from tzrec.features.bucketize import Floats, number, scaled
+from tzrec.features.bucketize import Fault, Floats, number, scaled
 from tzrec.features.column import Column
-from tzrec.features.ragged import read
+from tzrec.features.ragged import Ragged, read
 from tzrec.features.spans import Flags
 from tzrec.features.sparse import expected, report
 
@@ -47,7 +47,12 @@ class DenseEncoder:
         numbers, faults = scaled(rows.elements, self.normalize)
         if rows.lengths is None and self.dim == 1 and not faults:
             return Column(np.ascontiguousarray(numbers).reshape(-1, 1), dim=1)
-        lengths = np.ones(len(numbers), np.int32) if rows.lengths is None else rows.lengths
+        given = self._given(rows, faults, array, bad)
+        return self._filled(numbers, given, rows.owners())
+
+    def _given(self, rows: Ragged, faults: Sequence[Fault], array: pa.Array, bad: BadRows) -> Flags:
+        """Rows with `dim` good values, `(B,)`; all others that are not silently missing are reported."""
+        lengths = np.ones(len(rows.elements), np.int32) if rows.lengths is None else rows.lengths
         owners = rows.owners()
         spoiled = np.zeros(len(lengths), np.bool_)
         for fault in faults:
@@ -58,7 +63,7 @@ class DenseEncoder:
         report(bad, self.column, expected(self.dim), np.flatnonzero(wrong), array)
         if self.default is None:
             report(bad, self.column, NO_DEFAULT, np.flatnonzero(missing), array)
-        return self._filled(numbers, ~(missing | wrong | spoiled), owners)
+        return ~(missing | wrong | spoiled)
 
     def _filled(self, numbers: npt.NDArray[np.float32], given: Flags, owners: npt.NDArray[np.int64]) -> Column:
         matrix = np.zeros((len(given), self.dim), np.float32)  # (B, dim)

@@ -123,7 +123,7 @@ def report(bad: BadRows, column: str, reason: str, rows: Longs, array: pa.Array)
     try:
         shown = values.to_pylist()
     except UnicodeDecodeError:
-        shown = [item.decode(errors="replace") for item in values.cast(pa.large_binary()).to_pylist()]
+        shown = ["text that is not UTF-8"] * len(rows)
     bad.report(column, reason, rows, shown)
 
 
