@@ -48,7 +48,7 @@ format: $(PROTOS)  ## let ruff format and sort
 proto: $(PROTOS)  ## compile protos/ into tzrec/protos (again after an edit)
 
 bench: $(PROTOS)  ## measure training, evaluation and prediction on this machine
-	@$(BIN)/python -m tzrec.tools.bench
+	@$(BIN)/python experiments/bench/bench.py
 
 docs: $(PROTOS)  ## write the config reference from the comments of the protos
 	@$(BIN)/python -m tzrec.tools.config_reference

@@ -46,7 +46,7 @@ class PlainMMoE(nn.Module):
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         experts = torch.stack([expert(x) for expert in self.experts], 1)  # (B, E, D)
         mixed = [(torch.softmax(gate(x), 1).unsqueeze(1) @ experts).squeeze(1) for gate in self.gates]  # (B, D)
-        return [tower(each).squeeze(1) for tower, each in zip(self.towers, mixed)]
+        return [tower(each).squeeze(1) for tower, each in zip(self.towers, mixed, strict=True)]
 
 
 def batches(rows: list[int], count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -84,7 +84,8 @@ def main() -> None:
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
             logits = model(tables(ids, offsets))
-        loss = sum(nn.functional.binary_cross_entropy_with_logits(x.float(), y) for x, y in zip(logits, labels))
+        pairs = zip(logits, labels, strict=True)
+        loss = sum(nn.functional.binary_cross_entropy_with_logits(x.float(), y) for x, y in pairs)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

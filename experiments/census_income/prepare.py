@@ -2,8 +2,8 @@
 
     python experiments/census_income/prepare.py --data DIR --out data/census
 
-Writes `<out>/<a|b>/{fit,valid,train,test}.parquet`. `train` is all training rows; `fit` and `valid` are a 9:1 cut of it,
-for choosing settings without looking at `test`.
+Writes `<out>/<a|b>/{fit,valid,train,test}.parquet`. `train` is all training rows; `fit` and `valid` are a
+9:1 cut of it, for choosing settings without looking at `test`.
 """
 
 from __future__ import annotations

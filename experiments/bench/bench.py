@@ -1,0 +1,198 @@
+"""Measure training, evaluation and prediction side by side with a plain loop, all in one run.
+
+    python experiments/bench/bench.py            # what `make bench` calls; about ten minutes on two cores
+
+Every figure is the median over `--repeats` runs that take turns, so that a drift of the machine meets all of them.
+Training rates are end to end from Parquet, the median over intervals of ten steps after the first twenty.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CONFIG = "examples/configs/mmoe_taobao.config"
+BATCH = 8192
+MFLOP_PER_SAMPLE = 6.05
+"""Multiply-adds of the dense layers, forward and twice that backward, counted as two operations each."""
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command: what it printed with the seconds since its start, and its peak memory."""
+
+    lines: list[tuple[float, str]]
+    peak_rss_gb: float
+
+    def find(self, pattern: str) -> list[tuple[float, re.Match[str]]]:
+        return [(at, found) for at, line in self.lines if (found := re.search(pattern, line))]
+
+
+def execute(*command: str) -> Ran:
+    """Run a command to its end; a failure stops the benchmark with what it printed."""
+    start, lines = time.perf_counter(), []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append((time.perf_counter() - start, line.rstrip()))
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit("\n".join([f"failed: {' '.join(command)}", *(line for _, line in lines)]))
+    return Ran(lines, usage.ru_maxrss / 2**20)
+
+
+def launch(ranks: int, module: str, *flags: str) -> Ran:
+    """A verb on one rank, or under torchrun on several."""
+    python = [sys.executable, "-m"]
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"] if ranks > 1 else []
+    return execute(*python, *torchrun, module, *flags)
+
+
+def plain(precision: str) -> Figures:
+    ran = execute(sys.executable, str(HERE / "plain.py"), "--precision", precision)
+    return {f"plain_{precision}": json.loads(ran.lines[-1][1])["samples_per_s"]}
+
+
+def gemm() -> Figures:
+    ran = execute(sys.executable, str(HERE / "gemm.py"))
+    return {
+        f"limit_{name}": rate * 1e9 / (MFLOP_PER_SAMPLE * 1e6) for name, rate in json.loads(ran.lines[-1][1]).items()
+    }
+
+
+def train(data: Path, out: Path, precision: str, ranks: int) -> Figures:
+    model_dir = out / f"{precision}_{ranks}"
+    shutil.rmtree(model_dir, ignore_errors=True)
+    edits = {
+        "train_config.mixed_precision": {"fp32": "", "bf16": "BF16"}[precision],
+        "train_config.log_step_count_steps": 10,
+        "data_config.batch_size": BATCH,
+        "train_input_path": f"{data}/train/*.parquet",
+    }
+    ran = launch(ranks, "tzrec.train_eval", "--pipeline_config", CONFIG, "--model_dir", str(model_dir),
+                 "--eval_input_path", "", "--edit_config_json", json.dumps(edits))  # fmt: skip
+    steps = [(at, int(found[1].replace(",", ""))) for at, found in ran.find(r"^train +([\d,]+)(?:/[\d,]+)? steps")]
+    late = [(at, step) for at, step in steps if step > 20]
+    rates = [(s2 - s1) * BATCH * ranks / (t2 - t1) for (t1, s1), (t2, s2) in itertools.pairwise(late)]
+    name = f"train_{precision}" + (f"_{ranks}_ranks" if ranks > 1 else "")
+    figures = {name: statistics.median(rates)}
+    if ranks == 1:
+        stalls = [float(found[1]) for _, found in ran.find(r"the loop waited ([\d.]+) s")]
+        figures |= {
+            f"first_step_s_{precision}": steps[0][0],
+            f"checkpoint_stall_s_{precision}": max(stalls),
+            f"peak_rss_gb_{precision}": ran.peak_rss_gb,
+        }
+    return figures
+
+
+def rate(ran: Ran) -> float:
+    """The `(200,000 rows, 61.2k/s)` that the verbs end with, in rows/s."""
+    _, found = ran.find(r"rows, ([\d.]+)([kM]?)/s\)")[-1]
+    return float(found[1]) * {"": 1, "k": 1e3, "M": 1e6}[found[2]]
+
+
+def evaluate(data: Path, out: Path) -> Figures:
+    ran = launch(1, "tzrec.eval", "--pipeline_config", str(out / "fp32_1" / "pipeline.config"),
+                 "--eval_input_path", f"{data}/train/*.parquet")  # fmt: skip
+    return {"eval": rate(ran), "eval_peak_rss_gb": ran.peak_rss_gb}
+
+
+def export(out: Path) -> None:
+    shutil.rmtree(out / "export", ignore_errors=True)
+    launch(1, "tzrec.export", "--pipeline_config", str(out / "fp32_1" / "pipeline.config"),
+           "--export_dir", str(out / "export"))  # fmt: skip
+
+
+def predict(data: Path, out: Path) -> Figures:
+    shutil.rmtree(out / "scores", ignore_errors=True)
+    ran = launch(1, "tzrec.predict", "--model_path", str(out / "export"), "--predict_input_path",
+                 f"{data}/train/*.parquet", "--predict_output_path", str(out / "scores"))  # fmt: skip
+    return {"predict": rate(ran), "predict_peak_rss_gb": ran.peak_rss_gb}
+
+
+def summary(figures: Figures) -> Figures:
+    """The figures that have a target, and their ratios to the plain loop of the same run."""
+    return {
+        "train_fp32_ratio": figures["train_fp32"] / figures["plain_fp32"],
+        "train_bf16_ratio": figures["train_bf16"] / figures["plain_bf16"],
+        "eval_ratio": figures["eval"] / figures["plain_fp32"],
+        "predict_ratio": figures["predict"] / figures["plain_fp32"],
+        "first_step_s": figures["first_step_s_fp32"],
+        "checkpoint_stall_s": figures["checkpoint_stall_s_fp32"],
+        "peak_rss_gb": figures["peak_rss_gb_fp32"],
+    }
+
+
+def show(figures: Figures, ratios: Figures) -> None:
+    def line(what: str, value: float, unit: str, note: str = "") -> None:
+        print(f"  {what:<44} {value:>10,.1f} {unit:<10} {note}".rstrip())
+
+    for precision in ("fp32", "bf16"):
+        print(precision.upper())
+        line("plain loop in memory, one process", figures[f"plain_{precision}"], "samples/s")
+        ratio = ratios[f"train_{precision}_ratio"]
+        line("train from Parquet, 1 rank", figures[f"train_{precision}"], "samples/s", f"{ratio:.2f} x plain")
+        line("train from Parquet, 2 ranks", figures[f"train_{precision}_2_ranks"], "samples/s")
+        line("limit of arithmetic alone", figures[f"limit_{precision}"], "samples/s")
+    print("FP32, one rank")
+    line("eval", figures["eval"], "samples/s", f"{ratios['eval_ratio']:.2f} x plain training")
+    line("predict from the package", figures["predict"], "samples/s", f"{ratios['predict_ratio']:.2f} x plain training")
+    line("command to first step", ratios["first_step_s"], "s")
+    line("checkpoint stops the loop for", ratios["checkpoint_stall_s"], "s")
+    line("peak memory", ratios["peak_rss_gb"], "GiB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=100 * BATCH, help="training rows")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("experiments/bench/out"))
+    args = parser.parse_args()
+
+    data = args.out / "data"
+    execute(sys.executable, "-m", "tzrec.tools.make_taobao", "--out", str(data), "--train_rows", str(args.rows),
+            "--eval_rows", "8192", "--seed", "7")  # fmt: skip
+    contestants: list[Callable[[], Figures]] = [
+        gemm,
+        lambda: plain("fp32"),
+        lambda: train(data, args.out, "fp32", 1),
+        lambda: plain("bf16"),
+        lambda: train(data, args.out, "bf16", 1),
+        lambda: train(data, args.out, "fp32", 2),
+        lambda: train(data, args.out, "bf16", 2),
+        lambda: evaluate(data, args.out),
+        lambda: predict(data, args.out),
+    ]
+    samples: dict[str, list[float]] = defaultdict(list)
+    for repeat in range(args.repeats):
+        for contestant in contestants:
+            if repeat == 0 and contestant is contestants[-1]:
+                export(args.out)
+            for name, value in contestant().items():
+                samples[name].append(value)
+                print(f"[{repeat + 1}/{args.repeats}] {name} {value:,.2f}", file=sys.stderr, flush=True)
+    figures = {name: statistics.median(values) for name, values in samples.items()}
+    ratios = summary(figures)
+    show(figures, ratios)
+    print(json.dumps({name: round(value, 3) for name, value in {**ratios, **figures}.items()}))
+
+
+if __name__ == "__main__":
+    main()
