@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 
 from tzrec import env
 
@@ -26,6 +27,9 @@ def setup() -> None:
     """Send the logger to stderr once; called by the verbs, never on import."""
     if logger.handlers:
         return
+    # what torch and torchrec have to say to each other is no business of those who run a verb
+    warnings.filterwarnings("ignore", module=r"torch(rec)?\.")
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Prefix("%(message)s"))
     logger.addHandler(handler)

@@ -56,11 +56,9 @@ def parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         raise Parsed
 
     monkeypatch.setattr(cli.Flags, "parse_args", stop)
-    monkeypatch.setattr(cli, "run", lambda main: main)
     module, words = target
-    main = importlib.import_module(module).main
     with pytest.raises(Parsed):
-        getattr(main, "__wrapped__", main)(words)
+        importlib.import_module(module).main.__wrapped__(words)
 
 
 def shown() -> list[Any]:

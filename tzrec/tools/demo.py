@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -36,12 +37,19 @@ class Step:
     Attributes:
         name: what the line begins with.
         command: what is run, a line as a user would type it.
-        result: what to say when it is done.
+        place: where its result lies.
+        says: patterns; the last thing in its output that each one finds is told as well.
     """
 
     name: str
     command: str
-    result: str
+    place: str
+    says: tuple[str, ...] = ()
+
+    def result(self, output: str) -> str:
+        """What to say when it is done."""
+        found = [re.findall(pattern, output)[-1:] for pattern in self.says]
+        return "  ".join([self.place, ", ".join(text for texts in found for text in texts)]).rstrip()
 
 
 def steps(ranks: int) -> list[Step]:
@@ -51,11 +59,11 @@ def steps(ranks: int) -> list[Step]:
     package = f"--model_path {PACKAGE} --reserved_columns user_id,clk"
     rows = f"--predict_input_path '{DATA}/eval/*.parquet' --predict_output_path {SCORES}"
     return [
-        Step("data", f"python -m tzrec.tools.make_taobao --output_dir {DATA}", DATA),
-        Step("train", f"{launch} tzrec.train_eval --pipeline_config {CONFIG}", f"{MODEL}, {ranks} ranks"),
-        Step("eval", f"{launch} tzrec.eval {saved}", f"{MODEL}/eval_result.txt"),
-        Step("export", f"python -m tzrec.export {saved} --export_dir {PACKAGE}", PACKAGE),
-        Step("predict", f"{launch} tzrec.predict {package} {rows}", SCORES),
+        Step("data", f"python -m tzrec.tools.make_taobao --output_dir {DATA}", DATA, (r"[\d,]+ \w+ rows.*",)),
+        Step("train", f"{launch} tzrec.train_eval --pipeline_config {CONFIG}", MODEL, (r"\d+ steps", r"\S+ samples/s")),
+        Step("eval", f"{launch} tzrec.eval {saved}", f"{MODEL}/eval_result.txt", (r"[\d,]+ rows",)),
+        Step("export", f"python -m tzrec.export {saved} --export_dir {PACKAGE}", PACKAGE, (r"self-test.*",)),
+        Step("predict", f"{launch} tzrec.predict {package} {rows}", SCORES, (r"[\d,]+ rows",)),
     ]
 
 
@@ -71,8 +79,11 @@ def line(number: int, name: str, result: str, seconds: float) -> str:
     return f"[{number}/{STEPS}] {name:<12} {result:<76} {seconds:>5.0f} s"
 
 
-def run(step: Step, log: Path) -> float:
-    """Run a step and return its seconds.
+def run(step: Step, log: Path) -> tuple[str, float]:
+    """Run a step.
+
+    Returns:
+        what to say of it, and how many seconds it took.
 
     Raises:
         TrainingError: it failed; with the command and the end of what it said.
@@ -81,11 +92,13 @@ def run(step: Step, log: Path) -> float:
     with log.open("a") as out:
         out.write(f"\n$ {step.command}\n")
         out.flush()
+        begin = out.tell()
         status = subprocess.run(argv(step.command), stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+    output = log.read_text()[begin:]
     if status:
-        tail = "\n".join(log.read_text().splitlines()[-TAIL_LINES:])
+        tail = "\n".join(output.splitlines()[-TAIL_LINES:])
         raise TrainingError(f"{tail}\n\nstep {step.name} failed with status {status}: {step.command}\nall of it: {log}")
-    return time.monotonic() - start
+    return step.result(output), time.monotonic() - start
 
 
 def last_metrics(path: Path) -> dict[str, float]:
@@ -103,9 +116,8 @@ def table(reached: dict[str, float], attainable: dict[str, float]) -> Iterator[s
 
 def environment() -> str:
     """What is installed."""
-    names = ("torch", "torchrec", "fbgemm-gpu-cpu")
-    installed = {each.metadata["Name"].lower().replace("_", "-"): each.version for each in importlib.metadata.distributions()}
-    found = ", ".join(f"{name} {installed[name]}" for name in names if name in installed)
+    names = ("torch", "torchrec")
+    found = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     return f".venv (python {sys.version_info[0]}.{sys.version_info[1]}, {found})"
 
 
@@ -136,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(line(1, "environment", environment(), args.environment_s))
     print(line(2, "protos", f"{count} files -> tzrec/protos", args.protos_s), flush=True)
     for number, step in enumerate(steps(ranks=min(2, env.cores())), 3):
-        print(line(number, step.name, step.result, run(step, log)), flush=True)
+        print(line(number, step.name, *run(step, log)), flush=True)
     attainable = json.loads((Path(DATA) / "attainable.json").read_text())
     print("", *table(last_metrics(Path(MODEL) / "eval_result.txt"), attainable), sep="\n")
     return 0
