@@ -1,0 +1,269 @@
+"""Made-up data that a config can train on: every column it reads, with labels that can be learned from the features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.protobuf.message import Message
+from pyarrow import csv as pacsv
+
+from tzrec import registry
+from tzrec.data.text import declared_fields, declared_types
+from tzrec.features.base import Feature
+from tzrec.features.build import FeatureEncoder
+from tzrec.protos import data_pb2, feature_pb2
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+Longs = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+MOST_IDS = 1000
+"""Different values of a column; fewer than most tables have rows, so that each occurs often enough to be learned."""
+MISSING = 0.02
+STRENGTH = 2.0
+"""Standard deviation of the planted signal, in logits."""
+FILES = 2
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A column, and what its values contribute to the labels `(B,)`."""
+
+    values: pa.Array
+    signal: Floats
+
+
+class _Draw:
+    """Draws the values of one column."""
+
+    def __init__(self, rows: int, rng: np.random.Generator) -> None:
+        self.rows, self.rng = rows, rng
+
+    def ids(self, size: int, count: int) -> tuple[Longs, Floats]:
+        """Ids below `size` `(B, count)`, low ones more often, and the mean effect of each row's `(B,)`."""
+        known = min(size, MOST_IDS)
+        effect = self.rng.standard_normal(known)
+        chosen = (known * self.rng.random((self.rows, count)) ** 2).astype(np.int64)
+        return chosen, effect[chosen].mean(axis=1)
+
+    def tokens(self, names: Callable[[Longs], Sequence[str]], size: int, shape: Shape) -> Drawn:
+        """Names of ids, joined and weighted as `shape` says."""
+        chosen, signal = self.ids(size, shape.count or 3)
+        words = np.array(names(chosen.ravel()), dtype=object).reshape(chosen.shape)
+        if shape.weighted:
+            words = words + np.array([f":{weight:.2f}" for weight in self.rng.random(words.size)]).reshape(words.shape)
+        # a varying number of values: each row keeps a first part
+        keep = np.full(self.rows, shape.count) if shape.count else self.rng.integers(1, 4, self.rows)
+        cells = [shape.separator.join(row[:kept]) for row, kept in zip(words, keep, strict=True)]
+        return Drawn(pa.array(cells, pa.string()), signal)
+
+    def integers(self, size: int) -> Drawn:
+        chosen, signal = self.ids(size, 1)
+        return Drawn(pa.array(chosen[:, 0]), signal)
+
+    def numbers(self, low: float, high: float, shape: Shape) -> Drawn:
+        """Numbers between and a little beyond two bounds."""
+        reach = 0.2 * (high - low)
+        values = self.rng.uniform(low - reach, high + reach, (self.rows, shape.count or 3))
+        signal = (values.mean(axis=1) - (low + high) / 2) / (high - low) * 2
+        if shape.count == 1:
+            return Drawn(pa.array(values[:, 0].astype(np.float32)), signal)
+        cells = [shape.separator.join(f"{value:.4f}" for value in row) for row in values]
+        return Drawn(pa.array(cells, pa.string()), signal)
+
+    def with_gaps(self, drawn: Drawn) -> Drawn:
+        """The same column with some values missing."""
+        return Drawn(
+            pa.array(drawn.values.to_pylist(), drawn.values.type, mask=self.rng.random(self.rows) < MISSING),
+            drawn.signal,
+        )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many values a cell holds (0: from one to three), what stands between them, whether they carry weights."""
+
+    count: int = 1
+    separator: str = ""
+    weighted: bool = False
+
+
+def make_table(config: EasyRecConfig, rows: int, seed: int = 1) -> pa.Table:
+    """Columns of all features, labels and sample weights of a config."""
+    rng = np.random.default_rng(seed)
+    draw = _Draw(rows, rng)
+    drawn = _inputs(config, draw)
+    total = np.sum([each.signal for each in drawn.values()], axis=0) if drawn else np.zeros(rows)
+    signal = (total - total.mean()) / (total.std() or 1.0)
+    columns = {name: each.values for name, each in drawn.items()}
+    columns |= {name: array for name, array in _labels(config, signal, rng).items() if name not in columns}
+    columns |= {name: pa.array(rng.uniform(0.5, 1.5, rows)) for name in config.data_config.sample_weight_fields}
+    return pa.table(columns)
+
+
+def make_data(config: EasyRecConfig, path: str, rows: int, seed: int = 1) -> None:
+    """Write files that a config can train on, in the format of its data_config.
+
+    Args:
+        config: says which columns, of which types, and how they are encoded.
+        path: a folder, or a glob such as `data/train/*.parquet`, whose star becomes `part-0`, `part-1`.
+        rows: in all files together.
+        seed: the same one makes the same rows.
+    """
+    data = config.data_config
+    is_csv = data.dataset_type == data_pb2.CsvDataset
+    pattern = path if "*" in path else f"{path}/*.{'csv' if is_csv else 'parquet'}"
+    Path(pattern).parent.mkdir(parents=True, exist_ok=True)
+    table = make_table(config, rows, seed)
+    for number in range(FILES):
+        first, after = rows * number // FILES, rows * (number + 1) // FILES
+        part, name = table.slice(first, after - first), pattern.replace("*", f"part-{number}")
+        if is_csv:
+            options = pacsv.WriteOptions(include_header=data.with_header, delimiter=data.delimiter)
+            pacsv.write_csv(_in_file_order(part, data), name, options)
+        else:
+            pq.write_table(part, name)
+
+
+def _in_file_order(table: pa.Table, data: data_pb2.DataConfig) -> pa.Table:
+    """A file without header has the declared columns in their order, those that nothing reads as well."""
+    if data.with_header:
+        return table
+    empty = pa.nulls(table.num_rows, pa.string())
+    names = list(declared_fields(data))
+    return pa.table({name: table[name] if name in table.column_names else empty for name in names})
+
+
+def _inputs(config: EasyRecConfig, draw: _Draw) -> dict[str, Drawn]:
+    """The raw columns of the features; where two features read one column, the first says what is in it."""
+    encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
+    messages = {
+        feature.name: _message(each)
+        for each, feature in zip(config.feature_configs, encoder.features.values(), strict=True)
+    }
+    drawn: dict[str, Drawn] = {}
+    for name, feature in encoder.features.items():
+        for source in feature.inputs:
+            if source.name in encoder.columns and source.name not in drawn:
+                drawn[source.name] = _column(feature, messages[name], config.data_config, draw)
+    types = declared_types(config.data_config)
+    return {name: _as_declared(each, types.get(name)) for name, each in drawn.items()}
+
+
+def _message(config: feature_pb2.FeatureConfig) -> Message:
+    member = registry.chosen(config, "feature")
+    assert member is not None  # the encoder has been built from it
+    return member[1]
+
+
+def _as_declared(drawn: Drawn, kind: pa.DataType | None) -> Drawn:
+    """Whole numbers in a column declared FLOAT are floats, and those declared STRING are text."""
+    return (
+        drawn if kind is None or pa.types.is_string(drawn.values.type) else Drawn(drawn.values.cast(kind), drawn.signal)
+    )
+
+
+def _column(feature: Feature, message: Any, data: data_pb2.DataConfig, draw: _Draw) -> Drawn:
+    encoded = data.fg_mode == data_pb2.FG_NONE
+    separator = data.fg_encoded_multival_sep if encoded else getattr(message, "separator", "")
+    count = message.value_dim if message.HasField("value_dim") or not feature.is_sparse else 1
+    shape = Shape(count, separator, feature.is_weighted)
+    if not feature.is_sparse:
+        return draw.numbers(0.5, 5.0, shape)
+    if encoded:
+        assert feature.table is not None
+        return _ids(feature.table.rows, shape, draw)
+    if isinstance(message, feature_pb2.RawFeature):
+        return draw.numbers(message.boundaries[0], message.boundaries[-1] + 1.0, shape)
+    return draw.with_gaps(_words(message, shape, draw))
+
+
+def _ids(size: int, shape: Shape, draw: _Draw) -> Drawn:
+    """Ids below `size`, as integers where a cell holds just one."""
+    if shape.count == 1 and not shape.weighted:
+        return draw.integers(size)
+    return draw.tokens(lambda ids: list(map(str, ids.tolist())), size, shape)
+
+
+def _words(message: Any, shape: Shape, draw: _Draw) -> Drawn:
+    """Values that the bucketiser of a feature knows."""
+    vocabulary = _vocabulary(message)
+    if vocabulary:
+        return draw.tokens(lambda ids: [vocabulary[at] for at in ids], len(vocabulary), shape)
+    if getattr(message, "num_buckets", 0):
+        return _ids(message.num_buckets, shape, draw)
+    return draw.tokens(lambda ids: [f"{message.feature_name}_{at}" for at in ids], MOST_IDS, shape)
+
+
+def _vocabulary(message: Any) -> list[str]:
+    if getattr(message, "vocab_list", None):
+        return list(message.vocab_list)
+    if getattr(message, "vocab_dict", None):
+        return sorted(message.vocab_dict)
+    if getattr(message, "vocab_file", ""):
+        path = Path(message.asset_dir) / message.vocab_file
+        return [line.split(" ")[0] for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return []
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a model expects of a label column."""
+
+    num_class: int = 1
+    is_number: bool = False
+    only_where: str = ""
+
+
+def _labels(config: EasyRecConfig, signal: Floats, rng: np.random.Generator) -> dict[str, pa.Array]:
+    """Label columns: whole numbers for classes, floats for regression; 0 wherever a task's space says it is not in."""
+    targets = {name: _Target() for name in config.data_config.label_fields} | dict(_targets(config))
+    made = {name: _label(target, signal, rng) for name, target in targets.items()}
+    return {
+        name: pa.array(values * (made[target.only_where] > 0) if (target := targets[name]).only_where else values)
+        for name, values in made.items()
+    }
+
+
+def _label(target: _Target, signal: Floats, rng: np.random.Generator) -> npt.NDArray[Any]:
+    noisy = STRENGTH * signal + rng.logistic(size=len(signal))  # its sign is Bernoulli(sigmoid(STRENGTH * signal))
+    if target.is_number:
+        return noisy.astype(np.float32)
+    if target.num_class <= 2:
+        return (noisy > 0.5).astype(np.int64)
+    edges = np.quantile(noisy, np.linspace(0, 1, target.num_class + 1)[1:-1])
+    return np.searchsorted(edges, noisy).astype(np.int64)
+
+
+def _targets(config: EasyRecConfig) -> Iterator[tuple[str, _Target]]:
+    """The labels of the task towers, or that of a model with a single task."""
+    model = config.model_config
+    towers = list(_with_label(model))
+    for tower in towers:
+        yield (
+            tower.label_name,
+            _Target(tower.num_class, _is_number(tower), getattr(tower, "task_space_indicator_label", "")),
+        )
+    if not towers and config.data_config.label_fields:
+        yield config.data_config.label_fields[0], _Target(model.num_class, _is_number(model))
+
+
+def _is_number(task: Any) -> bool:
+    return any(loss.HasField("l2_loss") for loss in task.losses)
+
+
+def _with_label(message: Message) -> Iterator[Any]:
+    """All messages inside one that name a label."""
+    if "label_name" in message.DESCRIPTOR.fields_by_name:
+        yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            for inner in value if field.is_repeated else [value]:
+                yield from _with_label(inner)
