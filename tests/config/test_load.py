@@ -82,6 +82,14 @@ def test_edits_forget_places_of_what_they_replace_and_keep_the_rest() -> None:
     assert all(after.places[path] == place for path, place in before.places.items() if path not in gone)
 
 
+def test_an_edit_of_steps_replaces_epochs_and_back(tmp_path: Path) -> None:
+    train = load_config(str(MMOE), {"train_config.num_steps": 200}).train_config
+    assert (train.num_steps, train.num_epochs) == (200, 0)
+    path = write(tmp_path, MMOE.read_text().replace("num_epochs: 1", "num_steps: 200"))
+    train = load_config(path, {"train_config.num_epochs": 2}).train_config
+    assert (train.num_steps, train.num_epochs) == (0, 2)
+
+
 def messages(path: str, edits: dict[str, object] | None = None) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load_config(path, edits)

@@ -106,12 +106,22 @@ def _edit(parsed: Parsed, config: EasyRecConfig, edits: Mapping[str, Any]) -> No
     """Apply the edits, and forget the places of what they replace."""
     touched, problems = edit(config, edits)
     parsed.problems.extend(problems)
+    _choose_length(config, touched)
     known = {problem.field for problem in parsed.problems}
     for missing in missing_required(config):
         if not _under(missing, known):
             parsed.problems.append(Problem(missing, "is required and missing after the edit", FLAG))
     for path in [each for each in parsed.places if _under(each, touched)]:
         del parsed.places[path]
+
+
+def _choose_length(config: EasyRecConfig, touched: set[str]) -> None:
+    """Steps and epochs exclude each other: an edit of one of them replaces what the text says of the other."""
+    steps, epochs = (f"train_config.{name}" in touched for name in ("num_steps", "num_epochs"))
+    if steps and not epochs and config.train_config.num_steps:
+        config.train_config.ClearField("num_epochs")
+    elif epochs and not steps and config.train_config.num_epochs:
+        config.train_config.ClearField("num_steps")
 
 
 def _under(path: str, roots: set[str]) -> bool:

@@ -60,12 +60,12 @@ def _check_csv(findings: Findings) -> None:
     if not columns and not findings.is_broken(_PATH):
         findings.add(_PATH, "CSV without a header needs input_fields, all columns in file order; or set with_header")
     elif columns:
-        for path, name in _used(findings):
+        for path, name in used_columns(findings):
             if name not in columns:
                 findings.add(path, f'"{name}" is not a column of data_config.input_fields{hint(name, columns)}')
 
 
-def _used(findings: Findings) -> Iterator[tuple[str, str]]:
+def used_columns(findings: Findings) -> Iterator[tuple[str, str]]:
     """The columns the config reads, with the paths of the fields that name them."""
     data = findings.config.data_config
     yield from repeated(f"{_PATH}.label_fields", data.label_fields)

@@ -11,6 +11,7 @@ from tzrec.config.names import closest
 from tzrec.config.rules.entries import all_named, names
 from tzrec.config.rules.implemented import members
 from tzrec.config.schema import fields_of
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 # loss -> least and largest num_class, and what a task predicts with it
 _LOSSES: Mapping[str, tuple[int, int | None, str]] = {
@@ -58,6 +59,12 @@ def tasks(findings: Findings) -> Iterator[Task]:
         return
     for path, tower in repeated(f"model_config.{name}.task_towers", model.task_towers):
         yield Task(path, tower.tower_name, tower)
+
+
+def task_names(config: EasyRecConfig) -> list[str]:
+    """Names of the tasks of a model with task towers."""
+    model = getattr(config.model_config, config.model_config.WhichOneof("model"))
+    return [tower.tower_name for tower in getattr(model, "task_towers", ())]
 
 
 def check_model(findings: Findings) -> None:

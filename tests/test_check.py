@@ -1,0 +1,119 @@
+"""`tzrec check` as a user sees it, with and without data."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tzrec.check import main
+
+MMOE = (Path(__file__).parent / "config" / "mmoe.config").read_text()
+COLUMNS: dict[str, Any] = {
+    "user_id": pa.array([1, 2, None, 4], pa.int64()),
+    "cate_id": ["a", "b", "c", "d"],
+    "price": [0.5, 1.5, 2.5, 3.5],
+    "clk": [0, 1, 0, 1],
+    "buy": [0, 0, 0, 1],
+}
+
+
+def write_config(tmp_path: Path, *pairs: str) -> str:
+    text = MMOE.replace("data/train/*.parquet", str(tmp_path / "*.parquet"))
+    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "my.config"
+    path.write_text(text)
+    return str(path)
+
+
+def write_data(tmp_path: Path, **columns: Any) -> None:
+    table = pa.table({name: values for name, values in {**COLUMNS, **columns}.items() if values is not None})
+    pq.write_table(table, tmp_path / "part-0.parquet")
+
+
+def test_without_data_it_says_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_config(tmp_path)
+    assert main(["--pipeline_config", path, "--device", "cpu"]) == 0
+    assert capsys.readouterr().out == f"{path}: no problems; mmoe (ctr, cvr), 3 features, on cpu\n"
+
+
+def test_problems_are_printed_like_the_lines_of_a_compiler(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_config(tmp_path, 'label_name: "buy"', 'label_name: "by"', "hash_bucket_size", "hash_bucket_sise")
+    assert main(["--pipeline_config", path]) == 2
+    lines = capsys.readouterr().err.removesuffix("\n").split("\n")
+    assert lines == [
+        f'{path}:44:9 feature_configs[1].id_feature.hash_bucket_sise: no such field; did you mean "hash_bucket_size"?',
+        f'{path}:82:13 model_config.mmoe.task_towers[1].label_name: "by" is not in data_config.label_fields (clk, buy); '
+        'did you mean "buy"?',
+        "2 problems. Nothing was started.",
+    ]
+
+
+def test_edits_are_part_of_what_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--pipeline_config_path", write_config(tmp_path), "--edit_config_json", '{"train_config.num_step": 1}']
+    assert main(arguments) == 2
+    assert 'no such field "num_step" in train_config; did you mean "num_steps"?' in capsys.readouterr().err
+
+
+def test_data_that_fits_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(tmp_path)
+    assert main(["--pipeline_config", write_config(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [f"data   first 4 rows of {tmp_path}/*.parquet", "       user_id null 25 %"]
+
+
+CASES: list[tuple[dict[str, Any], str]] = [
+    ({"price": None, "prize": [1.0] * 4}, r'51:9 .*raw_feature.expression: no column "price" .* mean "prize"\?'),
+    ({"buy": None}, r'29:27 data_config.label_fields\[1\]: no column "buy" in the data'),
+    ({"price": [{"a": 1}] * 4}, r'49:5 feature_configs\[2\].raw_feature: .*"price"'),
+    ({"clk": ["yes"] * 4}, r'29:20 data_config.label_fields\[0\]: label column "clk" is string'),
+    (
+        {"user_id": [1, -1, 2, 9_999_999]},
+        r"bad_row_policy: ERROR stops .*user_id out of range \[0, 1141730\) 50 % .*'-1'",
+    ),
+    ({"buy": [0, None, 1, 1]}, r"bad_row_policy: ERROR stops .*buy null label 25 %"),
+]
+
+
+@pytest.mark.parametrize(("columns", "wanted"), CASES, ids=[str(i) for i in range(len(CASES))])
+def test_data_that_does_not_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], columns: dict[str, Any], wanted: str
+) -> None:
+    write_data(tmp_path, **columns)
+    assert main(["--pipeline_config", write_config(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert re.search(wanted, said), said
+    assert "1 problem. Nothing was started." in said
+
+
+def test_two_columns_of_a_wrong_type_are_two_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(tmp_path, price=[{"a": 1}] * 4, cate_id=[{"a": 1}] * 4)
+    assert main(["--pipeline_config", write_config(tmp_path)]) == 2
+    assert "2 problems." in capsys.readouterr().err
+
+
+def test_bad_rows_are_only_told_where_the_policy_lives_with_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data(tmp_path, user_id=[1, -1, 2, 9_999_999])
+    path = write_config(tmp_path, "num_workers: 2", "num_workers: 2 bad_row_policy: SKIP_ROW")
+    assert main(["--pipeline_config", path]) == 0
+    assert "user_id out of range [0, 1141730) 50 % (e.g. '-1')" in capsys.readouterr().out
+
+
+def test_csv_and_an_explicit_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rows.csv").write_text("user_id,cate_id,price,clk,buy\n1,a,0.5,0,1\n2,b,x,1,0\n")
+    path = write_config(tmp_path, "ParquetDataset", "CsvDataset with_header: true bad_row_policy: DEFAULT")
+    assert main(["--pipeline_config", path, "--data", str(tmp_path / "rows.csv")]) == 0
+    assert "price not a number 50 % (e.g. 'x')" in capsys.readouterr().out
+
+
+def test_data_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--pipeline_config", write_config(tmp_path), "--data", str(tmp_path / "no.parquet")]) == 2
+    assert "no file matches" in capsys.readouterr().err
