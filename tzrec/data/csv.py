@@ -61,30 +61,26 @@ class CsvReader(Reader):
                 row = after
 
     def _read_file(self, file: File) -> Iterator[pa.RecordBatch]:
-        refused: list[pacsv.InvalidRow] = []
+        left_out = self._malformed[-1]
+        fatal: list[pacsv.InvalidRow] = []
 
-        def refuse(row: pacsv.InvalidRow) -> str:
-            refused.append(row)
-            return "error" if self.config.bad_row_policy == data_pb2.ERROR else "skip"
+        def refuse(row: pacsv.InvalidRow) -> str:  # called some blocks ahead of what is yielded
+            if self.config.bad_row_policy == data_pb2.ERROR:
+                fatal.append(row)
+                return "error"
+            left_out.append(row.number)
+            self.malformed += 1
+            return "skip"
 
         if self.config.with_header:
             require(self.columns, self._names(file), file)
         try:
             with self._stream(file, refuse) as stream:
-                for batch in stream:
-                    self._note(refused)
-                    yield batch
-            self._note(refused)
+                yield from stream
         except (pa.ArrowException, OSError) as error:
-            if refused:
-                raise self._malformed_error(file, refused[0]) from error
+            if fatal:
+                raise self._malformed_error(file, fatal[0]) from error
             raise DataError(f"{file.name}: cannot be read as CSV: {error}") from error
-
-    def _note(self, refused: list[pacsv.InvalidRow]) -> None:
-        """Remember the records that were left out, for counting rows later."""
-        self.malformed += len(refused)
-        self._malformed[-1].extend(row.number for row in refused)
-        refused.clear()
 
     def _stream(self, file: File, refuse: Callable[[pacsv.InvalidRow], str]) -> pacsv.CSVStreamingReader:
         """Open one file; `refuse` decides about records with a wrong number of cells."""

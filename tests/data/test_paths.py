@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from tzrec.data.paths import expand
+from tzrec.errors import DataError
+
+
+def test_parts_in_order_files_sorted(tmp_path: Path) -> None:
+    for name in ("b2", "a1", "b10", "b1"):
+        (tmp_path / name).touch()
+    (tmp_path / "b_folder").mkdir()
+    files = expand(f"{tmp_path}/b*, {tmp_path}/a1,")
+    assert [Path(file.name).name for file in files] == ["b1", "b10", "b2", "a1"]
+
+
+def test_urls() -> None:
+    memory = fsspec.filesystem("memory")
+    for name in ("y.csv", "x.csv", "z.txt"):
+        memory.pipe_file(f"/tzrec_paths/{name}", b"1,2")
+    files = expand("memory://tzrec_paths/*.csv")
+    assert [file.name for file in files] == ["memory://tzrec_paths/x.csv", "memory://tzrec_paths/y.csv"]
+    with files[0].filesystem.open_input_stream(files[0].path) as stream:
+        assert stream.read() == b"1,2"
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r'no file matches ".*/\*\.parquet"$'):
+        expand(f"{tmp_path}/*.parquet")
+    with pytest.raises(DataError, match=r'it is a folder: did you mean ".*/\*"'):
+        expand(str(tmp_path))
+    with pytest.raises(DataError, match="the input path is empty"):
+        expand(" , ")
+    with pytest.raises(DataError, match=r'cannot open "nope://x"'):
+        expand("nope://x")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.conftest import Write
+from tests.data.numbered import table
+from tzrec.data.csv import CsvReader
+from tzrec.data.parquet import ParquetReader
+from tzrec.data.reader import open_reader, reader_class
+from tzrec.errors import DataError
+from tzrec.protos import data_pb2
+
+
+def config(kind: str) -> data_pb2.DataConfig:
+    kinds = {"parquet": data_pb2.ParquetDataset, "csv": data_pb2.CsvDataset}
+    return data_pb2.DataConfig(dataset_type=kinds[kind], with_header=True)
+
+
+def test_the_class_of_a_dataset_type() -> None:
+    assert reader_class(data_pb2.ParquetDataset) is ParquetReader
+    assert reader_class(data_pb2.CsvDataset) is CsvReader
+    with pytest.raises(LookupError, match="KafkaDataset has no implementation"):
+        reader_class(data_pb2.KafkaDataset)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_any_row_may_be_the_first(write: Write, kind: str) -> None:
+    sizes = [7, 0, 1, 12]
+    reader = open_reader(config(kind), write(sizes, kind), ["price", "uid"])
+    assert reader.count() == 20
+    for start in range(22):
+        pieces = list(reader.read(start))
+        assert [int(uid) for piece in pieces for uid in piece.batch["uid"].to_pylist()] == list(range(start, 20))
+        assert [piece.first for piece in pieces] == [int(piece.batch["uid"][0].as_py()) for piece in pieces]
+        assert all(piece.batch.schema.names == ["price", "uid"] for piece in pieces)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_where_a_row_came_from(write: Write, kind: str) -> None:
+    path = write([7, 0, 1, 12], kind)
+    reader = open_reader(config(kind), path)
+    list(reader.read())
+    found = [(Path(reader.spot(row).file).name, reader.spot(row).row) for row in (0, 6, 7, 8, 19)]
+    part = [f"part-{number:02d}.{kind}" for number in range(4)]
+    assert found == [(part[0], 1), (part[0], 7), (part[2], 1), (part[3], 1), (part[3], 12)]
+    unit = {"parquet": "row 12", "csv": "line 13"}[kind]  # the header is line 1
+    assert reader.describe(19).endswith(f"{part[3]}, {unit}")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_columns(write: Write, kind: str) -> None:
+    path = write([2], kind)
+    assert open_reader(config(kind), path).available == tuple(table(1).column_names)
+    assert open_reader(config(kind), path, ["w", "uid", "w"]).columns == ("w", "uid")
+    with pytest.raises(
+        DataError, match=r'part-00.*: no column "pric" \(did you mean "price"\?\), "zzz". The file has: uid'
+    ):
+        open_reader(config(kind), path, ["pric", "uid", "zzz"])
