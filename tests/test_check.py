@@ -49,8 +49,8 @@ def test_problems_are_printed_like_the_lines_of_a_compiler(tmp_path: Path, capsy
     lines = capsys.readouterr().err.removesuffix("\n").split("\n")
     assert lines == [
         f'{path}:44:9 feature_configs[1].id_feature.hash_bucket_sise: no such field; did you mean "hash_bucket_size"?',
-        f'{path}:82:13 model_config.mmoe.task_towers[1].label_name: "by" is not in data_config.label_fields (clk, buy); '
-        'did you mean "buy"?',
+        f'{path}:82:13 model_config.mmoe.task_towers[1].label_name: "by" is not in data_config.label_fields '
+        '(clk, buy); did you mean "buy"?',
         "2 problems. Nothing was started.",
     ]
 
@@ -75,7 +75,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"clk": ["yes"] * 4}, r'29:20 data_config.label_fields\[0\]: label column "clk" is string'),
     (
         {"user_id": [1, -1, 2, 9_999_999]},
-        r"bad_row_policy: ERROR stops .*user_id out of range \[0, 1141730\) 50 % .*'-1'",
+        r"_policy: ERROR stops .*user_id out of range \[0, 1141730\) 50 % .*'-1'",
     ),
     ({"buy": [0, None, 1, 1]}, r"bad_row_policy: ERROR stops .*buy null label 25 %"),
 ]

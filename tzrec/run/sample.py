@@ -1,4 +1,4 @@
-"""One batch of the data through the features and labels of a config, for `tzrec check`: what does not fit, and how often."""
+"""One batch of the data through the features and labels of a config, for `tzrec check`."""
 
 from __future__ import annotations
 
@@ -114,10 +114,8 @@ def _try_targets(trial: _Trial) -> None:
                 trial.findings.add(here, str(error))
     if trial.bad and data.bad_row_policy == BadRowPolicy.ERROR:
         wrong = "; ".join(_bad(trial))
-        cure = "correct the data, or set bad_row_policy to DEFAULT or SKIP_ROW"
-        trial.findings.add(
-            "data_config.bad_row_policy", f"ERROR stops at the first bad row, and there are: {wrong}; {cure}"
-        )
+        said = f"ERROR stops at the first bad row, and there are: {wrong}; use DEFAULT or SKIP_ROW, or correct the data"
+        trial.findings.add("data_config.bad_row_policy", said)
 
 
 def _bad(trial: _Trial) -> list[str]:
