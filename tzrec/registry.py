@@ -25,7 +25,9 @@ def locate(field: FieldDescriptor, package: str) -> tuple[str, str]:
         name = field.name
     spec = importlib.util.find_spec(package)
     is_package = spec is not None and spec.submodule_search_locations is not None
-    return (f"{package}.{name}" if is_package else package), field.message_type.name
+    message = field.message_type
+    assert message is not None  # every member of these oneofs is a message
+    return (f"{package}.{name}" if is_package else package), message.name
 
 
 def implemented(field: FieldDescriptor, package: str) -> bool:
@@ -43,7 +45,8 @@ def chosen(message: Message, oneof: str) -> tuple[FieldDescriptor, Message] | No
     name = message.WhichOneof(oneof)
     if name is None:
         return None
-    return message.DESCRIPTOR.fields_by_name[name], getattr(message, name)
+    field: Any = message.DESCRIPTOR.fields_by_name[name]
+    return field, getattr(message, name)
 
 
 def resolve(message: Message, oneof: str, package: str) -> Any:
