@@ -1,0 +1,53 @@
+"""`tzrec export`: turn a checkpoint into a package for serving."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tzrec import cli, env
+from tzrec.config.check import load_checked
+from tzrec.log import logger
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+
+@cli.run
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0; 1 where nothing was published."""
+    flags = cli.parser("export", "Turn a checkpoint into a package for serving. Needs no data, but a C++ compiler.")
+    flags.config()
+    flags.add_argument("--checkpoint_path", help="checkpoint or model directory; default: as export_config says")
+    flags.add_argument("--export_dir", required=True, metavar="DIR", help="where the package goes; new or empty")
+    flags.add_argument("--asset_files", default="", metavar="FILE,FILE", help="further files to put into the package")
+    flags.edits()
+    args = flags.parse_args(argv)
+    if not env.place().is_chief:  # one process is enough, whoever started several
+        return 0
+    config = load_checked(args.pipeline_config, args.edit_config_json)
+    _export(config, args.checkpoint_path, Path(args.export_dir), args.asset_files)
+    return 0
+
+
+def _export(config: EasyRecConfig, checkpoint_path: str | None, directory: Path, assets: str) -> None:
+    from tzrec.features.build import FeatureEncoder  # torch and torchrec take seconds to import
+    from tzrec.run import machine
+    from tzrec.serving.publish import publish, refuse_occupied
+    from tzrec.serving.trained import choose, load_trained
+
+    began = time.perf_counter()
+    refuse_occupied(directory)
+    machine.tune(config.train_config)
+    encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
+    checkpoint = choose(config, checkpoint_path)
+    logger.info("model  %s", checkpoint.path)
+    trained = load_trained(config, encoder.features, checkpoint)
+    manifest = publish(trained, directory, tuple(Path(name) for name in assets.split(",") if name))
+    size = sum(file.size for file in manifest.files.values())
+    logger.info("export %s  %.0f MB in %.0f s", directory, size / 1e6, time.perf_counter() - began)
+    logger.info("self-test: max |package - checkpoint| = %.1e", manifest.self_test)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""From a servable to an AOTInductor package: no data needed, batch size and number of ids free."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._inductor import exc
+
+from tzrec.errors import SetupError
+from tzrec.serving.servable import Servable
+from tzrec.serving.signature import Signature
+
+_FREE = torch.export.Dim.DYNAMIC
+_DYNAMIC = {"values": {0: _FREE}, "lengths": {1: _FREE}, "weights": {0: _FREE}, "dense": {0: _FREE}}
+_ROWS = 5
+"""Rows of the example that is traced; any number from 2 on gives the same program."""
+
+
+def compile_servable(servable: Servable, path: Path) -> None:
+    """Write `path` (`*.pt2`): machine code without weights, which its loader is given by name.
+
+    Raises:
+        SetupError: there is no working C++ compiler.
+    """
+    example = example_inputs(servable.signature)
+    shapes = tuple(_DYNAMIC[name] for name in servable.signature.names)
+    logging.getLogger("torch.export").setLevel(logging.ERROR)
+    with torch.no_grad():
+        program = torch.export.export(servable, example, dynamic_shapes=(shapes,), strict=False)
+        try:
+            torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=_options())
+        except (exc.InvalidCxxCompiler, exc.CppCompileError) as error:
+            raise SetupError(_no_compiler(error)) from None
+
+
+def example_inputs(signature: Signature) -> tuple[Tensor, ...]:
+    """Row 0 of every table, once per row and twice in the first, and dense zeros."""
+    features = len(signature.sparse)
+    lengths = torch.ones(features, _ROWS, dtype=torch.int32)
+    lengths[:, 0] = 2
+    ids = features * (_ROWS + 1)
+    made = {
+        "values": torch.zeros(ids, dtype=torch.int64),
+        "lengths": lengths,
+        "weights": torch.ones(ids),
+        "dense": torch.zeros(_ROWS, sum(signature.dense.values())),
+    }
+    return tuple(made[name] for name in signature.names)
+
+
+def _options() -> dict[str, Any]:
+    options: dict[str, Any] = {
+        # weights lie in their own file: mapped, shared between processes, readable by others
+        "aot_inductor.package_constants_in_so": False,
+        "always_keep_tensor_constants": True,
+        # a program traced with 5 rows also takes one row, or none
+        "aot_inductor.check_lowerbound": False,
+        # compiled once: precompiling headers would take longer than it saves
+        "aot_inductor.precompile_headers": False,
+        # as many threads as the process that loads it has, not the one that compiled it
+        "cpp.dynamic_threads": True,
+    }
+    if platform.machine() == "x86_64":
+        # Runs on every x86 server of the last ten years, not only on processors like this one. Matrix products are
+        # library calls, which choose their instructions at run time.
+        options |= {"cpp.march": "x86-64-v3", "cpp.simdlen": 256}
+    return options
+
+
+def _no_compiler(error: Exception) -> str:
+    first = str(error).strip().splitlines()[0]
+    return (
+        f"export compiles the model with a C++ compiler, which did not work: {first}\n"
+        "install g++ (Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++), or name one in CXX"
+    )

@@ -1,0 +1,138 @@
+"""Predictor: raw rows in, scores out, with the feature encoder that training used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from tzrec.config.load import load_config
+from tzrec.errors import DataError
+from tzrec.features.base import BadRows
+from tzrec.features.build import FeatureEncoder
+from tzrec.protos import data_pb2
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.serving.package import CONFIG, open_package
+from tzrec.serving.signature import Signature
+
+ROWS = 8192
+"""Rows that are encoded and scored at a time."""
+
+
+class Scorer(Protocol):
+    """What turns encoded features into outputs: a Package, or a Servable."""
+
+    signature: Signature
+
+    def predict(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]: ...
+
+
+class Predictor:
+    """Scores tables of raw columns, as they stand in the training data; labels are not needed.
+
+    Args:
+        scorer: the model.
+        config: of the model; says how raw columns are read and what happens to bad values.
+        encoder: the features of that config.
+    """
+
+    def __init__(self, scorer: Scorer, config: EasyRecConfig, encoder: FeatureEncoder) -> None:
+        self.scorer, self.encoder = scorer, encoder
+        self._stop_at_bad = config.data_config.bad_row_policy == data_pb2.ERROR
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Raw columns that `predict` reads."""
+        return self.encoder.columns
+
+    def predict(self, frame: Any) -> pa.Table:
+        """Score rows.
+
+        Args:
+            frame: a pyarrow Table or RecordBatch, a pandas or polars frame, or whatever speaks Arrow's C stream.
+
+        Returns:
+            one row for each row of the input, in its order; outputs in alphabetical order. Every output is float32,
+            one number or a list of them.
+
+        Raises:
+            DataError: no rows, a column is missing, or a bad value under the ERROR policy; under the other policies
+                bad values become the default of their feature.
+        """
+        table = as_table(frame)
+        if table.num_rows == 0:
+            raise DataError("the table has no rows")
+        return pa.concat_tables([to_arrow(self._scored(batch, first)) for first, batch in self._batches(table)])
+
+    def _batches(self, table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:
+        missing = [name for name in self.columns if name not in table.column_names]
+        if missing:
+            raise DataError(f"no column {', '.join(missing)}; the table has {', '.join(table.column_names)}")
+        table = table.select(self.columns)
+        for first in range(0, table.num_rows, ROWS):
+            yield first, table.slice(first, ROWS).combine_chunks().to_batches()[0]
+
+    def _scored(self, batch: pa.RecordBatch, first: int) -> dict[str, Tensor]:
+        columns, bad = self.encoder.encode(batch)
+        if bad and self._stop_at_bad:
+            raise _first(bad, first)
+        with torch.inference_mode():
+            return self.scorer.predict(self.scorer.signature.from_columns(columns, batch.num_rows))
+
+
+def load(path: str | Path) -> Predictor:
+    """Open an exported package.
+
+    Raises:
+        PackageError: it is missing, damaged or too new.
+    """
+    directory = Path(path)
+    package = open_package(directory)
+    config = load_config(str(directory / CONFIG), ignore_unknown=True)
+    return Predictor(package, config, FeatureEncoder.from_config(config.feature_configs, config.data_config))
+
+
+def as_table(frame: Any) -> pa.Table:
+    """Any frame as an Arrow table.
+
+    Raises:
+        DataError: it is no frame.
+    """
+    if isinstance(frame, pa.Table):
+        return frame
+    if isinstance(frame, pa.RecordBatch):
+        return pa.Table.from_batches([frame])
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.table(frame)
+    try:  # pandas before 2.2
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (AttributeError, TypeError):
+        raise DataError(f"{type(frame).__name__} is no table; give a pyarrow, pandas or polars frame") from None
+
+
+def to_arrow(outputs: Mapping[str, Tensor]) -> pa.Table:
+    """Outputs `(B,)` or `(B, C)` as columns of numbers or lists, floats as float32, in alphabetical order."""
+    return pa.table({name: _column(outputs[name]) for name in sorted(outputs)})
+
+
+def _column(output: Tensor) -> pa.Array:
+    values = output.float() if output.is_floating_point() else output
+    flat = pa.array(values.contiguous().view(-1).numpy())
+    if values.ndim == 1:
+        return flat
+    rows, width = values.shape
+    return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32) * width), flat)
+
+
+def _first(bad: BadRows, first: int) -> DataError:
+    column, reason, rows, values = bad.reports[0]
+    what = "is missing" if values[0] is None else f"has {str(values[0])!r}"
+    return DataError(
+        f'row {first + int(rows[0])}: column "{column}" {what}: {reason}. Correct it, or set '
+        "data_config.bad_row_policy to DEFAULT when exporting"
+    )

@@ -1,0 +1,132 @@
+"""Making a package: everything is written and tested beside its place, then one rename publishes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tzrec.checkpoint.manifest import File, sync_directory
+from tzrec.config.load import dump_config
+from tzrec.errors import PackageError, UsageError
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.serving import package
+from tzrec.serving.compile import compile_servable, example_inputs
+from tzrec.serving.package import Manifest, Output, Package
+from tzrec.serving.selftest import difference
+from tzrec.serving.servable import Servable, offsets_of, tables_of
+from tzrec.serving.signature import describe
+from tzrec.serving.trained import Trained
+from tzrec.serving.weights import map_weights, write_weights
+
+TOLERANCE = 1e-6
+"""What an FP32 package may differ from its checkpoint, relative to outputs greater than 1."""
+
+
+def publish(trained: Trained, directory: Path, assets: tuple[Path, ...] = ()) -> Manifest:
+    """Write a package.
+
+    Raises:
+        UsageError: the directory exists and is not empty.
+        SetupError: there is no C++ compiler.
+        PackageError: an asset is missing, or the self-test found another answer than the checkpoint's.
+    """
+    refuse_occupied(directory)
+    with _draft(directory) as draft:
+        servable, tables = _write_weights(trained, draft)
+        compile_servable(servable, draft / package.MODEL)
+        (draft / package.CONFIG).write_text(dump_config(trained.config))
+        told = describe(trained.features, servable.signature)
+        (draft / package.FEATURES).write_text(json.dumps(told, indent=1) + "\n")
+        package.copy_assets(assets, draft)
+        manifest = _manifest(trained, servable, tables)
+        manifest = replace(manifest, self_test=_tested(Package(draft, manifest), trained))
+        files = {path.name: File.of(path) for path in sorted(draft.iterdir())}
+        manifest = replace(manifest, files=files)
+        manifest.write(draft)
+    return manifest
+
+
+def refuse_occupied(directory: Path) -> None:
+    """Raises UsageError where a package cannot be published."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UsageError(f"--export_dir {directory} exists and is not empty; remove it or name another one")
+
+
+def precision_of(config: EasyRecConfig) -> str:
+    """What the package computes in: `export_config.mixed_precision`, never inherited from training."""
+    return config.export_config.mixed_precision or "FP32"
+
+
+@contextmanager
+def _draft(directory: Path) -> Iterator[Path]:
+    """A directory to write into, which takes its name when all went well and disappears otherwise."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    draft = directory.with_name(f"{directory.name}.tmp-{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        yield draft
+        _sync(draft)
+        draft.rename(directory)  # over an empty directory too
+        sync_directory(directory.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _sync(draft: Path) -> None:
+    for path in draft.iterdir():
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+    sync_directory(draft)
+
+
+def _write_weights(trained: Trained, draft: Path) -> tuple[Servable, tuple[str, ...]]:
+    """All weights into one file, and a servable whose tables are mapped from it."""
+    tables = tables_of(trained.ranker)
+    offsets = offsets_of(tables)
+    servable = Servable(trained.ranker, torch.empty(0, dtype=torch.uint8), offsets, precision_of(trained.config))
+    constants = {name: tensor for name, tensor in servable.state_dict().items() if name != "tables"}
+    named = {f"tables.{name}": table for name, table in tables.items()}
+    write_weights(draft / package.WEIGHTS, _aligned(constants, named))
+    mapped = map_weights(draft / package.WEIGHTS)
+    servable.tables = mapped.flat(list(named))
+    return servable, tuple(named)
+
+
+def _aligned(constants: Mapping[str, Tensor], tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Wider types first, tables side by side: FP32 and FP16 tables stand between what is wider and what is narrower."""
+    order = sorted(constants, key=lambda name: -constants[name].itemsize)
+    wide = {name: constants[name] for name in order if constants[name].itemsize >= 4}
+    narrow = {name: constants[name] for name in order if constants[name].itemsize < 4}
+    return {**wide, **tables, **narrow}
+
+
+def _manifest(trained: Trained, servable: Servable, tables: tuple[str, ...]) -> Manifest:
+    with torch.inference_mode():
+        outputs = servable.predict(example_inputs(servable.signature))
+    return Manifest(
+        model=trained.config.model_config.WhichOneof("model") or "",
+        step=trained.step,
+        precision=precision_of(trained.config),
+        signature=servable.signature,
+        tables=tables,
+        outputs=tuple(Output.of(name, outputs[name]) for name in sorted(outputs)),
+        versions=package.versions(),
+    )
+
+
+def _tested(made: Package, trained: Trained) -> float:
+    found = difference(made, trained.ranker, trained.features)
+    if precision_of(trained.config) == "FP32" and not found <= TOLERANCE:
+        raise PackageError(
+            f"self-test: max |package - checkpoint| = {found:.1e}, more than {TOLERANCE:.0e}; nothing was published"
+        )
+    return found

@@ -1,0 +1,69 @@
+"""Does a package say what the trained model says? On rows made up from the features, without data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torchrec import KeyedJaggedTensor, KeyedTensor
+
+from tzrec.data.batch import BASE, Batch
+from tzrec.features.base import Feature
+from tzrec.models.base import Ranker
+from tzrec.serving.package import Package
+
+_SIZES = (1, 7, 256)
+_LONGEST = 3
+
+
+def difference(package: Package, ranker: Ranker, features: Mapping[str, Feature]) -> float:
+    """The greatest |package - model| over made-up batches, relative to values greater than 1."""
+    reference = ranker.float().eval()  # as trained: FP16 rows are added up in FP32
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for rows in _SIZES:
+        batch = made_up_batch(features, rows, generator)
+        with torch.inference_mode():
+            expected = reference.predict(reference(batch))
+            received = package.predict(package.signature.from_batch(batch))
+        worst = max(worst, *(_distance(received[name], value) for name, value in expected.items()))
+    return worst
+
+
+def _distance(received: Tensor, expected: Tensor) -> float:
+    return float(((received - expected).abs() / expected.abs().clamp(min=1)).max())
+
+
+def made_up_batch(features: Mapping[str, Feature], rows: int, generator: torch.Generator) -> Batch:
+    """Ids from all over the tables, none to three for a row, weights from 0.5 to 1.5, dense values from N(0, 1)."""
+    used = [feature for feature in features.values() if not feature.stub]
+    sparse = [feature for feature in used if feature.table]
+    dense = [feature for feature in used if feature.table is None]
+    return Batch(
+        rows=rows,
+        sparse={BASE: _ids(sparse, rows, generator)} if sparse else {},
+        dense={BASE: _values(dense, rows, generator)} if dense else {},
+    )
+
+
+def _ids(features: list[Feature], rows: int, generator: torch.Generator) -> KeyedJaggedTensor:
+    lengths = torch.randint(0, _LONGEST + 1, (len(features), rows), generator=generator, dtype=torch.int32)
+    sizes = lengths.sum(1).tolist()
+    tables = [feature.table for feature in features if feature.table]
+    values = [
+        torch.randint(0, table.rows, (size,), generator=generator) for table, size in zip(tables, sizes, strict=True)
+    ]
+    weighted = torch.tensor([feature.is_weighted for feature in features]).repeat_interleave(lengths.sum(1))
+    weights = torch.where(weighted, torch.rand(sum(sizes), generator=generator) + 0.5, 1.0)
+    return KeyedJaggedTensor(
+        keys=[feature.name for feature in features],
+        values=torch.cat(values),
+        weights=weights if any(feature.is_weighted for feature in features) else None,
+        lengths=lengths.view(-1),
+    )
+
+
+def _values(features: list[Feature], rows: int, generator: torch.Generator) -> KeyedTensor:
+    widths = [feature.dim for feature in features]
+    return KeyedTensor([f.name for f in features], widths, torch.randn(rows, sum(widths), generator=generator))

@@ -1,0 +1,88 @@
+"""One file with all tensors of a package, in the safetensors format: a JSON header, then raw numbers.
+
+The file is mapped, not read: opening takes no time, processes that serve the same package share the memory, and
+tables that lie side by side in the file can be taken as one flat tensor.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tzrec.errors import PackageError
+
+_NAMES = {
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.bool: "BOOL",
+}
+_DTYPES = {name: dtype for dtype, name in _NAMES.items()}
+_ALIGN = 64
+"""The numbers start at a multiple of this, so that every tensor is aligned where wider types come first."""
+
+
+def write_weights(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write tensors in the given order, without gaps; give wider types first, so that all of them are aligned."""
+    header, end = {}, 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.nbytes
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-(8 + len(text)) % _ALIGN)
+    with path.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            stream.write(_bytes(tensor).numpy().data)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A mapped file: `data` is all of its numbers as bytes, `spans` where each tensor stands in them."""
+
+    data: torch.Tensor
+    tensors: dict[str, torch.Tensor]
+    spans: dict[str, tuple[int, int]]
+
+    def flat(self, names: Sequence[str]) -> torch.Tensor:
+        """The bytes of tensors that lie side by side, as one uint8 tensor; empty for none."""
+        if not names:
+            return self.data[:0]
+        return self.data[self.spans[names[0]][0] : self.spans[names[-1]][1]]
+
+
+def map_weights(path: Path) -> Weights:
+    """Map a file that `write_weights` or another safetensors writer made.
+
+    Raises:
+        PackageError: the header is damaged or does not fit the file.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(length))
+        header.pop("__metadata__", None)
+        data = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)[8 + length :]
+        spans = {name: (entry["data_offsets"][0], entry["data_offsets"][1]) for name, entry in header.items()}
+        tensors = {
+            name: data[slice(*spans[name])].view(_DTYPES[entry["dtype"]]).view(entry["shape"])
+            for name, entry in header.items()
+        }
+    except (ValueError, KeyError, TypeError, struct.error, RuntimeError) as error:
+        raise PackageError(f"{path} is damaged: {error}") from None
+    return Weights(data, tensors, spans)
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().contiguous().view(-1).view(torch.uint8)
