@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +14,9 @@ from torch import Tensor
 
 from tzrec.env import Place
 
-_DTYPES = {str(dtype): dtype for dtype in (torch.float64, torch.float32, torch.int64, torch.int32, torch.uint8, torch.bool)}
+_DTYPES = {
+    str(dtype): dtype for dtype in (torch.float64, torch.float32, torch.int64, torch.int32, torch.uint8, torch.bool)
+}
 
 
 def init(place: Place) -> torch.device:
@@ -21,6 +25,7 @@ def init(place: Place) -> torch.device:
     Returns:
         The device of this rank.
     """
+    _hush()
     device = torch.device("cuda", place.local_rank) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -30,6 +35,13 @@ def init(place: Place) -> torch.device:
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     return device
+
+
+def _hush() -> None:
+    """Silence what torch and torchrec say about each other, where no user can do anything about it."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch(rec)?\.")
+    for name in ("torch.fx._symbolic_trace", "torchrec.distributed.utils"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def close() -> None:
@@ -105,7 +117,11 @@ def _unpack(header: Iterable[tuple[str, str, list[int]]], payload: bytes) -> dic
         dtype = _DTYPES[dtype_name]
         count = torch.Size(shape).numel()
         # a tensor of no elements cannot be a view of a buffer
-        flat = torch.frombuffer(data, dtype=dtype, count=count, offset=start).clone() if count else torch.empty(0, dtype=dtype)
+        flat = (
+            torch.frombuffer(data, dtype=dtype, count=count, offset=start).clone()
+            if count
+            else torch.empty(0, dtype=dtype)
+        )
         state[name] = flat.reshape(shape)
         start += count * dtype.itemsize
     return state

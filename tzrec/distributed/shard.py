@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchrec import EmbeddingBagCollection, KeyedJaggedTensor, KeyedTensor
+from torchrec import EmbeddingBagCollection, KeyedJaggedTensor, KeyedTensor, PoolingType
 from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, ShardedEmbeddingBagCollection
 from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.distributed.types import ParameterSharding, ShardingEnv
 
-from tzrec.distributed.plan import TYPES, Plan, collections, make_plan
+from tzrec.distributed.placement import TYPES, collections, make_plan
+from tzrec.distributed.plan import Plan
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.embedding.table import fill
 from tzrec.optim.kernels import kernels
@@ -22,6 +23,8 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 class LocalBags(ShardedEmbeddingBagCollection):
     """A sharded collection on the only rank: the kernels without the exchange of ids and vectors around them."""
+
+    _has_uninitialized_input_dist: bool
 
     def forward(self, features: KeyedJaggedTensor) -> KeyedTensor:  # type: ignore[override]
         if self._has_uninitialized_input_dist:
@@ -49,7 +52,12 @@ class BagSharder(EmbeddingBagCollectionSharder):
     ) -> ShardedEmbeddingBagCollection:
         alone = env.world_size == 1 and {each.sharding_type for each in params.values()} == {"table_wise"}
         kind = LocalBags if alone else ShardedEmbeddingBagCollection
-        return kind(module, params, env, fused_params=self.fused_params, device=device, module_fqn=module_fqn)
+        made = kind(module, params, env, fused_params=self.fused_params, device=device, module_fqn=module_fqn)
+        # torchrec divides the sums of row-wise mean-pooled tables afterwards, and by mistake those of all tables that
+        # are not row-wise too, unless it takes them for row-wise sums
+        others = [each for each in module.embedding_bag_configs() if params[each.name].sharding_type != "row_wise"]
+        made._pooling_type_to_rs_features[PoolingType.SUM.value] += [f for each in others for f in each.feature_names]
+        return made
 
 
 def shard(
@@ -74,11 +82,9 @@ def shard(
     sharder = BagSharder(fused_params=fused_params(train.sparse_optimizer))
     plan = make_plan(model, train, device, sharder, saved)
     for collection in collections(model):
-        _prepare(collection.module, {bag.table.name for bag in collection.members if not bag.table.trainable})
-    world = torch.distributed.get_world_size()
-    sharded = DistributedModelParallel(
-        model, device=device, plan=plan, sharders=[sharder], init_data_parallel=world > 1  # type: ignore[list-item]
-    )
+        _prepare(collection.module, {bag.table.name for bag in collection.bags if not bag.table.trainable})
+    wrap = torch.distributed.get_world_size() > 1
+    sharded = DistributedModelParallel(model, device=device, plan=plan, sharders=[sharder], init_data_parallel=wrap)
     fill_tables(sharded.module, train.seed)
     for kernel in kernels(sharded.module):
         for table, _ in kernel.pieces:

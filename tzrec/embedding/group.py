@@ -166,7 +166,8 @@ def _weighted(ids: KeyedJaggedTensor, means: frozenset[str]) -> KeyedJaggedTenso
 
 def _rows_of(ids: KeyedJaggedTensor, names: frozenset[str]) -> Tensor:
     """Which keys are among the names, `(F, 1)`."""
-    return torch.tensor([[key in names] for key in ids.keys()], device=ids.device())
+    keys = ids.keys()
+    return torch.tensor([[key in names] for key in keys], device=ids.device())
 
 
 def _with_weights(ids: KeyedJaggedTensor, weights: Tensor | None) -> KeyedJaggedTensor:

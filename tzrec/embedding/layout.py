@@ -186,12 +186,13 @@ def _conflicts(first: _Request, other: _Request) -> Iterable[Problem]:
 def _bag(requests: Sequence[_Request]) -> Bag:
     """One table; planner constraints of all who share it are taken together."""
     members = {request.feature.name: request.feature for request in requests}
-    constraints = {
-        field: tuple(dict.fromkeys(value for request in requests for value in getattr(request.table, field)))
-        for field in ("sharding_types", "compute_kernels")
-    }
+    tables = [request.table for request in requests]
     return Bag(
-        table=replace(requests[0].table, **constraints),
+        table=replace(
+            tables[0],
+            sharding_types=tuple(dict.fromkeys(name for table in tables for name in table.sharding_types)),
+            compute_kernels=tuple(dict.fromkeys(name for table in tables for name in table.compute_kernels)),
+        ),
         features=tuple(members),
         weighted=any(feature.is_weighted for feature in members.values()),
     )

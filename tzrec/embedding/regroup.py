@@ -78,7 +78,9 @@ def regroup(values: Sequence[Tensor], how: Plan) -> dict[str, Tensor]:
     Returns:
         Per group `(B, sum of its widths)`.
     """
-    pieces = [value.split(cut, dim=1) if len(cut) > 1 else (value,) for value, cut in zip(values, how.cuts, strict=True)]
+    pieces = [
+        value.split(cut, dim=1) if len(cut) > 1 else (value,) for value, cut in zip(values, how.cuts, strict=True)
+    ]
     grouped = {}
     for group, places in how.pieces.items():
         parts = [pieces[source][piece] for source, piece in places]

@@ -41,14 +41,24 @@ def _kaiming_std(shape: torch.Size, a: float, mode: str, nonlinearity: Any) -> f
 
 
 def _kaiming_uniform(
-    block: Tensor, shape: torch.Size, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", **random: Any
+    block: Tensor,
+    shape: torch.Size,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    **random: Any,
 ) -> Tensor:
     bound = math.sqrt(3.0) * _kaiming_std(shape, a, mode, nonlinearity)
     return nn.init.uniform_(block, -bound, bound, **random)
 
 
 def _kaiming_normal(
-    block: Tensor, shape: torch.Size, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", **random: Any
+    block: Tensor,
+    shape: torch.Size,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    **random: Any,
 ) -> Tensor:
     return nn.init.normal_(block, 0.0, _kaiming_std(shape, a, mode, nonlinearity), **random)
 

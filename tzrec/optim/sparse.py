@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
 from tzrec.errors import ConfigError, Problem
-from tzrec.optim.kernels import Kernel, kernels
+from tzrec.optim.kernels import kernels
 from tzrec.optim.plain_tables import EPS, RULES, PlainTables
 from tzrec.protos import optimizer_pb2 as pb
 
@@ -34,6 +34,7 @@ _FUSED = {
     "partial_rowwise_lamb_optimizer": EmbOptimType.PARTIAL_ROWWISE_LAMB,
 }
 _FUSED_ON_CPU = ("sgd_optimizer", "adagrad_optimizer", "rowwise_adagrad_optimizer")
+
 
 def kind(config: pb.SparseOptimizer) -> str:
     """Which member of the `optimizer` oneof is set."""
@@ -95,8 +96,9 @@ def _arguments(config: pb.SparseOptimizer) -> dict[str, Any]:
 class SparseOptimizer:
     """Everything that trains the tables of one rank.
 
-    Use: set the rate in `param_groups`, call `zero_grad` before the backward pass (it hands the rate to the fused
-    kernels, which learn during it) and `step` after it (it moves the tables whose kernel is not fused).
+    Use: set the rate in `param_groups`, call `zero_grad` before the forward pass (it hands the rate to the fused
+    kernels, which note it there and learn during the backward pass) and `step` after the backward pass (it moves the
+    tables whose kernel is not fused).
 
     Attributes:
         param_groups: one group with the learning rate; frozen tables are not in it.

@@ -1,0 +1,56 @@
+"""The small exchanges, on one rank and on two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tzrec.distributed import group
+
+
+def test_two_ranks_gather_tensors_of_different_lengths(two: list[dict[str, Any]]) -> None:
+    for rank in two:
+        first, second = rank["gathered"]
+        assert first["n"].tolist() == [0]
+        assert second["n"].tolist() == [0, 1]
+        assert first["only0"].shape == (0, 2)
+        assert "only0" not in second
+
+
+def test_two_ranks_agree(two: list[dict[str, Any]]) -> None:
+    assert [rank["agree"] for rank in two] == [[False, True, True, False]] * 2
+
+
+def test_two_ranks_add_up(two: list[dict[str, Any]]) -> None:
+    assert [rank["total"] for rank in two] == [[3.0, 1.0]] * 2
+
+
+def test_two_ranks_tell_each_other(two: list[dict[str, Any]]) -> None:
+    assert [rank["told"] for rank in two] == [[{"from": 0}, [{"rank": 0}, {"rank": 1}]]] * 2
+
+
+def test_one_rank_needs_no_other(alone: None) -> None:
+    assert group.all_agree(True)
+    assert not group.all_agree(False)
+    assert group.any_rank(True)
+    assert not group.any_rank(False)
+    assert group.total([1.5, 2.0]) == [1.5, 2.0]
+    assert group.broadcast({"a": [1]}) == {"a": [1]}
+    (state,) = group.gather_states({"hits": torch.tensor([1, 2])})
+    assert state["hits"].tolist() == [1, 2]
+    group.barrier()
+
+
+def test_bytes_carry_every_type_of_state() -> None:
+    state = {
+        "scores": torch.tensor([[0.25], [1.0]]),
+        "none": torch.empty(0, 3, dtype=torch.float64),
+        "count": torch.tensor(7),
+        "mask": torch.tensor([True, False]),
+    }
+    header = [(name, str(tensor.dtype), list(tensor.shape)) for name, tensor in state.items()]
+    back = group._unpack(header, b"".join(group._bytes(tensor) for tensor in state.values()))
+    for name, tensor in state.items():
+        assert back[name].dtype == tensor.dtype
+        assert torch.equal(back[name], tensor)

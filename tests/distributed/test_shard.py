@@ -1,0 +1,90 @@
+"""Two ranks with half the batch each do what one rank with the whole batch does, and both what the formulas say."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+
+from tests.distributed import toy
+from tests.distributed.training import CASES, Case, Run, whole
+from tzrec.distributed.shard import LocalBags, dense_parameters
+from tzrec.optim.kernels import kernels
+
+
+@cache
+def reference(optimizer: str, fields: tuple[tuple[str, float], ...]) -> tuple[list[float], toy.Reference]:
+    made = toy.Reference(optimizer, **dict(fields))
+    losses = [made.step(rows, toy.rate(i)) for i, rows in enumerate(toy.global_batches())]
+    return losses, made
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_two_ranks_follow_the_formulas(case: Case, two: list[dict[str, Any]]) -> None:
+    losses, made = reference(case.optimizer, tuple(case.fields.items()))
+    assert two[0][case.name]["losses"] == pytest.approx(losses, abs=1e-5)
+    tables = whole([piece for rank in two for piece in rank[case.name]["last"]])
+    for name, table in tables.items():
+        torch.testing.assert_close(table.double(), made.tables[name], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("optimizer", sorted({case.optimizer for case in CASES if not case.fields}))
+def test_one_rank_follows_the_formulas(optimizer: str, one: dict[str, Any]) -> None:
+    losses, made = reference(optimizer, ())
+    assert one[optimizer]["losses"] == pytest.approx(losses, abs=1e-5)
+    for name, table in one[optimizer]["tables"].items():
+        torch.testing.assert_close(table.double(), made.tables[name], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_first_values_do_not_depend_on_the_sharding(case: Case, two: list[dict[str, Any]]) -> None:
+    tables = whole([piece for rank in two for piece in rank[case.name]["first"]])
+    for name, table in tables.items():
+        assert torch.equal(table, toy.first_table(name))
+
+
+def test_clipping_changes_what_is_learned() -> None:
+    """The clipped cases above would prove nothing if no gradient reached the bound."""
+    (_, free), (_, clipped) = (reference("sgd_optimizer", fields) for fields in ((), (("max_gradient", 0.002),)))
+    assert (free.tables["ids"] - clipped.tables["ids"]).abs().max() > 1e-3
+
+
+def test_frozen_table_stays(two: list[dict[str, Any]]) -> None:
+    last = whole([piece for rank in two for piece in rank["default"]["last"]])
+    assert torch.equal(last["e_emb"], toy.first_table("e_emb"))
+    assert not torch.equal(last["ids"], toy.first_table("ids"))
+
+
+def test_one_rank_runs_the_kernels_alone(alone: None) -> None:
+    run = Run(Case("one", "adagrad_optimizer"))
+    impl = run.model.module.embedding_group.emb_impls["__BASE__"]
+    assert isinstance(impl.ebc, LocalBags)
+    assert isinstance(impl.weighted_ebc, LocalBags)
+    assert not isinstance(run.model._dmp_wrapped_module, torch.nn.parallel.DistributedDataParallel)
+
+
+def test_dense_parameters_are_what_is_no_table(alone: None) -> None:
+    run = Run(Case("one", "adagrad_optimizer"))
+    assert [name for name, _ in dense_parameters(run.model)] == ["linear.weight", "linear.bias"]
+
+
+def test_an_id_out_of_range_stops_the_kernel(alone: None) -> None:
+    run = Run(Case("one", "adagrad_optimizer"))
+    rows = next(toy.global_batches())
+    rows.ids["a"][0], rows.weights["a"][0] = [50], [1.0]
+    with pytest.raises(RuntimeError, match="num_rows"):
+        run.model(rows.batch())
+
+
+def test_kernels_are_as_planned(alone: None) -> None:
+    found = {
+        kernel.name(table): kernel.fused
+        for kernel in kernels(Run(Case("x", "adam_optimizer")).model.module)
+        for table, _ in kernel.pieces
+    }
+    prefix = "embedding_group.emb_impls.__BASE__."
+    assert found[f"{prefix}ebc.embedding_bags.ids.weight"] is False
+    assert found[f"{prefix}ebc.embedding_bags.e_emb.weight"] is True  # frozen: fused at rate 0
+    assert found[f"{prefix}weighted_ebc.embedding_bags.d_emb.weight"] is False

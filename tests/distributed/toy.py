@@ -1,0 +1,188 @@
+"""A small model with every kind of feature, its batches, and what it must do, written out in plain torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torchrec import KeyedJaggedTensor, KeyedTensor
+
+from tzrec.data.batch import BASE, Batch
+from tzrec.embedding.group import EmbeddingGroup
+from tzrec.embedding.table import fill
+from tzrec.features.base import Feature, Table
+from tzrec.protos.model_pb2 import FeatureGroupConfig
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+SEED = 3
+ROWS = 16
+"""Rows of a batch on each of two ranks; one rank alone takes both shares."""
+STEPS = 20
+
+TABLES = {
+    "a": Table("ids", 50, 8),
+    "b": Table("b_emb", 17, 4, pooling="mean"),
+    "c": Table("ids", 50, 8),
+    "d": Table("d_emb", 20, 16, pooling="mean"),
+    "e": Table("e_emb", 9, 4, trainable=False),
+    "f": Table("f_emb", 30, 8, init_fn="nn.init.normal_,std=0.1"),
+}
+WEIGHTED = {"d", "f"}
+ORDER = ["b", "x", "a", "e", "c", "d", "f"]
+WIDTH = {name: table.dim for name, table in TABLES.items()} | {"x": 3}
+
+
+def feature(name: str, table: Table | None, dim: int = 0, weighted: bool = False) -> Feature:
+    """A feature as the embedding room sees it."""
+    made = Feature()
+    made.name, made.table, made.dim, made.is_sparse, made.is_weighted = name, table, dim, table is not None, weighted
+    return made
+
+
+def features(sharding_types: Sequence[str] = ()) -> dict[str, Feature]:
+    made = {
+        name: feature(name, replace(table, sharding_types=tuple(sharding_types)), weighted=name in WEIGHTED)
+        for name, table in TABLES.items()
+    }
+    return made | {"x": feature("x", None, 3)}
+
+
+class Toy(nn.Module):
+    """One group and a linear layer."""
+
+    def __init__(self, made: dict[str, Feature]) -> None:
+        super().__init__()
+        group = FeatureGroupConfig(group_name="all", feature_names=ORDER, group_type=0)
+        self.embedding_group = EmbeddingGroup(made, [group], device=torch.device("meta"))
+        self.linear = nn.Linear(self.embedding_group.dims["all"], 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.linear(self.embedding_group(batch)["all"]).squeeze(1)  # (B,)
+
+
+def config(optimizer: str, **fields: object) -> EasyRecConfig:
+    made = EasyRecConfig()
+    made.train_config.seed = SEED
+    message = getattr(made.train_config.sparse_optimizer, optimizer)
+    for key, value in {"lr": 0.1, **fields}.items():
+        setattr(message, key, value)
+    return made
+
+
+@dataclass
+class Rows:
+    """Samples as plain lists: per feature a list of (ids, weights), dense values and labels."""
+
+    ids: dict[str, list[list[int]]]
+    weights: dict[str, list[list[float]]]
+    x: Tensor
+    label: Tensor
+
+    def cut(self, start: int, stop: int) -> Rows:
+        ids, weights = ({k: v[start:stop] for k, v in each.items()} for each in (self.ids, self.weights))
+        return Rows(ids, weights, self.x[start:stop], self.label[start:stop])
+
+    def batch(self) -> Batch:
+        lengths = torch.tensor([len(row) for rows in self.ids.values() for row in rows], dtype=torch.int32)
+        flat = [i for rows in self.ids.values() for row in rows for i in row]
+        weights = [w for rows in self.weights.values() for row in rows for w in row]
+        jagged = KeyedJaggedTensor(list(self.ids), torch.tensor(flat), weights=torch.tensor(weights), lengths=lengths)
+        return Batch(
+            rows=len(self.x),
+            dense={BASE: KeyedTensor(["x"], [3], self.x)},
+            sparse={BASE: jagged},
+            labels={"y": self.label},
+        )
+
+
+def global_batches(steps: int = STEPS, first: int = 0) -> Iterator[Rows]:
+    """What all ranks together see at each step; bags of 0 to 3 ids, some ids often."""
+    for step in range(first, first + steps):
+        generator = torch.Generator().manual_seed(step)
+        ids: dict[str, list[list[int]]] = {}
+        weights: dict[str, list[list[float]]] = {}
+        for name in sorted(TABLES):
+            sizes = torch.randint(0, 4, (2 * ROWS,), generator=generator).tolist()
+            ids[name] = [torch.randint(0, TABLES[name].rows, (n,), generator=generator).tolist() for n in sizes]
+            drawn = [(torch.rand(n, generator=generator) + 0.5).tolist() for n in sizes]
+            weights[name] = drawn if name in WEIGHTED else [[1.0] * n for n in sizes]
+        x = torch.randn(2 * ROWS, 3, generator=generator)
+        yield Rows(ids, weights, x, torch.randn(2 * ROWS, generator=generator))
+
+
+def rate(step: int) -> float:
+    """A schedule: the rate halves at step 5."""
+    return 0.1 if step < 5 else 0.05
+
+
+def first_table(name: str) -> Tensor:
+    table = next(table for table in TABLES.values() if table.name == name)
+    return fill(torch.empty(table.rows, table.dim), table, SEED)
+
+
+class Reference:
+    """The same model on one rank in float64: dense tables, a Python loop over bags, optimizers from their formulas."""
+
+    def __init__(self, optimizer: str, **fields: float) -> None:
+        self.optimizer, self.fields = optimizer, fields
+        names = dict.fromkeys(table.name for table in TABLES.values())
+        self.tables = {name: first_table(name).double() for name in names}
+        self.state: dict[str, dict[str, Tensor]] = {name: {} for name in names}
+        torch.manual_seed(SEED)
+        linear = Toy(features()).linear
+        self.weight, self.bias = linear.weight.detach().double(), linear.bias.detach().double()
+        self.steps = 0
+
+    def pooled(self, tables: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+        """Every feature's columns, bag by bag."""
+        columns = {"x": rows.x.double()}
+        for name, table in TABLES.items():
+            bags = []
+            for ids, weights in zip(rows.ids[name], rows.weights[name], strict=True):
+                total = torch.zeros(table.dim, dtype=torch.float64)
+                for i, w in zip(ids, weights, strict=True):
+                    total = total + w * tables[table.name][i]
+                bags.append(total / sum(weights) if table.pooling == "mean" and ids else total)
+            columns[name] = torch.stack(bags)
+        return columns
+
+    def step(self, rows: Rows, lr: float) -> float:
+        """One step of everything; the loss before it."""
+        tables = {name: value.clone().requires_grad_() for name, value in self.tables.items()}
+        weight, bias = self.weight.clone().requires_grad_(), self.bias.clone().requires_grad_()
+        columns = self.pooled(tables, rows)
+        if "max_gradient" in self.fields:
+            bound = self.fields["max_gradient"]
+            for name in TABLES:
+                columns[name].register_hook(lambda grad: grad.clamp(-bound, bound))
+        logits = torch.cat([columns[name] for name in ORDER], 1) @ weight.T + bias
+        loss = (logits.squeeze(1) - rows.label.double()).square().mean()
+        loss.backward()
+        self.steps += 1
+        for name, table in tables.items():
+            if name != "e_emb":
+                self.update(name, table.grad, lr)
+        self.weight, self.bias = self.weight - 0.1 * weight.grad, self.bias - 0.1 * bias.grad
+        return loss.item()
+
+    def update(self, name: str, grad: Tensor, lr: float) -> None:
+        value, state, seen = self.tables[name], self.state[name], grad.abs().sum(1, keepdim=True) > 0
+        if self.optimizer == "sgd_optimizer":
+            self.tables[name] = value - lr * grad
+        elif self.optimizer == "adagrad_optimizer":
+            begin = torch.full_like(value, self.fields.get("initial_accumulator_value", 0.0))
+            state["momentum1"] = state.get("momentum1", begin) + grad**2
+            self.tables[name] = value - lr * grad / (state["momentum1"].sqrt() + 1e-8)
+        elif self.optimizer == "rowwise_adagrad_optimizer":
+            state["momentum1"] = state.get("momentum1", torch.zeros(len(value)).double()) + (grad**2).mean(1)
+            self.tables[name] = value - lr * grad / (state["momentum1"].sqrt() + 1e-8).unsqueeze(1)
+        else:
+            m = state.get("momentum1", torch.zeros_like(value))
+            v = state.get("exp_avg_sq", torch.zeros_like(value))
+            m = torch.where(seen, 0.9 * m + 0.1 * grad, m)
+            v = torch.where(seen, 0.999 * v + 0.001 * grad**2, v)
+            change = (m / (1 - 0.9**self.steps)) / ((v / (1 - 0.999**self.steps)).sqrt() + 1e-8)
+            self.tables[name] = torch.where(seen, value - lr * change, value)
+            state["momentum1"], state["exp_avg_sq"] = m, v
