@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def _typed(cells: pa.Array, name: str, kind: pa.DataType, bad: BadRows) -> pa.Ar
         return cells.cast(kind)
     except pa.ArrowInvalid:
         whole = pa.types.is_integer(kind)
-        parse: Callable[[str], Any] = _integer if whole else _number
+        parse: Callable[[str], Any] = partial(_integer, bits=kind.bit_width) if whole else _number
         texts = cells.to_pylist()
         values = [None if text is None else parse(text) for text in texts]
         rows = [row for row, text in enumerate(texts) if text is not None and values[row] is None]
@@ -138,13 +139,13 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _integer(text: str) -> int | None:
-    """A whole number of 64 bits; "3.0" is one."""
+def _integer(text: str, bits: int) -> int | None:
+    """A whole number of so many bits; "3.0" is one."""
     value = _digits(text)
     if value is None:
         number = _number(text)
         value = int(number) if number is not None and number.is_integer() else None
-    return value if value is not None and -(2**63) <= value < 2**63 else None
+    return value if value is not None and -(1 << bits - 1) <= value < 1 << bits - 1 else None
 
 
 def _digits(text: str) -> int | None:

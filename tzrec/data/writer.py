@@ -40,11 +40,18 @@ class Writer(ABC):
         return table
 
     def write(self, table: pa.Table) -> None:
-        """Append rows; the first table fixes the schema."""
+        """Append rows; the first table fixes the schema.
+
+        Raises:
+            ValueError: another schema than the first one's, over which Arrow's CSV writer would crash.
+        """
         table = self._shown(table)
         if self._sink is None:
+            self._schema = table.schema
             self._sink = self._where.open_output_stream(self._temporary)
             self._out = self._open(self._sink, table.schema)
+        if table.schema != self._schema:
+            raise ValueError(f"rows with the columns {table.schema} cannot follow rows with {self._schema}")
         self._out.write_table(table)
 
     def close(self) -> None:

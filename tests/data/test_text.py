@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pytest
+
+from tzrec.data.text import declared_fields, declared_types, natural_type, number_type, typed
+from tzrec.features.base import BadRows
+from tzrec.protos import data_pb2
+
+
+def test_declared() -> None:
+    fields = [
+        data_pb2.Field(input_name="a", input_type=data_pb2.INT32),
+        data_pb2.Field(input_name="b"),
+        data_pb2.Field(input_name="c", input_type=data_pb2.ARRAY_INT64),
+    ]
+    config = data_pb2.DataConfig(dataset_type=data_pb2.CsvDataset, input_fields=fields)
+    assert declared_fields(config) == {"a": data_pb2.INT32, "b": None, "c": data_pb2.ARRAY_INT64}
+    assert declared_types(config) == {"a": pa.int32()}
+    config.input_fields_str = "x:DOUBLE; y:STRING ;"
+    assert declared_types(config) == {"x": pa.float64(), "y": pa.string()}
+
+
+@pytest.mark.parametrize(
+    ("cells", "number", "natural"),
+    [
+        (["1", None, "-2"], pa.int64(), pa.int64()),
+        (["1", "2.0"], pa.float64(), pa.float64()),
+        (["1", "oops"], pa.int64(), pa.string()),
+        (["1e3", "oops"], pa.float64(), pa.string()),
+        (["oops"], None, pa.string()),
+        ([None], None, pa.int64()),
+    ],
+)
+def test_inferred(cells: Sequence[str | None], number: pa.DataType | None, natural: pa.DataType) -> None:
+    assert number_type(pa.array(cells, pa.string())) == number
+    assert natural_type(pa.array(cells, pa.string())) == natural
+
+
+def test_cells_that_do_not_fit_are_bad_rows() -> None:
+    text = ["1", "x", None, "2.0", "2.5", "99999999999999999999", " 7"]
+    batch = pa.RecordBatch.from_pydict({"i": text, "f": text, "s": text})
+    bad = BadRows(7)
+    got = typed(batch, {"i": pa.int64(), "f": pa.float32(), "s": pa.string(), "absent": pa.int64()}, bad)
+    assert got["i"].to_pylist() == [1, None, None, 2, None, None, 7]
+    assert got["f"].to_pylist() == [1, None, None, 2, 2.5, pytest.approx(1e20), 7]
+    assert got["f"].type == pa.float32()
+    assert got["s"].to_pylist() == text
+    assert [(name, reason, rows.tolist(), values) for name, reason, rows, values in bad.reports] == [
+        ("i", "not an integer", [1, 4, 5], ["x", "2.5", "99999999999999999999"]),
+        ("f", "not a number", [1], ["x"]),
+    ]
+
+
+def test_int32_that_is_too_large_is_bad() -> None:
+    bad = BadRows(2)
+    got = typed(pa.RecordBatch.from_pydict({"i": ["3000000000", "5"]}), {"i": pa.int32()}, bad)
+    assert got["i"].to_pylist() == [None, 5]
+    assert bad.mask.tolist() == [True, False]

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from tzrec.data.writer import open_writer
+
+TABLE = pa.table(
+    {
+        "probs": pa.array([0.25, 0.1], pa.float32()),
+        "vector": pa.array([[0.5, 0.1], None], pa.list_(pa.float32())),
+        "ids": pa.array([[], [3, 4]], pa.list_(pa.int64())),
+        "tags": pa.array([['a"b', "é"], ["c"]]),
+        "name": pa.array(["x,y", None]),
+    }
+)
+
+
+def test_parquet(tmp_path: Path) -> None:
+    writer = open_writer(str(tmp_path / "deep" / "out"), 3, "parquet")
+    writer.write(TABLE)
+    writer.write(TABLE.slice(1))
+    out = tmp_path / "deep" / "out"
+    assert [path.name for path in out.iterdir()] == [".part-3.parquet.tmp"]
+    writer.close()
+    assert [path.name for path in out.iterdir()] == ["part-3.parquet"]
+    assert pq.read_table(out / "part-3.parquet").equals(pa.concat_tables([TABLE, TABLE.slice(1)]))
+
+
+def test_csv(tmp_path: Path) -> None:
+    with open_writer(str(tmp_path), 0, "csv") as writer:
+        writer.write(TABLE)
+    rows = pacsv.read_csv(tmp_path / "part-0.csv").to_pylist()
+    assert [row["name"] for row in rows] == ["x,y", ""]
+    assert [row["probs"] for row in rows] == [0.25, 0.1]
+    assert json.loads(rows[0]["vector"]) == [0.5, 0.1]
+    assert rows[1]["vector"] == ""
+    assert [json.loads(row["ids"]) for row in rows] == [[], [3, 4]]
+    assert [json.loads(row["tags"]) for row in rows] == [['a"b', "é"], ["c"]]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_nothing_half_done_is_left(tmp_path: Path, kind: str) -> None:
+    (tmp_path / f"part-0.{kind}").write_text("from before")
+
+    def break_off() -> None:
+        with open_writer(str(tmp_path), 0, kind) as writer:
+            writer.write(TABLE)
+            writer.write(pa.table({"other": [1]}))
+
+    with pytest.raises(ValueError, match="cannot follow rows with"):
+        break_off()
+    assert [path.name for path in tmp_path.iterdir()] == [f"part-0.{kind}"]
+    assert (tmp_path / f"part-0.{kind}").read_text() == "from before"
+    with open_writer(str(tmp_path), 1, kind):
+        pass
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_urls() -> None:
+    with open_writer("memory://tzrec_writer/out", 0, "parquet") as writer:
+        writer.write(TABLE)
+    memory = fsspec.filesystem("memory")
+    assert memory.ls("/tzrec_writer/out", detail=False) == ["/tzrec_writer/out/part-0.parquet"]
+    with memory.open("/tzrec_writer/out/part-0.parquet") as file:
+        assert pq.read_table(file).equals(TABLE)
