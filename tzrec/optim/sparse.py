@@ -1,8 +1,9 @@
 """What trains the embedding tables: optimizers fused into the backward pass, and plain ones where there are none.
 
-On CPU fbgemm fuses SGD, Adagrad and row-wise Adagrad. Tables whose kernel is not fused (every data-parallel table,
-and all tables under Adam on CPU) have ordinary gradients and are moved by `step`. That costs one pass over the whole
-table per step, where the fused kernels touch the looked-up rows only: fine for small tables, slow for large ones.
+On CPU fbgemm fuses SGD, Adagrad, and row-wise Adagrad without weight decay. Tables whose kernel is not fused (every
+data-parallel table, and all tables under any other optimizer on CPU) have ordinary gradients and are moved by `step`.
+That costs one pass over the whole table per step, where the fused kernels touch the looked-up rows only: fine for
+small tables, slow for large ones.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def fuses(config: pb.SparseOptimizer, device: torch.device) -> bool:
     """
     name = kind(config)
     if name in (_FUSED_ON_CPU if device.type == "cpu" else _FUSED):
-        return True
+        return device.type != "cpu" or not _decays(config)
     if name in RULES:
         return False
     where = "on CPU" if name in _FUSED else "yet"
@@ -63,6 +64,12 @@ def fuses(config: pb.SparseOptimizer, device: torch.device) -> bool:
             )
         ]
     )
+
+
+def _decays(config: pb.SparseOptimizer) -> bool:
+    """Whether row-wise Adagrad has weight decay, which the kernel on CPU takes as an argument and then ignores."""
+    message = config.rowwise_adagrad_optimizer
+    return message.weight_decay > 0 and message.weight_decay_mode != pb.NONE
 
 
 def fused_params(config: pb.SparseOptimizer) -> dict[str, Any]:

@@ -1,0 +1,88 @@
+"""From the message of a sparse optimizer to the arguments of fbgemm's kernels. What the kernels then do is tested with
+the sharded model, in tests/distributed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from fbgemm_gpu.split_embedding_configs import EmbOptimType
+from fbgemm_gpu.split_table_batched_embeddings_ops_training import BoundsCheckMode, WeightDecayMode
+
+from tzrec.errors import ConfigError
+from tzrec.optim.sparse import frozen_params, fused_params, fuses, kind
+from tzrec.protos import optimizer_pb2 as pb
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def message(name: str, **fields: Any) -> pb.SparseOptimizer:
+    config = pb.SparseOptimizer()
+    for key, value in {"lr": 0.1, **fields}.items():
+        setattr(getattr(config, name), key, value)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("sgd_optimizer", {"gradient_clipping": True, "max_gradient": 0.5}, {"optimizer": EmbOptimType.EXACT_SGD}),
+        ("adagrad_optimizer", {"initial_accumulator_value": 0.1}, {"optimizer": EmbOptimType.EXACT_ADAGRAD}),
+        (
+            "rowwise_adagrad_optimizer",
+            {"weight_decay": 0.25, "weight_decay_mode": pb.L2},
+            {
+                "optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD,
+                "weight_decay": 0.25,
+                "weight_decay_mode": WeightDecayMode.L2,
+            },
+        ),
+        (
+            "adam_optimizer",
+            {"beta1": 0.5},
+            {"optimizer": EmbOptimType.ADAM, "beta1": 0.5, "beta2": 0.999, "weight_decay": 0},
+        ),
+    ],
+)
+def test_arguments_of_the_kernels(name: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    clipping = {key: fields.get(key, default) for key, default in (("gradient_clipping", False), ("max_gradient", 1.0))}
+    always = {"learning_rate": 0.1, "eps": 1e-8, "bounds_check_mode": BoundsCheckMode.FATAL}
+    assert fused_params(message(name, **fields)) == always | clipping | expected
+
+
+def test_frozen_tables_have_rate_zero() -> None:
+    assert frozen_params() == {"optimizer": EmbOptimType.EXACT_SGD, "learning_rate": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("decay", "mode", "fused"), [(0.1, pb.L2, False), (0.1, pb.NONE, True), (0.0, pb.DECOUPLE, True)]
+)
+def test_decay_is_not_left_to_the_kernel_on_cpu(decay: float, mode: int, fused: bool) -> None:
+    config = message("rowwise_adagrad_optimizer", weight_decay=decay, weight_decay_mode=mode)
+    assert fuses(config, CPU) is fused
+    assert fuses(config, CUDA)
+
+
+@pytest.mark.parametrize(
+    ("name", "on_cpu", "on_cuda"),
+    [
+        ("sgd_optimizer", True, True),
+        ("adagrad_optimizer", True, True),
+        ("rowwise_adagrad_optimizer", True, True),
+        ("adam_optimizer", False, True),
+        ("lamb_optimizer", None, True),
+        ("adadelta_optimizer", None, None),
+    ],
+)
+def test_where_optimizers_are_fused(name: str, on_cpu: bool | None, on_cuda: bool | None) -> None:
+    """None: refused."""
+    config = message(name)
+    assert kind(config) == name
+    for device, fused in ((CPU, on_cpu), (CUDA, on_cuda)):
+        if fused is None:
+            with pytest.raises(ConfigError, match=f"{name} is not implemented"):
+                fuses(config, device)
+        else:
+            assert fuses(config, device) is fused
