@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tzrec
@@ -10,15 +11,19 @@ from tzrec.checkpoint.store import remove_leftovers
 from tzrec.config.load import dump_config
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.run.listeners import Listener, Progress, TensorBoard
+from tzrec.run.evaluate import append, evaluate
+from tzrec.run.listeners import Listener, Progress, TensorBoard, evaluation_line
 from tzrec.run.session import Session
-from tzrec.run.start import find_start
+from tzrec.run.start import agreed_checkpoint, find_start
 from tzrec.run.train import Outcome, train
 from tzrec.run.training import Training
 
 
 def run_training(
-    config: EasyRecConfig, continue_train: bool = False, ignore_restore_optimizer: bool = False
+    config: EasyRecConfig,
+    continue_train: bool = False,
+    ignore_restore_optimizer: bool = False,
+    watching: Sequence[Listener] = (),
 ) -> Outcome:
     """Train and evaluate.
 
@@ -26,6 +31,7 @@ def run_training(
         config: checked, with edits and flags in it.
         continue_train: go on from the last checkpoint in model_dir, if there is one.
         ignore_restore_optimizer: take weights alone from a checkpoint.
+        watching: listeners besides the progress lines and TensorBoard; they are called on rank 0.
 
     Raises:
         CheckpointError: another process writes to model_dir, or a checkpoint is in the way, damaged or does not fit.
@@ -40,7 +46,7 @@ def run_training(
         if lock:
             remove_leftovers(session.model_dir)
             _write_config(config, session.model_dir)
-            listeners = _listeners(config, session.model_dir)
+            listeners = [*_listeners(config, session.model_dir), *watching]
         training = Training(session, start)
         session.describe()
         if training.goal.reached(training.position):
@@ -52,6 +58,38 @@ def run_training(
         session.close()
         if lock:
             lock.release()
+
+
+def run_evaluation(
+    config: EasyRecConfig, checkpoint_path: str | None = None, result_filename: str = "eval_result.txt"
+) -> Mapping[str, float]:
+    """Evaluate a checkpoint on `eval_input_path`; all ranks together.
+
+    Args:
+        config: checked, with edits and flags in it.
+        checkpoint_path: a checkpoint, or a model directory whose newest whole one is meant; by default model_dir.
+        result_filename: file in model_dir to which rank 0 appends the result; its step is null for a named checkpoint.
+
+    Returns:
+        metrics and losses by name.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it is damaged or of another model.
+        DataError: the data cannot be read.
+    """
+    session = Session(config)
+    try:
+        checkpoint = agreed_checkpoint(Path(checkpoint_path or config.model_dir), session.place)
+        loader = session.loader(config.eval_input_path, "eval")
+        session.build()
+        session.restore(checkpoint)
+        evaluation = evaluate(session, loader, None if checkpoint_path else checkpoint.step)
+        if session.place.is_chief:
+            logger.info("model  %s\n%s", checkpoint.path, evaluation_line(evaluation))
+            append(session.model_dir / result_filename, evaluation)
+        return evaluation.metrics
+    finally:
+        session.close()
 
 
 def _write_config(config: EasyRecConfig, model_dir: Path) -> None:

@@ -61,9 +61,8 @@ class Progress(Listener):
             logger.info(progress_line(log, log.position))
 
     def saved(self, saved: Saved) -> None:
-        self._say(
-            f"save   {saved.path.name}  {megabytes(saved.size)} in the background; the loop waited {saved.waited:.2f} s"
-        )
+        size, waited = megabytes(saved.size), f"{saved.waited:.2f} s"
+        self._say(f"save   {saved.path.name}  {size} in the background; the loop waited {waited}")
 
     def evaluated(self, evaluation: Evaluation) -> None:
         self._say(evaluation_line(evaluation))
@@ -97,7 +96,7 @@ class TensorBoard(Listener):
 
     def __init__(self, model_dir: Path) -> None:
         self._model_dir = model_dir
-        self._events: queue.Queue[tuple[str, int, dict[str, float]] | None] = queue.Queue()
+        self._events: queue.Queue[tuple[str, int | None, dict[str, float]] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._write, name="tensorboard", daemon=True)
         self._thread.start()
 
@@ -170,8 +169,9 @@ def losses_text(losses: Mapping[str, float]) -> str:
     total = f"loss {sum(losses.values()):.4g}"
     if len(losses) < 2:
         return total
-    prefix = os.path.commonprefix(list(losses))
-    cut = prefix.rfind("_") + 1
+    first, last = min(losses), max(losses)  # what these two have in common, all have
+    same = next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
+    cut = first.rfind("_", 0, same) + 1
     return f"{total} ({', '.join(f'{name[cut:]} {value:.4g}' for name, value in losses.items())})"
 
 

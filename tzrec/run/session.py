@@ -97,10 +97,8 @@ class Session:
 
         fit = restore(checkpoint.path / "model", self.model.state_dict())
         if fit.lines():
-            raise CheckpointError(
-                f"{checkpoint.path} was written by another model than this config describes:\n  "
-                + "\n  ".join(fit.lines())
-            )
+            lines = "\n  ".join(fit.lines())
+            raise CheckpointError(f"{checkpoint.path} holds another model than this config describes:\n  {lines}")
 
     def describe(self) -> None:
         """Log what was built: `model`, `plan` and `cpu`."""

@@ -37,7 +37,7 @@ class Start:
     """
 
     checkpoint: Checkpoint | None = None
-    position: Position = Position()
+    position: Position = Position()  # noqa: RUF009 - frozen
     continues: bool = False
     optimizer: bool = True
     names: Mapping[str, str] = field(default_factory=dict)
@@ -99,6 +99,16 @@ def find_start(config: EasyRecConfig, continue_train: bool, ignore_restore_optim
         names = read_map(Path(train.fine_tune_ckpt_param_map)) if train.fine_tune_ckpt_param_map else {}
         return Start(checkpoint, position, optimizer=not ignore_restore_optimizer, names=names)
     return Start()
+
+
+def agreed_checkpoint(path: Path, place: Place) -> Checkpoint:
+    """The checkpoint at a path, or the newest whole one of a model directory; verified by rank 0.
+
+    Raises:
+        CheckpointError: there is none that can be used.
+    """
+    found, _ = _agreed(lambda: (str(store.find(path).path), ""), place)
+    return _trusted(Path(found))
 
 
 def _look(config: EasyRecConfig, continue_train: bool) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -44,9 +45,9 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
     """
     meter = Meter(run.goal)
     outcome, saved = Outcome(run.position.step), run.position.step
-    with Signals() as signals:
+    with run, Signals() as signals:
         for batch, last in run.batches():
-            run.rates.set(run.position.steps, run.position.epochs)
+            run.begin_step()
             losses = run.losses(batch)
             agreed = agree(losses, batch.rows, signals.received)
             if agreed.finite:  # before backward: the fused optimizers learn during it
@@ -70,9 +71,9 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
             if run.cadence.after_step(step) or (last and run.cadence.after_pass(run.position.epochs)):
                 saved = step
                 meter.without(_save_and_evaluate(run, listeners, outcome))
-    if run.position.step > saved:
-        _save_and_evaluate(run, listeners, outcome)
-    run.wait()
+        if run.position.step > saved:
+            _save_and_evaluate(run, listeners, outcome)
+        run.wait()
     outcome.step = run.position.step
     return outcome
 
@@ -107,11 +108,8 @@ def agree(losses: Mapping[str, torch.Tensor], rows: int, signal: int) -> Agreeme
 
 def _refuse(run: Training, losses: Mapping[str, torch.Tensor], batch: Batch) -> None:
     """Stop, or leave the step out; nothing has been changed by it."""
-    strange = [{name: str(loss.item()) for name, loss in losses.items() if not torch.isfinite(loss)}]
-    by_rank = enumerate(group.gather(strange[0]))
-    named = "; ".join(
-        f"rank {rank}: {', '.join(' '.join(item) for item in each.items())}" for rank, each in by_rank if each
-    )
+    strange = ", ".join(f"{name} {loss.item()}" for name, loss in losses.items() if not torch.isfinite(loss))
+    named = "; ".join(f"rank {rank}: {each}" for rank, each in enumerate(group.gather(strange)) if each)
     before, after = run.position.cursor, batch.cursor
     text = (
         f"step {run.position.step + 1}: the loss is not finite ({named}). It was made of rows {before.row:,} to "
@@ -152,17 +150,11 @@ def _evaluate(run: Training) -> Evaluation:
 
 def _report_bad_rows(run: Training) -> None:
     """Log how many rows were bad so far, on all ranks together."""
-    counts: dict[str, int] = {}
-    for rank in group.gather([[f"{column}: {reason}", n] for (column, reason), n in run.loader.bad.items()]):
-        for what, n in rank:
-            counts[what] = counts.get(what, 0) + n
-    if counts:
+    counts: Counter[str] = Counter()
+    for rank in group.gather({f"{column}: {reason}": n for (column, reason), n in run.loader.bad.items()}):
+        counts.update(rank)
+    if counts and run.session.place.is_chief:
         what = ", ".join(f"{name} {n:,}" for name, n in counts.items())
-        policy = data_pb2.BadRowPolicy.Name(run.session.config.data_config.bad_row_policy)
-        logger.info(
-            "data   bad rows so far: %s (%s); policy %s; see %s",
-            f"{sum(counts.values()):,}",
-            what,
-            policy,
-            run.loader.bad_rows_path,
-        )
+        policy = data_pb2.BadRowPolicy.Name(run.session.config.data_config.bad_row_policy).lower()
+        number, where = f"{sum(counts.values()):,}", run.loader.bad_rows_path
+        logger.info("data   bad rows so far: %s (%s); policy %s; see %s", number, what, policy, where)

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from tzrec.data.batch import Batch
 from tzrec.distributed import group
 from tzrec.distributed.plan import plan_json
 from tzrec.distributed.shard import dense_parameters
+from tzrec.errors import CheckpointError
 from tzrec.optim.build import Rates, dense_optimizer
-from tzrec.optim.schedule import schedule
+from tzrec.optim.schedule import Schedule, schedule
 from tzrec.optim.sparse import SparseOptimizer
 from tzrec.run.meter import Goal
 from tzrec.run.session import Session
@@ -57,11 +59,8 @@ class Training:
         self.sparse = SparseOptimizer(session.ranker, train.sparse_optimizer, session.place.world_size)
         self.dense = dense_optimizer(train.dense_optimizer, dense_parameters(session.model))
         start.restore(session.model.state_dict(), self.optimizer_state(), session.place)
-        schedules = [
-            (self.sparse, schedule(train.sparse_optimizer)),
-            *((part[0], part[1]) for part in self.dense.parts),
-        ]
-        self.rates = Rates(schedules)
+        schedules: list[tuple[Any, Schedule]] = [(part[0], part[1]) for part in self.dense.parts]
+        self.rates = Rates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
         self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
         self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _best(session))
         self._facts = _facts(session)
@@ -82,6 +81,12 @@ class Training:
                 self.position = self.position.next_pass()
             self._ahead = self.loader.epoch(self.position.cursor)
 
+    def begin_step(self) -> None:
+        """Set the learning rates and forget gradients; before the forward pass, where the fused kernels take the rate."""
+        self.rates.set(self.position.steps, self.position.epochs)
+        self.sparse.zero_grad()
+        self.dense.zero_grad()
+
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Every loss by name, 0-dimensional, over the rows of this rank."""
         logits, batch = self.session.forward(batch)
@@ -94,8 +99,6 @@ class Training:
             losses: of this rank.
             share: rows of this rank, in units of what ranks have on average; gradients are averaged over ranks.
         """
-        self.sparse.zero_grad()  # hands the rate to the fused kernels, which learn during backward
-        self.dense.zero_grad()
         (torch.stack(list(losses.values())).sum() * share).backward()
         self.sparse.step()
         self.dense.step()
@@ -110,6 +113,14 @@ class Training:
     def wait(self) -> None:
         """Wait for the save under way; raises what went wrong with it."""
         self._saver.wait()
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        """Let the save under way finish, whatever ended the loop; its own error is logged, and raised by `wait`."""
+        with suppress(CheckpointError):
+            self._saver.wait()
 
 
 def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:

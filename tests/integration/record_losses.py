@@ -1,0 +1,30 @@
+"""Train by a config and write the losses of every step as JSON; started by test_train.py, once per rank."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tzrec.config.check import load_checked
+from tzrec.run.job import run_training
+from tzrec.run.listeners import Listener
+from tzrec.run.meter import Log
+
+
+class Recorder(Listener):
+    """Keeps what is logged; set log_step_count_steps to 1 to have every step."""
+
+    def __init__(self) -> None:
+        self.losses: list[dict[str, float]] = []
+
+    def logged(self, log: Log) -> None:
+        self.losses.append(dict(log.losses))
+
+
+if __name__ == "__main__":
+    config, edits, out = sys.argv[1:]
+    recorder = Recorder()
+    run_training(load_checked(config, json.loads(edits)), watching=[recorder])
+    if recorder.losses:
+        Path(out).write_text(json.dumps(recorder.losses))

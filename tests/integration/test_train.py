@@ -1,0 +1,363 @@
+"""Whole training runs on small made-up data: exact resume, one rank against two, what stops a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from tests.integration.record_losses import Recorder
+from tzrec import eval as evaluate
+from tzrec import train_eval
+from tzrec.checkpoint import store
+from tzrec.checkpoint.restore import restore, stored_sizes
+from tzrec.config.check import load_checked
+from tzrec.errors import CheckpointError, TrainingError
+from tzrec.run.job import run_training
+
+ROWS = 600
+
+CONFIG = """
+train_input_path: "{data}/*.parquet"
+eval_input_path: "{data}/0.parquet"
+model_dir: "{model}"
+train_config {{
+  sparse_optimizer {{
+    adagrad_optimizer {{ lr: 0.05 }} exponential_decay_learning_rate {{ decay_size: 5 decay_factor: 0.9 }}
+  }}
+  dense_optimizer {{ adam_optimizer {{ lr: 0.01 }} cosine_annealing_learning_rate {{ T_max: 30 warmup_size: 5 }} }}
+  num_steps: 20
+  log_step_count_steps: 1
+  use_tensorboard: false
+}}
+data_config {{
+  batch_size: 64 eval_batch_size: 128 dataset_type: ParquetDataset fg_mode: FG_DAG num_workers: 1
+  label_fields: "clk" label_fields: "buy" label_fields: "spent"
+  shuffle: true shuffle_buffer_size: 2
+}}
+feature_configs {{ id_feature {{ feature_name: "user" expression: "user:user" num_buckets: 100 embedding_dim: 8 }} }}
+feature_configs {{ id_feature {{ feature_name: "item" expression: "item:item" hash_bucket_size: 50 embedding_dim: 8 }} }}
+feature_configs {{
+  id_feature {{ feature_name: "tags" expression: "item:tags" num_buckets: 20 embedding_dim: 4 separator: "," }}
+}}
+feature_configs {{ raw_feature {{ feature_name: "price" expression: "item:price" }} }}
+model_config {{
+  feature_groups {{ group_name: "all" feature_names: ["user", "item", "tags", "price"] group_type: DEEP }}
+  mmoe {{
+    expert_mlp {{ hidden_units: [16, 8] dropout_ratio: [{dropout}, {dropout}] }}
+    num_expert: 2
+    task_towers {{
+      tower_name: "ctr" label_name: "clk" mlp {{ hidden_units: [8] }}
+      losses {{ binary_cross_entropy {{}} }} metrics {{ auc {{ thresholds: 0 }} }}
+    }}
+    task_towers {{
+      tower_name: "cvr" label_name: "buy" losses {{ binary_cross_entropy {{}} }} metrics {{ auc {{ thresholds: 0 }} }}
+    }}
+  }}
+}}
+"""
+
+
+def write_data(folder: Path) -> None:
+    """Three files of a log in which clicks follow from user, item and price."""
+    rng = np.random.default_rng(0)
+    user, item, price = rng.integers(0, 100, ROWS), rng.integers(0, 30, ROWS), rng.random(ROWS)
+    logit = 2 * np.sin(user) + np.cos(item) + price
+    click = rng.random(ROWS) < 1 / (1 + np.exp(-logit))
+    table = {
+        "user": user,
+        "item": [f"i{each}" for each in item],
+        "tags": [",".join(map(str, rng.integers(0, 20, rng.integers(0, 4)))) for _ in range(ROWS)],
+        "price": price.astype(np.float32),
+        "clk": click.astype(np.int64),
+        "buy": (click & (rng.random(ROWS) < 0.3)).astype(np.int64),
+        "spent": np.zeros(ROWS, np.float32),
+    }
+    folder.mkdir()
+    for part in range(3):
+        piece = {name: values[part * 200 : (part + 1) * 200] for name, values in table.items()}
+        pq.write_table(pa.table(piece), folder / f"{part}.parquet")
+
+
+Job = Callable[..., tuple[Path, Recorder]]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """Train into a model directory with edits to the config; gives it back with the losses of every step."""
+    write_data(tmp_path / "data")
+
+    def run(
+        name: str, go_on: bool = False, ignore: bool = False, dropout: float = 0.1, **edits: Any
+    ) -> tuple[Path, Recorder]:
+        config = tmp_path / "job.config"
+        config.write_text(CONFIG.format(data=tmp_path / "data", model=tmp_path / name, dropout=dropout))
+        recorder = Recorder()
+        dotted = {path.replace("__", "."): value for path, value in edits.items()}
+        run_training(load_checked(str(config), dotted), go_on, ignore, watching=[recorder])
+        return tmp_path / name, recorder
+
+    return run
+
+
+def tensors(model_dir: Path, step: int) -> dict[str, torch.Tensor]:
+    """Everything in a checkpoint: weights and optimizer state."""
+    found = {}
+    for part in ("model", "optimizer"):
+        directory = model_dir / f"model.ckpt-{step}" / part
+        values = {name: torch.zeros(size) for name, size in stored_sizes(directory).items()}
+        assert restore(directory, values).lines() == []
+        found |= {f"{part}/{name}": value for name, value in values.items()}
+    return found
+
+
+def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    different = [name for name in a if not torch.equal(a[name], b[name])]
+    assert different == []
+
+
+def results(model_dir: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (model_dir / store.RESULTS).read_text().splitlines()]
+
+
+def test_learns_and_leaves_the_documented_files(job: Job) -> None:
+    model_dir, log = job("model", train_config__save_checkpoints_steps=10)
+    assert [path.name for path in store.published(model_dir)] == ["model.ckpt-10", "model.ckpt-19"]
+    first, last = (sum(log.losses[at].values()) for at in (0, 19))
+    assert last < first - 0.05
+    written = results(model_dir)
+    assert [line["global_step"] for line in written] == [10, 19]
+    names = ["auc_ctr", "auc_cvr", "binary_cross_entropy_ctr", "binary_cross_entropy_cvr"]
+    assert list(written[1]) == ["global_step", *names]
+    assert written[1]["auc_ctr"] > 0.6
+    assert load_checked(str(model_dir / "pipeline.config")).model_dir == str(model_dir)
+    assert (model_dir / "version").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad_optimizer", "rowwise_adagrad_optimizer", "adam_optimizer"])
+def test_ten_steps_and_ten_more_are_twenty(job: Job, optimizer: str) -> None:
+    edits = {"train_config__sparse_optimizer": f"{optimizer} {{ lr: 0.05 }} constant_learning_rate {{}}"}
+    whole, whole_log = job("whole", **edits)
+    job("parts", train_config__num_steps=10, **edits)
+    parts, parts_log = job("parts", go_on=True, **edits)
+    assert_equal(tensors(whole, 19), tensors(parts, 19))
+    assert parts_log.losses == whole_log.losses[10:]
+    assert results(parts)[-1] == results(whole)[-1]
+
+
+def test_two_runs_with_one_seed_are_equal_and_with_another_are_not(job: Job) -> None:
+    one, two = job("one", train_config__num_steps=4)[0], job("two", train_config__num_steps=4)[0]
+    assert_equal(tensors(one, 3), tensors(two, 3))
+    other = job("other", train_config__num_steps=4, train_config__seed=2)[0]
+    assert not torch.equal(*(next(iter(tensors(each, 3).values())) for each in (one, other)))
+
+
+def test_passes(job: Job) -> None:
+    """600 rows are 9 whole batches of 64 and one of 24: two passes are 20 steps, the first ends with step 9."""
+    edits = {"train_config__num_steps": 0, "train_config__save_checkpoints_epochs": 1}
+    model_dir, log = job("model", train_config__num_epochs=2, **edits)
+    assert [path.name for path in store.published(model_dir)] == ["model.ckpt-9", "model.ckpt-19"]
+    assert len(log.losses) == 20
+    position = store.find(model_dir / "model.ckpt-9").position
+    assert (position.cursor.epoch, position.cursor.row, position.epochs) == (1, 0, 1)
+    job("parts", train_config__num_epochs=1, **edits)
+    parts = job("parts", go_on=True, train_config__num_epochs=2, **edits)[0]
+    assert_equal(tensors(model_dir, 19), tensors(parts, 19))
+
+
+def test_a_finished_run_is_left_alone(job: Job) -> None:
+    model_dir, _ = job("model", train_config__num_steps=3)
+    _, log = job("model", go_on=True, train_config__num_steps=3)
+    assert log.losses == []
+    assert len(results(model_dir)) == 1
+
+
+def test_checkpoints_are_not_overwritten_by_mistake(job: Job) -> None:
+    job("model", train_config__num_steps=2)
+    with pytest.raises(CheckpointError, match="already holds checkpoints; --continue_train goes on"):
+        job("model", train_config__num_steps=2)
+
+
+def test_continuing_another_model_is_refused_by_name(job: Job) -> None:
+    job("model", train_config__num_steps=2)
+    other = {"feature_configs[0].id_feature.num_buckets": 200}
+    with pytest.raises(
+        CheckpointError, match=r"user_emb.weight: \[100, 8\] in the checkpoint, \[200, 8\] in the model"
+    ):
+        job("model", go_on=True, train_config__num_steps=4, **other)
+
+
+def test_fine_tuning_takes_what_fits(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    old, _ = job("old", train_config__num_steps=5)
+    edits = {
+        "train_config__fine_tune_checkpoint": str(old),
+        "train_config__num_steps": 1,
+        "feature_configs[0].id_feature.num_buckets": 200,
+        "train_config__sparse_optimizer": "adagrad_optimizer { lr: 0 } constant_learning_rate {}",
+        "train_config__dense_optimizer": "sgd_optimizer { lr: 0 momentum: 0 } constant_learning_rate {}",
+    }
+    new, _ = job("new", ignore=True, **edits)
+    before, after = tensors(old, 4), tensors(new, 0)
+    resized = "model/embedding_group.emb_impls.__BASE__.ebc.embedding_bags.user_emb.weight"
+    kept = [name for name in before if name.startswith("model/") and name != resized]
+    assert_equal({name: before[name] for name in kept}, {name: after[name] for name in kept})
+    assert after[resized].shape == (200, 8)
+    assert "user_emb.weight: [100, 8] in the checkpoint, [200, 8] in the model" in caplog.text
+
+
+def test_fine_tuning_with_continue_train_takes_the_place_in_the_data(job: Job) -> None:
+    old, _ = job("old", train_config__num_steps=5)
+    new, _ = job("new", go_on=True, train_config__fine_tune_checkpoint=str(old), train_config__num_steps=2)
+    position = store.find(new).position
+    assert (position.step, position.cursor.row) == (1, 7 * 64)
+
+
+def poison(folder: Path) -> dict[str, str]:
+    """Make the label of row 450 a number whose square is infinite; edits that make it the label of a task."""
+    table = pq.read_table(folder / "2.parquet")
+    spent = np.zeros(200, np.float32)
+    spent[50] = 3e38
+    at = table.schema.get_field_index("spent")
+    pq.write_table(table.set_column(at, "spent", pa.array(spent)), folder / "2.parquet")
+    tower = 'tower_name: "cvr" label_name: "spent" losses { l2_loss {} }'
+    return {"model_config__mmoe__task_towers[1]": tower, "data_config__shuffle": "false"}
+
+
+def test_a_loss_that_is_no_number_stops_before_it_does_harm(job: Job, tmp_path: Path) -> None:
+    edits = {**poison(tmp_path / "data"), "train_config__save_checkpoints_steps": 1}
+    with pytest.raises(TrainingError) as error:
+        job("model", **edits)
+    text = str(error.value)
+    assert "step 7: the loss is not finite (rank 0: l2_loss_cvr inf)" in text
+    assert "rows 448 to 512 of pass 1" in text
+    assert "nonfinite_loss: SKIP_STEP" in text
+    found = store.latest(tmp_path / "model")
+    assert found
+    assert found.step == 6
+
+
+def test_a_loss_that_is_no_number_can_be_left_out(job: Job, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    edits = poison(tmp_path / "data")
+    model_dir, log = job("model", train_config__nonfinite_loss="SKIP_STEP", **edits)
+    assert all(torch.isfinite(value).all() for value in tensors(model_dir, 19).values())
+    assert caplog.text.count("the loss is not finite") == 2, "steps 7 and 17: the row comes once in each pass"
+    assert len(log.losses) == 20
+
+
+def start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    config = tmp_path / "job.config"
+    config.write_text(CONFIG.format(data=tmp_path / "data", model=tmp_path / "model", dropout=0.1))
+    command = [sys.executable, "-m", "tzrec.train_eval", "--pipeline_config", str(config), *words]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, number: int, status: int) -> None:
+    write_data(tmp_path / "data")
+    process = start(tmp_path, "--edit_config_json", '{"train_config.num_steps": 1000000}')
+    assert process.stderr
+    lines = iter(process.stderr.readline, "")
+    assert any(line.startswith("train  5/") for line in lines)
+    process.send_signal(number)
+    rest = "".join(lines)
+    assert process.wait(60) == status
+    found = store.latest(tmp_path / "model")
+    assert found
+    assert f"saved at step {found.step}; the same command with --continue_train goes on" in rest
+    job = start(tmp_path, "--continue_train", "--edit_config_json", f'{{"train_config.num_steps": {found.step + 3}}}')
+    assert job.wait(60) == 0
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_its_lock_and_its_last_checkpoint(tmp_path: Path) -> None:
+    write_data(tmp_path / "data")
+    edits = '{"train_config.num_steps": 1000000, "train_config.save_checkpoints_steps": 3}'
+    process = start(tmp_path, "--edit_config_json", edits)
+    time.sleep(0.1)
+    assert process.stderr
+    assert any(line.startswith("eval   step 6") for line in iter(process.stderr.readline, ""))
+    second = start(tmp_path, "--continue_train")
+    assert second.wait(60) == 1
+    assert second.stderr
+    assert f"is being written by process {process.pid}" in second.stderr.read()
+    process.kill()
+    process.wait(60)
+    found = store.latest(tmp_path / "model")
+    assert found
+    assert start(tmp_path, "--continue_train", "--edit_config_json", '{"train_config.num_steps": 1}').wait(60) == 0
+
+
+def losses_on(ranks: int, tmp_path: Path, **edits: Any) -> list[dict[str, float]]:
+    """Losses of every step with so many processes."""
+    config, out = tmp_path / "job.config", tmp_path / f"losses-{ranks}.json"
+    model = tmp_path / f"model-{ranks}-{time.monotonic_ns()}"
+    config.write_text(CONFIG.format(data=tmp_path / "data", model=model, dropout=0.0))
+    dotted = {path.replace("__", "."): value for path, value in edits.items()}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = str(Path(__file__).parent / "record_losses.py")
+    command = [sys.executable, script, str(config), json.dumps(dotted), str(out)]
+    common = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd(), "MASTER_ADDR": "127.0.0.1"}
+    common |= {"MASTER_PORT": str(port), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
+    places = [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+    processes = [subprocess.Popen(command, env=each) for each in places]
+    assert [process.wait(120) for process in processes] == [0] * ranks
+    found: list[dict[str, float]] = json.loads(out.read_text())
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["table_wise", "row_wise", "column_wise", "data_parallel"])
+def test_two_ranks_learn_what_one_learns(tmp_path: Path, sharding: str) -> None:
+    """One rank with batches of 64, two with batches of 32: the same rows in every step, the last of a pass too."""
+    write_data(tmp_path / "data")
+    constraints = {"train_config__global_embedding_constraints": f'sharding_types: "{sharding}"'}
+    one = losses_on(1, tmp_path)
+    # 2 batches of 64 are the shuffle's window with one rank, and 4 x 32 with two
+    two = losses_on(2, tmp_path, data_config__batch_size=32, **constraints)
+    assert len(one) == len(two) == 20
+    for a, b in zip(one, two, strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_the_command_line_sets_paths_and_fields(tmp_path: Path) -> None:
+    write_data(tmp_path / "data")
+    config = tmp_path / "job.config"
+    config.write_text(CONFIG.format(data="nowhere", model="nowhere", dropout=0))
+    words = ["--pipeline_config_path", str(config), "--model_dir", str(tmp_path / "model")]
+    words += ["--train_input_path", f"{tmp_path}/data/*.parquet", "--eval_input_path", ""]
+    assert train_eval.main([*words, "--edit_config_json", '{"train_config.num_steps": 2}']) == 0
+    assert [path.name for path in store.published(tmp_path / "model")] == ["model.ckpt-1"]
+    assert not (tmp_path / "model" / store.RESULTS).exists()
+    assert train_eval.main(words) == 1, "there are checkpoints now"
+    assert train_eval.main([*words, "--contineu_train"]) == 2
+
+
+def test_eval_verb(job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model_dir, _ = job("model", train_config__num_steps=4, train_config__save_checkpoints_steps=2)
+    words = ["--pipeline_config", str(model_dir / "pipeline.config")]
+    assert evaluate.main(words) == 0
+    line = results(model_dir)[-1]
+    assert f"auc_ctr: {line['auc_ctr']:.6f}\n" in capsys.readouterr().out
+    named = ["--checkpoint_path", str(model_dir / "model.ckpt-2"), "--eval_result_filename", "named.txt"]
+    assert evaluate.main([*words, *named]) == 0
+    assert json.loads((model_dir / "eval_result.txt").read_text()) == line
+    written = json.loads((model_dir / "named.txt").read_text())
+    assert written == {**results(model_dir)[0], "global_step": None}
+    assert evaluate.main([*words, "--checkpoint_path", str(tmp_path / "nowhere")]) == 1
