@@ -133,6 +133,14 @@ def test_refusals_come_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert '"cut" is column_wise' in messages[2]
 
 
+def test_half_precision_needs_a_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = group_of(Table("short", 50, 8, data_type="FP16"))
+    assert planned(monkeypatch, model, 2) == {"short": ("table_wise", "fused", [0])}
+    for optimizer, types in (("adam_optimizer", ()), ("adagrad_optimizer", ("data_parallel",))):
+        with pytest.raises(ConfigError, match='table "short" is FP16'):
+            planned(monkeypatch, model, 2, optimizer, types)
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if len(case.types) == 1], ids=lambda case: case.name)
 def test_two_ranks_carry_the_plan_out(case: Case, two: list[dict[str, Any]]) -> None:
     fused = case.optimizer != "adam_optimizer" and case.types != ("data_parallel",)

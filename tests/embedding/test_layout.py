@@ -107,3 +107,9 @@ def test_unfit_groups() -> None:
     assert 'feature "x" is dense' in messages[0]
     assert 'unknown feature "nobody"' in messages[1]
     assert 'group "s": only DEEP and WIDE' in messages[2]
+
+
+@pytest.mark.parametrize("name", ["half", "keys", "user.id"])
+def test_names_that_torch_cannot_keep(name: str) -> None:
+    (message,) = problems({"a": feature("a", Table(name, 10, 8))}, group("g", "a"))
+    assert message == f'feature "a" in group "g": "{name}" cannot be the name of a table; choose another'

@@ -140,6 +140,9 @@ def _by_rule(
         for each in found
         for bag in _whole_means(each)
     ]
+    problems = [problem for _, bag, name in chosen for problem in _underflow(bag, name, _kernel(bag, config, device))]
+    if problems:
+        raise ConfigError(problems)
     ranks = _spread([bag for _, bag, name in chosen if name == "table_wise"], world)
     plan: dict[str, EmbeddingModuleShardingPlan] = {each.path: EmbeddingModuleShardingPlan() for each in found}
     for each, bag, name in chosen:
@@ -148,6 +151,16 @@ def _by_rule(
         weight = each.module.embedding_bags[bag.table.name].weight
         plan[each.path][bag.table.name] = cut(weight, local, world, device.type, sharder)
     return ShardingPlan(plan)  # type: ignore[arg-type]
+
+
+def _underflow(bag: Bag, sharding_type: str, kernel: str) -> Iterator[Problem]:
+    """A table whose gradients would be in half precision, where those of a batch of thousands are mostly 0."""
+    if bag.table.data_type == "FP16" and (kernel == "dense" or sharding_type == "data_parallel"):
+        yield Problem(
+            "data_type",
+            f'table "{bag.table.name}" is FP16, which needs a kernel that is fused with the optimizer; this one is '
+            f"{sharding_type} with the kernel dense. Use FP32, or a fused optimizer without data_parallel",
+        )
 
 
 def _whole_means(collection: Collection) -> Iterator[Bag]:
@@ -172,7 +185,7 @@ def _sharding_type(bag: Bag, config: TrainConfig, share: float, saved: Mapping[s
         return str(saved["sharding_type"])
     if allowed:
         return allowed[0]
-    if bag.table.rows <= SMALL:
+    if bag.table.rows <= SMALL and bag.table.data_type != "FP16":
         return "data_parallel"
     return "row_wise" if table_bytes(bag.table) > max(share, LARGE) else "table_wise"
 

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from torch import nn
+
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import Feature, Table
 from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig
@@ -154,15 +156,23 @@ def _union(requests: Sequence[_Request]) -> dict[str, Bag]:
     """One bag per table name.
 
     Raises:
-        ConfigError: every pair of requests that cannot be one table.
+        ConfigError: every pair of requests that cannot be one table, every name that cannot be one.
     """
     by_name: dict[str, list[_Request]] = defaultdict(list)
     for request in requests:
         by_name[request.table.name].append(request)
     problems = [p for rows in by_name.values() for request in rows[1:] for p in _conflicts(rows[0], request)]
+    problems += [p for rows in by_name.values() for p in _misnamed(rows[0])]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return {name: _bag(rows) for name, rows in by_name.items()}
+
+
+def _misnamed(request: _Request) -> Iterable[Problem]:
+    """A name under which torch can keep no module."""
+    name = request.table.name
+    if "." in name or hasattr(nn.ModuleDict(), name):
+        yield Problem("embedding_name", f'{request.who}: "{name}" cannot be the name of a table; choose another')
 
 
 def _conflicts(first: _Request, other: _Request) -> Iterable[Problem]:
