@@ -27,6 +27,14 @@ def test_a_failed_step_shows_the_end_of_its_output(tmp_path: Path) -> None:
         demo.run(step, tmp_path / "log")
 
 
+def test_the_end_of_the_output_is_what_the_rank_said(tmp_path: Path) -> None:
+    noise = "E1123 08:37:54 torch/distributed/elastic/multiprocessing/api.py:1002] failed (exitcode: 1)"
+    step = demo.Step("try", f'python -c \'import sys; print("why"); print("{noise}"); sys.exit(1)\'', "there")
+    with pytest.raises(TrainingError) as caught:
+        demo.run(step, tmp_path / "log")
+    assert str(caught.value).startswith("why\n\n\nstep try failed")
+
+
 def test_commands_run_with_this_interpreter() -> None:
     assert demo.argv("python -m a 'b c'") == [sys.executable, "-m", "a", "b c"]
     assert demo.argv("torchrun -m a") == [sys.executable, "-m", "torch.distributed.run", "-m", "a"]

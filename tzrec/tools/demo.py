@@ -96,9 +96,14 @@ def run(step: Step, log: Path) -> tuple[str, float]:
         status = subprocess.run(argv(step.command), stdout=out, stderr=subprocess.STDOUT, check=False).returncode
     output = log.read_text()[begin:]
     if status:
-        tail = "\n".join(output.splitlines()[-TAIL_LINES:])
+        tail = "\n".join(_without_torchrun(output).splitlines()[-TAIL_LINES:])
         raise TrainingError(f"{tail}\n\nstep {step.name} failed with status {status}: {step.command}\nall of it: {log}")
     return step.result(output), time.monotonic() - start
+
+
+def _without_torchrun(output: str) -> str:
+    """Output up to where torchrun begins to report that a rank has failed, which says nothing of why."""
+    return re.split(r"^E\d+ .*/elastic/.*failed", output, flags=re.MULTILINE)[0]
 
 
 def last_metrics(path: Path) -> dict[str, float]:
