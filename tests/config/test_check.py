@@ -109,6 +109,11 @@ CASES: list[tuple[str, str, str]] = [
         'sharding type "grid_shard" needs CUDA; on cpu',
     ),
     (CATE, CATE + " embedding_constraints { compute_kernels: 'fused_uvm' }", 'compute kernel "fused_uvm" needs CUDA'),
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 tensorboard_summaries: ['loss', 'gradient']",
+        '[1]: "gradient" is not implemented',
+    ),
     # data
     ("batch_size: 8192", "batch_size: 0", "26:5 data_config.batch_size: 0 rows; a batch has at least 1"),
     ("batch_size: 8192", "eval_batch_size: 0", "data_config.eval_batch_size: 0 rows; leave it out"),
@@ -358,6 +363,14 @@ def test_suffixes_must_not_make_one_table(tmp_path: Path) -> None:
     text = changed("    mmoe {", groups, CATE, CATE + " embedding_name: 'user_id_emb_x'")
     (line,) = found(tmp_path, text)
     assert 'makes the table name "user_id_emb_x_y", which "user_id_emb + x_y" makes too' in line
+
+
+def test_half_precision_tables_need_a_fused_optimizer(tmp_path: Path) -> None:
+    text = changed(CATE, CATE + " data_type: 'FP16'")
+    assert found(tmp_path, text) == []
+    (line,) = found(tmp_path, text.replace("adagrad_optimizer", "adam_optimizer"))
+    assert "feature_configs[1].id_feature.data_type: FP16 needs an optimizer that is fused on cpu" in line
+    assert found(tmp_path, text.replace("adagrad_optimizer", "adam_optimizer"), "cuda") == []
 
 
 def test_cuda_allows_what_needs_it(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def check_features(findings: Findings) -> None:
         elif isinstance(entry.message, RawFeature):
             check_raw(findings, entry)
         _check_table(findings, entry)
+        if findings.on_cpu and entry.has_table and entry.message.data_type == "FP16":
+            _check_half(findings, entry)
     _check_circles(findings)
     _check_shared_tables(findings)
 
@@ -76,6 +78,15 @@ def _check_table(findings: Findings, entry: Entry) -> None:
     for name, known in (("data_type", DATA_TYPES), ("pooling", POOLINGS)):
         if getattr(message, name) not in known:
             findings.unknown(f"{entry.path}.{name}", name, getattr(message, name), known)
+
+
+def _check_half(findings: Findings, entry: Entry) -> None:
+    """Adam on the CPU moves whole tables by ordinary gradients, which in half precision are mostly 0."""
+    if findings.config.train_config.sparse_optimizer.WhichOneof("optimizer") == "adam_optimizer":
+        said = (
+            "FP16 needs an optimizer that is fused on cpu, which adam_optimizer is not; use FP32 or another optimizer"
+        )
+        findings.add(f"{entry.path}.data_type", said)
 
 
 def _check_shared_tables(findings: Findings) -> None:

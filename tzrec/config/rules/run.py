@@ -7,6 +7,7 @@ from tzrec.config.rules.tasks import tasks
 
 _SECTIONS = ("train_config", "data_config", "model_config")
 _SUMMARIES = ("loss", "learning_rate", "parameter", "global_gradient_norm", "gradient_norm", "gradient")
+_SHOWN = ("loss", "learning_rate")
 _EXPORTERS = ("latest", "best")
 
 
@@ -35,6 +36,8 @@ def check_train(findings: Findings) -> None:
     for here, name in repeated(f"{path}.tensorboard_summaries", train.tensorboard_summaries):
         if name not in _SUMMARIES:
             findings.unknown(here, "summary", name, _SUMMARIES)
+        elif name not in _SHOWN:
+            findings.add(here, f'"{name}" is not implemented yet; {" and ".join(_SHOWN)} are always shown')
     if train.HasField("num_threads") and train.num_threads == 0:
         findings.add(f"{path}.num_threads", "0 threads; leave it out to share the cores among the ranks")
     for section, message in ((path, train), ("eval_config", config.eval_config)):
