@@ -135,7 +135,7 @@ def test_refusals_come_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_half_precision_needs_a_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     model = group_of(Table("short", 50, 8, data_type="FP16"))
-    assert planned(monkeypatch, model, 2) == {"short": ("table_wise", "fused", [0])}
+    assert planned(monkeypatch, model, 2) == {"short": ("table_wise", "fused", [1])}
     for optimizer, types in (("adam_optimizer", ()), ("adagrad_optimizer", ("data_parallel",))):
         with pytest.raises(ConfigError, match='table "short" is FP16'):
             planned(monkeypatch, model, 2, optimizer, types)
