@@ -32,7 +32,7 @@ def test_the_end_of_the_output_is_what_the_rank_said(tmp_path: Path) -> None:
     step = demo.Step("try", f'python -c \'import sys; print("why"); print("{noise}"); sys.exit(1)\'', "there")
     with pytest.raises(TrainingError) as caught:
         demo.run(step, tmp_path / "log")
-    assert str(caught.value).startswith("why\n\n\nstep try failed")
+    assert str(caught.value).startswith("why\n\nstep try failed")
 
 
 def test_commands_run_with_this_interpreter() -> None:
