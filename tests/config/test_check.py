@@ -112,7 +112,7 @@ CASES: list[tuple[str, str, str]] = [
     (
         "num_epochs: 1",
         "num_epochs: 1 tensorboard_summaries: ['loss', 'gradient']",
-        '[1]: "gradient" is not implemented',
+        '"gradient" is not implemented',
     ),
     # data
     ("batch_size: 8192", "batch_size: 0", "26:5 data_config.batch_size: 0 rows; a batch has at least 1"),
