@@ -51,6 +51,11 @@ def test_clipping_changes_what_is_learned() -> None:
     assert (free.tables["ids"] - clipped.tables["ids"]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("name", ["default", "table_wise"])
+def test_forward_passes_without_backward_leave_no_trace(name: str, two: list[dict[str, Any]]) -> None:
+    assert two[0][f"{name} paused"] == two[0][name]["losses"][:3]
+
+
 def test_frozen_table_stays(two: list[dict[str, Any]]) -> None:
     last = whole([piece for rank in two for piece in rank["default"]["last"]])
     assert torch.equal(last["e_emb"], toy.first_table("e_emb"))

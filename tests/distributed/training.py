@@ -23,7 +23,6 @@ from tzrec import env
 from tzrec.distributed import group
 from tzrec.distributed.plan import plan_json
 from tzrec.distributed.shard import dense_parameters, shard
-from tzrec.distributed.state import model_state
 from tzrec.optim.kernels import kernels
 from tzrec.optim.sparse import SparseOptimizer
 
@@ -102,6 +101,18 @@ class Run:
     def train(self, steps: int = toy.STEPS) -> list[float]:
         return [self.step(rows, toy.rate(i)) for i, rows in enumerate(toy.global_batches(steps))]
 
+    def train_with_pauses(self) -> list[float]:
+        """Three steps; before each a forward pass that nothing follows, as for a loss that is no number, and one
+        without gradients, as in an evaluation.
+        """
+        losses = []
+        for i, rows in enumerate(toy.global_batches(3)):
+            self.model(rows.cut(0, toy.ROWS).batch())
+            with torch.no_grad():
+                self.model(rows.cut(0, toy.ROWS).batch())
+            losses.append(self.step(rows, toy.rate(i)))
+        return losses
+
     def pieces(self) -> list[Piece]:
         """This rank's pieces of all tables."""
         found = []
@@ -112,7 +123,7 @@ class Run:
         return found
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        return {"model": model_state(self.model), "optimizer": self.sparse.state()}
+        return {"model": self.model.state_dict(), "optimizer": self.sparse.state()}
 
     def save(self, directory: Path) -> None:
         for part, tensors in self.state().items():
@@ -139,6 +150,8 @@ def main(directory: Path) -> None:
             other.load(directory / "one" / case.optimizer)
             results[case.name]["restored"] = other.pieces()
             results[case.name]["resumed"] = [other.step(rows, 0.05) for rows in toy.global_batches(3, first=50)]
+    for name in ("default", "table_wise"):
+        results[f"{name} paused"] = Run(next(case for case in CASES if case.name == name)).train_with_pauses()
     for source, target in MOVES:
         moved = Run(next(case for case in CASES if case.name == target))
         moved.load(directory / source)
