@@ -26,7 +26,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo:  ## from nothing to a trained, exported and used model; prints what happened and where things lie
-	@start=$$(date +%s); $(MAKE) venv; made=$$(date +%s); $(MAKE) proto; \
+	@start=$$(date +%s); $(MAKE) -s venv; made=$$(date +%s); $(MAKE) -s proto; \
 	$(BIN)/python -m tzrec.tools.demo --environment_s $$((made - start)) --protos_s $$(($$(date +%s) - made))
 
 test: $(PROTOS)  ## the tests

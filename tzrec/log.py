@@ -27,8 +27,10 @@ def setup() -> None:
     """Send the logger to stderr once; called by the verbs, never on import."""
     if logger.handlers:
         return
-    # what torch and torchrec have to say to each other is no business of those who run a verb
+    # what torch and torchrec have to say to each other is no business of those who run a verb; some of it comes from
+    # C++ or with a stack level that points elsewhere, so the kind is all there is to go by
     warnings.filterwarnings("ignore", module=r"torch(rec)?\.")
+    warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Prefix("%(message)s"))

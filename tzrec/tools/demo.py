@@ -59,7 +59,7 @@ def steps(ranks: int) -> list[Step]:
     package = f"--model_path {PACKAGE} --reserved_columns user_id,clk"
     rows = f"--predict_input_path '{DATA}/eval/*.parquet' --predict_output_path {SCORES}"
     return [
-        Step("data", f"python -m tzrec.tools.make_taobao --output_dir {DATA}", DATA, (r"[\d,]+ \w+ rows.*",)),
+        Step("data", f"python -m tzrec.tools.make_taobao --output_dir {DATA}", DATA, (r"[\d,]+ \w+ rows.*seed \d+",)),
         Step("train", f"{launch} tzrec.train_eval --pipeline_config {CONFIG}", MODEL, (r"\d+ steps", r"\S+ samples/s")),
         Step("eval", f"{launch} tzrec.eval {saved}", f"{MODEL}/eval_result.txt", (r"[\d,]+ rows",)),
         Step("export", f"python -m tzrec.export {saved} --export_dir {PACKAGE}", PACKAGE, (r"self-test.*",)),
