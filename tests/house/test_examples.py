@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tzrec.config.load import dump_config, load_config
+from tzrec.config.check import check
+from tzrec.config.load import dump_config, load_config, load_source
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "examples" / "configs").glob("*.config"))
@@ -22,7 +23,9 @@ def test_the_integration_test_takes_all_of_them() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_an_example_is_good_text_that_survives_saving(path: Path, tmp_path: Path) -> None:
-    config = load_config(str(path))
+    source = load_source(str(path))
+    assert [str(problem) for problem in check(source)] == []
+    config = source.config
     saved = tmp_path / "pipeline.config"
     saved.write_text(dump_config(config))
     assert load_config(str(saved)) == config

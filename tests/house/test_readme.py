@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tzrec.config.load import load_config
+from tzrec.config.check import check
+from tzrec.config.load import load_source
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -18,7 +19,9 @@ def test_the_shown_config_is_good(tmp_path: Path) -> None:
     (text,) = re.findall(r"^```proto\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     path = tmp_path / "readme.config"
     path.write_text(text)
-    config = load_config(str(path))
+    source = load_source(str(path))
+    assert [str(problem) for problem in check(source)] == []
+    config = source.config
     assert [tower.tower_name for tower in config.model_config.mmoe.task_towers] == ["ctr", "cvr"]
     assert len(config.feature_configs) == 3
 

@@ -67,9 +67,11 @@ class MLP(nn.Module):
             return self.layers(x)
         run: list[nn.Linear] = []
         for layer in self.layers:
-            run.append(layer.linear)
+            linear = layer.get_submodule("linear")
+            assert isinstance(linear, nn.Linear)
+            run.append(linear)
             if self.training and hasattr(layer, "dropout"):
-                x = layer.dropout(_relu_run(x, run))
+                x = layer.get_submodule("dropout")(_relu_run(x, run))
                 run = []
         return _relu_run(x, run)
 
