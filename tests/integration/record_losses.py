@@ -23,8 +23,8 @@ class Recorder(Listener):
 
 
 if __name__ == "__main__":
-    config, edits, out = sys.argv[1:]
+    config, edits, out, go_on = sys.argv[1:]
     recorder = Recorder()
-    run_training(load_checked(config, json.loads(edits)), watching=[recorder])
+    run_training(load_checked(config, json.loads(edits)), bool(go_on), watching=[recorder])
     if recorder.losses:
         Path(out).write_text(json.dumps(recorder.losses))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -41,7 +42,7 @@ train_config {{
   dense_optimizer {{ adam_optimizer {{ lr: 0.01 }} cosine_annealing_learning_rate {{ T_max: 30 warmup_size: 5 }} }}
   num_steps: 20
   log_step_count_steps: 1
-  use_tensorboard: false
+  use_tensorboard: false num_threads: 1
 }}
 data_config {{
   batch_size: 64 eval_batch_size: 128 dataset_type: ParquetDataset fg_mode: FG_DAG num_workers: 1
@@ -49,7 +50,9 @@ data_config {{
   shuffle: true shuffle_buffer_size: 2
 }}
 feature_configs {{ id_feature {{ feature_name: "user" expression: "user:user" num_buckets: 100 embedding_dim: 8 }} }}
-feature_configs {{ id_feature {{ feature_name: "item" expression: "item:item" hash_bucket_size: 50 embedding_dim: 8 }} }}
+feature_configs {{
+  id_feature {{ feature_name: "item" expression: "item:item" hash_bucket_size: 50 embedding_dim: 8 }}
+}}
 feature_configs {{
   id_feature {{ feature_name: "tags" expression: "item:tags" num_buckets: 20 embedding_dim: 4 separator: "," }}
 }}
@@ -302,17 +305,16 @@ def test_a_killed_run_leaves_its_lock_and_its_last_checkpoint(tmp_path: Path) ->
     assert start(tmp_path, "--continue_train", "--edit_config_json", '{"train_config.num_steps": 1}').wait(60) == 0
 
 
-def losses_on(ranks: int, tmp_path: Path, **edits: Any) -> list[dict[str, float]]:
+def losses_on(ranks: int, tmp_path: Path, name: str, go_on: bool = False, **edits: Any) -> list[dict[str, float]]:
     """Losses of every step with so many processes."""
-    config, out = tmp_path / "job.config", tmp_path / f"losses-{ranks}.json"
-    model = tmp_path / f"model-{ranks}-{time.monotonic_ns()}"
-    config.write_text(CONFIG.format(data=tmp_path / "data", model=model, dropout=0.0))
+    config, out = tmp_path / "job.config", tmp_path / "losses.json"
+    config.write_text(CONFIG.format(data=tmp_path / "data", model=tmp_path / name, dropout=0.0))
     dotted = {path.replace("__", "."): value for path, value in edits.items()}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     script = str(Path(__file__).parent / "record_losses.py")
-    command = [sys.executable, script, str(config), json.dumps(dotted), str(out)]
+    command = [sys.executable, script, str(config), json.dumps(dotted), str(out), "yes" if go_on else ""]
     common = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd(), "MASTER_ADDR": "127.0.0.1"}
     common |= {"MASTER_PORT": str(port), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
     places = [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
@@ -322,18 +324,45 @@ def losses_on(ranks: int, tmp_path: Path, **edits: Any) -> list[dict[str, float]
     return found
 
 
+SHARDINGS = ["table_wise", "row_wise", "column_wise", "data_parallel"]
+
+
+def on_two(sharding: str) -> dict[str, Any]:
+    """Half the batch per rank; two batches of 64 are the shuffle's window on one rank as four of 32 are on two."""
+    constraints = {"train_config__global_embedding_constraints": f'sharding_types: "{sharding}"'}
+    return {"data_config__batch_size": 32, **constraints}
+
+
+def assert_close(a: list[dict[str, float]], b: list[dict[str, float]]) -> None:
+    assert len(a) == len(b)
+    for one, two in zip(a, b, strict=True):
+        assert one == pytest.approx(two, abs=1e-5)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sharding", ["table_wise", "row_wise", "column_wise", "data_parallel"])
+@pytest.mark.parametrize("sharding", SHARDINGS)
 def test_two_ranks_learn_what_one_learns(tmp_path: Path, sharding: str) -> None:
     """One rank with batches of 64, two with batches of 32: the same rows in every step, the last of a pass too."""
     write_data(tmp_path / "data")
-    constraints = {"train_config__global_embedding_constraints": f'sharding_types: "{sharding}"'}
-    one = losses_on(1, tmp_path)
-    # 2 batches of 64 are the shuffle's window with one rank, and 4 x 32 with two
-    two = losses_on(2, tmp_path, data_config__batch_size=32, **constraints)
-    assert len(one) == len(two) == 20
-    for a, b in zip(one, two, strict=True):
-        assert a == pytest.approx(b, abs=1e-5)
+    one = losses_on(1, tmp_path, "one")
+    two = losses_on(2, tmp_path, "two", **on_two(sharding))
+    assert len(one) == 20
+    assert_close(one, two)
+    assert results(tmp_path / "one")[-1] == pytest.approx(results(tmp_path / "two")[-1], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_ten_steps_on_two_ranks_continue_there_exactly_and_elsewhere_closely(tmp_path: Path) -> None:
+    write_data(tmp_path / "data")
+    two, ten = on_two("row_wise"), {"train_config__num_steps": 10}
+    whole = losses_on(2, tmp_path, "whole", **two)
+    losses_on(2, tmp_path, "parts", **two, **ten)
+    shutil.copytree(tmp_path / "parts", tmp_path / "elsewhere")
+    assert losses_on(2, tmp_path, "parts", go_on=True, **two) == whole[10:]
+    assert_equal(tensors(tmp_path / "parts", 19), tensors(tmp_path / "whole", 19))
+    assert_close(losses_on(1, tmp_path, "elsewhere", go_on=True), whole[10:])
+    table_wise = losses_on(2, tmp_path, "elsewhere", go_on=True, train_config__num_steps=22, **on_two("table_wise"))
+    assert len(table_wise) == 2
 
 
 def test_the_command_line_sets_paths_and_fields(tmp_path: Path) -> None:

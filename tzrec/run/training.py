@@ -82,7 +82,7 @@ class Training:
             self._ahead = self.loader.epoch(self.position.cursor)
 
     def begin_step(self) -> None:
-        """Set the learning rates and forget gradients; before the forward pass, where the fused kernels take the rate."""
+        """Set the rates and forget gradients; before the forward pass, where the fused kernels note the rate."""
         self.rates.set(self.position.steps, self.position.epochs)
         self.sparse.zero_grad()
         self.dense.zero_grad()
