@@ -33,11 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _export(config: EasyRecConfig, checkpoint_path: str | None, directory: Path, assets: str) -> None:
     from tzrec.features.build import FeatureEncoder  # torch and torchrec take seconds to import
     from tzrec.run import machine
+    from tzrec.serving.compile import require_compiler
     from tzrec.serving.publish import publish, refuse_occupied
     from tzrec.serving.trained import choose, load_trained
 
     began = time.perf_counter()
     refuse_occupied(directory)
+    require_compiler()
     machine.tune(config.train_config)
     encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
     checkpoint = choose(config, checkpoint_path)

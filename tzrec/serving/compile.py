@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import platform
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._inductor import exc
+from torch._inductor import cpp_builder, exc
 
 from tzrec.errors import SetupError
 from tzrec.serving.servable import Servable
@@ -21,21 +21,31 @@ _ROWS = 5
 """Rows of the example that is traced; any number from 2 on gives the same program."""
 
 
+def require_compiler() -> None:
+    """Raises SetupError where there is no C++ compiler, which would otherwise show only after the model is traced."""
+    try:
+        cpp_builder.get_cpp_compiler()
+    except exc.InvalidCxxCompiler as error:
+        raise SetupError(_no_compiler(error)) from None
+
+
 def compile_servable(servable: Servable, path: Path) -> None:
     """Write `path` (`*.pt2`): machine code without weights, which its loader is given by name.
 
     Raises:
-        SetupError: there is no working C++ compiler.
+        SetupError: the C++ compiler does not work.
     """
     example = example_inputs(servable.signature)
     shapes = tuple(_DYNAMIC[name] for name in servable.signature.names)
-    logging.getLogger("torch.export").setLevel(logging.ERROR)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's about its own tree specs
         program = torch.export.export(servable, example, dynamic_shapes=(shapes,), strict=False)
         try:
             torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=_options())
-        except (exc.InvalidCxxCompiler, exc.CppCompileError) as error:
-            raise SetupError(_no_compiler(error)) from None
+        except exc.InductorError as error:
+            if isinstance(error.inner_exception, exc.CppCompileError):
+                raise SetupError(_no_compiler(error.inner_exception)) from None
+            raise
 
 
 def example_inputs(signature: Signature) -> tuple[Tensor, ...]:

@@ -78,7 +78,8 @@ class Manifest:
     files: dict[str, File] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:
-        text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
+        told = {"format": _FORMAT, "inputs": self.signature.described(), **asdict(self)}
+        text = json.dumps(told, indent=1)
         (directory / MANIFEST).write_text(text + "\n")
 
     @classmethod

@@ -109,10 +109,7 @@ def as_table(frame: Any) -> pa.Table:
         return pa.Table.from_batches([frame])
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.table(frame)
-    try:  # pandas before 2.2
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except (AttributeError, TypeError):
-        raise DataError(f"{type(frame).__name__} is no table; give a pyarrow, pandas or polars frame") from None
+    raise DataError(f"{type(frame).__name__} is no table; give a pyarrow, pandas (2.2 or newer) or polars frame")
 
 
 def to_arrow(outputs: Mapping[str, Tensor]) -> pa.Table:

@@ -32,7 +32,8 @@ def difference(package: Package, ranker: Ranker, features: Mapping[str, Feature]
 
 
 def _distance(received: Tensor, expected: Tensor) -> float:
-    return float(((received - expected).abs() / expected.abs().clamp(min=1)).max())
+    apart = (received - expected).abs() / expected.abs().clamp(min=1)
+    return float(apart.nan_to_num(nan=float("inf")).max())
 
 
 def made_up_batch(features: Mapping[str, Feature], rows: int, generator: torch.Generator) -> Batch:

@@ -52,6 +52,16 @@ class Signature:
         sparse = ("values", "lengths") if self.sparse else ()
         return sparse + (("weights",) if self.weighted else ()) + (("dense",) if self.dense else ())
 
+    def described(self) -> list[dict[str, object]]:
+        """Name, type and shape of each input, in order; N ids and B rows are free."""
+        kinds: dict[str, tuple[str, list[object]]] = {
+            "values": ("int64", ["N"]),
+            "lengths": ("int32", [len(self.sparse), "B"]),
+            "weights": ("float32", ["N"]),
+            "dense": ("float32", ["B", sum(self.dense.values())]),
+        }
+        return [{"name": name, "dtype": kinds[name][0], "shape": kinds[name][1]} for name in self.names]
+
     def from_batch(self, batch: Batch) -> tuple[Tensor, ...]:
         """The inputs from a batch of the loader; nothing is copied where its features are just these."""
         inputs: tuple[Tensor, ...] = ()
@@ -72,12 +82,12 @@ class Signature:
         inputs: tuple[Tensor, ...] = ()
         if self.sparse:
             ids = [columns[name] for name in self.sparse]
-            inputs += (_joined(column.values for column in ids), torch.stack([_lengths(c, rows) for c in ids]))
+            lengths = _joined(_lengths(column, rows) for column in ids).view(-1, rows)
+            inputs += (_joined(column.values for column in ids), lengths)
             if self.weighted:
                 inputs += (_joined(_weights(column) for column in ids),)
         if self.dense:
-            parts = [torch.from_numpy(columns[name].values).view(rows, width) for name, width in self.dense.items()]
-            inputs += (torch.cat(parts, dim=1),)
+            inputs += (torch.from_numpy(np.concatenate([columns[name].values for name in self.dense], axis=1)),)
         return inputs
 
 
@@ -98,10 +108,8 @@ def _joined(arrays: Iterable[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.concatenate(list(arrays)))
 
 
-def _lengths(column: Column, rows: int) -> Tensor:
-    if column.lengths is None:
-        return torch.ones(rows, dtype=torch.int32)
-    return torch.from_numpy(column.lengths)
+def _lengths(column: Column, rows: int) -> np.ndarray:
+    return np.ones(rows, dtype=np.int32) if column.lengths is None else column.lengths
 
 
 def _weights(column: Column) -> np.ndarray:

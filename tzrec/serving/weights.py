@@ -71,6 +71,8 @@ def map_weights(path: Path) -> Weights:
     try:
         with path.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
+            if length > size:
+                raise ValueError(f"a header of {length} bytes in a file of {size}")
             header = json.loads(stream.read(length))
         header.pop("__metadata__", None)
         data = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)[8 + length :]
@@ -79,7 +81,7 @@ def map_weights(path: Path) -> Weights:
             name: data[slice(*spans[name])].view(_DTYPES[entry["dtype"]]).view(entry["shape"])
             for name, entry in header.items()
         }
-    except (ValueError, KeyError, TypeError, struct.error, RuntimeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, struct.error, RuntimeError) as error:
         raise PackageError(f"{path} is damaged: {error}") from None
     return Weights(data, tensors, spans)
 

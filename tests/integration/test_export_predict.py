@@ -1,0 +1,188 @@
+"""Export and predict as a user runs them: from the package and from the checkpoint, on one rank and on two."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from tests.serving.small import OUTPUTS, expected, exported, saved, small_rows
+from tzrec import export, predict
+from tzrec.distributed import group
+
+ROWS = 101
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows in three files of unequal size."""
+    folder = tmp_path_factory.mktemp("data")
+    for name, (first, stop) in {"a": (0, 10), "b": (10, 11), "c": (11, ROWS)}.items():
+        pq.write_table(small_rows(ROWS).slice(first, stop - first), folder / f"{name}.parquet")
+    return folder
+
+
+def words(data: Path, out: Path, *more: str) -> list[str]:
+    return ["--predict_input_path", f"{data}/*.parquet", "--predict_output_path", str(out), *more]
+
+
+def from_package() -> list[str]:
+    return ["--model_path", str(exported())]
+
+
+def from_checkpoint() -> list[str]:
+    return ["--pipeline_config", str(saved() / "pipeline.config")]
+
+
+def read(out: Path) -> pa.Table:
+    parts = sorted(out.glob("part-*.parquet"), key=lambda path: int(path.stem.removeprefix("part-")))
+    return pa.concat_tables([pq.read_table(path) for path in parts])
+
+
+def assert_scores(table: pa.Table) -> None:
+    """Every row once and in order, with the scores of the trained model."""
+    for name, value in expected(small_rows(ROWS)).items():
+        scores = np.stack(table[name].to_numpy())
+        np.testing.assert_allclose(scores, value.numpy()[: len(scores)], atol=1e-6, rtol=1e-6)
+
+
+def two_ranks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "tzrec.predict",
+    ]
+    return subprocess.run([*launch, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("model", [from_package, from_checkpoint])
+@pytest.mark.parametrize("batch_size", [1, 7, 8192])
+def test_scores(data: Path, tmp_path: Path, model: Any, batch_size: int) -> None:
+    flags = ["--batch_size", str(batch_size), "--reserved_columns", "user,row"]
+    assert predict.main([*model(), *words(data, tmp_path / "out", *flags)]) == 0
+    table = read(tmp_path / "out")
+    assert table.column_names == [*OUTPUTS, "user", "row"]
+    assert table["row"].to_pylist() == list(range(ROWS))
+    assert table["user"].equals(small_rows(ROWS)["user"])
+    assert_scores(table)
+
+
+def test_two_ranks(data: Path, tmp_path: Path) -> None:
+    """The parts in rank order are the rows in order; 101 rows are 50 and 51."""
+    done = two_ranks(*from_package(), *words(data, tmp_path / "out", "--batch_size", "8", "--reserved_columns", "row"))
+    assert done.returncode == 0, done.stderr
+    assert [pq.read_table(tmp_path / "out" / f"part-{rank}.parquet").num_rows for rank in (0, 1)] == [50, 51]
+    table = read(tmp_path / "out")
+    assert table["row"].to_pylist() == list(range(ROWS))
+    assert_scores(table)
+
+
+def test_another_rank_fails(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this rank does when the others have bad news."""
+    monkeypatch.setattr(group, "all_agree", lambda flag: False)
+    assert predict.main([*from_package(), *words(data, tmp_path / "out")]) == 1
+    assert "another rank failed, so nothing was published" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_one_rank_fails(tmp_path: Path) -> None:
+    """A bad row in the share of rank 1: it is named, and rank 0 publishes nothing either."""
+    bad = small_rows(ROWS)
+    items = bad["item"].to_pylist()
+    items[90] = 999
+    (tmp_path / "data").mkdir()
+    bad = bad.set_column(bad.column_names.index("item"), "item", pa.array(items))
+    pq.write_table(bad, tmp_path / "data" / "a.parquet")
+    done = two_ranks(*from_package(), *words(tmp_path / "data", tmp_path / "out"))
+    assert done.returncode != 0
+    assert "row 91: column \"item\" has '999'" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_columns_and_kinds(data: Path, tmp_path: Path) -> None:
+    flags = ["--output_columns", "probs_kind,probs_ctr", "--reserved_columns", "ALL_COLUMNS", "--debug_level", "1"]
+    flags += ["--writer_type", "CsvWriter", "--predict_steps", "2", "--batch_size", "8", "--predict_threads", "0"]
+    assert predict.main([*from_package(), *words(data, tmp_path / "out", *flags)]) == 0
+    table = pacsv.read_csv(tmp_path / "out" / "part-0.csv")
+    rows = small_rows(ROWS)
+    assert table.column_names == ["probs_kind", "probs_ctr", *rows.column_names, "__features__"]
+    assert table["row"].to_pylist() == list(range(16))  # two batches of eight
+    probs = np.array([json.loads(text) for text in table["probs_kind"].to_pylist()])
+    np.testing.assert_allclose(probs, expected(rows)["probs_kind"][:16].numpy(), atol=1e-6)
+    assert f"item:{rows['item'][3]}" in table["__features__"][3].as_py().split(" | ")
+
+
+def test_effective_columns_and_a_profile(data: Path, tmp_path: Path) -> None:
+    flags = ["--reserved_columns", "ALL_EFFECTIVE_COLUMNS", "--is_profiling", "--predict_steps", "1"]
+    assert predict.main([*from_checkpoint(), *words(data, tmp_path / "out", *flags)]) == 0
+    kept = set(read(tmp_path / "out").column_names) - set(OUTPUTS)
+    assert kept == set(small_rows(1).column_names) - {"row"}
+    assert "traceEvents" in json.loads((tmp_path / "out.trace-0.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "name either --model_path or --pipeline_config"),
+        (["--model_path", "x", "--pipeline_config", "y"], "name either"),
+        (["--model_path", "x", "--checkpoint_path", "y"], "a package holds its own weights"),
+        (["--model_path", "nowhere"], "nowhere is no package"),
+        (["--scripted_model_path", "nowhere"], "nowhere is no package"),
+        (["--pipeline_config", "nowhere"], "nowhere"),
+    ],
+)
+def test_flags_that_do_not_go(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str], message: str
+) -> None:
+    assert predict.main([*flags, *words(data, tmp_path / "out")]) > 0
+    assert message in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_score(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pq.write_table(small_rows(3).slice(0, 0), tmp_path / "empty.parquet")
+    assert predict.main([*from_package(), *words(tmp_path, tmp_path / "out")]) == 1
+    assert "no rows" in capfd.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.parquet"]
+
+
+def test_results_are_never_mixed(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "part-0.parquet").write_text("precious")
+    assert predict.main([*from_package(), *words(data, tmp_path)]) == 2
+    assert "is not empty; remove it or name another one" in capfd.readouterr().err
+    assert (tmp_path / "part-0.parquet").read_text() == "precious"
+
+
+def test_a_damaged_package_scores_nothing(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    package = Path(shutil.copytree(exported(), tmp_path / "package"))
+    (package / "weights.safetensors").write_bytes(b"")
+    assert predict.main(["--model_path", str(package), *words(data, tmp_path / "out")]) == 1
+    assert "weights.safetensors has 0 bytes instead of" in capfd.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["package"]
+
+
+def test_export_refuses(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ["--pipeline_config", str(saved() / "pipeline.config")]
+    (tmp_path / "file").touch()
+    assert export.main([*config, "--export_dir", str(tmp_path)]) == 2
+    assert "is not empty" in capfd.readouterr().err
+    assert export.main([*config, "--export_dir", str(tmp_path / "a"), "--checkpoint_path", str(tmp_path)]) == 1
+    assert "holds no model.ckpt-<step>" in capfd.readouterr().err
+    monkeypatch.setenv("RANK", "1")
+    assert export.main([*config, "--export_dir", str(tmp_path)]) == 0  # rank 0 does it

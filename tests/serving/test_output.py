@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+from torchrec import KeyedJaggedTensor, KeyedTensor
+
+from tzrec.data.batch import BASE, Batch
+from tzrec.errors import UsageError
+from tzrec.serving.output import Columns, OutputDirectory, features_text
+
+OUTPUTS = {"b": torch.tensor([1.0, 2.0]), "a": torch.tensor([3.0, 4.0])}
+BATCH = Batch(rows=2, kept=pa.table({"user": ["x", "y"], "clk": [0, 1]}))
+
+
+def test_columns() -> None:
+    table = Columns().table(OUTPUTS, BATCH)
+    assert table.to_pydict() == {"a": [3.0, 4.0], "b": [1.0, 2.0], "user": ["x", "y"], "clk": [0, 1]}
+    assert Columns(("b",)).table(OUTPUTS, Batch(rows=2)).to_pydict() == {"b": [1.0, 2.0]}
+
+
+def test_names_that_do_not_go() -> None:
+    with pytest.raises(UsageError, match='no output "bb"'):
+        Columns(("bb",)).table(OUTPUTS, BATCH)
+    with pytest.raises(UsageError, match='"a" is also an output'):
+        Columns().table(OUTPUTS, Batch(rows=2, kept=pa.table({"a": [1, 2]})))
+
+
+def test_features_text() -> None:
+    batch = Batch(
+        rows=2,
+        sparse={BASE: KeyedJaggedTensor(["u", "t"], torch.tensor([7, 8, 1, 2]), lengths=torch.tensor([1, 1, 2, 0]))},
+        dense={BASE: KeyedTensor(["p"], [2], torch.tensor([[0.5, 1.0], [2.0, 3.25]]))},
+    )
+    assert features_text(batch).to_pylist() == ["u:7 | t:1,2 | p:0.5,1", "u:8 | t: | p:2,3.25"]
+
+
+def test_published_at_once(tmp_path: Path) -> None:
+    output = OutputDirectory(f"{tmp_path}/out/")
+    (tmp_path / "out").mkdir()  # empty: may be there
+    output.refuse_occupied()
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "old").touch()
+    output.begin()
+    assert list((tmp_path / "out.partial").iterdir()) == []
+    (tmp_path / "out.partial" / "part-0").touch()
+    output.publish()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "part-0"]
+
+
+@pytest.mark.parametrize("name", ["full", "full/file"])
+def test_occupied(tmp_path: Path, name: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(UsageError, match="not empty; remove it"):
+        OutputDirectory(f"{tmp_path}/{name}").refuse_occupied()
+
+
+def test_discarded(tmp_path: Path) -> None:
+    output = OutputDirectory(f"{tmp_path}/out")
+    output.begin()
+    output.discard()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.serving.small import expected, small_batch, small_ranker, small_rows
+from tzrec.serving.servable import Servable, offsets_of, tables_of
+
+
+@pytest.mark.parametrize("rows", [1, 7, 300])
+def test_equals_the_trained_model(rows: int) -> None:
+    table = small_rows(rows)
+    servable = Servable.of(small_ranker())
+    with torch.inference_mode():
+        received = servable.predict(servable.signature.from_batch(small_batch(table)))
+    for name, value in expected(table).items():
+        torch.testing.assert_close(received[name], value, atol=1e-6, rtol=1e-6)
+
+
+def test_returns_outputs_by_name() -> None:
+    servable = Servable.of(small_ranker())
+    inputs = servable.signature.from_batch(small_batch(small_rows(3)))
+    named = servable.predict(inputs)
+    for value, name in zip(servable(*inputs), sorted(named), strict=True):
+        assert torch.equal(value, named[name])
+
+
+def test_bags_by_hand() -> None:
+    """One row with tags 3 and 5 and scores 3:0.8 and 5:1.0, against sums written out."""
+    servable, tables = Servable.of(small_ranker()), tables_of(small_ranker())
+    place = {name: index for index, name in enumerate(servable.signature.sparse)}
+    lengths = torch.zeros(len(place), 1, dtype=torch.int32)
+    lengths[[place[name] for name in ("tags", "half", "scores", "history")]] = 2
+    values = torch.tensor([3, 5] * 4)
+    weights = torch.tensor([0.8 if name in ("scores", "history") else 1.0 for name in place if lengths[place[name]]])
+    weights = torch.stack([weights, torch.ones(4)], dim=1).reshape(-1)
+    pooled = torch.cat(servable._pooled({"values": values, "lengths": lengths, "weights": weights}), dim=1)[0]
+
+    tags, half, scores, history = (tables[f"{name}_emb"] for name in ("tags", "half", "scores", "history"))
+    assert half.dtype == torch.float16
+    expected = {
+        "tags": (tags[3] + tags[5]) / 2,
+        "half": half[3].float() + half[5].float(),
+        "scores": 0.8 * scores[3] + scores[5],
+        "history": (0.8 * history[3] + history[5]) / 1.8,
+    }
+    # kinds in order: plain sums (user, item, half, friend), means (tags), weighted sums (scores) and means (history)
+    assert servable.signature.sparse == ("user", "item", "half", "friend", "tags", "scores", "history")
+    empty = torch.zeros(4)
+    by_hand = [
+        empty,
+        torch.zeros(6),
+        expected["half"],
+        empty,
+        expected["tags"],
+        expected["scores"],
+        expected["history"],
+    ]
+    torch.testing.assert_close(pooled, torch.cat(by_hand), atol=1e-6, rtol=1e-6)
+
+
+def test_wider_tables_come_first() -> None:
+    tables = tables_of(small_ranker())
+    assert list(tables)[-1] == "half_emb"
+    # user 50x4, tags 30x3, item 40x6, scores 20x5, history 20x2: 670 FP32 numbers
+    assert offsets_of(tables)["half_emb"] == 670 * 4
