@@ -57,20 +57,22 @@ class Saver:
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         self._rank = dist.get_rank() if dist.is_initialized() else 0
 
-    def save(self, manifest: Manifest, parts: Mapping[str, Tensors], plan: str) -> Saved:
+    def save(self, manifest: Manifest, parts: Mapping[str, Tensors], plan: str, frozen: bool = False) -> Saved:
         """Copy the tensors and return; a thread writes them. All ranks call this together.
 
         Args:
             manifest: everything but the checksums, with this rank's own random state.
             parts: tensors by directory of the checkpoint, `model` and `optimizer`; all ranks name the same ones.
             plan: how tables were sharded, as JSON.
+            frozen: nothing will change the tensors before `wait` returns, so that no copy is needed.
 
         Raises:
             CheckpointError: the save before this one has failed.
         """
         began = time.perf_counter()
         self.wait()
-        copies = {part: {name: _copy(value) for name, value in tensors.items()} for part, tensors in parts.items()}
+        keep = _as_it_is if frozen else _copy
+        copies = {part: {name: keep(value) for name, value in tensors.items()} for part, tensors in parts.items()}
         size = sum(_bytes(value) for tensors in copies.values() for value in tensors.values())
         self._thread = threading.Thread(target=self._run, args=(manifest, copies, plan), name="save")
         self._thread.start()
@@ -135,6 +137,10 @@ def _copy(value: torch.Tensor | ShardedTensor) -> torch.Tensor | ShardedTensor:
     return ShardedTensor._init_from_local_shards_and_global_metadata(
         shards, sharded_tensor_metadata=value.metadata(), process_group=value._process_group
     )
+
+
+def _as_it_is(value: torch.Tensor | ShardedTensor) -> torch.Tensor | ShardedTensor:
+    return value
 
 
 def _copy_tensor(value: torch.Tensor) -> torch.Tensor:

@@ -45,7 +45,7 @@ class Progress(Listener):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._moving = self._stream.isatty()
+        self._moving = self._stream.isatty() and bool(logger.handlers)  # a program that wants no lines wants no bar
         self._log: Log | None = None
         self._drawn = 0.0
 

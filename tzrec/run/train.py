@@ -70,9 +70,9 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
                 break
             if run.cadence.after_step(step) or (last and run.cadence.after_pass(run.position.epochs)):
                 saved = step
-                meter.without(_save_and_evaluate(run, listeners, outcome))
+                meter.without(_save_and_evaluate(run, listeners, outcome, last=False))
         if run.position.step > saved:
-            _save_and_evaluate(run, listeners, outcome)
+            _save_and_evaluate(run, listeners, outcome, last=True)
         run.wait()
     outcome.step = run.position.step
     return outcome
@@ -124,10 +124,10 @@ def _refuse(run: Training, losses: Mapping[str, torch.Tensor], batch: Batch) -> 
         logger.warning("%s; left out", text)
 
 
-def _save_and_evaluate(run: Training, listeners: Sequence[Listener], outcome: Outcome) -> float:
+def _save_and_evaluate(run: Training, listeners: Sequence[Listener], outcome: Outcome, last: bool) -> float:
     """Save, and evaluate unless a signal hurries; how many seconds that took from training."""
     began = time.perf_counter()
-    saved = run.save()
+    saved = run.save(last)
     for listener in listeners:
         listener.saved(saved)
     _report_bad_rows(run)

@@ -103,12 +103,12 @@ class Training:
         self.sparse.step()
         self.dense.step()
 
-    def save(self) -> Saved:
-        """Copy everything a continued run needs; a thread writes it."""
+    def save(self, last: bool) -> Saved:
+        """Copy everything a continued run needs, unless nothing will change it any more; a thread writes it."""
         where = self.session.place
         parts: dict[str, Tensors] = {"model": self.session.model.state_dict(), "optimizer": self.optimizer_state()}
         manifest = Manifest(self.position, _random_state(where.rank), *self._facts)
-        return self._saver.save(manifest, parts, json.dumps(plan_json(self.session.model.plan), indent=1))
+        return self._saver.save(manifest, parts, json.dumps(plan_json(self.session.model.plan), indent=1), last)
 
     def wait(self) -> None:
         """Wait for the save under way; raises what went wrong with it."""
