@@ -36,6 +36,7 @@ class Facts:
         python: version of the interpreter.
         packages: distribution name -> version, the installed ones of PACKAGES.
         broken: module -> why it cannot be imported; empty when all of MODULES can.
+        gpu: whether torch sees a GPU that it can use.
         gloo: why a process group with gloo cannot be made; empty when it can.
         compiler: path of a C++ compiler, or None.
         cores: processor cores this process may use.
@@ -49,6 +50,7 @@ class Facts:
     python: tuple[int, int]
     packages: Mapping[str, str]
     broken: Mapping[str, str]
+    gpu: bool
     gloo: str
     compiler: str | None
     cores: int
@@ -91,6 +93,14 @@ def fbgemm(facts: Facts) -> Finding:
             "fbgemm", "not installed", "pip install --no-deps fbgemm-gpu-cpu==1.8.0 (CUDA: fbgemm-gpu==1.8.0)"
         )
     return Finding("fbgemm", found[0])
+
+
+def gpu(facts: Facts) -> Finding:
+    """Where torch sees a GPU training goes there, and needs the operators for it."""
+    if facts.gpu and "fbgemm-gpu" not in facts.packages:
+        cure = "make clean && make GPU=1 venv; or hide the GPU: CUDA_VISIBLE_DEVICES="
+        return Finding("gpu", "torch sees a GPU, but fbgemm is the CPU build", cure)
+    return Finding("gpu", "used" if facts.gpu else "none; everything runs on the CPU")
 
 
 def versions(facts: Facts) -> Finding:
@@ -154,6 +164,7 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     python,
     versions,
     fbgemm,
+    gpu,
     imports,
     gloo,
     compiler,
@@ -221,6 +232,7 @@ def gather(directory: str) -> Facts:
         python=sys.version_info[:2],
         packages=_installed(),
         broken=broken,
+        gpu=bool(torch and torch.cuda.is_available()),
         gloo=_try_gloo() if torch else "torch cannot be imported",
         compiler=shutil.which("g++") or shutil.which("clang++"),
         cores=env.cores(),
