@@ -94,15 +94,15 @@ def _config(args: Namespace) -> EasyRecConfig:
 
 
 def _scorer(args: Namespace, session: Session) -> Scorer:
-    from tzrec.serving.package import open_package
-    from tzrec.serving.publish import precision_of
-    from tzrec.serving.servable import Servable
-    from tzrec.serving.trained import choose, load_trained
-
     if args.model_path:
+        from tzrec.serving.package import open_package
+
         package = open_package(Path(args.model_path))
         logger.info("model  %s  step %d", args.model_path, package.manifest.step)
         return package
+    from tzrec.serving.servable import Servable
+    from tzrec.serving.trained import choose, load_trained, precision_of
+
     checkpoint = choose(session.config, args.checkpoint_path)
     logger.info("model  %s", checkpoint.path)
     trained = load_trained(session.config, session.encoder.features, checkpoint)

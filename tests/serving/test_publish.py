@@ -9,9 +9,9 @@ from tests.serving.small import small_config, small_encoder, small_ranker
 from tzrec.errors import PackageError, UsageError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving import publish as module
-from tzrec.serving.publish import precision_of, publish
+from tzrec.serving.publish import publish
 from tzrec.serving.servable import Servable
-from tzrec.serving.trained import Trained
+from tzrec.serving.trained import Trained, precision_of
 
 
 def trained() -> Trained:

@@ -16,14 +16,13 @@ from torch import Tensor
 from tzrec.checkpoint.manifest import File, sync_directory
 from tzrec.config.load import dump_config
 from tzrec.errors import PackageError, UsageError
-from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving import package
 from tzrec.serving.compile import compile_servable, example_inputs
 from tzrec.serving.package import Manifest, Output, Package
 from tzrec.serving.selftest import difference
 from tzrec.serving.servable import Servable, offsets_of, tables_of
 from tzrec.serving.signature import describe
-from tzrec.serving.trained import Trained
+from tzrec.serving.trained import Trained, precision_of
 from tzrec.serving.weights import map_weights, write_weights
 
 TOLERANCE = 1e-6
@@ -58,11 +57,6 @@ def refuse_occupied(directory: Path) -> None:
     """Raises UsageError where a package cannot be published."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"--export_dir {directory} exists and is not empty; remove it or name another one")
-
-
-def precision_of(config: EasyRecConfig) -> str:
-    """What the package computes in: `export_config.mixed_precision`, never inherited from training."""
-    return config.export_config.mixed_precision or "FP32"
 
 
 @contextmanager

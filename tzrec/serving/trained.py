@@ -28,6 +28,11 @@ class Trained:
     step: int
 
 
+def precision_of(config: EasyRecConfig) -> str:
+    """What matrix products are computed in: `export_config.mixed_precision`, never inherited from training."""
+    return config.export_config.mixed_precision or "FP32"
+
+
 def choose(config: EasyRecConfig, path: str | None) -> Checkpoint:
     """The checkpoint named, or the latest or best of model_dir as `export_config` says.
 
