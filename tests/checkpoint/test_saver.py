@@ -106,7 +106,9 @@ def test_every_type_of_number_comes_back(tmp_path: Path, save: Save) -> None:
 def test_what_will_not_change_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     write = module._write
-    monkeypatch.setattr(module, "_write", lambda where, parts, group: written.append(parts) or write(where, parts, group))
+    monkeypatch.setattr(
+        module, "_write", lambda where, parts, group: written.append(parts) or write(where, parts, group)
+    )
     saver = Saver(tmp_path, 0, lambda: None)
     live = tensors(1.0)
     saver.save(Manifest(Position(1)), {"model": live, "optimizer": {}}, "{}", frozen=True)

@@ -33,13 +33,13 @@ def test_whatever_is_chosen_keeps_fp32_accuracy() -> None:
 
 def test_a_library_that_loses_accuracy_is_never_chosen(monkeypatch) -> None:
     monkeypatch.setattr(
-        machine, "_measure", lambda precision: machine.Rate(900, 4e-3) if precision == "bf16" else machine.Rate(100, 4e-7)
+        machine,
+        "_measure",
+        lambda precision: machine.Rate(900, 4e-3) if precision == "bf16" else machine.Rate(100, 4e-7),
     )
     assert "torch's default (100 GFLOP/s" in machine._choose_matmul(train_pb2.MATMUL_AUTO)
 
 
 def test_a_small_gain_does_not_flip_the_choice(monkeypatch) -> None:
-    monkeypatch.setattr(
-        machine, "_measure", lambda precision: machine.Rate(110 if precision == "bf16" else 100, 3e-7)
-    )
+    monkeypatch.setattr(machine, "_measure", lambda precision: machine.Rate(110 if precision == "bf16" else 100, 3e-7))
     assert "torch's default" in machine._choose_matmul(train_pb2.MATMUL_AUTO)

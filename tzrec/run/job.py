@@ -13,6 +13,7 @@ from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.evaluate import append, evaluate
 from tzrec.run.listeners import Listener, Progress, TensorBoard, evaluation_line
+from tzrec.run.reporting import Report
 from tzrec.run.session import Session
 from tzrec.run.start import agreed_checkpoint, find_start
 from tzrec.run.train import Outcome, train
@@ -99,7 +100,7 @@ def _write_config(config: EasyRecConfig, model_dir: Path) -> None:
 
 
 def _listeners(config: EasyRecConfig, model_dir: Path) -> list[Listener]:
-    found: list[Listener] = [Progress()]
+    found: list[Listener] = [Progress(), Report(model_dir, dump_config(config))]
     if config.train_config.use_tensorboard:
         found.append(TensorBoard(model_dir))
     return found

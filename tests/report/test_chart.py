@@ -1,0 +1,48 @@
+"""Charts as text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tzrec.report.chart import HEIGHT, Axis, line_chart, thinned, ticks
+
+
+def test_axis_goes_from_data_to_page() -> None:
+    axis = Axis(low=10, high=20, start=100, stop=300)
+    assert [axis.at(value) for value in (10, 15, 20)] == [100, 200, 300]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0.612, 0.634, [0.615, 0.62, 0.625, 0.63]),
+        (0, 2441, [0, 500, 1000, 1500, 2000]),
+        (-1, 1, [-1, -0.5, 0, 0.5, 1]),
+    ],
+)
+def test_ticks_are_round_numbers(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == expected
+
+
+def test_lines_pass_through_their_points() -> None:
+    svg = line_chart({"a": [(0, 1.0), (10, 3.0)], "b<": [(0, 2.0), (5, float("nan")), (10, 2.0)]}, "step")
+    # x from 64 to 708, y from 268 (lowest value) to 12 (highest)
+    assert re.findall(r'points="([^"]*)"', svg) == ["64.0,268.0 708.0,12.0", "64.0,140.0 708.0,140.0"]
+    assert "a 3</li>" in svg
+    assert "b&lt; 2</li>" in svg
+
+
+def test_one_point_and_none() -> None:
+    middle = (HEIGHT - 32 + 12) / 2
+    assert f'points="386.0,{middle}"' in line_chart({"a": [(7, 0.5)]}, "step")
+    assert line_chart({"a": []}, "step") == ""
+
+
+def test_long_lines_are_thinned() -> None:
+    points = [(index, index) for index in range(2500)]
+    few = thinned(points)
+    assert len(few) == 833 + 1
+    assert (few[1], few[-1]) == ((3, 3), (2499, 2499))

@@ -1,0 +1,97 @@
+"""Line charts as SVG text: no library to load, nothing to fetch, sharp at every size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+Points = Sequence[tuple[float, float]]
+
+WIDTH, HEIGHT = 720, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 32
+_COLOURS = ("#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2", "#9c6b4e")
+_MOST_POINTS = 1000
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: from data to places on the page.
+
+    Attributes:
+        low, high: range of the data.
+        start, stop: where on the page they are.
+    """
+
+    low: float
+    high: float
+    start: float
+    stop: float
+
+    def at(self, value: float) -> float:
+        """Where a value lies."""
+        return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
+
+
+def line_chart(series: Mapping[str, Points], x_name: str) -> str:
+    """An SVG element with one line per series and their last values beside their names.
+
+    Args:
+        series: name -> (x, y) by rising x; values that are no numbers leave a gap.
+        x_name: what x counts.
+    """
+    lines = {name: [point for point in points if math.isfinite(point[1])] for name, points in series.items()}
+    everything = [point for points in lines.values() for point in points]
+    if not everything:
+        return ""
+    x = Axis(*_range([point[0] for point in everything]), _LEFT, WIDTH - _RIGHT)
+    y = Axis(*_range([point[1] for point in everything]), HEIGHT - _BOTTOM, _TOP)
+    parts = [*_grid(x, y, x_name)]
+    for index, points in enumerate(lines.values()):
+        colour = _COLOURS[index % len(_COLOURS)]
+        path = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in thinned(points))
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>{_legend(lines)}'
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers inside a range, some five of them."""
+    step = 10 ** math.floor(math.log10((high - low) / about))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= about)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def thinned(points: Points) -> Points:
+    """At most a thousand points, evenly taken, the last one among them."""
+    every = -(-len(points) // _MOST_POINTS)
+    return [*points[:-1:every], points[-1]] if points else points
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if low == high:
+        return low - 0.5, high + 0.5
+    return low, high
+
+
+def _grid(x: Axis, y: Axis, x_name: str) -> list[str]:
+    parts = []
+    for tick in ticks(y.low, y.high):
+        at = f"{y.at(tick):.1f}"
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{at}" text-anchor="end" dominant-baseline="middle">{tick:,g}</text>')
+    for tick in ticks(x.low, x.high):
+        parts.append(f'<text x="{x.at(tick):.1f}" y="{HEIGHT - _BOTTOM + 16}" text-anchor="middle">{tick:,g}</text>')
+    parts.append(f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT - 2}" text-anchor="end">{escape(x_name)}</text>')
+    return parts
+
+
+def _legend(lines: Mapping[str, Points]) -> str:
+    items = []
+    for index, (name, points) in enumerate(lines.items()):
+        dot = f'<span class="dot" style="background:{_COLOURS[index % len(_COLOURS)]}"></span>'
+        last = f" {points[-1][1]:.4g}" if points else ""
+        items.append(f"<li>{dot}{escape(name)}{last}</li>")
+    return f'<ul class="legend">{"".join(items)}</ul>'
