@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.serving.small import expected, small_batch, small_ranker, small_rows
+from tests.serving.small import expected, small_batch, small_config, small_encoder, small_ranker, small_rows
+from tzrec.embedding.regroup import regroup
+from tzrec.models.build import build_model
 from tzrec.serving.servable import Servable, offsets_of, tables_of
 
 
@@ -64,3 +66,32 @@ def test_wider_tables_come_first() -> None:
     assert list(tables)[-1] == "half_emb"
     # user 50x4, tags 30x3, item 40x6, scores 20x5, history 20x2: 670 FP32 numbers
     assert offsets_of(tables)["half_emb"] == 670 * 4
+
+
+def test_features_in_two_groups_with_tables_of_their_own() -> None:
+    """The second group lists two of the features the other way round, in tables of its own, and one in the same."""
+    config = small_config()
+    config.model_config.feature_groups.add(
+        group_name="more", feature_names=["item", "user", "price"], group_type="DEEP", embedding_name_suffix="b"
+    )
+    config.model_config.feature_groups.add(group_name="last", feature_names=["tags"], group_type="DEEP")
+    ranker = build_model(config, small_encoder().features).eval()
+    servable, batch = Servable.of(ranker), small_batch(small_rows(9))
+    given = dict(zip(servable.signature.names, servable.signature.from_batch(batch), strict=True))
+    grouped = regroup([*servable._pooled(given), given["dense"]], servable._plan)
+    with torch.inference_mode():
+        expected = ranker.embedding_group.float()(batch)
+    assert list(grouped) == list(expected) == ["all", "more", "last"]
+    for name, value in expected.items():
+        torch.testing.assert_close(grouped[name], value, atol=1e-6, rtol=1e-6)
+
+
+def test_a_model_of_dense_values_alone() -> None:
+    config = small_config()
+    config.model_config.feature_groups[0].feature_names[:] = ["price", "place"]
+    ranker = build_model(config, small_encoder().features).eval()
+    servable, batch = Servable.of(ranker), small_batch(small_rows(9))
+    assert servable.signature.names == ("dense",)
+    received = servable.predict(servable.signature.from_batch(batch))
+    for name, value in ranker.predict(ranker(batch)).items():
+        torch.testing.assert_close(received[name], value)
