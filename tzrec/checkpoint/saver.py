@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed._shard.sharded_tensor import Shard, ShardedTensor
@@ -144,10 +143,12 @@ def _as_it_is(value: torch.Tensor | ShardedTensor) -> torch.Tensor | ShardedTens
 
 
 def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
-    # numpy asks for huge pages: new memory for 400 MB then takes 0.04 s instead of 0.16 s to fault in
-    memory = np.empty(max(1, value.numel()) * value.element_size(), np.uint8)
-    copy = torch.from_numpy(memory).view(value.dtype)[: value.numel()].view(value.shape)
-    return copy.copy_(value.detach())
+    value = value.detach().cpu().contiguous()
+    if not value.numel():
+        return value
+    # numpy asks for huge pages, which makes new memory four times cheaper; and one thread copies as fast as two
+    memory = value.view(-1).view(torch.uint8).numpy().copy()
+    return torch.from_numpy(memory).view(value.dtype).view(value.shape)
 
 
 def _bytes(value: torch.Tensor | ShardedTensor) -> int:

@@ -61,6 +61,10 @@ class Meter:
 
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
+        self._first = True
+        self._clear()
+
+    def _clear(self) -> None:
         self._sums: dict[str, torch.Tensor] = {}
         self._rows = 0
         self._all_rows = 0
@@ -86,7 +90,9 @@ class Meter:
         seconds = time.perf_counter() - self._began
         losses = {name: value / rows for name, value in zip(self._sums, sums, strict=False)}
         left = None if self.goal.steps is None else max(self.goal.steps - position.steps, 0)
-        eta = None if left is None else left * seconds / max(self._steps, 1)
+        # the first step takes longer than any other: no time left can be told from it
+        eta = None if left is None or (self._first and self._steps < 2) else left * seconds / max(self._steps, 1)
         log = Log(position, self.goal, losses, tuple(rates), self._all_rows / max(seconds, 1e-9), eta)
-        self.__init__(self.goal)  # type: ignore[misc]  # begins anew
+        self._first = False
+        self._clear()
         return log
