@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
@@ -21,16 +22,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--checkpoint_path", help="checkpoint or model directory; default: as export_config says")
     flags.add_argument("--export_dir", required=True, metavar="DIR", help="where the package goes; new or empty")
     flags.add_argument("--asset_files", default="", metavar="FILE,FILE", help="further files to put into the package")
+    more = "what the manifest hands through to whoever serves the package"
+    flags.add_argument("--additional_export_config", type=cli.json_object, default={}, metavar="JSON", help=more)
+    flags.add_argument(
+        "--item_input_path", metavar="PATH", help="accepted and not read: no model needs data to be exported"
+    )
     flags.edits()
     args = flags.parse_args(argv)
     if not env.place().is_chief:  # one process is enough, whoever started several
         return 0
     config = load_checked(args.pipeline_config, args.edit_config_json)
-    _export(config, args.checkpoint_path, Path(args.export_dir), args.asset_files)
+    if args.item_input_path:
+        logger.info("data   --item_input_path is not read: no model needs data to be exported")
+    _export(config, args.checkpoint_path, Path(args.export_dir), args.asset_files, args.additional_export_config)
     return 0
 
 
-def _export(config: EasyRecConfig, checkpoint_path: str | None, directory: Path, assets: str) -> None:
+def _export(
+    config: EasyRecConfig, checkpoint_path: str | None, directory: Path, assets: str, additional: dict[str, Any]
+) -> None:
     from tzrec.features.build import FeatureEncoder  # torch and torchrec take seconds to import
     from tzrec.run import machine
     from tzrec.serving.compile import require_compiler
@@ -45,7 +55,7 @@ def _export(config: EasyRecConfig, checkpoint_path: str | None, directory: Path,
     checkpoint = choose(config, checkpoint_path)
     logger.info("model  %s", checkpoint.path)
     trained = load_trained(config, encoder.features, checkpoint)
-    manifest = publish(trained, directory, tuple(Path(name) for name in assets.split(",") if name))
+    manifest = publish(trained, directory, tuple(Path(name) for name in assets.split(",") if name), additional)
     size = sum(file.size for file in manifest.files.values())
     logger.info("export %s  %.0f MB in %.0f s", directory, size / 1e6, time.perf_counter() - began)
     logger.info("self-test: max |package - checkpoint| = %.1e", manifest.self_test)

@@ -9,6 +9,7 @@ from tests.serving.small import small_config, small_encoder, small_ranker
 from tzrec.errors import PackageError, UsageError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving import publish as module
+from tzrec.serving.package import Manifest
 from tzrec.serving.publish import publish
 from tzrec.serving.servable import Servable
 from tzrec.serving.trained import Trained, precision_of
@@ -41,6 +42,12 @@ def test_self_test_is_in_the_manifest(tmp_path: Path, monkeypatch: pytest.Monkey
     manifest = publish(trained(), tmp_path / "export")
     assert manifest.self_test <= 1e-6
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_additional_config_is_handed_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Stand(monkeypatch, 0.0)
+    publish(trained(), tmp_path / "export", additional={"cand_seq_pk": "user:clicks"})
+    assert Manifest.read(tmp_path / "export").additional == {"cand_seq_pk": "user:clicks"}
 
 
 def test_another_answer_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

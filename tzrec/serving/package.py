@@ -62,6 +62,7 @@ class Manifest:
         signature: its inputs.
         tables: the tables that make the constant `tables`, in order.
         outputs: in the order in which the machine code returns them.
+        additional: what `tzrec export --additional_export_config` said, handed through to whoever serves it.
         self_test: greatest difference to the checkpoint that was found when it was made.
         versions: of what it was made with, and the kind of machine it runs on.
         files: name -> size and checksum.
@@ -73,6 +74,7 @@ class Manifest:
     signature: Signature
     tables: tuple[str, ...]
     outputs: tuple[Output, ...]
+    additional: dict[str, Any] = field(default_factory=dict)
     self_test: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
@@ -110,6 +112,7 @@ def _manifest(value: dict[str, Any]) -> Manifest:
         signature=Signature(tuple(signature["sparse"]), signature["weighted"], dict(signature["dense"])),
         tables=tuple(value["tables"]),
         outputs=tuple(Output(each["name"], each["dtype"], tuple(each["shape"])) for each in value["outputs"]),
+        additional=dict(value["additional"]),
         self_test=value["self_test"],
         versions=dict(value["versions"]),
         files={name: File(**each) for name, each in value["files"].items()},

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,8 +30,16 @@ TOLERANCE = 1e-6
 """What an FP32 package may differ from its checkpoint, relative to outputs greater than 1."""
 
 
-def publish(trained: Trained, directory: Path, assets: tuple[Path, ...] = ()) -> Manifest:
+def publish(
+    trained: Trained, directory: Path, assets: tuple[Path, ...] = (), additional: Mapping[str, Any] | None = None
+) -> Manifest:
     """Write a package.
+
+    Args:
+        trained: the model.
+        directory: new or empty.
+        assets: further files to put into it.
+        additional: goes into the manifest as it is.
 
     Raises:
         UsageError: the directory exists and is not empty.
@@ -45,7 +54,7 @@ def publish(trained: Trained, directory: Path, assets: tuple[Path, ...] = ()) ->
         told = describe(trained.features, servable.signature)
         (draft / package.FEATURES).write_text(json.dumps(told, indent=1) + "\n")
         package.copy_assets(assets, draft)
-        manifest = _manifest(trained, servable, tables)
+        manifest = replace(_manifest(trained, servable, tables), additional=dict(additional or {}))
         manifest = replace(manifest, self_test=_tested(Package(draft, manifest), trained))
         files = {path.name: File.of(path) for path in sorted(draft.iterdir())}
         manifest = replace(manifest, files=files)
