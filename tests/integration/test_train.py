@@ -222,6 +222,27 @@ def test_fine_tuning_takes_what_fits(job: Job, caplog: pytest.LogCaptureFixture)
     assert "user_emb.weight: [100, 8] in the checkpoint, [200, 8] in the model" in caplog.text
 
 
+def test_fine_tuning_follows_renamed_parameters(job: Job, tmp_path: Path) -> None:
+    old, _ = job("old", train_config__num_steps=5)
+    tables = "embedding_group.emb_impls.__BASE__.ebc.embedding_bags"
+    (tmp_path / "names").write_text(f"{tables}.person.weight {tables}.user_emb.weight\n")
+    edits = {
+        "train_config__fine_tune_checkpoint": str(old / "model.ckpt-4"),
+        "train_config__fine_tune_ckpt_param_map": str(tmp_path / "names"),
+        "train_config__num_steps": 1,
+        "train_config__sparse_optimizer": "adagrad_optimizer { lr: 0 } constant_learning_rate {}",
+        "feature_configs[0].id_feature.embedding_name": "person",
+    }
+    new, _ = job("new", **edits)
+    before, after = tensors(old, 4), tensors(new, 0)
+    assert torch.equal(after[f"model/{tables}.person.weight"], before[f"model/{tables}.user_emb.weight"])
+    state, touched = f"optimizer/{tables}.%s.weight.momentum1", before["model/" + f"{tables}.user_emb.weight"]
+    grown = after[state % "person"] - before[state % "user_emb"]
+    assert touched.shape == grown.shape
+    assert grown.min() >= 0, "Adagrad's sums go on from those of the old name"
+    assert (before[state % "user_emb"] > 0).any()
+
+
 def test_fine_tuning_with_continue_train_takes_the_place_in_the_data(job: Job) -> None:
     old, _ = job("old", train_config__num_steps=5)
     new, _ = job("new", go_on=True, train_config__fine_tune_checkpoint=str(old), train_config__num_steps=2)

@@ -30,7 +30,7 @@ Tensors = Mapping[str, torch.Tensor | ShardedTensor]
 
 @dataclass(frozen=True)
 class Saved:
-    """What a save cost: seconds the loop stood still, and bytes this rank has to write."""
+    """What a save cost: seconds the loop stood still, and bytes all ranks together have to write."""
 
     path: Path
     waited: float
@@ -152,9 +152,8 @@ def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
 
 
 def _bytes(value: torch.Tensor | ShardedTensor) -> int:
-    if isinstance(value, ShardedTensor):
-        return sum(_bytes(shard.tensor) for shard in value.local_shards())
-    return value.numel() * value.element_size()
+    """Of the whole tensor, on whatever ranks its shards are."""
+    return value.size().numel() * value.dtype.itemsize
 
 
 def _write(directory: Path, tensors: Tensors, group: dist.ProcessGroup | None) -> None:
