@@ -70,7 +70,7 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
                 break
             if run.cadence.after_step(step) or (last and run.cadence.after_pass(run.position.epochs)):
                 saved = step
-                meter.without(_save_and_evaluate(run, listeners, outcome, last=False))
+                meter.without(_save_and_evaluate(run, listeners, outcome, last=run.goal.reached(run.position)))
         if run.position.step > saved:
             _save_and_evaluate(run, listeners, outcome, last=True)
         run.wait()
