@@ -64,6 +64,12 @@ def keep_freed_memory() -> bool:
     )
 
 
+def give_back_freed_memory() -> None:
+    """Return to the kernel what `keep_freed_memory` has kept; for moments when training has stopped."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def _choose_matmul(choice: int) -> str:
     if not torch.backends.mkldnn.is_available() or choice == train_pb2.MATMUL_DEFAULT:
         return "fp32 matrix products by torch's default"

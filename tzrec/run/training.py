@@ -29,6 +29,7 @@ from tzrec.errors import CheckpointError
 from tzrec.optim.build import Rates, dense_optimizer
 from tzrec.optim.schedule import Schedule, schedule
 from tzrec.optim.sparse import SparseOptimizer
+from tzrec.run import machine
 from tzrec.run.meter import Goal
 from tzrec.run.session import Session
 from tzrec.run.start import Start
@@ -105,6 +106,8 @@ class Training:
 
     def save(self, last: bool) -> Saved:
         """Copy everything a continued run needs, unless nothing will change it any more; a thread writes it."""
+        if last:
+            machine.give_back_freed_memory()
         where = self.session.place
         parts: dict[str, Tensors] = {"model": self.session.model.state_dict(), "optimizer": self.optimizer_state()}
         manifest = Manifest(self.position, _random_state(where.rank), *self._facts)
