@@ -10,6 +10,7 @@ from torch import nn
 
 from tzrec.errors import ConfigError, Problem
 from tzrec.modules.activation import activation as make_activation
+from tzrec.modules.dropout import Dropout
 from tzrec.ops.relu_mlp import relu_mlp
 
 
@@ -58,7 +59,7 @@ class MLP(nn.Module):
                 layer["activation"] = active
             self._fusable &= type(active) is nn.ReLU
             if ratio > 0:
-                layer["dropout"] = nn.Dropout(ratio)
+                layer["dropout"] = Dropout(ratio)
             self.layers.append(nn.Sequential(layer))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
