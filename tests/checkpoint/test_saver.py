@@ -50,6 +50,18 @@ def test_what_the_loop_does_after_save_is_not_saved(tmp_path: Path, monkeypatch:
     assert torch.equal(back["table"], torch.ones(6, 4))
 
 
+def test_where_memory_is_short_the_loop_waits_for_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "available_memory", lambda: 100.0)
+    monkeypatch.setattr(module, "_copy", lambda value: pytest.fail("copied"))
+    saver = Saver(tmp_path, 0, lambda: None)
+    live = tensors(1.0)
+    saved = saver.save(Manifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
+    live["table"].fill_(99.0)
+    back = tensors(0.0)
+    restore(saved.path / "model", back)
+    assert torch.equal(back["table"], torch.ones(6, 4))
+
+
 @pytest.mark.parametrize("stage", ["_write", "_mine", "_publish"])
 def test_a_save_that_fails_surfaces_and_leaves_the_old_checkpoint(
     tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch, stage: str

@@ -6,6 +6,7 @@ rank 0 writes the manifest with all sums, syncs, and publishes the checkpoint by
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -59,6 +60,8 @@ class Saver:
     def save(self, manifest: Manifest, parts: Mapping[str, Tensors], plan: str, frozen: bool = False) -> Saved:
         """Copy the tensors and return; a thread writes them. All ranks call this together.
 
+        Where a copy would take more than half of the memory that is left, the loop waits for the writing instead.
+
         Args:
             manifest: everything but the checksums, with this rank's own random state.
             parts: tensors by directory of the checkpoint, `model` and `optimizer`; all ranks name the same ones.
@@ -70,11 +73,15 @@ class Saver:
         """
         began = time.perf_counter()
         self.wait()
-        keep = _as_it_is if frozen else _copy
-        copies = {part: {name: keep(value) for name, value in tensors.items()} for part, tensors in parts.items()}
-        size = sum(_bytes(value) for tensors in copies.values() for value in tensors.values())
-        self._thread = threading.Thread(target=self._run, args=(manifest, copies, plan), name="save")
+        size = sum(_local_bytes(value) for tensors in parts.values() for value in tensors.values())
+        copied = not frozen and size < available_memory() / 2
+        keep = _copy if copied else _as_it_is
+        kept = {part: {name: keep(value) for name, value in tensors.items()} for part, tensors in parts.items()}
+        size = sum(_bytes(value) for tensors in kept.values() for value in tensors.values())
+        self._thread = threading.Thread(target=self._run, args=(manifest, kept, plan), name="save")
         self._thread.start()
+        if not (copied or frozen):
+            self.wait()
         return Saved(store.path_of(self._model_dir, manifest.position.step), time.perf_counter() - began, size)
 
     def wait(self) -> None:
@@ -128,6 +135,15 @@ class Saver:
             raise OSError(outcome[0])
 
 
+def available_memory() -> float:
+    """Bytes that can still be taken without swapping, as Linux estimates it; infinite where nothing says."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return math.inf
+    return next((float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), math.inf)
+
+
 def _copy(value: torch.Tensor | ShardedTensor) -> torch.Tensor | ShardedTensor:
     """A copy in main memory that training no longer touches."""
     if not isinstance(value, ShardedTensor):
@@ -154,6 +170,13 @@ def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
 def _bytes(value: torch.Tensor | ShardedTensor) -> int:
     """Of the whole tensor, on whatever ranks its shards are."""
     return value.size().numel() * value.dtype.itemsize
+
+
+def _local_bytes(value: torch.Tensor | ShardedTensor) -> int:
+    """What this rank holds of it."""
+    if isinstance(value, ShardedTensor):
+        return sum(shard.tensor.nbytes for shard in value.local_shards())
+    return value.nbytes
 
 
 def _write(directory: Path, tensors: Tensors, group: dist.ProcessGroup | None) -> None:
