@@ -14,6 +14,12 @@ def fields_of(message: Message) -> Mapping[str, FieldDescriptor]:
     return cast(Mapping[str, FieldDescriptor], message.DESCRIPTOR.fields_by_name)
 
 
+def is_set(message: Message, name: str) -> bool:
+    """Whether a field is set; a list or map is when it holds something."""
+    is_repeated = fields_of(message)[name].is_repeated
+    return bool(getattr(message, name)) if is_repeated else message.HasField(name)
+
+
 def message_type(field: FieldDescriptor) -> Descriptor:
     """The message a message field holds."""
     assert field.message_type is not None

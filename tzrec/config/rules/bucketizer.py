@@ -7,7 +7,7 @@ from typing import Any
 from tzrec.config.findings import Findings
 from tzrec.config.rules.entries import Entry
 from tzrec.config.rules.normalizer import is_number, normalizer_problem
-from tzrec.config.schema import fields_of
+from tzrec.config.schema import is_set
 from tzrec.protos.feature_pb2 import RawFeature
 
 _IMPLEMENTED = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict")
@@ -15,14 +15,9 @@ _BUCKETIZERS = (*_IMPLEMENTED, "zch", "dynamicemb", "vocab_file")
 _VALUE_TYPES = ("", "string", "int32", "int64")
 
 
-def _is_set(message: Any, name: str) -> bool:
-    is_repeated = fields_of(message)[name].is_repeated
-    return bool(getattr(message, name)) if is_repeated else message.HasField(name)
-
-
 def check_bucketizer(findings: Findings, entry: Entry) -> None:
     """Exactly one way from values to rows of the table, and what it needs."""
-    chosen = [name for name in _BUCKETIZERS if _is_set(entry.message, name)]
+    chosen = [name for name in _BUCKETIZERS if is_set(entry.message, name)]
     if any(findings.is_refused(f"{entry.path}.{name}") for name in chosen) or findings.is_broken(entry.path):
         return
     if not chosen:

@@ -75,7 +75,7 @@ def used_columns(findings: Findings) -> Iterator[tuple[str, str]]:
             if not entry.message.stub_type:
                 yield f"{entry.path}.feature_name", entry.name
             continue
-        for text in entry.reads:
+        for path, text in entry.inputs:
             side, _, name = text.partition(":")
             if name and side not in ("feature", "const"):
-                yield f"{entry.path}.expression", name
+                yield path, name

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tzrec.config.findings import Findings, repeated
-from tzrec.protos.feature_pb2 import RawFeature
+from tzrec.config.schema import fields_of, is_set
+
+# message -> the fields that name its inputs; all others have expression
+_INPUTS: Mapping[str, tuple[str, ...]] = {
+    "LookupFeature": ("map", "key"),
+    "MatchFeature": ("nested_map", "pkey", "skey"),
+    "ExprFeature": ("variables",),
+    "OverlapFeature": ("query", "title"),
+    "KvDotProduct": ("query", "document"),
+}
+# whatever makes ids of values
+_BUCKETIZERS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file", "zch", "dynamicemb")
 
 
 @dataclass(frozen=True)
@@ -20,8 +31,10 @@ class Entry:
 
     @property
     def has_table(self) -> bool:
-        """Whether its values are ids of a table; a raw feature's are when it has boundaries."""
-        return not isinstance(self.message, RawFeature) or bool(self.message.boundaries)
+        """Whether its values are ids of a table; for features that can make numbers it depends."""
+        known = fields_of(self.message)
+        chosen = (is_set(self.message, name) for name in ("boundaries", *_BUCKETIZERS) if name in known)
+        return "boundaries" not in known or any(chosen)
 
     @property
     def table(self) -> str:
@@ -30,9 +43,18 @@ class Entry:
 
     @property
     def reads(self) -> list[str]:
-        """The expressions of its inputs, as far as they are called so."""
-        found = getattr(self.message, "expression", [])
-        return [found] if isinstance(found, str) else list(found)
+        """Its inputs as side:name."""
+        return [text for _, text in self.inputs]
+
+    @property
+    def inputs(self) -> list[tuple[str, str]]:
+        """Its inputs: (path of the field, side:name)."""
+        found: list[tuple[str, str]] = []
+        for name in _INPUTS.get(self.message.DESCRIPTOR.name, ("expression",)):
+            value = getattr(self.message, name)
+            here = f"{self.path}.{name}"
+            found += [(here, value)] if isinstance(value, str) else repeated(here, value)
+        return found
 
 
 def entries(findings: Findings) -> Iterator[Entry]:

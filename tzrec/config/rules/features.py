@@ -42,16 +42,16 @@ def check_features(findings: Findings) -> None:
 def _check_inputs(findings: Findings, entry: Entry) -> None:
     known = names(findings)
     linked = findings.config.data_config.fg_mode == FgMode.FG_DAG
-    for text in entry.reads:
+    for path, text in entry.inputs:
         side, _, name = text.partition(":")
         if not text and findings.is_broken(entry.path):
             continue  # the expression itself could not be read
         if not name or ":" in name:
-            findings.add(f"{entry.path}.expression", f'"{text}" is not side:name, e.g. user:{entry.name}')
+            findings.add(path, f'"{text}" is not side:name, e.g. user:{entry.name}')
         elif side not in SIDES:
-            findings.add(f"{entry.path}.expression", f'"{text}": unknown side "{side}"{hint(side, SIDES)}')
+            findings.add(path, f'"{text}": unknown side "{side}"{hint(side, SIDES)}')
         elif side == "feature" and linked and name not in known and all_named(findings):
-            findings.unknown(f"{entry.path}.expression", "feature", name, known)
+            findings.unknown(path, "feature", name, known)
 
 
 def _check_circles(findings: Findings) -> None:
@@ -67,7 +67,7 @@ def _check_circles(findings: Findings) -> None:
             trail += [source for source in sources if source in known][:1]
         if trail[-1] in trail[:-1]:
             circle = " -> ".join(trail[trail.index(trail[-1]) :])
-            findings.add(f"{known[trail[-1]].path}.expression", f"features read each other in a circle: {circle}")
+            findings.add(known[trail[-1]].inputs[0][0], f"features read each other in a circle: {circle}")
 
 
 def _check_table(findings: Findings, entry: Entry) -> None:
