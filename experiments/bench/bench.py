@@ -104,6 +104,7 @@ def checkpoint(data: Path, out: Path) -> Figures:
     edits = {
         "train_config.num_steps": 100,
         "train_config.save_checkpoints_steps": 30,
+        "data_config.batch_size": BATCH,
         "train_input_path": f"{data}/train/*.parquet",
     }
     ran = launch(1, "tzrec.train_eval", "--pipeline_config", CONFIG, "--model_dir", str(model_dir),

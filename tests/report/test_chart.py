@@ -46,3 +46,14 @@ def test_long_lines_are_thinned() -> None:
     few = thinned(points)
     assert len(few) == 833 + 1
     assert (few[1], few[-1]) == ((3, 3), (2499, 2499))
+
+
+def test_a_single_point_is_seen_and_steps_are_whole_numbers() -> None:
+    svg = line_chart({"auc": [(24.0, 0.69)]}, "step")
+    assert svg.count("<circle") == 1
+    assert ">24</text>" in svg
+    assert "23.6" not in svg
+
+
+def test_many_points_are_a_line_without_marks() -> None:
+    assert "<circle" not in line_chart({"loss": [(float(step), 1.0 / step) for step in range(1, 50)]}, "step")

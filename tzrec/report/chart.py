@@ -13,6 +13,7 @@ WIDTH, HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 32
 _COLOURS = ("#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2", "#9c6b4e")
 _MOST_POINTS = 1000
+_MOST_MARKED = 40
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def line_chart(series: Mapping[str, Points], x_name: str) -> str:
     """An SVG element with one line per series and their last values beside their names.
 
     Args:
-        series: name -> (x, y) by rising x; values that are no numbers leave a gap.
+        series: name -> (x, y) by rising x; values that are no numbers are left out.
         x_name: what x counts.
     """
     lines = {name: [point for point in points if math.isfinite(point[1])] for name, points in series.items()}
@@ -50,15 +51,19 @@ def line_chart(series: Mapping[str, Points], x_name: str) -> str:
     parts = [*_grid(x, y, x_name)]
     for index, points in enumerate(lines.values()):
         colour = _COLOURS[index % len(_COLOURS)]
-        path = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in thinned(points))
+        places = [(f"{x.at(a):.1f}", f"{y.at(b):.1f}") for a, b in thinned(points)]
+        path = " ".join(",".join(place) for place in places)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
+        if len(places) <= _MOST_MARKED:  # a line of one point would not be seen
+            parts += [f'<circle cx="{across}" cy="{down}" r="3" fill="{colour}"/>' for across, down in places]
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>{_legend(lines)}'
 
 
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers inside a range, some five of them."""
+def ticks(low: float, high: float, about: int = 5, least: float = 0.0) -> list[float]:
+    """Round numbers inside a range, some five of them, at least `least` from one to the next."""
     step = 10 ** math.floor(math.log10((high - low) / about))
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= about)
+    step = max(step, least)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
 
@@ -82,7 +87,7 @@ def _grid(x: Axis, y: Axis, x_name: str) -> list[str]:
         at = f"{y.at(tick):.1f}"
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{at}" text-anchor="end" dominant-baseline="middle">{tick:,g}</text>')
-    for tick in ticks(x.low, x.high):
+    for tick in ticks(x.low, x.high, least=1):
         parts.append(f'<text x="{x.at(tick):.1f}" y="{HEIGHT - _BOTTOM + 16}" text-anchor="middle">{tick:,g}</text>')
     parts.append(f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT - 2}" text-anchor="end">{escape(x_name)}</text>')
     return parts

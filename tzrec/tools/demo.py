@@ -113,7 +113,7 @@ def last_metrics(path: Path) -> dict[str, float]:
 
 def table(reached: dict[str, float], attainable: dict[str, float]) -> Iterator[str]:
     """The AUCs beside what the data allows, and where to go from here."""
-    hints = [f"{LOG}: what every step said", f"{CONFIG}: change num_expert, run the training again"]
+    hints = [f"{MODEL}/report.html", f"{CONFIG}: change num_expert, run step 4 again"]
     yield f"{'':<8}{'AUC reached':>12}{'attainable':>13}   what to look at next"
     for task, hint in zip(attainable, hints, strict=False):
         yield f"  {task:<6}{reached[f'auc_{task}']:>12.4f}{attainable[task]:>13.4f}   {hint}"
