@@ -80,7 +80,7 @@ def test_a_checkpoint_of_another_program_is_taken_where_it_is_named(tmp_path: Pa
         store.latest(tmp_path)
 
 
-def results(model_dir: Path, *lines: dict[str, float]) -> None:
+def results(model_dir: Path, *lines: dict[str, float | None]) -> None:
     (model_dir / store.RESULTS).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -94,3 +94,12 @@ def test_best(tmp_path: Path, save: Save) -> None:
     assert store.best(tmp_path, "loss", False).step == 1
     with pytest.raises(CheckpointError, match='"aux"; there are auc, loss'):
         store.best(tmp_path, "aux", True)
+
+
+def test_best_does_without_what_is_not_defined(tmp_path: Path, save: Save) -> None:
+    for step in (1, 2, 3):
+        save(step, 1.0)
+    lines = [{"global_step": step, "auc": auc, "logloss": None} for step, auc in ((1, None), (2, 0.7), (3, None))]
+    results(tmp_path, *lines)
+    assert store.best(tmp_path, "auc", True).step == store.best(tmp_path, "auc", False).step == 2
+    assert store.best(tmp_path, "logloss", True).step == 3, "never defined: the newest"

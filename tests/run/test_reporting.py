@@ -30,3 +30,14 @@ def test_report(tmp_path: Path) -> None:
     assert 'points="64.0,268.0 708.0,12.0"' in html.split("Training loss")[0], "auc from lowest left to highest right"
     assert 'points="64.0,12.0 708.0,268.0"' in html.split("Training loss")[1], "the loss falls, its first step left out"
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["report.html", RESULTS]
+
+
+def test_what_is_not_defined_is_a_gap(tmp_path: Path) -> None:
+    report = Report(tmp_path, "")
+    for step, auc in ((10, 0.5), (20, float("nan")), (30, 0.75)):
+        evaluation = Evaluation(step, {"auc": auc}, 10, 1.0)
+        append(tmp_path / RESULTS, evaluation)
+        report.evaluated(evaluation)
+    html = (tmp_path / "report.html").read_text()
+    assert "<tr><td>20</td><td>nan</td></tr>" in html
+    assert 'points="64.0,268.0 708.0,12.0"' in html

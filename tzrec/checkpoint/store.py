@@ -104,7 +104,7 @@ def find(path: Path) -> Checkpoint:
 def best_path(model_dir: Path, metric: str, larger_is_better: bool) -> Path | None:
     """Where the checkpoint with the best value of a metric in train_eval_result_v2.txt lies, if it still exists.
 
-    None where nothing has been evaluated yet.
+    None where nothing has been evaluated yet. Evaluations in which the metric is null are left out.
 
     Raises:
         CheckpointError: evaluations exist, but none has this metric.
@@ -113,10 +113,10 @@ def best_path(model_dir: Path, metric: str, larger_is_better: bool) -> Path | No
     if not results.exists():
         return None
     lines = [json.loads(line) for line in results.read_text().splitlines() if line.strip()]
-    scored = [(line[metric], line["global_step"]) for line in lines if metric in line]
-    if lines and not scored:
+    if lines and not any(metric in line for line in lines):
         known = ", ".join(key for key in lines[-1] if key != "global_step")
         raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; there are {known}')
+    scored = [(line[metric], line["global_step"]) for line in lines if line.get(metric) is not None]
     if not scored:
         return None
     sign = 1 if larger_is_better else -1

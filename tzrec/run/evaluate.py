@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,8 +37,9 @@ class Evaluation:
     seconds: float
 
     def line(self) -> str:
-        """One line of JSON: the step, then the metrics by name."""
-        return json.dumps({"global_step": self.step, **self.metrics})
+        """One line of JSON: the step, then the metrics by name; null where one is not defined."""
+        values = {name: value if math.isfinite(value) else None for name, value in self.metrics.items()}
+        return json.dumps({"global_step": self.step, **values}, allow_nan=False)
 
 
 def evaluate(session: Session, loader: DataLoader, step: int | None) -> Evaluation:

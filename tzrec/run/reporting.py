@@ -70,7 +70,8 @@ class Report(Listener):
 
 
 def _evaluations(path: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [{name: float("nan") if value is None else value for name, value in line.items()} for line in lines]
 
 
 def _is_loss(name: str, logs: list[Log]) -> bool:
