@@ -14,6 +14,9 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 TOWER = 'tower_name: "ctr" label_name: "clk" losses { binary_cross_entropy {} } '
 
 
+LABEL = 'label_fields: "clk"'
+
+
 def tasks(model: str, data: str = "") -> Tasks:
     config = EasyRecConfig()
     text_format.Parse(f"data_config {{ {data} }} model_config {{ {model} }}", config)
@@ -149,3 +152,18 @@ def test_predictions_of_all_tasks() -> None:
         "probs_kind": (2, 2),
         "probs1_kind": (2,),
     }
+
+
+def test_metrics_with_ranks_are_called_by_them() -> None:
+    metrics = "metrics { recall_at_k { top_k: 2 } } metrics { ndcg { grouping_key: 'u' top_k: 10 } }"
+    more = "metrics { ndcg { grouping_key: 'u' } } metrics { mrr { grouping_key: 'v' } } metrics { accuracy {} }"
+    head = tasks(f"num_class: 2 losses {{ jrc_loss {{ session_name: 'u' }} }} {metrics} {more} deepfm {{}}", LABEL)[""]
+    found = head.metrics()
+    assert list(found) == ["recall@2", "ndcg@10", "ndcg", "mrr", "accuracy"]
+    assert [metric.grouping_key for metric in found.values()] == ["", "u", "u", "v", ""]
+    assert (head.losses["jrc_loss"].session_name, head.losses["jrc_loss"].alpha) == ("u", 0.5)
+
+
+@pytest.mark.parametrize("loss", ["huber_loss {}", "bpr_loss {}", "ziln_loss {}", "binary_focal_loss {}"])
+def test_every_loss_is_made_of_its_fields(loss: str) -> None:
+    assert list(tasks(f"losses {{ {loss} }} deepfm {{}}", LABEL)[""].losses) == [loss.split()[0]]

@@ -4,14 +4,16 @@ import math
 
 import pytest
 import torch
+from torchrec import KeyedJaggedTensor
 
-from tzrec.data.batch import Batch
+from tzrec.data.batch import BASE, Batch
 from tzrec.heads.build import Tasks
 from tzrec.heads.head import Head
 from tzrec.heads.scores import Scores
 from tzrec.losses.binary_cross_entropy import BinaryCrossEntropy
 from tzrec.losses.l2_loss import L2Loss
 from tzrec.metrics.auc import AUC
+from tzrec.metrics.grouped_auc import GroupedAUC
 from tzrec.metrics.mean_absolute_error import MeanAbsoluteError
 
 TASKS = Tasks(
@@ -74,3 +76,14 @@ def test_keeps_no_graph() -> None:
     logits = {"ctr": torch.zeros(1, 1, requires_grad=True), "ltv": torch.zeros(1, 1, requires_grad=True)}
     scores.update(logits, Batch(1, labels={"clk": torch.tensor([1]), "pay": torch.tensor([1.0])}))
     assert not any(value.requires_grad for state in scores.state().values() for value in state.values())
+
+
+def test_groups_come_from_the_batch() -> None:
+    """Users 5, 5, 6 and, in a row that does not count, 5 again: one group of two rows that are in order."""
+    make = {"grouped_auc": lambda: GroupedAUC(1, "user")}
+    tasks = Tasks({"": Head("", "clk", 1, {"binary_cross_entropy": BinaryCrossEntropy()}, make)})
+    users = KeyedJaggedTensor(["user"], torch.tensor([5, 5, 6, 5]), lengths=torch.ones(4, dtype=torch.int32))
+    batch = Batch(3, sparse={BASE: users}, labels={"clk": torch.tensor([1, 0, 0, 0])})
+    scores = Scores(tasks)
+    scores.update({"": torch.tensor([[1.0], [0.0], [2.0], [3.0]])}, batch)
+    assert scores.compute()["grouped_auc"] == 1.0

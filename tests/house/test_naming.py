@@ -36,8 +36,8 @@ GROUND = {
         *("dense", "sparse"),
     },
     "models": {"base", "build"},
-    "losses": {"base"},
-    "metrics": {"base", "roc"},
+    "losses": {"base", "session"},
+    "metrics": {"base", "roc", "sums", "grouped", "pairs"},
 }
 
 

@@ -56,6 +56,14 @@ class Batch(Pipelineable):
     kept: pa.Table | None = None
     cursor: Cursor = Cursor()
 
+    def first_ids(self, feature: str) -> torch.Tensor:
+        """The first id of each row of a sparse feature of the base data group, int64 `(B,)`; -1 where it has none."""
+        jagged = self.sparse[BASE][feature]
+        some = jagged.lengths() > 0  # (B,)
+        ids = torch.full_like(some, -1, dtype=torch.int64)
+        ids[some] = jagged.values()[jagged.offsets()[:-1][some]]
+        return ids
+
     def map(self, fn: Callable[[Any], Any]) -> Batch:
         """A batch with `fn` applied to every tensor-like value."""
         changed: dict[str, Any] = {}

@@ -256,7 +256,7 @@ def _targets(config: EasyRecConfig) -> Iterator[tuple[str, _Target]]:
 
 
 def _is_number(task: Any) -> bool:
-    return any(loss.HasField("l2_loss") for loss in task.losses)
+    return any(loss.WhichOneof("loss") in ("l2_loss", "huber_loss", "ziln_loss") for loss in task.losses)
 
 
 def _with_label(message: Message) -> Iterator[Any]:

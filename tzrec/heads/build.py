@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
+from tzrec.config.results import metric_name
 from tzrec.data.batch import Batch
 from tzrec.heads.head import Head, Mean, Predictions, Weighting, local_mean
 from tzrec.heads.tower import Towers
@@ -97,7 +98,7 @@ def _loss(config: loss_pb2.LossConfig) -> tuple[str, Loss]:
 
 def _metric(config: metric_pb2.MetricConfig, num_class: int) -> tuple[str, Callable[[], Metric]]:
     made = registry.resolve(config, "metric", "tzrec.metrics")
-    return config.WhichOneof("metric"), partial(made, num_class, **_fields(config, "metric"))
+    return metric_name(config), partial(made, num_class, **_fields(config, "metric"))
 
 
 def _fields(config: Message, oneof: str) -> dict[str, Any]:

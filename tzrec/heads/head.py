@@ -109,18 +109,18 @@ class Head:
         weights = self.weighting.per_row(batch, mean)
         losses = {}
         for name, loss in self.losses.items():
-            per_row = self._per_row(loss, logits[: batch.rows], label)  # (rows,)
+            per_row = self._per_row(loss, logits[: batch.rows], label, batch)  # (rows,)
             average = local_mean(per_row if weights is None else per_row * weights)
             losses[name + self.suffix] = average * self.weighting.scale
         return losses
 
-    def _per_row(self, loss: Loss, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def _per_row(self, loss: Loss, logits: torch.Tensor, label: torch.Tensor, batch: Batch) -> torch.Tensor:
         if loss.integer_label and label.is_floating_point():
             raise DataError(
                 f'label column "{self.label_name}" holds {label.dtype} values; {loss.name} needs integer class numbers'
             )
         try:
-            return loss.per_sample(logits, label)
+            return loss.in_batch(logits, label, batch)
         except IndexError:  # what torch says on the CPU to a class that does not exist
             low, high = int(label.min()), int(label.max())
             raise DataError(

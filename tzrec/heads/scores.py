@@ -8,7 +8,7 @@ import torch
 
 from tzrec.data.batch import Batch
 from tzrec.heads.build import Tasks
-from tzrec.metrics.base import Mean, State
+from tzrec.metrics.base import Mean, Metric, State
 
 
 class Scores:
@@ -33,7 +33,8 @@ class Scores:
         for task, head in self.tasks.items():
             outputs = {key: value[:rows] for key, value in head.outputs(logits[task]).items()}
             for name in head.metric_makers:
-                self.metrics[name + head.suffix].update(outputs, batch.labels[head.label_name][:rows])
+                metric = self.metrics[name + head.suffix]
+                metric.update(outputs | _group(metric, batch), batch.labels[head.label_name][:rows])
             for name, loss in head.loss(logits[task], batch).items():
                 self.losses[name].add(loss.double() * rows, rows)
 
@@ -49,3 +50,8 @@ class Scores:
     def compute(self) -> dict[str, float]:
         """By name, sorted: `auc_ctr`, `binary_cross_entropy_ctr` and so on."""
         return {name: each.compute() for name, each in sorted((self.metrics | self.losses).items())}
+
+
+def _group(metric: Metric, batch: Batch) -> dict[str, torch.Tensor]:
+    """The groups of the rows of a batch that count, for a metric that asks for them."""
+    return {"group": batch.first_ids(metric.grouping_key)[: batch.rows]} if metric.grouping_key else {}

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 import torch
 
+from tzrec.data.batch import Batch
+
 
 class Loss(ABC):
     """A loss with the outputs it gives its task. Subclasses live in the file their oneof member names.
@@ -32,3 +34,7 @@ class Loss(ABC):
     @abstractmethod
     def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """The loss of each row, `(B,)`, for logits `(B, num_class)` and labels `(B,)`."""
+
+    def in_batch(self, logits: torch.Tensor, label: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The same of the rows of a batch that count; a loss that compares rows looks there which belong together."""
+        return self.per_sample(logits, label)

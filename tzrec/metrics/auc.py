@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
+from tzrec.metrics.base import positive_probs
 from tzrec.metrics.roc import RocMetric
 
 
@@ -20,7 +21,7 @@ class AUC(RocMetric):
     """
 
     def __init__(self, num_class: int, thresholds: int = 200) -> None:
-        self.reads = "probs1" if num_class == 2 else "probs"
+        self.reads = positive_probs(num_class)
         super().__init__(1, thresholds)
 
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:

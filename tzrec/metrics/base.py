@@ -15,14 +15,20 @@ class Metric(ABC):
 
     Their constructors take `num_class` and the fields of their message as keyword arguments. The union of any number of
     states is exact: it equals the state of one metric that has seen all rows.
+
+    Attributes:
+        grouping_key: sparse feature whose first id says which group a row is in; "" for a metric without groups.
     """
+
+    grouping_key: str = ""
 
     @abstractmethod
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
         """Count one batch.
 
         Args:
-            predictions: outputs of the task without suffix: `probs` `(B,)` or `(B, C)`, `probs1` `(B,)`, `y` `(B,)`.
+            predictions: outputs of the task without suffix: `probs` `(B,)` or `(B, C)`, `probs1` `(B,)`, `y` `(B,)`;
+                and with a grouping key `group`, int64 `(B,)`, below 0 for rows in no group.
             label: `(B,)`.
         """
 
@@ -41,6 +47,11 @@ class Metric(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forget everything counted."""
+
+
+def positive_probs(num_class: int) -> str:
+    """The output that holds the chance of a positive label, for a task with 1 or 2 classes."""
+    return "probs1" if num_class == 2 else "probs"
 
 
 class Mean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tzrec.config.findings import Findings, repeated
+from tzrec.config.results import metric_name
 from tzrec.config.rules.tasks import tasks
 
 _SECTIONS = ("train_config", "data_config", "model_config")
@@ -61,7 +62,7 @@ def check_export(findings: Findings) -> None:
 def _results(findings: Findings) -> list[str]:
     """What an evaluation reports, metrics before losses."""
     found = list(tasks(findings))
-    metrics = [f"{each.WhichOneof('metric')}{task.suffix}" for task in found for each in task.message.metrics]
+    metrics = [f"{metric_name(each)}{task.suffix}" for task in found for each in task.message.metrics]
     losses = [f"{each.WhichOneof('loss')}{task.suffix}" for task in found for each in task.message.losses]
     return metrics + losses
 

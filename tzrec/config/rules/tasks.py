@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from tzrec.config.findings import Findings, repeated, report_duplicates
 from tzrec.config.names import closest
-from tzrec.config.rules.entries import all_named, names
+from tzrec.config.results import metric_name
 from tzrec.config.rules.implemented import members
+from tzrec.config.rules.losses import LOSSES, check_loss, cure, fits
+from tzrec.config.rules.metrics import METRICS, check_metric
 from tzrec.config.schema import fields_of
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-
-# loss -> least and largest num_class, and what a task predicts with it
-_LOSSES: Mapping[str, tuple[int, int | None, str]] = {
-    "binary_cross_entropy": (1, 1, "probabilities"),
-    "binary_focal_loss": (1, 1, "probabilities"),
-    "softmax_cross_entropy": (2, None, "probabilities"),
-    "jrc_loss": (2, 2, "probabilities"),
-    "l2_loss": (1, 1, "values"),
-}
-# metric -> least and largest num_class, and what it compares with the label
-_METRICS: Mapping[str, tuple[int, int | None, str]] = {
-    "auc": (1, 2, "probabilities"),
-    "grouped_auc": (1, 2, "probabilities"),
-    "normalized_entropy": (1, 2, "probabilities"),
-    "multiclass_auc": (2, None, "probabilities"),
-    "accuracy": (1, None, "probabilities"),
-    "mean_absolute_error": (1, None, "values"),
-    "mean_squared_error": (1, None, "values"),
-}
 
 
 @dataclass(frozen=True)
@@ -131,64 +114,35 @@ def _check_losses(findings: Findings, task: Task) -> None:
     report_duplicates(findings, "loss", losses)
     for path, name in losses:
         message = getattr(task.message.losses[_index(path)], name)
-        smoothing = getattr(message, "label_smoothing", 0.0)
-        if not 0 <= smoothing < 1:
-            findings.add(f"{path}.label_smoothing", f"{smoothing:g} is not in [0, 1)")
+        check_loss(findings, path, message)
     count = task.message.num_class
-    unfit = [name for _, name in losses if name in _LOSSES and not _fits(count, *_LOSSES[name][:2])]
+    unfit = [name for _, name in losses if name in LOSSES and not fits(count, *LOSSES[name][:2])]
     if unfit:
-        findings.add(f"{task.path}.num_class", f"{count} does not go with {unfit[0]}; {_cure(unfit[0], count)}")
-
-
-def _fits(count: int, least: int, most: int | None) -> bool:
-    return least <= count and (most is None or count <= most)
-
-
-def _cure(loss: str, count: int) -> str:
-    least, most, _ = _LOSSES[loss]
-    right = f"num_class {least}" if least == most else f"num_class from {least} up"
-    if count > 1 and loss in ("binary_cross_entropy", "binary_focal_loss", "jrc_loss"):
-        return f"use softmax_cross_entropy or {right}"
-    return f"use binary_cross_entropy or {right}" if count == 1 else f"use {right}"
+        findings.add(f"{task.path}.num_class", f"{count} does not go with {unfit[0]}; {cure(unfit[0], count)}")
 
 
 def _check_metrics(findings: Findings, task: Task) -> None:
     metrics = list(_chosen(findings, f"{task.path}.metrics", task.message.metrics, "metric"))
-    report_duplicates(findings, "metric", metrics)
+    named = ((path, metric_name(task.message.metrics[_index(path)])) for path, _ in metrics)
+    report_duplicates(findings, "metric", named)
     losses = [each.WhichOneof("loss") for each in task.message.losses]
-    given = {_LOSSES[name][2] for name in losses if name in _LOSSES}
+    given = {LOSSES[name][2] for name in losses if name in LOSSES}
     count = task.message.num_class
-    sound = all(name in _LOSSES and _fits(count, *_LOSSES[name][:2]) for name in losses)
+    sound = all(name in LOSSES and fits(count, *LOSSES[name][:2]) for name in losses)
     for path, name in metrics:
-        _check_metric(findings, path, getattr(task.message.metrics[_index(path)], name), count)
-        if name not in _METRICS or not sound or not losses:
+        check_metric(findings, path, getattr(task.message.metrics[_index(path)], name), count)
+        if name not in METRICS or not sound or not losses:
             continue  # a task whose losses are wrong is reported once, by them
-        least, most, needed = _METRICS[name]
+        least, most, needed = METRICS[name]
         if needed not in given:
             findings.add(path, f"compares {needed}, but with {' and '.join(losses)} this task predicts {_one(given)}")
-        elif not _fits(count, least, most):
+        elif not fits(count, least, most):
             other = "multiclass_auc" if count > 1 else "auc"
             findings.add(path, f"does not go with num_class {count}; use {other}")
 
 
 def _one(given: set[str]) -> str:
     return " and ".join(sorted(given))
-
-
-def _check_metric(findings: Findings, path: str, metric: Any, count: int) -> None:
-    """The fields of one metric."""
-    if getattr(metric, "thresholds", 2) == 1:
-        findings.add(f"{path}.thresholds", "1 threshold makes no curve; use 0 for the exact area, or at least 2")
-    if "average" in fields_of(metric) and metric.average not in ("macro", "weighted"):
-        findings.unknown(f"{path}.average", "average", metric.average, ("macro", "weighted"))
-    if metric.DESCRIPTOR.name == "Accuracy":
-        if not 1 <= metric.top_k <= max(count, 1):
-            findings.add(f"{path}.top_k", f"{metric.top_k} is not in [1, {count}], the classes of this task")
-        if not 0 <= metric.threshold <= 1:
-            findings.add(f"{path}.threshold", f"{metric.threshold:g} is not a probability")
-    key = getattr(metric, "grouping_key", None)
-    if key is not None and key not in names(findings) and all_named(findings):
-        findings.unknown(f"{path}.grouping_key", "feature", key, names(findings))
 
 
 def _chosen(findings: Findings, path: str, configs: Any, oneof: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tests.metrics.ranks import merged, score
+from tzrec.metrics.calibration import Calibration
+
+
+def test_by_hand() -> None:
+    probs, label = torch.tensor([0.5, 0.25, 0.75, 0.5]), torch.tensor([1, 0, 0, 0])
+    assert score(Calibration(1), {"probs": probs}, label, 2) == 2.0
+    assert score(Calibration(2), {"probs1": probs}, torch.tensor([1, 1, 0, 5])) == 2 / 3
+
+
+def test_union_of_ranks_is_exact() -> None:
+    torch.manual_seed(0)
+    probs, label = torch.rand(1000), torch.randint(2, (1000,))
+    expected = probs.double().sum().item() / label.sum().item()
+    assert merged(lambda: Calibration(1), {"probs": probs}, label) == pytest.approx([expected] * 3, abs=1e-12)
+
+
+def test_is_nan_without_a_positive() -> None:
+    assert math.isnan(score(Calibration(1), {"probs": torch.tensor([0.5])}, torch.tensor([0])))

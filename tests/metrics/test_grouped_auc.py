@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from tests.metrics.ranks import merged, score
+from tzrec.metrics.grouped_auc import GroupedAUC
+
+Rows = tuple[dict[str, torch.Tensor], torch.Tensor]
+
+
+def rows(distinct: int, groups: int, share: float = 0.3, n: int = 2000) -> Rows:
+    """Random rows: scores with ties where few are distinct, groups of all sizes, single-class ones, none (-1)."""
+    torch.manual_seed(0)
+    group = (torch.rand(n).square() * (groups + 1)).long() - 1
+    probs = torch.randint(distinct, (n,)) / distinct
+    return {"probs": probs, "group": group * 7}, (torch.rand(n) < share * (0.5 + probs)).long()
+
+
+def naive(predictions: dict[str, torch.Tensor], label: torch.Tensor) -> float:
+    """scikit-learn, group after group."""
+    areas = []
+    for group in predictions["group"].unique():
+        member = predictions["group"] == group
+        if group >= 0 and label[member].unique().numel() == 2:
+            areas.append(roc_auc_score(label[member], predictions["probs"][member]))
+    return sum(areas) / len(areas)
+
+
+def test_by_hand() -> None:
+    """Group 3: 0.8 and 0.4 over 0.4: 1.5 of 2 pairs. Group 9: 0.2 under 0.3: 0 of 1. Group 5 has no negatives."""
+    probs, label = torch.tensor([0.8, 0.2, 0.4, 0.4, 0.3, 0.9]), torch.tensor([1, 1, 1, 0, 0, 1])
+    group = torch.tensor([3, 9, 3, 3, 9, 5])
+    assert score(GroupedAUC(1, "user"), {"probs": probs, "group": group}, label) == (0.75 + 0.0) / 2
+
+
+@pytest.mark.parametrize("distinct", [1, 3, 50, 10**6])
+@pytest.mark.parametrize("groups", [1, 10, 700])
+def test_equals_sklearn(distinct: int, groups: int) -> None:
+    predictions, label = rows(distinct, groups)
+    result = score(GroupedAUC(1, "user"), predictions, label, batches=7)
+    assert result == pytest.approx(naive(predictions, label), abs=1e-9)
+
+
+def test_union_of_ranks_is_exact() -> None:
+    predictions, label = rows(50, 100)
+    whole = score(GroupedAUC(1, "user"), predictions, label)
+    assert merged(lambda: GroupedAUC(1, "user"), predictions, label) == pytest.approx([whole] * 3, abs=1e-12)
+
+
+def test_rows_without_a_group_are_left_out() -> None:
+    predictions = {"probs": torch.tensor([0.9, 0.1, 0.2, 0.8]), "group": torch.tensor([1, 1, -1, -1])}
+    assert score(GroupedAUC(1, "user"), predictions, torch.tensor([1, 0, 1, 0])) == 1.0
+
+
+@pytest.mark.parametrize("labels", [[], [0, 0], [1, 1]])
+def test_is_nan_without_both_labels(labels: list[int]) -> None:
+    predictions = {"probs": torch.rand(len(labels)), "group": torch.ones(len(labels), dtype=torch.int64)}
+    assert math.isnan(score(GroupedAUC(1, "user"), predictions, torch.tensor(labels)))
+
+
+def test_a_nan_score_shows() -> None:
+    predictions = {"probs": torch.tensor([0.9, math.nan]), "group": torch.tensor([1, 1])}
+    assert math.isnan(score(GroupedAUC(1, "user"), predictions, torch.tensor([1, 0])))
+
+
+def test_two_classes_read_probs1_and_reset_forgets() -> None:
+    metric = GroupedAUC(2, "user")
+    predictions = {"probs1": torch.tensor([0.9, 0.1]), "group": torch.tensor([1, 1])}
+    assert score(metric, predictions, torch.tensor([0, 1])) == 0.0
+    metric.reset()
+    assert score(metric, predictions, torch.tensor([1, 0])) == 1.0
+    assert metric.grouping_key == "user"

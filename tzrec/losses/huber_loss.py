@@ -1,0 +1,24 @@
+"""HuberLoss: squared error of small errors, absolute error of large ones."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from tzrec.losses.l2_loss import L2Loss
+
+
+class HuberLoss(L2Loss):
+    """With `d = y - label`: `d^2 / 2` where `|d| <= delta`, else `delta (|d| - delta / 2)`.
+
+    Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 1964.
+
+    Args:
+        delta: largest error that counts by its square.
+    """
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = delta
+
+    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        return F.huber_loss(logits.squeeze(1), label.to(logits.dtype), reduction="none", delta=self.delta)
