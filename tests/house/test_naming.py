@@ -33,7 +33,8 @@ GROUND = {
     "features": {
         *("base", "build", "column", "dag", "sequence", "expression"),
         *("kernels", "hashing", "spans", "ragged", "normalizer", "bucketize"),
-        *("dense", "sparse"),
+        *("dense", "sparse", "compiled", "text_kernels", "farm_kernels", "words", "pairs", "found", "combined"),
+        *("numbers", "functions", "vectors", "codes", "pair_kernels"),
     },
     "models": {"base", "build"},
     "losses": {"base", "session"},
