@@ -14,6 +14,7 @@ from tzrec import registry
 from tzrec.config.kwargs import kwargs
 from tzrec.config.results import metric_name
 from tzrec.data.batch import Batch
+from tzrec.heads.derived import DomainHead, Penalty, Shown
 from tzrec.heads.head import Head, Mean, Predictions, Weighting, local_mean
 from tzrec.heads.tower import Towers
 from tzrec.losses.base import Loss
@@ -29,6 +30,21 @@ class Tasks(OrderedDict[str, Head]):
     def towers(self, in_dim: int) -> Towers:
         """Fresh towers on bodies of width `in_dim`."""
         return Towers(list(self.values()), in_dim)
+
+    def show(self, name: str, like: str) -> None:
+        """Add a task that is predicted as the task `like` is, but has no losses of its own."""
+        model = self[like]
+        self[name] = Shown(name, model.label_name, model.num_class, {}, shown_as=model.losses)
+
+    def penalise(self, name: str, factor: float) -> None:
+        """Add to the losses `factor` times the mean of what the body returns as `name`, `(B, 1)`."""
+        label = next(iter(self.values())).label_name
+        self[name] = Head("", label, 1, {name: Penalty(factor)})
+
+    def split(self, domain_name: str, domains: int) -> None:
+        """Let every task have logits for every domain, `(B, domains * num_class)`; a label column says whose count."""
+        for name, head in self.items():
+            self[name] = DomainHead(**vars(head), domain_name=domain_name, domains=domains)
 
     def losses(self, logits: dict[str, torch.Tensor], batch: Batch, mean: Mean = local_mean) -> dict[str, torch.Tensor]:
         """Every loss of every task, 0-dimensional; the total is their sum. See `Head.loss`."""

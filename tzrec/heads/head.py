@@ -105,6 +105,7 @@ class Head:
         Raises:
             DataError: the labels are no classes of this task.
         """
+        logits = self.of_rows(logits, batch)
         label = batch.labels[self.label_name][: batch.rows]
         weights = self.weighting.per_row(batch, mean)
         losses = {}
@@ -113,6 +114,10 @@ class Head:
             average = local_mean(per_row if weights is None else per_row * weights)
             losses[name + self.suffix] = average * self.weighting.scale
         return losses
+
+    def of_rows(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """What the body gave this task, down to the logits that its losses and metrics look at, `(B, num_class)`."""
+        return logits
 
     def _per_row(self, loss: Loss, logits: torch.Tensor, label: torch.Tensor, batch: Batch) -> torch.Tensor:
         if loss.integer_label and label.is_floating_point():
