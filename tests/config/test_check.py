@@ -269,11 +269,8 @@ def test_one_mistake_is_one_problem(tmp_path: Path, old: str, new: str, wanted: 
 
 SECOND = 'feature_configs {\n    id_feature {\n        feature_name: "cate_id"'
 SEQUENCE = "feature_configs { sequence_id_feature { feature_name: 's' expression: 'user:s' embedding_dim: 4 } }\n"
-EXPR = "feature_configs { expr_feature { feature_name: 's' expression: 'a' variables: 'user:a' } }\n"
 REFUSED: list[tuple[str, str, str]] = [
     ("ParquetDataset", "KafkaDataset", "KafkaDataset is not implemented yet; write the stream to Parquet"),
-    ("fg_mode: FG_DAG", "fg_mode: FG_BUCKETIZE", "FG_BUCKETIZE is not implemented yet; use FG_DAG for raw data"),
-    ("fg_mode: FG_DAG", "fg_encoded: false fg_threads: 0", "fg_mode: FG_NORMAL is not implemented yet; use FG_DAG"),
     ("batch_size: 8192", "sample_mask_prob: 0.1", "sample_mask_prob: is not implemented yet"),
     ("batch_size: 8192", "batch_cost_size: 10", "batch_cost_size: is not implemented yet; use batch_size"),
     (
@@ -297,12 +294,10 @@ REFUSED: list[tuple[str, str, str]] = [
     ("adam_optimizer {", "ema {} adam_optimizer {", "dense_optimizer.ema: is not implemented yet"),
     ("hash_bucket_size: 13000", "zch { zch_size: 5 }", "zch: is not implemented yet; use hash_bucket_size"),
     ("hash_bucket_size: 13000", "dynamicemb { max_capacity: 5 }", "dynamicemb: is not implemented yet"),
-    ("hash_bucket_size: 13000", "vocab_file: 'x' default_bucketize_value: 0", "vocab_file: is not implemented yet"),
     ("hash_bucket_size: 13000", "hash_bucket_size: 5 use_mask: true", "use_mask: is not implemented yet"),
     (EDGES, "embedding_dim: 4 autodis { num_channels: 3 }", "autodis: is not implemented yet; use boundaries"),
     (EDGES, "embedding_dim: 4 mlp {}", "raw_feature.mlp: is not implemented yet; use boundaries"),
     (SECOND, SEQUENCE + SECOND, "sequence_id_feature: is not implemented yet; there are id_feature, raw_feature"),
-    (SECOND, EXPR + SECOND, "expr_feature: is not implemented yet; there are id_feature, raw_feature"),
     (
         "group_type: DEEP",
         "group_type: SEQUENCE",
@@ -342,8 +337,8 @@ def test_fields_at_their_default_and_dead_fields_of_the_peer_are_no_problem(tmp_
 
 def test_a_model_that_nothing_implements_is_one_problem_and_names_those_that_are(tmp_path: Path) -> None:
     start = MMOE.index("    mmoe {")
-    (line,) = found(tmp_path, MMOE[:start] + "    ple { task_towers { tower_name: 'a' label_name: 'x' } }\n}\n")
-    assert "62:5 model_config.ple: is not implemented yet; there are " in placed(line)
+    (line,) = found(tmp_path, MMOE[:start] + "    sid_rqkmeans {}\n}\n")
+    assert "62:5 model_config.sid_rqkmeans: is not implemented yet; there are " in placed(line)
     assert "mmoe" in line
 
 

@@ -117,7 +117,7 @@ def test_all_problems_at_once() -> None:
             ID.format("a", "user:y", ""),
             RAW.format("c", "user:a:b", ""),
             RAW.format("d", "user:y", 'normalizer: "x"'),
-            'combo_feature { feature_name: "e" }',
+            'custom_feature { feature_name: "e" expression: "user:x" operator_name: "a" }',
             'sequence_id_feature { feature_name: "g" expression: "user:x" embedding_dim: 3 num_buckets: 3 }',
             "",
         )
@@ -127,16 +127,28 @@ def test_all_problems_at_once() -> None:
         "feature_configs[3].id_feature.feature_name",
         "feature_configs[4].raw_feature.expression",
         "feature_configs[5].raw_feature.normalizer",
-        "feature_configs[6].combo_feature",
+        "feature_configs[6].custom_feature",
         "feature_configs[7].sequence_id_feature",
         "feature_configs[8]",
     ]
     assert '"uid" is not side:name' in error.value.problems[0].message
 
 
-def test_bucketize_mode_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data_config.fg_mode: FG_BUCKETIZE is not implemented"):
-        encoder(mode="FG_BUCKETIZE")
+def test_bucketize_mode_reads_the_values_that_ids_are_made_from() -> None:
+    built = encoder(
+        'id_feature { feature_name: "tag" expression: "user:x" hash_bucket_size: 100 embedding_dim: 4 }',
+        RAW.format("cut", "user:y", 'boundaries: [1, 10] embedding_dim: 4 normalizer: "method=log10"'),
+        RAW.format("plain", "user:z", 'normalizer: "method=log10" default_value: "5"'),
+        ID.format("s", "user:q", "stub_type: true"),
+        mode="FG_BUCKETIZE",
+    )
+    assert built.columns == ("tag", "cut", "plain")
+    batch = pa.RecordBatch.from_pydict({"tag": ["abc\x1defg", None], "cut": [1.5, 100.0], "plain": [7.0, None]})
+    columns, bad = built.encode(batch)
+    assert rows(columns["tag"]) == [[33, 44], []]
+    assert rows(columns["cut"]) == [[1], [2]]
+    assert columns["plain"].values.tolist() == [[7.0], [5.0]]
+    assert not bad
 
 
 def test_a_feature_that_does_not_exist() -> None:

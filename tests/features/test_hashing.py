@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tzrec.features.hashing import bucket, murmur64a
+from tzrec.features.hashing import bucket, farm64, murmur64a
 
 # Ids that other implementations of the same features give, modulo 100.
 KNOWN = {
@@ -30,3 +30,23 @@ def test_known_ids(word: str, row: int) -> None:
 @pytest.mark.parametrize(("word", "value"), LIBSTDCXX.items())
 def test_all_64_bits(word: str, value: int) -> None:
     assert murmur64a(word.encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        # of the public farmhash library, one for each range of lengths
+        ("abcdefghijklmnopq", 0x9E2106C72D7793A8),
+        ("The quick brown fox jumps over the lazy dog", 0xABBE83F33B1B5134),
+        ("0123456789" * 6 + "abcde", 0x99D301F66DB2B434),
+        ("0123456789" * 9, 0xCEBDEE636EA564B6),
+        ("", 0x9AE16A3B2F90404F),
+    ],
+)
+def test_farm64(word: str, value: int) -> None:
+    assert farm64(word.encode()) == value
+
+
+@pytest.mark.parametrize(("word", "expected"), [("1", 49), ("2", 59), ("3", 21)])
+def test_farm_ids_that_the_public_tests_assert(word: str, expected: int) -> None:
+    assert bucket(word, 100, farm=True) == expected

@@ -303,10 +303,15 @@ def test_a_type_that_cannot_serve(array: pa.Array, weighted: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "field", "message"),
     [
-        ("", "", "needs exactly one of hash_bucket_size, num_buckets, vocab_list, vocab_dict; none is set"),
+        ("", "", "needs exactly one of hash_bucket_size, num_buckets, vocab_list, vocab_dict, vocab_file; none is set"),
         ("num_buckets: 3 hash_bucket_size: 4", "", "hash_bucket_size and num_buckets are set"),
         ("zch { zch_size: 4 }", ".zch", "not implemented yet"),
-        ('vocab_file: "x"', ".vocab_file", "not implemented yet"),
+        ('vocab_file: "x"', ".vocab_file", "needs default_bucketize_value"),
+        (
+            'vocab_file: "x" asset_dir: "y" default_bucketize_value: 0',
+            ".vocab_file",
+            "y/x cannot be read: No such file",
+        ),
         ("num_buckets: 0", ".num_buckets", "0 rows"),
         ('num_buckets: 3 default_value: "3"', ".default_value", "'3' is out of range [0, 3)"),
         ('num_buckets: 3 default_value: "x"', ".default_value", "'x' is not an integer"),

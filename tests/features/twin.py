@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from tzrec.features.hashing import murmur64a
+from tzrec.features.hashing import farm64, murmur64a
 
 
 def split(rows: list[str | None], separator: str, limit: int) -> list[list[bytes]]:
@@ -47,3 +47,33 @@ def parse_floats(words: list[bytes]) -> list[float | None]:
 def find_last(words: list[bytes], symbol: bytes) -> list[int]:
     """Distance of the last symbol from the start of each word, the word's length where there is none."""
     return [word.rfind(symbol) if symbol in word else len(word) for word in words]
+
+
+def cross(left: list[list[bytes]], right: list[list[bytes]]) -> list[list[bytes]]:
+    """Every pair of each row's words, joined."""
+    return [[one + b"_" + other for one in ones for other in others] for ones, others in zip(left, right, strict=True)]
+
+
+def find(pairs: list[list[tuple[bytes, bytes]]], words: list[list[bytes]], wildcard: bytes) -> list[list[bytes]]:
+    """What each row's words find in its pairs; of equal keys the first counts, but for the wildcard."""
+    out = []
+    for held, sought in zip(pairs, words, strict=True):
+        first = dict(reversed(held))
+        found: list[bytes] = []
+        for word in sought:
+            if wildcard and word == wildcard:
+                found += [value for _, value in held]
+            elif word in first:
+                found.append(first[word])
+        out.append(found)
+    return out
+
+
+def cut(word: bytes, symbol: bytes) -> tuple[bytes, bytes] | None:
+    """Key and value before and behind the first symbol, None where one of them is empty."""
+    key, _, value = word.partition(symbol)
+    return (key, value) if key and value else None
+
+
+def farm_hash(words: list[bytes], size: int) -> list[int]:
+    return [farm64(word) % size for word in words]

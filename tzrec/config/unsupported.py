@@ -12,7 +12,6 @@ _LATER = "is not implemented yet"
 _SEQUENCES = f"{_LATER}; without sequence models, list single-valued or pooled features in a DEEP group"
 _HASH = f"{_LATER}; use hash_bucket_size"
 _MASK = f"{_LATER}; leave it out"
-_FILE = f"{_LATER}; put the words into vocab_list or vocab_dict, or use hash_bucket_size"
 _EMA = f"{_LATER}; leave it out to use the trained weights"
 _SAMPLER = f"{_LATER}; bring the negatives as rows of the data"
 _TIMESTAMPS = f"{_LATER}; use save_checkpoints_steps or save_checkpoints_epochs"
@@ -22,9 +21,10 @@ _ONLINE = f"{_LATER}; metrics are computed at each evaluation"
 FIELDS: Mapping[str, str] = {
     "IdFeature.zch": _HASH,
     "IdFeature.dynamicemb": _HASH,
-    "IdFeature.vocab_file": _FILE,
-    "IdFeature.asset_dir": _FILE,
     "IdFeature.use_mask": _MASK,
+    "ComboFeature.zch": _HASH,
+    "ComboFeature.dynamicemb": _HASH,
+    "ComboFeature.use_mask": _MASK,
     "RawFeature.use_mask": _MASK,
     "RawFeature.autodis": f"{_LATER}; use boundaries for an embedding, or the plain number",
     "RawFeature.mlp": f"{_LATER}; use boundaries for an embedding, or the plain number",
@@ -56,10 +56,6 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "OdpsDataset": f"{_LATER}; export the table to Parquet and use ParquetDataset",
         "OdpsDatasetV1": f"{_LATER}; export the table to Parquet and use ParquetDataset",
         "KafkaDataset": f"{_LATER}; write the stream to Parquet and use ParquetDataset",
-    },
-    "DataConfig.fg_mode": {
-        "FG_NORMAL": f"{_LATER}; use FG_DAG, which reads the same columns",
-        "FG_BUCKETIZE": f"{_LATER}; use FG_DAG for raw data or FG_NONE for encoded data",
     },
     "FeatureGroupConfig.group_type": {"SEQUENCE": _SEQUENCES, "JAGGED_SEQUENCE": _SEQUENCES},
     "ModelConfig.kernel": {

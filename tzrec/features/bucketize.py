@@ -14,10 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
 from tzrec.errors import ConfigError, Problem
 from tzrec.features import hashing
 from tzrec.features.ragged import Elements
-from tzrec.features.spans import Flags, Longs, Spans
+from tzrec.features.spans import Flags, Longs, Spans, decimals
+from tzrec.protos import data_pb2
 
 NOT_AN_INTEGER = "not an integer"
 NOT_A_NUMBER = "not a number"
@@ -125,29 +127,34 @@ class Identity(Bucketizer):
 
 
 class Hash(Bucketizer):
-    """`hash_bucket_size`: MurmurHash64A of the text, numbers in decimal, modulo the rows.
+    """`hash_bucket_size`: hash of the text, numbers in decimal, modulo the rows.
 
-    With `as_integer` text is read as a number first, so that "007" and "7" are one id.
+    With `as_integer` text is read as a number first, so that "007" and "7" are one id. With `farm` the hash is
+    FarmHash's Fingerprint64 instead of MurmurHash64A.
     """
 
-    def __init__(self, rows: int, as_integer: bool = False) -> None:
+    def __init__(self, rows: int, as_integer: bool = False, farm: bool = False) -> None:
         self.rows = rows
         self.as_integer = as_integer
+        self.farm = farm
 
     def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
-        if isinstance(elements, Spans) and not self.as_integer:
-            return elements.hash(self.rows), []
-        from tzrec.features import kernels
+        faults: list[Fault] = []
+        if not isinstance(elements, Spans) or self.as_integer:
+            values, faults = integers(elements)
+            if not self.farm:
+                from tzrec.features import kernels
 
-        values, faults = integers(elements)
-        return kernels.hash_integers(values, self.rows), faults
+                return kernels.hash_integers(values, self.rows), faults
+            elements = decimals(values)
+        return (elements.farm_hash(self.rows) if self.farm else elements.hash(self.rows)), faults
 
     def one(self, word: str) -> int:
-        return hashing.bucket(str(whole(word)) if self.as_integer else word, self.rows)
+        return hashing.bucket(str(whole(word)) if self.as_integer else word, self.rows, self.farm)
 
 
 class Vocabulary(Bucketizer):
-    """`vocab_list`, `vocab_dict`: listed words have ids, all others share one."""
+    """`vocab_list`, `vocab_dict`, `vocab_file`: listed words have ids, all others share one."""
 
     def __init__(self, ids: Mapping[str, int], oov: int, rows: int, as_integer: bool = False) -> None:
         self.rows = rows
@@ -204,19 +211,28 @@ def number(word: str) -> float:
     return value
 
 
-def from_config(config: Any) -> Bucketizer:
+def from_config(config: Any, data: data_pb2.DataConfig) -> Bucketizer:
     """The bucketizer that the fields of a feature message choose.
 
     Raises:
         ConfigError: none or several are chosen, one is not implemented, or its ids do not fit.
     """
-    chosen = [name for name in _FIELDS if _is_set(config, name)]
-    if len(chosen) != 1:
-        found = f"{' and '.join(chosen)} are set" if chosen else "none is set"
-        raise _problem("", f"needs exactly one of {', '.join(_MAKERS)}; {found}")
-    if chosen[0] not in _MAKERS:
-        raise _problem(chosen[0], f"not implemented yet; use one of {', '.join(_MAKERS)}")
-    return _MAKERS[chosen[0]](config)
+    found = chosen(config)
+    known = [name for name in NAMES if name in config.DESCRIPTOR.fields_by_name]
+    if len(found) != 1:
+        said = f"{' and '.join(found)} are set" if found else "none is set"
+        raise _problem("", f"needs exactly one of {', '.join(known)}; {said}")
+    if found[0] == "hash_bucket_size":
+        farm = data.string_hash == data_pb2.STRING_HASH_FARM64
+        return Hash(rows_of(config, "hash_bucket_size"), _as_integer(config), farm)
+    if found[0] not in _MAKERS:
+        raise _problem(found[0], f"not implemented yet; use one of {', '.join(known)}")
+    return _MAKERS[found[0]](config)
+
+
+def chosen(config: Any) -> list[str]:
+    """The bucketizers that are set in a feature message."""
+    return [name for name in _FIELDS if _is_set(config, name)]
 
 
 def _is_set(config: Any, name: str) -> bool:
@@ -230,7 +246,12 @@ def _problem(name: str, message: str) -> ConfigError:
     return ConfigError([Problem(name, message)])
 
 
-def _rows(config: Any, name: str) -> int:
+def rows_of(config: Any, name: str) -> int:
+    """The rows a field asks for.
+
+    Raises:
+        ConfigError: there can be no such table.
+    """
     rows = getattr(config, name)
     if not 0 < rows < 1 << 63:
         raise _problem(name, f"{rows} rows; a table has at least one and less than 2^63")
@@ -238,7 +259,7 @@ def _rows(config: Any, name: str) -> int:
 
 
 def _as_integer(config: Any) -> bool:
-    kind = config.fg_value_type.lower()
+    kind = getattr(config, "fg_value_type", "").lower()
     if kind not in ("", "string", "int32", "int64"):
         raise _problem("fg_value_type", f'"{config.fg_value_type}" is not one of string, int32, int64')
     return kind.startswith("int")
@@ -272,6 +293,16 @@ def _from_vocab_dict(config: Any) -> Bucketizer:
     return _vocabulary(config, ids, 1, rows)
 
 
+def _from_vocab_file(config: Any) -> Bucketizer:
+    if not config.HasField("default_bucketize_value"):
+        raise _problem("vocab_file", "needs default_bucketize_value: the id of words that are not in the file")
+    try:
+        ids = read_vocabulary(vocabulary_path(config))
+    except ValueError as error:
+        raise _problem("vocab_file", str(error)) from None
+    return _vocabulary(config, ids, config.default_bucketize_value, max(ids.values()) + 1)
+
+
 def _vocabulary(config: Any, ids: Mapping[str, int], oov: int, rows: int) -> Bucketizer:
     if oov >= rows:
         raise _problem("default_bucketize_value", f"{oov} is outside of the vocabulary's {rows} rows")
@@ -279,9 +310,10 @@ def _vocabulary(config: Any, ids: Mapping[str, int], oov: int, rows: int) -> Buc
 
 
 _MAKERS: dict[str, Callable[[Any], Bucketizer]] = {
-    "hash_bucket_size": lambda config: Hash(_rows(config, "hash_bucket_size"), _as_integer(config)),
-    "num_buckets": lambda config: Identity(_rows(config, "num_buckets")),
+    "num_buckets": lambda config: Identity(rows_of(config, "num_buckets")),
     "vocab_list": _from_vocab_list,
     "vocab_dict": _from_vocab_dict,
+    "vocab_file": _from_vocab_file,
 }
-_FIELDS = ("zch", "dynamicemb", *_MAKERS, "vocab_file")
+NAMES = ("hash_bucket_size", *_MAKERS)
+_FIELDS = (*NAMES, "zch", "dynamicemb")

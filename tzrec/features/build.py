@@ -11,7 +11,7 @@ from tzrec import registry
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.base import BadRows, Feature, Input
 from tzrec.features.column import Column
-from tzrec.features.dag import Dag, as_array, make_dag
+from tzrec.features.dag import Dag, as_array, is_encoded, make_dag
 from tzrec.protos import data_pb2, feature_pb2
 
 
@@ -37,9 +37,6 @@ class FeatureEncoder:
         Raises:
             ConfigError: all that is wrong with the features, with their paths.
         """
-        if data_config.fg_mode == data_pb2.FG_BUCKETIZE:
-            message = "FG_BUCKETIZE is not implemented; use FG_DAG for raw data or FG_NONE for encoded data"
-            raise ConfigError([Problem("data_config.fg_mode", message)])
         features: dict[str, Feature] = {}
         paths: dict[str, str] = {}
         problems: list[Problem] = []
@@ -93,8 +90,7 @@ class FeatureEncoder:
 
 def _needed(features: Mapping[str, Feature], data: data_pb2.DataConfig) -> dict[str, Feature]:
     """Encoded data has no columns for stubs."""
-    encoded = data.fg_mode == data_pb2.FG_NONE
-    return {name: feature for name, feature in features.items() if not (encoded and feature.stub)}
+    return {name: feature for name, feature in features.items() if not (is_encoded(data) and feature.stub)}
 
 
 def _make(config: feature_pb2.FeatureConfig, data: data_pb2.DataConfig, path: str) -> tuple[Feature, str]:

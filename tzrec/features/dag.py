@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,20 +17,46 @@ from tzrec.protos import data_pb2
 SIDES = ("user", "item", "context", "feature", "const")
 
 
-def single_input(config: object, data: data_pb2.DataConfig) -> Input:
+def single_input(config: Any, data: data_pb2.DataConfig) -> Input:
     """What a feature with one input reads: its own name in encoded data, else what its expression says.
 
     Raises:
         ConfigError: the expression is not `side:name`.
     """
-    declared = parse_input(config.expression)  # type: ignore[attr-defined]
-    if data.fg_mode == data_pb2.FG_NONE:
-        return Input(declared.side, config.feature_name)  # type: ignore[attr-defined]
-    return declared
+    return inputs_of(config, data, "expression")[0]
 
 
-def parse_input(text: str) -> Input:
-    """Read `side:name`.
+def is_encoded(data: data_pb2.DataConfig) -> bool:
+    """Whether the data has one column per feature, of ids (FG_NONE) or of what they are made from (FG_BUCKETIZE)."""
+    return data.fg_mode in (data_pb2.FG_NONE, data_pb2.FG_BUCKETIZE)
+
+
+def inputs_of(config: Any, data: data_pb2.DataConfig, *fields: str) -> tuple[Input, ...]:
+    """What a feature reads: one column of its own name in encoded data, else what these fields say.
+
+    Raises:
+        ConfigError: a field is not `side:name`, or two inputs that are not the same have one name.
+    """
+    inputs: list[Input] = []
+    for field in fields:
+        value = getattr(config, field)
+        for text in [value] if isinstance(value, str) else value:
+            inputs.append(parse_input(text, field))
+            _refuse_namesake(field, inputs)
+    return (Input(inputs[0].side, config.feature_name),) if is_encoded(data) else tuple(inputs)
+
+
+def _refuse_namesake(field: str, inputs: Sequence[Input]) -> None:
+    """Inputs go by their names, so a feature or a constant cannot be called like another input."""
+    last = inputs[-1]
+    for other in inputs[:-1]:
+        if other.name == last.name and other.side != last.side and {other.side, last.side} & {"feature", "const"}:
+            message = f"{other.side}:{other.name} and {last.side}:{last.name} have one name; rename one of them"
+            raise ConfigError([Problem(field, message)])
+
+
+def parse_input(text: str, field_name: str = "expression") -> Input:
+    """Read `side:name`, the value of a field.
 
     Raises:
         ConfigError: it is something else.
@@ -37,7 +64,7 @@ def parse_input(text: str) -> Input:
     side, _, name = text.partition(":")
     if side not in SIDES or not name or ":" in name:
         message = f'"{text}" is not side:name with a side of {", ".join(SIDES)}'
-        raise ConfigError([Problem("expression", message)])
+        raise ConfigError([Problem(field_name, message)])
     return Input(side, name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,12 @@ from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows
 from tzrec.features.bucketize import Fault, Floats, number, scaled
 from tzrec.features.column import Column
+from tzrec.features.dag import is_encoded
+from tzrec.features.normalizer import Normalizer
 from tzrec.features.ragged import Ragged, read
 from tzrec.features.spans import Flags
 from tzrec.features.sparse import expected, report
+from tzrec.protos import data_pb2
 
 NO_DEFAULT = "missing, and there is no default value"
 
@@ -43,7 +47,10 @@ class DenseEncoder:
 
     def encode(self, array: pa.Array, bad: BadRows) -> Column:
         """Values of B rows, `(B, dim)`."""
-        rows = read(array, self.column, self.separator)
+        return self.finish(read(array, self.column, self.separator), array, bad)
+
+    def finish(self, rows: Ragged, array: pa.Array, bad: BadRows) -> Column:
+        """Values of B rows of numbers; `array` shows what stood in a bad row."""
         numbers, faults = scaled(rows.elements, self.normalize)
         if rows.lengths is None and self.dim == 1 and not faults:
             return Column(np.ascontiguousarray(numbers).reshape(-1, 1), dim=1)
@@ -71,6 +78,35 @@ class DenseEncoder:
             matrix[:] = self.default
         matrix[given] = numbers[given[owners]].reshape(-1, self.dim)
         return Column(matrix, dim=self.dim)
+
+
+def dense_encoder(
+    column: str,
+    config: Any,
+    data: data_pb2.DataConfig,
+    dim: int,
+    separator: str,
+    default: str,
+    normalize: Normalizer | None,
+) -> DenseEncoder:
+    """The encoder of a dense feature: its default and normalizer only count where the data is not encoded.
+
+    Raises:
+        ConfigError: the default is not `dim` numbers.
+    """
+    if data.fg_mode == data_pb2.FG_NONE:
+        separator, default = data.fg_encoded_multival_sep, config.fg_encoded_default_value
+        values = parse_dense_default(default, separator, dim, "fg_encoded_default_value")
+        return DenseEncoder(column, separator, dim, values)
+    values = parse_dense_default(default, separator, dim, "default_value")
+    return DenseEncoder(column, separator, dim, values, None if is_encoded(data) else normalize)
+
+
+def refuse_dense_embedding(config: Any) -> None:
+    """Raises ConfigError where a number is to be embedded as it is."""
+    embedded = config.WhichOneof("dense_emb")
+    if embedded:
+        raise ConfigError([Problem(embedded, "not implemented yet; leave it out or use boundaries")])
 
 
 def parse_dense_default(text: str, separator: str, dim: int, field_name: str) -> npt.NDArray[np.float32] | None:

@@ -24,7 +24,7 @@ class IdFeature(Feature):
 
     def __init__(self, config: feature_pb2.IdFeature, data: data_pb2.DataConfig) -> None:
         source = single_input(config, data)
-        bucketizer = bucketize.from_config(config)
+        bucketizer = bucketize.from_config(config, data)
         self.name = config.feature_name
         self.inputs = (source,)
         self.table = table_of(config, bucketizer.rows)

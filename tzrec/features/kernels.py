@@ -7,24 +7,24 @@ same things in plain Python.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from tzrec.features.compiled import BYTES as _BYTES
+from tzrec.features.compiled import BYTES_OUT as _BYTES_OUT
+from tzrec.features.compiled import FLAGS as _FLAGS
+from tzrec.features.compiled import FLAGS_OUT as _FLAGS_OUT
+from tzrec.features.compiled import INTS_OUT as _INTS_OUT
+from tzrec.features.compiled import LONGS as _LONGS
+from tzrec.features.compiled import LONGS_OUT as _LONGS_OUT
+from tzrec.features.compiled import compiled as _compiled
+
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
-
-# Arrow's buffers are read-only to numpy, and numba takes a writable array where a read-only one is declared.
-_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
-_LONGS = types.Array(types.int64, 1, "C", readonly=True)
-_FLAGS = types.Array(types.boolean, 1, "C", readonly=True)
-_LONGS_OUT, _INTS_OUT, _FLAGS_OUT = types.int64[::1], types.int32[::1], types.boolean[::1]
 
 _POWERS = np.array([float(f"1e{i}") for i in range(310)])  # the last one is infinite
 
@@ -32,25 +32,14 @@ _MINUS, _PLUS, _POINT, _SPACE = ord("-"), ord("+"), ord("."), ord(" ")
 _ZERO, _NINE, _LOWER_E, _UPPER_E = ord("0"), ord("9"), ord("e"), ord("E")
 
 
-def _compiled(signature: Any) -> Callable[[Kernel], Kernel]:
-    """numba.njit with one signature, so that importing loads machine code instead of compiling it."""
-
-    def decorate(function: Kernel) -> Kernel:
-        try:
-            return numba.njit(signature, nogil=True, cache=True)(function)  # type: ignore[no-any-return]
-        except RuntimeError:  # neither this directory nor the user's cache can be written
-            return numba.njit(signature, nogil=True)(function)  # type: ignore[no-any-return]
-
-    return decorate
-
-
-@_compiled(types.Tuple((_LONGS_OUT, _LONGS_OUT, _INTS_OUT))(_BYTES, _LONGS, _FLAGS, _BYTES, types.int64))
-def split(data: Bytes, offsets: Longs, null: Flags, separator: Bytes, limit: int) -> Any:
+@_compiled(types.Tuple((_LONGS_OUT, _LONGS_OUT, _INTS_OUT))(_BYTES, _LONGS, _LONGS, _FLAGS, _BYTES, types.int64))
+def split(data: Bytes, begins: Longs, stops: Longs, null: Flags, separator: Bytes, limit: int) -> Any:
     """Split B rows of text into their non-empty parts.
 
     Args:
-        data: all text, end to end.
-        offsets: `(B + 1,)`, row i is `data[offsets[i]:offsets[i + 1]]`.
+        data: holds the text of all rows.
+        begins: `(B,)`, row i is `data[begins[i]:stops[i]]`.
+        stops: `(B,)`.
         null: `(B,)`, or empty where no row is null.
         separator: its bytes; empty for no splitting.
         limit: parts to keep per row, 0 for all.
@@ -58,10 +47,13 @@ def split(data: Bytes, offsets: Longs, null: Flags, separator: Bytes, limit: int
     Returns:
         starts `(N,)` and ends `(N,)` of the parts, and parts per row `(B,)`.
     """
-    rows = len(offsets) - 1
+    rows = len(begins)
     width = len(separator)
     # A row of n bytes has at most (n + 1) / 2 non-empty parts.
-    room = (offsets[rows] - offsets[0] + rows) // 2 + 1 if width else rows
+    room = rows
+    if width:
+        for row in range(rows):
+            room += (stops[row] - begins[row]) // 2
     starts = np.empty(room, np.int64)
     ends = np.empty(room, np.int64)
     lengths = np.zeros(rows, np.int32)
@@ -70,8 +62,8 @@ def split(data: Bytes, offsets: Longs, null: Flags, separator: Bytes, limit: int
         if len(null) and null[row]:
             continue
         first = found
-        start = at = offsets[row]
-        stop = offsets[row + 1]
+        start = at = begins[row]
+        stop = stops[row]
         while at <= stop:
             cut = at == stop
             if not cut and width and at + width <= stop and data[at] == separator[0]:
@@ -274,7 +266,7 @@ def find_last(data: Bytes, starts: Longs, ends: Longs, symbol: int) -> Any:
     return out
 
 
-@_compiled(types.Tuple((_LONGS_OUT, types.uint8[::1]))(_BYTES, _LONGS, _LONGS))
+@_compiled(types.Tuple((_LONGS_OUT, _BYTES_OUT))(_BYTES, _LONGS, _LONGS))
 def gather(data: Bytes, starts: Longs, ends: Longs) -> Any:
     """Copy the spans end to end: offsets `(N + 1,)` and bytes, the buffers of an Arrow large_string array."""
     offsets = np.zeros(len(starts) + 1, np.int64)

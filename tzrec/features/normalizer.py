@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tzrec.errors import ConfigError, Problem
 from tzrec.features.expression import Expression
 
 Normalizer = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -29,6 +30,19 @@ def parse_normalizer(text: str) -> Normalizer:
         raise ValueError(f'"{text}": method must be one of {", ".join(_METHODS)}, expression')
     make, defaults = _METHODS[method]
     return make(_parameters(text, pairs, defaults))
+
+
+def normalizer_of(config: Any) -> Normalizer | None:
+    """The normalizer of a feature message, None where it has none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    text = getattr(config, "normalizer", "")
+    try:
+        return parse_normalizer(text) if text else None
+    except ValueError as error:
+        raise ConfigError([Problem("normalizer", str(error))]) from None
 
 
 def _pair(part: str) -> tuple[str, str]:

@@ -40,6 +40,17 @@ class Ragged:
             return np.arange(len(self.elements))
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
+    def counts(self) -> npt.NDArray[np.int32]:
+        """Elements of every row, `(B,)`."""
+        return np.ones(len(self.elements), np.int32) if self.lengths is None else self.lengths
+
+    def take(self, rows: Longs) -> Ragged:
+        """Other rows: those with these numbers, each as often as it is named; weights are left behind."""
+        counts = self.counts()
+        lengths, begins = counts[rows], (np.cumsum(counts) - counts)[rows]
+        steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return Ragged(self.elements[np.repeat(begins, lengths) + steps], lengths)
+
     def keep(self, chosen: Flags) -> Ragged:
         """Only the chosen elements, in the same rows."""
         rows = len(self.elements) if self.lengths is None else len(self.lengths)
@@ -159,14 +170,37 @@ def _list_lengths(array: pa.Array) -> npt.NDArray[np.int32]:
     return lengths.astype(np.int32, copy=False)  # type: ignore[no-any-return]
 
 
-def _read_map(array: pa.Array, refuse: Callable[[], DataError]) -> Ragged:
-    """A column of maps from id to weight; an id whose weight is null weighs 1."""
+def read_map(array: pa.Array, column: str) -> tuple[Elements, Elements, npt.NDArray[np.int32]]:
+    """Read an Arrow column of maps, without pairs whose key or value is null or "".
+
+    Args:
+        array: B rows.
+        column: its name, for the error.
+
+    Returns:
+        keys and values of all rows, row after row, `(N,)`, and pairs per row `(B,)`.
+
+    Raises:
+        DataError: keys or values are neither text nor numbers.
+    """
+    lengths, keys, values = _map_parts(array, _refuser(column, array.type, True))
+    whole = (keys.counts() > 0) & (values.counts() > 0)
+    rows = Ragged(np.empty(len(whole), np.int64), lengths).keep(whole)
+    return keys.keep(whole[keys.owners()]).elements, values.keep(whole[values.owners()]).elements, rows.counts()
+
+
+def _map_parts(array: pa.Array, refuse: Callable[[], DataError]) -> tuple[npt.NDArray[np.int32], Ragged, Ragged]:
+    """Pairs per row, and keys and values with one row for each pair."""
     offsets = pa.array(array.offsets.to_numpy())  # from_arrays takes a mask only with offsets that are no slice
     null = array.is_null()
     ids = pa.ListArray.from_arrays(offsets, array.keys, mask=null)
-    lengths = _list_lengths(ids)
-    keys = _read_flat(ids.flatten(), refuse)
-    items = _read_flat(pa.ListArray.from_arrays(offsets, array.items, mask=null).flatten(), refuse)
+    items = pa.ListArray.from_arrays(offsets, array.items, mask=null)
+    return _list_lengths(ids), _read_flat(ids.flatten(), refuse), _read_flat(items.flatten(), refuse)
+
+
+def _read_map(array: pa.Array, refuse: Callable[[], DataError]) -> Ragged:
+    """A column of maps from id to weight; an id whose weight is null weighs 1."""
+    lengths, keys, items = _map_parts(array, refuse)
     weights = np.ones(int(lengths.sum()), np.float32)
     weights[items.owners()] = _as_weights(items.elements)
     named = np.ones(len(weights), np.bool_) if keys.lengths is None else keys.lengths == 1

@@ -26,14 +26,29 @@ class Spans:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, chosen: Flags) -> Spans:
+    def __getitem__(self, chosen: Flags | Longs) -> Spans:
         return Spans(self.data, self.starts[chosen], self.ends[chosen])
+
+    def split(self, separator: str) -> tuple[Spans, npt.NDArray[np.int32]]:
+        """The non-empty parts of every piece, and how many each has, `(N,)`."""
+        from tzrec.features import kernels
+
+        mark = np.frombuffer(separator.encode(), np.uint8)
+        null = np.empty(0, np.bool_)
+        starts, ends, lengths = kernels.split(self.data, self.starts, self.ends, null, mark, 0)
+        return Spans(self.data, starts, ends), lengths
 
     def hash(self, size: int) -> Longs:
         """Hash of every piece modulo `size`, `(N,)`."""
         from tzrec.features import kernels
 
         return kernels.hash_text(self.data, self.starts, self.ends, size)
+
+    def farm_hash(self, size: int) -> Longs:
+        """FarmHash of every piece modulo `size`, `(N,)`."""
+        from tzrec.features import farm_kernels
+
+        return farm_kernels.hash_text(self.data, self.starts, self.ends, size)
 
     def integers(self) -> tuple[Longs, Flags]:
         """Every piece read as an integer, and where it is one."""
@@ -65,6 +80,13 @@ class Spans:
         return pa.LargeStringArray.from_buffers(len(self), pa.py_buffer(offsets), pa.py_buffer(data))
 
 
+def decimals(values: Longs) -> Spans:
+    """Decimal text of every number."""
+    from tzrec.features import text_kernels
+
+    return Spans(*text_kernels.decimals(values))
+
+
 def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, npt.NDArray[np.int32]]:
     """Split a string or large_string array of B rows into its non-empty parts; null and "" have none.
 
@@ -87,5 +109,6 @@ def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, 
     null = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.empty(0, np.bool_)
     data = np.frombuffer(data_buffer, np.uint8)
     mark = np.frombuffer(separator.encode(), np.uint8)
-    starts, ends, lengths = kernels.split(data, offsets.astype(np.int64, copy=False), null, mark, limit)
+    offsets = offsets.astype(np.int64, copy=False)
+    starts, ends, lengths = kernels.split(data, offsets[:-1], offsets[1:], null, mark, limit)
     return Spans(data, starts, ends), lengths

@@ -58,7 +58,10 @@ class SparseEncoder:
 
     def encode(self, array: pa.Array, bad: BadRows) -> Column:
         """Ids of B rows."""
-        rows = read(array, self.column, self.separator, self.limit, self.weighted)
+        return self.finish(read(array, self.column, self.separator, self.limit, self.weighted), array, bad)
+
+    def finish(self, rows: Ragged, array: pa.Array, bad: BadRows) -> Column:
+        """Ids of B rows of values; `array` shows what stood in a bad row."""
         ids, faults = self.bucketizer(rows.elements)
         rows = Ragged(ids, rows.lengths, rows.weights)
         if rows.weights is not None and not np.isfinite(rows.weights).all():
@@ -145,6 +148,36 @@ def parse_default(
         except ValueError as error:
             raise ConfigError([Problem(field_name, f"{word!r} is {error}")]) from None
     return Default(np.array(ids, np.int64), np.array(weights, np.float32))
+
+
+def sparse_encoder(column: str, bucketizer: Bucketizer, config: Any, data: data_pb2.DataConfig) -> SparseEncoder:
+    """The encoder of a feature whose values, `value_dim` of them per row or any number, are ids one by one."""
+    if data.fg_mode == data_pb2.FG_NONE:
+        return encoded_ids(column, bucketizer.rows, config, data)
+    limit = config.value_dim
+    default = parse_default(config.default_value, config.separator, bucketizer, "default_value", limit)
+    return SparseEncoder(column, bucketizer, config.separator, default, limit=limit)
+
+
+def numbers_encoder(
+    column: str, config: Any, data: data_pb2.DataConfig, bucketizer: Bucketizer, dim: int = 1, separator: str = ""
+) -> SparseEncoder:
+    """The encoder of a feature with one id for each of `dim` numbers, 0 for any number of them.
+
+    Raises:
+        ConfigError: the default has another number of values, or one of them has no bucket.
+    """
+    if data.fg_mode == data_pb2.FG_NONE:
+        return encoded_ids(column, bucketizer.rows, config, data)
+    separator = separator or config.separator
+    text = getattr(config, "default_value", "0")
+    default = parse_default(text, separator, bucketizer, "default_value")
+    if dim and len(default.ids) == 1:
+        default = default.repeat(dim)
+    if len(default.ids) not in (0, dim or len(default.ids)):
+        message = f"{text!r} has {len(default.ids)} values; value_dim is {dim}"
+        raise ConfigError([Problem("default_value", message)])
+    return SparseEncoder(column, bucketizer, separator, default, exact=dim)
 
 
 def encoded_ids(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from tzrec.config.findings import Findings, repeated
 from tzrec.config.load import Source
 from tzrec.config.names import hint
-from tzrec.config.rules.data import used_columns
+from tzrec.config.rules.data import ENCODED, used_columns
 from tzrec.config.rules.entries import Entry, entries
 from tzrec.data.labels import label_tensor, weight_tensor
 from tzrec.data.reader import Reader, open_reader
@@ -97,9 +97,10 @@ def _try_features(trial: _Trial, encoder: FeatureEncoder) -> None:
 
 def _readable(findings: Findings) -> Iterator[Entry]:
     """Features that read nothing but columns of the data."""
-    encoded = findings.config.data_config.fg_mode == FgMode.FG_NONE
+    mode = findings.config.data_config.fg_mode
+    encoded = mode in ENCODED
     for entry in entries(findings):
-        derived = any(text.startswith(("feature:", "const:")) for text in entry.reads)
+        derived = mode == FgMode.FG_DAG and any(text.startswith(("feature:", "const:")) for text in entry.reads)
         if not (entry.message.stub_type if encoded else derived):
             yield entry
 

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tzrec.config.findings import Findings
 from tzrec.config.rules.entries import Entry
 from tzrec.config.rules.normalizer import is_number, normalizer_problem
-from tzrec.config.schema import is_set
-from tzrec.protos.feature_pb2 import RawFeature
+from tzrec.config.schema import fields_of, is_set
+from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
 
-_IMPLEMENTED = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict")
-_BUCKETIZERS = (*_IMPLEMENTED, "zch", "dynamicemb", "vocab_file")
+_IMPLEMENTED = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file")
+_BUCKETIZERS = (*_IMPLEMENTED, "zch", "dynamicemb")
 _VALUE_TYPES = ("", "string", "int32", "int64")
 
 
 def check_bucketizer(findings: Findings, entry: Entry) -> None:
     """Exactly one way from values to rows of the table, and what it needs."""
-    chosen = [name for name in _BUCKETIZERS if is_set(entry.message, name)]
+    chosen = chosen_bucketizers(entry)
     if any(findings.is_refused(f"{entry.path}.{name}") for name in chosen) or findings.is_broken(entry.path):
         return
     if not chosen:
-        findings.add(entry.path, f'feature "{entry.name}" needs one of {", ".join(_IMPLEMENTED)}')
-    elif len(chosen) > 1:
+        known = [name for name in _IMPLEMENTED if name in fields_of(entry.message)]
+        findings.add(entry.path, f'feature "{entry.name}" needs one of {", ".join(known)}')
+    else:
+        check_chosen(findings, entry, chosen)
+
+
+def chosen_bucketizers(entry: Entry) -> list[str]:
+    """The ways from values to rows that are set, boundaries aside."""
+    return [name for name in _BUCKETIZERS if name in fields_of(entry.message) and is_set(entry.message, name)]
+
+
+def check_chosen(findings: Findings, entry: Entry, chosen: Sequence[str]) -> None:
+    """The bucketizers that are set: one, with what it needs."""
+    if len(chosen) > 1:
         findings.add(f"{entry.path}.{chosen[1]}", f"{' and '.join(chosen)} are set; choose one")
     else:
         _RULES[chosen[0]](findings, entry)
-    kind = entry.message.fg_value_type
+    kind = getattr(entry.message, "fg_value_type", "")
     if kind.lower() not in _VALUE_TYPES:
         findings.unknown(f"{entry.path}.fg_value_type", "type", kind, _VALUE_TYPES[1:])
 
@@ -37,7 +50,8 @@ def _check_num_buckets(findings: Findings, entry: Entry) -> None:
         findings.add(f"{entry.path}.num_buckets", "0 rows; the table needs at least 1")
         return
     for word in split(message.default_value, message.separator):
-        digits = word.partition(":")[0].partition(".")[0] if message.weighted else word.partition(".")[0]
+        name = word.partition(":")[0] if getattr(message, "weighted", False) else word
+        digits = name.partition(".")[0]
         if not (digits.isdecimal() and int(digits) < rows):
             findings.add(f"{entry.path}.default_value", f'"{word}" is not in the num_buckets range [0, {rows})')
 
@@ -62,6 +76,17 @@ def _check_vocab_dict(findings: Findings, entry: Entry) -> None:
             findings.add(f'{entry.path}.vocab_dict["{word}"]', f"{received}: start at 2 or set default_bucketize_value")
 
 
+def _check_vocab_file(findings: Findings, entry: Entry) -> None:
+    path = f"{entry.path}.vocab_file"
+    if not entry.message.HasField("default_bucketize_value"):
+        findings.add(path, "needs default_bucketize_value: the id of words that are not in the file")
+        return
+    try:
+        _check_oov(findings, entry, max(read_vocabulary(vocabulary_path(entry.message)).values()) + 1)
+    except ValueError as error:
+        findings.add(path, str(error))
+
+
 def _check_oov(findings: Findings, entry: Entry, rows: int) -> None:
     value = entry.message.default_bucketize_value
     if entry.message.HasField("default_bucketize_value") and value >= rows:
@@ -73,17 +98,15 @@ _RULES = {
     "num_buckets": _check_num_buckets,
     "vocab_list": _check_vocab_list,
     "vocab_dict": _check_vocab_dict,
+    "vocab_file": _check_vocab_file,
 }
 
 
 def check_raw(findings: Findings, entry: Entry) -> None:
     """Edges, width, default and normalizer of a raw feature."""
     message = entry.message
-    edges = list(message.boundaries)
-    for index in range(1, len(edges)):
-        if not edges[index] > edges[index - 1]:
-            findings.add(f"{entry.path}.boundaries[{index}]", f"{edges[index]:g} is not above {edges[index - 1]:g}")
-    if not edges and message.value_dim == 0:
+    check_edges(findings, entry)
+    if not message.boundaries and message.value_dim == 0:
         findings.add(f"{entry.path}.value_dim", "0 (any number of values) needs boundaries; a dense width is fixed")
     for word in split(message.default_value, message.separator):
         if not is_number(word):
@@ -93,6 +116,14 @@ def check_raw(findings: Findings, entry: Entry) -> None:
         findings.add(f"{entry.path}.normalizer", problem)
 
 
+def check_edges(findings: Findings, entry: Entry) -> None:
+    """Boundaries rise."""
+    edges = list(entry.message.boundaries)
+    for index in range(1, len(edges)):
+        if not edges[index] > edges[index - 1]:
+            findings.add(f"{entry.path}.boundaries[{index}]", f"{edges[index]:g} is not above {edges[index - 1]:g}")
+
+
 def split(text: str, separator: str) -> list[str]:
     """The values of a default."""
     return [word for word in (text.split(separator) if separator else [text]) if word]
@@ -100,9 +131,12 @@ def split(text: str, separator: str) -> list[str]:
 
 def rows_of(message: Any) -> int:
     """Rows of the table a feature asks for; 0 where its config is too broken to tell."""
-    if isinstance(message, RawFeature):
+    known = fields_of(message)
+    if "boundaries" in known and message.boundaries:
         return len(message.boundaries) + 1
+    plain = [getattr(message, name) for name in ("hash_bucket_size", "num_buckets") if name in known]
+    if any(plain) or "vocab_list" not in known:
+        return int(max(plain, default=0))
     reserved = 0 if message.HasField("default_bucketize_value") else 2
     listed = len(message.vocab_list) + reserved if message.vocab_list else 0
-    mapped = max(message.vocab_dict.values(), default=-1) + 1
-    return int(getattr(message, "num_buckets", 0) or message.hash_bucket_size or listed or mapped)
+    return int(listed or max(message.vocab_dict.values(), default=-1) + 1)

@@ -65,17 +65,21 @@ def _check_csv(findings: Findings) -> None:
                 findings.add(path, f'"{name}" is not a column of data_config.input_fields{hint(name, columns)}')
 
 
+ENCODED = (FgMode.FG_NONE, FgMode.FG_BUCKETIZE)
+"""Modes whose data has one column per feature, named after it."""
+
+
 def used_columns(findings: Findings) -> Iterator[tuple[str, str]]:
     """The columns the config reads, with the paths of the fields that name them."""
     data = findings.config.data_config
     yield from repeated(f"{_PATH}.label_fields", data.label_fields)
     yield from repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
     for entry in entries(findings):
-        if data.fg_mode == FgMode.FG_NONE:
+        if data.fg_mode in ENCODED:
             if not entry.message.stub_type:
                 yield f"{entry.path}.feature_name", entry.name
             continue
         for path, text in entry.inputs:
             side, _, name = text.partition(":")
-            if name and side not in ("feature", "const"):
+            if name and (data.fg_mode == FgMode.FG_NORMAL or side not in ("feature", "const")):
                 yield path, name

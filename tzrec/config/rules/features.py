@@ -8,7 +8,7 @@ from tzrec.config.rules.bucketizer import check_bucketizer, check_raw, rows_of
 from tzrec.config.rules.entries import Entry, all_named, entries, names
 from tzrec.config.rules.implemented import members
 from tzrec.protos.data_pb2 import FgMode
-from tzrec.protos.feature_pb2 import IdFeature, RawFeature
+from tzrec.protos.feature_pb2 import ComboFeature, IdFeature, RawFeature
 
 SIDES = ("user", "item", "context", "feature", "const")
 DATA_TYPES = ("FP32", "FP16")
@@ -28,7 +28,9 @@ def check_features(findings: Findings) -> None:
         if findings.is_refused(entry.path) or ".sequence_feature." in entry.path:
             continue
         _check_inputs(findings, entry)
-        if isinstance(entry.message, IdFeature):
+        if isinstance(entry.message, ComboFeature):
+            _check_crossed(findings, entry)
+        if isinstance(entry.message, (IdFeature, ComboFeature)):
             check_bucketizer(findings, entry)
         elif isinstance(entry.message, RawFeature):
             check_raw(findings, entry)
@@ -37,6 +39,12 @@ def check_features(findings: Findings) -> None:
             _check_half(findings, entry)
     _check_circles(findings)
     _check_shared_tables(findings)
+
+
+def _check_crossed(findings: Findings, entry: Entry) -> None:
+    count = len(entry.inputs)
+    if count < 2 and not findings.is_broken(entry.path):
+        findings.add(f"{entry.path}.expression", f"{count} input{'s' if count != 1 else ''}; a cross needs 2 or more")
 
 
 def _check_inputs(findings: Findings, entry: Entry) -> None:
@@ -107,5 +115,5 @@ def _compare(findings: Findings, entry: Entry, other: Entry) -> None:
         if ours != theirs:
             findings.add(f"{entry.path}.{name}", f"{head}, which has {theirs or repr('')}, not {ours or repr('')}")
     rows = rows_of(entry.message), rows_of(other.message)
-    if all(rows) and rows[0] != rows[1] and isinstance(entry.message, (IdFeature, RawFeature)):
+    if all(rows) and rows[0] != rows[1]:
         findings.add(f"{entry.path}.embedding_name", f"{head}, which has {rows[1]} rows, not {rows[0]}")

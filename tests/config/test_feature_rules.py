@@ -1,0 +1,71 @@
+"""What check says of features that read several columns, and of their bucketizers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.config.test_check import MMOE, found
+
+COMBO = (
+    'feature_configs {\n combo_feature {\n feature_name: "s"\n expression: ["user:user_id", "item:cate_id"]\n'
+    " embedding_dim: 4\n hash_bucket_size: 10\n } }\n"
+)
+
+
+def problems(tmp_path: Path, feature: str, *pairs: str) -> list[str]:
+    """What is found in the good config with one more feature, after replacements."""
+    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+        assert old in feature, old
+        feature = feature.replace(old, new, 1)
+    text = MMOE.replace("feature_configs {", feature + "feature_configs {", 1)
+    return [line.partition(" ")[2].strip() for line in found(tmp_path, text.replace('"price"]', '"price", "s"]'))]
+
+
+def test_a_good_cross(tmp_path: Path) -> None:
+    assert problems(tmp_path, COMBO) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        (', "item:cate_id"]', "]", ".expression: 1 input; a cross needs 2 or more"),
+        (
+            '"item:cate_id"]',
+            '"itm:cate_id"]',
+            '.expression[1]: "itm:cate_id": unknown side "itm"; did you mean "item"?',
+        ),
+        ("hash_bucket_size: 10", "", 'feature "s" needs one of hash_bucket_size, vocab_list, vocab_dict, vocab_file'),
+        ("hash_bucket_size: 10", 'hash_bucket_size: 10 vocab_list: "a"', "hash_bucket_size and vocab_list are set"),
+        ("hash_bucket_size: 10", "hash_bucket_size: 0", ".hash_bucket_size: 0 rows"),
+        ("hash_bucket_size: 10", 'vocab_list: "a" default_bucketize_value: 1', "1 is not below the 1 rows"),
+        ("hash_bucket_size: 10", 'vocab_file: "x"', ".vocab_file: needs default_bucketize_value"),
+        (
+            "hash_bucket_size: 10",
+            'vocab_file: "x" asset_dir: "/nowhere" default_bucketize_value: 0',
+            ".vocab_file: /nowhere/x cannot be read: No such file or directory",
+        ),
+        ("hash_bucket_size: 10", "hash_bucket_size: 10 use_mask: true", "use_mask: is not implemented yet"),
+        ("hash_bucket_size: 10", "zch { zch_size: 5 }", "zch: is not implemented yet; use hash_bucket_size"),
+        ("embedding_dim: 4", "", ".embedding_dim: must be above 0"),
+        ('"item:cate_id"]', '"feature:cat_id"]', 'unknown feature "cat_id"; did you mean "cate_id"?'),
+    ],
+)
+def test_a_bad_cross(tmp_path: Path, old: str, new: str, wanted: str) -> None:
+    [line] = problems(tmp_path, COMBO, old, new)
+    assert wanted in line
+    assert "combo_feature" in line
+
+
+def test_a_vocabulary_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("a\nb\n")
+    file = f'vocab_file: "words" asset_dir: "{tmp_path}" default_bucketize_value: '
+    assert problems(tmp_path, COMBO, "hash_bucket_size: 10", file + "1") == []
+    [line] = problems(tmp_path, COMBO, "hash_bucket_size: 10", file + "2")
+    assert "2 is not below the 2 rows of the table" in line
+
+
+@pytest.mark.parametrize("mode", ["FG_NONE", "FG_BUCKETIZE", "FG_NORMAL", "FG_DAG"])
+def test_every_mode_is_there(tmp_path: Path, mode: str) -> None:
+    assert found(tmp_path, MMOE.replace("fg_mode: FG_DAG", f"fg_mode: {mode}")) == []

@@ -1,0 +1,179 @@
+"""Kernels that make or compare text: decimals, crosses of words, keys of maps; see tzrec.features.kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from tzrec.features.compiled import BYTES, BYTES_OUT, INTS, INTS_OUT, LONGS, LONGS_OUT, compiled
+
+Bytes = npt.NDArray[np.uint8]
+Longs = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int32]
+
+_ZERO, _MINUS, _JOINT = ord("0"), ord("-"), ord("_")
+_DIGITS = 20  # "-9223372036854775808" has 20 characters
+
+
+@compiled(types.Tuple((BYTES_OUT, LONGS_OUT, LONGS_OUT))(LONGS))
+def decimals(values: Longs) -> Any:
+    """Decimal text of every number: the bytes, and starts and ends `(N,)` in them."""
+    data = np.empty(len(values) * _DIGITS, np.uint8)
+    starts = np.empty(len(values), np.int64)
+    ends = np.empty(len(values), np.int64)
+    for i in range(len(values)):
+        value = values[i]
+        rest = np.uint64(value)
+        if value < 0:
+            rest = ~rest + np.uint64(1)  # the smallest int64 has no positive twin in int64
+        ends[i] = at = (i + 1) * _DIGITS
+        while True:
+            at -= 1
+            data[at] = _ZERO + rest % np.uint64(10)
+            rest //= np.uint64(10)
+            if rest == 0:
+                break
+        if value < 0:
+            at -= 1
+            data[at] = _MINUS
+        starts[i] = at
+    return data, starts, ends
+
+
+@compiled(
+    types.Tuple((BYTES_OUT, LONGS_OUT, LONGS_OUT, INTS_OUT))(BYTES, LONGS, LONGS, INTS, BYTES, LONGS, LONGS, INTS)
+)
+def cross(
+    left: Bytes,
+    left_starts: Longs,
+    left_ends: Longs,
+    left_lengths: Ints,
+    right: Bytes,
+    right_starts: Longs,
+    right_ends: Longs,
+    right_lengths: Ints,
+) -> Any:
+    """Every pair of a left and a right piece of each row, joined by "_", left outermost.
+
+    Args:
+        left: text of the left pieces, which lie at starts and ends `(N,)`, in rows of `lengths` `(B,)`.
+        right: the same of the right pieces.
+
+    Returns:
+        the text of the pairs, starts and ends `(M,)` in it, and pairs per row `(B,)`.
+    """
+    pairs = size = 0
+    i = j = 0
+    lengths = np.empty(len(left_lengths), np.int32)
+    for row in range(len(left_lengths)):
+        m, n = np.int64(left_lengths[row]), np.int64(right_lengths[row])
+        for at in range(i, i + m):
+            size += (left_ends[at] - left_starts[at] + 1) * n
+        for at in range(j, j + n):
+            size += (right_ends[at] - right_starts[at]) * m
+        i += m
+        j += n
+        pairs += m * n
+        lengths[row] = m * n
+    data = np.empty(size, np.uint8)
+    starts = np.empty(pairs, np.int64)
+    ends = np.empty(pairs, np.int64)
+    i = j = pair = at = 0
+    for row in range(len(left_lengths)):
+        m, n = np.int64(left_lengths[row]), np.int64(right_lengths[row])
+        for one in range(i, i + m):
+            for other in range(j, j + n):
+                starts[pair] = at
+                for byte in range(left_starts[one], left_ends[one]):
+                    data[at] = left[byte]
+                    at += 1
+                data[at] = _JOINT
+                at += 1
+                for byte in range(right_starts[other], right_ends[other]):
+                    data[at] = right[byte]
+                    at += 1
+                ends[pair] = at
+                pair += 1
+        i += m
+        j += n
+    return data, starts, ends, lengths
+
+
+@compiled(LONGS_OUT(BYTES, LONGS, LONGS, types.uint8))
+def find_first(data: Bytes, starts: Longs, ends: Longs, symbol: int) -> Any:
+    """Position of the first `symbol` in every span, its end where there is none."""
+    out = np.empty(len(starts), np.int64)
+    for i in range(len(starts)):
+        at = starts[i]
+        while at < ends[i] and data[at] != symbol:
+            at += 1
+        out[i] = at
+    return out
+
+
+@compiled(types.boolean(BYTES, types.int64, types.int64, BYTES, types.int64, types.int64))
+def _equal(left: Bytes, start: int, end: int, right: Bytes, right_start: int, right_end: int) -> Any:
+    if end - start != right_end - right_start:
+        return False
+    same = 0
+    while start + same < end and left[start + same] == right[right_start + same]:
+        same += 1
+    return start + same == end
+
+
+@compiled(
+    types.Tuple((LONGS_OUT, LONGS_OUT, INTS_OUT))(
+        BYTES, LONGS, LONGS, INTS, BYTES, LONGS, LONGS, INTS, BYTES
+    )
+)  # fmt: skip
+def select(
+    keys: Bytes,
+    key_starts: Longs,
+    key_ends: Longs,
+    key_lengths: Ints,
+    words: Bytes,
+    word_starts: Longs,
+    word_ends: Longs,
+    word_lengths: Ints,
+    wildcard: Bytes,
+) -> Any:
+    """Entries of each row whose key is one of the row's words, in the order of the words; the first of equal keys.
+
+    Args:
+        keys: text of the keys, which lie at starts and ends `(N,)`, in rows of `lengths` `(B,)`.
+        words: the same of the words looked for.
+        wildcard: the word that stands for every key; empty for none.
+
+    Returns:
+        numbers of the entries found `(M,)`, numbers of the words that found them `(M,)`, and how many each row has
+        found `(B,)`.
+    """
+    room = i = j = 0
+    for row in range(len(word_lengths)):
+        for word in range(j, j + word_lengths[row]):
+            every = len(wildcard) > 0 and _equal(words, word_starts[word], word_ends[word], wildcard, 0, len(wildcard))
+            room += np.int64(key_lengths[row]) if every else 1
+        j += word_lengths[row]
+    entries = np.empty(room, np.int64)
+    finders = np.empty(room, np.int64)
+    lengths = np.empty(len(word_lengths), np.int32)
+    found = j = 0
+    for row in range(len(word_lengths)):
+        before = found
+        for word in range(j, j + word_lengths[row]):
+            start, end = word_starts[word], word_ends[word]
+            every = len(wildcard) > 0 and _equal(words, start, end, wildcard, 0, len(wildcard))
+            for entry in range(i, i + key_lengths[row]):
+                if every or _equal(keys, key_starts[entry], key_ends[entry], words, start, end):
+                    entries[found] = entry
+                    finders[found] = word
+                    found += 1
+                    if not every:
+                        break
+        lengths[row] = found - before
+        i += key_lengths[row]
+        j += word_lengths[row]
+    return entries[:found].copy(), finders[:found].copy(), lengths
