@@ -15,7 +15,9 @@ from tzrec.config.load import load_config
 from tzrec.data.synth import make_data
 
 CONFIGS = sorted((Path(__file__).parents[2] / "examples" / "configs").glob("*.config"))
+QUICK = "deepfm_taobao"  # one with narrow tables and one task; the tests beside this one train an MMoE
 ROWS = 200
+CASES = [pytest.param(path, id=path.stem, marks=[] if path.stem == QUICK else [pytest.mark.slow]) for path in CONFIGS]
 
 
 def score(out: Path, data: Path, *model: str) -> pa.Table:
@@ -25,7 +27,7 @@ def score(out: Path, data: Path, *model: str) -> pa.Table:
     return pa.concat_tables([pq.read_table(path) for path in sorted(out.glob("part-*.parquet"))])
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CASES)
 def test_example(path: Path, tmp_path: Path) -> None:
     data, model_dir = tmp_path / "data", tmp_path / "model"
     make_data(load_config(str(path)), str(data), rows=ROWS, seed=3)
@@ -46,4 +48,6 @@ def test_example(path: Path, tmp_path: Path) -> None:
     assert from_checkpoint.num_rows == from_package.num_rows == ROWS
     assert from_checkpoint.column_names == from_package.column_names
     for name in from_checkpoint.column_names:
-        np.testing.assert_allclose(from_package[name].to_numpy(), from_checkpoint[name].to_numpy(), atol=1e-6)
+        expected = from_checkpoint[name].to_numpy()
+        bound = 1e-6 * max(1.0, np.abs(expected).max())  # logits are sums of terms of their size
+        np.testing.assert_allclose(from_package[name].to_numpy(), expected, rtol=0, atol=bound)

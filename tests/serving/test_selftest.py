@@ -36,6 +36,22 @@ def test_not_a_number_is_a_difference() -> None:
     assert not found <= 1e-6
 
 
+def test_differences_count_relative_to_the_size_of_an_output() -> None:
+    ranker = small_ranker()
+    with torch.no_grad():
+        for parameter in ranker.model.parameters():
+            parameter.mul_(3)
+    wrong = Wrong("logits_ctr", 0.01)
+    wrong.servable = Servable.of(ranker)
+    features = small_encoder().features
+    generator = torch.Generator().manual_seed(0)
+    batches = [made_up_batch(features, rows, generator) for rows in (1, 7, 256)]
+    with torch.inference_mode():
+        greatest = max(float(ranker.predict(ranker(batch))["logits_ctr"].abs().max()) for batch in batches)
+    assert greatest > 2
+    assert difference(wrong, ranker, features) == pytest.approx(0.01 / greatest, rel=1e-3)  # type: ignore[arg-type]
+
+
 def test_ids_lie_in_their_tables() -> None:
     features = small_encoder().features
     batch = made_up_batch(features, 50, torch.Generator().manual_seed(0))

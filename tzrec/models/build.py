@@ -33,8 +33,10 @@ def build_model(
     """
     chosen = config.model_config
     tasks = build_tasks(config)
-    embedding_group = EmbeddingGroup(features, chosen.feature_groups, device=table_device or device)
+    message = getattr(chosen, chosen.WhichOneof("model"))
+    wide = (getattr(message, "wide_embedding_dim", None), getattr(message, "wide_init_fn", ""))
+    embedding_group = EmbeddingGroup(features, chosen.feature_groups, *wide, device=table_device or device)
     made = registry.resolve(chosen, "model", "tzrec.models")
     with torch.device(device or "cpu"):
-        model = made(getattr(chosen, chosen.WhichOneof("model")), embedding_group.dims, tasks)
+        model = made(message, embedding_group.dims, tasks)
     return Ranker(embedding_group, model, tasks)

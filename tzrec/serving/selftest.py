@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Mapping
 
 import torch
@@ -18,22 +20,29 @@ _LONGEST = 3
 
 
 def difference(package: Package, ranker: Ranker, features: Mapping[str, Feature]) -> float:
-    """The greatest |package - model| over made-up batches, relative to values greater than 1."""
+    """The greatest |package - model| over made-up batches, relative to the greatest value of the output above 1.
+
+    Rounding goes with the size of what is added up, not of the sum: a factorization machine adds terms of 10 and more
+    to a logit that may be next to 0. The greatest value of an output over all rows tells of the size of the terms.
+    """
     reference = ranker.float().eval()  # as trained: FP16 rows are added up in FP32
     generator = torch.Generator().manual_seed(0)
-    worst = 0.0
+    apart: dict[str, float] = defaultdict(float)
+    greatest: dict[str, float] = defaultdict(float)
     for rows in _SIZES:
         batch = made_up_batch(features, rows, generator)
         with torch.inference_mode():
             expected = reference.predict(reference(batch))
             received = package.predict(package.signature.from_batch(batch))
-        worst = max(worst, *(_distance(received[name], value) for name, value in expected.items()))
-    return worst
+        for name, value in expected.items():
+            apart[name] = max(apart[name], _greatest(received[name] - value, math.inf))
+            greatest[name] = max(greatest[name], _greatest(value, 0.0))
+    return max(apart[name] / max(greatest[name], 1.0) for name in apart)
 
 
-def _distance(received: Tensor, expected: Tensor) -> float:
-    apart = (received - expected).abs() / expected.abs().clamp(min=1)
-    return float(apart.nan_to_num(nan=float("inf")).max())
+def _greatest(values: Tensor, instead: float) -> float:
+    """Greatest absolute value, with `instead` for what is no finite number."""
+    return float(values.abs().nan_to_num(nan=instead, posinf=instead).max())
 
 
 def made_up_batch(features: Mapping[str, Feature], rows: int, generator: torch.Generator) -> Batch:

@@ -1,0 +1,104 @@
+"""What ranking models ask of groups and fields: a good config with one thing wrong yields one problem, at its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tzrec.config.check import check
+from tzrec.config.load import load_source
+
+BASE = Path(__file__).with_name("mmoe.config").read_text()
+BASE = BASE[: BASE.index("model_config {")]
+DENSE = """feature_configs { raw_feature { feature_name: "age" expression: "user:age" } }
+feature_configs { raw_feature { feature_name: "both" expression: "user:both" value_dim: 2 } }
+"""
+TASK = "losses { binary_cross_entropy {} }"
+MLP = "{ hidden_units: 16 }"
+
+
+def group(name: str, kind: str = "DEEP", features: str = '"user_id", "cate_id", "price"') -> str:
+    return f'feature_groups {{ group_name: "{name}" feature_names: [{features}] group_type: {kind} }}'
+
+
+WIDE, DEEP, SPARSE = group("wide", "WIDE"), group("deep"), group("sparse")
+PLAIN = group("deep", features='"user_id", "age"')
+NUMBERS = group("dense", features='"age", "both"')
+LAYER = "lcb_feature_num: 2 fmb_feature_num: 2"
+GOOD = {
+    "wide_and_deep": f"{WIDE} {DEEP} wide_and_deep {{ deep {MLP} }}",
+    "deepfm": f"{WIDE} {DEEP} deepfm {{ deep {MLP} }}",
+    "deepfm fm": f"{WIDE} {PLAIN} {group('fm')} deepfm {{ deep {MLP} }}",
+    "xdeepfm": f"{WIDE} {DEEP} xdeepfm {{ cin {{ cin_layer_size: [4, 4] }} deep {MLP} final {MLP} }}",
+    "dlrm": f"{NUMBERS} {SPARSE} dlrm {{ dense_mlp {MLP} final {MLP} }}",
+    "dlrm sparse": f"{SPARSE} dlrm {{ final {MLP} }}",
+    "wukong": f"{SPARSE} wukong {{ wukong_layers {{ {LAYER} feature_num_mlp {MLP} }} final {MLP} }}",
+    "dcn_v1": f"{group('any')} dcn_v1 {{ cross {{}} deep {MLP} final {MLP} }}",
+    "dcn_v2": f"{group('any')} dcn_v2 {{ cross {{}} final {MLP} }}",
+    "multi_tower": f'{group("user")} multi_tower {{ towers {{ input: "user" }} final {MLP} }}',
+    "mask_net": f"{group('any')} mask_net {{ mask_net_module {{ n_mask_blocks: 2 mask_block {{ hidden_dim: 4 }} "
+    f"top_mlp {MLP} }} }}",
+}
+
+
+def found(tmp_path: Path, model: str) -> list[str]:
+    text = BASE.replace("feature_configs {", DENSE + "feature_configs {", 1) + f"model_config {{ {TASK} {model} }}\n"
+    (tmp_path / "my.config").write_text(text)
+    return [f"{each.field}: {each.message}" for each in check(load_source(str(tmp_path / "my.config")))]
+
+
+@pytest.mark.parametrize("model", GOOD.values(), ids=GOOD)
+def test_a_good_config_has_no_problems(tmp_path: Path, model: str) -> None:
+    assert found(tmp_path, model) == []
+
+
+CASES = [
+    ("deepfm", '"deep"', '"depp"', 'groups[1].group_name: unknown group of deepfm "depp"; did you mean "deep"?'),
+    ("deepfm fm", '"fm"', '"fmm"', 'groups[2].group_name: unknown group of deepfm "fmm"; did you mean "fm"?'),
+    ("wide_and_deep", WIDE, "", 'feature_groups: wide_and_deep needs a group "wide"; there are deep'),
+    ("dlrm", '"sparse"', '"spars"', 'groups[1].group_name: unknown group of dlrm "spars"; did you mean "sparse"?'),
+    (
+        "deepfm",
+        DEEP,
+        group("deep", features='"user_id", "both"'),
+        'groups[1].feature_names[1]: "both" is 2 wide and "user_id" 16; deepfm needs equal widths in group "deep"',
+    ),
+    ("xdeepfm", "WIDE", "DEEP", ""),
+    (
+        "xdeepfm",
+        WIDE,
+        group("wide", features='"user_id", "age"'),
+        '"age" is 1 wide and "user_id" 16; xdeepfm needs equal widths in group "wide"',
+    ),
+    ("dlrm sparse", '"price"', '"price", "age"', '[3]: "age" is 1 wide and "user_id" 16; dlrm needs equal widths'),
+    (
+        "dlrm",
+        "dense_mlp { hidden_units: 16 }",
+        "dense_mlp { hidden_units: [16, 8] }",
+        'dense_mlp.hidden_units: its last width is 8, that of the features in group "sparse" is 16; make them equal',
+    ),
+    ("dlrm", f"dense_mlp {MLP}", "", 'model_config.dlrm: has no dense_mlp, which the group "dense" needs'),
+    ("dlrm sparse", "dlrm {", f"dlrm {{ dense_mlp {MLP}", 'dense_mlp: there is no group "dense" that it could read'),
+    ("wukong", f"wukong_layers {{ {LAYER} feature_num_mlp {MLP} }}", "", "wukong.wukong_layers: is empty; add a layer"),
+    ("wukong", "lcb_feature_num: 2", "lcb_feature_num: 0", "wukong_layers[0].lcb_feature_num: 0; it is at least 1"),
+    ("dcn_v1", "cross {}", "cross { cross_num: 0 }", "dcn_v1.cross.cross_num: 0; it is at least 1"),
+    ("dcn_v2", "cross {}", "cross { low_rank: 0 }", "dcn_v2.cross.low_rank: 0; it is at least 1"),
+    ("xdeepfm", "cin_layer_size: [4, 4]", "", "xdeepfm.cin.cin_layer_size: is empty; give the feature maps"),
+    ("xdeepfm", "[4, 4]", "[4, 0]", "cin.cin_layer_size[1]: 0 feature maps; a layer has at least 1"),
+    ("deepfm", "deepfm {", "deepfm { wide_embedding_dim: 0", "deepfm.wide_embedding_dim: 0; it is at least 1"),
+    ("multi_tower", 'input: "user"', 'input: "usr"', 'towers[0].input: unknown group "usr"; did you mean "user"?'),
+    ("multi_tower", 'towers { input: "user" }', "", "multi_tower.towers: is empty; add a tower for each feature group"),
+    ("mask_net", f"top_mlp {MLP}", "", "mask_net_module: has no top_mlp, which the model mask_net needs"),
+    ("mask_net", "hidden_dim: 4", "hidden_dim: 4 reduction_ratio: 0", "neither reduction_ratio nor aggregation_dim"),
+    ("mask_net", "n_mask_blocks: 2", "n_mask_blocks: 0", "mask_net_module.n_mask_blocks: 0; it is at least 1"),
+    ("dcn_v1", "DEEP", "WIDE", "dcn_v1 has no use for a WIDE group; use DEEP"),
+]
+
+
+@pytest.mark.parametrize(("model", "old", "new", "wanted"), CASES)
+def test_one_mistake_is_one_problem(tmp_path: Path, model: str, old: str, new: str, wanted: str) -> None:
+    assert old in GOOD[model]
+    problems = found(tmp_path, GOOD[model].replace(old, new, 1))
+    assert len(problems) == bool(wanted), problems
+    assert wanted in " ".join(problems)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.models import single
+
+SMOOTH = (
+    'wukong { dense_mlp { hidden_units: 3 activation: "nn.Tanh" } wukong_layers { '
+    "lcb_feature_num: 1 fmb_feature_num: 1 compressed_feature_num: 2 feature_num_mlp { "
+    'hidden_units: 2 activation: "nn.Tanh" } } final { hidden_units: 2 activation: "nn.Tanh" } '
+    "}"
+)
+SMALL = {"dense": [1], "sparse": [3, 3]}
+LEARNER = (
+    "wukong { wukong_layers { lcb_feature_num: 4 fmb_feature_num: 4 feature_num_mlp { "
+    "hidden_units: 32 } } final { hidden_units: 32 } }"
+)
+WIDTHS = {"sparse": [8, 8, 8]}
+
+
+def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+    """Vector by vector."""
+    vectors = np.split(row["sparse"], len(widths["sparse"]))
+    if "dense" in row:
+        vectors = [single.mlp(w, "dense_mlp", row["dense"]), *vectors]
+    layer = 0
+    while (at := f"layers.{layer}.") + "norm.weight" in w:
+        combined = [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "combine.weight"]]
+        dots = np.array([vector @ other for vector in vectors for other in combined])
+        machines = single.linear(
+            w, at + "fm_output", single.mlp(w, at + "fm_mlp", single.layer_norm(w, at + "fm_norm", dots))
+        )
+        together = list(machines.reshape(-1, len(vectors[0])))
+        together += [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "compress.weight"]]
+        kept = vectors
+        if at + "residual.weight" in w:
+            kept = [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "residual.weight"]]
+        vectors = [single.layer_norm(w, at + "norm", a + b) for a, b in zip(together, kept, strict=True)]
+        layer += 1
+    return single.linear(w, "output", single.mlp(w, "final", np.concatenate(vectors)))
+
+
+CASES = [
+    pytest.param(
+        (
+            "wukong { dense_mlp { hidden_units: [6, 4] } wukong_layers { lcb_feature_num: 2 "
+            "fmb_feature_num: 3 feature_num_mlp { hidden_units: [5, 7] } } wukong_layers { "
+            "lcb_feature_num: 3 fmb_feature_num: 2 compressed_feature_num: 2 feature_num_mlp { "
+            "hidden_units: 4 } } final { hidden_units: [6, 4] } }"
+        ),
+        {"dense": [1, 2], "sparse": [4, 4, 4]},
+        1,
+        id="dense and sparse",
+    ),
+    pytest.param(
+        (
+            "wukong { wukong_layers { lcb_feature_num: 2 fmb_feature_num: 1 compressed_feature_num: 2 "
+            "feature_num_mlp { hidden_units: 5 } } final { hidden_units: 6 } }"
+        ),
+        {"sparse": [4, 4, 4]},
+        2,
+        id="sparse alone, counts kept",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
+@pytest.mark.parametrize("rows", [1, 9])
+def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
+    model = single.build(text, widths, num_class)
+    single.shake(model)
+    grouped = single.groups(widths, rows)
+    w = single.weights(model)
+    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])
+
+
+def test_gradients_equal_finite_differences() -> None:
+    single.gradients_are_right(single.build(SMOOTH, SMALL), SMALL)
+
+
+def test_learns_by_heart() -> None:
+    single.learns_by_heart(single.build(LEARNER, WIDTHS), WIDTHS)
+
+
+def test_can_be_exported() -> None:
+    single.exports(single.build(LEARNER, WIDTHS), WIDTHS)

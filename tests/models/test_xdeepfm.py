@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.models import single
+
+SMOOTH = (
+    'xdeepfm { cin { cin_layer_size: [2, 2] } deep { hidden_units: 2 activation: "nn.Tanh" } '
+    'final { hidden_units: 2 activation: "nn.Tanh" } }'
+)
+SMALL = {"wide": [2, 2], "deep": [2, 1]}
+LEARNER = "xdeepfm { cin { cin_layer_size: [8, 8] } deep { hidden_units: [64, 32] } final { hidden_units: 32 } }"
+WIDTHS = {"wide": [4, 4, 4], "deep": [8, 8]}
+
+
+def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+    """Map by map, pair by pair."""
+    first = previous = np.split(row["wide"], len(widths["wide"]))
+    sums, layer = [], 0
+    while f"cin.layers.{layer}.weight" in w:
+        weight, bias = w[f"cin.layers.{layer}.weight"], w[f"cin.layers.{layer}.bias"]
+        maps = []
+        for one, shift in zip(weight.reshape(len(weight), len(previous), len(first)), bias, strict=True):
+            products = [one[i, j] * previous[i] * first[j] for i in range(len(previous)) for j in range(len(first))]
+            maps.append(sum(products) + shift)
+        sums += [each.sum() for each in maps]
+        previous, layer = maps, layer + 1
+    hidden = np.concatenate([sums, single.mlp(w, "deep", row["deep"])])
+    return single.linear(w, "output", single.mlp(w, "final", hidden))
+
+
+CASES = [
+    pytest.param(
+        ("xdeepfm { cin { cin_layer_size: [5, 3] } deep { hidden_units: [8, 5] } final { hidden_units: [6, 4] } }"),
+        {"wide": [4, 4, 4], "deep": [2, 1]},
+        1,
+        id="two layers",
+    ),
+    pytest.param(
+        "xdeepfm { cin { cin_layer_size: 2 } deep { hidden_units: 5 } final { hidden_units: 6 } }",
+        {"wide": [4, 4], "deep": [2, 1]},
+        2,
+        id="one layer",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
+@pytest.mark.parametrize("rows", [1, 9])
+def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
+    model = single.build(text, widths, num_class)
+    single.shake(model)
+    grouped = single.groups(widths, rows)
+    w = single.weights(model)
+    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])
+
+
+def test_gradients_equal_finite_differences() -> None:
+    single.gradients_are_right(single.build(SMOOTH, SMALL), SMALL)
+
+
+def test_learns_by_heart() -> None:
+    single.learns_by_heart(single.build(LEARNER, WIDTHS), WIDTHS)
+
+
+def test_can_be_exported() -> None:
+    single.exports(single.build(LEARNER, WIDTHS), WIDTHS)

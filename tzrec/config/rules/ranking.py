@@ -1,0 +1,181 @@
+"""What single-task ranking models ask of their groups and their own fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tzrec.config.findings import Findings, repeated
+from tzrec.config.rules.entries import Entry, names
+from tzrec.config.schema import fields_of
+from tzrec.protos.model_pb2 import WIDE, FeatureGroupConfig
+
+_GROUPS = "model_config.feature_groups"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Groups that a model looks up by name.
+
+    Attributes:
+        required: those it cannot do without.
+        optional: those it uses where they are.
+        equal: those whose features must be of one width; of several that exist the first. "" is the first group.
+    """
+
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    equal: tuple[str, ...] = ()
+
+
+_NEEDS: Mapping[str, Needs] = {
+    "wide_and_deep": Needs(("wide", "deep")),
+    "deepfm": Needs(("wide", "deep"), ("fm",), ("fm", "deep")),
+    "xdeepfm": Needs(("wide", "deep"), (), ("wide",)),
+    "dlrm": Needs(("sparse",), ("dense",), ("sparse",)),
+    "wukong": Needs(("sparse",), ("dense",), ("sparse",)),
+}
+# Message -> its numbers that must not be 0
+_COUNTS: Mapping[str, tuple[str, ...]] = {
+    "WideAndDeep": ("wide_embedding_dim",),
+    "DeepFM": ("wide_embedding_dim",),
+    "xDeepFM": ("wide_embedding_dim",),
+    "Cross": ("cross_num",),
+    "CrossV2": ("cross_num", "low_rank"),
+    "MaskNetModule": ("n_mask_blocks",),
+    "MaskBlock": ("hidden_dim",),
+    "WuKongLayer": ("lcb_feature_num", "fmb_feature_num", "compressed_feature_num"),
+}
+# model -> its list that must not be empty
+_LISTS: Mapping[str, tuple[str, str]] = {
+    "multi_tower": ("towers", "add a tower for each feature group"),
+    "wukong": ("wukong_layers", "add a layer"),
+    "xdeepfm": ("cin.cin_layer_size", "give the feature maps of each layer, e.g. [64, 64]"),
+}
+
+
+def check_ranking(findings: Findings) -> None:
+    """The chosen model, if it is one of these, and the blocks in it."""
+    config = findings.config.model_config
+    model = config.WhichOneof("model")
+    if model is None or findings.is_refused(f"model_config.{model}"):
+        return
+    message = getattr(config, model)
+    if model in _NEEDS and _check_names(findings, model, _NEEDS[model]):
+        _check_widths(findings, model, _NEEDS[model])
+    if "dense_mlp" in fields_of(message):
+        _check_dense(findings, model, message)
+    if model == "multi_tower":
+        _check_towers(findings, message)
+    if model == "mask_net" and not message.mask_net_module.HasField("top_mlp"):
+        findings.add("model_config.mask_net.mask_net_module", "has no top_mlp, which the model mask_net needs")
+    if model in _LISTS:
+        _check_list(findings, model, message)
+    _check_blocks(findings, model)
+
+
+def _groups(findings: Findings) -> dict[str, tuple[str, FeatureGroupConfig]]:
+    """Path and message of each group by name."""
+    found = repeated(_GROUPS, findings.config.model_config.feature_groups)
+    return {group.group_name: (path, group) for path, group in found}
+
+
+def _check_names(findings: Findings, model: str, needs: Needs) -> bool:
+    """No group is missing, and none is there that nothing reads: that one is most likely misspelt."""
+    groups, known = _groups(findings), (*needs.required, *needs.optional)
+    strange = {name: path for name, (path, _) in groups.items() if name not in known}
+    for name, path in strange.items():
+        findings.unknown(f"{path}.group_name", f"group of {model}", name, known)
+    for name in needs.required:
+        if groups and name not in groups and not strange and not findings.is_broken("model_config"):
+            findings.add(_GROUPS, f'{model} needs a group "{name}"; there are {", ".join(groups)}')
+    return not strange
+
+
+def _check_widths(findings: Findings, model: str, needs: Needs) -> None:
+    """All features of the group that is taken apart are of one width."""
+    groups = _groups(findings)
+    name = next((name for name in needs.equal if name in groups), None)
+    if name is None:
+        return
+    path, group = groups[name]
+    if group.sequence_encoders and not findings.is_refused(f"{path}.sequence_encoders"):
+        findings.add(
+            f"{path}.sequence_encoders", f'{model} takes group "{name}" apart by features; it has no place here'
+        )
+    widths = list(_widths(findings, path, group))
+    for here, feature, width in widths[1:]:
+        _, first, right = widths[0]
+        if width != right:
+            message = f'"{feature}" is {width} wide and "{first}" {right}; {model} needs equal widths in group "{name}"'
+            findings.add(here, message)
+
+
+def _widths(findings: Findings, path: str, group: FeatureGroupConfig) -> Iterator[tuple[str, str, int]]:
+    """Path, name and width of each feature of a group, as far as they are known."""
+    known = names(findings)
+    for here, name in repeated(f"{path}.feature_names", group.feature_names):
+        if name not in known or findings.is_broken(known[name].path) or group.group_type == WIDE:
+            continue  # reported elsewhere; tables of WIDE groups are all alike
+        yield here, name, _width(known[name])
+
+
+def _width(entry: Entry) -> int:
+    """Columns that a feature takes in a DEEP group."""
+    dense_emb = "dense_emb" in entry.message.DESCRIPTOR.oneofs_by_name and entry.message.WhichOneof("dense_emb")
+    embedded = entry.has_table or dense_emb
+    dim: int = entry.message.embedding_dim if embedded else getattr(entry.message, "value_dim", 1)
+    return dim
+
+
+def _check_dense(findings: Findings, model: str, message: Any) -> None:
+    """The MLP on the dense group makes one more vector of the width of the others."""
+    groups, path = _groups(findings), f"model_config.{model}"
+    if "dense" in groups and not message.HasField("dense_mlp"):
+        if not findings.is_broken(path):
+            findings.add(path, 'has no dense_mlp, which the group "dense" needs')
+    elif "dense" not in groups and message.HasField("dense_mlp"):
+        findings.add(f"{path}.dense_mlp", 'there is no group "dense" that it could read')
+    units = message.dense_mlp.hidden_units
+    widths = list(_widths(findings, *groups["sparse"])) if "sparse" in groups else []
+    if units and widths and units[-1] != widths[0][2]:
+        received = f'its last width is {units[-1]}, that of the features in group "sparse" is {widths[0][2]}'
+        findings.add(f"{path}.dense_mlp.hidden_units", f"{received}; make them equal")
+
+
+def _check_towers(findings: Findings, message: Any) -> None:
+    groups = _groups(findings)
+    for path, tower in repeated("model_config.multi_tower.towers", message.towers):
+        if tower.input not in groups and tower.HasField("input"):
+            findings.unknown(f"{path}.input", "group", tower.input, groups)
+
+
+def _check_list(findings: Findings, model: str, message: Any) -> None:
+    name, advice = _LISTS[model]
+    values = message
+    for part in name.split("."):
+        values = getattr(values, part)
+    path = f"model_config.{model}"
+    if not values and not findings.is_broken(path):
+        findings.add(f"{path}.{name}", f"is empty; {advice}")
+
+
+def _check_blocks(findings: Findings, model: str) -> None:
+    """Numbers of the model's message and of all blocks in it."""
+    for path, message in findings.messages():
+        if path.startswith(f"model_config.{model}"):
+            _check_block(findings, path, message)
+
+
+def _check_block(findings: Findings, path: str, message: Any) -> None:
+    kind = message.DESCRIPTOR.name
+    for field in _COUNTS.get(kind, ()):
+        if getattr(message, field) == 0 and (message.HasField(field) or not findings.is_broken(path)):
+            findings.add(f"{path}.{field}", "0; it is at least 1")
+    if kind == "MaskBlock" and not message.reduction_ratio > 0 and not message.aggregation_dim:
+        findings.add(f"{path}.reduction_ratio", "neither reduction_ratio nor aggregation_dim is above 0; set one")
+    if kind == "CIN":
+        for here, size in repeated(f"{path}.cin_layer_size", message.cin_layer_size):
+            if size == 0:
+                findings.add(here, "0 feature maps; a layer has at least 1")

@@ -1,0 +1,33 @@
+"""WideAndDeep: a linear part beside an MLP."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tzrec.config.kwargs import kwargs
+from tzrec.embedding.group import Dims
+from tzrec.heads.build import Tasks
+from tzrec.models.base import Grouped, Logits, Model
+from tzrec.modules.mlp import MLP
+from tzrec.protos.models import rank_model_pb2 as pb
+
+
+class WideAndDeep(Model):
+    """Wide & Deep (Cheng et al., DLRS 2016) on the groups "wide" and "deep"."""
+
+    def build(self, config: pb.WideAndDeep, dims: Dims, tasks: Tasks) -> None:
+        self.deep = MLP(dims["deep"], **kwargs(config.deep))
+        self.final = None
+        width = self.deep.out_dim
+        if config.HasField("final"):
+            self.final = MLP(1 + width, **kwargs(config.final))
+            width = self.final.out_dim
+        self.output = nn.Linear(width, tasks[""].out_dim)
+
+    def body(self, grouped: Grouped) -> Logits:
+        wide = grouped["wide"].sum(1, keepdim=True)  # (B, 1)
+        deep = self.deep(grouped["deep"])  # (B, H)
+        if self.final is not None:
+            return {"": self.output(self.final(torch.cat([wide, deep], 1)))}
+        return {"": wide + self.output(deep)}

@@ -1,0 +1,37 @@
+"""WuKong: stacked factorization machines."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tzrec.config.kwargs import kwargs
+from tzrec.embedding.group import Dims
+from tzrec.heads.build import Tasks
+from tzrec.models.base import Grouped, Logits, Model
+from tzrec.modules.mlp import MLP
+from tzrec.modules.wukong import WuKongLayer
+from tzrec.protos.models import rank_model_pb2 as pb
+
+
+class WuKong(Model):
+    """Wukong (Zhang et al., ICML 2024) on the groups "dense", if there is one, and "sparse"."""
+
+    def build(self, config: pb.WuKong, dims: Dims, tasks: Tasks) -> None:
+        widths = dims.features("sparse")
+        self.dense_mlp = MLP(dims["dense"], **kwargs(config.dense_mlp)) if "dense" in dims else None
+        self.fields = len(widths) + int(self.dense_mlp is not None)
+        fields, self.layers = self.fields, nn.Sequential()
+        for layer in config.wukong_layers:
+            made = WuKongLayer(fields, widths[0], **kwargs(layer))
+            self.layers.append(made)
+            fields = made.out_fields
+        self.final = MLP(fields * widths[0], **kwargs(config.final))
+        self.output = nn.Linear(self.final.out_dim, tasks[""].out_dim)
+
+    def body(self, grouped: Grouped) -> Logits:
+        vectors = grouped["sparse"]  # (B, F * D)
+        if self.dense_mlp is not None:
+            vectors = torch.cat([self.dense_mlp(grouped["dense"]).to(vectors.dtype), vectors], 1)  # (B, (1 + F) * D)
+        stacked = self.layers(vectors.unflatten(1, (self.fields, -1)))  # (B, F', D)
+        return {"": self.output(self.final(stacked.flatten(1)))}
