@@ -110,3 +110,29 @@ def test_a_file_without_header_has_the_declared_columns(tmp_path: Path) -> None:
         float(line.split("\t")[0]) for path in sorted(tmp_path.iterdir()) for line in path.read_text().splitlines()
     ]
     np.testing.assert_allclose(batch.dense[BASE].values()[:, 0], expected, rtol=1e-6)
+
+
+COMPUTED = r"""
+feature_configs { expr_feature {
+  feature_name: "expr" expression: "log(n) + o" variables: ["user:n", "item:o"] boundaries: [1, 3, 5] embedding_dim: 4
+} }
+feature_configs { overlap_feature {
+  feature_name: "overlap" query: "user:q" title: "item:t" method: "query_common_ratio" separator: "|"
+} }
+feature_configs { kv_dot_product { feature_name: "kv" query: "user:k" document: "item:l" separator: "|" } }
+feature_configs { bool_mask_feature {
+  feature_name: "mask" expression: ["user:v", "user:m"] num_buckets: 9 embedding_dim: 4
+} }
+"""
+
+
+@pytest.mark.parametrize("mode", ["FG_NONE", "FG_DAG"])
+def test_features_that_compute_get_what_they_can_compute_with(mode: str, tmp_path: Path) -> None:
+    config = make_config(f"fg_mode: {mode}", FEATURES.replace("model_config {", COMPUTED + "model_config {"))
+    make_data(config, str(tmp_path), rows=300, seed=3)
+    (batch, *_) = open_loader(config, f"{tmp_path}/*").epoch()  # the policy is ERROR
+    assert set(batch.dense[BASE].keys()) == {"price", "vector", "overlap", "kv"}
+    assert len(set(batch.dense[BASE]["overlap"][:, 0].tolist())) > 2
+    assert len(set(batch.dense[BASE]["kv"][:, 0].tolist())) > 10
+    for name in ("expr", "mask"):
+        assert len(batch.sparse[BASE][name].values().unique()) > 2

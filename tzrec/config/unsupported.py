@@ -15,10 +15,16 @@ _MASK = f"{_LATER}; leave it out"
 _EMA = f"{_LATER}; leave it out to use the trained weights"
 _SAMPLER = f"{_LATER}; bring the negatives as rows of the data"
 _TIMESTAMPS = f"{_LATER}; use save_checkpoints_steps or save_checkpoints_epochs"
-_ONLINE = f"{_LATER}; metrics are computed at each evaluation"
+
+_EMBEDDED = f"{_LATER}; use boundaries for an embedding, or the plain number"
 
 # Message.field -> what is said when it is set
 FIELDS: Mapping[str, str] = {
+    **{f"{name}.use_mask": _MASK for name in ("ExprFeature", "OverlapFeature", "KvDotProduct", "BoolMaskFeature")},
+    **{f"{name}.autodis": _EMBEDDED for name in ("ExprFeature", "OverlapFeature", "KvDotProduct")},
+    **{f"{name}.mlp": _EMBEDDED for name in ("ExprFeature", "OverlapFeature", "KvDotProduct")},
+    "BoolMaskFeature.zch": _HASH,
+    "BoolMaskFeature.dynamicemb": _HASH,
     "IdFeature.zch": _HASH,
     "IdFeature.dynamicemb": _HASH,
     "IdFeature.use_mask": _MASK,
@@ -26,8 +32,8 @@ FIELDS: Mapping[str, str] = {
     "ComboFeature.dynamicemb": _HASH,
     "ComboFeature.use_mask": _MASK,
     "RawFeature.use_mask": _MASK,
-    "RawFeature.autodis": f"{_LATER}; use boundaries for an embedding, or the plain number",
-    "RawFeature.mlp": f"{_LATER}; use boundaries for an embedding, or the plain number",
+    "RawFeature.autodis": _EMBEDDED,
+    "RawFeature.mlp": _EMBEDDED,
     "FeatureGroupConfig.sequence_groups": _SEQUENCES,
     "FeatureGroupConfig.sequence_encoders": _SEQUENCES,
     "DataConfig.sample_mask_prob": _MASK,
@@ -44,8 +50,6 @@ FIELDS: Mapping[str, str] = {
     "DenseOptimizer.ema": _EMA,
     "EvalConfig.use_dense_ema": _EMA,
     "ExportConfig.use_dense_ema": _EMA,
-    "ModelConfig.train_metrics": _ONLINE,
-    "TaskTower.train_metrics": _ONLINE,
     "ModelConfig.variational_dropout": f"{_LATER}; leave it out",
     "ModelConfig.use_pareto_loss_weight": f"{_LATER}; give the towers a fixed weight",
 }
@@ -71,6 +75,7 @@ PACKAGES: Mapping[str, str | None] = {
     "LossConfig.loss": "tzrec.losses",
     "LossConfig.sid_loss": "tzrec.losses",
     "MetricConfig.metric": "tzrec.metrics",
+    "TrainMetricConfig.metric": "tzrec.metrics",
     "SparseOptimizer.learning_rate": "tzrec.optim.schedule",
     "DenseOptimizer.learning_rate": "tzrec.optim.schedule",
     "PartOptimizer.learning_rate": "tzrec.optim.schedule",

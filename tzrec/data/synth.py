@@ -150,9 +150,9 @@ def _inputs(config: EasyRecConfig, draw: _Draw) -> dict[str, Drawn]:
     }
     drawn: dict[str, Drawn] = {}
     for name, feature in encoder.features.items():
-        for source in feature.inputs:
+        for place, source in enumerate(feature.inputs):
             if source.name in encoder.columns and source.name not in drawn:
-                drawn[source.name] = _column(feature, messages[name], config.data_config, draw)
+                drawn[source.name] = _column(feature, messages[name], place, config.data_config, draw)
     types = declared_types(config.data_config)
     return {name: _as_declared(each, types.get(name)) for name, each in drawn.items()}
 
@@ -170,11 +170,14 @@ def _as_declared(drawn: Drawn, kind: pa.DataType | None) -> Drawn:
     )
 
 
-def _column(feature: Feature, message: Any, data: data_pb2.DataConfig, draw: _Draw) -> Drawn:
+def _column(feature: Feature, message: Any, place: int, data: data_pb2.DataConfig, draw: _Draw) -> Drawn:
+    """The input of a feature at this place among its inputs."""
     encoded = data.fg_mode == data_pb2.FG_NONE
+    maker = _MAKERS.get(message.DESCRIPTOR.name)
+    if maker is not None and not encoded:
+        return draw.with_gaps(maker(message, place, draw))
     separator = data.fg_encoded_multival_sep if encoded else getattr(message, "separator", "")
-    count = message.value_dim if message.HasField("value_dim") or not feature.is_sparse else 1
-    shape = Shape(count, separator, feature.is_weighted)
+    shape = Shape(_count(feature, message), separator, feature.is_weighted)
     if not feature.is_sparse:
         return draw.numbers(0.5, 5.0, shape)
     if encoded:
@@ -183,6 +186,48 @@ def _column(feature: Feature, message: Any, data: data_pb2.DataConfig, draw: _Dr
     if isinstance(message, feature_pb2.RawFeature):
         return draw.numbers(message.boundaries[0], message.boundaries[-1] + 1.0, shape)
     return draw.with_gaps(_words(message, shape, draw))
+
+
+def _count(feature: Feature, message: Any) -> int:
+    """Values in a cell, 0 for one to three."""
+    if not feature.is_sparse:
+        return feature.dim
+    known = "value_dim" in message.DESCRIPTOR.fields_by_name and message.HasField("value_dim")
+    return int(message.value_dim) if known else 1
+
+
+def _variable(message: feature_pb2.ExprFeature, place: int, draw: _Draw) -> Drawn:
+    """Numbers above 0, of which formulas can take logarithms."""
+    return draw.numbers(1.0, 5.0, Shape())
+
+
+def _text(message: Any, place: int, draw: _Draw) -> Drawn:
+    """One to three of a few words, so that two columns have some in common."""
+    return draw.tokens(_FEW.__getitem__, len(_FEW), Shape(0, getattr(message, "separator", " ")))
+
+
+def _weighted(message: feature_pb2.KvDotProduct, place: int, draw: _Draw) -> Drawn:
+    return draw.tokens(_FEW.__getitem__, len(_FEW), Shape(0, message.separator, weighted=True))
+
+
+def _masked(message: feature_pb2.BoolMaskFeature, place: int, draw: _Draw) -> Drawn:
+    """Three values, or what lets them through."""
+    shape = Shape(3, message.separator)
+    if place == 0:
+        return _words(message, shape, draw)
+    return draw.tokens(np.array(["true", "false"], dtype=object).__getitem__, 2, shape)
+
+
+_FEW = np.array([f"word{number}" for number in range(20)], dtype=object)
+# message -> what its inputs hold, for those that read something else than values which are ids or numbers
+_MAKERS: dict[str, Callable[[Any, int, _Draw], Drawn]] = {
+    "ExprFeature": _variable,
+    "OverlapFeature": _text,
+    "KvDotProduct": _weighted,
+    "BoolMaskFeature": _masked,
+    "TokenizeFeature": _text,
+    "CustomFeature": _text,
+}
 
 
 def _ids(size: int, shape: Shape, draw: _Draw) -> Drawn:

@@ -1,0 +1,70 @@
+"""Rules for features that are computed: one thing wrong yields one problem, at its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tzrec.config.check import check
+from tzrec.config.load import load_source
+
+MMOE = Path(__file__).with_name("mmoe.config").read_text()
+FEATURES = {
+    "expr_feature": 'expression: "log(user_price / item_price) * 1e5 + _pi" '
+    'variables: ["user:user_price", "item:item_price"]',
+    "overlap_feature": 'query: "user:q" title: "item:t" method: "is_equal"',
+    "kv_dot_product": 'query: "user:q" document: "item:d"',
+    "bool_mask_feature": 'expression: ["user:v", "user:m"] num_buckets: 9 embedding_dim: 4',
+}
+
+
+def found(tmp_path: Path, kind: str, old: str = "", new: str = "") -> list[str]:
+    text = FEATURES[kind].replace(old, new, 1) if old else f"{FEATURES[kind]} {new}"
+    assert not new or text != FEATURES[kind]
+    (tmp_path / "my.config").write_text(f'feature_configs {{ {kind} {{ feature_name: "x" {text} }} }}\n{MMOE}')
+    return [f"{each.field}: {each.message}" for each in check(load_source(str(tmp_path / "my.config")))]
+
+
+@pytest.mark.parametrize("kind", FEATURES)
+def test_good_features(tmp_path: Path, kind: str) -> None:
+    assert found(tmp_path, kind) == []
+
+
+CASES = [
+    (
+        "expr_feature",
+        "log(user_price",
+        "log(usr_price",
+        'expression: unknown variable "usr_price"; did you mean "user_p',
+    ),
+    ("expr_feature", "", "boundaries: [2, 1] embedding_dim: 4", "boundaries[1]: 1 is not above 2"),
+    ("expr_feature", "", "boundaries: [1, 2]", "embedding_dim: must be above 0"),
+    ("expr_feature", "", 'default_value: "none"', 'default_value: "none" is not a number'),
+    ("expr_feature", "user:user_price", "usr:user_price", 'variables[0]: "usr:user_price": unknown side "usr"'),
+    ("expr_feature", "user:user_price", "feature:user_price", 'variables[0]: unknown feature "user_price"'),
+    ("expr_feature", "", "mlp {}", "mlp: is not implemented yet; use boundaries"),
+    ("expr_feature", "", "use_mask: true", "use_mask: is not implemented yet"),
+    ("overlap_feature", "is_equal", "is_eqal", 'method: unknown method "is_eqal"; did you mean "is_equal"?'),
+    ("overlap_feature", "user:q", "q", 'query: "q" is not side:name'),
+    ("overlap_feature", "", 'normalizer: "method=log01"', 'normalizer: unknown method "log01"'),
+    ("kv_dot_product", "item:d", "itm:d", 'document: "itm:d": unknown side "itm"'),
+    ("kv_dot_product", "", "kv_delimiter: 1", "kv_delimiter: the schema declares a number"),
+    ("bool_mask_feature", '"user:v", ', "", "expression: 1 inputs; list two"),
+    ("bool_mask_feature", "num_buckets: 9", "", 'feature "x" needs one of hash_bucket_size'),
+    ("bool_mask_feature", "", 'default_value: "9"', '"9" is not in the num_buckets range [0, 9)'),
+    ("bool_mask_feature", "", "zch { zch_size: 3 eviction_interval: 3 lfu {} }", "zch: is not implemented yet"),
+]
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "wanted"), CASES, ids=[case[3][:40] for case in CASES])
+def test_one_thing_wrong(tmp_path: Path, kind: str, old: str, new: str, wanted: str) -> None:
+    (line,) = found(tmp_path, kind, old, new)
+    assert line.startswith(f"feature_configs[0].{kind}")
+    assert wanted in line
+
+
+def test_a_formula_without_variables(tmp_path: Path) -> None:
+    inputs = 'variables: ["user:user_price", "item:item_price"]'
+    (line,) = found(tmp_path, "expr_feature", inputs, "")
+    assert "variables: is empty" in line

@@ -1,0 +1,75 @@
+"""Features that are computed from several inputs: formulas, overlaps, dot products, masks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from tzrec.config.findings import Findings
+from tzrec.config.overlap import METHODS
+from tzrec.config.rules.bucketizer import check_bucketizer, check_edges, split
+from tzrec.config.rules.entries import Entry
+from tzrec.config.rules.normalizer import is_number, normalizer_problem
+
+_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?!\w|\s*\()")
+"""A name in a formula that is no function; the e of 1e5 has a digit before it."""
+_CONSTANTS = ("_pi", "_e")
+
+
+def check_computed(findings: Findings, entry: Entry) -> None:
+    """What the message of a computed feature says."""
+    rule = _RULES.get(entry.message.DESCRIPTOR.name)
+    if rule is not None and not findings.is_broken(entry.path):
+        rule(findings, entry)
+
+
+def _check_expr(findings: Findings, entry: Entry) -> None:
+    """The formula itself is read by the feature; its names are looked up here."""
+    _check_numbers(findings, entry)
+    if not entry.inputs:
+        findings.add(f"{entry.path}.variables", "is empty; list what the formula reads, e.g. user:age")
+        return
+    known = [text.partition(":")[2] for text in entry.reads]
+    for name in dict.fromkeys(_NAME.findall(entry.message.expression)):
+        if name not in known and name not in _CONSTANTS:
+            findings.unknown(f"{entry.path}.expression", "variable", name, known)
+
+
+def _check_overlap(findings: Findings, entry: Entry) -> None:
+    _check_numbers(findings, entry)
+    if entry.message.method not in METHODS:
+        findings.unknown(f"{entry.path}.method", "method", entry.message.method, METHODS)
+
+
+def _check_dot_product(findings: Findings, entry: Entry) -> None:
+    _check_numbers(findings, entry)
+    if entry.message.HasField("kv_delimiter"):
+        said = "the schema declares a number, which is no character; leave it out and write key:weight"
+        findings.add(f"{entry.path}.kv_delimiter", said)
+
+
+def _check_mask(findings: Findings, entry: Entry) -> None:
+    check_bucketizer(findings, entry)
+    count = len(entry.inputs)
+    if count != 2:
+        findings.add(f"{entry.path}.expression", f"{count} inputs; list two, the values and then the mask")
+
+
+def _check_numbers(findings: Findings, entry: Entry) -> None:
+    """Edges, default and normalizer, as far as the message has them."""
+    message = entry.message
+    check_edges(findings, entry)
+    for word in split(getattr(message, "default_value", ""), message.separator):
+        if not is_number(word):
+            findings.add(f"{entry.path}.default_value", f'"{word}" is not a number')
+    problem = normalizer_problem(getattr(message, "normalizer", ""))
+    if problem:
+        findings.add(f"{entry.path}.normalizer", problem)
+
+
+_RULES: Mapping[str, Callable[[Findings, Entry], None]] = {
+    "ExprFeature": _check_expr,
+    "OverlapFeature": _check_overlap,
+    "KvDotProduct": _check_dot_product,
+    "BoolMaskFeature": _check_mask,
+}
