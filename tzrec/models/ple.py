@@ -1,0 +1,46 @@
+"""PLE: levels of shared and task-specific experts, and a tower per task."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tzrec.config.kwargs import kwargs
+from tzrec.embedding.group import Dims
+from tzrec.heads.build import Tasks
+from tzrec.models.base import Grouped, Logits, Model
+from tzrec.modules.extraction import Extraction
+from tzrec.protos.models import multi_task_rank_pb2 as pb
+
+
+class PLE(Model):
+    """Progressive layered extraction (Tang et al., RecSys 2020) on the first feature group."""
+
+    def build(self, config: pb.PLE, dims: Dims, tasks: Tasks) -> None:
+        self.group, width = dims.only()
+        self.num_task = len(tasks)
+        levels = []
+        for level, read in zip(config.extraction_networks, _read_above(config)):
+            expert = kwargs(level.task_expert_net)
+            shared = kwargs(level.share_expert_net) if level.HasField("share_expert_net") else expert
+            levels.append(
+                Extraction(width, len(tasks), level.expert_num_per_task, expert, level.share_num, shared, read)
+            )
+            width = levels[-1].out_dim
+        self.levels = nn.ModuleList(levels)
+        self.towers = tasks.towers(width)
+
+    def body(self, grouped: Grouped) -> Logits:
+        shared: torch.Tensor | None = grouped[self.group]
+        mixed = [grouped[self.group]] * self.num_task
+        for level in self.levels:
+            mixed, shared = level(mixed, shared)
+        return self.towers(mixed)
+
+
+def _read_above(config: pb.PLE) -> list[bool]:
+    """Per level, whether one above reads its shared mixture: with shared experts, or to mix it once more."""
+    read = [False]
+    for level in reversed(config.extraction_networks[1:]):
+        read.insert(0, level.share_num > 0 or read[0])
+    return read

@@ -1,0 +1,75 @@
+"""Extraction: one level of progressive layered extraction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import nn
+
+from tzrec.modules.mlp import MLP
+from tzrec.ops.autocast import compute_type
+from tzrec.ops.gated_mix import gated_mix
+
+
+class Extraction(nn.Module):
+    """Experts of each task and shared ones, mixed anew for each task and, on request, for all.
+
+    Task t, on its own input, mixes its experts and the shared ones: `y_t = sum_n softmax(G_t x_t)_n e_n`, where its
+    experts see `x_t` and the shared ones `x_s`. What is shared mixes all experts of all tasks and the shared ones:
+    `y_s = sum_n softmax(G_s x_s)_n e_n`.
+
+    Tang et al., Progressive Layered Extraction (PLE): A Novel Multi-Task Learning Model for Personalized
+    Recommendations, RecSys 2020.
+
+    Args:
+        in_dim: width of all inputs.
+        num_task: tasks.
+        per_task: experts of each task.
+        task_expert: arguments of the MLP of each of them.
+        shared: experts that are shared; 0 for none.
+        shared_expert: arguments of the MLP of each of them, as wide at its end as those of the tasks.
+        mixes_shared: whether the shared mixture is made, which only a level above can use.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        num_task: int,
+        per_task: int,
+        task_expert: Mapping[str, Any],
+        shared: int,
+        shared_expert: Mapping[str, Any],
+        mixes_shared: bool,
+    ) -> None:
+        super().__init__()
+        self.task_experts = nn.ModuleList(_experts(in_dim, per_task, task_expert) for _ in range(num_task))
+        self.shared_experts = _experts(in_dim, shared, shared_expert)
+        self.task_gates = nn.ModuleList(nn.Linear(in_dim, per_task + shared) for _ in range(num_task))
+        self.shared_gate = nn.Linear(in_dim, num_task * per_task + shared) if mixes_shared else None
+        self.out_dim = [*task_expert["hidden_units"]][-1]
+
+    def forward(
+        self, inputs: Sequence[torch.Tensor], shared: torch.Tensor | None
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """One (B, in_dim) per task and the shared one, if anything reads it -> the same of (B, out_dim)"""
+        inputs = [x.to(compute_type(x)) for x in inputs]
+        own = [[expert(x) for expert in experts] for x, experts in zip(inputs, self._by_task())]
+        common = [] if shared is None else [expert(shared) for expert in self.shared_experts]
+        mixed = [_mixed(gate, x, [*each, *common]) for gate, x, each in zip(self.task_gates, inputs, own)]
+        if self.shared_gate is None or shared is None:
+            return mixed, None
+        return mixed, _mixed(self.shared_gate, shared, [*chain.from_iterable(own), *common])
+
+    def _by_task(self) -> list[nn.ModuleList]:
+        return [experts for experts in self.task_experts if isinstance(experts, nn.ModuleList)]
+
+
+def _experts(in_dim: int, count: int, mlp: Mapping[str, Any]) -> nn.ModuleList:
+    return nn.ModuleList(MLP(in_dim, **mlp) for _ in range(count))
+
+
+def _mixed(gate: nn.Module, x: torch.Tensor, experts: Sequence[torch.Tensor]) -> torch.Tensor:
+    return gated_mix(torch.softmax(gate(x), dim=1), experts)
