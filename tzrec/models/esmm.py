@@ -1,0 +1,36 @@
+"""ESMM: conversions learned over all exposures."""
+
+from __future__ import annotations
+
+from tzrec.config.kwargs import kwargs
+from tzrec.embedding.group import Dims
+from tzrec.heads.build import Tasks
+from tzrec.models.base import Grouped, Logits, Model
+from tzrec.modules.bottom import Bottom
+from tzrec.ops.joint_logit import joint_logit
+from tzrec.protos.models import more_multi_task_pb2 as pb
+
+
+class ESMM(Model):
+    """Entire space multi-task model on the first feature group.
+
+    `p(click and conversion) = p(click) p(conversion | click)`. Both sides of the product that can be observed on every
+    exposure have a loss; the conversion after a click has none, so that clicked rows alone do not bias it. Its logit
+    `b` and that of the click `a` come from towers; that of both is `logit(sigmoid(a) sigmoid(b))`.
+
+    Ma et al., Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate,
+    SIGIR 2018.
+    """
+
+    def build(self, config: pb.ESMM, dims: Dims, tasks: Tasks) -> None:
+        self.group, in_dim = dims.only()
+        self.bottom = Bottom(in_dim, 2, kwargs(config).get("bottom_mlp"))
+        self.towers = tasks.towers(self.bottom.out_dim)
+        self.click, self.both = tasks
+        self.conditional = config.conditional_name
+        tasks.show(self.conditional, like=self.both)
+
+    def body(self, grouped: Grouped) -> Logits:
+        logits = self.towers(self.bottom(grouped[self.group]))
+        click, conversion = logits[self.click], logits[self.both]
+        return {self.click: click, self.both: joint_logit(click, conversion), self.conditional: conversion}
