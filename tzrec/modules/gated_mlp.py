@@ -1,0 +1,61 @@
+"""Gate and GatedMLP: layers whose outputs are scaled by what someone else knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tzrec.modules.mlp import MLP
+
+
+class Gate(nn.Module):
+    """`gamma sigmoid(W2 relu(W1 x))`: a factor from 0 to gamma for each of `out_dim` columns.
+
+    Chang et al., PEPNet: Parameter and Embedding Personalized Network for Infusing with Personalized Prior
+    Information, KDD 2023, section 2.3.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, hidden_dim: int, gamma: float) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.hidden, self.out = nn.Linear(in_dim, hidden_dim), nn.Linear(hidden_dim, out_dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, in_dim) -> (B, out_dim)"""
+        return self.gamma * torch.sigmoid(self.out(F.relu(self.hidden(x))))
+
+
+class GatedMLP(nn.Module):
+    """Layers `dropout(act(W h) * gate)`, each with a gate of its own on the same input.
+
+    Args:
+        in_dim: width of the input.
+        gate_dim: width of what the gates read.
+        hidden_units: width of each layer.
+        gamma: largest factor of the gates.
+        dropout_ratio: none, one for all layers, or one for each.
+        activation: as `MLP` takes it.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        gate_dim: int,
+        hidden_units: Sequence[int],
+        gamma: float,
+        dropout_ratio: Sequence[float] = (),
+        activation: str = "nn.ReLU",
+    ) -> None:
+        super().__init__()
+        mlp = MLP(in_dim, hidden_units, dropout_ratio, activation)
+        self.out_dim, self.layers = mlp.out_dim, mlp.layers
+        self.gates = nn.ModuleList(Gate(gate_dim, units, units, gamma) for units in hidden_units)
+
+    def forward(self, x: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """(B, in_dim) and (B, gate_dim) -> (B, out_dim)"""
+        for layer, gate in zip(self.layers, self.gates):
+            x = layer(x) * gate(known)  # a zero of dropout stays zero, whether before or after the gate
+        return x
