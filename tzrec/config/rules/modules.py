@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tzrec.config.findings import Findings, repeated
 from tzrec.config.grammar import activation_problem, initialiser_problem
 from tzrec.config.schema import fields_of
@@ -21,20 +23,25 @@ def check_modules(findings: Findings) -> None:
 
 
 def _check_mlp(findings: Findings, path: str, mlp: MLP) -> None:
-    layers = len(mlp.hidden_units)
-    if not layers and not findings.is_broken(path):
+    if not mlp.hidden_units and not findings.is_broken(path):
         findings.add(f"{path}.hidden_units", "is empty; give the width of each layer, e.g. [256, 128]")
-    for here, units in repeated(f"{path}.hidden_units", mlp.hidden_units):
-        if units == 0:
-            findings.add(here, "0 units; a layer has at least 1")
-    if len(mlp.dropout_ratio) not in (0, 1, layers):
-        received = f"{len(mlp.dropout_ratio)} values for {layers} layers"
-        findings.add(f"{path}.dropout_ratio", f"{received}; give none, one for all or one for each")
-    for here, ratio in repeated(f"{path}.dropout_ratio", mlp.dropout_ratio):
-        if not 0 <= ratio < 1:
-            findings.add(here, f"{ratio:g} is not in [0, 1)")
+    check_layers(findings, f"{path}.", mlp.hidden_units, mlp.dropout_ratio)
     if mlp.use_bn and mlp.use_ln:
         findings.add(f"{path}.use_ln", "use_bn and use_ln are both set; choose one")
     problem = activation_problem(mlp.activation)
     if problem:
         findings.add(f"{path}.activation", problem)
+
+
+def check_layers(findings: Findings, prefix: str, hidden_units: Sequence[int], dropout_ratio: Sequence[float]) -> None:
+    """The fields `hidden_units` and `dropout_ratio`, whose paths begin with a prefix."""
+    layers = len(hidden_units)
+    for here, units in repeated(f"{prefix}hidden_units", hidden_units):
+        if units == 0:
+            findings.add(here, "0 units; a layer has at least 1")
+    if len(dropout_ratio) not in (0, 1, layers):
+        received = f"{len(dropout_ratio)} values for {layers} layers"
+        findings.add(f"{prefix}dropout_ratio", f"{received}; give none, one for all or one for each")
+    for here, ratio in repeated(f"{prefix}dropout_ratio", dropout_ratio):
+        if not 0 <= ratio < 1:
+            findings.add(here, f"{ratio:g} is not in [0, 1)")
