@@ -14,6 +14,20 @@ COMBO = (
 )
 
 
+LOOKUP = (
+    'feature_configs {\n lookup_feature {\n feature_name: "s"\n map: "user:kv"\n key: "item:cate_id"\n'
+    " embedding_dim: 4\n hash_bucket_size: 10\n } }\n"
+)
+MATCH = (
+    'feature_configs {\n match_feature {\n feature_name: "s"\n nested_map: "user:kkv"\n pkey: "ALL"\n'
+    ' skey: "item:cate_id"\n embedding_dim: 4\n hash_bucket_size: 10\n } }\n'
+)
+COMBINE = (
+    'feature_configs {\n combine_feature {\n feature_name: "s"\n expression: "user:tags"\n'
+    " embedding_dim: 4\n num_buckets: 10\n } }\n"
+)
+
+
 def problems(tmp_path: Path, feature: str, *pairs: str) -> list[str]:
     """What is found in the good config with one more feature, after replacements."""
     for old, new in zip(pairs[::2], pairs[1::2], strict=True):
@@ -23,8 +37,49 @@ def problems(tmp_path: Path, feature: str, *pairs: str) -> list[str]:
     return [line.partition(" ")[2].strip() for line in found(tmp_path, text.replace('"price"]', '"price", "s"]'))]
 
 
-def test_a_good_cross(tmp_path: Path) -> None:
-    assert problems(tmp_path, COMBO) == []
+@pytest.mark.parametrize("feature", [COMBO, LOOKUP, MATCH, COMBINE])
+def test_good_features(tmp_path: Path, feature: str) -> None:
+    assert problems(tmp_path, feature) == []
+    if feature != COMBO:
+        rows = "num_buckets: 10" if feature == COMBINE else "hash_bucket_size: 10"
+        assert problems(tmp_path, feature, rows, "boundaries: [1, 2]") == []
+        assert problems(tmp_path, feature, rows, 'default_value: "1" normalizer: "method=log10"') == []
+
+
+SIZE = "hash_bucket_size: 10"
+
+
+@pytest.mark.parametrize(
+    ("feature", "old", "new", "wanted"),
+    [
+        (LOOKUP, '"user:kv"', '"kv"', 'lookup_feature.map: "kv" is not side:name'),
+        (LOOKUP, '"item:cate_id"', '"feature:cat_id"', 'lookup_feature.key: unknown feature "cat_id"'),
+        (MATCH, '"item:cate_id"', '"all"', 'match_feature.skey: "all" is not side:name'),
+        (LOOKUP, SIZE, "need_discrete: true", ".need_discrete: values that are ids need one of"),
+        (LOOKUP, SIZE, 'combiner: "men"', 'unknown combiner "men"; did you mean "mean"?'),
+        (LOOKUP, SIZE, 'combiner: ""', 'unknown combiner ""'),
+        (LOOKUP, SIZE, "num_buckets: 3 need_key: true", ".need_key: values that begin with a key are text"),
+        (MATCH, SIZE, "show_pkey: true", ".show_pkey: values that begin with a key are text"),
+        (LOOKUP, SIZE, SIZE + " boundaries: 1", ".boundaries: hash_bucket_size is set as well; choose one"),
+        (LOOKUP, SIZE, SIZE + " num_buckets: 3", "hash_bucket_size and num_buckets are set; choose one"),
+        (LOOKUP, SIZE, "value_dim: 0", ".value_dim: 0 (any number of values) is for ids"),
+        (MATCH, SIZE, "value_dim: 2", ".value_dim: 2; a match is one number"),
+        (LOOKUP, SIZE, 'value_dim: 2 default_value: "1,x"', '.default_value: "x" is not a number'),
+        (MATCH, SIZE, "boundaries: [2, 1]", ".boundaries[1]: 1 is not above 2"),
+        (LOOKUP, SIZE, "mlp {}", "mlp: is not implemented yet"),
+        (MATCH, SIZE, "zch { zch_size: 5 }", "zch: is not implemented yet; use hash_bucket_size"),
+        (LOOKUP, SIZE, SIZE + ' fg_value_type: "float"', 'unknown type "float"'),
+        (COMBINE, "num_buckets: 10", "num_buckets: 10 boundaries: 1", "num_buckets and boundaries are set"),
+        (COMBINE, "num_buckets: 10", 'num_buckets: 10 normalizer: "method=log10"', ".normalizer: num_buckets takes"),
+        (COMBINE, "num_buckets: 10", 'combiner: "gap_min"', 'unknown combiner "gap_min"'),
+        (COMBINE, "num_buckets: 10", 'normalizer: "method=log"', ".normalizer: "),
+        (COMBINE, "num_buckets: 10", "num_buckets: 0", ".num_buckets: 0 rows"),
+        (COMBINE, "embedding_dim: 4", "", ".embedding_dim: must be above 0"),
+    ],
+)
+def test_what_finds_or_combines(tmp_path: Path, feature: str, old: str, new: str, wanted: str) -> None:
+    [line] = problems(tmp_path, feature, old, new)
+    assert wanted in line
 
 
 @pytest.mark.parametrize(

@@ -46,4 +46,4 @@ class ComboFeature(Feature):
             read_words(array, source.name, self._separator, bad)
             for array, source in zip(arrays, self.inputs, strict=True)
         )
-        return self._encoder.finish(reduce(cross, words).first(self._encoder.limit), arrays[0], bad)
+        return self._encoder.finish(reduce(cross, words), arrays[0], bad)

@@ -62,6 +62,7 @@ class SparseEncoder:
 
     def finish(self, rows: Ragged, array: pa.Array, bad: BadRows) -> Column:
         """Ids of B rows of values; `array` shows what stood in a bad row."""
+        rows = rows.first(self.limit)
         ids, faults = self.bucketizer(rows.elements)
         rows = Ragged(ids, rows.lengths, rows.weights)
         if rows.weights is not None and not np.isfinite(rows.weights).all():

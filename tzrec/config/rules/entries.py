@@ -52,6 +52,8 @@ class Entry:
         found: list[tuple[str, str]] = []
         for name in _INPUTS.get(self.message.DESCRIPTOR.name, ("expression",)):
             value = getattr(self.message, name)
+            if name in ("pkey", "skey") and value == "ALL":
+                continue  # every key: no input
             here = f"{self.path}.{name}"
             found += [(here, value)] if isinstance(value, str) else repeated(here, value)
         return found

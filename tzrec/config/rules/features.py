@@ -5,11 +5,12 @@ from __future__ import annotations
 from tzrec.config.findings import Findings, repeated, report_duplicates
 from tzrec.config.names import hint
 from tzrec.config.rules.bucketizer import check_bucketizer, check_raw, rows_of
+from tzrec.config.rules.combined import check_combined, check_found
 from tzrec.config.rules.computed import check_computed
 from tzrec.config.rules.entries import Entry, all_named, entries, names
 from tzrec.config.rules.implemented import members
 from tzrec.protos.data_pb2 import FgMode
-from tzrec.protos.feature_pb2 import ComboFeature, IdFeature, RawFeature
+from tzrec.protos.feature_pb2 import CombineFeature, ComboFeature, IdFeature, LookupFeature, MatchFeature, RawFeature
 
 SIDES = ("user", "item", "context", "feature", "const")
 DATA_TYPES = ("FP32", "FP16")
@@ -35,6 +36,10 @@ def check_features(findings: Findings) -> None:
             check_bucketizer(findings, entry)
         elif isinstance(entry.message, RawFeature):
             check_raw(findings, entry)
+        elif isinstance(entry.message, (LookupFeature, MatchFeature)):
+            check_found(findings, entry)
+        elif isinstance(entry.message, CombineFeature):
+            check_combined(findings, entry)
         check_computed(findings, entry)
         _check_table(findings, entry)
         if findings.on_cpu and entry.has_table and entry.message.data_type == "FP16":

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.features.make import encode, encoder, reports, rows
+from tzrec.errors import ConfigError
+from tzrec.features.base import Table
+from tzrec.features.combined import COMBINERS, combine
+
+
+def feature(text: str = "") -> str:
+    return f'combine_feature {{ feature_name: "f" expression: "user:c" embedding_dim: 4 {text} }}'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", [3, 0, 0, 5]),
+        ('combiner: "mean"', [1.5, 0, 0, 5]),
+        ('combiner: "avg" default_value: "-1"', [1.5, -1, -1, 5]),
+        ('combiner: "min"', [1, 0, 0, 5]),
+        ('combiner: "max"', [2, 0, 0, 5]),
+        ('combiner: "count"', [2, 0, 0, 1]),
+        ('normalizer: "method=expression,expr=2*x" default_value: "7"', [6, 7, 7, 10]),
+    ],
+)
+def test_numbers(text: str, expected: list[float]) -> None:
+    for values in (["1.0\x1d2.0", "", None, "5"], [[1.0, 2.0], [], None, [5.0]], [[1, 2], [], None, [5]]):
+        column, bad = encode(feature(text), values)
+        assert column.values.tolist() == [[value] for value in expected]
+        assert column.values.dtype == np.float32
+        assert not bad
+
+
+MAP = 'value_map: [{key: "click" value: 1}, {key: "buy" value: 2.5}, {key: "7" value: 4}]'
+
+
+def test_words_stand_for_numbers() -> None:
+    column, bad = encode(feature(MAP + ' default_value: "9"'), ["click\x1dbuy", "buy\x1dsee", "see", None])
+    assert column.values.tolist() == [[3.5], [2.5], [9], [9]]
+    assert not bad
+    assert encode(feature(MAP), [7, 8, None])[0].values.tolist() == [[4], [0], [0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("num_buckets: 9", [[3], [], [5]]),
+        ('num_buckets: 9 default_value: "8"', [[3], [8], [5]]),
+        ("boundaries: [1, 3, 4]", [[2], [], [3]]),
+        ('boundaries: [1, 3, 4] default_value: "1" combiner: "min"', [[1], [1], [3]]),
+        ('boundaries: [1, 3, 4] normalizer: "method=expression,expr=x-2"', [[1], [], [2]]),
+    ],
+)
+def test_ids(text: str, expected: list[list[int]]) -> None:
+    column, bad = encode(feature(text), ["1\x1d2", "", "5.0"])
+    assert rows(column) == expected
+    assert not bad
+
+
+def test_bad_values() -> None:
+    column, bad = encode(feature('default_value: "-1"'), ["1\x1dx", "y", "nan", "2"])
+    assert column.values.tolist() == [[1], [-1], [-1], [2]]
+    assert reports(bad) == [("c", "not a number", [0, 1, 2], ["1\x1dx", "y", "nan"])]
+    column, bad = encode(feature("num_buckets: 4"), ["1\x1d2", "3\x1d1", "1.5"])
+    assert rows(column) == [[3], [], []]
+    assert [report[:3] for report in reports(bad)] == [("c", "not an integer", [2]), ("c", "out of range [0, 4)", [1])]
+
+
+def test_encoded_and_half_encoded_data() -> None:
+    assert rows(encode(feature("num_buckets: 9"), ["3", None], "FG_NONE")[0]) == [[3], []]
+    built = encoder(feature('boundaries: [1, 3] normalizer: "method=log10"'), mode="FG_BUCKETIZE")
+    assert rows(built.encode(pa.table({"f": [2.0, 3.0]}))[0]["f"]) == [[1], [2]]
+    built = encoder(feature(), mode="FG_BUCKETIZE")
+    assert built.encode(pa.table({"f": [2.0, None]}))[0]["f"].values.tolist() == [[2], [0]]
+
+
+def test_what_it_says_of_itself() -> None:
+    built = encoder(feature("num_buckets: 7")).features["f"]
+    assert (built.table, built.is_sparse, built.output_dim) == (Table("f_emb", 7, 4), True, 4)
+    built = encoder(feature()).features["f"]
+    assert (built.table, built.is_sparse, built.output_dim) == (None, False, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "message"),
+    [
+        ("num_buckets: 3 boundaries: 1", ".boundaries", "num_buckets and boundaries are set; choose one"),
+        ("num_buckets: 0", ".num_buckets", "0 rows"),
+        ('num_buckets: 3 normalizer: "method=log10"', ".normalizer", "num_buckets takes whole numbers"),
+        ('combiner: "gap_max"', ".combiner", '"gap_max" is not one of'),
+        ('default_value: "x"', ".default_value", "'x' is not a number"),
+        ("autodis { num_channels: 3 }", ".autodis", "not implemented yet"),
+    ],
+)
+def test_what_is_refused(text: str, field: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        encoder(feature(text))
+    [problem] = error.value.problems
+    assert problem.field == f"feature_configs[0].combine_feature{field}"
+    assert message in problem.message
+
+
+NAIVE: dict[str, Any] = {"sum": sum, "min": min, "max": max, "count": len}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.lists(st.lists(st.tuples(st.integers(-99, 99), st.integers(-9, 9)), max_size=4), max_size=6),
+    how=st.sampled_from(COMBINERS),
+)
+def test_combine(data: list[list[tuple[int, int]]], how: str) -> None:
+    values = np.array([pair for row in data for pair in row], np.float64).reshape(-1, 2)
+    combined = combine(how, values, np.array([len(row) for row in data], np.int32))
+    naive = NAIVE.get(how, lambda numbers: sum(numbers) / len(numbers))
+    expected = [[naive([pair[i] for pair in row]) for i in range(2)] for row in data if row]
+    np.testing.assert_allclose(combined, np.reshape(expected, (-1, 2)), rtol=1e-12)
