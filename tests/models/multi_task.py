@@ -155,3 +155,22 @@ def check_overfits(model: Model, tasks: Tasks, grouped: Grouped, batch: Batch, s
     still = [name for name, value in model.state_dict().items() if torch.equal(value, before[name])]
     assert still == []
     assert history[-1] < 0.05 * history[0], (history[0], history[-1])
+
+
+def check_half_precision(model: Model, dims: Mapping[str, int] | None = None) -> None:
+    """Under autocast results and gradients stay near; gradients are float32 and arrive where they did before."""
+    grouped = inputs(dims, rows=64)
+    full, expected = _run(model, grouped)
+    with torch.autocast("cpu", torch.bfloat16):
+        half, received = _run(model, grouped)
+    for task in full:
+        torch.testing.assert_close(half[task], full[task], atol=0.05, rtol=0.05)
+    assert torch.nn.functional.cosine_similarity(received, expected, dim=0) > 0.99
+
+
+def _run(model: Model, grouped: Grouped) -> tuple[Grouped, torch.Tensor]:
+    """Logits in float32, and the gradients of their sum towards all parameters in one row."""
+    logits = {name: each.float() for name, each in model(grouped).items()}
+    gradients = torch.autograd.grad(sum(each.sum() for each in logits.values()), list(model.parameters()))
+    assert {each.dtype for each in gradients} == {torch.float32}
+    return logits, torch.cat([each.flatten() for each in gradients])

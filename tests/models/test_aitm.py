@@ -62,6 +62,10 @@ def test_can_be_exported() -> None:
     mt.check_export(mt.build("aitm", TASKS)[0], mt.inputs())
 
 
+def test_half_precision() -> None:
+    mt.check_half_precision(mt.build("aitm", TASKS)[0])
+
+
 def test_overfits() -> None:
     towers = mt.tower("a", mlp="hidden_units: 32") + mt.tower("b", "buy", mlp="hidden_units: 32")
     model, tasks = mt.build("aitm", "bottom_mlp { hidden_units: 32 }" + towers)

@@ -76,6 +76,10 @@ def test_a_rank_that_does_not_fit() -> None:
         mt.build("dc2vr", mt.tower("a", more=PLAIN) + mt.tower("b", more=read))
 
 
+def test_half_precision() -> None:
+    mt.check_half_precision(mt.build("dc2vr", "expert_mlp { hidden_units: 6 }" + TASKS)[0])
+
+
 def test_overfits() -> None:
     model, tasks = mt.build("dc2vr", "bottom_mlp { hidden_units: [64, 16] }" + TASKS)
     grouped = mt.inputs(rows=256)

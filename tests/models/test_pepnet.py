@@ -111,6 +111,10 @@ def test_can_be_exported() -> None:
     mt.check_export(build(LAYERS)[0], mt.inputs(DIMS))
 
 
+def test_half_precision() -> None:
+    mt.check_half_precision(build(LAYERS)[0], DIMS)
+
+
 def test_overfits() -> None:
     model, tasks = build('ppnet_hidden_units: [32, 16] domain_input_name: "scene" task_domain_num: 2 ')
     grouped = mt.inputs(DIMS, rows=256)

@@ -29,6 +29,10 @@ def test_can_be_exported() -> None:
     mt.check_export(mt.build("simple_multi_task", f"bottom_mlp {{ hidden_units: 3 }} {TASKS}")[0], mt.inputs())
 
 
+def test_half_precision() -> None:
+    mt.check_half_precision(mt.build("simple_multi_task", f"bottom_mlp {{ hidden_units: 3 }} {TASKS}")[0])
+
+
 def test_overfits() -> None:
     model, tasks = mt.build("simple_multi_task", f"bottom_mlp {{ hidden_units: 64 }} {TASKS}")
     grouped = mt.inputs(rows=256)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from tzrec.config.kwargs import kwargs
@@ -10,6 +9,7 @@ from tzrec.embedding.group import Dims
 from tzrec.heads.build import Tasks
 from tzrec.models.base import Grouped, Logits, Model
 from tzrec.modules.extraction import Extraction
+from tzrec.ops.autocast import compute_type
 from tzrec.protos.models import multi_task_rank_pb2 as pb
 
 
@@ -31,8 +31,9 @@ class PLE(Model):
         self.towers = tasks.towers(width)
 
     def body(self, grouped: Grouped) -> Logits:
-        shared: torch.Tensor | None = grouped[self.group]
-        mixed = [grouped[self.group]] * self.num_task
+        x = grouped[self.group]  # (B, D)
+        x = x.to(compute_type(x))  # once, not once per expert and gate
+        mixed, shared = [x] * self.num_task, x
         for level in self.levels:
             mixed, shared = level(mixed, shared)
         return self.towers(mixed)

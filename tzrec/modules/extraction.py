@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from tzrec.modules.mlp import MLP
-from tzrec.ops.autocast import compute_type
 from tzrec.ops.gated_mix import gated_mix
 
 
@@ -55,8 +54,9 @@ class Extraction(nn.Module):
         self, inputs: Sequence[torch.Tensor], shared: torch.Tensor | None
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """One (B, in_dim) per task and the shared one, if anything reads it -> the same of (B, out_dim)"""
-        inputs = [x.to(compute_type(x)) for x in inputs]
-        own = [[expert(x) for expert in experts] for x, experts in zip(inputs, self._by_task())]
+        own = [
+            [expert(x) for expert in experts] for x, experts in zip(inputs, self._by_task())
+        ]  # T x N of (B, out_dim)
         common = [] if shared is None else [expert(shared) for expert in self.shared_experts]
         mixed = [_mixed(gate, x, [*each, *common]) for gate, x, each in zip(self.task_gates, inputs, own)]
         if self.shared_gate is None or shared is None:

@@ -102,7 +102,8 @@ class Session:
 
     def describe(self) -> None:
         """Log what was built: `model`, `plan` and `cpu`."""
-        tasks, dims = self.ranker.tasks, self.ranker.embedding_group.dims
+        dims = self.ranker.embedding_group.dims
+        tasks = [head.name for head in self.ranker.tasks.values() if head.name]  # penalties have none
         name = self.config.model_config.WhichOneof("model")
         dense = sum(parameter.numel() for _, parameter in dense_parameters(self.model))
         named = f"{len(tasks)} tasks: {', '.join(tasks)}" if len(tasks) > 1 else "1 task"
