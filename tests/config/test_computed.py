@@ -9,12 +9,14 @@ import pytest
 from tzrec.config.check import check
 from tzrec.config.load import load_source
 
-MMOE = Path(__file__).with_name("mmoe.config").read_text()
+HERE = Path(__file__)
+MMOE = HERE.with_name("mmoe.config").read_text()
 FEATURES = {
     "expr_feature": 'expression: "log(user_price / item_price) * 1e5 + _pi" '
     'variables: ["user:user_price", "item:item_price"]',
     "overlap_feature": 'query: "user:q" title: "item:t" method: "is_equal"',
     "kv_dot_product": 'query: "user:q" document: "item:d"',
+    "tokenize_feature": f'expression: "item:title" vocab_file: "{HERE.name}" asset_dir: "{HERE.parent}" embedding_dim: 4',
     "bool_mask_feature": 'expression: ["user:v", "user:m"] num_buckets: 9 embedding_dim: 4',
 }
 
@@ -50,6 +52,9 @@ CASES = [
     ("overlap_feature", "", 'normalizer: "method=log01"', 'normalizer: unknown method "log01"'),
     ("kv_dot_product", "item:d", "itm:d", 'document: "itm:d": unknown side "itm"'),
     ("kv_dot_product", "", "kv_delimiter: 1", "kv_delimiter: the schema declares a number"),
+    ("tokenize_feature", "test_computed.py", "no", "vocab_file: there is no file "),
+    ("tokenize_feature", "", 'tokenizer_type: "bpf"', 'tokenizer_type: unknown type "bpf"; did you mean "bpe"?'),
+    ("tokenize_feature", "", "tokens_as_sequence: true", "tokens_as_sequence: is not implemented yet"),
     ("bool_mask_feature", '"user:v", ', "", "expression: 1 inputs; list two"),
     ("bool_mask_feature", "num_buckets: 9", "", 'feature "x" needs one of hash_bucket_size'),
     ("bool_mask_feature", "", 'default_value: "9"', '"9" is not in the num_buckets range [0, 9)'),

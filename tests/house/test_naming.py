@@ -34,7 +34,7 @@ GROUND = {
         *("base", "build", "column", "dag", "sequence", "expression"),
         *("kernels", "hashing", "spans", "ragged", "normalizer", "bucketize"),
         *("dense", "sparse", "compiled", "text_kernels", "farm_kernels", "words", "pairs", "found", "combined"),
-        *("numbers", "functions", "vectors", "codes", "pair_kernels"),
+        *("numbers", "functions", "vectors", "codes", "pair_kernels", "text_cleaning", "tokens"),
     },
     "models": {"base", "build"},
     "losses": {"base", "session"},

@@ -28,6 +28,8 @@ FIELDS: Mapping[str, str] = {
     **{f"{name}.mlp": _EMBEDDED for name in ("LookupFeature", "MatchFeature", "CombineFeature")},
     **{f"{name}.zch": _HASH for name in ("ComboFeature", "LookupFeature", "MatchFeature")},
     **{f"{name}.dynamicemb": _HASH for name in ("ComboFeature", "LookupFeature", "MatchFeature")},
+    "TokenizeFeature.use_mask": _MASK,
+    "TokenizeFeature.tokens_as_sequence": f"{_LATER}; leave it out to pool the tokens",
     "BoolMaskFeature.zch": _HASH,
     "BoolMaskFeature.dynamicemb": _HASH,
     "IdFeature.zch": _HASH,

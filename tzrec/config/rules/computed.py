@@ -1,9 +1,10 @@
-"""Features that are computed from several inputs: formulas, overlaps, dot products, masks."""
+"""Features that are computed from several inputs: formulas, overlaps, dot products, masks, tokens."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from tzrec.config.findings import Findings
 from tzrec.config.overlap import METHODS
@@ -14,6 +15,7 @@ from tzrec.config.rules.normalizer import is_number, normalizer_problem
 _NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?!\w|\s*\()")
 """A name in a formula that is no function; the e of 1e5 has a digit before it."""
 _CONSTANTS = ("_pi", "_e")
+_TOKENIZERS = ("bpe", "sentencepiece")
 
 
 def check_computed(findings: Findings, entry: Entry) -> None:
@@ -67,9 +69,19 @@ def _check_numbers(findings: Findings, entry: Entry) -> None:
         findings.add(f"{entry.path}.normalizer", problem)
 
 
+def _check_tokenize(findings: Findings, entry: Entry) -> None:
+    """The tokenizer itself is read by the feature."""
+    kind, path = entry.message.tokenizer_type, Path(entry.message.asset_dir) / entry.message.vocab_file
+    if kind not in _TOKENIZERS:
+        findings.unknown(f"{entry.path}.tokenizer_type", "type", kind, _TOKENIZERS)
+    if not path.is_file():
+        findings.add(f"{entry.path}.vocab_file", f"there is no file {path}")
+
+
 _RULES: Mapping[str, Callable[[Findings, Entry], None]] = {
     "ExprFeature": _check_expr,
     "OverlapFeature": _check_overlap,
     "KvDotProduct": _check_dot_product,
     "BoolMaskFeature": _check_mask,
+    "TokenizeFeature": _check_tokenize,
 }
