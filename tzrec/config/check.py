@@ -14,6 +14,7 @@ from tzrec.config.rules.implemented import refuse_unimplemented
 from tzrec.config.rules.modules import check_modules
 from tzrec.config.rules.multi_task import check_multi_task
 from tzrec.config.rules.optimizer import check_optimizers
+from tzrec.config.rules.ranking import check_ranking
 from tzrec.config.rules.run import check_export, check_sections, check_train
 from tzrec.config.rules.tasks import check_model
 from tzrec.errors import ConfigError, Problem
@@ -38,6 +39,7 @@ def check(source: Source, device: str = "cpu") -> list[Problem]:
     if source.config.HasField("model_config"):
         check_groups(findings)
         check_model(findings)
+        check_ranking(findings)
         check_multi_task(findings)
     check_export(findings)
     return sorted([*source.problems, *findings.problems], key=_order)
