@@ -311,11 +311,6 @@ REFUSED: list[tuple[str, str, str]] = [
         "    use_pareto_loss_weight: true\n    mmoe {",
         "use_pareto_loss_weight: is not implemented yet; give the",
     ),
-    (
-        "auc {}",
-        "auc {} } train_metrics { auc {}",
-        "train_metrics: is not implemented yet; metrics are computed at each",
-    ),
     ("binary_cross_entropy {}", "recon_loss {}", "recon_loss: is not implemented yet"),
 ]
 

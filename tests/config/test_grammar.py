@@ -9,7 +9,8 @@ from torch import nn
 
 from tzrec.config import unsupported
 from tzrec.config.grammar import ACTIVATIONS, INITIALISERS, activation_problem, initialiser_problem
-from tzrec.config.rules.tasks import _LOSSES, _METRICS
+from tzrec.config.rules.losses import LOSSES
+from tzrec.config.rules.metrics import METRICS
 from tzrec.embedding.table import parse_init
 from tzrec.errors import ConfigError
 from tzrec.modules.activation import activation
@@ -83,5 +84,5 @@ def test_every_field_of_the_tables_exists() -> None:
     for key, values in unsupported.VALUES.items():
         message, _, field = key.partition(".")
         assert set(values) <= set(messages[message].fields_by_name[field].enum_type.values_by_name), key
-    assert set(_LOSSES) <= set(messages["LossConfig"].fields_by_name)
-    assert set(_METRICS) <= set(messages["MetricConfig"].fields_by_name)
+    assert set(LOSSES) <= set(messages["LossConfig"].fields_by_name)
+    assert set(METRICS) <= set(messages["MetricConfig"].fields_by_name)

@@ -90,3 +90,34 @@ def test_the_best_checkpoint_by_a_metric_with_ranks(tmp_path: Path) -> None:
     assert found(tmp_path, changed(*ndcg, best % name)) == []
     (line,) = found(tmp_path, changed(*ndcg, best % name.replace("5", "6")))
     assert f'did you mean "{name}"' in line
+
+
+TRAIN = "auc {} } train_metrics { auc {} %s"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("auc {}", TRAIN % "decay_rate: 1", "train_metrics[0].decay_rate: 1 is not in [0, 1)"),
+        ("auc {}", TRAIN % "decay_step: 0", "train_metrics[0].decay_step: 0 steps"),
+        (
+            "auc {}",
+            "auc {} } train_metrics { decay_step: 9",
+            "train_metrics[0]: no metric is chosen; there are auc, re",
+        ),
+        ("auc {}", "auc {} } train_metrics { auc { thresholds: 0 }", "thresholds: 0 is for the exact area"),
+        (
+            "auc {}",
+            "auc {} } train_metrics { xauc {}",
+            "train_metrics[0].xauc: compares values, but with binary_cross_",
+        ),
+        ("auc {}", (TRAIN % "") + "} train_metrics { auc {}", '"auc" is already the name of another metric'),
+    ],
+)
+def test_train_metrics(tmp_path: Path, old: str, new: str, wanted: str) -> None:
+    (line,) = found(tmp_path, changed(old, new))
+    assert wanted in line
+
+
+def test_good_train_metrics(tmp_path: Path) -> None:
+    assert found(tmp_path, changed("auc {}", (TRAIN % "decay_rate: 0") + "} train_metrics { accuracy {}")) == []

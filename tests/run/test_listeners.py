@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ def test_progress_line() -> None:
         "train  1,200/2,441 steps  epoch 1/1  49 %|####9     | 36.4k samples/s  eta 4:39  "
         "loss 0.212 (ctr 0.187, cvr 0.025)  lr 1.0e-3"
     )
+
+
+def test_progress_line_with_metrics_of_training() -> None:
+    logged = replace(log(1199, Goal(2441, 1)), metrics={"auc_ctr": 0.71239})
+    assert "(ctr 0.187, cvr 0.025)  auc_ctr 0.7124  lr 1.0e-3" in progress_line(logged, logged.position)
 
 
 def test_progress_line_where_the_end_is_not_known() -> None:
@@ -83,7 +89,7 @@ def test_in_a_file_one_line_per_log(caplog: pytest.LogCaptureFixture) -> None:
 def test_event_files(tmp_path: Path) -> None:
     loading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     board = TensorBoard(tmp_path)
-    board.logged(log(3, Goal(10)))
+    board.logged(replace(log(3, Goal(10)), metrics={"auc_ctr": 0.5}))
     board.evaluated(Evaluation(3, {"auc_ctr": 0.75}, 10, 1.0))
     board.finished()
     events = loading.EventAccumulator(str(tmp_path)).Reload()
@@ -91,9 +97,11 @@ def test_event_files(tmp_path: Path) -> None:
         *(f"loss/{name}" for name in (*LOSSES, "total")),
         "lr/g0",
         "lr/g1",
+        "metric/auc_ctr",
         "speed/rows_per_s",
     }
     (event,) = events.Scalars("loss/total")
     assert (event.step, event.value) == (3, pytest.approx(0.212))
+    assert events.Scalars("metric/auc_ctr")[0].value == 0.5
     (event,) = loading.EventAccumulator(str(tmp_path / "eval_val")).Reload().Scalars("metric/auc_ctr")
     assert (event.step, event.value) == (3, 0.75)

@@ -26,11 +26,11 @@ def test_losses_are_means_over_rows() -> None:
     meter = Meter(Goal(10))
     meter.add({"a": torch.tensor(1.0)}, rows=3, all_rows=3)
     meter.add({"a": torch.tensor(2.0)}, rows=1, all_rows=1)
-    log = meter.read(Position(1), [0.1])
+    log = meter.read(Position(1), [0.1], {})
     assert log.losses == {"a": 1.25}
     assert log.rates == (0.1,)
     meter.add({"a": torch.tensor(4.0)}, rows=2, all_rows=2)
-    assert meter.read(Position(2), [0.1]).losses == {"a": 4.0}, "it begins anew after each log"
+    assert meter.read(Position(2), [0.1], {}).losses == {"a": 4.0}, "it begins anew after each log"
 
 
 def test_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,9 +41,10 @@ def test_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
         meter.add({"a": torch.tensor(1.0)}, rows=8, all_rows=16)
     now[0] = 107.0
     meter.without(5.0)  # an evaluation
-    log = meter.read(Position(11), [])
+    log = meter.read(Position(11), [], {"auc": 0.5})
     assert log.speed == 64 / 2
     assert log.eta == 8 * 2 / 4
+    assert log.metrics == {"auc": 0.5}
 
 
 def test_goal() -> None:

@@ -11,11 +11,11 @@ import torch
 from google.protobuf.message import Message
 
 from tzrec import registry
-from tzrec.config.kwargs import kwargs
+from tzrec.config.kwargs import kwargs, shortest
 from tzrec.config.results import metric_name
 from tzrec.data.batch import Batch
 from tzrec.heads.derived import DomainHead, Penalty, Shown
-from tzrec.heads.head import Head, Mean, Predictions, Weighting, local_mean
+from tzrec.heads.head import Head, Mean, OnlineMaker, Predictions, Weighting, local_mean
 from tzrec.heads.tower import Towers
 from tzrec.losses.base import Loss
 from tzrec.metrics.base import Metric
@@ -100,10 +100,11 @@ def _head(
     weighting: Weighting,
     tower: dict[str, Any] | None = None,
 ) -> Head:
-    """A head from a message that has num_class, losses and metrics."""
+    """A head from a message that has num_class, losses, metrics and train_metrics."""
     losses = dict(_loss(each) for each in source.losses)
     metrics = dict(_metric(each, source.num_class) for each in source.metrics)
-    return Head(name, label, source.num_class, losses, metrics, weighting, tower)
+    online = dict(_online(each, source.num_class) for each in source.train_metrics)
+    return Head(name, label, source.num_class, losses, metrics, weighting, tower, online)
 
 
 def _loss(config: loss_pb2.LossConfig) -> tuple[str, Loss]:
@@ -112,7 +113,14 @@ def _loss(config: loss_pb2.LossConfig) -> tuple[str, Loss]:
     return loss.name, loss
 
 
-def _metric(config: metric_pb2.MetricConfig, num_class: int) -> tuple[str, Callable[[], Metric]]:
+def _online(config: metric_pb2.TrainMetricConfig, num_class: int) -> tuple[str, OnlineMaker]:
+    name, make = _metric(config, num_class)
+    return name, OnlineMaker(make, shortest(config.decay_rate), config.decay_step)
+
+
+def _metric(
+    config: metric_pb2.MetricConfig | metric_pb2.TrainMetricConfig, num_class: int
+) -> tuple[str, Callable[[], Metric]]:
     made = registry.resolve(config, "metric", "tzrec.metrics")
     return metric_name(config), partial(made, num_class, **_fields(config, "metric"))
 

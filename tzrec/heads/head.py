@@ -64,6 +64,21 @@ class Weighting:
 
 
 @dataclass(frozen=True)
+class OnlineMaker:
+    """What makes a metric of training batches, and how it forgets.
+
+    Attributes:
+        make: makes it empty.
+        decay_rate: weight of the past when a window of steps closes.
+        decay_step: steps of a window.
+    """
+
+    make: Callable[[], Metric]
+    decay_rate: float
+    decay_step: int
+
+
+@dataclass(frozen=True)
 class Head:
     """One task: its losses, outputs, metrics and their names.
 
@@ -75,6 +90,7 @@ class Head:
         metric_makers: by name, what makes an empty metric.
         weighting: how rows count in its losses.
         tower: arguments of the MLP in front of its logits; None for a linear alone.
+        online_makers: by name, its metrics of training batches.
     """
 
     name: str
@@ -84,6 +100,7 @@ class Head:
     metric_makers: Mapping[str, Callable[[], Metric]] = field(default_factory=dict)
     weighting: Weighting = Weighting()
     tower: Mapping[str, Any] | None = None
+    online_makers: Mapping[str, OnlineMaker] = field(default_factory=dict)
 
     @property
     def suffix(self) -> str:
@@ -136,6 +153,10 @@ class Head:
     def outputs(self, logits: torch.Tensor) -> Predictions:
         """Outputs of all its losses, without suffix, from logits `(B, num_class)`."""
         return {key: value for loss in self.losses.values() for key, value in loss.outputs(logits).items()}
+
+    def scored(self, logits: torch.Tensor, batch: Batch) -> Predictions:
+        """What its metrics look at: outputs of the rows of a batch that count, without suffix."""
+        return {key: value[: batch.rows] for key, value in self.outputs(self.of_rows(logits, batch)).items()}
 
     def predict(self, logits: torch.Tensor) -> Predictions:
         """Outputs of all its losses, from logits `(B, num_class)`."""

@@ -31,7 +31,7 @@ class Scores:
         """Count the rows of a batch that count; logits `(B, num_class)` per task."""
         rows = batch.rows
         for task, head in self.tasks.items():
-            outputs = {key: value[:rows] for key, value in head.outputs(head.of_rows(logits[task], batch)).items()}
+            outputs = head.scored(logits[task], batch)
             for name in head.metric_makers:
                 metric = self.metrics[name + head.suffix]
                 metric.update(outputs | _group(metric, batch), batch.labels[head.label_name][:rows])

@@ -15,6 +15,7 @@ import torch
 from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
 from tzrec.heads.scores import Scores
+from tzrec.metrics.base import State
 from tzrec.run.session import Session
 
 DECIMALS = 6
@@ -56,9 +57,14 @@ def evaluate(session: Session, loader: DataLoader, step: int | None) -> Evaluati
                 scores.update(logits, batch)
                 rows += batch.rows
     session.model.train(training)
-    scores.merge([_nested(state) for state in group.gather_states(_flat(scores.state()))])
+    scores.merge(of_all_ranks(scores.state()))
     metrics = {name: round(value, DECIMALS) for name, value in scores.compute().items()}
     return Evaluation(step, metrics, int(group.total([rows])[0]), time.perf_counter() - began)
+
+
+def of_all_ranks(states: Mapping[str, State]) -> list[dict[str, State]]:
+    """From the states of this rank's metrics, by name, to those of every rank, in rank order."""
+    return [_nested(state) for state in group.gather_states(_flat(states))]
 
 
 def append(path: Path, evaluation: Evaluation) -> None:
@@ -67,12 +73,12 @@ def append(path: Path, evaluation: Evaluation) -> None:
         stream.write(evaluation.line() + "\n")
 
 
-def _flat(states: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def _flat(states: Mapping[str, State]) -> dict[str, torch.Tensor]:
     return {f"{name}/{key}": value for name, state in states.items() for key, value in state.items()}
 
 
-def _nested(flat: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
-    states: dict[str, dict[str, torch.Tensor]] = {}
+def _nested(flat: Mapping[str, torch.Tensor]) -> dict[str, State]:
+    states: dict[str, State] = {}
     for path, value in flat.items():
         name, _, key = path.rpartition("/")
         states.setdefault(name, {})[key] = value

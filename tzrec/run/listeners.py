@@ -102,6 +102,7 @@ class TensorBoard(Listener):
 
     def logged(self, log: Log) -> None:
         values = {f"loss/{name}": value for name, value in log.losses.items()}
+        values |= {f"metric/{name}": value for name, value in log.metrics.items()}
         values |= {f"lr/g{index}": rate for index, rate in enumerate(log.rates)}
         self._events.put(("", log.position.step, {**values, "loss/total": log.loss, "speed/rows_per_s": log.speed}))
 
@@ -146,7 +147,8 @@ def progress_line(log: Log, position: Position) -> str:
     if log.eta is not None:
         parts.append(f"eta {clock(log.eta)}")
     rates = list(dict.fromkeys(f"{rate:.1e}".replace("e-0", "e-") for rate in log.rates))
-    return "  ".join([*parts, losses_text(log.losses), f"lr {', '.join(rates)}"])
+    metrics = [f"{name} {value:.4f}" for name, value in log.metrics.items()]
+    return "  ".join([*parts, losses_text(log.losses), *metrics, f"lr {', '.join(rates)}"])
 
 
 def _epoch(log: Log, position: Position) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -41,6 +41,7 @@ class Log:
         rates: learning rates, the sparse one first.
         speed: rows per second of all ranks together.
         eta: seconds to the end, None where it is not known.
+        metrics: of training batches, by name, as of the last windows that were closed.
     """
 
     position: Position
@@ -49,6 +50,7 @@ class Log:
     rates: tuple[float, ...]
     speed: float
     eta: float | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> float:
@@ -83,7 +85,7 @@ class Meter:
         """Leave out time that was not spent training."""
         self._began += seconds
 
-    def read(self, position: Position, rates: list[float]) -> Log:
+    def read(self, position: Position, rates: list[float], metrics: Mapping[str, float]) -> Log:
         """What has come together since the last time; all ranks call it together."""
         sums = group.total([*(float(value) for value in self._sums.values()), self._rows])
         rows = max(sums[-1], 1)
@@ -92,7 +94,7 @@ class Meter:
         left = None if self.goal.steps is None else max(self.goal.steps - position.steps, 0)
         # the first step takes longer than any other: no time left can be told from it
         eta = None if left is None or (self._first and self._steps < 2) else left * seconds / max(self._steps, 1)
-        log = Log(position, self.goal, losses, tuple(rates), self._all_rows / max(seconds, 1e-9), eta)
+        log = Log(position, self.goal, losses, tuple(rates), self._all_rows / max(seconds, 1e-9), eta, metrics)
         self._first = False
         self._clear()
         return log

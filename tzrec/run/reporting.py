@@ -48,6 +48,7 @@ class Report(Listener):
         metrics = _columns(evaluations, lambda name: not _is_loss(name, self._logs))
         sections = {
             "Metrics on the evaluation data": line_chart(metrics, "step"),
+            "Metrics on the training batches": line_chart(self._metrics(), "step"),
             "Training loss": line_chart(self._losses(), "step"),
             "Loss on the evaluation data": line_chart(_columns(evaluations, lambda n: _is_loss(n, self._logs)), "step"),
             "Speed, samples per second": line_chart({"samples/s": self._points(lambda log: log.speed)}, "step"),
@@ -62,6 +63,10 @@ class Report(Listener):
         names = self._logs[0].losses if self._logs else {}
         found = {name: self._points(lambda log, name=name: log.losses.get(name, float("nan"))) for name in names}
         return found if len(found) == 1 else {"total": self._points(lambda log: log.loss), **found}
+
+    def _metrics(self) -> dict[str, Points]:
+        names = self._logs[-1].metrics if self._logs else {}
+        return {name: self._points(lambda log, name=name: log.metrics.get(name, float("nan"))) for name in names}
 
     def _points(self, read: Any) -> Points:
         # the first log holds the first step alone, whose speed says nothing

@@ -62,7 +62,7 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
                 listener.stepped(run.position)
             step = run.position.step
             if step % run.session.config.train_config.log_step_count_steps == 0:
-                log = meter.read(run.position, run.rates.now())
+                log = meter.read(run.position, run.rates.now(), run.online.values())
                 for listener in listeners:
                     listener.logged(log)
             if agreed.stop:

@@ -26,10 +26,12 @@ from tzrec.distributed import group
 from tzrec.distributed.plan import plan_json
 from tzrec.distributed.shard import dense_parameters
 from tzrec.errors import CheckpointError
+from tzrec.heads.online import OnlineScores
 from tzrec.optim.build import Rates, dense_optimizer
 from tzrec.optim.schedule import Schedule, schedule
 from tzrec.optim.sparse import SparseOptimizer
 from tzrec.run import machine
+from tzrec.run.evaluate import of_all_ranks
 from tzrec.run.meter import Goal
 from tzrec.run.session import Session
 from tzrec.run.start import Start
@@ -46,6 +48,7 @@ class Training:
         goal: when it is enough.
         rates: the learning rates.
         cadence: when to save.
+        online: the metrics of training batches.
     """
 
     def __init__(self, session: Session, start: Start) -> None:
@@ -61,6 +64,7 @@ class Training:
         self.dense = dense_optimizer(train.dense_optimizer, dense_parameters(session.model))
         start.restore(session.model.state_dict(), self.optimizer_state(), session.place)
         schedules: list[tuple[Any, Schedule]] = [(part[0], part[1]) for part in self.dense.parts]
+        self.online = OnlineScores(session.ranker.tasks)
         self.rates = Rates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
         self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
         self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _best(session))
@@ -91,6 +95,7 @@ class Training:
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Every loss by name, 0-dimensional, over the rows of this rank."""
         logits, batch = self.session.forward(batch)
+        self._seen = {task: each.detach() for task, each in logits.items()}, batch
         return self.session.ranker.losses(logits, batch, _mean_over_ranks)
 
     def learn(self, losses: Mapping[str, torch.Tensor], share: float) -> None:
@@ -103,6 +108,7 @@ class Training:
         (torch.stack(list(losses.values())).sum() * share).backward()
         self.sparse.step()
         self.dense.step()
+        self.online.update(*self._seen, of_all_ranks)
 
     def save(self, last: bool) -> Saved:
         """Copy everything a continued run needs, unless nothing will change it any more; a thread writes it."""

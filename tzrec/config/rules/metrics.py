@@ -50,3 +50,14 @@ def check_metric(findings: Findings, path: str, metric: Any, count: int) -> None
             findings.add(f"{path}.{field}", "is 0; set it above 0")
     if "grouping_key" in fields_of(metric) and metric.HasField("grouping_key"):
         check_sparse(findings, f"{path}.grouping_key", metric.grouping_key)
+
+
+def check_windows(findings: Findings, path: str, config: Any) -> None:
+    """How a metric of training batches forgets."""
+    if not 0 <= config.decay_rate < 1:
+        findings.add(f"{path}.decay_rate", f"{config.decay_rate:g} is not in [0, 1); it is the weight of the past")
+    if config.decay_step == 0:
+        findings.add(f"{path}.decay_step", "0 steps; a window has at least 1")
+    if config.WhichOneof("metric") == "auc" and config.auc.thresholds == 0:
+        received = "0 is for the exact area, which needs all rows; over windows of training use at least 2"
+        findings.add(f"{path}.auc.thresholds", received)

@@ -11,7 +11,7 @@ from tzrec.config.names import closest
 from tzrec.config.results import metric_name
 from tzrec.config.rules.implemented import members
 from tzrec.config.rules.losses import LOSSES, check_loss, cure, fits
-from tzrec.config.rules.metrics import METRICS, check_metric
+from tzrec.config.rules.metrics import METRICS, check_metric, check_windows
 from tzrec.config.schema import fields_of
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -82,7 +82,8 @@ def _check_tasks(findings: Findings, model: str) -> None:
         _check_columns(findings, task)
     for task in found:
         _check_losses(findings, task)
-        _check_metrics(findings, task)
+        _check_metrics(findings, task, "metrics")
+        _check_metrics(findings, task, "train_metrics")
 
 
 def _check_columns(findings: Findings, task: Task) -> None:
@@ -121,16 +122,20 @@ def _check_losses(findings: Findings, task: Task) -> None:
         findings.add(f"{task.path}.num_class", f"{count} does not go with {unfit[0]}; {cure(unfit[0], count)}")
 
 
-def _check_metrics(findings: Findings, task: Task) -> None:
-    metrics = list(_chosen(findings, f"{task.path}.metrics", task.message.metrics, "metric"))
-    named = ((path, metric_name(task.message.metrics[_index(path)])) for path, _ in metrics)
+def _check_metrics(findings: Findings, task: Task, field: str) -> None:
+    configs = getattr(task.message, field)
+    metrics = list(_chosen(findings, f"{task.path}.{field}", configs, "metric"))
+    named = ((path, metric_name(configs[_index(path)])) for path, _ in metrics)
     report_duplicates(findings, "metric", named)
     losses = [each.WhichOneof("loss") for each in task.message.losses]
     given = {LOSSES[name][2] for name in losses if name in LOSSES}
     count = task.message.num_class
     sound = all(name in LOSSES and fits(count, *LOSSES[name][:2]) for name in losses)
+    if field == "train_metrics":
+        for path, config in repeated(f"{task.path}.{field}", configs):
+            check_windows(findings, path, config)
     for path, name in metrics:
-        check_metric(findings, path, getattr(task.message.metrics[_index(path)], name), count)
+        check_metric(findings, path, getattr(configs[_index(path)], name), count)
         if name not in METRICS or not sound or not losses:
             continue  # a task whose losses are wrong is reported once, by them
         least, most, needed = METRICS[name]
@@ -150,7 +155,8 @@ def _chosen(findings: Findings, path: str, configs: Any, oneof: str) -> Iterator
     for here, config in repeated(path, configs):
         name = config.WhichOneof(oneof)
         if name is None:
-            if not config.ListFields() and not findings.is_broken(here):
+            other = oneof == "loss" and config.ListFields()  # the loss of another kind of model
+            if not other and not findings.is_broken(here):
                 known = members(config, oneof, {"loss": "tzrec.losses", "metric": "tzrec.metrics"}[oneof])
                 findings.add(here, f"no {oneof} is chosen; there are {', '.join(known)}")
         elif not findings.is_refused(f"{here}.{name}"):
