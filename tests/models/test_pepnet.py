@@ -19,7 +19,7 @@ def build(fields: str, dims: dict[str, int] = DIMS) -> tuple:
 
 
 def gate(w: mt.Weights, prefix: str, x: mt.Array, gamma: float) -> mt.Array:
-    hidden = np.maximum(mt.linear(w, f"{prefix}.hidden", x), 0)
+    hidden = mt.relu_layers(w, f"{prefix}.hidden", x)
     return gamma * mt.sigmoid(mt.linear(w, f"{prefix}.out", hidden))
 
 
@@ -32,7 +32,7 @@ def naive(w: mt.Weights, row: dict[str, mt.Array], domains: int = 1) -> dict[str
     for task in range(2):
         h = x
         for layer in range(2):
-            h = np.maximum(mt.linear(w, f"ppnets.{task}.layers.{layer}.linear", h), 0)
+            h = mt.relu_layers(w, f"ppnets.{task}.layers.{layer}", h)
             h = h * gate(w, f"ppnets.{task}.gates.{layer}", known, 3)
         hidden.append(h)
     each = [mt.towers(w, NAMES, hidden, f"towers.{domain}") for domain in range(domains)]
@@ -48,7 +48,7 @@ def test_equals_a_naive_loop(groups: list[str]) -> None:
 
 def test_by_default_the_gate_is_as_wide_as_the_features_and_reaches_2() -> None:
     model, _ = build("")
-    assert model.epnet.hidden.weight.shape == (7, 9)
+    assert model.epnet.hidden.layers[0].linear.weight.shape == (7, 9)
     assert (model.epnet.gamma, model.ppnets[0].out_dim) == (2, 7)
 
 

@@ -30,8 +30,8 @@ class Subspace(nn.Module):
 class Intervention(nn.Module):
     """`y = dropout(b + (b R_b - s R_s) R_b')`, with orthonormal columns in R_b and R_s, and no gradient into s.
 
-    The low-rank form of a distributed interchange intervention: Wu et al., ReFT: Representation Finetuning for
-    Language Models, NeurIPS 2024, section 3.2.
+    A low-rank intervention like that of Wu et al., ReFT: Representation Finetuning for Language Models, NeurIPS 2024,
+    section 3.2, which adds the difference the other way round; trained models of this kind expect it this way.
 
     Args:
         base_dim: width of what is changed.
