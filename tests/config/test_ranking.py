@@ -37,6 +37,11 @@ GOOD = {
     "dcn_v1": f"{group('any')} dcn_v1 {{ cross {{}} deep {MLP} final {MLP} }}",
     "dcn_v2": f"{group('any')} dcn_v2 {{ cross {{}} final {MLP} }}",
     "multi_tower": f'{group("user")} multi_tower {{ towers {{ input: "user" }} final {MLP} }}',
+    "autoint": f"{group('any')} autoint {{ attention {{}} }}",
+    "fibinet": f"{group('any')} fibinet {{ deep {MLP} }}",
+    "gdcn": f"{group('any')} gdcn {{ cross {{}} deep {MLP} }}",
+    "finalmlp": f'{group("all")} {group("user")} finalmlp {{ first {{ gate_group: "user" mlp {MLP} }} '
+    f"second {{ mlp {MLP} }} head_num: 4 }}",
     "mask_net": f"{group('any')} mask_net {{ mask_net_module {{ n_mask_blocks: 2 mask_block {{ hidden_dim: 4 }} "
     f"top_mlp {MLP} }} }}",
 }
@@ -92,6 +97,25 @@ CASES = [
     ("mask_net", f"top_mlp {MLP}", "", "mask_net_module: has no top_mlp, which the model mask_net needs"),
     ("mask_net", "hidden_dim: 4", "hidden_dim: 4 reduction_ratio: 0", "neither reduction_ratio nor aggregation_dim"),
     ("mask_net", "n_mask_blocks: 2", "n_mask_blocks: 0", "mask_net_module.n_mask_blocks: 0; it is at least 1"),
+    ("autoint", '"price"', '"age"', 'groups[0].feature_names[2]: "age" is 1 wide and "user_id" 16; autoint needs'),
+    ("fibinet", '"price"', '"age"', '"age" is 1 wide and "user_id" 16; fibinet needs equal widths in group "any"'),
+    ("autoint", "attention {}", "attention { head_num: 0 }", "autoint.attention.head_num: 0; it is at least 1"),
+    ("fibinet", "fibinet {", "fibinet { reduction_ratio: 0", "fibinet.reduction_ratio: 0; it is at least 1"),
+    ("gdcn", "cross {}", "cross { cross_num: 0 }", "gdcn.cross.cross_num: 0; it is at least 1"),
+    (
+        "finalmlp",
+        'group: "user"',
+        'group: "usr"',
+        'finalmlp.first.gate_group: unknown group "usr"; did you mean "user"?',
+    ),
+    ("finalmlp", "second {", f"second {{ gate_mlp {MLP}", "finalmlp.second.gate_mlp: has no gate_group to read"),
+    ("finalmlp", "head_num: 4", "head_num: 0", "finalmlp.head_num: 0; it is at least 1"),
+    (
+        "finalmlp",
+        "second { mlp { hidden_units: 16",
+        "second { mlp { hidden_units: 18",
+        "second.mlp.hidden_units: its last width is 18, no multiple of head_num 4",
+    ),
     ("dcn_v1", "DEEP", "WIDE", "dcn_v1 has no use for a WIDE group; use DEEP"),
 ]
 

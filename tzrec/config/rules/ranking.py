@@ -35,6 +35,8 @@ _NEEDS: Mapping[str, Needs] = {
     "xdeepfm": Needs(("wide", "deep"), (), ("wide",)),
     "dlrm": Needs(("sparse",), ("dense",), ("sparse",)),
     "wukong": Needs(("sparse",), ("dense",), ("sparse",)),
+    "autoint": Needs(equal=("",)),
+    "fibinet": Needs(equal=("",)),
 }
 # Message -> its numbers that must not be 0
 _COUNTS: Mapping[str, tuple[str, ...]] = {
@@ -45,6 +47,10 @@ _COUNTS: Mapping[str, tuple[str, ...]] = {
     "CrossV2": ("cross_num", "low_rank"),
     "MaskNetModule": ("n_mask_blocks",),
     "MaskBlock": ("hidden_dim",),
+    "FieldAttention": ("layer_num", "head_num", "head_dim"),
+    "FiBiNET": ("reduction_ratio",),
+    "FinalMLP": ("head_num",),
+    "GatedCross": ("cross_num",),
     "WuKongLayer": ("lcb_feature_num", "fmb_feature_num", "compressed_feature_num"),
 }
 # model -> its list that must not be empty
@@ -68,6 +74,8 @@ def check_ranking(findings: Findings) -> None:
         _check_dense(findings, model, message)
     if model == "multi_tower":
         _check_towers(findings, message)
+    if model == "finalmlp":
+        _check_streams(findings, message)
     if model == "mask_net" and not message.mask_net_module.HasField("top_mlp"):
         findings.add("model_config.mask_net.mask_net_module", "has no top_mlp, which the model mask_net needs")
     if model in _LISTS:
@@ -84,6 +92,8 @@ def _groups(findings: Findings) -> dict[str, tuple[str, FeatureGroupConfig]]:
 def _check_names(findings: Findings, model: str, needs: Needs) -> bool:
     """No group is missing, and none is there that nothing reads: that one is most likely misspelt."""
     groups, known = _groups(findings), (*needs.required, *needs.optional)
+    if not known:
+        return True
     strange = {name: path for name, (path, _) in groups.items() if name not in known}
     for name, path in strange.items():
         findings.unknown(f"{path}.group_name", f"group of {model}", name, known)
@@ -96,7 +106,8 @@ def _check_names(findings: Findings, model: str, needs: Needs) -> bool:
 def _check_widths(findings: Findings, model: str, needs: Needs) -> None:
     """All features of the group that is taken apart are of one width."""
     groups = _groups(findings)
-    name = next((name for name in needs.equal if name in groups), None)
+    wanted = list(groups)[:1] if needs.equal == ("",) else needs.equal
+    name = next((name for name in wanted if name in groups), None)
     if name is None:
         return
     path, group = groups[name]
@@ -149,6 +160,20 @@ def _check_towers(findings: Findings, message: Any) -> None:
     for path, tower in repeated("model_config.multi_tower.towers", message.towers):
         if tower.input not in groups and tower.HasField("input"):
             findings.unknown(f"{path}.input", "group", tower.input, groups)
+
+
+def _check_streams(findings: Findings, message: Any) -> None:
+    groups = _groups(findings)
+    for name in ("first", "second"):
+        stream, path = getattr(message, name), f"model_config.finalmlp.{name}"
+        if stream.gate_group and stream.gate_group not in groups:
+            findings.unknown(f"{path}.gate_group", "group", stream.gate_group, groups)
+        if stream.HasField("gate_mlp") and not stream.gate_group:
+            findings.add(f"{path}.gate_mlp", "has no gate_group to read")
+        units = stream.mlp.hidden_units
+        if units and message.head_num and units[-1] % message.head_num:
+            advice = f"its last width is {units[-1]}, no multiple of head_num {message.head_num}"
+            findings.add(f"{path}.mlp.hidden_units", advice)
 
 
 def _check_list(findings: Findings, model: str, message: Any) -> None:
