@@ -118,6 +118,19 @@ def learns_by_heart(model: Model, widths: Mapping[str, Sequence[int]], lr: float
     assert history[-1] < 0.05 * history[0], (history[0], history[-1])
 
 
+def survives_half_precision(model: Model, widths: Mapping[str, Sequence[int]]) -> None:
+    """Under BF16 autocast: logits near those of FP32, and a gradient for every parameter and input."""
+    grouped = {name: (each / 2).requires_grad_() for name, each in groups(widths, 16).items()}
+    full = model.eval()(grouped)[""]
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model.train()(grouped)[""]
+    half.float().square().sum().backward()
+    bound = 0.05 * max(1.0, full.abs().max().item())
+    torch.testing.assert_close(half.float(), full, rtol=0, atol=bound)
+    learned = [*model.parameters(), *grouped.values()]
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in learned)
+
+
 def exports(model: Model, widths: Mapping[str, Sequence[int]]) -> None:
     """torch.export follows the body, for any number of rows."""
     model.eval()

@@ -142,6 +142,39 @@ def test_can_be_exported_with_any_number_of_rows() -> None:
             torch.testing.assert_close(result[name], expected[name], rtol=0, atol=1e-6)
 
 
+def test_wide_groups_get_their_width_and_first_values_from_the_model() -> None:
+    config = text_format.Parse(
+        """
+        data_config { label_fields: "clk" }
+        model_config {
+          feature_groups { group_name: "wide" feature_names: "user" group_type: WIDE }
+          feature_groups { group_name: "deep" feature_names: "user" feature_names: "price" group_type: DEEP }
+          wide_and_deep {
+            deep { hidden_units: 4 } wide_embedding_dim: 8 wide_init_fn: "nn.init.constant_,val=0.25"
+          }
+          losses { binary_cross_entropy {} }
+        }
+        """,
+        EasyRecConfig(),
+    )
+    built = build_model(config, FEATURES)
+    tables = built.embedding_group.emb_impls[BASE].ebc.embedding_bags
+    assert {name: tuple(bag.weight.shape) for name, bag in tables.items()} == {
+        "user_emb_wide": (10, 8),
+        "user_emb": (10, 3),
+    }
+    assert tables["user_emb_wide"].weight.eq(0.25).all()
+    assert not tables["user_emb"].weight.eq(0.25).any()
+    with torch.no_grad():
+        logits = built(batch())
+        deep = torch.cat([tables["user_emb"].weight[:3], batch().dense[BASE].values()], 1)
+        expected = 8 * 0.25 + built.model.output(built.model.deep(deep))
+        predictions, losses = built.predict(logits), built.losses(logits, batch())
+    torch.testing.assert_close(logits[""], expected)
+    assert sorted(predictions) == ["logits", "probs"]
+    assert list(losses) == ["binary_cross_entropy"]
+
+
 def test_unknown_activation() -> None:
     with pytest.raises(ConfigError, match=r'did you mean "nn\.ReLU"'):
         ranker("nn.RELU")

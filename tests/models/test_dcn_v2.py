@@ -67,6 +67,10 @@ def test_learns_by_heart() -> None:
     single.learns_by_heart(single.build(LEARNER, WIDTHS), WIDTHS)
 
 
+def test_half_precision() -> None:
+    single.survives_half_precision(single.build(LEARNER, WIDTHS), WIDTHS)
+
+
 def test_can_be_exported() -> None:
     single.exports(single.build(LEARNER, WIDTHS), WIDTHS)
 
