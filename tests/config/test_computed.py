@@ -16,7 +16,8 @@ FEATURES = {
     'variables: ["user:user_price", "item:item_price"]',
     "overlap_feature": 'query: "user:q" title: "item:t" method: "is_equal"',
     "kv_dot_product": 'query: "user:q" document: "item:d"',
-    "tokenize_feature": f'expression: "item:title" vocab_file: "{HERE.name}" asset_dir: "{HERE.parent}" embedding_dim: 4',
+    "tokenize_feature": f'expression: "item:t" vocab_file: "{HERE.name}" asset_dir: "{HERE.parent}" embedding_dim: 4',
+    "custom_feature": 'operator_name: "my.module:Class" expression: ["user:a", "item:b"]',
     "bool_mask_feature": 'expression: ["user:v", "user:m"] num_buckets: 9 embedding_dim: 4',
 }
 
@@ -53,6 +54,12 @@ CASES = [
     ("kv_dot_product", "item:d", "itm:d", 'document: "itm:d": unknown side "itm"'),
     ("kv_dot_product", "", "kv_delimiter: 1", "kv_delimiter: the schema declares a number"),
     ("tokenize_feature", "test_computed.py", "no", "vocab_file: there is no file "),
+    ("custom_feature", "", 'operator_lib_file: "x.so"', "operator_lib_file: shared libraries are not loaded"),
+    ("custom_feature", '["user:a", "item:b"]', "[]", "expression: is empty; list what the operator reads"),
+    ("custom_feature", "", "embedding_dim: 4 num_buckets: 3 boundaries: 1", "boundaries: num_buckets is set as well"),
+    ("custom_feature", "", "embedding_dim: 4 num_buckets: 3 hash_bucket_size: 1", "are set; choose one"),
+    ("custom_feature", "", "embedding_dim: 4 num_buckets: 0", "num_buckets: 0 rows"),
+    ("custom_feature", "", 'default_value: "x"', 'default_value: "x" is not a number'),
     ("tokenize_feature", "", 'tokenizer_type: "bpf"', 'tokenizer_type: unknown type "bpf"; did you mean "bpe"?'),
     ("tokenize_feature", "", "tokens_as_sequence: true", "tokens_as_sequence: is not implemented yet"),
     ("bool_mask_feature", '"user:v", ', "", "expression: 1 inputs; list two"),

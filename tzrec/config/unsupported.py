@@ -21,8 +21,8 @@ _EMBEDDED = f"{_LATER}; use boundaries for an embedding, or the plain number"
 # Message.field -> what is said when it is set
 FIELDS: Mapping[str, str] = {
     **{f"{name}.use_mask": _MASK for name in ("ExprFeature", "OverlapFeature", "KvDotProduct", "BoolMaskFeature")},
-    **{f"{name}.autodis": _EMBEDDED for name in ("ExprFeature", "OverlapFeature", "KvDotProduct")},
-    **{f"{name}.mlp": _EMBEDDED for name in ("ExprFeature", "OverlapFeature", "KvDotProduct")},
+    **{f"{name}.autodis": _EMBEDDED for name in ("ExprFeature", "OverlapFeature", "KvDotProduct", "CustomFeature")},
+    **{f"{name}.mlp": _EMBEDDED for name in ("ExprFeature", "OverlapFeature", "KvDotProduct", "CustomFeature")},
     **{f"{name}.use_mask": _MASK for name in ("ComboFeature", "LookupFeature", "MatchFeature", "CombineFeature")},
     **{f"{name}.autodis": _EMBEDDED for name in ("LookupFeature", "MatchFeature", "CombineFeature")},
     **{f"{name}.mlp": _EMBEDDED for name in ("LookupFeature", "MatchFeature", "CombineFeature")},
@@ -30,6 +30,9 @@ FIELDS: Mapping[str, str] = {
     **{f"{name}.dynamicemb": _HASH for name in ("ComboFeature", "LookupFeature", "MatchFeature")},
     "TokenizeFeature.use_mask": _MASK,
     "TokenizeFeature.tokens_as_sequence": f"{_LATER}; leave it out to pool the tokens",
+    "CustomFeature.use_mask": _MASK,
+    "CustomFeature.zch": _HASH,
+    "CustomFeature.dynamicemb": _HASH,
     "BoolMaskFeature.zch": _HASH,
     "BoolMaskFeature.dynamicemb": _HASH,
     "IdFeature.zch": _HASH,

@@ -1,4 +1,4 @@
-"""Features that are computed from several inputs: formulas, overlaps, dot products, masks, tokens."""
+"""Features that are computed from several inputs: formulas, overlaps, dot products, masks, tokens, operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tzrec.config.findings import Findings
 from tzrec.config.overlap import METHODS
-from tzrec.config.rules.bucketizer import check_bucketizer, check_edges, split
+from tzrec.config.rules.bucketizer import check_bucketizer, check_chosen, check_edges, chosen_bucketizers, split
 from tzrec.config.rules.entries import Entry
 from tzrec.config.rules.normalizer import is_number, normalizer_problem
 
@@ -78,10 +78,27 @@ def _check_tokenize(findings: Findings, entry: Entry) -> None:
         findings.add(f"{entry.path}.vocab_file", f"there is no file {path}")
 
 
+def _check_custom(findings: Findings, entry: Entry) -> None:
+    """The operator itself is looked up by the feature."""
+    if entry.message.operator_lib_file:
+        said = "shared libraries are not loaded; leave it out and name a Python class in operator_name, as module:Class"
+        findings.add(f"{entry.path}.operator_lib_file", said)
+    if not entry.inputs:
+        findings.add(f"{entry.path}.expression", "is empty; list what the operator reads, e.g. user:age")
+    chosen = chosen_bucketizers(entry)
+    if not chosen:
+        _check_numbers(findings, entry)
+    elif entry.message.boundaries:
+        findings.add(f"{entry.path}.boundaries", f"{chosen[0]} is set as well; choose one")
+    elif not any(findings.is_refused(f"{entry.path}.{name}") for name in chosen):
+        check_chosen(findings, entry, chosen)
+
+
 _RULES: Mapping[str, Callable[[Findings, Entry], None]] = {
     "ExprFeature": _check_expr,
     "OverlapFeature": _check_overlap,
     "KvDotProduct": _check_dot_product,
     "BoolMaskFeature": _check_mask,
     "TokenizeFeature": _check_tokenize,
+    "CustomFeature": _check_custom,
 }
