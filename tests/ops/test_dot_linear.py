@@ -8,7 +8,7 @@ from tzrec.ops.dot_linear import dot_linear, dot_linear_plain
 
 @pytest.mark.parametrize(("fields", "dim", "passed"), [(2, 3, 0), (5, 4, 1), (27, 16, 27), (1, 4, 1)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_equals_the_triangle(fields: int, dim: int, passed: int, bias: bool) -> None:
+def test_equals_the_twin(fields: int, dim: int, passed: int, bias: bool) -> None:
     """Values and every gradient, in float64."""
     pairs = fields * (fields - 1) // 2
     x = torch.randn(6, fields * dim, dtype=torch.float64, requires_grad=True)
