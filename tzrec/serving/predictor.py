@@ -17,6 +17,7 @@ from tzrec.features.base import BadRows
 from tzrec.features.build import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.serving.assets import unpacked
 from tzrec.serving.package import CONFIG, open_package
 from tzrec.serving.signature import Signature
 
@@ -93,7 +94,7 @@ def load(path: str | Path) -> Predictor:
     """
     directory = Path(path)
     package = open_package(directory)
-    config = load_config(str(directory / CONFIG), ignore_unknown=True)
+    config = unpacked(load_config(str(directory / CONFIG), ignore_unknown=True), directory)
     return Predictor(package, config, FeatureEncoder.from_config(config.feature_configs, config.data_config))
 
 

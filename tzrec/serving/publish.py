@@ -16,8 +16,10 @@ from torch import Tensor
 
 from tzrec.checkpoint.manifest import File, sync_directory
 from tzrec.config.load import dump_config
+from tzrec.config.vocabulary import self_contained
 from tzrec.errors import PackageError, UsageError
 from tzrec.serving import package
+from tzrec.serving.assets import packed
 from tzrec.serving.compile import compile_servable, example_inputs
 from tzrec.serving.package import Manifest, Output, Package
 from tzrec.serving.selftest import difference
@@ -50,7 +52,7 @@ def publish(
     with _draft(directory) as draft:
         servable, tables = _write_weights(trained, draft)
         compile_servable(servable, draft / package.MODEL)
-        (draft / package.CONFIG).write_text(dump_config(trained.config))
+        (draft / package.CONFIG).write_text(dump_config(packed(self_contained(trained.config), draft)))
         told = describe(trained.features, servable.signature)
         (draft / package.FEATURES).write_text(json.dumps(told, indent=1) + "\n")
         package.copy_assets(assets, draft)
