@@ -78,10 +78,12 @@ def _config(args: Namespace) -> EasyRecConfig:
         if args.checkpoint_path:
             raise UsageError("--checkpoint_path goes with --pipeline_config; a package holds its own weights")
         from tzrec.config.load import load_config
+        from tzrec.serving.assets import unpacked
         from tzrec.serving.package import CONFIG, Manifest
 
         Manifest.read(Path(args.model_path))  # says so when it is no package
-        config = load_config(str(Path(args.model_path) / CONFIG), args.edit_config_json, ignore_unknown=True)
+        path = Path(args.model_path)
+        config = unpacked(load_config(str(path / CONFIG), args.edit_config_json, ignore_unknown=True), path)
     else:
         from tzrec.config.check import load_checked
 
