@@ -27,8 +27,8 @@ def test_equals_sklearn() -> None:
 
 def test_classes_equal_sklearn() -> None:
     torch.manual_seed(0)
-    probs, label = torch.randn(500, 4).softmax(1), torch.randint(4, (500,))
-    expected = log_loss(label, probs.double().numpy(), labels=[0, 1, 2, 3])
+    probs, label = torch.randn(500, 4).double().softmax(1), torch.randint(4, (500,))
+    expected = log_loss(label, probs.numpy(), labels=[0, 1, 2, 3])
     assert score(LogLoss(4), {"probs": probs}, label, 3) == pytest.approx(expected, abs=1e-6)
 
 
