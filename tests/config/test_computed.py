@@ -80,3 +80,13 @@ def test_a_formula_without_variables(tmp_path: Path) -> None:
     inputs = 'variables: ["user:user_price", "item:item_price"]'
     (line,) = found(tmp_path, "expr_feature", inputs, "")
     assert "variables: is empty" in line
+
+
+def test_a_circle_through_a_later_input(tmp_path: Path) -> None:
+    other = 'feature_configs { raw_feature { feature_name: "y" expression: "feature:x" } }'
+    one = FEATURES["expr_feature"].replace("item:item_price", "feature:y").replace("/ item_price", "/ y")
+    text = f'feature_configs {{ expr_feature {{ feature_name: "x" {one} }} }}\n{other}\n{MMOE}'
+    (tmp_path / "my.config").write_text(text)
+    (problem,) = check(load_source(str(tmp_path / "my.config")))
+    assert problem.field == "feature_configs[0].expr_feature.variables[1]"
+    assert problem.message == "features read each other in a circle: x -> y -> x"

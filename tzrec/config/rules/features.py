@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tzrec.config.findings import Findings, repeated, report_duplicates
 from tzrec.config.names import hint
 from tzrec.config.rules.bucketizer import check_bucketizer, check_raw, rows_of
@@ -73,16 +75,25 @@ def _check_circles(findings: Findings) -> None:
     """Features that read each other in the end; each circle once."""
     if findings.config.data_config.fg_mode != FgMode.FG_DAG:
         return
-    known, seen = names(findings), set[str]()
+    known, done = names(findings), set[str]()
     for name in known:
-        trail = [name]
-        while trail[-1] not in seen:
-            seen.add(trail[-1])
-            sources = [text.partition(":")[2] for text in known[trail[-1]].reads if text.startswith("feature:")]
-            trail += [source for source in sources if source in known][:1]
-        if trail[-1] in trail[:-1]:
-            circle = " -> ".join(trail[trail.index(trail[-1]) :])
-            findings.add(known[trail[-1]].inputs[0][0], f"features read each other in a circle: {circle}")
+        circle = _circle(name, known, [], done)
+        if circle:
+            first = known[circle[0]]
+            path = next(path for path, text in first.inputs if text == f"feature:{circle[1]}")
+            findings.add(path, f"features read each other in a circle: {' -> '.join(circle)}")
+
+
+def _circle(name: str, known: Mapping[str, Entry], trail: list[str], done: set[str]) -> list[str]:
+    """The first circle met behind a feature, none where all behind it is known."""
+    if name in trail:
+        return [*trail[trail.index(name) :], name]
+    if name in done:
+        return []
+    done.add(name)
+    sources = [text.partition(":")[2] for text in known[name].reads if text.startswith("feature:")]
+    circles = (_circle(source, known, [*trail, name], done) for source in sources if source in known)
+    return next((circle for circle in circles if circle), [])
 
 
 def _check_table(findings: Findings, entry: Entry) -> None:
