@@ -136,3 +136,43 @@ def test_features_that_compute_get_what_they_can_compute_with(mode: str, tmp_pat
     assert len(set(batch.dense[BASE]["kv"][:, 0].tolist())) > 10
     for name in ("expr", "mask"):
         assert len(batch.sparse[BASE][name].values().unique()) > 2
+
+
+FOUND = r"""
+feature_configs { combo_feature {
+  feature_name: "cross" expression: ["user:a", "item:x"] hash_bucket_size: 50 embedding_dim: 4
+} }
+feature_configs { lookup_feature { feature_name: "count" map: "user:kv" key: "item:y" default_value: "-9" } }
+feature_configs { lookup_feature {
+  feature_name: "vector" map: "user:kv3" key: "user:a" value_dim: 3 default_value: "0,0,0"
+} }
+feature_configs { lookup_feature {
+  feature_name: "found" map: "user:kid" key: "const:word3" vocab_list: ["p", "q"] embedding_dim: 4
+} }
+feature_configs { match_feature {
+  feature_name: "match" nested_map: "user:kkv" pkey: "user:a" skey: "item:y" boundaries: [1, 3] embedding_dim: 4
+} }
+feature_configs { match_feature {
+  feature_name: "matches" nested_map: "user:kkid" pkey: "ALL" skey: "item:y" hash_bucket_size: 50 embedding_dim: 4
+} }
+feature_configs { combine_feature { feature_name: "sum" expression: "user:n" num_buckets: 30 embedding_dim: 4 } }
+feature_configs { combine_feature {
+  feature_name: "mapped" expression: "user:words" value_map { key: "u" value: 1 } value_map { key: "v" value: 2 }
+} }
+"""
+
+
+@pytest.mark.parametrize("mode", ["FG_NONE", "FG_BUCKETIZE", "FG_NORMAL", "FG_DAG"])
+def test_maps_hold_what_is_looked_up(mode: str, tmp_path: Path) -> None:
+    texts = FEATURES.replace('"vector"', '"plain"').replace("model_config {", FOUND + "model_config {")
+    if mode == "FG_NORMAL":  # there const:word3 is a column like others
+        texts = texts.replace("const:", "item:")
+    config = make_config(f"fg_mode: {mode} batch_size: 300", texts.replace("batch_size: 64", ""))
+    make_data(config, str(tmp_path), rows=300, seed=3)
+    (batch, *_) = open_loader(config, f"{tmp_path}/*").epoch()  # the policy is ERROR
+    for name in ("count", "vector", "mapped"):
+        assert len(batch.dense[BASE][name].unique(dim=0)) > 2, name
+    assert batch.dense[BASE]["vector"].shape == (300, 3)
+    for name in ("cross", "found", "match", "matches", "sum"):
+        assert len(batch.sparse[BASE][name].values().unique()) > 1, name
+    assert mode == "FG_NONE" or (batch.dense[BASE]["count"] != -9).float().mean() > 0.5

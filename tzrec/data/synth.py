@@ -15,9 +15,11 @@ from google.protobuf.message import Message
 from pyarrow import csv as pacsv
 
 from tzrec import registry
+from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
 from tzrec.data.text import declared_fields, declared_types
 from tzrec.features.base import Feature
 from tzrec.features.build import FeatureEncoder
+from tzrec.features.dag import is_encoded
 from tzrec.protos import data_pb2, feature_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -45,6 +47,7 @@ class _Draw:
 
     def __init__(self, rows: int, rng: np.random.Generator) -> None:
         self.rows, self.rng = rows, rng
+        self.drawn: dict[str, Drawn] = {}
 
     def ids(self, size: int, count: int) -> tuple[Longs, Floats]:
         """Ids below `size` `(B, count)`, low ones more often, and the mean effect of each row's `(B,)`."""
@@ -77,6 +80,33 @@ class _Draw:
             return Drawn(pa.array(values[:, 0].astype(np.float32)), signal)
         cells = [shape.separator.join(f"{value:.4f}" for value in row) for row in values]
         return Drawn(pa.array(cells, pa.string()), signal)
+
+    def pairs(self, keys: str, values: Callable[[int], Sequence[str]], between: str, within: str) -> Drawn:
+        """Maps in text, `B` of them, with six keys each, among them most times one that the row has.
+
+        Args:
+            keys: side:name of the column that they are looked up by, or ALL; it is drawn already.
+            values: makes as many values.
+            between: what stands between two pairs.
+            within: what stands between key and value.
+        """
+        own = self._own_keys(keys)
+        chosen = np.array(own, dtype=object)[self.rng.integers(0, len(own), (self.rows, 6))]
+        chosen[:, 0] = np.where(
+            self.rng.random(self.rows) < 0.8, np.resize(np.array(own, dtype=object), self.rows), "x"
+        )
+        words = chosen + within + np.array(values(chosen.size), dtype=object).reshape(chosen.shape)
+        return Drawn(pa.array([between.join(row) for row in words], pa.string()), np.zeros(self.rows))
+
+    def _own_keys(self, keys: str) -> list[str]:
+        """The first key of every row, or some keys where no column holds them."""
+        side, _, name = keys.partition(":")
+        if side == "const":
+            return [name]
+        if name not in self.drawn:
+            return [*map(str, range(10))] if side == "feature" else list(_FEW)
+        cells = self.drawn[name].values.to_pylist()
+        return [str(cell if cell is not None else "x").split("\x1d")[0] or "x" for cell in cells]
 
     def with_gaps(self, drawn: Drawn) -> Drawn:
         """The same column with some values missing."""
@@ -148,9 +178,10 @@ def _inputs(config: EasyRecConfig, draw: _Draw) -> dict[str, Drawn]:
         feature.name: _message(each)
         for each, feature in zip(config.feature_configs, encoder.features.values(), strict=True)
     }
-    drawn: dict[str, Drawn] = {}
-    for name, feature in encoder.features.items():
-        for place, source in enumerate(feature.inputs):
+    drawn = draw.drawn
+    # features of several inputs come last, for theirs can be made to fit; and keys come before their maps
+    for name, feature in sorted(encoder.features.items(), key=lambda item: len(item[1].inputs) > 1):
+        for place, source in reversed(list(enumerate(feature.inputs))):
             if source.name in encoder.columns and source.name not in drawn:
                 drawn[source.name] = _column(feature, messages[name], place, config.data_config, draw)
     types = declared_types(config.data_config)
@@ -174,16 +205,17 @@ def _column(feature: Feature, message: Any, place: int, data: data_pb2.DataConfi
     """The input of a feature at this place among its inputs."""
     encoded = data.fg_mode == data_pb2.FG_NONE
     maker = _MAKERS.get(message.DESCRIPTOR.name)
-    if maker is not None and not encoded:
+    if maker is not None and not is_encoded(data):
         return draw.with_gaps(maker(message, place, draw))
-    separator = data.fg_encoded_multival_sep if encoded else getattr(message, "separator", "")
+    separator = getattr(message, "value_separator", getattr(message, "separator", ""))
+    separator = data.fg_encoded_multival_sep if encoded else separator
     shape = Shape(_count(feature, message), separator, feature.is_weighted)
     if not feature.is_sparse:
         return draw.numbers(0.5, 5.0, shape)
     if encoded:
         assert feature.table is not None
         return _ids(feature.table.rows, shape, draw)
-    if isinstance(message, feature_pb2.RawFeature):
+    if getattr(message, "boundaries", None):
         return draw.numbers(message.boundaries[0], message.boundaries[-1] + 1.0, shape)
     return draw.with_gaps(_words(message, shape, draw))
 
@@ -218,9 +250,62 @@ def _masked(message: feature_pb2.BoolMaskFeature, place: int, draw: _Draw) -> Dr
     return draw.tokens(np.array(["true", "false"], dtype=object).__getitem__, 2, shape)
 
 
+def _crossed(message: feature_pb2.ComboFeature, place: int, draw: _Draw) -> Drawn:
+    return draw.tokens(_FEW.__getitem__, len(_FEW), Shape(1, message.separator))
+
+
+def _looked_up(message: feature_pb2.LookupFeature, place: int, draw: _Draw) -> Drawn:
+    """A map with values that fit, or keys."""
+    if place > 0:
+        return _crossed(message, place, draw)
+    return draw.pairs(message.key, lambda count: _values(message, count, draw), "\x1d", ":")
+
+
+def _matched(message: feature_pb2.MatchFeature, place: int, draw: _Draw) -> Drawn:
+    """A map of maps, or keys."""
+    if place > 0:
+        return _crossed(message, place, draw)
+
+    def inner(count: int) -> Sequence[str]:
+        cells = _Draw(count, draw.rng)
+        cells.drawn = {name: Drawn(pa.array(np.resize(each.values, count)), np.zeros(count)) for name, each in texts}
+        return cells.pairs(message.skey, lambda size: _values(message, size, draw), ",", ":").values.to_pylist()
+
+    texts = [(name, each) for name, each in draw.drawn.items() if message.skey.endswith(f":{name}")]
+    return draw.pairs(message.pkey, inner, "|", "^")
+
+
+def _values(message: Any, count: int, draw: _Draw) -> Sequence[str]:
+    """Values that lookup and match features can use."""
+    words = _vocabulary(message)
+    if words:
+        return [words[at] for at in draw.rng.integers(0, len(words), count)]
+    if message.num_buckets or message.hash_bucket_size:
+        return list(map(str, draw.rng.integers(0, min(message.num_buckets or MOST_IDS, MOST_IDS), count)))
+    edges = message.boundaries or (0.5, 5.0)
+    numbers = draw.rng.uniform(edges[0] - 1, edges[-1] + 1, (count, message.value_dim or 1))
+    return [getattr(message, "value_separator", "").join(f"{each:.3f}" for each in row) for row in numbers]
+
+
+def _combined(message: feature_pb2.CombineFeature, place: int, draw: _Draw) -> Drawn:
+    """One to three words or numbers, whose sum fits."""
+    shape = Shape(1 if message.num_buckets and message.value_map else 0, message.separator)
+    if message.value_map:
+        words = sorted(message.value_map)
+        return draw.tokens(lambda ids: [words[at] for at in ids], len(words), shape)
+    if message.num_buckets:
+        return _ids(max(message.num_buckets // 3, 1), shape, draw)
+    edges = message.boundaries or (0.5, 5.0)
+    return draw.numbers(edges[0], edges[-1] + 1.0, shape)
+
+
 _FEW = np.array([f"word{number}" for number in range(20)], dtype=object)
 # message -> what its inputs hold, for those that read something else than values which are ids or numbers
 _MAKERS: dict[str, Callable[[Any, int, _Draw], Drawn]] = {
+    "ComboFeature": _crossed,
+    "LookupFeature": _looked_up,
+    "MatchFeature": _matched,
+    "CombineFeature": _combined,
     "ExprFeature": _variable,
     "OverlapFeature": _text,
     "KvDotProduct": _weighted,
@@ -253,8 +338,7 @@ def _vocabulary(message: Any) -> list[str]:
     if getattr(message, "vocab_dict", None):
         return sorted(message.vocab_dict)
     if getattr(message, "vocab_file", ""):
-        path = Path(message.asset_dir) / message.vocab_file
-        return [line.split(" ")[0] for line in path.read_text(encoding="utf-8").splitlines() if line]
+        return list(read_vocabulary(vocabulary_path(message)))
     return []
 
 

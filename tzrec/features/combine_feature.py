@@ -17,6 +17,7 @@ from tzrec.features.dag import is_encoded, single_input
 from tzrec.features.dense import DenseEncoder, dense_encoder, refuse_dense_embedding
 from tzrec.features.normalizer import normalizer_of
 from tzrec.features.ragged import Ragged, read
+from tzrec.features.spans import Spans
 from tzrec.features.sparse import SparseEncoder, numbers_encoder, table_of
 from tzrec.features.words import read_words
 from tzrec.protos import data_pb2, feature_pb2
@@ -57,6 +58,7 @@ class CombineFeature(Feature):
     def _mapped(self, array: pa.Array, bad: BadRows) -> Ragged:
         """The numbers of listed words."""
         words = read_words(array, self.inputs[0].name, self._separator, bad)
+        assert isinstance(words.elements, Spans)
         at = pc.index_in(words.elements.arrow(), value_set=self._words)
         listed = at.is_valid().to_numpy(zero_copy_only=False)
         places = at.drop_null().to_numpy()

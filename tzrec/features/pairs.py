@@ -65,12 +65,9 @@ def find(pairs: Pairs, words: Ragged, wildcard: str = "") -> Found:
     keys, sought = pairs.keys, words.elements
     assert isinstance(sought, Spans)
     every = np.frombuffer(wildcard.encode(), np.uint8)
-    return Found(
-        *text_kernels.select(
-            *(keys.data, keys.starts, keys.ends, pairs.lengths),
-            *(sought.data, sought.starts, sought.ends, words.counts(), every),
-        )
-    )
+    held = keys.data, keys.starts, keys.ends, pairs.lengths
+    looked_for = sought.data, sought.starts, sought.ends, words.counts()
+    return Found(*text_kernels.select(*held, *looked_for, every))
 
 
 def read_pairs(array: pa.Array, column: str, between: str, within: str, bad: BadRows) -> Pairs:
