@@ -127,7 +127,7 @@ def test_all_problems_at_once() -> None:
         "feature_configs[3].id_feature.feature_name",
         "feature_configs[4].raw_feature.expression",
         "feature_configs[5].raw_feature.normalizer",
-        "feature_configs[6].custom_feature",
+        "feature_configs[6].custom_feature.operator_name",
         "feature_configs[7].sequence_id_feature",
         "feature_configs[8]",
     ]
