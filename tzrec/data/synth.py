@@ -250,7 +250,8 @@ def _masked(message: feature_pb2.BoolMaskFeature, place: int, draw: _Draw) -> Dr
     return draw.tokens(np.array(["true", "false"], dtype=object).__getitem__, 2, shape)
 
 
-def _crossed(message: feature_pb2.ComboFeature, place: int, draw: _Draw) -> Drawn:
+def _crossed(message: Any, place: int, draw: _Draw) -> Drawn:
+    """One of a few words, so that pairs of them and keys occur often."""
     return draw.tokens(_FEW.__getitem__, len(_FEW), Shape(1, message.separator))
 
 
