@@ -15,9 +15,9 @@ from tzrec.config.load import load_config
 from tzrec.data.synth import make_data
 
 CONFIGS = sorted((Path(__file__).parents[2] / "examples" / "configs").glob("*.config"))
-QUICK = "deepfm_taobao"  # one with narrow tables and one task; the tests beside this one train an MMoE
+QUICK = ("deepfm_taobao", "mmoe_taobao")  # one task with narrow tables, and several tasks; the others are slow tests
 ROWS = 200
-CASES = [pytest.param(path, id=path.stem, marks=[] if path.stem == QUICK else [pytest.mark.slow]) for path in CONFIGS]
+CASES = [pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else [pytest.mark.slow]) for path in CONFIGS]
 
 
 def score(out: Path, data: Path, *model: str) -> pa.Table:
