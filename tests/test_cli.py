@@ -134,3 +134,9 @@ def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_does_not_import_torch() -> None:
     code = "import sys, tzrec.cli; tzrec.cli.main(['--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_leaving_says_everything_and_runs_nothing_more() -> None:
+    code = "import atexit; from tzrec import cli; atexit.register(print, 'late'); print('said', end=''); cli.leave(3)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "said")

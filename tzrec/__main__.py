@@ -1,8 +1,6 @@
 """`python -m tzrec <verb>` is `tzrec <verb>`."""
 
-import sys
-
-from tzrec.cli import main
+from tzrec.cli import console
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,4 +61,4 @@ def _export(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.leave(main())

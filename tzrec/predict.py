@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -191,4 +190,4 @@ def _profiler(path: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.leave(main())
