@@ -56,11 +56,12 @@ def batch(rows: int = 3) -> Batch:
 def test_forward_is_the_model_on_tables_and_values() -> None:
     built = ranker()
     with torch.no_grad():
-        logits = built(batch())
+        output = built(batch())
+        logits = output.logits
         table = built.embedding_group.emb_impls[BASE].ebc.embedding_bags["user_emb"].weight
         grouped = {"all": torch.cat([table[:3], batch().dense[BASE].values()], 1)}
         expected = built.model(grouped)
-        predictions = built.predict(logits)
+        predictions = built.predict(output)
         from_grouped = built.predict_grouped(grouped)
     assert list(logits) == ["ctr", "kind"]
     for task in logits:
@@ -74,8 +75,9 @@ def test_forward_is_the_model_on_tables_and_values() -> None:
 def test_losses() -> None:
     built = ranker()
     with torch.no_grad():
-        logits = built(batch())
-        losses = built.losses(logits, batch())
+        output = built(batch())
+        losses = built.losses(output, batch())
+        logits = output.logits
     kind = torch.log_softmax(logits["kind"], 1)
     torch.testing.assert_close(losses["softmax_cross_entropy_kind"], -(kind[0, 0] + kind[1, 1] + kind[2, 0]) / 3)
     assert list(losses) == ["binary_cross_entropy_ctr", "softmax_cross_entropy_kind"]
@@ -108,10 +110,11 @@ def test_on_meta_only_shapes_are_made() -> None:
 def test_half_precision_ends_at_the_logits() -> None:
     built = ranker()
     with torch.no_grad():
-        full = built(batch())
+        full = built(batch()).logits
         with torch.autocast("cpu", torch.bfloat16):
-            inside, logits = built.model(built.embedding_group(batch())), built(batch())
-            losses = built.losses(logits, batch())
+            inside, output = built.model(built.embedding_group(batch())), built(batch())
+            losses = built.losses(output, batch())
+    logits = output.logits
     assert {each.dtype for each in inside.values()} == {torch.bfloat16}
     assert {each.dtype for each in [*logits.values(), *losses.values()]} == {torch.float32}
     for task in full:
@@ -166,11 +169,11 @@ def test_wide_groups_get_their_width_and_first_values_from_the_model() -> None:
     assert tables["user_emb_wide"].weight.eq(0.25).all()
     assert not tables["user_emb"].weight.eq(0.25).any()
     with torch.no_grad():
-        logits = built(batch())
+        output = built(batch())
         deep = torch.cat([tables["user_emb"].weight[:3], batch().dense[BASE].values()], 1)
         expected = 8 * 0.25 + built.model.output(built.model.deep(deep))
-        predictions, losses = built.predict(logits), built.losses(logits, batch())
-    torch.testing.assert_close(logits[""], expected)
+        predictions, losses = built.predict(output), built.losses(output, batch())
+    torch.testing.assert_close(output.logits[""], expected)
     assert sorted(predictions) == ["logits", "probs"]
     assert list(losses) == ["binary_cross_entropy"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -17,6 +17,23 @@ Grouped = dict[str, torch.Tensor]
 
 Logits = dict[str, torch.Tensor]
 """Per task `(B, num_class)`, at least float32; the task of a single-task model has the name ""."""
+
+Losses = dict[str, torch.Tensor]
+"""Losses by name, 0-dimensional, each a mean over the rows of one rank."""
+
+
+class Output(NamedTuple):
+    """What a forward pass yields.
+
+    Attributes:
+        logits: of every task.
+        losses: auxiliary ones, which modules on the way compute themselves and hand up; none outside of training. They
+            are logged by name and added to those of the tasks. (What a body computes row by row goes through
+            `Tasks.penalise`.)
+    """
+
+    logits: Logits
+    losses: Losses
 
 
 class Model(nn.Module):
@@ -53,22 +70,24 @@ class Ranker(nn.Module):
         self.model = model
         self.tasks = tasks
 
-    def forward(self, batch: Batch) -> Logits:
-        return self._logits(self.embedding_group(batch))
+    def forward(self, batch: Batch) -> Output:
+        return self._output(self.embedding_group(batch))
 
-    def losses(self, logits: Logits, batch: Batch, mean: Mean = local_mean) -> dict[str, torch.Tensor]:
+    def losses(self, output: Output, batch: Batch, mean: Mean = local_mean) -> Losses:
         """Every loss by name, 0-dimensional; what is minimised is their sum. See `Head.loss`."""
-        return self.tasks.losses(logits, batch, mean)
+        return self.tasks.losses(output.logits, batch, mean) | output.losses
 
-    def predict(self, logits: Logits) -> Predictions:
+    def predict(self, output: Output) -> Predictions:
         """The outputs of every task by name."""
-        return self.tasks.predict(logits)
+        return self.tasks.predict(output.logits)
 
     def predict_grouped(self, grouped: Grouped) -> Predictions:
         """From the outputs of the embeddings to the predictions: what serving exports."""
-        return self.predict(self._logits(grouped))
+        return self.predict(self._output(grouped))
 
-    def _logits(self, grouped: Grouped) -> Logits:
+    def _output(self, grouped: Grouped) -> Output:
         # Under BF16 only the model is in half precision: losses, probabilities and ranks of close scores are not.
         logits = self.model(grouped)
-        return {task: each.to(torch.promote_types(each.dtype, torch.float32)) for task, each in logits.items()}
+        return Output(
+            {task: each.to(torch.promote_types(each.dtype, torch.float32)) for task, each in logits.items()}, {}
+        )

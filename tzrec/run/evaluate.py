@@ -52,9 +52,9 @@ def evaluate(session: Session, loader: DataLoader, step: int | None) -> Evaluati
     session.model.eval()
     with torch.no_grad():
         for batch in islice(loader.epoch(), limit):
-            logits, batch = session.forward(batch)
+            output, batch = session.forward(batch)
             if batch.rows:
-                scores.update(logits, batch)
+                scores.update(output.logits, batch)
                 rows += batch.rows
     session.model.train(training)
     scores.merge(of_all_ranks(scores.state()))

@@ -22,7 +22,7 @@ from tzrec.distributed.shard import dense_parameters, shard
 from tzrec.errors import CheckpointError
 from tzrec.features.build import FeatureEncoder
 from tzrec.log import logger
-from tzrec.models.base import Logits, Ranker
+from tzrec.models.base import Output, Ranker
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run import machine
@@ -80,8 +80,8 @@ class Session:
         self.ranker = self.model.module
         torch.manual_seed(seed + 1 + self.place.rank)
 
-    def forward(self, batch: Batch) -> tuple[Logits, Batch]:
-        """Logits of a batch, and the batch where the model is."""
+    def forward(self, batch: Batch) -> tuple[Output, Batch]:
+        """What the model says of a batch, and the batch where the model is."""
         if self.device.type != "cpu":
             batch = batch.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):

@@ -94,9 +94,9 @@ class Training:
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Every loss by name, 0-dimensional, over the rows of this rank."""
-        logits, batch = self.session.forward(batch)
-        self._seen = {task: each.detach() for task, each in logits.items()}, batch
-        return self.session.ranker.losses(logits, batch, _mean_over_ranks)
+        output, batch = self.session.forward(batch)
+        self._seen = {task: each.detach() for task, each in output.logits.items()}, batch
+        return self.session.ranker.losses(output, batch, _mean_over_ranks)
 
     def learn(self, losses: Mapping[str, torch.Tensor], share: float) -> None:
         """One step of all optimizers along the gradient of the mean loss over the rows of all ranks.
