@@ -58,7 +58,15 @@ def resolve(message: Message, oneof: str, package: str) -> Any:
     member = chosen(message, oneof)
     if member is None:
         raise LookupError(f"{message.DESCRIPTOR.name}.{oneof} is not set")
-    field, _ = member
+    return load(member[0], package)
+
+
+def load(field: FieldDescriptor, package: str) -> Any:
+    """The class that implements a member of a oneof.
+
+    Raises:
+        LookupError: there is none.
+    """
     module, name = locate(field, package)
     if importlib.util.find_spec(module) is None:
         raise LookupError(f"{field.full_name} has no implementation: {module}.{name} does not exist")

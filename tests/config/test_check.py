@@ -268,7 +268,6 @@ def test_one_mistake_is_one_problem(tmp_path: Path, old: str, new: str, wanted: 
 
 
 SECOND = 'feature_configs {\n    id_feature {\n        feature_name: "cate_id"'
-SEQUENCE = "feature_configs { sequence_id_feature { feature_name: 's' expression: 'user:s' embedding_dim: 4 } }\n"
 REFUSED: list[tuple[str, str, str]] = [
     ("ParquetDataset", "KafkaDataset", "KafkaDataset is not implemented yet; write the stream to Parquet"),
     ("batch_size: 8192", "sample_mask_prob: 0.1", "sample_mask_prob: is not implemented yet"),
@@ -297,7 +296,6 @@ REFUSED: list[tuple[str, str, str]] = [
     ("hash_bucket_size: 13000", "hash_bucket_size: 5 use_mask: true", "use_mask: is not implemented yet"),
     (EDGES, "embedding_dim: 4 autodis { num_channels: 3 }", "autodis: is not implemented yet; use boundaries"),
     (EDGES, "embedding_dim: 4 mlp {}", "raw_feature.mlp: is not implemented yet; use boundaries"),
-    (SECOND, SEQUENCE + SECOND, "sequence_id_feature: is not implemented yet; there are id_feature, raw_feature"),
     (
         "group_type: DEEP",
         "group_type: SEQUENCE",

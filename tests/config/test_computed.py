@@ -61,7 +61,6 @@ CASES = [
     ("custom_feature", "", "embedding_dim: 4 num_buckets: 0", "num_buckets: 0 rows"),
     ("custom_feature", "", 'default_value: "x"', 'default_value: "x" is not a number'),
     ("tokenize_feature", "", 'tokenizer_type: "bpf"', 'tokenizer_type: unknown type "bpf"; did you mean "bpe"?'),
-    ("tokenize_feature", "", "tokens_as_sequence: true", "tokens_as_sequence: is not implemented yet"),
     ("bool_mask_feature", '"user:v", ', "", "expression: 1 inputs; list two"),
     ("bool_mask_feature", "num_buckets: 9", "", 'feature "x" needs one of hash_bucket_size'),
     ("bool_mask_feature", "", 'default_value: "9"', '"9" is not in the num_buckets range [0, 9)'),

@@ -50,3 +50,11 @@ def rows(column: Column) -> list[list[int]]:
 
 def reports(bad: BadRows) -> list[tuple[str, str, list[int], list[Any]]]:
     return [(column, reason, where.tolist(), list(values)) for column, reason, where, values in bad.reports]
+
+
+def steps(column: Column) -> list[list[Any]]:
+    """What a sequence column holds: per row and step its ids, or its numbers."""
+    assert column.steps is not None
+    flat = rows(column) if column.is_sparse else column.values.tolist()
+    ends = column.steps.cumsum().tolist()
+    return [flat[end - count : end] for end, count in zip(ends, column.steps.tolist(), strict=True)]

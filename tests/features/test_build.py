@@ -118,7 +118,7 @@ def test_all_problems_at_once() -> None:
             RAW.format("c", "user:a:b", ""),
             RAW.format("d", "user:y", 'normalizer: "x"'),
             'custom_feature { feature_name: "e" expression: "user:x" operator_name: "a" }',
-            'sequence_id_feature { feature_name: "g" expression: "user:x" embedding_dim: 3 num_buckets: 3 }',
+            'sequence_id_feature { feature_name: "g" expression: "const:1" embedding_dim: 3 num_buckets: 3 }',
             "",
         )
     assert [problem.field for problem in error.value.problems] == [
@@ -128,7 +128,7 @@ def test_all_problems_at_once() -> None:
         "feature_configs[4].raw_feature.expression",
         "feature_configs[5].raw_feature.normalizer",
         "feature_configs[6].custom_feature.operator_name",
-        "feature_configs[7].sequence_id_feature",
+        "feature_configs[7].sequence_id_feature.sequence_fields",
         "feature_configs[8]",
     ]
     assert '"uid" is not side:name' in error.value.problems[0].message

@@ -105,7 +105,6 @@ def test_config_errors(bpe: Path, tmp_path: Path) -> None:
         (tmp_path / "none.json", "", "vocab_file", "none.json is no bpe tokenizer"),
         (bpe, 'tokenizer_type: "wordpiece"', "tokenizer_type", '"wordpiece" is not one of bpe, sentencepiece'),
         (bpe, 'tokenizer_type: "sentencepiece"', "vocab_file", "tokenizer.json is no sentencepiece tokenizer"),
-        (bpe, "tokens_as_sequence: true", "tokens_as_sequence", "not implemented yet"),
         (bpe, 'text_normalizer { stop_char_file: "no/file" }', "text_normalizer.stop_char_file", "no/file cannot be"),
     ]:
         with pytest.raises(ConfigError) as error:

@@ -18,6 +18,11 @@ def split(rows: list[str | None], separator: str, limit: int) -> list[list[bytes
     return out
 
 
+def split_steps(rows: list[str | None], delimiter: str, limit: int, fill: bool) -> list[list[str]]:
+    """All pieces of each row, the empty ones too."""
+    return [row.split(delimiter)[: limit or None] if row else [""] * fill for row in rows]
+
+
 def hash_text(words: list[bytes], size: int) -> list[int]:
     return [murmur64a(word) % size for word in words]
 

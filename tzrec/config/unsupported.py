@@ -29,7 +29,6 @@ FIELDS: Mapping[str, str] = {
     **{f"{name}.zch": _HASH for name in ("ComboFeature", "LookupFeature", "MatchFeature")},
     **{f"{name}.dynamicemb": _HASH for name in ("ComboFeature", "LookupFeature", "MatchFeature")},
     "TokenizeFeature.use_mask": _MASK,
-    "TokenizeFeature.tokens_as_sequence": f"{_LATER}; leave it out to pool the tokens",
     "CustomFeature.use_mask": _MASK,
     "CustomFeature.zch": _HASH,
     "CustomFeature.dynamicemb": _HASH,
@@ -79,6 +78,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
 PACKAGES: Mapping[str, str | None] = {
     "ModelConfig.model": "tzrec.models",
     "FeatureConfig.feature": "tzrec.features",
+    "SeqFeatureConfig.feature": "tzrec.features",
     "LossConfig.loss": "tzrec.losses",
     "LossConfig.sid_loss": "tzrec.losses",
     "MetricConfig.metric": "tzrec.metrics",

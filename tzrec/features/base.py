@@ -69,6 +69,17 @@ class BadRows:
             self.mask[rows] = True
             self.reports.append((column, reason, rows, values))
 
+    def lift(self, inner: BadRows, owners: npt.NDArray[np.int64]) -> None:
+        """Take over what was reported of the steps of sequences, once per row.
+
+        Args:
+            inner: reports of S steps.
+            owners: the row of each step, `(S,)`.
+        """
+        for column, reason, steps, values in inner.reports:
+            rows, first = np.unique(owners[steps], return_index=True)
+            self.report(column, reason, rows, [values[i] for i in first])
+
     def __bool__(self) -> bool:
         return bool(self.reports)
 
@@ -84,6 +95,8 @@ class Feature:
         is_weighted: whether its ids carry weights.
         dim: width of the dense values, 0 for a sparse feature.
         stub: whether only other features read it.
+        is_sequence: whether each row holds any number of steps.
+        sequence: name of the sequence_feature it is a part of; "" outside of one.
     """
 
     name: str
@@ -93,6 +106,8 @@ class Feature:
     is_weighted: bool = False
     dim: int = 0
     stub: bool = False
+    is_sequence: bool = False
+    sequence: str = ""
 
     @property
     def output_dim(self) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
-from google.protobuf.descriptor import FieldDescriptor
 
 from tzrec import registry
+from tzrec.config.sequences import Member, members
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.base import BadRows, Feature, Input
 from tzrec.features.column import Column
 from tzrec.features.dag import Dag, as_array, is_encoded, make_dag
+from tzrec.features.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
 from tzrec.protos import data_pb2, feature_pb2
 
 
@@ -40,17 +43,24 @@ class FeatureEncoder:
         features: dict[str, Feature] = {}
         paths: dict[str, str] = {}
         problems: list[Problem] = []
-        for index, config in enumerate(feature_configs):
-            path = f"feature_configs[{index}]"
-            try:
-                feature, path = _make(config, data_config, path)
-            except ConfigError as error:
-                problems.extend(error.problems)
-                continue
-            if feature.name in features:
-                problems.append(Problem(f"{path}.feature_name", f'"{feature.name}" is the name of another feature'))
-            features[feature.name] = feature
-            paths[feature.name] = f"{path}.expression"
+        found = [
+            (f"feature_configs[{index}]", config, list(members(config))) for index, config in enumerate(feature_configs)
+        ]
+        sequences = {each.message.feature_name for *_, row in found for each in row if each.steps is not None}
+        for path, config, row in found:
+            if config.WhichOneof("feature") is None:
+                problems.append(Problem(path, "empty; set one of id_feature, raw_feature, ..."))
+            for member in row:
+                here = f"{path}.{member.path}"
+                try:
+                    feature = _make(member, data_config, sequences)
+                except ConfigError as error:
+                    problems.extend(_under(here, problem) for problem in error.problems)
+                    continue
+                if feature.name in features:
+                    problems.append(Problem(f"{here}.feature_name", f'"{feature.name}" is the name of another feature'))
+                features[feature.name] = feature
+                paths[feature.name] = f"{here}.expression"
         if problems:
             raise ConfigError(problems)
         linked = data_config.fg_mode == data_pb2.FG_DAG
@@ -75,8 +85,21 @@ class FeatureEncoder:
             feature = self.features[name]
             sources = {source.name: self._source(source, arrays, outputs, batch.num_rows) for source in feature.inputs}
             outputs[name] = feature.encode(sources, bad)
+        self._report_unequal(outputs, bad)
         kept = {name: outputs[name] for name, feature in self.features.items() if not feature.stub}
         return kept, bad
+
+    def _report_unequal(self, outputs: Mapping[str, Column], bad: BadRows) -> None:
+        """Features of one sequence_feature belong together step by step."""
+        first: dict[str, str] = {}
+        for name, column in outputs.items():
+            group = self.features[name].sequence
+            if group and first.setdefault(group, name) != name:
+                ours, theirs = column.steps, outputs[first[group]].steps
+                assert ours is not None and theirs is not None
+                rows = np.flatnonzero(ours != theirs)
+                counts = [f"{n} steps, not the {m} of {first[group]}" for n, m in zip(ours[rows], theirs[rows])]
+                bad.report(name, UNEQUAL, rows, counts)
 
     def _source(
         self, source: Input, arrays: Mapping[str, pa.Array], outputs: Mapping[str, Column], rows: int
@@ -93,28 +116,26 @@ def _needed(features: Mapping[str, Feature], data: data_pb2.DataConfig) -> dict[
     return {name: feature for name, feature in features.items() if not (is_encoded(data) and feature.stub)}
 
 
-def _make(config: feature_pb2.FeatureConfig, data: data_pb2.DataConfig, path: str) -> tuple[Feature, str]:
-    """The feature of one entry of feature_configs, and the path of its message."""
-    member = registry.chosen(config, "feature")
-    if member is None:
-        raise ConfigError([Problem(path, "empty; set one of id_feature, raw_feature, ...")])
-    field, message = member
-    path = f"{path}.{field.name}"
-    if not _is_implemented(field):
-        raise ConfigError([Problem(path, "not implemented yet")])
-    try:
-        return registry.resolve(config, "feature", "tzrec.features")(message, data), path
-    except ConfigError as error:
-        raise ConfigError([_under(path, problem) for problem in error.problems]) from None
+def _make(member: Member, data: data_pb2.DataConfig, sequences: Collection[str]) -> Feature:
+    """The feature of a member of feature_configs; `sequences` are the names of all that are sequences."""
+    message, steps = member.message, member.steps
+    feature: Feature = registry.load(member.field, "tzrec.features")(message, data)
+    if steps is None:
+        return feature
+    if is_encoded(data):
+        inputs = frozenset(each.name for each in feature.inputs)
+    else:
+        linked = (each.name for each in feature.inputs if each.side == "feature" and each.name in sequences)
+        inputs = steps.inputs.union(linked)
+    is_none = data.fg_mode == data_pb2.FG_NONE
+    if steps.tokens and not is_none:
+        return TokenSequence(feature, steps.limit)
+    return SequenceFeature(feature, replace(steps, inputs=inputs), fill=not is_none)
 
 
 def _under(path: str, problem: Problem) -> Problem:
     """A feature knows its own fields; here they get the path of the feature."""
     return Problem(f"{path}.{problem.field}" if problem.field else path, problem.message)
-
-
-def _is_implemented(field: FieldDescriptor) -> bool:
-    return not field.name.startswith("sequence_") and registry.implemented(field, "tzrec.features")
 
 
 def _whole(batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -17,12 +17,15 @@ class Column:
         lengths: sparse: int32 `(B,)`, ids per row; None means exactly one id in each row. Dense: None.
         weights: sparse and weighted: float32 `(N,)`; else None.
         dim: width of a dense column, 0 for a sparse one.
+        steps: int32 `(B,)`, steps of each row's sequence; None for a column that is none. The rows above are then the
+            steps of all rows, row after row: `lengths` has one entry per step, and dense values are `(steps, dim)`.
     """
 
     values: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     lengths: npt.NDArray[np.int32] | None = None
     weights: npt.NDArray[np.float32] | None = None
     dim: int = 0
+    steps: npt.NDArray[np.int32] | None = None
 
     @property
     def is_sparse(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -139,7 +139,10 @@ def _suggestion(name: str, known: Mapping[str, object]) -> str:
 
 
 def as_array(column: Column) -> pa.Array:
-    """A feature's output as the Arrow input of another: numbers, or lists where rows hold several or none."""
+    """A feature's output as the Arrow input of another: numbers, lists where rows hold several, none or steps."""
+    if column.steps is not None:
+        offsets = pa.array([0, *column.steps.cumsum()], pa.int32())
+        return pa.ListArray.from_arrays(offsets, as_array(replace(column, steps=None)))
     if not column.is_sparse:
         flat = pa.array(column.values.reshape(-1))
         return flat if column.dim == 1 else pa.FixedSizeListArray.from_arrays(flat, column.dim)

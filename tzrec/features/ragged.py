@@ -78,16 +78,16 @@ def read(array: pa.Array, column: str, separator: str, limit: int = 0, weighted:
     Raises:
         DataError: the column has another type.
     """
-    array = _plain(array)
+    array = plain(array)
     kind = array.type
     if pa.types.is_null(kind):
         rows = Ragged(np.empty(0, np.int64), np.zeros(len(array), np.int32))
-    elif _is_text(kind):
+    elif is_text(kind):
         spans, lengths = split(array, separator, limit)
         rows = Ragged(spans, _none_if_single(lengths))
     elif weighted and pa.types.is_map(kind):
         rows = _read_map(array, _refuser(column, kind, weighted)).first(limit)
-    elif _is_list(kind):
+    elif is_list(kind):
         rows = _read_list(array, _refuser(column, kind, weighted)).first(limit)
     else:
         rows = _read_flat(array, _refuser(column, kind, weighted))
@@ -101,18 +101,20 @@ def _with_weights(rows: Ragged) -> Ragged:
     return Ragged(rows.elements, rows.lengths, np.ones(len(rows.elements), np.float32))
 
 
-def _plain(array: pa.Array) -> pa.Array:
-    """Undo dictionary encoding and the view layout."""
+def plain(array: pa.Array) -> pa.Array:
+    """The array without dictionary encoding and the view layout."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is a string that lies in one buffer."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type is a list of any kind."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
@@ -130,10 +132,10 @@ def _refuser(column: str, kind: pa.DataType, weighted: bool) -> Callable[[], Dat
 
 def _read_flat(array: pa.Array, refuse: Callable[[], DataError]) -> Ragged:
     """A column without lists: one element in each row, none where it is null or ""."""
-    array = _plain(array)
+    array = plain(array)
     if pa.types.is_null(array.type):
         return Ragged(np.empty(0, np.int64), np.zeros(len(array), np.int32))
-    if _is_text(array.type):
+    if is_text(array.type):
         spans, lengths = split(array)
         return Ragged(spans, _none_if_single(lengths))
     if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
@@ -156,7 +158,7 @@ def _numbers(array: pa.Array) -> Elements:
 
 def _read_list(array: pa.Array, refuse: Callable[[], DataError]) -> Ragged:
     """A column of lists; null and "" inside a list are left out."""
-    lengths = _list_lengths(array)
+    lengths = list_lengths(array)
     inner = _read_flat(array.flatten(), refuse)
     if inner.lengths is not None:
         owners = np.repeat(np.arange(len(lengths)), lengths)
@@ -164,7 +166,7 @@ def _read_list(array: pa.Array, refuse: Callable[[], DataError]) -> Ragged:
     return Ragged(inner.elements, _none_if_single(lengths))
 
 
-def _list_lengths(array: pa.Array) -> npt.NDArray[np.int32]:
+def list_lengths(array: pa.Array) -> npt.NDArray[np.int32]:
     """Items per row `(B,)`, 0 where the list is null."""
     lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     return lengths.astype(np.int32, copy=False)  # type: ignore[no-any-return]
@@ -195,7 +197,7 @@ def _map_parts(array: pa.Array, refuse: Callable[[], DataError]) -> tuple[npt.ND
     null = array.is_null()
     ids = pa.ListArray.from_arrays(offsets, array.keys, mask=null)
     items = pa.ListArray.from_arrays(offsets, array.items, mask=null)
-    return _list_lengths(ids), _read_flat(ids.flatten(), refuse), _read_flat(items.flatten(), refuse)
+    return list_lengths(ids), _read_flat(ids.flatten(), refuse), _read_flat(items.flatten(), refuse)
 
 
 def _read_map(array: pa.Array, refuse: Callable[[], DataError]) -> Ragged:

@@ -100,15 +100,25 @@ def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, 
     """
     from tzrec.features import kernels
 
+    data, begins, stops, null = buffers(array)
+    mark = np.frombuffer(separator.encode(), np.uint8)
+    starts, ends, lengths = kernels.split(data, begins, stops, null, mark, limit)
+    return Spans(data, starts, ends), lengths
+
+
+def buffers(array: pa.Array) -> tuple[npt.NDArray[np.uint8], Longs, Longs, Flags]:
+    """What lies behind a string or large_string array of B rows.
+
+    Returns:
+        the bytes of all rows, where each row starts and ends in them `(B,)`, and whether it is null `(B,)`, or nothing
+        where no row is.
+    """
     width = np.int64 if pa.types.is_large_string(array.type) else np.int32
     _, offset_buffer, data_buffer = array.buffers()
-    if len(array) == 0 or data_buffer is None:  # Arrow leaves buffers of arrays without any text away
-        nothing = np.empty(0, np.int64)
-        return Spans(np.empty(0, np.uint8), nothing, nothing), np.zeros(len(array), np.int32)
-    offsets = np.frombuffer(offset_buffer, width)[array.offset : array.offset + len(array) + 1]
     null = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.empty(0, np.bool_)
-    data = np.frombuffer(data_buffer, np.uint8)
-    mark = np.frombuffer(separator.encode(), np.uint8)
+    if len(array) == 0 or data_buffer is None:  # Arrow leaves buffers of arrays without any text away
+        nowhere = np.zeros(len(array), np.int64)
+        return np.empty(0, np.uint8), nowhere, nowhere, null
+    offsets = np.frombuffer(offset_buffer, width)[array.offset : array.offset + len(array) + 1]
     offsets = offsets.astype(np.int64, copy=False)
-    starts, ends, lengths = kernels.split(data, offsets[:-1], offsets[1:], null, mark, limit)
-    return Spans(data, starts, ends), lengths
+    return np.frombuffer(data_buffer, np.uint8), offsets[:-1], offsets[1:], null

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from tzrec.features.compiled import BYTES, BYTES_OUT, INTS, INTS_OUT, LONGS, LONGS_OUT, compiled
+from tzrec.features.compiled import BYTES, BYTES_OUT, FLAGS, INTS, INTS_OUT, LONGS, LONGS_OUT, compiled
 
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
 
 _ZERO, _MINUS, _JOINT = ord("0"), ord("-"), ord("_")
 _DIGITS = 20  # "-9223372036854775808" has 20 characters
@@ -177,3 +178,56 @@ def select(
         i += key_lengths[row]
         j += word_lengths[row]
     return entries[:found].copy(), finders[:found].copy(), lengths
+
+
+@compiled(types.Tuple((LONGS_OUT, BYTES_OUT, INTS_OUT))(BYTES, LONGS, LONGS, FLAGS, BYTES, types.int64, types.boolean))
+def split_steps(data: Bytes, begins: Longs, stops: Longs, null: Flags, delimiter: Bytes, limit: int, fill: bool) -> Any:
+    """Copy the pieces of B rows of text end to end, the empty ones too.
+
+    Args:
+        data: holds the text of all rows.
+        begins: `(B,)`, row i is `data[begins[i]:stops[i]]`.
+        stops: `(B,)`.
+        null: `(B,)`, or empty where no row is null.
+        delimiter: its bytes, at least one.
+        limit: pieces to keep per row, 0 for all.
+        fill: whether an empty row has one empty piece instead of none.
+
+    Returns:
+        offsets `(S + 1,)` and bytes, the buffers of an Arrow large_string array of S pieces, and pieces per row `(B,)`.
+    """
+    width = len(delimiter)
+    size = 0
+    for row in range(len(begins)):
+        size += stops[row] - begins[row]
+    offsets = np.empty(size // width + len(begins) + 1, np.int64)
+    out = np.empty(size, np.uint8)
+    lengths = np.zeros(len(begins), np.int32)
+    offsets[0] = 0
+    found = written = 0
+    for row in range(len(begins)):
+        at, stop = begins[row], stops[row]
+        if (len(null) and null[row]) or at == stop:
+            if fill:
+                found += 1
+                offsets[found] = written
+                lengths[row] = 1
+            continue
+        first = found
+        while True:
+            cut = at < stop and data[at] == delimiter[0] and at + width <= stop
+            if cut and width > 1:
+                for i in range(1, width):
+                    cut = cut and data[at + i] == delimiter[i]
+            if cut or at == stop:
+                found += 1
+                offsets[found] = written
+                if at == stop or found - first == limit:
+                    break
+                at += width
+            else:
+                out[written] = data[at]
+                written += 1
+                at += 1
+        lengths[row] = found - first
+    return offsets[: found + 1].copy(), out[:written].copy(), lengths

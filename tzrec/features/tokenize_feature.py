@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tzrec.errors import ConfigError, DataError, Problem
+from tzrec.errors import DataError
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.bucketize import Identity
 from tzrec.features.column import Column
@@ -32,8 +32,6 @@ class TokenizeFeature(Feature):
     is_sparse = True
 
     def __init__(self, config: feature_pb2.TokenizeFeature, data: data_pb2.DataConfig) -> None:
-        if config.tokens_as_sequence:
-            raise ConfigError([Problem("tokens_as_sequence", "not implemented yet; leave it out to pool the tokens")])
         source = single_input(config, data)
         self._tokenizer = open_tokenizer(config.tokenizer_type, Path(config.asset_dir) / config.vocab_file)
         self._clean = TextCleaner(config.text_normalizer) if config.HasField("text_normalizer") else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,9 +10,8 @@ from tzrec.config.overlap import METHODS
 from tzrec.config.rules.bucketizer import check_bucketizer, check_chosen, check_edges, chosen_bucketizers, split
 from tzrec.config.rules.entries import Entry
 from tzrec.config.rules.normalizer import is_number, normalizer_problem
+from tzrec.config.sequences import NAME_IN_FORMULA
 
-_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?!\w|\s*\()")
-"""A name in a formula that is no function; the e of 1e5 has a digit before it."""
 _CONSTANTS = ("_pi", "_e")
 _TOKENIZERS = ("bpe", "sentencepiece")
 
@@ -32,7 +30,7 @@ def _check_expr(findings: Findings, entry: Entry) -> None:
         findings.add(f"{entry.path}.variables", "is empty; list what the formula reads, e.g. user:age")
         return
     known = [text.partition(":")[2] for text in entry.reads]
-    for name in dict.fromkeys(_NAME.findall(entry.message.expression)):
+    for name in dict.fromkeys(NAME_IN_FORMULA.findall(entry.message.expression)):
         if name not in known and name not in _CONSTANTS:
             findings.unknown(f"{entry.path}.expression", "variable", name, known)
 

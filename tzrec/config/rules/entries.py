@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from tzrec.config.findings import Findings, repeated
 from tzrec.config.schema import fields_of, is_set
+from tzrec.config.sequences import Steps, inputs, members
 
-# message -> the fields that name its inputs; all others have expression
-_INPUTS: Mapping[str, tuple[str, ...]] = {
-    "LookupFeature": ("map", "key"),
-    "MatchFeature": ("nested_map", "pkey", "skey"),
-    "ExprFeature": ("variables",),
-    "OverlapFeature": ("query", "title"),
-    "KvDotProduct": ("query", "document"),
-}
 # whatever makes ids of values
 _BUCKETIZERS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file", "zch", "dynamicemb")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One feature: its path (of the member of the oneof), its output name and its message."""
+    """One feature: its path (of the member of the oneof), its message as `members` tells it, and its steps if any."""
 
     path: str
-    name: str
     message: Any
+    steps: Steps | None = None
+
+    @property
+    def name(self) -> str:
+        """Its output name."""
+        return str(self.message.feature_name)
 
     @property
     def has_table(self) -> bool:
@@ -49,29 +47,14 @@ class Entry:
     @property
     def inputs(self) -> list[tuple[str, str]]:
         """Its inputs: (path of the field, side:name)."""
-        found: list[tuple[str, str]] = []
-        for name in _INPUTS.get(self.message.DESCRIPTOR.name, ("expression",)):
-            value = getattr(self.message, name)
-            if name in ("pkey", "skey") and value == "ALL":
-                continue  # every key: no input
-            here = f"{self.path}.{name}"
-            found += [(here, value)] if isinstance(value, str) else repeated(here, value)
-        return found
+        return [(f"{self.path}.{field}", text) for field, text in inputs(self.message)]
 
 
 def entries(findings: Findings) -> Iterator[Entry]:
     """All features, those inside of a sequence_feature by their full name."""
     for path, config in repeated("feature_configs", findings.config.feature_configs):
-        kind = config.WhichOneof("feature")
-        if kind == "sequence_feature":
-            group = config.sequence_feature
-            for here, each in repeated(f"{path}.{kind}.features", group.features):
-                inner = each.WhichOneof("feature")
-                if inner:
-                    message = getattr(each, inner)
-                    yield Entry(f"{here}.{inner}", f"{group.sequence_name}__{message.feature_name}", message)
-        elif kind:
-            yield Entry(f"{path}.{kind}", getattr(config, kind).feature_name, getattr(config, kind))
+        for each in members(config):
+            yield Entry(f"{path}.{each.path}", each.message, each.steps)
 
 
 def names(findings: Findings) -> dict[str, Entry]:

@@ -11,6 +11,7 @@ from tzrec.config.rules.combined import check_combined, check_found
 from tzrec.config.rules.computed import check_computed
 from tzrec.config.rules.entries import Entry, all_named, entries, names
 from tzrec.config.rules.implemented import members
+from tzrec.config.rules.steps import check_steps
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.feature_pb2 import CombineFeature, ComboFeature, IdFeature, LookupFeature, MatchFeature, RawFeature
 
@@ -29,7 +30,7 @@ def check_features(findings: Findings) -> None:
     found = list(entries(findings))
     report_duplicates(findings, "feature", ((f"{each.path}.feature_name", each.name) for each in found if each.name))
     for entry in found:
-        if findings.is_refused(entry.path) or ".sequence_feature." in entry.path:
+        if findings.is_refused(entry.path):
             continue
         _check_inputs(findings, entry)
         if isinstance(entry.message, ComboFeature):
@@ -43,6 +44,8 @@ def check_features(findings: Findings) -> None:
         elif isinstance(entry.message, CombineFeature):
             check_combined(findings, entry)
         check_computed(findings, entry)
+        if entry.steps is not None:
+            check_steps(findings, entry, entry.steps)
         _check_table(findings, entry)
         if findings.on_cpu and entry.has_table and entry.message.data_type == "FP16":
             _check_half(findings, entry)

@@ -43,8 +43,8 @@ def _refuse(findings: Findings, here: str, field: FieldDescriptor, value: Any, s
 
 
 def is_implemented(field: FieldDescriptor, package: str | None) -> bool:
-    """Whether a member of a oneof has its class; `sequence_` members have not."""
-    return package is not None and not field.name.startswith("sequence_") and registry.implemented(field, package)
+    """Whether a member of a oneof has its class."""
+    return package is not None and registry.implemented(field, package)
 
 
 def members(message: Message, oneof: str, package: str | None) -> list[str]:

@@ -1,0 +1,116 @@
+"""Sequences in configs: what they are rewritten to, and what check says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+
+from tests.config.test_check import MMOE, found
+from tzrec.config.sequences import members
+from tzrec.protos.feature_pb2 import FeatureConfig
+
+GROUP = (
+    'feature_configs {\n sequence_feature {\n sequence_name: "click"\n sequence_length: 5\n sequence_delim: ";"\n'
+    ' features { id_feature { feature_name: "cate"\n expression: "user:cate"\n embedding_dim: 4\n'
+    " num_buckets: 10\n } }\n"
+    ' features { combo_feature { feature_name: "x"\n expression: ["user:a", "item:b"]\n embedding_dim: 4\n'
+    " hash_bucket_size: 10\n } }\n } }\n"
+)
+ALONE = (
+    'feature_configs {\n sequence_raw_feature {\n feature_name: "s"\n expression: "user:prices"\n } }\n'
+    'feature_configs {\n raw_feature {\n feature_name: "r"\n expression: "user:p"\n } }\n'
+)
+
+
+def parsed(text: str) -> FeatureConfig:
+    return text_format.Parse(text, FeatureConfig())
+
+
+def problems(tmp_path: Path, features: str, old: str = "", new: str = "") -> list[str]:
+    assert old in features, old
+    text = MMOE.replace("feature_configs {", features.replace(old, new, 1) + "feature_configs {", 1)
+    return [line.partition(" ")[2].strip() for line in found(tmp_path, text)]
+
+
+def test_members_of_a_group() -> None:
+    group = parsed(
+        'sequence_feature { sequence_name: "s" sequence_length: 7 sequence_delim: "|" '
+        'features { id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 num_buckets: 3 } } '
+        "features { } "
+        'features { expr_feature { feature_name: "e" expression: "a + b*log(b) + 1e5 + x.b" '
+        'variables: ["item:a", "user:b"] default_value: "2" value_dim: 3 } } '
+        'features { lookup_feature { feature_name: "l" map: "user:m" key: "item:k" } } '
+        'features { match_feature { feature_name: "m" nested_map: "item:m" pkey: "ALL" skey: "feature:z" } } }'
+    )
+    first, formula, lookup, match = members(group)
+    assert first.path == "sequence_feature.features[0].id_feature"
+    assert (first.message.feature_name, first.message.expression) == ("s__a", "user:s__a")
+    assert (first.message.value_dim, first.message.default_value) == (1, "0")
+    assert first.steps is not None
+    assert (first.steps.inputs, first.steps.delimiter) == ({"s__a"}, "|")
+    assert (first.steps.limit, first.steps.group) == (7, "s")
+    assert formula.path == "sequence_feature.features[2].expr_feature"
+    assert formula.message.expression == "s__a + b*log(b) + 1e5 + x.b"
+    assert list(formula.message.variables) == ["item:s__a", "user:b"]
+    assert (formula.message.default_value, formula.message.value_dim) == ("2", 3)
+    assert (lookup.message.map, lookup.message.key) == ("user:m", "item:s__k")
+    assert not lookup.message.HasField("value_dim")
+    assert (match.message.nested_map, match.message.pkey, match.message.skey) == ("item:s__m", "ALL", "feature:z")
+    original = group.sequence_feature.features[0].id_feature
+    assert (original.feature_name, original.HasField("value_dim")) == ("a", False)  # the config itself stays as it is
+
+
+def test_members_that_stand_alone() -> None:
+    (plain,) = members(parsed('id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 }'))
+    assert (plain.steps, plain.message.default_value) == (None, "")
+    (alone,) = members(parsed('sequence_id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 }'))
+    assert alone.steps is not None
+    assert (alone.path, alone.steps.inputs, alone.steps.group) == ("sequence_id_feature", {"a"}, "")
+    text = 'tokenize_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 vocab_file: "v" '
+    assert next(members(parsed(text + "}"))).steps is None
+    (tokens,) = members(parsed(text + "tokens_as_sequence: true sequence_length: 3 }"))
+    assert tokens.steps is not None
+    assert (tokens.steps.tokens, tokens.steps.limit, tokens.steps.inputs) == (True, 3, frozenset())
+    assert list(members(FeatureConfig())) == []
+
+
+def test_good_sequences(tmp_path: Path) -> None:
+    assert problems(tmp_path, GROUP) == []
+    assert problems(tmp_path, ALONE) == []
+
+
+CASES = [
+    (GROUP, 'delim: ";"', 'delim: ""', "features[0].id_feature.sequence_delim: is empty"),
+    (GROUP, '"item:b"', '"user:b"', "features[1].combo_feature.sequence_fields: no input is a sequence; name the ones"),
+    (GROUP, "num_buckets: 10", "", 'features[0].id_feature: feature "click__cate" needs one of hash_bucket_size'),
+    (GROUP, "num_buckets: 10", "num_buckets: 10 weighted: true", "id_feature.weighted: ids of a sequence have no"),
+    (GROUP, "num_buckets: 10", 'num_buckets: 10 default_value: "x"', '"x" is not in the num_buckets range'),
+    (GROUP, "num_buckets: 10", 'num_buckets: 1 sequence_fields: "cat"', 'unknown input "cat"; did you mean "cate"?'),
+    (GROUP, '"x"', '"cate"', '"click__cate" is already the name of another feature'),
+    (GROUP, "num_buckets: 10", "zch { zch_size: 5 }", "features[0].id_feature.zch: is not implemented yet"),
+    (ALONE, '"user:prices"', '"usr:prices"', 'unknown side "usr"; did you mean "user"?'),
+    (ALONE, '"user:prices"', '"feature:r"', "sequence_raw_feature.sequence_fields: no input is a sequence"),
+]
+
+
+@pytest.mark.parametrize(("features", "old", "new", "wanted"), CASES, ids=[case[3][:40] for case in CASES])
+def test_one_thing_wrong(tmp_path: Path, features: str, old: str, new: str, wanted: str) -> None:
+    lines = problems(tmp_path, features, old, new)
+    assert len([line for line in lines if wanted in line]) == 1, lines
+
+
+def test_tokens_of_a_text_at_each_step(tmp_path: Path) -> None:
+    (tmp_path / "v.json").write_text("{}")
+    text = (
+        'feature_configs {\n sequence_tokenize_feature { feature_name: "s"\n expression: "user:a"\n embedding_dim: 4\n'
+        f' vocab_file: "{tmp_path}/v.json"\n tokens_as_sequence: true\n }} }}\n'
+    )
+    (line,) = problems(tmp_path, text)
+    assert "tokens_as_sequence: each step is a text here" in line
+
+
+def test_a_feature_of_a_sequence_is_one(tmp_path: Path) -> None:
+    again = 'feature_configs {\n sequence_raw_feature {\n feature_name: "t"\n expression: "feature:s"\n } }\n'
+    assert problems(tmp_path, ALONE + again) == []

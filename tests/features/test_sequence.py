@@ -1,0 +1,93 @@
+"""Columns taken apart into steps, against what plain Python makes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tests.features.twin as twin
+from tests.features.test_kernels import text
+from tzrec.features.sequence import StepArray, missing, positions, read_steps
+
+quick = settings(max_examples=60, deadline=None)
+cuts = st.tuples(st.integers(0, 4), st.integers(0, 12))
+limits, fills = st.integers(0, 3), st.booleans()
+
+
+def by_row(steps: StepArray) -> list[list[Any]]:
+    values, ends = steps.values.to_pylist(), np.cumsum(steps.lengths).tolist()
+    assert len(values) == sum(steps.lengths)
+    return [values[end - count : end] for end, count in zip(ends, steps.lengths.tolist(), strict=True)]
+
+
+@quick
+@given(
+    rows=st.lists(st.none() | text, max_size=12),
+    delimiter=st.sampled_from([",", "|", "\x1d", "||", "模", "ab"]),
+    limit=limits,
+    fill=fills,
+    kind=st.sampled_from([pa.string(), pa.large_string()]),
+    cut=cuts,
+)
+def test_strings(
+    rows: list[str | None], delimiter: str, limit: int, fill: bool, kind: pa.DataType, cut: tuple[int, int]
+) -> None:
+    found = read_steps(pa.array(rows, kind).slice(*cut), delimiter, limit, fill)
+    assert by_row(found) == twin.split_steps(rows[cut[0] : cut[0] + cut[1]], delimiter, limit, fill)
+
+
+@quick
+@given(
+    rows=st.lists(st.none() | st.lists(st.none() | st.integers(-9, 9), max_size=5), max_size=8),
+    limit=limits,
+    fill=fills,
+    kind=st.sampled_from([pa.list_(pa.int32()), pa.large_list(pa.int64())]),
+    cut=cuts,
+)
+def test_lists(
+    rows: list[list[int | None] | None], limit: int, fill: bool, kind: pa.DataType, cut: tuple[int, int]
+) -> None:
+    found = read_steps(pa.array(rows, kind).slice(*cut), ";", limit, fill)
+    part = rows[cut[0] : cut[0] + cut[1]]
+    assert by_row(found) == [row[: limit or None] if row else [None] * fill for row in part]
+
+
+@quick
+@given(rows=st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=6), extra=st.integers(0, 3))
+def test_shorter_rows_are_filled(rows: list[list[int]], extra: int) -> None:
+    steps = read_steps(pa.array(rows, pa.list_(pa.int64())), ";", 0, fill=False)
+    longer = np.array([len(row) + (i + extra) % 3 for i, row in enumerate(rows)], np.int32)
+    assert by_row(StepArray(steps.fitted(longer), longer)) == [
+        row + [None] * (count - len(row)) for row, count in zip(rows, longer.tolist(), strict=True)
+    ]
+
+
+def test_what_is_no_list_is_one_step() -> None:
+    maps = pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64()))
+    assert by_row(read_steps(maps, ";", 0, fill=True)) == [[[("a", 1)]], [None]]
+    assert by_row(read_steps(pa.array([1.5, None]), ";", 0, fill=False)) == [[1.5], []]
+    fixed = pa.array([[1, 2], None], pa.list_(pa.int64(), 2))
+    assert by_row(read_steps(fixed, ";", 1, fill=False)) == [[1], []]
+
+
+def test_positions() -> None:
+    assert positions(np.array([2, 0, 3], np.int32)).tolist() == [0, 1, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (pa.array(["", None, "a", ";"]), [True, True, False, False]),
+        (pa.array([[], None, [None], [1]]), [True, True, False, False]),
+        (pa.array([0, None, 1, 2]), [False, True, False, False]),
+        (pa.array(["", None, "a", ";"]).dictionary_encode(), [True, True, False, False]),
+    ],
+)
+def test_missing(array: pa.Array, expected: list[bool]) -> None:
+    assert missing(array, np.arange(4)).tolist() == expected
+    assert missing(array, np.array([3, 1])).tolist() == [expected[3], expected[1]]

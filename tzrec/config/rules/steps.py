@@ -1,0 +1,40 @@
+"""Features that are sequences: what makes one, and how its steps are told apart."""
+
+from __future__ import annotations
+
+from tzrec.config.findings import Findings
+from tzrec.config.rules.entries import Entry, names
+from tzrec.config.sequences import Steps
+from tzrec.protos.data_pb2 import FgMode
+
+
+def check_steps(findings: Findings, entry: Entry, steps: Steps) -> None:
+    """What holds for features of sequences beside what holds for each step."""
+    message = entry.message
+    if not steps.delimiter:
+        said = "is empty; give what stands between the steps of a string"
+        findings.add(f"{entry.path}.sequence_delim", said)
+    if getattr(message, "weighted", False):
+        findings.add(f"{entry.path}.weighted", "ids of a sequence have no weights; leave it out")
+    if steps.tokens:
+        return
+    if getattr(message, "tokens_as_sequence", False):
+        said = "each step is a text here, whose tokens are pooled; use a tokenize_feature outside of sequences"
+        findings.add(f"{entry.path}.tokens_as_sequence", said)
+    _check_inputs(findings, entry, steps)
+
+
+def _check_inputs(findings: Findings, entry: Entry, steps: Steps) -> None:
+    """At least one input is a sequence, and sequence_fields names inputs."""
+    listed = [text.partition(":")[2] or text for text in entry.message.sequence_fields]
+    own = [name.removeprefix(f"{steps.group}__") for name in (text.partition(":")[2] for text in entry.reads)]
+    for index, name in enumerate(listed):
+        if name not in own:
+            findings.unknown(f"{entry.path}.sequence_fields[{index}]", "input", name, own)
+    known = names(findings)
+    linked = findings.config.data_config.fg_mode == FgMode.FG_DAG
+    sources = [text.partition(":")[2] for text in entry.reads if linked and text.startswith("feature:")]
+    made = any(name in known and known[name].steps is not None for name in sources)
+    if not steps.inputs and not made and not listed and entry.reads:
+        said = "no input is a sequence; name the ones that are in sequence_fields"
+        findings.add(f"{entry.path}.sequence_fields", said)
