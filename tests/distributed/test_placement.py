@@ -11,6 +11,7 @@ from torch import nn
 
 from tests.distributed import toy
 from tests.distributed.training import CASES, Case
+from tzrec.config.unsupported import FUSED_ON_CPU
 from tzrec.distributed import placement
 from tzrec.distributed.placement import make_plan
 from tzrec.distributed.plan import plan_json
@@ -143,7 +144,7 @@ def test_half_precision_needs_a_fused_kernel(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("case", [case for case in CASES if len(case.types) == 1], ids=lambda case: case.name)
 def test_two_ranks_carry_the_plan_out(case: Case, two: list[dict[str, Any]]) -> None:
-    fused = case.optimizer != "adam_optimizer" and case.types != ("data_parallel",)
+    fused = case.optimizer in FUSED_ON_CPU and case.types != ("data_parallel",)
     ranks = {"table_wise": 1, "row_wise": 2, "column_wise": 2, "data_parallel": 2}[case.types[0]]
     facts = two[0][case.name]["plan"]["embedding_group.emb_impls.__BASE__.ebc"]["ids"]
     assert facts["sharding_type"] == case.types[0]

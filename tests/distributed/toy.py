@@ -179,10 +179,13 @@ class Reference:
             state["momentum1"] = state.get("momentum1", torch.zeros(len(value)).double()) + (grad**2).mean(1)
             self.tables[name] = value - lr * grad / (state["momentum1"].sqrt() + 1e-8).unsqueeze(1)
         else:
+            rowwise = self.optimizer == "partial_rowwise_adam_optimizer"
+            squares = (grad**2).mean(1) if rowwise else grad**2
             m = state.get("momentum1", torch.zeros_like(value))
-            v = state.get("exp_avg_sq", torch.zeros_like(value))
+            v = state.get("exp_avg_sq", torch.zeros_like(squares))
             m = torch.where(seen, 0.9 * m + 0.1 * grad, m)
-            v = torch.where(seen, 0.999 * v + 0.001 * grad**2, v)
-            change = (m / (1 - 0.9**self.steps)) / ((v / (1 - 0.999**self.steps)).sqrt() + 1e-8)
+            v = torch.where(seen.view_as(v) if rowwise else seen, 0.999 * v + 0.001 * squares, v)
+            scale = (v / (1 - 0.999**self.steps)).sqrt() + 1e-8
+            change = (m / (1 - 0.9**self.steps)) / (scale.unsqueeze(1) if rowwise else scale)
             self.tables[name] = torch.where(seen, value - lr * change, value)
             state["momentum1"], state["exp_avg_sq"] = m, v

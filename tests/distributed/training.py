@@ -67,6 +67,7 @@ CASES = [
     Case("adam_row_wise", "adam_optimizer", ("row_wise",)),
     Case("adam_column_wise", "adam_optimizer", ("column_wise",)),
     Case("adam_data_parallel", "adam_optimizer", ("data_parallel",)),
+    Case("partial_rowwise_adam_row_wise", "partial_rowwise_adam_optimizer", ("row_wise",)),
 ]
 MOVES = [("row_wise", "table_wise"), ("column_wise", "data_parallel"), ("data_parallel", "row_wise")]
 """Checkpoints of one case restored into another, both on two ranks."""

@@ -11,7 +11,6 @@ import torch
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
 from fbgemm_gpu.split_table_batched_embeddings_ops_training import BoundsCheckMode, WeightDecayMode
 
-from tzrec.errors import ConfigError
 from tzrec.optim.sparse import frozen_params, fused_params, fuses, kind
 from tzrec.protos import optimizer_pb2 as pb
 
@@ -52,6 +51,14 @@ def test_arguments_of_the_kernels(name: str, fields: dict[str, Any], expected: d
     assert fused_params(message(name, **fields)) == always | clipping | expected
 
 
+def test_kernels_of_tables_that_do_not_learn_know_nothing_of_an_optimizer_they_lack() -> None:
+    assert fused_params(message("rmsprop_optimizer", alpha=0.5)) == {
+        "learning_rate": 0.0,
+        "eps": 1e-8,
+        "bounds_check_mode": BoundsCheckMode.FATAL,
+    }
+
+
 def test_frozen_tables_have_rate_zero() -> None:
     assert frozen_params() == {"optimizer": EmbOptimType.EXACT_SGD, "learning_rate": 0.0}
 
@@ -72,17 +79,11 @@ def test_decay_is_not_left_to_the_kernel_on_cpu(decay: float, mode: int, fused: 
         ("adagrad_optimizer", True, True),
         ("rowwise_adagrad_optimizer", True, True),
         ("adam_optimizer", False, True),
-        ("lamb_optimizer", None, True),
-        ("adadelta_optimizer", None, None),
+        ("lamb_optimizer", False, True),
+        ("adadelta_optimizer", False, False),
     ],
 )
-def test_where_optimizers_are_fused(name: str, on_cpu: bool | None, on_cuda: bool | None) -> None:
-    """None: refused."""
+def test_where_optimizers_are_fused(name: str, on_cpu: bool, on_cuda: bool) -> None:
     config = message(name)
     assert kind(config) == name
-    for device, fused in ((CPU, on_cpu), (CUDA, on_cuda)):
-        if fused is None:
-            with pytest.raises(ConfigError, match=f"{name} is not implemented"):
-                fuses(config, device)
-        else:
-            assert fuses(config, device) is fused
+    assert (fuses(config, CPU), fuses(config, CUDA)) == (on_cpu, on_cuda)

@@ -92,10 +92,11 @@ PACKAGES: Mapping[str, str | None] = {
 # oneof -> what is said of all its members that nothing implements
 INSTEAD: Mapping[str, str] = {"DataConfig.sampler": _SAMPLER}
 
-# members of optimizer oneofs: with fused kernels on any device, and with those of CUDA alone
-SPARSE_OPTIMIZERS = ("sgd_optimizer", "adagrad_optimizer", "rowwise_adagrad_optimizer", "adam_optimizer")
-SPARSE_OPTIMIZERS_ON_CUDA = (
-    *SPARSE_OPTIMIZERS,
+# sparse optimizers that run inside the backward pass: on CPU, and on CUDA; the others visit whole tables
+FUSED_ON_CPU = ("sgd_optimizer", "adagrad_optimizer", "rowwise_adagrad_optimizer")
+FUSED_ON_CUDA = (
+    *FUSED_ON_CPU,
+    "adam_optimizer",
     "partial_rowwise_adam_optimizer",
     "lars_sgd_optimizer",
     "lamb_optimizer",

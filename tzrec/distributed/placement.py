@@ -25,6 +25,7 @@ from tzrec.distributed.plan import Plan, table_bytes
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.embedding.layout import Bag
 from tzrec.errors import ConfigError, Problem
+from tzrec.optim.rules import BY_ROWS
 from tzrec.optim.sparse import fuses, kind
 from tzrec.protos.train_pb2 import TrainConfig
 
@@ -74,8 +75,8 @@ def make_plan(
         saved: the plan of a checkpoint; its sharding types are kept where the config allows them.
 
     Raises:
-        ConfigError: a sharding type that does not exist or cannot be had, a table whose width no kernel takes, or an
-            optimizer that is not implemented on this device.
+        ConfigError: a sharding type that does not exist or cannot be had, a table whose width no kernel takes, or one
+            in half precision whose kernel is not fused.
     """
     found = list(collections(model))
     problems = [problem for each in found for bag in each.bags for problem in _unfit(bag, config)]
@@ -98,8 +99,9 @@ def _unfit(bag: Bag, config: TrainConfig) -> Iterator[Problem]:
     if _by_rows(config) and {HOSTS.get(name, name) for name in _allowed(bag, config)} == {"column_wise"}:
         yield Problem(
             field,
-            f'table "{table.name}" is column_wise, where row-wise Adagrad would keep one value per row and shard and '
-            "so learn something else than on one rank; allow table_wise or row_wise too, or use adagrad_optimizer",
+            f'table "{table.name}" is column_wise, where {kind(config.sparse_optimizer)}, whose steps depend on whole '
+            "rows, would learn something else than on one rank; allow table_wise or row_wise too, or use an optimizer "
+            "of single values, such as adagrad_optimizer or adam_optimizer",
         )
 
 
@@ -109,7 +111,7 @@ def _allowed(bag: Bag, config: TrainConfig) -> tuple[str, ...]:
 
 
 def _by_rows(config: TrainConfig) -> bool:
-    return kind(config.sparse_optimizer) == "rowwise_adagrad_optimizer"
+    return kind(config.sparse_optimizer) in BY_ROWS
 
 
 def _planned(
@@ -117,10 +119,13 @@ def _planned(
 ) -> ShardingPlan:
     """The plan of torchrec's planner."""
     common = config.global_embedding_constraints
+    plain = [] if fuses(config.sparse_optimizer, torch.device("cuda")) else ["dense"]
     constraints = {
         bag.table.name: ParameterConstraints(
             sharding_types=list(_allowed(bag, config)) or None,
-            compute_kernels=list(bag.table.compute_kernels or common.compute_kernels) or None,
+            compute_kernels=(plain if bag.table.trainable else [])
+            or list(bag.table.compute_kernels or common.compute_kernels)
+            or None,
         )
         for each in found
         for bag in each.bags

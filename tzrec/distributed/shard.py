@@ -76,7 +76,7 @@ def shard(
         saved: the plan of a checkpoint, kept to where it fits.
 
     Raises:
-        ConfigError: see `make_plan`; or a sparse optimizer without implementation on this device.
+        ConfigError: see `make_plan`.
     """
     train = config.train_config
     sharder = BagSharder(fused_params=fused_params(train.sparse_optimizer))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,72 +14,7 @@ from torch.distributed._shard.sharding_spec import ShardMetadata
 from torchrec.distributed.embedding_types import ShardedEmbeddingTable
 
 from tzrec.optim.kernels import Kernel
-
-EPS = 1e-8
-"""Of the optimizers whose message has no such field, as in the fused kernels."""
-
-State = dict[str, Tensor]
-
-
-def _sgd(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    weight.sub_(lr * grad)
-
-
-def _adagrad(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    state["momentum1"].addcmul_(grad, grad)
-    weight.addcdiv_(grad, state["momentum1"].sqrt().add_(EPS), value=-lr)
-
-
-def _rowwise_adagrad(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    rows, old, grad = _looked_up(weight, grad)
-    decay, mode = arguments["weight_decay"], arguments["weight_decay_mode"]
-    if mode == "L2":
-        grad = grad + decay * old
-    momentum = state["momentum1"][rows] + grad.square().mean(1)  # (R,)
-    state["momentum1"][rows] = momentum
-    kept = old * (1 - lr * decay) if mode == "DECOUPLE" else old
-    weight[rows] = kept - (lr / (momentum.sqrt() + EPS)).unsqueeze(1) * grad
-
-
-def _adam(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    """Adam as the fused GPU kernel has it: the moments of rows that were not looked up rest, decay is decoupled."""
-    beta1, beta2, step = arguments["beta1"], arguments["beta2"], int(state["step"].add_(1))
-    rows, old, grad = _looked_up(weight, grad)
-    first = state["momentum1"][rows].lerp_(grad, 1 - beta1)  # (R, D)
-    second = state["exp_avg_sq"][rows].lerp_(grad.square(), 1 - beta2)
-    state["momentum1"][rows], state["exp_avg_sq"][rows] = first, second
-    scale = (second / (1 - beta2**step)).sqrt_().add_(EPS)
-    weight[rows] = old - lr * (first / (1 - beta1**step) / scale + arguments["weight_decay"] * old)
-
-
-def _looked_up(weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The rows that have a gradient: their numbers `(R,)`, values and gradients `(R, D)`."""
-    rows = grad.count_nonzero(1).nonzero().squeeze(1)
-    return rows, weight[rows], grad[rows]
-
-
-def _per_value(weight: Tensor) -> Tensor:
-    return torch.zeros_like(weight, dtype=torch.float32)
-
-
-def _per_row(weight: Tensor) -> Tensor:
-    return weight.new_zeros(len(weight), dtype=torch.float32)
-
-
-def _count(weight: Tensor) -> Tensor:
-    return torch.zeros((), dtype=torch.int64)
-
-
-Rule = Callable[[Tensor, Tensor, State, float, Mapping[str, Any]], None]
-"""One step of one table in place: weight (R, D), gradient (R, D), state, learning rate, fields of the message."""
-
-RULES: dict[str, tuple[Rule, dict[str, Callable[[Tensor], Tensor]]]] = {
-    "sgd_optimizer": (_sgd, {}),
-    "adagrad_optimizer": (_adagrad, {"momentum1": _per_value}),
-    "rowwise_adagrad_optimizer": (_rowwise_adagrad, {"momentum1": _per_row}),
-    "adam_optimizer": (_adam, {"momentum1": _per_value, "exp_avg_sq": _per_value, "step": _count}),
-}
-"""Per member of `SparseOptimizer.optimizer`, its rule and its state, both named as in the fused kernels."""
+from tzrec.optim.rules import RULES
 
 
 class PlainTables:

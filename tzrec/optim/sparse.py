@@ -1,9 +1,9 @@
 """What trains the embedding tables: optimizers fused into the backward pass, and plain ones where there are none.
 
-On CPU fbgemm fuses SGD, Adagrad, and row-wise Adagrad without weight decay. Tables whose kernel is not fused (every
-data-parallel table, and all tables under any other optimizer on CPU) have ordinary gradients and are moved by `step`.
-That costs one pass over the whole table per step, where the fused kernels touch the looked-up rows only: fine for
-small tables, slow for large ones.
+On CPU fbgemm fuses SGD, Adagrad, and row-wise Adagrad without weight decay, on CUDA everything but Adadelta and
+RMSprop. Tables whose kernel is not fused (every data-parallel table, and all tables under any other optimizer) have
+ordinary gradients and are moved by `step`. That costs one pass over the whole table per step, where the fused kernels
+touch the looked-up rows only: fine for small tables, slow for large ones.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
-from tzrec.errors import ConfigError, Problem
+from tzrec.config.unsupported import FUSED_ON_CPU
 from tzrec.optim.kernels import kernels
-from tzrec.optim.plain_tables import EPS, RULES, PlainTables
+from tzrec.optim.plain_tables import PlainTables
+from tzrec.optim.rules import EPS
 from tzrec.protos import optimizer_pb2 as pb
 
 _FUSED = {
@@ -34,7 +35,6 @@ _FUSED = {
     "lamb_optimizer": EmbOptimType.LAMB,
     "partial_rowwise_lamb_optimizer": EmbOptimType.PARTIAL_ROWWISE_LAMB,
 }
-_FUSED_ON_CPU = ("sgd_optimizer", "adagrad_optimizer", "rowwise_adagrad_optimizer")
 
 
 def kind(config: pb.SparseOptimizer) -> str:
@@ -45,25 +45,10 @@ def kind(config: pb.SparseOptimizer) -> str:
 
 
 def fuses(config: pb.SparseOptimizer, device: torch.device) -> bool:
-    """Whether the optimizer runs inside the backward pass on this device.
-
-    Raises:
-        ConfigError: there is no implementation for this device.
-    """
-    name = kind(config)
-    if name in (_FUSED_ON_CPU if device.type == "cpu" else _FUSED):
-        return device.type != "cpu" or not _decays(config)
-    if name in RULES:
-        return False
-    where = "on CPU" if name in _FUSED else "yet"
-    raise ConfigError(
-        [
-            Problem(
-                "train_config.sparse_optimizer",
-                f"{name} is not implemented {where}; use {', '.join(_FUSED_ON_CPU)} or adam_optimizer",
-            )
-        ]
-    )
+    """Whether the optimizer runs inside the backward pass on this device."""
+    if device.type == "cpu":
+        return kind(config) in FUSED_ON_CPU and not _decays(config)
+    return kind(config) in _FUSED
 
 
 def _decays(config: pb.SparseOptimizer) -> bool:
@@ -79,10 +64,10 @@ def fused_params(config: pb.SparseOptimizer) -> dict[str, Any]:
     an error of ours, and training row 0 in its place would hide it.
     """
     params: dict[str, Any] = {"bounds_check_mode": BoundsCheckMode.FATAL, "learning_rate": 0.0, "eps": EPS}
-    if kind(config) in _FUSED:
-        params["optimizer"] = _FUSED[kind(config)]
+    if kind(config) not in _FUSED:
+        return params  # of the tables that do not learn
     arguments = _arguments(config)
-    params["learning_rate"] = arguments.pop("lr")
+    params |= {"optimizer": _FUSED[kind(config)], "learning_rate": arguments.pop("lr")}
     arguments.pop("initial_accumulator_value", None)  # written into the state by SparseOptimizer
     if "weight_decay_mode" in arguments:
         arguments["weight_decay_mode"] = WeightDecayMode[arguments["weight_decay_mode"]]

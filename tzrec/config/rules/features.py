@@ -12,6 +12,7 @@ from tzrec.config.rules.computed import check_computed
 from tzrec.config.rules.entries import Entry, all_named, entries, names
 from tzrec.config.rules.implemented import members
 from tzrec.config.rules.steps import check_steps
+from tzrec.config.unsupported import FUSED_ON_CPU, FUSED_ON_CUDA
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.feature_pb2 import CombineFeature, ComboFeature, IdFeature, LookupFeature, MatchFeature, RawFeature
 
@@ -47,7 +48,7 @@ def check_features(findings: Findings) -> None:
         if entry.steps is not None:
             check_steps(findings, entry, entry.steps)
         _check_table(findings, entry)
-        if findings.on_cpu and entry.has_table and entry.message.data_type == "FP16":
+        if entry.has_table and entry.message.data_type == "FP16":
             _check_half(findings, entry)
     _check_circles(findings)
     _check_shared_tables(findings)
@@ -110,12 +111,12 @@ def _check_table(findings: Findings, entry: Entry) -> None:
 
 
 def _check_half(findings: Findings, entry: Entry) -> None:
-    """Adam on the CPU moves whole tables by ordinary gradients, which in half precision are mostly 0."""
-    if findings.config.train_config.sparse_optimizer.WhichOneof("optimizer") == "adam_optimizer":
-        said = (
-            "FP16 needs an optimizer that is fused on cpu, which adam_optimizer is not; use FP32 or another optimizer"
-        )
-        findings.add(f"{entry.path}.data_type", said)
+    """What is not fused moves whole tables by ordinary gradients, which in half precision are mostly 0."""
+    chosen = findings.config.train_config.sparse_optimizer.WhichOneof("optimizer")
+    offered = FUSED_ON_CPU if findings.on_cpu else FUSED_ON_CUDA
+    if chosen is not None and chosen not in offered:
+        needs = f"FP16 needs an optimizer that is fused on {findings.device}, which {chosen} is not"
+        findings.add(f"{entry.path}.data_type", f"{needs}; use FP32, or one of {', '.join(offered)}")
 
 
 def _check_shared_tables(findings: Findings) -> None:

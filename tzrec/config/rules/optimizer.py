@@ -10,7 +10,6 @@ from google.protobuf.message import Message
 from tzrec.config.findings import Findings, repeated
 from tzrec.config.names import hint
 from tzrec.config.schema import fields_of, oneof_name
-from tzrec.config.unsupported import SPARSE_OPTIMIZERS, SPARSE_OPTIMIZERS_ON_CUDA
 from tzrec.protos import optimizer_pb2 as pb
 from tzrec.protos.feature_pb2 import ParameterConstraints
 
@@ -46,17 +45,7 @@ def _check_choice(findings: Findings, path: str, config: Message) -> None:
         findings.add(path, "no schedule is chosen; for a constant rate add constant_learning_rate {}")
     if chosen is None:
         return
-    if isinstance(config, pb.SparseOptimizer):
-        _check_fused(findings, f"{path}.{chosen}", chosen)
-    if f"{path}.{chosen}" not in findings.refused:
-        _check_values(findings, f"{path}.{chosen}", getattr(config, chosen))
-
-
-def _check_fused(findings: Findings, path: str, chosen: str) -> None:
-    offered = SPARSE_OPTIMIZERS if findings.on_cpu else SPARSE_OPTIMIZERS_ON_CUDA
-    if chosen not in offered:
-        why = "needs CUDA" if chosen in SPARSE_OPTIMIZERS_ON_CUDA else "is not implemented for embedding tables"
-        findings.refuse(path, f"{why}; on {findings.device} there are {', '.join(offered)}")
+    _check_values(findings, f"{path}.{chosen}", getattr(config, chosen))
 
 
 def _check_values(findings: Findings, path: str, optimizer: Any) -> None:
