@@ -289,8 +289,6 @@ REFUSED: list[tuple[str, str, str]] = [
     ("hash_bucket_size: 13000", "zch { zch_size: 5 }", "zch: is not implemented yet; use hash_bucket_size"),
     ("hash_bucket_size: 13000", "dynamicemb { max_capacity: 5 }", "dynamicemb: is not implemented yet"),
     ("hash_bucket_size: 13000", "hash_bucket_size: 5 use_mask: true", "use_mask: is not implemented yet"),
-    (EDGES, "embedding_dim: 4 autodis { num_channels: 3 }", "autodis: is not implemented yet; use boundaries"),
-    (EDGES, "embedding_dim: 4 mlp {}", "raw_feature.mlp: is not implemented yet; use boundaries"),
     (
         "group_type: DEEP",
         "group_type: SEQUENCE",

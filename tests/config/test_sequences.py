@@ -91,6 +91,12 @@ CASES = [
     (GROUP, '"x"', '"cate"', '"click__cate" is already the name of another feature'),
     (GROUP, "num_buckets: 10", "zch { zch_size: 5 }", "features[0].id_feature.zch: is not implemented yet"),
     (ALONE, '"user:prices"', '"usr:prices"', 'unknown side "usr"; did you mean "user"?'),
+    (
+        ALONE,
+        '"user:prices"',
+        '"user:prices" embedding_dim: 4 mlp {}',
+        "sequence_raw_feature.mlp: is for features that are",
+    ),
     (ALONE, '"user:prices"', '"feature:r"', "sequence_raw_feature.sequence_fields: no input is a sequence"),
 ]
 

@@ -52,5 +52,6 @@ def test_names_are_those_of_the_unsharded_model(alone: None) -> None:
         *(f"{prefix}ebc.embedding_bags.{name}.weight" for name in ("b_emb", "ids", "e_emb")),
         *(f"{prefix}weighted_ebc.embedding_bags.{name}.weight" for name in ("d_emb", "f_emb")),
     ]
-    assert set(state["model"]) == {*tables, "linear.weight", "linear.bias"}
+    soft = {f"embedding_group.dense_impls.embeddings.0.{name}" for name in ("scale", "mix", "vectors")}
+    assert set(state["model"]) == {*tables, *soft, "linear.weight", "linear.bias"}
     assert set(state["optimizer"]) == {f"{name}.momentum1" for name in tables if "e_emb" not in name}

@@ -72,7 +72,8 @@ def test_one_rank_runs_the_kernels_alone(alone: None) -> None:
 
 def test_dense_parameters_are_what_is_no_table(alone: None) -> None:
     run = Run(Case("one", "adagrad_optimizer"))
-    assert [name for name, _ in dense_parameters(run.model)] == ["linear.weight", "linear.bias"]
+    soft = [f"embedding_group.dense_impls.embeddings.0.{name}" for name in ("scale", "mix", "vectors")]
+    assert [name for name, _ in dense_parameters(run.model)] == [*soft, "linear.weight", "linear.bias"]
 
 
 def test_an_id_out_of_range_stops_the_kernel(alone: None) -> None:

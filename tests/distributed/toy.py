@@ -12,7 +12,7 @@ from torchrec import KeyedJaggedTensor, KeyedTensor
 from tzrec.data.batch import BASE, Batch
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.embedding.table import fill
-from tzrec.features.base import Feature, Table
+from tzrec.features.base import DenseEmbedding, Feature, Table
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -30,14 +30,17 @@ TABLES = {
     "f": Table("f_emb", 30, 8, init_fn="nn.init.normal_,std=0.1"),
 }
 WEIGHTED = {"d", "f"}
-ORDER = ["b", "x", "a", "e", "c", "d", "f"]
-WIDTH = {name: table.dim for name, table in TABLES.items()} | {"x": 3}
+SOFT = DenseEmbedding("autodis", 1, 4, num_channels=3, temperature=0.5, keep_prob=0.8)
+ORDER = ["b", "x", "a", "e", "y", "c", "d", "f"]
 
 
-def feature(name: str, table: Table | None, dim: int = 0, weighted: bool = False) -> Feature:
+def feature(
+    name: str, table: Table | None, dim: int = 0, weighted: bool = False, soft: DenseEmbedding | None = None
+) -> Feature:
     """A feature as the embedding room sees it."""
     made = Feature()
     made.name, made.table, made.dim, made.is_sparse, made.is_weighted = name, table, dim, table is not None, weighted
+    made.embedding = soft
     return made
 
 
@@ -46,7 +49,7 @@ def features(sharding_types: Sequence[str] = ()) -> dict[str, Feature]:
         name: feature(name, replace(table, sharding_types=tuple(sharding_types)), weighted=name in WEIGHTED)
         for name, table in TABLES.items()
     }
-    return made | {"x": feature("x", None, 3)}
+    return made | {"x": feature("x", None, 3), "y": feature("y", None, 1, soft=SOFT)}
 
 
 class Toy(nn.Module):
@@ -91,7 +94,7 @@ class Rows:
         jagged = KeyedJaggedTensor(list(self.ids), torch.tensor(flat), weights=torch.tensor(weights), lengths=lengths)
         return Batch(
             rows=len(self.x),
-            dense={BASE: KeyedTensor(["x"], [3], self.x)},
+            dense={BASE: KeyedTensor(["x", "y"], [3, 1], torch.cat([self.x, self.x[:, :1]], 1))},
             sparse={BASE: jagged},
             labels={"y": self.label},
         )
@@ -131,13 +134,13 @@ class Reference:
         self.tables = {name: first_table(name).double() for name in names}
         self.state: dict[str, dict[str, Tensor]] = {name: {} for name in names}
         torch.manual_seed(SEED)
-        linear = Toy(features()).linear
-        self.weight, self.bias = linear.weight.detach().double(), linear.bias.detach().double()
+        named = Toy(features()).named_parameters()
+        self.dense = {name: value.detach().double() for name, value in named if "emb_impls" not in name}
         self.steps = 0
 
-    def pooled(self, tables: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+    def columns(self, tables: dict[str, Tensor], dense: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
         """Every feature's columns, bag by bag."""
-        columns = {"x": rows.x.double()}
+        columns = {"x": rows.x.double(), "y": self.softly(dense, rows.x[:, 0].double())}
         for name, table in TABLES.items():
             bags = []
             for ids, weights in zip(rows.ids[name], rows.weights[name], strict=True):
@@ -148,23 +151,31 @@ class Reference:
             columns[name] = torch.stack(bags)
         return columns
 
+    def softly(self, dense: dict[str, Tensor], x: Tensor) -> Tensor:
+        """Mixtures of vectors, number by number."""
+        prefix = "embedding_group.dense_impls.embeddings.0."
+        scale, mix, vectors = (dense[prefix + name][0] for name in ("scale", "mix", "vectors"))
+        hidden = [torch.nn.functional.leaky_relu(each * scale[0]) for each in x]
+        scores = [each @ mix + SOFT.keep_prob * each for each in hidden]
+        return torch.stack([(each / SOFT.temperature).softmax(0) @ vectors for each in scores])
+
     def step(self, rows: Rows, lr: float) -> float:
         """One step of everything; the loss before it."""
         tables = {name: value.clone().requires_grad_() for name, value in self.tables.items()}
-        weight, bias = self.weight.clone().requires_grad_(), self.bias.clone().requires_grad_()
-        columns = self.pooled(tables, rows)
+        dense = {name: value.clone().requires_grad_() for name, value in self.dense.items()}
+        columns = self.columns(tables, dense, rows)
         if "max_gradient" in self.fields:
             bound = self.fields["max_gradient"]
             for name in TABLES:
                 columns[name].register_hook(lambda grad: grad.clamp(-bound, bound))
-        logits = torch.cat([columns[name] for name in ORDER], 1) @ weight.T + bias
+        logits = torch.cat([columns[name] for name in ORDER], 1) @ dense["linear.weight"].T + dense["linear.bias"]
         loss = (logits.squeeze(1) - rows.label.double()).square().mean()
         loss.backward()
         self.steps += 1
         for name, table in tables.items():
             if name != "e_emb":
                 self.update(name, table.grad, lr)
-        self.weight, self.bias = self.weight - 0.1 * weight.grad, self.bias - 0.1 * bias.grad
+        self.dense = {name: value.detach() - 0.1 * value.grad for name, value in dense.items()}
         return loss.item()
 
     def update(self, name: str, grad: Tensor, lr: float) -> None:

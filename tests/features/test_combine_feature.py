@@ -96,7 +96,7 @@ def test_what_it_says_of_itself() -> None:
         ('num_buckets: 3 normalizer: "method=log10"', ".normalizer", "num_buckets takes whole numbers"),
         ('combiner: "gap_max"', ".combiner", '"gap_max" is not one of'),
         ('default_value: "x"', ".default_value", "'x' is not a number"),
-        ("autodis { num_channels: 3 }", ".autodis", "not implemented yet"),
+        ("num_buckets: 3 autodis { num_channels: 3 }", ".autodis", "is for numbers, and here values become ids"),
     ],
 )
 def test_what_is_refused(text: str, field: str, message: str) -> None:

@@ -108,7 +108,7 @@ def test_what_operators_must_return() -> None:
         (custom("NoOperator"), "operator_name", "is no subclass of tzrec.features.custom_feature.Operator"),
         (custom("os:system"), "operator_name", "is no subclass of"),
         (custom("Scaled", "boundaries: [1] num_buckets: 3"), "boundaries", "num_buckets is set as well"),
-        (custom("Scaled", "mlp {}"), "mlp", "not implemented yet"),
+        (custom("Scaled", "num_buckets: 3 mlp {}"), "mlp", "is for numbers"),
     ],
 )
 def test_config_errors(feature: str, field: str, message: str) -> None:

@@ -174,7 +174,7 @@ def test_encoded_data() -> None:
         (expr("a", variables='"user:a", "b"'), "variables", '"b" is not side:name'),
         (expr("a", "boundaries: [2, 1] embedding_dim: 4"), "boundaries", "do not rise"),
         (expr("a", 'default_value: "x"'), "default_value", "'x' is not a number"),
-        (expr("a", "mlp {}"), "mlp", "not implemented yet"),
+        (expr("a", "mlp {}"), "embedding_dim", "must be above 0"),
     ],
 )
 def test_config_errors(feature: str, field: str, message: str) -> None:

@@ -188,7 +188,7 @@ def test_what_it_says_of_itself() -> None:
         ("value_dim: 0", ".value_dim", "0 (any number of values) is for ids"),
         ("num_buckets: 5 boundaries: 1", ".boundaries", "num_buckets is set as well; choose one"),
         ("num_buckets: 5 hash_bucket_size: 1", "", "hash_bucket_size and num_buckets are set"),
-        ("autodis { num_channels: 3 }", ".autodis", "not implemented yet"),
+        ("num_buckets: 3 autodis { num_channels: 3 }", ".autodis", "is for numbers, and here values become ids"),
         ('value_dim: 2 default_value: "1,2,3"', ".default_value", "has 3 values; value_dim is 2"),
         ('normalizer: "x"', ".normalizer", "method must be one of"),
     ],

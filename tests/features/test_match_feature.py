@@ -118,7 +118,7 @@ def test_inputs() -> None:
         ("value_dim: 2", ".value_dim", "2; a match is one number"),
         ("show_skey: true boundaries: 1", ".show_skey", "values that begin with a key are text"),
         ("need_discrete: true", ".need_discrete", "values that are ids need one of"),
-        ("mlp {}", ".mlp", "not implemented yet"),
+        ("num_buckets: 3 mlp {}", ".mlp", "is for numbers, and here values become ids"),
     ],
 )
 def test_what_is_refused(text: str, field: str, message: str) -> None:

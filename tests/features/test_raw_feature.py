@@ -176,8 +176,9 @@ def test_encoded_boundaries_are_ids() -> None:
 @pytest.mark.parametrize(
     ("text", "field", "message"),
     [
-        ("mlp {}", "mlp", "not implemented yet"),
-        ("autodis { num_channels: 3 }", "autodis", "not implemented yet"),
+        ("mlp {}", "embedding_dim", "must be above 0: the width of the mlp embedding"),
+        ("embedding_dim: 4 value_dim: 2 autodis { num_channels: 3 }", "autodis", "embeds one number; value_dim is 2"),
+        ("embedding_dim: 4 boundaries: [1] mlp {}", "mlp", "is for numbers, and here values become ids"),
         ("value_dim: 0", "value_dim", "needs boundaries"),
         ("boundaries: [1, 1]", "boundaries", "do not rise"),
         ('default_value: "x"', "default_value", "'x' is not a number"),

@@ -5,6 +5,7 @@ import torch
 
 from tests.serving.small import expected, small_batch, small_config, small_encoder, small_ranker, small_rows
 from tzrec.embedding.regroup import regroup
+from tzrec.features.build import FeatureEncoder
 from tzrec.models.build import build_model
 from tzrec.serving.servable import Servable, offsets_of, tables_of
 
@@ -84,6 +85,24 @@ def test_features_in_two_groups_with_tables_of_their_own() -> None:
     assert list(grouped) == list(expected) == ["all", "more", "last"]
     for name, value in expected.items():
         torch.testing.assert_close(grouped[name], value, atol=1e-6, rtol=1e-6)
+
+
+def test_numbers_that_are_embedded() -> None:
+    """One number by itself as well, in a group with a suffix; and two numbers together."""
+    config = small_config()
+    place, price = (each.raw_feature for each in config.feature_configs[-2:])
+    place.embedding_dim = price.embedding_dim = 4
+    place.mlp.SetInParent()
+    price.autodis.num_channels = 5
+    config.model_config.feature_groups.add(
+        group_name="more", feature_names=["price", "user", "place"], group_type="DEEP", embedding_name_suffix="b"
+    )
+    ranker = build_model(config, FeatureEncoder.from_config(config.feature_configs, config.data_config).features).eval()
+    servable, batch = Servable.of(ranker), small_batch(small_rows(9))
+    assert servable.signature.dense == {"price": 1, "place": 2}
+    received = servable.predict(servable.signature.from_batch(batch))
+    for name, value in ranker.float().predict(ranker(batch)).items():
+        torch.testing.assert_close(received[name], value, atol=1e-6, rtol=1e-6)
 
 
 def test_a_model_of_dense_values_alone() -> None:

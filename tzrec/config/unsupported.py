@@ -16,16 +16,10 @@ _EMA = f"{_LATER}; leave it out to use the trained weights"
 _SAMPLER = f"{_LATER}; bring the negatives as rows of the data"
 _TIMESTAMPS = f"{_LATER}; use save_checkpoints_steps or save_checkpoints_epochs"
 
-_EMBEDDED = f"{_LATER}; use boundaries for an embedding, or the plain number"
-
 # Message.field -> what is said when it is set
 FIELDS: Mapping[str, str] = {
     **{f"{name}.use_mask": _MASK for name in ("ExprFeature", "OverlapFeature", "KvDotProduct", "BoolMaskFeature")},
-    **{f"{name}.autodis": _EMBEDDED for name in ("ExprFeature", "OverlapFeature", "KvDotProduct", "CustomFeature")},
-    **{f"{name}.mlp": _EMBEDDED for name in ("ExprFeature", "OverlapFeature", "KvDotProduct", "CustomFeature")},
     **{f"{name}.use_mask": _MASK for name in ("ComboFeature", "LookupFeature", "MatchFeature", "CombineFeature")},
-    **{f"{name}.autodis": _EMBEDDED for name in ("LookupFeature", "MatchFeature", "CombineFeature")},
-    **{f"{name}.mlp": _EMBEDDED for name in ("LookupFeature", "MatchFeature", "CombineFeature")},
     **{f"{name}.zch": _HASH for name in ("ComboFeature", "LookupFeature", "MatchFeature")},
     **{f"{name}.dynamicemb": _HASH for name in ("ComboFeature", "LookupFeature", "MatchFeature")},
     "TokenizeFeature.use_mask": _MASK,
@@ -38,8 +32,6 @@ FIELDS: Mapping[str, str] = {
     "IdFeature.dynamicemb": _HASH,
     "IdFeature.use_mask": _MASK,
     "RawFeature.use_mask": _MASK,
-    "RawFeature.autodis": _EMBEDDED,
-    "RawFeature.mlp": _EMBEDDED,
     "FeatureGroupConfig.sequence_groups": _SEQUENCES,
     "FeatureGroupConfig.sequence_encoders": _SEQUENCES,
     "DataConfig.sample_mask_prob": _MASK,

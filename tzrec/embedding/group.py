@@ -10,6 +10,7 @@ from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTens
 from torchrec.types import DataType
 
 from tzrec.data.batch import BASE, Batch
+from tzrec.embedding.dense import DenseEmbeddings
 from tzrec.embedding.layout import Bag, Layout, build_layout
 from tzrec.embedding.regroup import Plan, plan, regroup
 from tzrec.embedding.table import fill
@@ -50,6 +51,7 @@ class EmbeddingGroup(nn.Module):
         dims: widths.
         emb_impls: per data group, its lookup; tables are the parameters
             `emb_impls.__BASE__.ebc.embedding_bags.<table>.weight`.
+        dense_impls: the embeddings of dense values; replicated, and drawn from torch's current generator.
 
     Args:
         features: all features of the config by name.
@@ -75,6 +77,7 @@ class EmbeddingGroup(nn.Module):
         self.layout = build_layout(features, groups, wide_dim, wide_init_fn)
         self.dims = Dims({group: self.layout.widths(group) for group in self.layout.groups})
         self.emb_impls = nn.ModuleDict({BASE: Lookup(self.layout, device)} if self.layout.bags else {})
+        self.dense_impls = DenseEmbeddings(self.layout)
         self._keys = {group: [entry.key for entry in entries] for group, entries in self.layout.groups.items()}
         self._plans: dict[tuple[tuple[str, ...], ...], Plan] = {}
 
@@ -84,7 +87,7 @@ class EmbeddingGroup(nn.Module):
         if self.layout.bags:
             sources += self.emb_impls[BASE](batch.sparse[BASE])
         if BASE in batch.dense:
-            sources.append(batch.dense[BASE])
+            sources += [batch.dense[BASE], *self.dense_impls(batch.dense[BASE])]
         values = [source.values() for source in sources]  # waits for what other ranks send
         keys = tuple(tuple(source.keys()) for source in sources)
         if keys not in self._plans:  # the order of a sharded lookup is known once it has run

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from tzrec.errors import ConfigError, Problem
-from tzrec.features.base import Feature, Table
+from tzrec.features.base import DenseEmbedding, Feature, Table
 from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig
 
 SHARED = ("rows", "dim", "pooling", "init_fn", "data_type", "trainable")
@@ -25,16 +25,23 @@ class Entry:
 
     Attributes:
         feature: its name.
-        table: the table it is looked up in; None for dense values that enter as they are.
+        table: the table it is looked up in; None for dense values.
         dim: columns it takes.
         key: name of its columns in the lookup's output: the feature, or `feature@table` where the feature is looked
-            up in several tables.
+            up in several tables; `feature@autodis` or `feature@mlp`, with the suffix of the group, for embedded values.
+        embedding: how dense values are embedded; None for those that enter as they are.
     """
 
     feature: str
     table: str | None
     dim: int
     key: str
+    embedding: DenseEmbedding | None = None
+
+    @property
+    def value_dim(self) -> int:
+        """Numbers of a dense feature in a row."""
+        return self.embedding.value_dim if self.embedding else self.dim
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ def build_layout(
             tables_of[feature].append(name)
     laid = {
         group.group_name: tuple(
-            _entry(features[name], request, len(tables_of[name]) > 1)
+            _entry(features[name], request, len(tables_of[name]) > 1, group.embedding_name_suffix)
             for name, request in zip(group.feature_names, requests[group.group_name], strict=True)
         )
         for group in groups
@@ -208,7 +215,10 @@ def _bag(requests: Sequence[_Request]) -> Bag:
     )
 
 
-def _entry(feature: Feature, request: _Request | None, several: bool) -> Entry:
+def _entry(feature: Feature, request: _Request | None, several: bool, suffix: str) -> Entry:
+    if feature.embedding:
+        key = "_".join([f"{feature.name}@{feature.embedding.kind}", *([suffix] if suffix else [])])
+        return Entry(feature.name, None, feature.embedding.dim, key, feature.embedding)
     if request is None:
         return Entry(feature.name, None, feature.dim, feature.name)
     key = f"{feature.name}@{request.table.name}" if several else feature.name

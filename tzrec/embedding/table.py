@@ -168,7 +168,7 @@ def fill(weight: Tensor, table: Table, seed: int, row: int = 0, column: int = 0)
     init, shape = init_of(table), torch.Size((table.rows, table.dim))
     size = max(1, BLOCK_VALUES // table.dim)
     end = row + weight.shape[0]
-    generator, scratch = torch.Generator(), torch.empty(min(size, table.rows), table.dim)
+    generator, scratch = torch.Generator(), torch.empty(min(size, table.rows), table.dim, device="cpu")
     for block in range(row // size, -(-end // size)):
         start, stop = block * size, min(block * size + size, table.rows)
         generator.manual_seed(_key(seed, table.name, block))

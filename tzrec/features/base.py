@@ -41,6 +41,27 @@ class Table:
     compute_kernels: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class DenseEmbedding:
+    """How the numbers of a dense feature become one vector.
+
+    Attributes:
+        kind: "autodis" or "mlp".
+        value_dim: numbers of a row.
+        dim: width of the vector.
+        num_channels: of autodis, as are the following: vectors to mix.
+        temperature: of the softmax over them.
+        keep_prob: weight of the skip connection.
+    """
+
+    kind: str
+    value_dim: int
+    dim: int
+    num_channels: int = 0
+    temperature: float = 0.0
+    keep_prob: float = 0.0
+
+
 @dataclass
 class BadRows:
     """Which rows of a batch hold values that cannot be encoded, and why.
@@ -90,7 +111,8 @@ class Feature:
     Attributes:
         name: output name, unique in the config.
         inputs: what it reads, in declared order.
-        table: its embedding table, None for a dense feature that enters the model as it is.
+        table: its embedding table, None for a dense feature.
+        embedding: how its numbers become a vector, None for a dense feature that enters the model as it is.
         is_sparse: whether `encode` yields ids.
         is_weighted: whether its ids carry weights.
         dim: width of the dense values, 0 for a sparse feature.
@@ -102,6 +124,7 @@ class Feature:
     name: str
     inputs: tuple[Input, ...]
     table: Table | None
+    embedding: DenseEmbedding | None = None
     is_sparse: bool
     is_weighted: bool = False
     dim: int = 0
@@ -112,7 +135,8 @@ class Feature:
     @property
     def output_dim(self) -> int:
         """Width this feature adds to a DEEP group."""
-        return self.table.dim if self.table else self.dim
+        embedded = self.table or self.embedding
+        return embedded.dim if embedded else self.dim
 
     def encode(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Column:
         """Turn the raw input arrays into a Column; every array is one whole (not chunked) Arrow array of B rows."""

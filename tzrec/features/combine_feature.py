@@ -14,7 +14,7 @@ from tzrec.features.bucketize import Boundaries, Bucketizer, Identity, rows_of
 from tzrec.features.column import Column
 from tzrec.features.combined import CombinedEncoder, combiner_of
 from tzrec.features.dag import is_encoded, single_input
-from tzrec.features.dense import DenseEncoder, dense_encoder, refuse_dense_embedding
+from tzrec.features.dense import DenseEncoder, dense_embedding, dense_encoder
 from tzrec.features.normalizer import normalizer_of
 from tzrec.features.ragged import Ragged, read
 from tzrec.features.spans import Spans
@@ -31,7 +31,6 @@ class CombineFeature(Feature):
     """
 
     def __init__(self, config: feature_pb2.CombineFeature, data: data_pb2.DataConfig) -> None:
-        refuse_dense_embedding(config)
         source = single_input(config, data)
         bucketizer = _bucketizer(config, data)
         self.name = config.feature_name
@@ -40,6 +39,7 @@ class CombineFeature(Feature):
         self.is_sparse = bucketizer is not None
         self.table = table_of(config, bucketizer.rows) if bucketizer else None
         self.dim = 0 if bucketizer else 1
+        self.embedding = dense_embedding(config, self.dim)
         self._is_encoded = is_encoded(data)
         self._separator = config.separator
         self._words = pa.array(config.value_map.keys(), pa.large_string())

@@ -18,7 +18,7 @@ from tzrec.features.base import BadRows, Feature
 from tzrec.features.bucketize import Bucketizer
 from tzrec.features.column import Column
 from tzrec.features.dag import inputs_of, is_encoded
-from tzrec.features.dense import refuse_dense_embedding
+from tzrec.features.dense import dense_embedding
 from tzrec.features.numbers import number_encoder
 from tzrec.features.sparse import sparse_encoder, table_of
 from tzrec.protos import data_pb2, feature_pb2
@@ -66,14 +66,14 @@ class CustomFeature(Feature):
         self._turn: AbstractContextManager[Any] = nullcontext() if config.is_op_thread_safe else Lock()
         bucketizer: Bucketizer | None = bucketize.from_config(config, data) if bucketize.chosen(config) else None
         self.is_sparse = bucketizer is not None or bool(config.boundaries)
+        self.dim = 0 if self.is_sparse else config.value_dim or 1
+        self.embedding = dense_embedding(config, self.dim)
         if bucketizer is not None:
             self.table = table_of(config, bucketizer.rows)
             self._encoder: Any = sparse_encoder(self.name, bucketizer, config, data)
             return
         if config.boundaries:
             self.table = table_of(config, len(config.boundaries) + 1)
-        else:
-            self.dim = config.value_dim or 1
         self._encoder = number_encoder(self.name, config, data, config.value_dim)
 
     @staticmethod
@@ -84,7 +84,6 @@ class CustomFeature(Feature):
                 "in operator_name, as package.module:Class (see tzrec.features.custom_feature.Operator)"
             )
             raise ConfigError([Problem("operator_lib_file", message)])
-        refuse_dense_embedding(config)
         if not config.expression:
             raise ConfigError([Problem("expression", "is empty; list what the operator reads, e.g. user:age")])
         if config.boundaries and bucketize.chosen(config):

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tzrec.config.kwargs import kwargs
 from tzrec.errors import ConfigError, Problem
-from tzrec.features.base import BadRows
+from tzrec.features.base import BadRows, DenseEmbedding
 from tzrec.features.bucketize import Fault, Floats, number, scaled
 from tzrec.features.column import Column
 from tzrec.features.dag import is_encoded
@@ -102,11 +103,22 @@ def dense_encoder(
     return DenseEncoder(column, separator, dim, values, None if is_encoded(data) else normalize)
 
 
-def refuse_dense_embedding(config: Any) -> None:
-    """Raises ConfigError where a number is to be embedded as it is."""
-    embedded = config.WhichOneof("dense_emb")
-    if embedded:
-        raise ConfigError([Problem(embedded, "not implemented yet; leave it out or use boundaries")])
+def dense_embedding(config: Any, value_dim: int) -> DenseEmbedding | None:
+    """How a message wants its `value_dim` numbers embedded, 0 of them where its values are ids; None for not at all.
+
+    Raises:
+        ConfigError: its values are ids or too many, or the width of the embedding is not given.
+    """
+    kind = config.WhichOneof("dense_emb")
+    if kind is None:
+        return None
+    if value_dim == 0:
+        raise ConfigError([Problem(kind, "is for numbers, and here values become ids; choose one")])
+    if kind == "autodis" and value_dim > 1:
+        raise ConfigError([Problem(kind, f"embeds one number; value_dim is {value_dim}: use mlp")])
+    if config.embedding_dim == 0:
+        raise ConfigError([Problem("embedding_dim", f"must be above 0: the width of the {kind} embedding")])
+    return DenseEmbedding(kind, value_dim, config.embedding_dim, **kwargs(getattr(config, kind)))
 
 
 def parse_dense_default(text: str, separator: str, dim: int, field_name: str) -> npt.NDArray[np.float32] | None:

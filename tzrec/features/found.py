@@ -14,7 +14,7 @@ from tzrec.features.bucketize import Boundaries, Bucketizer
 from tzrec.features.column import Column
 from tzrec.features.combined import CombinedEncoder
 from tzrec.features.dag import is_encoded
-from tzrec.features.dense import DenseEncoder, dense_encoder, refuse_dense_embedding
+from tzrec.features.dense import DenseEncoder, dense_embedding, dense_encoder
 from tzrec.features.normalizer import normalizer_of
 from tzrec.features.ragged import Ragged
 from tzrec.features.sparse import SparseEncoder, numbers_encoder, sparse_encoder, table_of
@@ -41,7 +41,6 @@ class FoundFeature(Feature):
             shown: name of the field that puts keys before values; empty where none does.
             combiner: one of COMBINERS; empty for each number of its own.
         """
-        refuse_dense_embedding(config)
         self.name = config.feature_name
         self.inputs = inputs
         self.stub = config.stub_type
@@ -54,6 +53,7 @@ class FoundFeature(Feature):
         self.table = table_of(config, bucketizer.rows) if bucketizer else None
         dim = 1 if discrete else _width(config)
         self.dim = 0 if self.is_sparse else dim
+        self.embedding = dense_embedding(config, self.dim)
         self._is_encoded = is_encoded(data)
         self._encoder = _encoder(inputs[0].name, config, data, bucketizer, "" if discrete else combiner, dim)
 

@@ -12,7 +12,7 @@ from tzrec.features.base import BadRows, Feature, Input
 from tzrec.features.bucketize import Boundaries
 from tzrec.features.column import Column
 from tzrec.features.dag import is_encoded
-from tzrec.features.dense import DenseEncoder, dense_encoder, refuse_dense_embedding
+from tzrec.features.dense import DenseEncoder, dense_embedding, dense_encoder
 from tzrec.features.normalizer import normalizer_of
 from tzrec.features.sparse import SparseEncoder, numbers_encoder, table_of
 from tzrec.protos import data_pb2
@@ -48,6 +48,7 @@ class NumberFeature(Feature):
             self.table = table_of(config, len(config.boundaries) + 1)
         else:
             self.dim = width or 1
+        self.embedding = dense_embedding(config, self.dim)
         self._encoder = number_encoder(column, config, data, width)
 
     def encode(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Column:
@@ -71,7 +72,6 @@ def number_encoder(column: str, config: Any, data: data_pb2.DataConfig, width: i
     Raises:
         ConfigError: the boundaries do not rise, or the normalizer or the default cannot be read.
     """
-    refuse_dense_embedding(config)
     edges = list(config.boundaries)
     if edges != sorted(set(edges)):
         raise ConfigError([Problem("boundaries", f"{edges} do not rise")])

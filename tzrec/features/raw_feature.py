@@ -11,7 +11,7 @@ from tzrec.features.base import BadRows, Feature
 from tzrec.features.bucketize import Boundaries
 from tzrec.features.column import Column
 from tzrec.features.dag import is_encoded, single_input
-from tzrec.features.dense import DenseEncoder, dense_encoder, refuse_dense_embedding
+from tzrec.features.dense import DenseEncoder, dense_embedding, dense_encoder
 from tzrec.features.normalizer import normalizer_of
 from tzrec.features.sparse import SparseEncoder, numbers_encoder, table_of
 from tzrec.protos import data_pb2, feature_pb2
@@ -39,13 +39,13 @@ class RawFeature(Feature):
         else:
             self.dim = config.value_dim
             self._encoder = _dense(source.name, config, data)
+        self.embedding = dense_embedding(config, self.dim)
 
     def encode(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Column:
         return self._encoder.encode(columns[self.inputs[0].name], bad)
 
 
 def _refuse(config: feature_pb2.RawFeature) -> None:
-    refuse_dense_embedding(config)
     if not config.boundaries and config.value_dim == 0:
         raise ConfigError([Problem("value_dim", "0 (any number of values) needs boundaries; a dense width is fixed")])
     edges = list(config.boundaries)

@@ -35,8 +35,8 @@ def build_model(
     tasks = build_tasks(config)
     message = getattr(chosen, chosen.WhichOneof("model"))
     wide = (getattr(message, "wide_embedding_dim", None), getattr(message, "wide_init_fn", ""))
-    embedding_group = EmbeddingGroup(features, chosen.feature_groups, *wide, device=table_device or device)
     made = registry.resolve(chosen, "model", "tzrec.models")
     with torch.device(device or "cpu"):
+        embedding_group = EmbeddingGroup(features, chosen.feature_groups, *wide, device=table_device or device)
         model = made(message, embedding_group.dims, tasks)
     return Ranker(embedding_group, model, tasks)

@@ -124,9 +124,11 @@ class Servable(nn.Module):
         self.bags = nn.ModuleList(Bags(first, entries, layout, offsets) for first, entries in runs)
         self.ranker = Ranker(_Nothing(), ranker.model, ranker.tasks)  # type: ignore[arg-type]
         self.autocast = AUTOCAST[precision]
+        self.dense = ranker.embedding_group.dense_impls
+        numbers = (list(self.signature.dense), list(self.signature.dense.values()))
+        self._numbers = self.dense.plan(*numbers)
         sources = [([e.key for e in entries], [e.dim for e in entries]) for _, entries in runs]
-        if self.signature.dense:
-            sources.append((list(self.signature.dense), list(self.signature.dense.values())))
+        sources += [*([numbers] if self.signature.dense else []), *self.dense.outputs]
         self._plan = plan(sources, {group: [e.key for e in row] for group, row in layout.groups.items()})
         self.eval()
 
@@ -145,7 +147,7 @@ class Servable(nn.Module):
         given = dict(zip(self.signature.names, inputs, strict=True))
         sources = self._pooled(given)
         if "dense" in given:
-            sources.append(given["dense"])
+            sources += [given["dense"], *self.dense.embed(given["dense"], self._numbers)]
         with torch.autocast("cpu", self.autocast, enabled=self.autocast is not None):
             return self.ranker.predict_grouped(regroup(sources, self._plan))
 

@@ -43,7 +43,7 @@ class Signature:
         return cls(
             sparse=tuple(dict.fromkeys(entry.feature for entry in by_kind)),
             weighted=any(bag.weighted for bag in layout.bags.values()),
-            dense={entry.feature: entry.dim for entry in entries if entry.table is None},
+            dense={entry.feature: entry.value_dim for entry in entries if entry.table is None},
         )
 
     @property

@@ -9,6 +9,7 @@ from tzrec.config.names import hint
 from tzrec.config.rules.bucketizer import check_bucketizer, check_raw, rows_of
 from tzrec.config.rules.combined import check_combined, check_found
 from tzrec.config.rules.computed import check_computed
+from tzrec.config.rules.dense import check_dense
 from tzrec.config.rules.entries import Entry, all_named, entries, names
 from tzrec.config.rules.implemented import members
 from tzrec.config.rules.steps import check_steps
@@ -45,6 +46,7 @@ def check_features(findings: Findings) -> None:
         elif isinstance(entry.message, CombineFeature):
             check_combined(findings, entry)
         check_computed(findings, entry)
+        check_dense(findings, entry)
         if entry.steps is not None:
             check_steps(findings, entry, entry.steps)
         _check_table(findings, entry)
