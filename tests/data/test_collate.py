@@ -33,7 +33,7 @@ def rows_of(column: Column) -> list[tuple[list[int], list[float]]]:
 def test_against_a_loop(kinds: list[str]) -> None:
     rng = np.random.default_rng(3)
     columns = {f"{kind}_{at}": sparse(rng, 5, kind) for at, kind in enumerate(kinds)}
-    jagged: KeyedJaggedTensor = collate(columns)[1][BASE]
+    jagged: KeyedJaggedTensor = collate(columns, 5).sparse[BASE]
     assert jagged.keys() == list(columns)
     assert jagged.stride() == 5
     assert jagged.values().dtype == torch.int64
@@ -55,7 +55,8 @@ def test_dense_side_by_side() -> None:
         "ids": Column(np.array([7, 8])),
         "a": Column(np.array([[5], [6]], np.float32), dim=1),
     }
-    dense, jagged = collate(columns)
+    batch = collate(columns, 2)
+    dense, jagged = batch.dense, batch.sparse
     assert dense[BASE].keys() == ["b", "a"]
     assert dense[BASE].values().tolist() == [[1, 2, 5], [3, 4, 6]]
     assert dense[BASE]["a"].tolist() == [[5], [6]]
@@ -63,5 +64,40 @@ def test_dense_side_by_side() -> None:
 
 
 def test_nothing_of_a_kind() -> None:
-    assert collate({"ids": Column(np.array([7]))})[0] == {}
-    assert collate({"x": Column(np.ones((1, 1), np.float32), dim=1)})[1] == {}
+    assert collate({"ids": Column(np.array([7]))}, 1).dense == {}
+    assert collate({"x": Column(np.ones((1, 1), np.float32), dim=1)}, 1).sparse == {}
+
+
+def test_sequences_by_hand() -> None:
+    """Rows of 2, 0 and 1 steps; `many` has 2, 0 and 3 ids in them."""
+    steps = np.array([2, 0, 1], np.int32)
+    columns = {
+        "one": Column(np.array([7, 8, 9]), steps=steps),
+        "many": Column(np.array([1, 2, 3, 4, 5]), lengths=np.array([2, 0, 3], np.int32), steps=steps),
+        "x": Column(np.array([[1, 2], [3, 4], [5, 6]], np.float32), dim=2, steps=steps),
+        "id": Column(np.array([10, 11, 12])),
+    }
+    batch = collate(columns, 3)
+    assert batch.rows == 3
+    assert batch.sparse[BASE].keys() == ["id"]
+    assert batch.dense == {}
+    ids = batch.sequences[BASE]
+    assert ids.keys() == ["one", "many"]
+    assert ids["one"].values().tolist() == [7, 8, 9]
+    assert ids["one"].lengths().tolist() == [2, 0, 1]
+    assert ids["many"].values().tolist() == [1, 2, 3, 4, 5]
+    assert ids["many"].lengths().tolist() == [2, 0, 3]  # 2 + 0 ids in the first row
+    assert list(batch.step_sizes) == ["many"]
+    assert batch.step_sizes["many"].values().tolist() == [2, 0, 3]
+    assert batch.step_sizes["many"].lengths().tolist() == [2, 0, 1]
+    assert batch.step_values["x"].values().tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert batch.step_values["x"].lengths().tolist() == [2, 0, 1]
+
+
+def test_a_batch_maps_its_sequences() -> None:
+    column = Column(np.array([7, 8]), lengths=np.array([1, 1], np.int32), steps=np.array([2], np.int32))
+    seen: list[object] = []
+    collate({"ids": column, "x": Column(np.ones((1, 1), np.float32), dim=1, steps=np.array([1], np.int32))}, 1).map(
+        lambda value: seen.append(value) or value
+    )
+    assert len(seen) == 3

@@ -12,9 +12,12 @@ from tzrec.features.base import Feature, Table
 from tzrec.protos.model_pb2 import DEEP, SEQUENCE, WIDE, FeatureGroupConfig
 
 
-def feature(name: str, table: Table | None = None, dim: int = 0, weighted: bool = False) -> Feature:
+def feature(
+    name: str, table: Table | None = None, dim: int = 0, weighted: bool = False, steps: bool = False
+) -> Feature:
     made = Feature()
     made.name, made.table, made.dim, made.is_sparse, made.is_weighted = name, table, dim, table is not None, weighted
+    made.is_sequence = steps
     return made
 
 
@@ -66,6 +69,50 @@ def test_suffixes_come_last() -> None:
     assert list(layout.bags) == ["a_emb_wide_u", "a_emb_u"]
 
 
+STEPPED = FEATURES | {
+    "s": feature("s", Table("a_emb", 10, 8), steps=True),
+    "n": feature("n", dim=2, steps=True),
+}
+
+
+def test_sequence_groups_have_tables_of_their_own() -> None:
+    layout = build_layout(STEPPED, [group("d", "a", "x"), group("q", "n", "a", "s", "x", kind=SEQUENCE)])
+    assert list(layout.groups) == ["d"]
+    assert list(layout.bags) == list(layout.sequence_tables) == ["a_emb"]
+    assert layout.bags["a_emb"].features == ("a",)
+    assert layout.sequence_tables["a_emb"].features == ("a", "s")
+    made = layout.sequences["q"]
+    assert made.query == (Entry("a", "a_emb", 8, "a"), Entry("x", None, 3, "x"))
+    assert made.steps == (Entry("n", None, 2, "n"), Entry("s", "a_emb", 8, "s"))
+    assert (made.jagged, made.limit, made.encoded) == (False, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("encoders", "limit"),
+    [
+        ([("pooling_encoder", 3)], 3),
+        ([("pooling_encoder", 3), ("simple_attention", 7)], 7),
+        ([("pooling_encoder", 3), ("simple_attention", 0)], 0),
+        ([("multi_window_din_encoder", 5)], 5),
+        ([], 0),
+    ],
+)
+def test_a_sequence_group_has_as_many_steps_as_its_encoders_read(encoders: list[tuple[str, int]], limit: int) -> None:
+    deep = group("d", "a")
+    deep.sequence_groups.add(feature_names=["a", "s"], embedding_name_suffix="u")
+    for name, steps in encoders:
+        message = getattr(deep.sequence_encoders.add(), name)
+        message.input = "d"
+        if name == "multi_window_din_encoder":
+            message.windows_len[:] = [2, steps - 2]
+        else:
+            message.max_seq_length = steps
+    layout = build_layout(STEPPED, [deep])
+    assert list(layout.sequence_tables) == ["a_emb_u"]
+    assert layout.sequences["d"].limit == limit
+    assert layout.sequences["d"].encoded
+
+
 def problems(features: dict[str, Feature], *groups: FeatureGroupConfig, wide: int | None = None) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         build_layout(features, list(groups), wide)
@@ -102,11 +149,19 @@ def test_two_suffixes_do_not_meet_in_one_name() -> None:
 
 
 def test_unfit_groups() -> None:
-    messages = problems(FEATURES, group("w", "x", "nobody", kind=WIDE), group("s", "a", kind=SEQUENCE), wide=4)
-    assert len(messages) == 3
+    features = FEATURES | {"s": feature("s", Table("s_emb", 10, 8), steps=True)}
+    deep = group("d", "s")
+    deep.sequence_groups.add(feature_names=["s", "c", "noone"])
+    messages = problems(
+        features, group("w", "x", "nobody", kind=WIDE), deep, group("q", "s", "c", kind=SEQUENCE), wide=4
+    )
+    assert len(messages) == 6
     assert 'feature "x" is dense' in messages[0]
     assert 'unknown feature "nobody"' in messages[1]
-    assert 'group "s": only DEEP and WIDE' in messages[2]
+    assert 'feature "s" is a sequence; list it in sequence_groups' in messages[2]
+    assert 'feature "c" is weighted' in messages[3]
+    assert 'unknown feature "noone"' in messages[4]
+    assert 'feature "c" is weighted' in messages[5]
 
 
 @pytest.mark.parametrize("name", ["half", "keys", "user.id"])

@@ -126,8 +126,7 @@ def small_rows(rows: int) -> pa.Table:
 def small_batch(rows: pa.Table) -> Batch:
     columns, bad = small_encoder().encode(rows.combine_chunks())
     assert not bad
-    dense, sparse = collate(columns)
-    return Batch(rows=rows.num_rows, dense=dense, sparse=sparse)
+    return collate(columns, rows.num_rows)
 
 
 def expected(rows: pa.Table) -> dict[str, Tensor]:

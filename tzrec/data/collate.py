@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torchrec import KeyedJaggedTensor, KeyedTensor
+from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 
-from tzrec.data.batch import BASE
+from tzrec.data.batch import BASE, Batch
 from tzrec.features.column import Column
 
-Dense = dict[str, KeyedTensor]
-Sparse = dict[str, KeyedJaggedTensor]
+Lengths = npt.NDArray[np.int32]
 
 
-def collate(columns: Mapping[str, Column]) -> tuple[Dense, Sparse]:
-    """Dense and sparse tensors of the base data group, features in the order of `columns`.
+def collate(columns: Mapping[str, Column], rows: int) -> Batch:
+    """The features of a batch, all of the base data group and in the order of `columns`.
 
     Args:
-        columns: encoded features of the same B rows.
+        columns: encoded features.
+        rows: B, the rows of each.
     """
-    dense = {name: column for name, column in columns.items() if not column.is_sparse}
-    sparse = {name: column for name, column in columns.items() if column.is_sparse}
-    return (
-        {BASE: _keyed_tensor(dense)} if dense else {},
-        {BASE: _jagged_tensor(sparse)} if sparse else {},
+    single = {name: column for name, column in columns.items() if column.steps is None}
+    stepped = {name: column for name, column in columns.items() if column.steps is not None}
+    dense = {name: column for name, column in single.items() if not column.is_sparse}
+    sparse = {name: column for name, column in single.items() if column.is_sparse}
+    ids = {name: column for name, column in stepped.items() if column.is_sparse}
+    return Batch(
+        rows=rows,
+        dense={BASE: _keyed_tensor(dense)} if dense else {},
+        sparse={BASE: _jagged_tensor(sparse)} if sparse else {},
+        sequences={BASE: _id_sequences(ids)} if ids else {},
+        step_sizes={name: _jagged(each.lengths, each) for name, each in ids.items() if each.lengths is not None},
+        step_values={name: _jagged(each.values, each) for name, each in stepped.items() if not each.is_sparse},
     )
 
 
@@ -48,14 +56,37 @@ def _jagged_tensor(columns: Mapping[str, Column]) -> KeyedJaggedTensor:
     )
 
 
-def _lengths(columns: Mapping[str, Column]) -> np.ndarray:
+def _id_sequences(columns: Mapping[str, Column]) -> KeyedJaggedTensor:
+    return KeyedJaggedTensor(
+        keys=list(columns),
+        values=torch.from_numpy(np.concatenate([column.values for column in columns.values()])),  # (sum of N,)
+        lengths=torch.from_numpy(np.concatenate([ids_per_row(column) for column in columns.values()])),
+    )
+
+
+def _jagged(values: np.ndarray, column: Column) -> JaggedTensor:
+    """Something of each step `(S, ...)`."""
+    return JaggedTensor(torch.from_numpy(values), lengths=torch.from_numpy(column.steps))
+
+
+def ids_per_row(column: Column) -> Lengths:
+    """Ids of a sparse sequence in each row, `(B,)`."""
+    assert column.steps is not None
+    if column.lengths is None:
+        return column.steps
+    before = np.concatenate([[0], np.cumsum(column.lengths)])  # ids before each step
+    ends = np.cumsum(column.steps)
+    return (before[ends] - before[ends - column.steps]).astype(np.int32)
+
+
+def _lengths(columns: Mapping[str, Column]) -> Lengths:
     """Ids per feature and row, feature by feature: `(features * B,)`."""
     if all(column.lengths is None for column in columns.values()):
         return np.ones(sum(len(column.values) for column in columns.values()), dtype=np.int32)
     return np.concatenate([_row_lengths(column) for column in columns.values()])
 
 
-def _row_lengths(column: Column) -> np.ndarray:
+def _row_lengths(column: Column) -> Lengths:
     return np.ones(len(column.values), dtype=np.int32) if column.lengths is None else column.lengths
 
 

@@ -195,12 +195,9 @@ class DataLoader:
         columns, found = self._encoder.encode(typed(raw, self._meaning.features, features))
         for report in found.reports:
             features.report(*report)
-        dense, sparse = collate(columns)
         meant = typed(raw.select(self._targets), self._meaning.targets, targets)
-        return Batch(
-            rows=raw.num_rows,
-            dense=dense,
-            sparse=sparse,
+        return replace(
+            collate(columns, raw.num_rows),
             labels=_tensors(meant, self._data.label_fields, label_tensor, targets),
             weights=_tensors(meant, self._data.sample_weight_fields, weight_tensor, targets),
         )

@@ -11,18 +11,28 @@ from torchrec.types import DataType
 
 from tzrec.data.batch import BASE, Batch
 from tzrec.embedding.dense import DenseEmbeddings
+from tzrec.embedding.assemble import assemble
+from tzrec.embedding.encoders.build import Encoders, build_encoders
 from tzrec.embedding.layout import Bag, Layout, build_layout
 from tzrec.embedding.regroup import Plan, plan, regroup
-from tzrec.embedding.table import fill
-from tzrec.features.base import Feature, Table
+from tzrec.embedding.sequence import SequenceLookup, Steps
+from tzrec.embedding.table import Start
+from tzrec.features.base import Feature
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 
 
 class Dims(Mapping[str, int]):
-    """Width of each group, in config order."""
+    """Width of each group of features of rows, in config order; and the two widths of each sequence group.
 
-    def __init__(self, widths: Mapping[str, Sequence[int]]) -> None:
+    Attributes:
+        sequences: per SEQUENCE or JAGGED_SEQUENCE group, the widths of its query (0 without one) and of its steps.
+    """
+
+    def __init__(
+        self, widths: Mapping[str, Sequence[int]], sequences: Mapping[str, tuple[int, int]] | None = None
+    ) -> None:
         self._widths = {group: list(row) for group, row in widths.items()}
+        self.sequences = dict(sequences or {})
 
     def __getitem__(self, group: str) -> int:
         return sum(self._widths[group])
@@ -39,7 +49,7 @@ class Dims(Mapping[str, int]):
         return group, self[group]
 
     def features(self, group: str) -> list[int]:
-        """Width of each feature of a group, in listed order."""
+        """Width of each feature of a group, in listed order, then of what its encoders yield."""
         return self._widths[group]
 
 
@@ -52,6 +62,9 @@ class EmbeddingGroup(nn.Module):
         emb_impls: per data group, its lookup; tables are the parameters
             `emb_impls.__BASE__.ebc.embedding_bags.<table>.weight`.
         dense_impls: the embeddings of dense values; replicated, and drawn from torch's current generator.
+        seq_emb_impls: the same of sequence groups, which have tables of their own:
+            `seq_emb_impls.__BASE__.ec_dict.<width>.embeddings.<table>.weight`.
+        encoders: per DEEP group, what makes vectors of its sequences.
 
     Args:
         features: all features of the config by name.
@@ -75,14 +88,28 @@ class EmbeddingGroup(nn.Module):
     ) -> None:
         super().__init__()
         self.layout = build_layout(features, groups, wide_dim, wide_init_fn)
-        self.dims = Dims({group: self.layout.widths(group) for group in self.layout.groups})
-        self.emb_impls = nn.ModuleDict({BASE: Lookup(self.layout, device)} if self.layout.bags else {})
-        self.dense_impls = DenseEmbeddings(self.layout)
-        self._keys = {group: [entry.key for entry in entries] for group, entries in self.layout.groups.items()}
+        layout = self.layout
+        self.emb_impls = nn.ModuleDict({BASE: Lookup(layout, device)} if layout.bags else {})
+        self.seq_emb_impls = nn.ModuleDict({BASE: SequenceLookup(layout, device)} if layout.sequence_tables else {})
+        self.dense_impls = DenseEmbeddings(layout)
+        encoders = build_encoders(groups, layout)
+        self.encoders = nn.ModuleDict(encoders)
+        self.dims = _dims(layout, encoders)
+        self._keys = {group: [entry.key for entry in row] for group, row in layout.groups.items() if row}
         self._plans: dict[tuple[tuple[str, ...], ...], Plan] = {}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """One tensor per group, `(B, sum of the widths of its features)`."""
+        """Per DEEP or WIDE group `(B, sum of the widths of its features and encoders)`.
+
+        Per SEQUENCE group `g`: `g.query` `(B, width)` if it has features of the row, `g.sequence` `(B, L, width)`,
+        zero behind the end of a row, and `g.sequence_length` int `(B,)`. L is the longest sequence of the batch, at
+        least 1. Per JAGGED_SEQUENCE group the same, with `g.sequence` `(T, width)` without padding.
+        """
+        stepped = self.seq_emb_impls[BASE](batch) if self.seq_emb_impls else ({}, {})
+        return assemble(self.layout, self.encoders, self._pooled(batch), *self._with_dense(batch, *stepped))
+
+    def _pooled(self, batch: Batch) -> dict[str, Tensor]:
+        """The features of DEEP and WIDE groups side by side."""
         sources: list[KeyedTensor] = []
         if self.layout.bags:
             sources += self.emb_impls[BASE](batch.sparse[BASE])
@@ -93,6 +120,28 @@ class EmbeddingGroup(nn.Module):
         if keys not in self._plans:  # the order of a sharded lookup is known once it has run
             self._plans[keys] = plan([(s.keys(), s.length_per_key()) for s in sources], self._keys)
         return regroup(values, self._plans[keys])
+
+    def _with_dense(
+        self, batch: Batch, queries: dict[str, Tensor], steps: dict[str, Steps]
+    ) -> tuple[dict[str, Tensor], dict[str, Steps]]:
+        """What was looked up for sequence groups, and the numbers that they take as they are."""
+        for group in self.layout.sequences.values():
+            queries |= {entry.key: batch.dense[BASE][entry.feature] for entry in group.query if not entry.table}
+            dense = [(entry.key, batch.step_values[entry.feature]) for entry in group.steps if not entry.table]
+            steps |= {key: Steps.of(each.values(), each.lengths()) for key, each in dense}
+        return queries, steps
+
+
+def _dims(layout: Layout, encoders: Mapping[str, Encoders]) -> Dims:
+    widths = {group: layout.widths(group) for group in layout.groups}
+    for group, row in encoders.items():
+        widths[group] += row.out_dims
+    sequences = {
+        name: (sum(entry.dim for entry in group.query), sum(entry.dim for entry in group.steps))
+        for name, group in layout.sequences.items()
+        if not group.encoded
+    }
+    return Dims(widths, sequences)
 
 
 class Lookup(nn.Module):
@@ -135,18 +184,8 @@ def _bag_config(bag: Bag, seed: int) -> EmbeddingBagConfig:
         feature_names=list(bag.features),
         pooling=PoolingType.MEAN if mean else PoolingType.SUM,
         data_type=DataType(table.data_type),
-        init_fn=_Start(table, seed),
+        init_fn=Start(table, seed),
     )
-
-
-class _Start:
-    """First values of a whole table, as an `init_fn` of torchrec."""
-
-    def __init__(self, table: Table, seed: int) -> None:
-        self._table, self._seed = table, seed
-
-    def __call__(self, weight: Tensor) -> Tensor:
-        return fill(weight, self._table, self._seed)
 
 
 def _unweighted(ids: KeyedJaggedTensor) -> KeyedJaggedTensor:

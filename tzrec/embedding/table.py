@@ -182,3 +182,13 @@ def fill(weight: Tensor, table: Table, seed: int, row: int = 0, column: int = 0)
 def _key(seed: int, name: str, block: int) -> int:
     """64 bits that differ for every block of every table of every seed."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{block}/{name}".encode(), digest_size=8).digest(), "little")
+
+
+class Start:
+    """First values of a whole table, as an `init_fn` of torchrec."""
+
+    def __init__(self, table: Table, seed: int) -> None:
+        self._table, self._seed = table, seed
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        return fill(weight, self._table, self._seed)

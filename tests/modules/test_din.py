@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.modules.steps import double, mlp, rows, sample, softmax
+from tzrec.modules.din import DIN, MultiWindowDIN
+
+MLP = {"hidden_units": [6, 4]}
+
+
+def filled(query: Tensor, dim: int) -> Tensor:
+    return torch.cat([query, torch.zeros(dim - len(query), dtype=query.dtype)])
+
+
+@pytest.mark.parametrize("query_dim", [3, 2])
+def test_din(query_dim: int) -> None:
+    query, sequence, lengths = sample(query_dim, 3)
+    module = double(DIN(query_dim, 3, MLP))
+    received = module(query, sequence, lengths)
+    assert received.shape == (4, module.out_dim)
+    for row, steps in enumerate(rows(sequence)):
+        q = filled(query[row], 3)
+        shares = softmax([float(mlp(torch.cat([q, s, q - s, q * s]), module)) for s in steps])
+        expected = sum((a * s for a, s in zip(shares, steps, strict=True)), torch.zeros(3, dtype=torch.float64))
+        torch.testing.assert_close(received[row], expected)
+
+
+@pytest.mark.parametrize("windows", [[1, 2], [2, 2, 4], [5]], ids=str)
+@pytest.mark.parametrize("query_dim", [3, 2])
+def test_multi_window_din(query_dim: int, windows: list[int]) -> None:
+    """Windows that end before, at and behind the longest sequence."""
+    query, sequence, lengths = sample(query_dim, 3)
+    module = double(MultiWindowDIN(query_dim, 3, windows, MLP))
+    received = module(query, sequence, lengths)
+    assert received.shape == (4, module.out_dim)
+    slope = module.activation.weight.item()
+    for row, steps in enumerate(rows(sequence)):
+        q, parts, begin = filled(query[row], 3), [], 0
+        for window in windows:
+            inside = steps[begin : begin + window]
+            total = torch.zeros(3, dtype=torch.float64)
+            for s in inside:
+                score = float(mlp(torch.cat([s, q * s, q]), module))
+                total += (score if score > 0 else slope * score) * s
+            parts.append(total / max(len(inside), 1))
+            begin += window
+        torch.testing.assert_close(received[row], torch.cat([*parts, q]))
+
+
+def test_a_longer_padding_changes_nothing() -> None:
+    query, sequence, lengths = sample(3, 3)
+    longer = torch.cat([sequence, torch.zeros(4, 7, 3, dtype=torch.float64)], 1)
+    for module in (double(DIN(3, 3, MLP)), double(MultiWindowDIN(3, 3, [2, 9], MLP))):
+        torch.testing.assert_close(module(query, longer, lengths), module(query, sequence, lengths))

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from tests.modules.steps import LENGTHS, double, rows, sample, softmax
+from tzrec.modules.self_attention import SelfAttention
+
+
+def test_against_a_loop() -> None:
+    _, sequence, lengths = sample(1, 3)
+    module = double(SelfAttention(3, attn_dim=4, heads=2))
+    received = module(None, sequence, lengths)
+    inner = module.attention
+    assert isinstance(inner, nn.MultiheadAttention)
+    for row, steps in enumerate(rows(sequence)):
+        projected = []
+        for i, outer in enumerate((module.query, module.key, module.value)):
+            part = slice(4 * i, 4 * i + 4)
+            weight, bias = inner.in_proj_weight[part], inner.in_proj_bias[part]
+            projected.append([weight @ (outer.weight @ s + outer.bias) + bias for s in steps])
+        total = torch.zeros(4, dtype=torch.float64)
+        for t in range(len(steps)):
+            heads = []
+            for head in (slice(0, 2), slice(2, 4)):
+                scores = [float((projected[0][t][head] @ k[head]).detach()) / math.sqrt(2) for k in projected[1]]
+                heads.append(sum(a * v[head] for a, v in zip(softmax(scores), projected[2], strict=True)))
+            total += inner.out_proj.weight @ torch.cat(heads) + inner.out_proj.bias
+        torch.testing.assert_close(received[row], total / max(len(steps), 1))
+
+
+def test_against_torch() -> None:
+    _, sequence, lengths = sample(1, 3)
+    module = double(SelfAttention(3, attn_dim=4, heads=2))
+    absent = torch.arange(5) >= lengths.unsqueeze(1)
+    q, k, v = module.query(sequence), module.key(sequence), module.value(sequence)
+    mixed, _ = module.attention(q, k, v, key_padding_mask=absent)
+    some = [row for row, length in enumerate(LENGTHS) if length]
+    expected = torch.stack([mixed[row, : LENGTHS[row]].mean(0) for row in some])
+    torch.testing.assert_close(module(None, sequence, lengths)[some], expected)
+
+
+def test_gradients_of_empty_rows_are_numbers() -> None:
+    _, sequence, lengths = sample(1, 3)
+    module = double(SelfAttention(3, attn_dim=4, heads=2))
+    module(None, sequence.requires_grad_(), lengths).sum().backward()
+    assert sequence.grad is not None
+    assert torch.isfinite(sequence.grad).all()
+    assert sequence.grad[LENGTHS.index(0)].eq(0).all()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters())
+
+
+def test_dropout_only_in_training() -> None:
+    _, sequence, lengths = sample(1, 3)
+    module = double(SelfAttention(3, attn_dim=4, heads=2, dropout=0.5))
+    assert not torch.equal(module(None, sequence, lengths), module(None, sequence, lengths))
+    module.eval()
+    torch.testing.assert_close(module(None, sequence, lengths), module(None, sequence, lengths))

@@ -1,0 +1,114 @@
+"""From vectors of steps to what models read: steps in their places, features side by side, encoders after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tzrec.embedding.layout import Layout, SequenceGroup
+from tzrec.embedding.sequence import Steps
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Which step of which row stands where in a group.
+
+    Attributes:
+        rows: padded: `(B, 1)`; jagged: `(T,)`.
+        positions: padded: `(1, L)`; jagged: `(T,)`.
+        lengths: steps of each row, `(B,)`: those of its longest feature, up to the limit of the group.
+    """
+
+    rows: Tensor
+    positions: Tensor
+    lengths: Tensor
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A sequence group as models and encoders read it.
+
+    Attributes:
+        query: features of the row, `(B, sum of widths)`; None where the group has none.
+        sequence: features of the steps: padded `(B, L, sum of widths)`, zero behind the end; jagged
+            `(T, sum of widths)`.
+        lengths: steps of each row, `(B,)`.
+    """
+
+    query: Tensor | None
+    sequence: Tensor
+    lengths: Tensor
+
+
+def assemble(
+    layout: Layout,
+    encoders: nn.ModuleDict,
+    pooled: Mapping[str, Tensor],
+    queries: Mapping[str, Tensor],
+    steps: Mapping[str, Steps],
+    where: Callable[[str, Tensor], Slots] | None = None,
+) -> dict[str, Tensor]:
+    """Put sequence groups together and let the encoders of DEEP groups read theirs.
+
+    Args:
+        layout: of the model.
+        encoders: per DEEP group, an `Encoders`.
+        pooled: the features of DEEP and WIDE groups, `(B, sum of widths)`.
+        queries: per key, features of the row of sequence groups, `(B, D)`.
+        steps: per key, features of the steps.
+        where: the places of the steps of a group, from its name and the steps of each row; None: as many as the
+            longest row has.
+
+    Returns:
+        see `EmbeddingGroup.forward`.
+    """
+    sequences: dict[str, Encoded] = {}
+    for name, group in layout.sequences.items():
+        lengths = longest(group, steps)
+        sequences[name] = encode(group, queries, steps, where(name, lengths) if where else slots(group, lengths))
+    grouped: dict[str, Tensor] = {}
+    for name in layout.groups:
+        parts = [pooled[name]] if name in pooled else []
+        parts += encoders[name](sequences) if name in encoders else []
+        grouped[name] = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+    for name, each in sequences.items():
+        if not layout.sequences[name].encoded:
+            grouped |= {f"{name}.query": each.query} if each.query is not None else {}
+            grouped |= {f"{name}.sequence": each.sequence, f"{name}.sequence_length": each.lengths}
+    return grouped
+
+
+def longest(group: SequenceGroup, steps: Mapping[str, Steps]) -> Tensor:
+    """Steps of each row, `(B,)`."""
+    lengths = torch.stack([steps[entry.key].lengths for entry in group.steps]).amax(0)
+    return lengths.clamp(max=group.limit) if group.limit else lengths
+
+
+def slots(group: SequenceGroup, lengths: Tensor) -> Slots:
+    """The places of a group's steps; a padded group has at least one, which is empty where no row has any."""
+    rows = torch.arange(lengths.shape[0], device=lengths.device)
+    if not group.jagged:
+        size = max(1, int(lengths.max()))
+        return Slots(rows.unsqueeze(1), torch.arange(size, device=lengths.device).unsqueeze(0), lengths)
+    owners = rows.repeat_interleave(lengths)  # (T,)
+    starts = torch.ops.fbgemm.asynchronous_complete_cumsum(lengths)[:-1]
+    return Slots(owners, torch.arange(len(owners), device=lengths.device) - starts[owners], lengths)
+
+
+def encode(group: SequenceGroup, queries: Mapping[str, Tensor], steps: Mapping[str, Steps], where: Slots) -> Encoded:
+    """Put a group together: its features side by side, each in its places."""
+    query = [queries[entry.key] for entry in group.query]
+    sequence = [place(steps[entry.key], where) for entry in group.steps]
+    return Encoded(torch.cat(query, -1) if query else None, torch.cat(sequence, -1), where.lengths)
+
+
+def place(steps: Steps, where: Slots) -> Tensor:
+    """The steps in their slots, zeros where a row has fewer: `(B, L, D)` or `(T, D)`."""
+    there = where.positions < torch.minimum(steps.lengths, where.lengths)[where.rows]
+    empty = steps.values.shape[0]
+    index = torch.where(there, steps.starts[where.rows] + where.positions, empty)
+    padded = torch.cat([steps.values, steps.values.new_zeros(1, steps.values.shape[1])])
+    return padded.index_select(0, index.reshape(-1)).unflatten(0, index.shape)

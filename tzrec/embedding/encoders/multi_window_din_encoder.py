@@ -1,0 +1,15 @@
+"""MultiWindowDINEncoder: the steps of each time window weighted by how they go with the query."""
+
+from __future__ import annotations
+
+from tzrec.config.kwargs import kwargs
+from tzrec.embedding.encoders.base import SequenceEncoder
+from tzrec.modules.din import MultiWindowDIN
+from tzrec.protos import seq_encoder_pb2 as pb
+
+
+class MultiWindowDINEncoder(SequenceEncoder):
+    """Attention within windows of the steps, side by side, and the query (Zhu et al., KDD 2018)."""
+
+    def build(self, config: pb.MultiWindowDINEncoder, query_dim: int, dim: int) -> MultiWindowDIN:
+        return MultiWindowDIN(query_dim, dim, config.windows_len, kwargs(config.attn_mlp))

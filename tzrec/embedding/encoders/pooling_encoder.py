@@ -1,0 +1,14 @@
+"""PoolingEncoder: sum or mean of the steps."""
+
+from __future__ import annotations
+
+from tzrec.embedding.encoders.base import SequenceEncoder
+from tzrec.modules.steps import Pooling
+from tzrec.protos import seq_encoder_pb2 as pb
+
+
+class PoolingEncoder(SequenceEncoder):
+    """The steps added up or averaged."""
+
+    def build(self, config: pb.PoolingEncoder, query_dim: int, dim: int) -> Pooling:
+        return Pooling(dim, config.pooling_type == "mean")

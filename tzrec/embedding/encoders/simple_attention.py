@@ -1,0 +1,14 @@
+"""SimpleAttention: the steps weighted by their dot product with the query."""
+
+from __future__ import annotations
+
+from tzrec.embedding.encoders.base import SequenceEncoder
+from tzrec.modules.steps import DotAttention
+from tzrec.protos import seq_encoder_pb2 as pb
+
+
+class SimpleAttention(SequenceEncoder):
+    """Attention with dot products as scores, which have no weights."""
+
+    def build(self, config: pb.SimpleAttention, query_dim: int, dim: int) -> DotAttention:
+        return DotAttention(dim)
