@@ -10,8 +10,8 @@ from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTens
 from torchrec.types import DataType
 
 from tzrec.data.batch import BASE, Batch
-from tzrec.embedding.dense import DenseEmbeddings
 from tzrec.embedding.assemble import assemble
+from tzrec.embedding.dense import DenseEmbeddings
 from tzrec.embedding.encoders.build import Encoders, build_encoders
 from tzrec.embedding.layout import Bag, Layout, build_layout
 from tzrec.embedding.regroup import Plan, plan, regroup
