@@ -14,6 +14,7 @@ from tzrec.config.sequences import Steps
 from tzrec.data.synth import make_table
 from tzrec.data.synth.cells import Cells
 from tzrec.data.synth.sequences import StepCounts, as_lists, as_text, first_steps
+from tzrec.features.build import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -132,6 +133,30 @@ def test_sequences_of_a_row_have_equally_many_steps(mode: str, make: Any, tokeni
     for name in set(names) - stepped:
         assert not pa.types.is_list(table.schema.field(name).type)
         assert not any("#" in str(cell) for cell in table[name].to_pylist())
+
+
+@pytest.mark.parametrize("mode", ["FG_NONE", "FG_BUCKETIZE", "FG_NORMAL", "FG_DAG"])
+@pytest.mark.parametrize("make", [grouped, alone])
+@pytest.mark.parametrize("kind", [data_pb2.ParquetDataset, data_pb2.CsvDataset])
+def test_sequences_are_encoded_without_a_bad_row(mode: str, make: Any, kind: int, tokenizer: Path) -> None:
+    config = make(mode, tokenizer)
+    config.data_config.dataset_type = kind  # type: ignore[assignment]
+    encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
+    table = make_table(config, 400, seed=3)
+    columns, bad = encoder.encode(table)
+    assert not bad
+    prefix = "click__" if make is grouped else ""
+    steps = columns[f"{prefix}id"].steps
+    assert steps is not None
+    raw = steps_of(table[prefix + ("id" if mode in ENCODED else "brand")])
+    missing = 0 if mode == "FG_NONE" else 1  # a step that holds the default
+    assert steps.tolist() == [len(row) or missing for row in raw]
+    for name, column in columns.items():
+        if name != "letters":
+            assert column.steps is not None and column.steps.tolist() == steps.tolist(), name
+        assert len(np.unique(column.values)) > 2, name
+    for name in ("found", "matched"):
+        assert mode in ENCODED or (columns[prefix + name].values != -9).mean() > 0.3
 
 
 def cells(values: list[Any], counts: list[int] | None, separator: str = "") -> Cells:

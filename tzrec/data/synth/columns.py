@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.config.sequences import Member, Steps, inputs, members
-from tzrec.data.synth.cells import Cells, Draw, Floats, Longs, means
+from tzrec.data.synth.cells import UNKNOWN, Cells, Draw, Floats, Longs, means
 from tzrec.data.synth.contents import cells_of, may_be_empty, may_step_be_empty
 from tzrec.data.synth.sequences import StepCounts, alternating, as_lists, as_text, first_steps
 from tzrec.data.text import declared_types
@@ -43,7 +43,7 @@ class Drawn:
         if self.steps is steps:
             return first
         if self.steps is not None:
-            first = np.append(first, "")[np.where(self.steps > 0, self.steps.cumsum() - self.steps, -1)]
+            first = np.append(first, UNKNOWN)[np.where(self.steps > 0, self.steps.cumsum() - self.steps, -1)]
         return first if steps is None else np.repeat(first, steps)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def table_rows(message: Any) -> int:
 def _count(message: Any) -> int:
     """Values of a cell, 0 for one to three; a number without a table has a fixed width."""
     if isinstance(message, TokenizeFeature):
-        return 0
+        return int(message.tokens_as_sequence)  # a token at each step
     known = "value_dim" in message.DESCRIPTOR.fields_by_name and message.HasField("value_dim")
     return int(message.value_dim) if known and (message.value_dim or table_rows(message)) else 1
 
@@ -133,6 +134,11 @@ def _combined(message: feature_pb2.CombineFeature, place: int, draw: Draw) -> Ce
     return draw.numbers(edges[0], edges[-1] + 1.0, shape)
 
 
+def _as_text(message: feature_pb2.CustomFeature, place: int, draw: Draw) -> Cells:
+    """Words that reach an operator as one text."""
+    return replace(_text(message, place, draw), only_text=True)
+
+
 Maker = Callable[[Any, int, Draw], Cells]
 # message -> what its inputs hold, for those that read something else than values which are ids or numbers
 _MAKERS: dict[str, Maker] = {
@@ -145,7 +151,7 @@ _MAKERS: dict[str, Maker] = {
     "KvDotProduct": _weighted,
     "BoolMaskFeature": _masked,
     "TokenizeFeature": _text,
-    "CustomFeature": _text,
+    "CustomFeature": _as_text,
 }
 
 
