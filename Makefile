@@ -20,7 +20,7 @@ PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-slow check format proto bench docs venv clean
+.PHONY: help demo test test-slow check format proto bench bench-fg docs venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ proto: $(PROTOS)  ## compile protos/ into tzrec/protos (again after an edit)
 
 bench: $(PROTOS)  ## measure training, evaluation and prediction on this machine
 	@$(BIN)/python experiments/bench/bench.py
+
+bench-fg: $(PROTOS)  ## measure how fast features are made
+	@$(BIN)/python experiments/bench/fg.py
 
 docs: $(PROTOS)  ## write the config reference from the comments of the protos
 	@$(BIN)/python -m tzrec.tools.config_reference

@@ -87,14 +87,22 @@ def train(data: Path, out: Path, precision: str, ranks: int) -> Figures:
     }
     ran = launch(ranks, "tzrec.train_eval", "--pipeline_config", CONFIG, "--model_dir", str(model_dir),
                  "--eval_input_path", "", "--edit_config_json", json.dumps(edits))  # fmt: skip
-    steps = [(at, int(found[1].replace(",", ""))) for at, found in ran.find(r"^train +([\d,]+)(?:/[\d,]+)? steps")]
-    late = [(at, step) for at, step in steps if step > 20]
-    rates = [(s2 - s1) * BATCH * ranks / (t2 - t1) for (t1, s1), (t2, s2) in itertools.pairwise(late)]
     name = f"train_{precision}" + (f"_{ranks}_ranks" if ranks > 1 else "")
-    figures = {name: statistics.median(rates)}
+    figures = {name: steady_rate(ran, BATCH * ranks)}
     if ranks == 1:
-        figures |= {f"first_step_s_{precision}": steps[0][0], f"peak_rss_gb_{precision}": ran.peak_rss_gb}
+        figures |= {f"first_step_s_{precision}": steps_of(ran)[0][0], f"peak_rss_gb_{precision}": ran.peak_rss_gb}
     return figures
+
+
+def steps_of(ran: Ran) -> list[tuple[float, int]]:
+    """When which step had been trained."""
+    return [(at, int(found[1].replace(",", ""))) for at, found in ran.find(r"^train +([\d,]+)(?:/[\d,]+)? steps")]
+
+
+def steady_rate(ran: Ran, rows: int) -> float:
+    """Samples/s of training with so many rows a step, the median over intervals of ten steps after the first twenty."""
+    late = [(at, step) for at, step in steps_of(ran) if step > 20]
+    return statistics.median((s2 - s1) * rows / (t2 - t1) for (t1, s1), (t2, s2) in itertools.pairwise(late))
 
 
 def checkpoint(data: Path, out: Path) -> Figures:

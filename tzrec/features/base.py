@@ -101,6 +101,14 @@ class BadRows:
             rows, first = np.unique(owners[steps], return_index=True)
             self.report(column, reason, rows, [values[i] for i in first])
 
+    def repeated(self, times: int) -> BadRows:
+        """The reports of the only row as those of as many rows."""
+        bad = BadRows(times)
+        for column, reason, rows, values in self.reports:
+            if len(rows):
+                bad.report(column, reason, np.arange(times), [values[0]] * times)
+        return bad
+
     def __bool__(self) -> bool:
         return bool(self.reports)
 

@@ -19,7 +19,7 @@ from tzrec.protos import data_pb2, feature_pb2
 
 
 class FeatureEncoder:
-    """Encodes batches; holds no state, so threads may share it.
+    """Encodes batches; threads may share it.
 
     Attributes:
         features: by name, in config order, stubs (which only other features read) included.
@@ -30,6 +30,7 @@ class FeatureEncoder:
         self.features = dict(features)
         self.columns = dag.columns
         self._dag = dag
+        self._user_orders: dict[frozenset[str], list[str]] = {}  # columns of users that have been met -> `_of_user`
 
     @classmethod
     def from_config(
@@ -81,13 +82,61 @@ class FeatureEncoder:
         bad = BadRows(batch.num_rows)
         arrays = {name: _whole(batch, name) for name in self.columns}
         outputs: dict[str, Column] = {}
-        for name in self._dag.order:
+        self._run(self._dag.order, arrays, outputs, bad)
+        return self._kept(outputs, bad), bad
+
+    def encode_request(self, user: pa.RecordBatch, items: pa.RecordBatch) -> tuple[dict[str, Column], BadRows]:
+        """Encode B items for one user: the same as `encode` of B rows that all begin with the user's columns.
+
+        What depends on the user alone is encoded once.
+
+        Args:
+            user: one row; columns that the items have too are theirs.
+            items: B rows.
+
+        Raises:
+            DataError: as `encode`.
+        """
+        rows, lone = items.num_rows, BadRows(1)
+        columns = frozenset(user.schema.names).difference(items.schema.names)
+        order = self._of_user(columns)
+        given = {name: _whole(user if name in columns else items, name) for name in self.columns}
+        outputs: dict[str, Column] = {}
+        self._run(order, given, outputs, lone)
+        outputs = {name: column.repeated(rows) for name, column in outputs.items()}
+        bad = lone.repeated(rows)
+        rest = [name for name in self._dag.order if name not in outputs]
+        places = pa.array(np.zeros(rows, np.int64))
+        read = {each.name for name in rest for each in self.features[name].inputs if self._dag.is_column(each)}
+        arrays = {name: given[name].take(places) if name in columns else given[name] for name in read}
+        self._run(rest, arrays, outputs, bad)
+        return self._kept(outputs, bad), bad
+
+    def _of_user(self, columns: frozenset[str]) -> list[str]:
+        """Features that read nothing but these columns in the end, in the order in which they are encoded."""
+        if columns not in self._user_orders:
+            found: list[str] = []
+            for name in self._dag.order:
+                inputs = self.features[name].inputs
+                sources = [each.name in (columns if self._dag.is_column(each) else found) for each in inputs]
+                consts = [each.side == "const" and not self._dag.is_column(each) for each in inputs]
+                if all(known or const for known, const in zip(sources, consts)):
+                    found.append(name)
+            self._user_orders[columns] = found
+        return self._user_orders[columns]
+
+    def _run(
+        self, order: Sequence[str], arrays: Mapping[str, pa.Array], outputs: dict[str, Column], bad: BadRows
+    ) -> None:
+        """Encode these features; what they read of others is in `outputs`, where theirs are put too."""
+        for name in order:
             feature = self.features[name]
-            sources = {source.name: self._source(source, arrays, outputs, batch.num_rows) for source in feature.inputs}
+            sources = {source.name: self._source(source, arrays, outputs, bad.size) for source in feature.inputs}
             outputs[name] = feature.encode(sources, bad)
+
+    def _kept(self, outputs: Mapping[str, Column], bad: BadRows) -> dict[str, Column]:
         self._report_unequal(outputs, bad)
-        kept = {name: outputs[name] for name, feature in self.features.items() if not feature.stub}
-        return kept, bad
+        return {name: outputs[name] for name, feature in self.features.items() if name in outputs and not feature.stub}
 
     def _report_unequal(self, outputs: Mapping[str, Column], bad: BadRows) -> None:
         """Features of one sequence_feature belong together step by step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,3 +31,14 @@ class Column:
     @property
     def is_sparse(self) -> bool:
         return self.dim == 0
+
+    def repeated(self, times: int) -> Column:
+        """The only row as often as asked."""
+        values: Any = np.tile(self.values, (times, 1) if self.dim else times)
+        return Column(
+            values,
+            None if self.lengths is None else np.tile(self.lengths, times),
+            None if self.weights is None else np.tile(self.weights, times),
+            self.dim,
+            None if self.steps is None else np.tile(self.steps, times),
+        )

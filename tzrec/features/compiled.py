@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from llvmlite import ir
 from numba import types
+from numba.extending import intrinsic
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -31,3 +33,18 @@ def compiled(signature: Any) -> Callable[[Kernel], Kernel]:
             return numba.njit(signature, nogil=True)(function)  # type: ignore[no-any-return]
 
     return decorate
+
+
+@intrinsic
+def load64(typing_context: Any, data: Any, at: Any) -> Any:
+    """Eight bytes of uint8 `data` from `at` on as one number, the first byte lowest; they need not be aligned.
+
+    The caller sees to it that they are there.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.gep(array.data, [arguments[1]])
+        return builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()), align=1)
+
+    return types.uint64(data, at), generate

@@ -21,6 +21,7 @@ from tzrec.features.compiled import INTS_OUT as _INTS_OUT
 from tzrec.features.compiled import LONGS as _LONGS
 from tzrec.features.compiled import LONGS_OUT as _LONGS_OUT
 from tzrec.features.compiled import compiled as _compiled
+from tzrec.features.compiled import load64
 
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]
@@ -30,6 +31,20 @@ _POWERS = np.array([float(f"1e{i}") for i in range(310)])  # the last one is inf
 
 _MINUS, _PLUS, _POINT, _SPACE = ord("-"), ord("+"), ord("."), ord(" ")
 _ZERO, _NINE, _LOWER_E, _UPPER_E = ord("0"), ord("9"), ord("e"), ord("E")
+
+
+@_compiled(types.boolean(_BYTES, _LONGS, _LONGS, types.uint8))
+def _may_hold(data: Bytes, begins: Longs, stops: Longs, symbol: int) -> Any:
+    """False only where no row holds the symbol; rows that lie in order are looked through as one piece of text."""
+    rows = len(begins)
+    for row in range(1, rows):
+        if begins[row] < stops[row - 1]:
+            return True
+    held = False
+    if rows:
+        for at in range(begins[0], stops[rows - 1]):  # no way out, so that it compiles to vector instructions
+            held |= data[at] == symbol
+    return held
 
 
 @_compiled(types.Tuple((_LONGS_OUT, _LONGS_OUT, _INTS_OUT))(_BYTES, _LONGS, _LONGS, _FLAGS, _BYTES, types.int64))
@@ -49,6 +64,8 @@ def split(data: Bytes, begins: Longs, stops: Longs, null: Flags, separator: Byte
     """
     rows = len(begins)
     width = len(separator)
+    if width and not _may_hold(data, begins, stops, separator[0]):
+        width = 0
     # A row of n bytes has at most (n + 1) / 2 non-empty parts.
     room = rows
     if width:
@@ -64,9 +81,11 @@ def split(data: Bytes, begins: Longs, stops: Longs, null: Flags, separator: Byte
         first = found
         start = at = begins[row]
         stop = stops[row]
+        if width == 0:
+            at = stop
         while at <= stop:
             cut = at == stop
-            if not cut and width and at + width <= stop and data[at] == separator[0]:
+            if not cut and at + width <= stop and data[at] == separator[0]:
                 cut = True
                 for i in range(1, width):
                     cut = cut and data[at + i] == separator[i]
@@ -93,18 +112,19 @@ def _murmur64a(data: Bytes, start: int, end: int) -> Any:
     state = np.uint64(0xC70F6907) ^ (np.uint64(end - start) * mix)
     at = start
     while at + 8 <= end:
-        block = np.uint64(0)
-        for i in range(8):
-            block |= np.uint64(data[at + i]) << np.uint64(8 * i)
+        block = load64(data, at)
         block *= mix
         block ^= block >> shift
         block *= mix
         state = (state ^ block) * mix
         at += 8
     if at < end:
-        block = np.uint64(0)
-        for i in range(end - at):
-            block |= np.uint64(data[at + i]) << np.uint64(8 * i)
+        if at + 8 <= len(data):
+            block = load64(data, at) & (~np.uint64(0) >> np.uint64(8 * (8 - end + at)))
+        else:
+            block = np.uint64(0)
+            for i in range(end - at):
+                block |= np.uint64(data[at + i]) << np.uint64(8 * i)
         state = (state ^ block) * mix
     state ^= state >> shift
     state *= mix

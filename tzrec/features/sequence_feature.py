@@ -13,6 +13,7 @@ from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.column import Column
 from tzrec.features.sequence import Lengths, StepArray, missing, positions, read_steps
+from tzrec.features.spans import Longs
 
 UNEQUAL = "has another number of steps than the other inputs"
 
@@ -47,14 +48,14 @@ class SequenceFeature(Feature):
         lengths = np.maximum.reduce([each.lengths for each in steps.values()])  # (B,)
         for name, each in steps.items():
             self._report_unequal(name, columns[name], each.lengths, lengths, bad)
-        owners = np.repeat(np.arange(len(lengths)), lengths)  # (S,)
         flat = {
-            name: steps[name].fitted(lengths) if name in steps else array.take(pa.array(owners))
+            name: steps[name].fitted(lengths) if name in steps else array.take(pa.array(_owners(lengths)))
             for name, array in columns.items()
         }
-        inner = BadRows(len(owners))
+        inner = BadRows(int(lengths.sum()))
         column = self._step.encode(flat, inner)
-        bad.lift(inner, owners)
+        if inner:
+            bad.lift(inner, _owners(lengths))
         return replace(column, steps=lengths)
 
     def _read(self, name: str, array: pa.Array, bad: BadRows) -> StepArray:
@@ -107,6 +108,11 @@ class TokenSequence(Feature):
         if not self._limit or not (lengths > self._limit).any():
             return Column(column.values, steps=lengths)
         return Column(column.values[positions(lengths) < self._limit], steps=np.minimum(lengths, np.int32(self._limit)))
+
+
+def _owners(lengths: Lengths) -> Longs:
+    """The row of each step, `(S,)`."""
+    return np.repeat(np.arange(len(lengths)), lengths)
 
 
 def _refuse(step: Feature, steps: Steps) -> None:
