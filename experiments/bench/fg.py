@@ -33,6 +33,7 @@ SIMPLE = 15
 """Features of the first set; they come first in the config."""
 BATCH = 8192
 ITEMS = 200
+ITEM_COLUMNS = ("adgroup_id", "cate_id", "campaign_id", "customer", "brand", "price")
 MEMORY_ROWS = 10_000_000
 
 config = load_config(str(CONFIG))
@@ -64,7 +65,9 @@ def growing(encoder: FeatureEncoder, tables: Mapping[str, pa.Table], per: Callab
 
 def request_ms(table: pa.Table, requests: int = 200) -> float:
     """Milliseconds of encoding one user and 200 items, the median."""
-    item = [name for name in full.columns if name in ("adgroup_id", "cate_id", "campaign_id", "customer", "brand", "price")]
+    item = [
+        name for name in full.columns if name in ("adgroup_id", "cate_id", "campaign_id", "customer", "brand", "price")
+    ]
     user = table.select([name for name in full.columns if name not in item]).slice(0, requests).combine_chunks()
     items = table.select(item).combine_chunks().to_batches()[0]
     (users,) = user.to_batches()
@@ -119,11 +122,22 @@ def show(figures: Figures) -> None:
         print(f"  {what:<48} {value:>12,.{0 if value > 100 else 2}f} {unit:<8} {note}".rstrip())
 
     step = figures["train_fg_dag_rows_s"]
+    simply, fully = (f"{figures[name] / step:.1f} x the training" for name in ("fg_simple_rows_s", "fg_full_rows_s"))
     print("15 columns of text")
-    line("encode, one thread", figures["fg_simple_rows_s"], "rows/s", f"{figures['fg_simple_rows_s'] / step:.1f} x the training")
+    line(
+        "encode, one thread",
+        figures["fg_simple_rows_s"],
+        "rows/s",
+        f"{figures['fg_simple_rows_s'] / step:.1f} x the training",
+    )
     line("read the Parquet file, one thread", figures["parquet_simple_rows_s"], "rows/s")
     print("the same, 5 crosses, 3 lookups, 2 matches, 2 formulas, 3 sequences of 50")
-    line("encode, one thread", figures["fg_full_rows_s"], "rows/s", f"{figures['fg_full_rows_s'] / step:.1f} x the training")
+    line(
+        "encode, one thread",
+        figures["fg_full_rows_s"],
+        "rows/s",
+        f"{figures['fg_full_rows_s'] / step:.1f} x the training",
+    )
     line("read the Parquet file, one thread", figures["parquet_rows_s"], "rows/s")
     line("one request, 1 user x 200 items", figures["request_ms"], "ms")
     print("training on the 15 columns, two cores")
