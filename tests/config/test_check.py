@@ -194,6 +194,11 @@ CASES: list[tuple[str, str, str]] = [
     ("group_type: DEEP", "group_type: WIDE", "group_type: mmoe has no use for a WIDE group; use DEEP"),
     (
         "    mmoe {",
+        "    variational_dropout { regularization_lambda: -0.1 }\n    mmoe {",
+        "62:27 model_config.variational_dropout.regularization_lambda: -0.1 is below 0",
+    ),
+    (
+        "    mmoe {",
         "    feature_groups { group_name: 'all' feature_names: 'price' group_type: DEEP }\n    mmoe {",
         '62:22 model_config.feature_groups[1].group_name: "all" is already the name of another group, at line 58',
     ),
@@ -296,7 +301,6 @@ REFUSED: list[tuple[str, str, str]] = [
     ),
     ("group_type: DEEP", "group_type: DEEP sequence_groups {}", "sequence_groups: is not implemented yet"),
     ("    mmoe {", "    kernel: TRITON\n    mmoe {", "kernel: TRITON is not implemented yet; use PYTORCH"),
-    ("    mmoe {", "    variational_dropout {}\n    mmoe {", "variational_dropout: is not implemented yet"),
     (
         "    mmoe {",
         "    use_pareto_loss_weight: true\n    mmoe {",
@@ -332,6 +336,13 @@ def test_a_shared_table_must_be_equal(tmp_path: Path) -> None:
     text = changed(CATE, CATE.replace("13000", "1141730") + " embedding_name: 'user_id_emb' pooling: 'mean'")
     (line,) = found(tmp_path, text)
     assert 'pooling: shares table "user_id_emb" with feature "user_id", which has sum, not mean' in line
+
+
+def test_variational_dropout_chooses_among_several(tmp_path: Path) -> None:
+    dropout = ("    mmoe {", "    variational_dropout { regularization_lambda: 0.02 }\n    mmoe {")
+    assert found(tmp_path, changed(*dropout)) == []
+    (line,) = found(tmp_path, changed(*dropout, FEATURES, 'feature_names: "user_id"'))
+    assert "62:5 model_config.variational_dropout: no DEEP or WIDE group has more than one feature" in line
 
 
 def test_suffixes_must_not_make_one_table(tmp_path: Path) -> None:

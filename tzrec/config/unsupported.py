@@ -48,7 +48,6 @@ FIELDS: Mapping[str, str] = {
     "DenseOptimizer.ema": _EMA,
     "EvalConfig.use_dense_ema": _EMA,
     "ExportConfig.use_dense_ema": _EMA,
-    "ModelConfig.variational_dropout": f"{_LATER}; leave it out",
     "ModelConfig.use_pareto_loss_weight": f"{_LATER}; give the towers a fixed weight",
 }
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tzrec.data.batch import Batch
+from tzrec.embedding.feature_dropout import FeatureDropout
 from tzrec.embedding.group import Dims, EmbeddingGroup
 from tzrec.heads.build import Tasks
 from tzrec.heads.head import Mean, Predictions, local_mean
@@ -62,11 +63,25 @@ class Model(nn.Module):
 
 
 class Ranker(nn.Module):
-    """Embeddings, dense part and tasks: what is trained, saved, exported."""
+    """Embeddings, dense part and tasks: what is trained, saved, exported.
 
-    def __init__(self, embedding_group: EmbeddingGroup, model: Model, tasks: Tasks) -> None:
+    Args:
+        embedding_group: makes the groups.
+        model: makes logits of them.
+        tasks: make losses and predictions of these.
+        feature_dropout: what the groups go through before the model, if anything.
+    """
+
+    def __init__(
+        self,
+        embedding_group: EmbeddingGroup,
+        model: Model,
+        tasks: Tasks,
+        feature_dropout: FeatureDropout | None = None,
+    ) -> None:
         super().__init__()
         self.embedding_group = embedding_group
+        self.feature_dropout = feature_dropout
         self.model = model
         self.tasks = tasks
 
@@ -86,8 +101,11 @@ class Ranker(nn.Module):
         return self.predict(self._output(grouped))
 
     def _output(self, grouped: Grouped) -> Output:
+        losses: Losses = {}
+        if self.feature_dropout is not None:
+            grouped, losses = self.feature_dropout(grouped)
         # Under BF16 only the model is in half precision: losses, probabilities and ranks of close scores are not.
         logits = self.model(grouped)
         return Output(
-            {task: each.to(torch.promote_types(each.dtype, torch.float32)) for task, each in logits.items()}, {}
+            {task: each.to(torch.promote_types(each.dtype, torch.float32)) for task, each in logits.items()}, losses
         )

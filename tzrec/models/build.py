@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import torch
 
 from tzrec import registry
-from tzrec.embedding.group import EmbeddingGroup
+from tzrec.embedding.feature_dropout import FeatureDropout
+from tzrec.embedding.group import Dims, EmbeddingGroup
 from tzrec.features.base import Feature
 from tzrec.heads.build import build_tasks
 from tzrec.models.base import Ranker
+from tzrec.protos.model_pb2 import DEEP, WIDE, ModelConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
@@ -39,4 +41,14 @@ def build_model(
     with torch.device(device or "cpu"):
         embedding_group = EmbeddingGroup(features, chosen.feature_groups, *wide, device=table_device or device)
         model = made(message, embedding_group.dims, tasks)
-    return Ranker(embedding_group, model, tasks)
+        dropout = _feature_dropout(chosen, embedding_group.dims)
+    return Ranker(embedding_group, model, tasks, dropout)
+
+
+def _feature_dropout(config: ModelConfig, dims: Dims) -> FeatureDropout | None:
+    """Of the groups that are no sequences and have more than one feature."""
+    if not config.HasField("variational_dropout"):
+        return None
+    groups = [group.group_name for group in config.feature_groups if group.group_type in (DEEP, WIDE)]
+    widths = {group: dims.features(group) for group in groups if len(dims.features(group)) > 1}
+    return FeatureDropout(config.variational_dropout, widths)

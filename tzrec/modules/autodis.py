@@ -10,7 +10,7 @@ from torch.nn import functional
 class AutoDis(nn.Module):
     """For each field, `h = LeakyReLU(w x)`, `a = softmax((W h + keep_prob h) / temperature)`, `e = sum_c a_c M_c`.
 
-    Guo et al., An Embedding Learning Framework for Numerical Features in CTR Prediction, KDD 2021, section 3.2: `w`,
+    Guo et al., An Embedding Learning Framework for Numerical Features in CTR Prediction, KDD 2021, section 3: `w`,
     `W` and the vectors `M` are a field's own. The mixture is continuous in x and learned with everything else, where
     buckets are neither. All fields are one batched product per step.
 

@@ -122,7 +122,7 @@ class Servable(nn.Module):
         self.register_buffer("tables", tables)
         runs = _runs(layout, self.signature)
         self.bags = nn.ModuleList(Bags(first, entries, layout, offsets) for first, entries in runs)
-        self.ranker = Ranker(_Nothing(), ranker.model, ranker.tasks)  # type: ignore[arg-type]
+        self.ranker = Ranker(_Nothing(), ranker.model, ranker.tasks, ranker.feature_dropout)  # type: ignore[arg-type]
         self.autocast = AUTOCAST[precision]
         self.dense = ranker.embedding_group.dense_impls
         numbers = (list(self.signature.dense), list(self.signature.dense.values()))

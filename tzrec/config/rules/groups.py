@@ -5,7 +5,7 @@ from __future__ import annotations
 from tzrec.config.findings import Findings, repeated, report_duplicates
 from tzrec.config.rules.entries import Entry, all_named, names
 from tzrec.config.schema import fields_of
-from tzrec.protos.model_pb2 import WIDE, FeatureGroupConfig
+from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, ModelConfig
 
 _PATH = "model_config.feature_groups"
 
@@ -28,6 +28,8 @@ def check_groups(findings: Findings) -> None:
             _check_member(findings, here, name, group, known)
     _check_wide(findings)
     _check_suffixes(findings, known)
+    if config.HasField("variational_dropout"):
+        _check_dropout(findings, config)
 
 
 def _check_member(findings: Findings, path: str, name: str, group: FeatureGroupConfig, known: dict[str, Entry]) -> None:
@@ -54,6 +56,17 @@ def _check_wide(findings: Findings) -> None:
     for path, group in repeated(_PATH, config.feature_groups):
         if group.group_type == WIDE:
             findings.add(f"{path}.group_type", f"{model} has no use for a WIDE group; use DEEP")
+
+
+def _check_dropout(findings: Findings, config: ModelConfig) -> None:
+    """There is something to choose from, and choosing is not punished."""
+    path, dropout = "model_config.variational_dropout", config.variational_dropout
+    plain = [group for group in config.feature_groups if group.group_type in (DEEP, WIDE)]
+    several = any(len(group.feature_names) + len(group.sequence_encoders) > 1 for group in plain)
+    if config.feature_groups and not several and not findings.is_broken("model_config"):
+        findings.add(path, "no DEEP or WIDE group has more than one feature to choose from; leave it out")
+    if dropout.regularization_lambda < 0:
+        findings.add(f"{path}.regularization_lambda", f"{dropout.regularization_lambda:g} is below 0")
 
 
 def _check_suffixes(findings: Findings, known: dict[str, Entry]) -> None:

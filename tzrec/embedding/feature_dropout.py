@@ -1,0 +1,42 @@
+"""FeatureDropout: variational dropout of the features of every group, between embeddings and model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from tzrec.config.kwargs import shortest
+from tzrec.modules.variational_dropout import VariationalDropout
+from tzrec.protos import module_pb2
+
+
+class FeatureDropout(nn.Module):
+    """`model_config.variational_dropout`: probabilities for the features of each group, shared by no two groups.
+
+    Args:
+        config: the message.
+        widths: per group, the widths of its features; groups that are not in it pass as they are. With
+            embedding_wise_variational_dropout every column counts as a feature.
+
+    Attributes:
+        groups: names of the groups, in the order of `dropouts`.
+    """
+
+    def __init__(self, config: module_pb2.VariationalDropout, widths: Mapping[str, Sequence[int]]) -> None:
+        super().__init__()
+        self.groups = list(widths)
+        single = config.embedding_wise_variational_dropout
+        factor = shortest(config.regularization_lambda)
+        self.dropouts = nn.ModuleList(
+            VariationalDropout([1] * sum(row) if single else row, factor) for row in widths.values()
+        )
+
+    def forward(self, grouped: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The groups with their features scaled, and the penalties by name: `<group>_feature_p_loss`, in training."""
+        scaled, losses = dict(grouped), {}
+        for group, dropout in zip(self.groups, self.dropouts, strict=True):
+            scaled[group], penalty = dropout(grouped[group])
+            if self.training:
+                losses[f"{group}_feature_p_loss"] = penalty
+        return scaled, losses
