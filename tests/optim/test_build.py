@@ -6,16 +6,19 @@ import pytest
 import torch
 from google.protobuf import text_format
 
-from tzrec.optim.build import DenseOptimizer, Rates, dense_optimizer
+from tzrec.optim.build import Rates, dense_optimizer
+from tzrec.optim.dense import DenseOptimizer
 from tzrec.optim.schedule import ExponentialDecayLR, ManualStepLR
 from tzrec.protos import optimizer_pb2 as pb
+from tzrec.protos.train_pb2 import TrainConfig
 
 GRADS = [torch.tensor([1.0, -2.0]), torch.tensor([0.5, 0.25]), torch.tensor([-3.0, 0.0])]
 START = torch.tensor([1.0, 2.0])
 
 
 def build(text: str, **params: torch.Tensor) -> DenseOptimizer:
-    return dense_optimizer(text_format.Parse(text, pb.DenseOptimizer()), params.items())
+    train = TrainConfig(dense_optimizer=text_format.Parse(text, pb.DenseOptimizer()))
+    return dense_optimizer(train, params.items(), lambda flag: flag)
 
 
 def run(text: str) -> torch.Tensor:

@@ -43,6 +43,7 @@ class Manifest:
     rng: per rank, state of the random number generator (base64), which dropout draws from.
     config_sha256: digest of the resolved config.
     versions: of what wrote it.
+    numbers: what else a continued run must know, by name.
     files: path inside the checkpoint -> size and checksum.
     """
 
@@ -50,6 +51,7 @@ class Manifest:
     rng: dict[str, str] = field(default_factory=dict)
     config_sha256: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:

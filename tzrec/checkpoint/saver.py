@@ -64,7 +64,7 @@ class Saver:
 
         Args:
             manifest: everything but the checksums, with this rank's own random state.
-            parts: tensors by directory of the checkpoint, `model` and `optimizer`; all ranks name the same ones.
+            parts: tensors by directory of the checkpoint, `model`, `optimizer` ...; all ranks name the same ones.
             plan: how tables were sharded, as JSON.
             frozen: nothing will change the tensors before `wait` returns, so that no copy is needed.
 

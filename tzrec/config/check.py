@@ -8,6 +8,7 @@ from typing import Any
 from tzrec.config.findings import Findings
 from tzrec.config.load import Source, load_source
 from tzrec.config.rules.data import check_data
+from tzrec.config.rules.dense_step import check_dense_step
 from tzrec.config.rules.features import check_features
 from tzrec.config.rules.groups import check_groups
 from tzrec.config.rules.implemented import refuse_unimplemented
@@ -21,7 +22,15 @@ from tzrec.errors import ConfigError, Problem
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 # what is not implemented comes first: the others stay out of it
-_ALWAYS = (refuse_unimplemented, check_sections, check_train, check_features, check_modules, check_optimizers)
+_ALWAYS = (
+    refuse_unimplemented,
+    check_sections,
+    check_train,
+    check_features,
+    check_modules,
+    check_optimizers,
+    check_dense_step,
+)
 
 
 def check(source: Source, device: str = "cpu") -> list[Problem]:

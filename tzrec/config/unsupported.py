@@ -12,7 +12,6 @@ _LATER = "is not implemented yet"
 _SEQUENCES = f"{_LATER}; without sequence models, list single-valued or pooled features in a DEEP group"
 _HASH = f"{_LATER}; use hash_bucket_size"
 _MASK = f"{_LATER}; leave it out"
-_EMA = f"{_LATER}; leave it out to use the trained weights"
 _SAMPLER = f"{_LATER}; bring the negatives as rows of the data"
 _TIMESTAMPS = f"{_LATER}; use save_checkpoints_steps or save_checkpoints_epochs"
 
@@ -37,17 +36,10 @@ FIELDS: Mapping[str, str] = {
     "DataConfig.sample_mask_prob": _MASK,
     "DataConfig.negative_sample_mask_prob": _MASK,
     "DataConfig.batch_cost_size": f"{_LATER}; use batch_size",
-    "TrainConfig.grad_scaler": f"{_LATER}; BF16 needs no loss scaling",
-    "TrainConfig.gradient_accumulation_steps": f"{_LATER}; use a larger batch_size or more ranks",
-    "TrainConfig.grad_clipping": f"{_LATER}; embedding gradients can be clipped by gradient_clipping of the sparse "
-    "optimizer",
     "TrainConfig.save_checkpoints_timestamp_interval": _TIMESTAMPS,
     "TrainConfig.save_checkpoints_timestamps": _TIMESTAMPS,
     "TrainConfig.delta_embedding_dump_config": f"{_LATER}; leave it out",
     "TrainConfig.is_profiling": f"{_LATER}; leave it out",
-    "DenseOptimizer.ema": _EMA,
-    "EvalConfig.use_dense_ema": _EMA,
-    "ExportConfig.use_dense_ema": _EMA,
     "ModelConfig.use_pareto_loss_weight": f"{_LATER}; give the towers a fixed weight",
 }
 

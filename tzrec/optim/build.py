@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from google.protobuf.message import Message
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
+from tzrec.config.names import hint
+from tzrec.log import logger
+from tzrec.optim.average import MovingAverage
+from tzrec.optim.dense import Clip, DenseOptimizer, no_clip
+from tzrec.optim.loss_scale import LossScale
 from tzrec.optim.schedule import Schedule, schedule
 from tzrec.protos import optimizer_pb2 as pb
+from tzrec.protos.train_pb2 import GradClipping, TrainConfig
 
 _CLASSES: Mapping[str, type[Optimizer]] = {
     "sgd_optimizer": torch.optim.SGD,
@@ -25,71 +33,57 @@ _CLASSES: Mapping[str, type[Optimizer]] = {
 }
 
 
-class DenseOptimizer:
-    """The dense parameters of a model with their optimizers, one for each part that a config singles out.
+def dense_optimizer(
+    train: TrainConfig, params: Iterable[tuple[str, torch.Tensor]], any_rank: Callable[[bool], bool]
+) -> DenseOptimizer:
+    """What trains the dense parameters, as a config says; a moving average begins with them as they are.
 
-    Attributes:
-        parts: optimizer, its schedule and the parameters it moves, by name; every parameter is in one part.
+    Args:
+        train: accumulation, clipping, loss scale, average, and the optimizers.
+        params: the dense parameters by name.
+        any_rank: from whether something has happened on this rank to whether it has on any.
     """
-
-    def __init__(self, parts: list[tuple[Optimizer, Schedule, dict[str, torch.Tensor]]]) -> None:
-        self.parts = parts
-
-    def zero_grad(self) -> None:
-        for optimizer, _, _ in self.parts:
-            optimizer.zero_grad(set_to_none=True)
-
-    def step(self) -> None:
-        for optimizer, _, _ in self.parts:
-            optimizer.step()
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """Every tensor of optimizer state, as `<parameter>.<name of the state>`; allocates what has not been used yet.
-
-        The tensors are the live ones, so that loading into them in place restores the optimizer.
-        """
-        found: dict[str, torch.Tensor] = {}
-        for optimizer, _, params in self.parts:
-            if not optimizer.state:
-                _allocate(optimizer)
-            for name, param in params.items():
-                found |= {f"{name}.{key}": value for key, value in optimizer.state[param].items() if value is not None}
-        return found
+    named, dense = dict(params), train.dense_optimizer
+    scale = LossScale(any_rank, **kwargs(train.grad_scaler)) if train.HasField("grad_scaler") else None
+    average = MovingAverage(named, kwargs(dense.ema)["decay"]) if dense.HasField("ema") else None
+    batches = max(train.gradient_accumulation_steps, 1)
+    return DenseOptimizer(_parts(dense, named), batches, _clip(train.grad_clipping), scale, average)
 
 
-def _allocate(optimizer: Optimizer) -> None:
-    """Make torch create the state of an unused optimizer: one step along nothing, then parameters and state as new."""
-    params = [param for group in optimizer.param_groups for param in group["params"]]
-    values = [param.detach().clone() for param in params]
-    grads = [param.grad for param in params]
-    for param in params:
-        param.grad = torch.zeros_like(param)
-    optimizer.step()
-    for param, value, grad in zip(params, values, grads, strict=True):
-        param.detach().copy_(value)
-        param.grad = grad
-        for state in optimizer.state[param].values():
-            if state is not None:
-                state.zero_()  # of weight decay; Adagrad, whose state may begin elsewhere, never comes here
-
-
-def dense_optimizer(config: pb.DenseOptimizer, params: Iterable[tuple[str, torch.Tensor]]) -> DenseOptimizer:
-    """The optimizers of the dense parameters.
+def _parts(
+    config: pb.DenseOptimizer, params: Mapping[str, torch.Tensor]
+) -> list[tuple[Optimizer, Schedule, dict[str, torch.Tensor]]]:
+    """The optimizers with their schedules and parameters.
 
     A parameter belongs to the first `part_optimizers` whose `regex_pattern` matches its whole name, else to the
     optimizer of the config itself; a part without a schedule of its own follows that of the config.
     """
     rest = dict(params)
     parts = []
-    for part in config.part_optimizers:
+    for index, part in enumerate(config.part_optimizers):
         taken = {name: param for name, param in rest.items() if re.fullmatch(part.regex_pattern, name)}
         rest = {name: param for name, param in rest.items() if name not in taken}
         own = part if part.WhichOneof("learning_rate") else config
         if taken:
             parts.append((_optimizer(part, taken), schedule(own), taken))
+        else:
+            logger.warning(
+                'part_optimizers[%d].regex_pattern "%s" matches no parameter that an earlier one left%s',
+                index,
+                part.regex_pattern,
+                hint(part.regex_pattern, rest),
+            )
     if rest:
         parts.append((_optimizer(config, rest), schedule(config), rest))
-    return DenseOptimizer(parts)
+    return parts
+
+
+def _clip(config: GradClipping) -> Clip:
+    """What bounds gradients; `enable_global_grad_clip` asks for the norm over all ranks, which any rank's is."""
+    kind, fields = config.clipping_type.lower(), kwargs(config)
+    if kind == "norm":
+        return partial(clip_grad_norm_, max_norm=fields["max_gradient"], norm_type=fields["norm_type"])
+    return partial(clip_grad_value_, clip_value=fields["max_gradient"]) if kind == "value" else no_clip
 
 
 def _optimizer(config: Message, params: Mapping[str, torch.Tensor]) -> Optimizer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -47,6 +47,15 @@ class Kernel:
     def name(self, table: ShardedEmbeddingTable) -> str:
         """The table's parameter."""
         return f"{self.path}.embedding_bags.{table.name}.weight"
+
+    def on_gradient(self, act: Callable[[Tensor], Tensor]) -> None:
+        """Let the tables learn from what `act` makes of the gradient of the kernel's output, after earlier ones."""
+
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
+            if output.requires_grad:
+                output.register_hook(act)
+
+        self.module.register_forward_hook(hook)
 
 
 def kernels(model: nn.Module) -> Iterator[Kernel]:

@@ -36,7 +36,7 @@ class PlainTables:
             # the fused kernels clip the gradient of the pooled vectors after it has been divided by the number of
             # ranks; that of replicated tables is divided later
             bound = arguments["max_gradient"] * (world_size if kernel.replicated else 1)
-            kernel.module.register_forward_hook(lambda _module, _inputs, output: _clip_gradient(output, bound))
+            kernel.on_gradient(lambda grad: grad.clamp(-bound, bound))
 
     def step(self, lr: float) -> None:
         start = 0
@@ -76,8 +76,3 @@ def _sharded(pieces: list[tuple[ShardedEmbeddingTable, Tensor]], group: Any) -> 
     )
     local = [Shard(value, cut(each.local_metadata)) for each, value in pieces]
     return ShardedTensor._init_from_local_shards_and_global_metadata(local, metadata, process_group=group)
-
-
-def _clip_gradient(output: Tensor, bound: float) -> None:
-    if output.requires_grad:
-        output.register_hook(lambda grad: grad.clamp(-bound, bound))

@@ -8,7 +8,7 @@ touch the looked-up rows only: fine for small tables, slow for large ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -99,10 +99,20 @@ class SparseOptimizer:
         model: a sharded model without its wrappers; accumulators are filled with `initial_accumulator_value`.
         config: `train_config.sparse_optimizer`.
         world_size: number of ranks.
+        guard: changes the gradients that reach the tables.
     """
 
-    def __init__(self, model: nn.Module, config: pb.SparseOptimizer, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: pb.SparseOptimizer,
+        world_size: int = 1,
+        guard: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         learning = [kernel for kernel in kernels(model) if not kernel.frozen]
+        if guard is not None:
+            for kernel in learning:
+                kernel.on_gradient(guard)
         self._fused = [kernel for kernel in learning if kernel.fused]
         self._arguments = _arguments(config)
         self.param_groups: list[dict[str, Any]] = [{"lr": self._arguments.pop("lr")}]

@@ -24,6 +24,7 @@ from tzrec.features.build import FeatureEncoder
 from tzrec.log import logger
 from tzrec.models.base import Output, Ranker
 from tzrec.models.build import build_model
+from tzrec.optim.average import uses_average
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run import machine
 
@@ -88,17 +89,20 @@ class Session:
             return self.model(batch), batch
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Put the weights of a checkpoint into the model.
+        """Put the weights of a checkpoint that are to be evaluated into the model.
 
         Raises:
             CheckpointError: it does not hold exactly the weights of this model, or cannot be read.
         """
+        from tzrec.checkpoint.average import restore_average
         from tzrec.checkpoint.restore import restore
 
         fit = restore(checkpoint.path / "model", self.model.state_dict())
         if fit.lines():
             lines = "\n  ".join(fit.lines())
             raise CheckpointError(f"{checkpoint.path} holds another model than this config describes:\n  {lines}")
+        if uses_average(self.config.eval_config, self.config.train_config.dense_optimizer):
+            restore_average(checkpoint, self.model.state_dict())
 
     def describe(self) -> None:
         """Log what was built: `model`, `plan` and `cpu`."""

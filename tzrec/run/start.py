@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,38 +48,55 @@ class Start:
         path = self.checkpoint.path / "plan" if self.checkpoint else None
         return json.loads(path.read_text()) if path and path.exists() else None
 
-    def restore(self, model: Mapping[str, Any], optimizer: Mapping[str, Any], place: Place) -> None:
-        """Fill the tensors of a model and its optimizers in place, and set the random state.
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """What a continued run knows besides tensors, by name."""
+        manifest = self.checkpoint.manifest if self.checkpoint and self.continues else None
+        return manifest.numbers if manifest else {}
+
+    def stored(self, part: str) -> tuple[str, ...]:
+        """Names of the tensors of a part of the checkpoint, empty where it has none."""
+        if self.checkpoint is None or not (self.checkpoint.path / part).is_dir():
+            return ()
+        from tzrec.checkpoint.restore import stored_sizes
+
+        return tuple(stored_sizes(self.checkpoint.path / part))
+
+    def restore(self, part: str, tensors: Callable[[], Mapping[str, Any]]) -> None:
+        """Fill the tensors of a part of the checkpoint in place; what it does not hold begins anew.
+
+        Args:
+            part: directory of the checkpoint.
+            tensors: gives what to fill, by name; not called where nothing comes along.
 
         Raises:
             CheckpointError: the checkpoint cannot be read, or a continued run does not fit it.
         """
         if self.checkpoint is None:
             return
-        self._part("model", model)
-        if self.optimizer:
-            self._part("optimizer", optimizer)
-        logger.info("start  %s %s", "goes on from" if self.continues else "weights of", self.checkpoint.path)
-        if self.continues and self.checkpoint.manifest:
-            _set_random_state(self.checkpoint.manifest.rng, place.rank)
+        # torch's reader is only worth its half second when there is something
+        from tzrec.checkpoint.restore import restore
 
-    def _part(self, part: str, tensors: Mapping[str, Any]) -> None:
-        from tzrec.checkpoint.restore import (
-            restore,  # torch's reader is only worth its half second when there is something
-        )
-
-        assert self.checkpoint is not None
         directory = self.checkpoint.path / part
         if not directory.is_dir():
             logger.warning("%s holds no %s", self.checkpoint.path, part)
             return
-        lines = restore(directory, tensors, rename(tensors, self.names)).lines()
+        wanted = tensors()
+        lines = restore(directory, wanted, rename(wanted, self.names)).lines()
         if lines and self.continues:
             cure = " --ignore_restore_optimizer begins with fresh optimizers." if part == "optimizer" else ""
             text = "\n  ".join(lines)
             raise CheckpointError(f"{directory} does not fit this config, so the run cannot go on:\n  {text}{cure}")
         for line in lines:
             logger.warning("%s stays fresh, %s", part, line)
+
+    def begin(self, place: Place) -> None:
+        """Say where the run begins, and set the random state."""
+        if self.checkpoint is None:
+            return
+        logger.info("start  %s %s", "goes on from" if self.continues else "weights of", self.checkpoint.path)
+        if self.continues and self.checkpoint.manifest:
+            _set_random_state(self.checkpoint.manifest.rng, place.rank)
 
 
 def find_start(config: EasyRecConfig, continue_train: bool, ignore_restore_optimizer: bool, place: Place) -> Start:

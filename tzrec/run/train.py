@@ -142,7 +142,8 @@ def _save_and_evaluate(run: Training, listeners: Sequence[Listener], outcome: Ou
 def _evaluate(run: Training) -> Evaluation:
     session = run.session
     loader = session.loader(session.config.eval_input_path, "eval")
-    evaluation = evaluate(session, loader, run.position.step)
+    with run.evaluated_weights():
+        evaluation = evaluate(session, loader, run.position.step)
     if session.place.is_chief:
         append(session.model_dir / RESULTS, evaluation)
     return evaluation

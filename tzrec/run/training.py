@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from tzrec.distributed.plan import plan_json
 from tzrec.distributed.shard import dense_parameters
 from tzrec.errors import CheckpointError
 from tzrec.heads.online import OnlineScores
+from tzrec.optim.average import PART, uses_average
 from tzrec.optim.build import Rates, dense_optimizer
 from tzrec.optim.schedule import Schedule, schedule
 from tzrec.optim.sparse import SparseOptimizer
@@ -60,19 +61,41 @@ class Training:
         self.goal = _goal(session, self.loader.num_rows, self.loader.batch_size)
         self._ahead = _begun(self.loader.epoch(self.position.cursor))  # threads read while the model is made
         session.build(start.plan)
-        self.sparse = SparseOptimizer(session.ranker, train.sparse_optimizer, session.place.world_size)
-        self.dense = dense_optimizer(train.dense_optimizer, dense_parameters(session.model))
-        start.restore(session.model.state_dict(), self.optimizer_state(), session.place)
+        start.restore("model", session.model.state_dict)
+        self.dense = dense_optimizer(train, dense_parameters(session.model), group.any_rank)
+        guard = self.dense.scale.guard if self.dense.scale else None
+        self.sparse = SparseOptimizer(session.ranker, train.sparse_optimizer, session.place.world_size, guard)
+        self._restore_optimizers(start)
+        start.begin(session.place)
         schedules: list[tuple[Any, Schedule]] = [(part[0], part[1]) for part in self.dense.parts]
         self.online = OnlineScores(session.ranker.tasks)
         self.rates = Rates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
         self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
         self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _best(session))
         self._facts = _facts(session)
+        self._averages = uses_average(config.eval_config, train.dense_optimizer)
 
-    def optimizer_state(self) -> dict[str, Any]:
+    def _restore_optimizers(self, start: Start) -> None:
+        """Everything that learns besides the weights; the weights must have been restored."""
+        if self.dense.average:
+            average = self.dense.average.values
+            start.restore(PART, lambda: average)
+        if start.optimizer:
+            start.restore("optimizer", self._optimizer_state)
+            self.dense.set_numbers(start.numbers)
+            gathered = start.stored("gathered") if start.continues else ()
+            if gathered:
+                start.restore("gathered", lambda: self.dense.expect(gathered))
+
+    def _optimizer_state(self) -> dict[str, Any]:
         """The live state of all optimizers by parameter."""
         return {**self.sparse.state(), **self.dense.state()}
+
+    def _parts(self) -> dict[str, Tensors]:
+        """The live tensors of a checkpoint, by directory."""
+        average = self.dense.average.values if self.dense.average else {}
+        parts = {"model": self.session.model.state_dict(), "optimizer": self._optimizer_state()}
+        return parts | {name: part for name, part in ((PART, average), ("gathered", self.dense.gathered())) if part}
 
     def batches(self) -> Iterator[tuple[Batch, bool]]:
         """Batches until the goal is reached, pass after pass; and of each whether it is the last of its pass."""
@@ -99,13 +122,13 @@ class Training:
         return self.session.ranker.losses(output, batch, _mean_over_ranks)
 
     def learn(self, losses: Mapping[str, torch.Tensor], share: float) -> None:
-        """One step of all optimizers along the gradient of the mean loss over the rows of all ranks.
+        """Learn from the gradient of the mean loss over the rows of all ranks.
 
         Args:
             losses: of this rank.
             share: rows of this rank, in units of what ranks have on average; gradients are averaged over ranks.
         """
-        (torch.stack(list(losses.values())).sum() * share).backward()
+        self.dense.scaled(torch.stack(list(losses.values())).sum() * share).backward()
         self.sparse.step()
         self.dense.step()
         self.online.update(*self._seen, of_all_ranks)
@@ -115,9 +138,17 @@ class Training:
         if last:
             machine.give_back_freed_memory()
         where = self.session.place
-        parts: dict[str, Tensors] = {"model": self.session.model.state_dict(), "optimizer": self.optimizer_state()}
-        manifest = Manifest(self.position, _random_state(where.rank), *self._facts)
-        return self._saver.save(manifest, parts, json.dumps(plan_json(self.session.model.plan), indent=1), last)
+        manifest = Manifest(self.position, _random_state(where.rank), *self._facts, self.dense.numbers())
+        plan = json.dumps(plan_json(self.session.model.plan), indent=1)
+        saved = self._saver.save(manifest, self._parts(), plan, last)
+        if last and self._averages:
+            self.wait()  # the evaluation that follows exchanges the very tensors that are being written
+        return saved
+
+    def evaluated_weights(self) -> AbstractContextManager[None]:
+        """While entered, the model computes with the weights that evaluation asks for."""
+        average = self.dense.average
+        return average.in_place() if average and self._averages else nullcontext()
 
     def wait(self) -> None:
         """Wait for the save under way; raises what went wrong with it."""

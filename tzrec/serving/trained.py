@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 
 from tzrec.checkpoint import store
+from tzrec.checkpoint.average import restore_average
 from tzrec.checkpoint.restore import restore
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.errors import CheckpointError
 from tzrec.features.base import Feature
 from tzrec.models.base import Ranker
 from tzrec.models.build import build_model
+from tzrec.optim.average import uses_average
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
@@ -48,10 +50,10 @@ def choose(config: EasyRecConfig, path: str | None) -> Checkpoint:
 
 
 def load_trained(config: EasyRecConfig, features: Mapping[str, Feature], checkpoint: Checkpoint) -> Trained:
-    """Build the model of a config and fill it.
+    """Build the model of a config and fill it, with the moving average of the dense parameters where there is one.
 
     Raises:
-        CheckpointError: the checkpoint lacks a weight of this model or has it in another size.
+        CheckpointError: the checkpoint lacks a weight of this model, or its moving average, or has it in another size.
     """
     ranker = build_model(config, features, table_device=torch.device("meta"))
     ranker.embedding_group.to_empty(device="cpu")  # first values would only be overwritten
@@ -59,4 +61,6 @@ def load_trained(config: EasyRecConfig, features: Mapping[str, Feature], checkpo
     if problems:
         lines = "\n  ".join(problems)
         raise CheckpointError(f"{checkpoint.path} does not fit the model of this config:\n  {lines}")
+    if uses_average(config.export_config, config.train_config.dense_optimizer):
+        restore_average(checkpoint, ranker.state_dict())
     return Trained(ranker.eval(), config, features, checkpoint.step)

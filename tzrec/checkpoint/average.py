@@ -1,0 +1,27 @@
+"""The moving average of the dense parameters in the place of the parameters: what evaluation and export may ask for."""
+
+from __future__ import annotations
+
+from tzrec.checkpoint.restore import restore, stored_sizes
+from tzrec.checkpoint.saver import Tensors
+from tzrec.checkpoint.store import Checkpoint
+from tzrec.errors import CheckpointError
+from tzrec.optim.average import PART
+
+
+def restore_average(checkpoint: Checkpoint, model: Tensors) -> None:
+    """Overwrite the dense parameters among the tensors of a restored model.
+
+    Raises:
+        CheckpointError: the checkpoint holds no average, or that of another model.
+    """
+    directory = checkpoint.path / PART
+    if not directory.is_dir():
+        raise CheckpointError(
+            f"{checkpoint.path} holds no {PART}: it was trained without dense_optimizer.ema. Leave ema out, or set "
+            "use_dense_ema: false"
+        )
+    names = stored_sizes(directory)
+    lines = restore(directory, {name: model[name] for name in names if name in model}).lines()
+    if lines:
+        raise CheckpointError(f"{directory} does not fit the model of this config:\n  " + "\n  ".join(lines))

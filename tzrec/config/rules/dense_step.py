@@ -1,0 +1,52 @@
+"""What trains the dense parameters: parts, accumulation, clipping, loss scale, moving average."""
+
+from __future__ import annotations
+
+import re
+
+from tzrec.config.findings import Findings, repeated
+
+_CLIPPING = ("norm", "value", "none")
+
+
+def check_dense_step(findings: Findings) -> None:
+    """The fields of train_config that shape a dense step, and who uses the moving average."""
+    config = findings.config
+    train, dense = config.train_config, config.train_config.dense_optimizer
+    for path, part in repeated("train_config.dense_optimizer.part_optimizers", dense.part_optimizers):
+        try:
+            re.compile(part.regex_pattern)
+        except re.error as error:
+            findings.add(f"{path}.regex_pattern", f"{part.regex_pattern!r} is no regular expression: {error}")
+    if not 0 <= dense.ema.decay <= 1:
+        findings.add("train_config.dense_optimizer.ema.decay", f"{dense.ema.decay:g} is not in [0, 1]")
+    for name, section in (("eval_config", config.eval_config), ("export_config", config.export_config)):
+        if section.use_dense_ema and not dense.HasField("ema"):
+            findings.add(
+                f"{name}.use_dense_ema", "there is no moving average to use; add train_config.dense_optimizer.ema {}"
+            )
+    if train.HasField("grad_clipping"):
+        _check_clipping(findings)
+    if train.HasField("grad_scaler"):
+        _check_scaler(findings)
+
+
+def _check_clipping(findings: Findings) -> None:
+    clipping, path = findings.config.train_config.grad_clipping, "train_config.grad_clipping"
+    if clipping.clipping_type.lower() not in _CLIPPING:
+        findings.unknown(f"{path}.clipping_type", "clipping_type", clipping.clipping_type, _CLIPPING)
+    for name in ("max_gradient", "norm_type"):
+        if not getattr(clipping, name) > 0:
+            findings.add(f"{path}.{name}", f"{getattr(clipping, name):g} is not above 0")
+
+
+def _check_scaler(findings: Findings) -> None:
+    scaler, path = findings.config.train_config.grad_scaler, "train_config.grad_scaler"
+    if not scaler.init_scale > 0:
+        findings.add(f"{path}.init_scale", f"{scaler.init_scale:g} is not above 0")
+    if not scaler.growth_factor >= 1:
+        findings.add(f"{path}.growth_factor", f"{scaler.growth_factor:g} is below 1: the scale would shrink")
+    if not 0 < scaler.backoff_factor < 1:
+        findings.add(f"{path}.backoff_factor", f"{scaler.backoff_factor:g} is not in (0, 1)")
+    if scaler.growth_interval == 0:
+        findings.add(f"{path}.growth_interval", "0 steps; set it above 0")
