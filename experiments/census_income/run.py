@@ -1,9 +1,10 @@
-"""Train MMoE on Census-Income, settings A and B, several seeds; write results.json, the table and the plot.
+"""Train five multi-task models on Census-Income, settings A and B, five seeds: results.json, the table and the plot.
 
     python experiments/census_income/prepare.py --data DIR
     python experiments/census_income/run.py
 
 Each run is the command line of a user: train_eval, then predict on the test rows; the figures come from the scores.
+A run that stands in results.json is not done again, so that the command can be stopped and goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,12 +17,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from google.protobuf import text_format
 from sklearn.metrics import roc_auc_score
 
+from tzrec.config.load import load_config
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
 HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+MODELS = {"mmoe": "MMoE", "ple": "PLE", "simple_multi_task": "shared bottom", "dbmtl": "DBMTL", "aitm": "AITM"}
 TASKS = {"income": "income_50k", "never_married": "never_married"}
 BASELINES = {
     "a": {"gradient boosting": (0.9311, 0.9916), "logistic regression": (0.9285, 0.9905)},
@@ -29,9 +37,23 @@ BASELINES = {
 }
 """scikit-learn on the same columns, from the description of the data."""
 
+Row = dict[str, Any]
+"""A run: model, setting, seed, seconds of training, and AUCs by name."""
+
 
 def verb(name: str, *flags: str) -> None:
     subprocess.run([sys.executable, "-m", f"tzrec.{name}", *flags], check=True)
+
+
+def write_config(model: str, setting: str, path: Path) -> None:
+    """mmoe_<setting>.config, its model replaced by that of <model>.config."""
+    config = load_config(str(HERE / f"mmoe_{setting}.config"))
+    if model != "mmoe":
+        other = text_format.Parse((HERE / f"{model}.config").read_text(), EasyRecConfig())
+        config.model_config.ClearField("mmoe")
+        config.MergeFrom(other)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text_format.MessageToString(config))
 
 
 def flattened_auc(label: np.ndarray, score: np.ndarray) -> float:
@@ -44,63 +66,79 @@ def flattened_auc(label: np.ndarray, score: np.ndarray) -> float:
     return float(roc_auc_score(labels, np.concatenate([score, 1 - score])))
 
 
-def measure(setting: str, seed: int, edits: dict[str, object], test: str) -> dict[str, float]:
-    """Train with one seed, predict `test`, and return AUCs by name and the seconds of training."""
-    config = HERE / f"mmoe_{setting}.config"
-    out = HERE / "out" / f"{setting}_{seed}"
+def measure(model: str, setting: str, seed: int, edits: dict[str, object], test: Path) -> Row:
+    """Train with one seed and predict the rows of `test`."""
+    out = HERE / "out" / f"{model}_{setting}_{seed}"
     shutil.rmtree(out, ignore_errors=True)
+    config = HERE / "out" / f"{model}_{setting}.config"
+    write_config(model, setting, config)
     start = time.perf_counter()
     edit = json.dumps({**edits, "train_config.seed": seed})
     verb("train_eval", "--pipeline_config", str(config), "--model_dir", str(out), "--edit_config_json", edit,
          "--eval_input_path", "")  # fmt: skip
     seconds = time.perf_counter() - start
-    verb("predict", "--pipeline_config", str(out / "pipeline.config"), "--predict_input_path", test,
+    verb("predict", "--pipeline_config", str(out / "pipeline.config"), "--predict_input_path", str(test),
          "--predict_output_path", str(out / "scores"), "--reserved_columns", ",".join(TASKS.values()))  # fmt: skip
     scores = pq.read_table(out / "scores")
-    result = {"seconds": seconds}
+    row: Row = {"model": model, "setting": setting, "seed": seed, "seconds": seconds}
     for task, column in TASKS.items():
         label, score = scores[column].to_numpy(), scores[f"probs_{task}"].to_numpy().astype(np.float64)
-        result[f"auc_{task}"] = float(roc_auc_score(label, score))
-        result[f"flattened_auc_{task}"] = flattened_auc(label, score)
-    return result
+        row[f"auc_{task}"] = float(roc_auc_score(label, score))
+        row[f"flattened_auc_{task}"] = flattened_auc(label, score)
+    shutil.rmtree(out)
+    return row
 
 
-def table(results: dict[str, list[dict[str, float]]]) -> str:
-    """The figures as Markdown."""
-    lines = ["| setting | what | income AUC | never-married AUC |", "|---|---|---|---|"]
-    for setting, runs in results.items():
-        columns = [f"{key}{task}" for key in ("auc_", "flattened_auc_") for task in TASKS]
-        mean = {name: statistics.mean(run[name] for run in runs) for name in columns}
-        spread = {name: statistics.stdev(run[name] for run in runs) if len(runs) > 1 else 0.0 for name in columns}
-        cells = [f"{mean[f'auc_{task}']:.4f} ± {spread[f'auc_{task}']:.4f}" for task in TASKS]
-        lines.append(f"| {setting.upper()} | **tzrec MMoE, {len(runs)} seeds** | {' | '.join(cells)} |")
-        for name, (income, married) in BASELINES[setting].items():
-            lines.append(f"| {setting.upper()} | {name} (scikit-learn) | {income:.4f} | {married:.4f} |")
-        cells = [f"{mean[f'flattened_auc_{task}']:.4f}" for task in TASKS]
-        lines.append(f"| {setting.upper()} | tzrec MMoE, flattened labels | {' | '.join(cells)} |")
+def cell(rows: list[Row], name: str) -> str:
+    """Mean and standard deviation."""
+    values = [row[name] for row in rows]
+    return f"{statistics.mean(values):.4f}" + (f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else "")
+
+
+def table(rows: list[Row]) -> str:
+    """The figures as Markdown; `flattened` are the AUCs of both tasks with flattened labels."""
+    lines = ["| setting | what | seeds | income AUC | never-married AUC | flattened |", "|---|---|---|---|---|---|"]
+    for setting, baselines in BASELINES.items():
+        for model, name in MODELS.items():
+            runs = [row for row in rows if (row["model"], row["setting"]) == (model, setting)]
+            if runs:
+                flat = (statistics.mean(run[f"flattened_auc_{task}"] for run in runs) for task in TASKS)
+                cells = [f"{len(runs)}", *(cell(runs, f"auc_{task}") for task in TASKS)]
+                cells.append(", ".join(f"{value:.4f}" for value in flat))
+                lines.append(f"| {setting.upper()} | **tzrec {name}** | {' | '.join(cells)} |")
+        for name, (income, married) in baselines.items():
+            lines.append(f"| {setting.upper()} | {name} (scikit-learn) | | {income:.4f} | {married:.4f} | |")
     return "\n".join(lines)
 
 
-def plot(results: dict[str, list[dict[str, float]]], path: Path) -> None:
-    """Each seed as a dot beside the baselines, one panel per setting and task."""
+def plot(rows: list[Row], path: Path) -> None:
+    """Each seed as a dot beside the baselines, one panel per setting and task, one column per model."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2 * len(results), figsize=(4 * len(results) + 2, 3.2), constrained_layout=True)
-    panels = [(setting, index, task) for setting in results for index, task in enumerate(TASKS)]
-    for axis, (setting, index, task) in zip(np.atleast_1d(axes), panels, strict=True):
-        ours = [run[f"auc_{task}"] for run in results[setting]]
-        axis.scatter([0] * len(ours), ours, color="tab:blue", zorder=3, label="tzrec MMoE, one dot per seed")
+    figure, axes = plt.subplots(1, 4, figsize=(14, 3.6), constrained_layout=True)
+    panels = [(setting, index, task) for setting in BASELINES for index, task in enumerate(TASKS)]
+    for axis, (setting, index, task) in zip(axes, panels, strict=True):
+        runs = [row for row in rows if row["setting"] == setting]
+        places = [list(MODELS).index(row["model"]) for row in runs]
+        axis.scatter(
+            places,
+            [row[f"auc_{task}"] for row in runs],
+            color="tab:blue",
+            s=14,
+            zorder=3,
+            label="tzrec, one dot per seed",
+        )
         for (name, auc), color in zip(BASELINES[setting].items(), ("tab:orange", "tab:gray"), strict=True):
             axis.axhline(auc[index], color=color, label=name)
-        low, high = min(*ours, *(auc[index] for auc in BASELINES[setting].values())), max(ours)
-        margin = max(0.3 * (high - low), 5e-4)
-        axis.set(title=f"{setting.upper()}: {task.replace('_', ' ')}", xticks=[], ylim=(low - margin, high + margin))
+        axis.set_xticks(range(len(MODELS)), list(MODELS.values()), rotation=30)
+        axis.set(title=f"{setting.upper()}: {task.replace('_', ' ')}", xlim=(-0.5, len(MODELS) - 0.5))
+        axis.margins(y=0.15)
         axis.ticklabel_format(axis="y", useOffset=False)
-    np.atleast_1d(axes)[0].set_ylabel("test AUC")
-    handles, labels = np.atleast_1d(axes)[0].get_legend_handles_labels()
+    axes[0].set_ylabel("test AUC")
+    handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncol=3, frameon=False)
     figure.savefig(path, dpi=110)
 
@@ -108,23 +146,30 @@ def plot(results: dict[str, list[dict[str, float]]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data/census"), help="where prepare.py wrote")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--settings", nargs="+", choices=sorted(BASELINES), default=sorted(BASELINES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--num_threads", type=int, default=0, help="of each run; 0: as many as there are cores")
     parser.add_argument("--valid", action="store_true", help="train on fit, test on valid: for choosing settings")
-    parser.add_argument("--edit_config_json", type=json.loads, default={}, help="what to try")
+    parser.add_argument("--edit_config_json", type=json.loads, default={}, help="what to try; nothing is kept")
     args = parser.parse_args()
 
     train, test = ("fit", "valid") if args.valid else ("train", "test")
-    results: dict[str, list[dict[str, float]]] = {}
-    for setting in args.settings:
+    kept = not args.valid and not args.edit_config_json
+    rows: list[Row] = json.loads(RESULTS.read_text()) if kept and RESULTS.exists() else []
+    done = {(row["model"], row["setting"], row["seed"]) for row in rows}
+    wanted = [(model, setting, seed) for seed in args.seeds for setting in args.settings for model in args.models]
+    for model, setting, seed in (each for each in wanted if each not in done):
         folder = args.data / setting
         edits = {**args.edit_config_json, "train_input_path": str(folder / f"{train}.parquet")}
-        runs = [measure(setting, seed, edits, str(folder / f"{test}.parquet")) for seed in args.seeds]
-        results[setting] = runs
-    print(table(results))
-    if not args.valid and not args.edit_config_json and args.settings == sorted(BASELINES):
-        (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        plot(results, HERE / "census_income.png")
+        if args.num_threads:
+            edits["train_config.num_threads"] = args.num_threads
+        rows.append(measure(model, setting, seed, edits, folder / f"{test}.parquet"))
+        if kept:
+            RESULTS.write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
+    print(table(rows))
+    if kept:
+        plot(rows, HERE / "census_income.png")
 
 
 if __name__ == "__main__":

@@ -134,33 +134,3 @@ def test_fused_runs_equal_the_layers_one_by_one(ratios: list[float], training: b
         results.append((y, *torch.autograd.grad(y.square().sum(), [x, *mlp.parameters()])))
     for got, right in zip(*results, strict=True):
         torch.testing.assert_close(got, right, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("ratio", [0.0, 0.5])
-def test_a_first_layer_of_another_kind(ratio: float) -> None:
-    """The sum of two inputs in front; values are those of the layers one by one, with the same random numbers."""
-
-    class Sum(nn.Linear):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return super().forward(x[:, :3] + x[:, 3:])
-
-    class Wrapped(nn.Module):
-        def __init__(self, out_features: int, bias: bool) -> None:
-            super().__init__()
-            self.inner = Sum(3, out_features, bias=bias)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.inner(x)
-
-    mlp = MLP(6, [5, 4, 4], [ratio], first=Wrapped)
-    assert [type(layer.linear) for layer in mlp.layers] == [Wrapped, nn.Linear, nn.Linear]
-    x = torch.randn(7, 6)
-    results = []
-    for forward in (mlp, mlp.layers):
-        torch.manual_seed(5)
-        results.append(forward(x))
-    torch.testing.assert_close(*results, rtol=1e-5, atol=1e-6)
-    w = {name: value.numpy() for name, value in mlp.layers[0].linear.inner.state_dict().items()}
-    first = mlp.eval().layers[0](x).detach().numpy()
-    right = np.maximum((x[:, :3] + x[:, 3:]).numpy() @ w["weight"].T + w["bias"], 0)
-    np.testing.assert_allclose(first, right, atol=1e-5)

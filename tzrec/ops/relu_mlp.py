@@ -75,7 +75,7 @@ class _ReluMLP(torch.autograd.Function):
         grad = torch.ops.aten.threshold_backward(grad, activations[depth], 0)  # (B, Dn)
         for layer in range(depth - 1, -1, -1):
             weight_grads.insert(0, (grad.t() @ activations[layer]).to(ctx.parameter_dtype))  # (D(l+1), D(l))
-            bias_grads.insert(0, grad.sum(0, dtype=ctx.parameter_dtype))
+            bias_grads.insert(0, grad.sum(0).to(ctx.parameter_dtype))
             if layer == 0 and not ctx.needs_input_grad[0]:
                 return None, *weight_grads, *bias_grads
             grad = grad @ weights[layer]  # (B, D(l))
