@@ -63,7 +63,6 @@ CASES = [
         "pooling: is for tables, and with mlp there is none",
     ),
     ("expr_feature", "", 'embedding_dim: 4 mlp {} embedding_name: "t"', "embedding_name: is for tables, and with mlp"),
-    ("expr_feature", "", "use_mask: true", "use_mask: is not implemented yet"),
     ("overlap_feature", "is_equal", "is_eqal", 'method: unknown method "is_eqal"; did you mean "is_equal"?'),
     ("overlap_feature", "user:q", "q", 'query: "q" is not side:name'),
     ("overlap_feature", "", 'normalizer: "method=log01"', 'normalizer: unknown method "log01"'),

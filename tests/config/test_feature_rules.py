@@ -107,7 +107,6 @@ def test_what_finds_or_combines(tmp_path: Path, feature: str, old: str, new: str
             'vocab_file: "x" asset_dir: "/nowhere" default_bucketize_value: 0',
             ".vocab_file: /nowhere/x cannot be read: No such file or directory",
         ),
-        ("hash_bucket_size: 10", "hash_bucket_size: 10 use_mask: true", "use_mask: is not implemented yet"),
         ("hash_bucket_size: 10", "zch { zch_size: 5 }", "zch: is not implemented yet; use hash_bucket_size"),
         ("embedding_dim: 4", "", ".embedding_dim: must be above 0"),
         ('"item:cate_id"]', '"feature:cat_id"]', 'unknown feature "cat_id"; did you mean "cate_id"?'),

@@ -11,30 +11,22 @@ from collections.abc import Mapping
 _LATER = "is not implemented yet"
 _SEQUENCES = f"{_LATER}; without sequence models, list single-valued or pooled features in a DEEP group"
 _HASH = f"{_LATER}; use hash_bucket_size"
-_MASK = f"{_LATER}; leave it out"
 _SAMPLER = f"{_LATER}; bring the negatives as rows of the data"
 _TIMESTAMPS = f"{_LATER}; use save_checkpoints_steps or save_checkpoints_epochs"
 
 # Message.field -> what is said when it is set
 FIELDS: Mapping[str, str] = {
-    **{f"{name}.use_mask": _MASK for name in ("ExprFeature", "OverlapFeature", "KvDotProduct", "BoolMaskFeature")},
-    **{f"{name}.use_mask": _MASK for name in ("ComboFeature", "LookupFeature", "MatchFeature", "CombineFeature")},
     **{f"{name}.zch": _HASH for name in ("ComboFeature", "LookupFeature", "MatchFeature")},
     **{f"{name}.dynamicemb": _HASH for name in ("ComboFeature", "LookupFeature", "MatchFeature")},
-    "TokenizeFeature.use_mask": _MASK,
-    "CustomFeature.use_mask": _MASK,
     "CustomFeature.zch": _HASH,
     "CustomFeature.dynamicemb": _HASH,
     "BoolMaskFeature.zch": _HASH,
     "BoolMaskFeature.dynamicemb": _HASH,
     "IdFeature.zch": _HASH,
     "IdFeature.dynamicemb": _HASH,
-    "IdFeature.use_mask": _MASK,
-    "RawFeature.use_mask": _MASK,
     "FeatureGroupConfig.sequence_groups": _SEQUENCES,
     "FeatureGroupConfig.sequence_encoders": _SEQUENCES,
-    "DataConfig.sample_mask_prob": _MASK,
-    "DataConfig.negative_sample_mask_prob": _MASK,
+    "DataConfig.negative_sample_mask_prob": f"{_LATER}; leave it out",
     "DataConfig.batch_cost_size": f"{_LATER}; use batch_size",
     "TrainConfig.save_checkpoints_timestamp_interval": _TIMESTAMPS,
     "TrainConfig.save_checkpoints_timestamps": _TIMESTAMPS,

@@ -19,6 +19,7 @@ from tzrec.data.batch import Batch, Cursor
 from tzrec.data.collate import collate
 from tzrec.data.feed import Job, contiguous, given, shared
 from tzrec.data.labels import label_tensor, weight_tensor
+from tzrec.data.masking import masked_rows
 from tzrec.data.reader import open_reader
 from tzrec.data.share import Share
 from tzrec.data.shuffle import in_order, shuffled
@@ -26,6 +27,7 @@ from tzrec.data.text import Meaning, typed
 from tzrec.errors import DataError
 from tzrec.features.base import BadRows
 from tzrec.features.build import FeatureEncoder
+from tzrec.features.spans import Flags
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -176,7 +178,7 @@ class DataLoader:
         """Gather the rows of a job and turn them into a Batch, as the bad-row policy says."""
         raw, numbers = job.gather()
         features, targets = BadRows(raw.num_rows), BadRows(raw.num_rows)
-        batch = self._batch(raw, features, targets)
+        batch = self._batch(raw, self._masked(numbers, cursor), features, targets)
         counts = job.step.rows > 0  # a repeated row is the business of the rank whose row it is
         found = bad_values(features, numbers) + bad_values(targets, numbers) if counts else []
         if found and self._data.bad_row_policy == data_pb2.ERROR:
@@ -187,12 +189,18 @@ class DataLoader:
             counts = counts and not out.all()
             stays = ~out if counts else np.arange(raw.num_rows) == 0
             raw, numbers = raw.filter(pa.array(stays)), numbers[stays]
-            batch = self._batch(raw, BadRows(raw.num_rows), BadRows(raw.num_rows))
+            masked = self._masked(numbers, cursor)
+            batch = self._batch(raw, masked, BadRows(raw.num_rows), BadRows(raw.num_rows))
         kept = self._kept(raw, numbers) if self._keep else None
         return _Encoded(replace(batch, rows=raw.num_rows if counts else 0, kept=kept, cursor=cursor), found)
 
-    def _batch(self, raw: pa.RecordBatch, features: BadRows, targets: BadRows) -> Batch:
-        columns, found = self._encoder.encode(typed(raw, self._meaning.features, features))
+    def _masked(self, numbers: npt.NDArray[np.int64], cursor: Cursor) -> Flags | None:
+        """Rows whose features with use_mask are emptied, `(B,)`, None where none are."""
+        probability = self._data.sample_mask_prob if self._mode == "train" else 0.0
+        return masked_rows(numbers, self._seed, cursor.epoch, probability) if probability else None
+
+    def _batch(self, raw: pa.RecordBatch, masked: Flags | None, features: BadRows, targets: BadRows) -> Batch:
+        columns, found = self._encoder.encode(typed(raw, self._meaning.features, features), masked)
         for report in found.reports:
             features.report(*report)
         meant = typed(raw.select(self._targets), self._meaning.targets, targets)

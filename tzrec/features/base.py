@@ -125,6 +125,7 @@ class Feature:
         is_weighted: whether its ids carry weights.
         dim: width of the dense values, 0 for a sparse feature.
         stub: whether only other features read it.
+        masked_input: name of the input that is empty in masked rows; "" where masking does not concern it.
         is_sequence: whether each row holds any number of steps.
         sequence: name of the sequence_feature it is a part of; "" outside of one.
     """
@@ -137,6 +138,7 @@ class Feature:
     is_weighted: bool = False
     dim: int = 0
     stub: bool = False
+    masked_input: str = ""
     is_sequence: bool = False
     sequence: str = ""
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tzrec import registry
-from tzrec.config.sequences import Member, members
+from tzrec.config.sequences import Member, inputs, members
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.base import BadRows, Feature, Input
 from tzrec.features.column import Column
 from tzrec.features.dag import Dag, as_array, is_encoded, make_dag
 from tzrec.features.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
+from tzrec.features.spans import Flags
 from tzrec.protos import data_pb2, feature_pb2
 
 
@@ -67,11 +69,12 @@ class FeatureEncoder:
         linked = data_config.fg_mode == data_pb2.FG_DAG
         return cls(features, make_dag(_needed(features, data_config), paths, linked))
 
-    def encode(self, batch: pa.RecordBatch) -> tuple[dict[str, Column], BadRows]:
+    def encode(self, batch: pa.RecordBatch, masked: Flags | None = None) -> tuple[dict[str, Column], BadRows]:
         """Encode B rows.
 
         Args:
             batch: a RecordBatch (or Table) with at least `columns`.
+            masked: rows in which features with use_mask see no value, `(B,)`; None for none.
 
         Returns:
             a Column of every feature that is no stub, in config order, and which rows hold bad values.
@@ -82,7 +85,8 @@ class FeatureEncoder:
         bad = BadRows(batch.num_rows)
         arrays = {name: _whole(batch, name) for name in self.columns}
         outputs: dict[str, Column] = {}
-        self._run(self._dag.order, arrays, outputs, bad)
+        places = None if masked is None else pa.array(np.arange(batch.num_rows), mask=masked)
+        self._run(self._dag.order, arrays, outputs, bad, places)
         return self._kept(outputs, bad), bad
 
     def encode_request(self, user: pa.RecordBatch, items: pa.RecordBatch) -> tuple[dict[str, Column], BadRows]:
@@ -126,12 +130,22 @@ class FeatureEncoder:
         return self._user_orders[columns]
 
     def _run(
-        self, order: Sequence[str], arrays: Mapping[str, pa.Array], outputs: dict[str, Column], bad: BadRows
+        self,
+        order: Sequence[str],
+        arrays: Mapping[str, pa.Array],
+        outputs: dict[str, Column],
+        bad: BadRows,
+        places: pa.Array | None = None,
     ) -> None:
-        """Encode these features; what they read of others is in `outputs`, where theirs are put too."""
+        """Encode these features; what they read of others is in `outputs`, where theirs are put too.
+
+        `places` are the numbers of the rows, null where they are masked; None where none is.
+        """
         for name in order:
             feature = self.features[name]
             sources = {source.name: self._source(source, arrays, outputs, bad.size) for source in feature.inputs}
+            if feature.masked_input and places is not None:
+                sources[feature.masked_input] = sources[feature.masked_input].take(places)
             outputs[name] = feature.encode(sources, bad)
 
     def _kept(self, outputs: Mapping[str, Column], bad: BadRows) -> dict[str, Column]:
@@ -168,18 +182,42 @@ def _needed(features: Mapping[str, Feature], data: data_pb2.DataConfig) -> dict[
 def _make(member: Member, data: data_pb2.DataConfig, sequences: Collection[str]) -> Feature:
     """The feature of a member of feature_configs; `sequences` are the names of all that are sequences."""
     message, steps = member.message, member.steps
-    feature: Feature = registry.load(member.field, "tzrec.features")(message, data)
-    if steps is None:
-        return feature
-    if is_encoded(data):
-        inputs = frozenset(each.name for each in feature.inputs)
-    else:
-        linked = (each.name for each in feature.inputs if each.side == "feature" and each.name in sequences)
-        inputs = steps.inputs.union(linked)
     is_none = data.fg_mode == data_pb2.FG_NONE
-    if steps.tokens and not is_none:
-        return TokenSequence(feature, steps.limit)
-    return SequenceFeature(feature, replace(steps, inputs=inputs), fill=not is_none)
+    make = registry.load(member.field, "tzrec.features")
+    if is_none and message.use_mask and steps is None and not message.HasField("fg_encoded_default_value"):
+        message = _with_default(message, make, data)
+    feature: Feature = make(message, data)
+    if steps is not None and steps.tokens and not is_none:
+        feature = TokenSequence(feature, steps.limit)
+    elif steps is not None:
+        linked = (each.name for each in feature.inputs if each.side == "feature" and each.name in sequences)
+        names = (each.name for each in feature.inputs) if is_encoded(data) else steps.inputs.union(linked)
+        feature = SequenceFeature(feature, replace(steps, inputs=frozenset(names)), fill=not is_none)
+    if message.use_mask:
+        feature.masked_input = feature.inputs[0].name if is_encoded(data) else _first_value(message)
+    return feature
+
+
+def _first_value(message: Any) -> str:
+    """Name of a feature's first input that is no map to look things up in."""
+    values = (text for field, text in inputs(message) if field not in ("map", "nested_map"))
+    return next(values, "").partition(":")[2]
+
+
+def _with_default(message: Any, make: Callable[..., Feature], data: data_pb2.DataConfig) -> Any:
+    """The message with the default of a missing value as encoded data holds it, for rows that are masked."""
+    raw = data_pb2.DataConfig()
+    raw.CopyFrom(data)
+    raw.fg_mode = data_pb2.FG_DAG
+    feature = make(message, raw)
+    column = feature.encode({each.name: pa.nulls(1) for each in feature.inputs}, BadRows(1))
+    values = column.values.ravel().tolist()
+    if column.weights is not None:
+        values = [f"{value}:{weight}" for value, weight in zip(values, column.weights.tolist())]
+    copy = type(message)()
+    copy.CopyFrom(message)
+    copy.fg_encoded_default_value = data.fg_encoded_multival_sep.join(map(str, values))
+    return copy
 
 
 def _under(path: str, problem: Problem) -> Problem:

@@ -21,6 +21,8 @@ def check_data(findings: Findings) -> None:
         findings.add(f"{_PATH}.eval_batch_size", "0 rows; leave it out to use batch_size")
     if data.shuffle and data.shuffle_buffer_size == 0:
         findings.add(f"{_PATH}.shuffle_buffer_size", "0 batches to shuffle in; set it above 0 or shuffle to false")
+    if not 0 <= data.sample_mask_prob <= 1:
+        findings.add(f"{_PATH}.sample_mask_prob", f"{data.sample_mask_prob:g} is no probability; it is in [0, 1]")
     labels = repeated(f"{_PATH}.label_fields", data.label_fields)
     weights = repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
     report_duplicates(findings, "label or weight", [*labels, *weights])
