@@ -32,6 +32,13 @@ class FeatureDropout(nn.Module):
             VariationalDropout([1] * sum(row) if single else row, factor) for row in widths.values()
         )
 
+    def probabilities(self) -> dict[str, Tensor]:
+        """Per group, how likely each of its features, or columns, is to be dropped."""
+        parameters = dict(self.named_parameters())
+        return {
+            group: parameters[f"dropouts.{index}.logits"].detach().sigmoid() for index, group in enumerate(self.groups)
+        }
+
     def forward(self, grouped: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The groups with their features scaled, and the penalties by name: `<group>_feature_p_loss`, in training."""
         scaled, losses = dict(grouped), {}

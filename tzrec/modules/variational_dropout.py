@@ -33,7 +33,7 @@ class VariationalDropout(nn.Module):
         super().__init__()
         self.regularization_lambda = regularization_lambda
         self.logits = nn.Parameter(torch.zeros(len(widths)))  # theta, (F,)
-        columns = torch.arange(len(widths)).repeat_interleave(torch.tensor(widths))
+        columns = torch.tensor([feature for feature, width in enumerate(widths) for _ in range(width)])
         self.register_buffer("owners", columns)  # the feature of each column, (sum of widths,)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,78 @@
+"""What variational dropout learns of planted features, and the config made of it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.tools.planted import trained
+from tzrec.config.check import load_checked
+from tzrec.run.selection import Ranked, select
+from tzrec.tools import feature_selection
+
+ALL = ["noise", "tags", "hum", "strong", "number", "spare"]
+
+
+def ranking(directory: Path) -> dict[str, float]:
+    with (directory / "feature_ranking.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["group"] for row in rows} == {"all"}
+    return {row["feature"]: float(row["dropout_probability"]) for row in rows}
+
+
+def test_what_decides_is_ranked_first_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--pipeline_config", str(trained()), "--output_dir", str(tmp_path), "--topk", "3"]
+    assert feature_selection.main([*words, "--visualize", "--clear_variational_dropout"]) == 0
+    found = ranking(tmp_path)
+    assert sorted(found) == sorted(ALL)
+    assert list(found.values()) == sorted(found.values())
+    assert next(iter(found)) == "strong"
+    assert set(list(found)[1:3]) == {"tags", "number"}
+    assert max(found[name] for name in ("strong", "tags", "number")) < 0.6 < min(found[n] for n in ("hum", "noise"))
+    said = capsys.readouterr().out
+    assert f"{found['strong']:.4f}  all  strong" in said
+    assert "3 of 6 feature_configs kept" in said
+    picture = (tmp_path / "feature_ranking.html").read_text()
+    assert all(f">{name}<" in picture for name in ALL)
+
+    kept = load_checked(str(tmp_path / "pipeline.config"))
+    assert list(kept.model_config.feature_groups[0].feature_names) == ["tags", "strong", "number"]
+    names = [getattr(each, each.WhichOneof("feature")).feature_name for each in kept.feature_configs]
+    assert names == ["tags", "strong", "number"]
+    assert not kept.model_config.HasField("variational_dropout")
+
+
+def test_each_group_keeps_its_own() -> None:
+    config = load_checked(str(trained()))
+    config.model_config.feature_groups.add(group_name="b", feature_names=["noise", "hum"], group_type="DEEP")
+    config.model_config.feature_groups.add(group_name="c", feature_names=["spare"], group_type="DEEP")
+    order = [Ranked("all", name, 0.5) for name in ("strong", "sequence_encoders[0]", "hum", *ALL[:2])]
+    made = select(config, [*order, Ranked("b", "noise", 0.1), Ranked("b", "hum", 0.2)], topk=2)
+    groups = {group.group_name: list(group.feature_names) for group in made.model_config.feature_groups}
+    assert groups == {"all": ["hum", "strong"], "b": ["noise", "hum"], "c": ["spare"]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "flags", "status", "wanted"),
+    [
+        (
+            "variational_dropout {\n    regularization_lambda: 1.0\n  }",
+            "",
+            [],
+            2,
+            "has no variational_dropout; nothing",
+        ),
+        ("", "", ["--topk", "0"], 2, "--topk 0: a group needs at least 1 feature"),
+        ('feature_names: "spare"', "", [], 1, "feature_dropout.dropouts.0.logits: [6] in the checkpoint, [5] in the"),
+    ],
+)
+def test_what_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, flags: list[str], status: int, wanted: str
+) -> None:
+    text = trained().read_text()
+    assert old in text
+    (tmp_path / "my.config").write_text(text.replace(old, new))
+    assert feature_selection.main(["--pipeline_config", str(tmp_path / "my.config"), *flags]) == status
+    assert wanted in capsys.readouterr().err

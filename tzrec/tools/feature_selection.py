@@ -1,0 +1,60 @@
+"""Which features a model with variational_dropout can do without, and the config that keeps the others.
+
+    python -m tzrec.tools.feature_selection --pipeline_config my.config --topk 50 --clear_variational_dropout
+
+writes into --output_dir `feature_ranking.csv`, per group its features by rising dropout probability, and
+`pipeline.config`, which keeps the first `topk` of each group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tzrec import cli
+from tzrec.config.check import load_checked
+from tzrec.config.load import dump_config
+from tzrec.errors import UsageError
+
+RANKING, PICTURE, CONFIG = "feature_ranking.csv", "feature_ranking.html", "pipeline.config"
+
+
+@cli.run
+def main(argv: Sequence[str] | None = None) -> int:
+    """Rank and select."""
+    flags = cli.parser("tools.feature_selection", "Rank features by what variational_dropout has learned.")
+    flags.config(help="config that was trained, as in <model_dir>/pipeline.config")
+    flags.add_argument("--model_dir", help="a model directory, whose newest checkpoint is read, or a checkpoint")
+    flags.add_argument("--output_dir", help="where the results go (<model_dir of the config>/feature_selection)")
+    flags.add_argument("--topk", type=int, default=100, help="features to keep in each group (100)")
+    flags.switch("--visualize", f"draw the ranking as well, as {PICTURE}")
+    flags.switch("--clear_variational_dropout", "leave variational_dropout out of the new config")
+    args = flags.parse_args(argv)
+    if args.topk < 1:
+        raise UsageError(f"--topk {args.topk}: a group needs at least 1 feature")
+    config = load_checked(args.pipeline_config)
+    if not config.model_config.HasField("variational_dropout"):
+        raise UsageError(f"{args.pipeline_config} has no variational_dropout; nothing has been learned about features")
+
+    from tzrec.checkpoint import store  # torch's seconds, which a wrong flag need not wait for
+    from tzrec.run.selection import draw_ranking, rank, select, write_ranking
+
+    ranking = rank(config, store.find(Path(args.model_dir or config.model_dir)))
+    selected = select(config, ranking, args.topk)
+    if args.clear_variational_dropout:
+        selected.model_config.ClearField("variational_dropout")
+    directory = Path(args.output_dir or f"{config.model_dir}/feature_selection")
+    directory.mkdir(parents=True, exist_ok=True)
+    write_ranking(directory / RANKING, ranking)
+    (directory / CONFIG).write_text(dump_config(selected))
+    if args.visualize:
+        draw_ranking(directory / PICTURE, ranking)
+    for each in ranking:
+        print(f"{each.dropout_probability:.4f}  {each.group}  {each.feature}")
+    before, after = len(config.feature_configs), len(selected.feature_configs)
+    print(f"{after} of {before} feature_configs kept: {directory / CONFIG}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.leave(main())
