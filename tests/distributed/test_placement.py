@@ -15,6 +15,7 @@ from tzrec.config.unsupported import FUSED_ON_CPU
 from tzrec.distributed import placement
 from tzrec.distributed.placement import make_plan
 from tzrec.distributed.plan import plan_json
+from tzrec.distributed.sequences import SequenceSharder
 from tzrec.distributed.shard import BagSharder
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.errors import ConfigError
@@ -44,7 +45,7 @@ def planned(
     monkeypatch.setattr(placement.dist, "get_world_size", lambda: world)
     config = toy.config(optimizer).train_config
     config.global_embedding_constraints.sharding_types.extend(types)
-    plan = plan_json(make_plan(model, config, torch.device("cpu"), BagSharder(), saved))
+    plan = plan_json(make_plan(model, config, torch.device("cpu"), [BagSharder(), SequenceSharder()], saved))
     return {name: tuple(facts.values()) for tables in plan.values() for name, facts in tables.items()}
 
 

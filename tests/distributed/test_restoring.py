@@ -48,9 +48,12 @@ def test_sharding_types_change_on_two_ranks(source: str, target: str, two: list[
 def test_names_are_those_of_the_unsharded_model(alone: None) -> None:
     run = Run(Case("one", "adagrad_optimizer"))
     state, prefix = run.state(), "embedding_group.emb_impls.__BASE__."
+    steps = "embedding_group.seq_emb_impls.__BASE__.ec_dict"
     tables = [
         *(f"{prefix}ebc.embedding_bags.{name}.weight" for name in ("b_emb", "ids", "e_emb")),
         *(f"{prefix}weighted_ebc.embedding_bags.{name}.weight" for name in ("d_emb", "f_emb")),
+        *(f"{steps}.8.embeddings.{name}.weight" for name in ("s_emb", "t_emb")),
+        f"{steps}.4.embeddings.u_emb.weight",
     ]
     soft = {f"embedding_group.dense_impls.embeddings.0.{name}" for name in ("scale", "mix", "vectors")}
     assert set(state["model"]) == {*tables, *soft, "linear.weight", "linear.bias"}

@@ -10,6 +10,7 @@ import torch
 
 from tests.distributed import toy
 from tests.distributed.training import CASES, Case, Run, whole
+from tzrec.distributed.sequences import LocalSequences
 from tzrec.distributed.shard import LocalBags, dense_parameters
 from tzrec.optim.kernels import kernels
 
@@ -67,6 +68,8 @@ def test_one_rank_runs_the_kernels_alone(alone: None) -> None:
     impl = run.model.module.embedding_group.emb_impls["__BASE__"]
     assert isinstance(impl.ebc, LocalBags)
     assert isinstance(impl.weighted_ebc, LocalBags)
+    stepped = run.model.module.embedding_group.seq_emb_impls["__BASE__"].ec_dict.values()
+    assert [type(each) for each in stepped] == [LocalSequences] * 2
     assert not isinstance(run.model._dmp_wrapped_module, torch.nn.parallel.DistributedDataParallel)
 
 

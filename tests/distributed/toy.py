@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torchrec import KeyedJaggedTensor, KeyedTensor
 
-from tzrec.data.batch import BASE, Batch
+from tzrec.data.batch import Batch
+from tzrec.data.collate import collate
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.embedding.table import fill
 from tzrec.features.base import DenseEmbedding, Feature, Table
+from tzrec.features.column import Column
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -28,10 +31,16 @@ TABLES = {
     "d": Table("d_emb", 20, 16, pooling="mean"),
     "e": Table("e_emb", 9, 4, trainable=False),
     "f": Table("f_emb", 30, 8, init_fn="nn.init.normal_,std=0.1"),
+    "s": Table("s_emb", 40, 8, pooling="mean"),
+    "t": Table("t_emb", 12, 8),
+    "u": Table("u_emb", 25, 4),
 }
+SEQUENCES = {"s", "t", "u"}
+"""Those whose ids are steps, of s in two steps of up to two ids; their steps are added up by an encoder."""
 WEIGHTED = {"d", "f"}
 SOFT = DenseEmbedding("autodis", 1, 4, num_channels=3, temperature=0.5, keep_prob=0.8)
-ORDER = ["b", "x", "a", "e", "y", "c", "d", "f"]
+DEEP = ["b", "x", "a", "e", "y", "c", "d", "f"]
+ORDER = [*DEEP, *sorted(SEQUENCES)]
 
 
 def feature(
@@ -49,6 +58,8 @@ def features(sharding_types: Sequence[str] = ()) -> dict[str, Feature]:
         name: feature(name, replace(table, sharding_types=tuple(sharding_types)), weighted=name in WEIGHTED)
         for name, table in TABLES.items()
     }
+    for name in SEQUENCES:
+        made[name].is_sequence = True
     return made | {"x": feature("x", None, 3), "y": feature("y", None, 1, soft=SOFT)}
 
 
@@ -57,7 +68,10 @@ class Toy(nn.Module):
 
     def __init__(self, made: dict[str, Feature]) -> None:
         super().__init__()
-        group = FeatureGroupConfig(group_name="all", feature_names=ORDER, group_type=0)
+        group = FeatureGroupConfig(group_name="all", feature_names=DEEP, group_type=0)
+        group.sequence_groups.add(feature_names=sorted(SEQUENCES))
+        encoder = group.sequence_encoders.add().pooling_encoder
+        encoder.input, encoder.pooling_type = "all", "sum"
         self.embedding_group = EmbeddingGroup(made, [group], device=torch.device("meta"))
         self.linear = nn.Linear(self.embedding_group.dims["all"], 1)
 
@@ -88,22 +102,32 @@ class Rows:
         return Rows(ids, weights, self.x[start:stop], self.label[start:stop])
 
     def batch(self) -> Batch:
-        lengths = torch.tensor([len(row) for rows in self.ids.values() for row in rows], dtype=torch.int32)
-        flat = [i for rows in self.ids.values() for row in rows for i in row]
-        weights = [w for rows in self.weights.values() for row in rows for w in row]
-        jagged = KeyedJaggedTensor(list(self.ids), torch.tensor(flat), weights=torch.tensor(weights), lengths=lengths)
-        return Batch(
-            rows=len(self.x),
-            dense={BASE: KeyedTensor(["x", "y"], [3, 1], torch.cat([self.x, self.x[:, :1]], 1))},
-            sparse={BASE: jagged},
-            labels={"y": self.label},
-        )
+        columns = {"x": Column(self.x.numpy(), dim=3), "y": Column(self.x[:, :1].numpy(), dim=1)}
+        for name, rows in self.ids.items():
+            ids = np.array([i for row in rows for i in row], np.int64)
+            sizes = np.array([len(row) for row in rows], np.int32)
+            if name not in SEQUENCES:
+                weights = np.array([w for row in self.weights[name] for w in row], np.float32)
+                columns[name] = Column(ids, sizes, weights)
+            elif name == "s":
+                inner = np.array([len(step) for row in rows for step in in_two(row)], np.int32)
+                columns[name] = Column(ids, inner, steps=np.full(len(rows), 2, np.int32))
+            else:
+                columns[name] = Column(ids, steps=sizes)
+        return replace(collate(columns, len(self.x)), labels={"y": self.label})
+
+
+def in_two(row: list[int]) -> tuple[list[int], list[int]]:
+    """The steps of s."""
+    return row[:2], row[2:]
 
 
 def global_batches(steps: int = STEPS, first: int = 0) -> Iterator[Rows]:
     """What all ranks together see at each step; bags of 0 to 3 ids, some ids often."""
     for step in range(first, first + steps):
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(
+            100 + step
+        )  # no gradient here is the difference of nearly equal numbers
         ids: dict[str, list[list[int]]] = {}
         weights: dict[str, list[list[float]]] = {}
         for name in sorted(TABLES):
@@ -143,6 +167,9 @@ class Reference:
         columns = {"x": rows.x.double(), "y": self.softly(dense, rows.x[:, 0].double())}
         for name, table in TABLES.items():
             bags = []
+            if name in SEQUENCES:
+                columns[name] = torch.stack([self.summed(tables, name, ids) for ids in rows.ids[name]])
+                continue
             for ids, weights in zip(rows.ids[name], rows.weights[name], strict=True):
                 total = torch.zeros(table.dim, dtype=torch.float64)
                 for i, w in zip(ids, weights, strict=True):
@@ -159,6 +186,18 @@ class Reference:
         scores = [each @ mix + SOFT.keep_prob * each for each in hidden]
         return torch.stack([(each / SOFT.temperature).softmax(0) @ vectors for each in scores])
 
+    def summed(self, tables: dict[str, Tensor], name: str, ids: list[int]) -> Tensor:
+        """The sum of the steps of one row."""
+        total = torch.zeros(TABLES[name].dim, dtype=torch.float64)
+        for step in in_two(ids) if name == "s" else [[i] for i in ids]:
+            for i in step:
+                vector = tables[TABLES[name].name][i]
+                if "max_gradient" in self.fields:  # each looked-up vector is clipped for itself
+                    bound = self.fields["max_gradient"]
+                    vector.register_hook(partial(torch.clamp, min=-bound, max=bound))
+                total = total + vector / len(step)
+        return total
+
     def step(self, rows: Rows, lr: float) -> float:
         """One step of everything; the loss before it."""
         tables = {name: value.clone().requires_grad_() for name, value in self.tables.items()}
@@ -166,7 +205,7 @@ class Reference:
         columns = self.columns(tables, dense, rows)
         if "max_gradient" in self.fields:
             bound = self.fields["max_gradient"]
-            for name in TABLES:
+            for name in TABLES.keys() - SEQUENCES:
                 columns[name].register_hook(lambda grad: grad.clamp(-bound, bound))
         logits = torch.cat([columns[name] for name in ORDER], 1) @ dense["linear.weight"].T + dense["linear.bias"]
         loss = (logits.squeeze(1) - rows.label.double()).square().mean()

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torchrec import EmbeddingBagCollection
+from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, EmbeddingCollection, EmbeddingConfig
 from torchrec.distributed.planner import EmbeddingShardingPlanner, ParameterConstraints, Topology
 from torchrec.distributed.sharding_plan import column_wise, data_parallel, row_wise, table_wise
 from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharder, ParameterSharding, ShardingPlan
@@ -48,22 +48,41 @@ class Collection:
     """One unsharded collection of a model and its tables."""
 
     path: str
-    module: EmbeddingBagCollection
+    module: EmbeddingBagCollection | EmbeddingCollection
     bags: tuple[Bag, ...]
+
+    @property
+    def pools(self) -> bool:
+        """Whether it yields a vector per row; otherwise one per id."""
+        return isinstance(self.module, EmbeddingBagCollection)
+
+    def weight(self, table: str) -> nn.Parameter:
+        """The values of a table."""
+        inner = self.module.embedding_bags if self.pools else self.module.embeddings
+        return inner[table].weight  # type: ignore[index,union-attr,return-value]
+
+
+Sharders = Sequence[ModuleSharder[Any]]
+"""What carries a plan out, one for each kind of collection."""
+
+
+def configs(module: EmbeddingBagCollection | EmbeddingCollection) -> Sequence[EmbeddingBagConfig | EmbeddingConfig]:
+    """torchrec's description of the tables of a collection, in order."""
+    return module.embedding_bag_configs() if isinstance(module, EmbeddingBagCollection) else module.embedding_configs()
 
 
 def collections(model: nn.Module) -> Iterator[Collection]:
     """All unsharded collections of a model, in a fixed order."""
     for prefix, group in model.named_modules():
         if isinstance(group, EmbeddingGroup):
-            for path, module in group.named_modules(prefix=prefix):
-                if isinstance(module, EmbeddingBagCollection):
-                    bags = tuple(group.layout.bags[config.name] for config in module.embedding_bag_configs())
-                    yield Collection(path, module, bags)
+            for path, module in group.named_modules():
+                if isinstance(module, (EmbeddingBagCollection, EmbeddingCollection)):
+                    bags = tuple(group.tables_at(path)[config.name] for config in configs(module))
+                    yield Collection(f"{prefix}.{path}".lstrip("."), module, bags)
 
 
 def make_plan(
-    model: nn.Module, config: TrainConfig, device: torch.device, sharder: ModuleSharder[Any], saved: Plan | None = None
+    model: nn.Module, config: TrainConfig, device: torch.device, sharders: Sharders, saved: Plan | None = None
 ) -> ShardingPlan:
     """Place the tables of a model on the ranks of the process group.
 
@@ -71,7 +90,7 @@ def make_plan(
         model: unsharded.
         config: for the sparse optimizer, on which kernels depend, and `global_embedding_constraints`.
         device: of this rank.
-        sharder: that will carry the plan out.
+        sharders: that will carry the plan out.
         saved: the plan of a checkpoint; its sharding types are kept where the config allows them.
 
     Raises:
@@ -83,8 +102,8 @@ def make_plan(
     if problems:
         raise ConfigError(problems)
     if device.type == "cuda":
-        return _planned(model, found, config, sharder)
-    return _by_rule(found, config, device, sharder, saved or {})
+        return _planned(model, found, config, sharders)
+    return _by_rule(found, config, device, sharders, saved or {})
 
 
 def _unfit(bag: Bag, config: TrainConfig) -> Iterator[Problem]:
@@ -114,9 +133,7 @@ def _by_rows(config: TrainConfig) -> bool:
     return kind(config.sparse_optimizer) in BY_ROWS
 
 
-def _planned(
-    model: nn.Module, found: Sequence[Collection], config: TrainConfig, sharder: ModuleSharder[Any]
-) -> ShardingPlan:
+def _planned(model: nn.Module, found: Sequence[Collection], config: TrainConfig, sharders: Sharders) -> ShardingPlan:
     """The plan of torchrec's planner."""
     common = config.global_embedding_constraints
     plain = [] if fuses(config.sparse_optimizer, torch.device("cuda")) else ["dense"]
@@ -132,11 +149,11 @@ def _planned(
     }
     topology = Topology(dist.get_world_size(), "cuda", local_world_size=env.place().local_world_size)
     planner = EmbeddingShardingPlanner(topology=topology, constraints=constraints)
-    return planner.collective_plan(model, [sharder], dist.group.WORLD)
+    return planner.collective_plan(model, list(sharders), dist.group.WORLD)
 
 
 def _by_rule(
-    found: Sequence[Collection], config: TrainConfig, device: torch.device, sharder: ModuleSharder[Any], saved: Plan
+    found: Sequence[Collection], config: TrainConfig, device: torch.device, sharders: Sharders, saved: Plan
 ) -> ShardingPlan:
     world, local = dist.get_world_size(), env.place().local_world_size
     share = sum(table_bytes(bag.table) for each in found for bag in each.bags) / world
@@ -153,8 +170,8 @@ def _by_rule(
     for each, bag, name in chosen:
         rank = next(ranks) if name == "table_wise" else 0
         cut = _cut(name, _kernel(bag, config, device), rank, bag.table.dim, world)
-        weight = each.module.embedding_bags[bag.table.name].weight
-        plan[each.path][bag.table.name] = cut(weight, local, world, device.type, sharder)
+        sharder = next(sharder for sharder in sharders if isinstance(each.module, sharder.module_type))
+        plan[each.path][bag.table.name] = cut(each.weight(bag.table.name), local, world, device.type, sharder)
     return ShardingPlan(plan)  # type: ignore[arg-type]
 
 
@@ -175,7 +192,9 @@ def _whole_means(collection: Collection) -> Iterator[Bag]:
     """
     times = Counter(feature for bag in collection.bags for feature in bag.features)
     for bag in collection.bags:
-        entangled = bag.table.pooling == "mean" and any(times[feature] > 1 for feature in bag.features)
+        entangled = (
+            collection.pools and bag.table.pooling == "mean" and any(times[feature] > 1 for feature in bag.features)
+        )
         yield replace(bag, table=replace(bag.table, sharding_types=("table_wise",))) if entangled else bag
 
 

@@ -55,7 +55,7 @@ def plan_rows(model: nn.Module, plan: ShardingPlan, config: TrainConfig) -> list
     """The plan of a model, one row per table; `model` without its wrappers, sharded or not."""
     optimizer = kind(config.sparse_optimizer).removesuffix("_optimizer")
     return [
-        _row(group.layout.bags[name].table, each, optimizer)
+        _row(group.tables_at(path.removeprefix(f"{prefix}."))[name].table, each, optimizer)
         for prefix, group in model.named_modules()
         if isinstance(group, EmbeddingGroup)
         for path, tables in _items(plan)

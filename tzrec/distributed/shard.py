@@ -12,9 +12,9 @@ from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, Sha
 from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.distributed.types import ParameterSharding, ShardingEnv
 
-from tzrec.distributed.placement import TYPES, collections, make_plan
+from tzrec.distributed.placement import TYPES, Collection, collections, configs, make_plan
 from tzrec.distributed.plan import Plan
-from tzrec.embedding.group import EmbeddingGroup
+from tzrec.distributed.sequences import SequenceSharder, alone
 from tzrec.embedding.table import fill
 from tzrec.optim.kernels import kernels
 from tzrec.optim.sparse import frozen_params, fused_params
@@ -50,8 +50,7 @@ class BagSharder(EmbeddingBagCollectionSharder):
         device: torch.device | None = None,
         module_fqn: str | None = None,
     ) -> ShardedEmbeddingBagCollection:
-        alone = env.world_size == 1 and {each.sharding_type for each in params.values()} == {"table_wise"}
-        kind = LocalBags if alone else ShardedEmbeddingBagCollection
+        kind = LocalBags if alone(params, env) else ShardedEmbeddingBagCollection
         made = kind(module, params, env, fused_params=self.fused_params, device=device, module_fqn=module_fqn)
         # torchrec divides the sums of row-wise mean-pooled tables afterwards, and by mistake those of all tables that
         # are not row-wise too, unless it takes them for row-wise sums
@@ -79,12 +78,13 @@ def shard(
         ConfigError: see `make_plan`.
     """
     train = config.train_config
-    sharder = BagSharder(fused_params=fused_params(train.sparse_optimizer))
-    plan = make_plan(model, train, device, sharder, saved)
+    fused = fused_params(train.sparse_optimizer)
+    sharders = [BagSharder(fused_params=fused), SequenceSharder(fused_params=fused)]
+    plan = make_plan(model, train, device, sharders, saved)
     for collection in collections(model):
-        _prepare(collection.module, {bag.table.name for bag in collection.bags if not bag.table.trainable})
+        _prepare(collection)
     wrap = torch.distributed.get_world_size() > 1
-    sharded = DistributedModelParallel(model, device=device, plan=plan, sharders=[sharder], init_data_parallel=wrap)
+    sharded = DistributedModelParallel(model, device=device, plan=plan, sharders=sharders, init_data_parallel=wrap)
     fill_tables(sharded.module, train.seed)
     for kernel in kernels(sharded.module):
         for table, _ in kernel.pieces:
@@ -93,12 +93,13 @@ def shard(
     return sharded
 
 
-def _prepare(module: EmbeddingBagCollection, frozen: set[str]) -> None:
+def _prepare(collection: Collection) -> None:
     """Spare torchrec the first values, which it would make per shard; give frozen tables kernels of their own."""
-    for config in module.embedding_bag_configs():
+    for config in configs(collection.module):
         config.init_fn = _keep
-        if config.name in frozen:
-            weight: Any = module.embedding_bags[config.name].weight
+    for bag in collection.bags:
+        if not bag.table.trainable:
+            weight: Any = collection.weight(bag.table.name)
             weight._optimizer_classes, weight._optimizer_kwargs = [None], [frozen_params()]
 
 
@@ -108,14 +109,10 @@ def _keep(weight: Tensor) -> Tensor:
 
 def fill_tables(model: nn.Module, seed: int) -> None:
     """Write the first values of all tables into the pieces this rank holds."""
-    bags: dict[str, Any] = {}
-    for _, module in model.named_modules():
-        if isinstance(module, EmbeddingGroup):
-            bags |= module.layout.bags
     for kernel in kernels(model):
         for table, weight in kernel.pieces:
             row, column = table.local_metadata.shard_offsets if table.local_metadata else (0, 0)
-            fill(weight, bags[table.name].table, seed, row, column)
+            fill(weight, kernel.tables[table.name].table, seed, row, column)
 
 
 def dense_parameters(model: DistributedModelParallel) -> Iterator[tuple[str, nn.Parameter]]:

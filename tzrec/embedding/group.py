@@ -98,6 +98,10 @@ class EmbeddingGroup(nn.Module):
         self._keys = {group: [entry.key for entry in row] for group, row in layout.groups.items() if row}
         self._plans: dict[tuple[tuple[str, ...], ...], Plan] = {}
 
+    def tables_at(self, path: str) -> Mapping[str, Bag]:
+        """The tables by name among which those of a collection are, from its path in here."""
+        return self.layout.sequence_tables if path.startswith("seq_emb_impls.") else self.layout.bags
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Per DEEP or WIDE group `(B, sum of the widths of its features and encoders)`.
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
-from torchrec.distributed.batched_embedding_kernel import BaseBatchedEmbeddingBag, BatchedDenseEmbeddingBag
+from torchrec.distributed.batched_embedding_kernel import (
+    BaseBatchedEmbedding,
+    BaseBatchedEmbeddingBag,
+    BatchedDenseEmbedding,
+    BatchedDenseEmbeddingBag,
+)
+from torchrec.distributed.embedding import ShardedEmbeddingCollection
 from torchrec.distributed.embedding_types import ShardedEmbeddingTable
 from torchrec.distributed.embeddingbag import ShardedEmbeddingBagCollection
 
 from tzrec.embedding.group import EmbeddingGroup
+from tzrec.embedding.layout import Bag
+
+SHARDED = (ShardedEmbeddingBagCollection, ShardedEmbeddingCollection)
+"""What collections are once they are sharded: bags, and sequences."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +31,23 @@ class Kernel:
     Attributes:
         path: of the collection, e.g. `embedding_group.emb_impls.__BASE__.ebc`.
         module: the kernel.
-        frozen: whether its tables do not learn; a kernel holds only tables of one sort.
+        tables: by name, those of its collection and more.
         replicated: whether every rank holds the same whole tables.
     """
 
     path: str
-    module: BaseBatchedEmbeddingBag[Tensor]
-    frozen: bool
+    module: BaseBatchedEmbeddingBag[Tensor] | BaseBatchedEmbedding[Tensor]
+    tables: Mapping[str, Bag]
     replicated: bool
 
     @property
+    def frozen(self) -> bool:
+        """Whether its tables do not learn; a kernel holds only tables of one sort."""
+        return not self.tables[self.module.config.embedding_tables[0].name].table.trainable
+
+    @property
     def fused(self) -> bool:
-        return not isinstance(self.module, BatchedDenseEmbeddingBag)
+        return not isinstance(self.module, (BatchedDenseEmbeddingBag, BatchedDenseEmbedding))
 
     @property
     def pieces(self) -> list[tuple[ShardedEmbeddingTable, Tensor]]:
@@ -46,7 +61,8 @@ class Kernel:
 
     def name(self, table: ShardedEmbeddingTable) -> str:
         """The table's parameter."""
-        return f"{self.path}.embedding_bags.{table.name}.weight"
+        kind = "embedding_bags" if isinstance(self.module, BaseBatchedEmbeddingBag) else "embeddings"
+        return f"{self.path}.{kind}.{table.name}.weight"
 
     def on_gradient(self, act: Callable[[Tensor], Tensor]) -> None:
         """Let the tables learn from what `act` makes of the gradient of the kernel's output, after earlier ones."""
@@ -60,13 +76,15 @@ class Kernel:
 
 def kernels(model: nn.Module) -> Iterator[Kernel]:
     """All kernels of this rank, in a fixed order. `model` is a sharded model without its wrappers."""
-    trainable: dict[str, bool] = {}
-    for path, module in model.named_modules():
-        if isinstance(module, EmbeddingGroup):
-            trainable = {name: bag.table.trainable for name, bag in module.layout.bags.items()}
-        elif isinstance(module, ShardedEmbeddingBagCollection):
-            for lookup in module._lookups:
-                replicated = isinstance(lookup, nn.parallel.DistributedDataParallel)
-                for kernel in (lookup.module if replicated else lookup)._emb_modules:
-                    first = kernel.config.embedding_tables[0].name
-                    yield Kernel(path, kernel, not trainable[first], replicated)
+    for prefix, group in model.named_modules():
+        if isinstance(group, EmbeddingGroup):
+            for path, module in group.named_modules():
+                if isinstance(module, SHARDED):
+                    yield from _kernels(f"{prefix}.{path}".lstrip("."), module, group.tables_at(path))
+
+
+def _kernels(path: str, collection: nn.Module, tables: Mapping[str, Bag]) -> Iterator[Kernel]:
+    for lookup in collection._lookups:  # type: ignore[union-attr]
+        replicated = isinstance(lookup, nn.parallel.DistributedDataParallel)
+        for kernel in (lookup.module if replicated else lookup)._emb_modules:  # type: ignore[union-attr]
+            yield Kernel(path, kernel, tables, replicated)
