@@ -90,6 +90,7 @@ CASES = [
     (GROUP, "num_buckets: 10", 'num_buckets: 1 sequence_fields: "cat"', 'unknown input "cat"; did you mean "cate"?'),
     (GROUP, '"x"', '"cate"', '"click__cate" is already the name of another feature'),
     (GROUP, "num_buckets: 10", "zch { zch_size: 5 }", "features[0].id_feature.zch: is not implemented yet"),
+    (GROUP, '"user:cate"', '"usr:cate"', 'id_feature.expression: "usr:cate": unknown side "usr"; did you mean "user"?'),
     (ALONE, '"user:prices"', '"usr:prices"', 'unknown side "usr"; did you mean "user"?'),
     (
         ALONE,

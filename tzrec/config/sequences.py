@@ -27,6 +27,9 @@ from tzrec.protos.feature_pb2 import (
     TokenizeFeature,
 )
 
+SIDES = ("user", "item", "context", "feature", "const")
+"""What may stand before the colon of an input."""
+
 ALL = "ALL"
 """A key of a match feature that is no input: it stands for every key."""
 
@@ -138,7 +141,7 @@ def _in_group(path: str, field: FieldDescriptor, message: Any, group: SequenceFe
     renamed = {}
     for _, text in inputs(message):
         side, _, name = text.partition(":")
-        if is_sequence_input(message, text):
+        if side in SIDES and is_sequence_input(message, text):
             prefix = "" if side in ("feature", "const") else f"{group.sequence_name}__"
             renamed[text] = f"{side}:{prefix}{name}"
     _rename(full, renamed)

@@ -9,12 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from tzrec.config.sequences import SIDES
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import Feature, Input
 from tzrec.features.column import Column
 from tzrec.protos import data_pb2
-
-SIDES = ("user", "item", "context", "feature", "const")
 
 
 def single_input(config: Any, data: data_pb2.DataConfig) -> Input:

@@ -13,11 +13,11 @@ from tzrec.config.rules.dense import check_dense
 from tzrec.config.rules.entries import Entry, all_named, entries, names
 from tzrec.config.rules.implemented import members
 from tzrec.config.rules.steps import check_steps
+from tzrec.config.sequences import SIDES
 from tzrec.config.unsupported import FUSED_ON_CPU, FUSED_ON_CUDA
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.feature_pb2 import CombineFeature, ComboFeature, IdFeature, LookupFeature, MatchFeature, RawFeature
 
-SIDES = ("user", "item", "context", "feature", "const")
 DATA_TYPES = ("FP32", "FP16")
 POOLINGS = ("sum", "mean")
 _SHARED = ("embedding_dim", "pooling", "init_fn", "data_type", "trainable")
