@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from google.protobuf import text_format
@@ -80,6 +82,55 @@ def test_adadelta() -> None:
     torch.testing.assert_close(run("adadelta_optimizer { lr: 0.5 rho: 0.9 }"), w)
 
 
+def test_sgd_with_dampening_and_with_nesterov() -> None:
+    w, v = START.clone(), torch.zeros(2)
+    for t, grad in enumerate(GRADS):
+        v = grad if t == 0 else 0.8 * v + 0.75 * grad  # the first direction is the gradient itself
+        w = w - 0.1 * v
+    torch.testing.assert_close(run("sgd_optimizer { lr: 0.1 momentum: 0.8 dampening: 0.25 }"), w)
+    w, v = START.clone(), torch.zeros(2)
+    for grad in GRADS:
+        v = 0.8 * v + grad
+        w = w - 0.1 * (grad + 0.8 * v)
+    torch.testing.assert_close(run("sgd_optimizer { lr: 0.1 momentum: 0.8 nesterov: true }"), w)
+
+
+def test_adam_with_the_largest_second_moment() -> None:
+    w, m, v, top = START.clone(), torch.zeros(2), torch.zeros(2), torch.zeros(2)
+    for t, grad in enumerate(GRADS, start=1):
+        m, v = 0.9 * m + 0.1 * grad, 0.5 * v + 0.5 * grad**2
+        top = torch.maximum(top, v)
+        w = w - 0.1 * (m / (1 - 0.9**t)) / ((top / (1 - 0.5**t)).sqrt() + 1e-8)
+    torch.testing.assert_close(run("adam_optimizer { lr: 0.1 beta2: 0.5 amsgrad: true }"), w)
+
+
+FIELDS = "lr: 0.1 weight_decay: 0.2 "
+CLASSES = [
+    ("sgd", "momentum: 0.7 dampening: 0.1", torch.optim.SGD, {"momentum": 0.7, "dampening": 0.1}),
+    ("adagrad", "initial_accumulator_value: 0.3 eps: 0.01", torch.optim.Adagrad, {"eps": 0.01}),
+    ("adam", "beta1: 0.5 amsgrad: true eps: 0.01", torch.optim.Adam, {"betas": (0.5, 0.999), "amsgrad": True}),
+    ("adamw", "beta2: 0.5 amsgrad: true eps: 0.01", torch.optim.AdamW, {"betas": (0.9, 0.5), "amsgrad": True}),
+    ("adadelta", "rho: 0.8 eps: 0.01", torch.optim.Adadelta, {"rho": 0.8, "eps": 0.01}),
+    ("rmsprop", "alpha: 0.8 eps: 0.01", torch.optim.RMSprop, {"alpha": 0.8, "eps": 0.01}),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "made", "arguments"), CLASSES, ids=[each[0] for each in CLASSES])
+def test_every_field_reaches_torch(
+    name: str, fields: str, made: type[torch.optim.Optimizer], arguments: dict[str, Any]
+) -> None:
+    param = torch.nn.Parameter(START.clone())
+    if name == "adagrad":
+        arguments = arguments | {"initial_accumulator_value": 0.3}
+    if name.startswith("adam"):
+        arguments = arguments | {"eps": 0.01}
+    theirs = made([param], lr=0.1, weight_decay=0.2, **arguments)
+    for grad in GRADS:
+        param.grad = grad.clone()
+        theirs.step()
+    torch.testing.assert_close(run(f"{name}_optimizer {{ {FIELDS} {fields} }}"), param.detach())
+
+
 def test_a_parameter_belongs_to_the_first_part_that_matches_its_whole_name() -> None:
     a, b, c = (torch.nn.Parameter(torch.ones(1)) for _ in range(3))
     optimizer = build(
@@ -92,6 +143,29 @@ def test_a_parameter_belongs_to_the_first_part_that_matches_its_whole_name() -> 
         param.grad = torch.full((1,), 0.25)
     optimizer.step()
     assert [a.item(), b.item(), c.item()] == [0.5, 0.0, 0.75]
+
+
+def test_a_part_that_matches_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    part = 'part_optimizers { sgd_optimizer { lr: 2 } regex_pattern: "tower.weigth" }'
+    build("sgd_optimizer { lr: 1 } " + part, **{"tower.weight": torch.nn.Parameter(torch.ones(1))})
+    assert 'part_optimizers[0].regex_pattern "tower.weigth" matches no parameter' in caplog.text
+    assert 'did you mean "tower.weight"?' in caplog.text
+
+
+def test_a_part_has_its_own_schedule_or_that_of_all() -> None:
+    halved = "exponential_decay_learning_rate { decay_size: 1 decay_factor: 0.5 }"
+    a, b, c = (torch.nn.Parameter(torch.ones(1)) for _ in range(3))
+    optimizer = build(
+        f"""sgd_optimizer {{ lr: 1 }} {halved}
+        part_optimizers {{ sgd_optimizer {{ lr: 2 }} constant_learning_rate {{}} regex_pattern: "a" }}
+        part_optimizers {{ sgd_optimizer {{ lr: 4 }} regex_pattern: "b" }}""",
+        a=a,
+        b=b,
+        c=c,
+    )
+    rates = Rates([(part[0], part[1]) for part in optimizer.parts])
+    rates.set(steps=2, epochs=0)
+    assert rates.now() == [2.0, 1.0, 0.25]
 
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "adam", "adamw", "adadelta", "rmsprop"])
