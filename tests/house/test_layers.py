@@ -25,6 +25,7 @@ RANK = {
     "modules": (1, 1),
     "features": (1, 1),
     "data": (2, 0),
+    "stats": (2, 1),
     "embedding": (3, 0),
     "losses": (3, 0),
     "metrics": (3, 0),
@@ -53,7 +54,7 @@ VERBS = {
 }
 TOP = (8, 0)
 
-PYARROW = {"features", "data", "serving"}
+PYARROW = {"features", "data", "stats", "serving"}
 
 
 def modules() -> list[Path]:
@@ -96,7 +97,7 @@ def faults(name: str, source: str) -> list[str]:
         if f"{full}.".startswith("torch.distributed.") and rank(name) < (6, 0):
             found.append(f"{name} imports torch.distributed; that begins in layer 6")
         if words[0] == "pyarrow" and name not in PYARROW and rank(name) < (7, 0):
-            found.append(f"{name} imports pyarrow; that is for features, data and serving")
+            found.append(f"{name} imports pyarrow; that is for features, data, stats and serving")
         if name in ("ops", "modules") and any(word.endswith("_pb2") for word in words):
             found.append(f"{name} imports {full}; blocks take plain values")
         if words[0] in ("pickle", "dill", "marshal", "shelve") and not _chooses_classes(tree):

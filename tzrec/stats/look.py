@@ -1,0 +1,43 @@
+"""One pass over the rows of a reader, several pieces at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pyarrow as pa
+
+from tzrec.data.reader import Reader
+from tzrec.stats.column import ColumnStats
+
+
+def look(reader: Reader, make: Callable[[], list[ColumnStats]], threads: int) -> list[ColumnStats]:
+    """Look at all rows.
+
+    Piece i goes to part i modulo `threads`, so that the same rows give the same estimates whatever is fast or slow.
+
+    Args:
+        reader: reads the columns.
+        make: begins to look at the columns; called once for each part.
+        threads: parts that are looked at side by side.
+    """
+    parts = [make() for _ in range(threads)]
+    running: list[Future[None] | None] = [None] * threads
+    with ThreadPoolExecutor(threads) as pool:
+        for number, piece in enumerate(reader.read()):
+            at = number % threads
+            if (before := running[at]) is not None:
+                before.result()
+            running[at] = pool.submit(_add, parts[at], piece.batch)
+        for last in running:
+            if last is not None:
+                last.result()
+    for part in parts[1:]:
+        for column, other in zip(parts[0], part, strict=True):
+            column.merge(other)
+    return parts[0]
+
+
+def _add(columns: list[ColumnStats], batch: pa.RecordBatch) -> None:
+    for column in columns:
+        column.add(batch.column(column.name))
