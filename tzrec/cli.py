@@ -42,6 +42,7 @@ VERBS = {
     "export": ("tzrec.export", "turn a checkpoint into a package for serving"),
     "predict": ("tzrec.predict", "score rows with a package or a checkpoint"),
     "serve": ("tzrec.serve", "answer requests with a package"),
+    "fit": ("tzrec.tools.fit", "look at the data and propose what a config leaves open"),
     "check": ("tzrec.check", "find everything that is wrong with a config"),
     "doctor": ("tzrec.doctor", "find what is wrong with this installation"),
 }

@@ -37,6 +37,7 @@ RANK = {
     "serving": (6, 3),
     "report": (7, 0),
     "run": (7, 1),
+    "fitting": (7, 1),
 }
 VERBS = {
     "__init__",

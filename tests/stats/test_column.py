@@ -37,6 +37,8 @@ def test_numbers_that_are_none() -> None:
     found = column([1.5, math.nan, math.inf, -0.0, 0.0])
     assert (found.values, found.numbers, found.is_numeric, found.is_whole) == (5, 3, False, False)
     assert found.moments.mean == pytest.approx(0.5)
+    assert column([1.0, -2.0]).is_whole
+    assert not column([1.0, math.inf]).is_numeric
 
 
 def test_text_with_several_values() -> None:

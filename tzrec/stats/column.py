@@ -32,7 +32,7 @@ class ColumnStats:
         values: how many values all rows have.
         widths: least and most values in the rows that have any.
         numbers: values that are finite numbers.
-        is_whole: whether all values are integers.
+        is_whole: whether all values are whole numbers, those of floating point included.
         moments: mean, standard deviation and range of the numbers.
     """
 
@@ -147,7 +147,8 @@ class ColumnStats:
         else:
             numbers = elements.astype(np.float64, copy=False)
             numbers = numbers[np.isfinite(numbers)]
-            self.is_whole = self.is_whole and elements.dtype.kind == "i"
+            whole = elements.dtype.kind == "i" or bool((elements == np.trunc(elements)).all())
+            self.is_whole = self.is_whole and whole
         self.numbers += len(numbers)
         if len(numbers):
             self.moments.add(numbers)

@@ -1,0 +1,190 @@
+"""`tzrec fit`: from files to a config that trains, and what it tells on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from tzrec import check, train_eval
+from tzrec.config.load import load_config
+from tzrec.tools import fit
+
+ROWS = 3000
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    rng = np.random.default_rng(1)
+    price = rng.lognormal(3, 1.5, ROWS)
+    clk = (rng.random(ROWS) < 0.3).astype(np.int64)
+    return pa.table(
+        {
+            "request": np.arange(ROWS),
+            "user_id": rng.zipf(1.3, ROWS).clip(max=10_000),
+            "city": np.char.add("city ", rng.integers(0, 30, ROWS).astype(str)),
+            "price": pa.array(price, mask=rng.random(ROWS) < 0.02),
+            "rate": rng.random(ROWS),
+            "clk": clk,
+            "pay": price * clk,
+            "at": pa.array(np.arange(ROWS), pa.timestamp("s")),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def data(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("data")
+    pq.write_table(table.slice(0, 2000), folder / "a.parquet")
+    pq.write_table(table.slice(2000), folder / "b.parquet")
+    return f"{folder}/*.parquet"
+
+
+def test_from_data_to_two_steps_of_training(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "first.config"
+    words = ["--train_input_path", data, "--label_fields", "clk,pay", "--output_config", str(path)]
+    assert fit.main([*words, "--report", str(tmp_path / "report.json")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"fit    3,000 rows of {data} in ")
+    assert f"wrote  {path}" in said
+    assert 'model_config: not set -> "mmoe" (2 labels)' in said
+    assert 'feature_configs[2].raw_feature.normalizer: not set -> "method=log10" (price: quantile skewness' in said
+    assert 'note: column "at" is left out: no feature reads timestamp[ms]' in said
+    assert 'note: column "request" is left out: nearly every row has a value of its own' in said
+
+    assert check.main(["--pipeline_config", str(path)]) == 0
+    assert "mmoe (clk, pay), 4 features" in capsys.readouterr().out
+    edits = {"data_config.batch_size": 64, "train_config.num_steps": 2}
+    model = ["--model_dir", str(tmp_path / "model"), "--edit_config_json", json.dumps(edits)]
+    assert train_eval.main(["--pipeline_config", str(path), *model]) == 0
+
+    config = load_config(str(path))
+    assert config.model_dir == "experiments/first"
+    user, city, price, rate = config.feature_configs
+    assert len(city.id_feature.vocab_list) == 30
+    assert 5 * 100 < user.id_feature.hash_bucket_size < 5 * 2000
+    assert price.raw_feature.normalizer == "method=log10"
+    assert not rate.raw_feature.normalizer  # from 0 to 1 as it is
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [each["name"] for each in report["columns"]] == ["request", "user_id", "city", "price", "rate", "clk", "pay"]
+
+
+def test_from_csv(table: pa.Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pacsv.write_csv(table.drop_columns(["at"]), tmp_path / "a.csv")
+    path = tmp_path / "first.config"
+    words = ["--train_input_path", str(tmp_path / "a.csv"), "--label_fields", "clk", "--output_config", str(path)]
+    assert fit.main([*words, "--features", "user_id,price"]) == 0
+    assert check.main(["--pipeline_config", str(path)]) == 0
+    assert "multi_tower, 2 features" in capsys.readouterr().out
+    user, price = load_config(str(path)).feature_configs
+    assert user.id_feature.hash_bucket_size > 0
+    assert price.raw_feature.normalizer == "method=log10"
+
+
+CONFIG = """
+train_input_path: "{data}" eval_input_path: "{data}" model_dir: "model"
+train_config {{
+  num_epochs: 1
+  sparse_optimizer {{ adagrad_optimizer {{ lr: 0.1 }} constant_learning_rate {{}} }}
+  dense_optimizer {{ adam_optimizer {{ lr: 0.01 }} constant_learning_rate {{}} }}
+}}
+data_config {{ dataset_type: ParquetDataset fg_mode: FG_DAG batch_size: 64 label_fields: "clk" }}
+feature_configs {{ id_feature {{ feature_name: "user" expression: "user:user_id" }} }}
+feature_configs {{ id_feature {{ feature_name: "city" expression: "item:city" hash_bucket_size: 9 embedding_dim: 8 }} }}
+feature_configs {{ raw_feature {{ feature_name: "rate" expression: "item:rate" }} }}
+model_config {{
+  feature_groups {{ group_name: "all" feature_names: ["user", "city", "rate"] group_type: DEEP }}
+  multi_tower {{ towers {{ input: "all" mlp {{ hidden_units: [8] }} }} final {{ hidden_units: [8] }} }}
+  losses {{ binary_cross_entropy {{}} }}
+}}
+"""
+
+
+@pytest.fixture
+def config(data: str, tmp_path: Path) -> Path:
+    path = tmp_path / "mine.config"
+    path.write_text(CONFIG.format(data=data))
+    return path
+
+
+def test_what_a_config_leaves_open(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = config.read_text()
+    assert fit.main(["--pipeline_config", str(config)]) == 0
+    said = capsys.readouterr().out
+    assert "wrote nothing" in said
+    assert config.read_text() == before
+    assert [line.partition(": not set ->")[0] for line in said.splitlines() if " -> " in line] == [
+        "feature_configs[0].id_feature.hash_bucket_size",
+        "feature_configs[0].id_feature.embedding_dim",
+    ]
+    assert "note" not in said
+
+    out = tmp_path / "whole.config"
+    assert fit.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
+    assert check.main(["--pipeline_config", str(out)]) == 0
+    old, new = before.replace('user_id"', 'user_id" hash_bucket_size: 1 embedding_dim: 8'), load_config(str(out))
+    config.write_text(old)
+    expected = load_config(str(config))
+    user = new.feature_configs[0].id_feature
+    assert user.embedding_dim == 8  # the width of all other features
+    expected.feature_configs[0].id_feature.hash_bucket_size = user.hash_bucket_size
+    assert new == expected  # nothing else has changed
+
+
+def test_what_is_asked_for_anew(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit.main(["--pipeline_config", str(config), "--features", "city", "--refit", "hash_bucket_size"]) == 0
+    said = capsys.readouterr().out
+    assert "feature_configs[1].id_feature.hash_bucket_size: 9 -> 150 (city: 30 different values;" in said
+    assert said.count(" -> ") == 1
+    assert "note: feature_configs[0].id_feature.embedding_dim is required and missing" in said
+
+
+def test_features_made_anew_for_a_config(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "other.config"
+    words = ["--pipeline_config", str(config), "--from_data", "--features", "city,price", "--output_config", str(out)]
+    assert fit.main(words) == 0
+    said = capsys.readouterr().out
+    assert 'feature_configs: ["user", "city", "rate"] -> ["city", "price"] (one for each column)' in said
+    assert "note: model_config.feature_groups[0].feature_names[0]: unknown feature" in said
+    assert "model_config: not set" not in said
+    made = out.read_text()
+    assert made.count("feature_configs {") == 2 and "multi_tower" in made
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give --pipeline_config, or --train_input_path and --label_fields"),
+        (["--train_input_path", "x"], "give --pipeline_config, or --train_input_path and --label_fields"),
+        (["--pipeline_config", "x", "--refit", "boundries"], "'boundries' is not one of vocab_list, hash_bucket_size"),
+        (["--pipeline_config", "x", "--report", "x.txt"], "'x.txt' ends in neither .json nor .html"),
+        (["--pipeline_config", __file__, "--output_config", __file__], "exists; name another file, or add --overwrite"),
+    ],
+)
+def test_wrong_command_lines(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "status", "said"),
+    [
+        (("item:rate", "item:rat"), [], 1, 'no column "rat" (did you mean "rate"?)'),
+        (('feature_name: "rate"', 'feature_nam: "rate"'), [], 2, "feature_nam"),
+        (("", ""), ["--features", "cit"], 2, '--features: "cit" is no id or raw feature that reads a column'),
+        (("FG_DAG", "FG_NONE"), ["--from_data"], 2, "features can be made from raw columns only; use FG_DAG"),
+        (("", ""), ["--from_data", "--features", "x"], 1, 'no column "x"'),
+        (("", ""), ["--label_fields", "click", "--from_data"], 1, 'no column "click" (did you mean "clk"?)'),
+    ],
+)
+def test_wrong_configs(
+    config: Path, change: tuple[str, str], words: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(config.read_text().replace(*change))
+    assert fit.main(["--pipeline_config", str(config), *words]) == status
+    assert said in capsys.readouterr().err

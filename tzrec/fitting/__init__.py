@@ -1,0 +1,1 @@
+"""From what columns look like to what a config says about them."""
