@@ -43,6 +43,7 @@ VERBS = {
     "predict": ("tzrec.predict", "score rows with a package or a checkpoint"),
     "serve": ("tzrec.serve", "answer requests with a package"),
     "fit": ("tzrec.tools.fit", "look at the data and propose what a config leaves open"),
+    "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),
     "check": ("tzrec.check", "find everything that is wrong with a config"),
     "doctor": ("tzrec.doctor", "find what is wrong with this installation"),
 }

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from tzrec.data.labels import label_tensor, weight_tensor
+from tzrec.data.labels import label_values, weight_values
 from tzrec.errors import DataError
 from tzrec.features.base import BadRows
 
@@ -19,7 +19,7 @@ def reported(bad: BadRows) -> list[tuple[str, list[int]]]:
 @pytest.mark.parametrize("kind", [pa.int32(), pa.int64()])
 def test_classes(kind: pa.DataType) -> None:
     bad = BadRows(3)
-    label = label_tensor("y", pa.array([2, None, 0], kind), bad)
+    label = label_values("y", pa.array([2, None, 0], kind), bad)
     assert label.dtype == torch.int64
     assert label.tolist() == [2, 0, 0]
     assert reported(bad) == [("null label", [1])]
@@ -29,7 +29,7 @@ def test_classes(kind: pa.DataType) -> None:
 @pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
 def test_numbers(kind: pa.DataType) -> None:
     bad = BadRows(4)
-    label = label_tensor("y", pa.array([0.5, math.nan, None, math.inf], kind), bad)
+    label = label_values("y", pa.array([0.5, math.nan, None, math.inf], kind), bad)
     assert label.dtype == torch.float32
     assert label.tolist() == [0.5, 0, 0, 0]
     assert reported(bad) == [("null label", [2]), ("not a finite number", [1, 3])]
@@ -38,7 +38,7 @@ def test_numbers(kind: pa.DataType) -> None:
 def test_lists() -> None:
     bad = BadRows(6)
     rows = pa.array([[9, 9], [1, 2], None, [3], [4, None], [5, 6]])
-    label = label_tensor("y", rows.slice(0), bad)
+    label = label_values("y", rows.slice(0), bad)
     assert label.dtype == torch.int64
     assert label.tolist() == [[9, 9], [1, 2], [0, 0], [0, 0], [0, 0], [5, 6]]
     assert reported(bad) == [
@@ -47,29 +47,29 @@ def test_lists() -> None:
         ("a list with a null or not finite number", [4]),
     ]
     sliced = BadRows(2)
-    assert label_tensor("y", rows.slice(4), sliced).tolist() == [[0, 0], [5, 6]]
-    floats = label_tensor("y", pa.array([[0.5], [1.5]], pa.list_(pa.float64())), BadRows(2))
+    assert label_values("y", rows.slice(4), sliced).tolist() == [[0, 0], [5, 6]]
+    floats = label_values("y", pa.array([[0.5], [1.5]], pa.list_(pa.float64())), BadRows(2))
     assert floats.dtype == torch.float32
     assert floats.tolist() == [[0.5], [1.5]]
 
 
 def test_weights() -> None:
     bad = BadRows(5)
-    weight = weight_tensor("w", pa.array([0.0, 2.0, None, -1.0, math.nan]), bad)
+    weight = weight_values("w", pa.array([0.0, 2.0, None, -1.0, math.nan]), bad)
     assert weight.dtype == torch.float32
     assert weight.tolist() == [0, 2, 0, 0, 0]
     assert reported(bad) == [("null weight", [2]), ("not a weight", [3, 4])]
-    assert weight_tensor("w", pa.array([1, 3]), BadRows(2)).tolist() == [1, 3]
+    assert weight_values("w", pa.array([1, 3]), BadRows(2)).tolist() == [1, 3]
 
 
 def test_what_is_known_is_not_said_twice() -> None:
     bad = BadRows(2)
     bad.report("y", "not a number", np.array([0]), ["abc"])
-    label_tensor("y", pa.array([None, None], pa.int64()), bad)
+    label_values("y", pa.array([None, None], pa.int64()), bad)
     assert reported(bad) == [("not a number", [0]), ("null label", [1])]
 
 
 @pytest.mark.parametrize("column", [pa.array(["1"]), pa.array([["1"]])], ids=["text", "list of text"])
 def test_text_is_no_label(column: pa.Array) -> None:
     with pytest.raises(DataError, match=r'label column "y" is string; it must be integers, floats'):
-        label_tensor("y", column, BadRows(1))
+        label_values("y", column, BadRows(1))

@@ -1,4 +1,4 @@
-"""One writer per model directory."""
+"""One writer per directory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ class Lock:
         CheckpointError: another process writes to the directory.
     """
 
-    def __init__(self, model_dir: Path) -> None:
-        model_dir.mkdir(parents=True, exist_ok=True)
-        path = model_dir / NAME
+    def __init__(self, directory: Path, flag: str = "--model_dir") -> None:
+        """
+        Args:
+            directory: made where it does not exist.
+            flag: by which the user names it.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / NAME
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -29,7 +34,7 @@ class Lock:
             holder = path.read_text().strip() or "another process"
             os.close(self._descriptor)
             raise CheckpointError(
-                f"{model_dir} is being written by {holder}; wait for it or stop it, or choose another --model_dir"
+                f"{directory} is being written by {holder}; wait for it or stop it, or choose another {flag}"
             ) from None
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,14 +44,22 @@ def bad_values(bad: BadRows, rows: npt.NDArray[np.int64]) -> list[BadValue]:
     return sorted(found, key=lambda value: value.row)
 
 
-def stop(values: Sequence[BadValue], reader: Reader) -> DataError:
-    """The error that names the first bad value of a batch."""
+def stop(values: Sequence[BadValue], describe: Callable[[int], str]) -> DataError:
+    """The error that names the first bad value of a batch; `describe` says in words where a row stands."""
     first = values[0]
     what = "is missing" if first.value is None else f"has {str(first.value)!r}"
     more = f" ({len(values) - 1:,} more in this batch)" if len(values) > 1 else ""
     return DataError(
-        f'{reader.describe(first.row)}: column "{first.column}" {what}: {first.reason}{more}. Correct the data, or set '
+        f'{describe(first.row)}: column "{first.column}" {what}: {first.reason}{more}. Correct the data, or set '
         "data_config.bad_row_policy to DEFAULT (use the feature's default_value) or SKIP_ROW (leave the row out)"
+    )
+
+
+def unlike(value: BadValue, describe: Callable[[int], str]) -> DataError:
+    """The error about a cell of a column that is handed on, and whose type the cells before it have settled."""
+    return DataError(
+        f'{describe(value.row)}: column "{value.column}" has {value.value!r}: {value.reason}, '
+        "unlike the cells before it; declare it as STRING in data_config.input_fields to keep it as text"
     )
 
 
@@ -81,10 +89,11 @@ class BadRowLog:
             return
         self._sampled += len(sample)
         with open(self.path, "a", encoding="utf-8") as out:
-            out.writelines(json.dumps(_record(value, reader), ensure_ascii=False) + "\n" for value in sample)
+            out.writelines(json.dumps(record(value, reader), ensure_ascii=False) + "\n" for value in sample)
 
 
-def _record(value: BadValue, reader: Reader) -> dict[str, Any]:
+def record(value: BadValue, reader: Reader) -> dict[str, Any]:
+    """A bad value as an object of the file of samples."""
     spot = reader.spot(value.row)
     shown = None if value.value is None else str(value.value)
     return {"file": spot.file, "row": spot.row, "column": value.column, "reason": value.reason, "value": shown}

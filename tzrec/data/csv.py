@@ -31,6 +31,7 @@ class CsvReader(Reader):
     def __init__(self, config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> None:
         self._declared = list(declared_fields(config))
         super().__init__(config, path, columns)
+        self.schema = pa.schema([(name, pa.string()) for name in self.columns])
         self._starts: list[int] = []  # global number of the first row of every file opened so far
         self._malformed: list[list[int]] = []  # records of every file opened so far that were left out
 

@@ -1,4 +1,4 @@
-"""Label and weight columns as tensors.
+"""Label and weight columns as numbers.
 
 A label has no default: a row whose label or weight is missing is left out under every policy but ERROR.
 """
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
 
 from tzrec.errors import DataError
 from tzrec.features.base import BadRows
@@ -18,7 +17,7 @@ from tzrec.features.base import BadRows
 Values = npt.NDArray[Any]
 
 
-def label_tensor(name: str, column: pa.Array, bad: BadRows) -> torch.Tensor:
+def label_values(name: str, column: pa.Array, bad: BadRows) -> Values:
     """A label column: `(B,)` int64 or float32, or `(B, C)` of a column of lists.
 
     Bad rows (null, not finite, a list of another length) are reported and hold 0.
@@ -26,16 +25,16 @@ def label_tensor(name: str, column: pa.Array, bad: BadRows) -> torch.Tensor:
     Raises:
         DataError: the column is not numeric.
     """
-    return torch.from_numpy(_lists(name, column, bad) if pa.types.is_list(column.type) else _scalars(name, column, bad))
+    return _lists(name, column, bad) if pa.types.is_list(column.type) else _scalars(name, column, bad)
 
 
-def weight_tensor(name: str, column: pa.Array, bad: BadRows) -> torch.Tensor:
+def weight_values(name: str, column: pa.Array, bad: BadRows) -> npt.NDArray[np.float32]:
     """A sample weight column `(B,)` float32; null, negative and not finite weights are reported and hold 0."""
     values = _numbers(name, column, "weight").astype(np.float32)
     _report(name, column, _null(column), "null weight", bad)
     wrong = ~_null(column) & ~(np.isfinite(values) & (values >= 0))
     _report(name, column, wrong, "not a weight", bad)
-    return torch.from_numpy(np.where(_null(column) | wrong, np.float32(0), values))
+    return np.where(_null(column) | wrong, np.float32(0), values)
 
 
 def _scalars(name: str, column: pa.Array, bad: BadRows) -> Values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,11 @@ import torch
 
 from tzrec import env
 from tzrec.data.ahead import ordered
-from tzrec.data.bad_rows import BadRowLog, BadValue, bad_values, left_out, stop
+from tzrec.data.bad_rows import BadRowLog, BadValue, bad_values, left_out, stop, unlike
 from tzrec.data.batch import Batch, Cursor
 from tzrec.data.collate import collate
 from tzrec.data.feed import Job, contiguous, given, shared
-from tzrec.data.labels import label_tensor, weight_tensor
+from tzrec.data.labels import label_values, weight_values
 from tzrec.data.masking import masked_rows
 from tzrec.data.reader import open_reader
 from tzrec.data.share import Share
@@ -182,7 +182,7 @@ class DataLoader:
         counts = job.step.rows > 0  # a repeated row is the business of the rank whose row it is
         found = bad_values(features, numbers) + bad_values(targets, numbers) if counts else []
         if found and self._data.bad_row_policy == data_pb2.ERROR:
-            raise stop(found, self._reader)
+            raise stop(found, self._reader.describe)
         out = left_out(features, targets, self._data.bad_row_policy)
         if out.any():
             # a rank must not come out empty: its collective operations are awaited, so one row stays and does not count
@@ -206,19 +206,15 @@ class DataLoader:
         meant = typed(raw.select(self._targets), self._meaning.targets, targets)
         return replace(
             collate(columns, raw.num_rows),
-            labels=_tensors(meant, self._data.label_fields, label_tensor, targets),
-            weights=_tensors(meant, self._data.sample_weight_fields, weight_tensor, targets),
+            labels=_tensors(meant, self._data.label_fields, label_values, targets),
+            weights=_tensors(meant, self._data.sample_weight_fields, weight_values, targets),
         )
 
     def _kept(self, raw: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> pa.Table:
         refused = BadRows(raw.num_rows)
         kept = typed(raw.select(self._keep), self._meaning.kept, refused)
         if refused:
-            wrong = bad_values(refused, numbers)[0]
-            raise DataError(
-                f'{self._reader.describe(wrong.row)}: column "{wrong.column}" has {wrong.value!r}: {wrong.reason}, '
-                "unlike the cells before it; declare it as STRING in data_config.input_fields to keep it as text"
-            )
+            raise unlike(bad_values(refused, numbers)[0], self._reader.describe)
         return pa.Table.from_batches([kept])
 
 
@@ -234,9 +230,9 @@ def _kept_names(keep: Sequence[str], every: Sequence[str], effective: Sequence[s
 def _tensors(
     batch: pa.RecordBatch,
     names: Sequence[str],
-    convert: Callable[[str, pa.Array, BadRows], torch.Tensor],
+    convert: Callable[[str, pa.Array, BadRows], npt.NDArray[Any]],
     bad: BadRows,
 ) -> dict[str, torch.Tensor]:
     """Convert the columns that are there: none of them is in predict mode."""
     present = [name for name in names if name in batch.schema.names]
-    return {name: convert(name, batch.column(name), bad) for name in present}
+    return {name: torch.from_numpy(convert(name, batch.column(name), bad)) for name in present}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -28,6 +30,16 @@ class ParquetReader(Reader):
         with _opened(self.files[0]) as parquet:
             schema = parquet.schema_arrow
         self.schema = pa.schema([(name, plain(schema.field(name).type)) for name in self.columns])
+        self._first = self.files[0]
+
+    def only(self, index: int) -> ParquetReader:
+        reader = cast(ParquetReader, super().only(index))
+        reader._starts = self._starts[index : index + 2] - self._starts[index]
+        return reader
+
+    def starts(self) -> list[int]:
+        with _opened(self.files[0]) as parquet:
+            return _bounds(parquet)[:-1].tolist()  # type: ignore[no-any-return]
 
     def _names(self, file: File) -> Sequence[str]:
         with _opened(file) as parquet:
@@ -50,10 +62,9 @@ class ParquetReader(Reader):
         file = self.files[index]
         with _opened(file) as parquet:
             require(self.columns, parquet.schema_arrow.names, file)
-            sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
-            bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+            bounds = _bounds(parquet)
             first_group = int(np.searchsorted(bounds, skip, side="right")) - 1
-            groups = range(first_group, len(sizes))
+            groups = range(first_group, parquet.num_row_groups)
             row = int(bounds[first_group])
             for batch in parquet.iter_batches(PIECE_ROWS, groups, list(self.columns), use_threads=False):
                 after = row + batch.num_rows
@@ -66,7 +77,7 @@ class ParquetReader(Reader):
         batch = batch.select(list(self.columns))
         if batch.schema.equals(self.schema):
             return batch
-        arrays = [_cast(batch.column(field.name), field, file, self.files[0]) for field in self.schema]
+        arrays = [_cast(batch.column(field.name), field, file, self._first) for field in self.schema]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def spot(self, row: int) -> Spot:
@@ -82,6 +93,12 @@ def _opened(file: File) -> Iterator[pq.ParquetFile]:
             yield parquet
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file.name}: cannot be read as Parquet: {error}") from error
+
+
+def _bounds(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
+    """The first row of every row group, and the number of rows: `(groups + 1,)`."""
+    sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _metadata_rows(file: File) -> int:

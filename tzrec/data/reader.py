@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 from abc import ABC, abstractmethod
@@ -47,11 +48,13 @@ class Reader(ABC):
     Attributes:
         files: the files in reading order.
         columns: names of the columns read.
+        schema: types of the columns as they are read.
         is_text: whether all columns come as text, which features and the loader have to understand.
         malformed: lines left out because they have the wrong number of cells.
     """
 
     is_text = False
+    schema: pa.Schema
 
     def __init__(self, config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> None:
         """Look at the first file and choose the columns; None reads all.
@@ -65,6 +68,16 @@ class Reader(ABC):
         self.available = tuple(self._names(self.files[0]))
         self.columns = self.available if columns is None else tuple(dict.fromkeys(columns))
         require(self.columns, self.available, self.files[0])
+
+    def only(self, index: int) -> Reader:
+        """A reader of one of the files, with the same columns and types; rows are numbered from its first one."""
+        reader = copy.copy(self)
+        reader.files, reader.malformed = [self.files[index]], 0
+        return reader
+
+    def starts(self) -> list[int]:
+        """Rows of the first file from which reading can start without reading those before."""
+        return [0]
 
     @abstractmethod
     def _names(self, file: File) -> Sequence[str]:

@@ -1,11 +1,11 @@
-"""Writers: one part file per rank, published by a rename when it is complete."""
+"""Writers: part files, each published by a rename when it is complete."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,19 +14,21 @@ from pyarrow import csv as pacsv
 
 from tzrec.data.paths import filesystem
 
+Self = TypeVar("Self", bound="Writer")
+
 
 class Writer(ABC):
-    """Writes tables of one schema into `<directory>/part-<rank>.<extension>`.
+    """Writes tables of one schema into `<directory>/<name>.<extension>`.
 
     The file has a temporary, hidden name until `close`. As a context manager, an exception removes it.
     """
 
     extension: str
 
-    def __init__(self, directory: str, rank: int) -> None:
+    def __init__(self, directory: str, name: str) -> None:
         self._where, inner = filesystem(directory)
         self._where.create_dir(inner, recursive=True)
-        name = f"part-{rank}.{self.extension}"
+        name = f"{name}.{self.extension}"
         self._path, self._temporary = f"{inner}/{name}", f"{inner}/.{name}.tmp"
         self._sink: pa.NativeFile | None = None
         self._out: Any = None
@@ -71,7 +73,7 @@ class Writer(ABC):
             self._finish()
             self._where.delete_file(self._temporary)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self: Self) -> Self:
         return self
 
     def __exit__(
@@ -122,4 +124,4 @@ _KINDS: dict[str, type[Writer]] = {"parquet": ParquetWriter, "csv": CsvWriter}
 
 def open_writer(directory: str, rank: int, kind: str) -> Writer:
     """A writer of kind "parquet" or "csv" for this rank's part of a directory."""
-    return _KINDS[kind](directory, rank)
+    return _KINDS[kind](directory, f"part-{rank}")

@@ -12,7 +12,7 @@ from tzrec.config.load import Source
 from tzrec.config.names import hint
 from tzrec.config.rules.data import ENCODED, used_columns
 from tzrec.config.rules.entries import Entry, entries
-from tzrec.data.labels import label_tensor, weight_tensor
+from tzrec.data.labels import label_values, weight_values
 from tzrec.data.reader import Reader, open_reader
 from tzrec.data.text import Meaning, typed
 from tzrec.errors import ConfigError, DataError, Problem
@@ -107,7 +107,7 @@ def _readable(findings: Findings) -> Iterator[Entry]:
 
 def _try_targets(trial: _Trial) -> None:
     data = trial.findings.config.data_config
-    for fields, convert in (("label_fields", label_tensor), ("sample_weight_fields", weight_tensor)):
+    for fields, convert in (("label_fields", label_values), ("sample_weight_fields", weight_values)):
         for here, name in repeated(f"data_config.{fields}", getattr(data, fields)):
             try:
                 convert(name, trial.batch.column(name), trial.bad)

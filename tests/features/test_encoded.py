@@ -1,0 +1,266 @@
+"""What is written as encoded data is read back in FG_NONE as the very same Columns."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from google.protobuf import text_format
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.features.make import encoder, id_feature, raw_feature
+from tzrec.config.sequences import Member, members
+from tzrec.data.parquet import plain
+from tzrec.features.base import BadRows
+from tzrec.features.build import FeatureEncoder
+from tzrec.features.column import Column
+from tzrec.features.encoded import encoded_type, to_arrow
+from tzrec.protos import feature_pb2
+
+WORDS = st.sampled_from(["", "a", "b", "ab", "7", "x y"])
+DIGITS = st.sampled_from(["", "0", "3", "19", "7"])
+NUMBERS = st.one_of(st.none(), st.integers(-100, 100).map(lambda n: n / 8))
+
+
+def cells(values: st.SearchStrategy[str], separator: str = "\x1d") -> st.SearchStrategy[str | None]:
+    """Missing, or one to three values in a string."""
+    return st.one_of(st.none(), st.lists(values, min_size=1, max_size=3).map(separator.join))
+
+
+def pairs(values: st.SearchStrategy[str], separator: str, within: str = ":") -> st.SearchStrategy[str | None]:
+    pair = st.tuples(st.sampled_from("abc"), values).map(within.join)
+    return st.one_of(st.none(), st.lists(pair, max_size=3).map(separator.join))
+
+
+def member(kind: str, text: str) -> str:
+    return f'{kind} {{ feature_name: "f" {text} }}'
+
+
+SHORT = st.sampled_from(["1", "2.5", "3"])
+TEXT, MANY, INTS = cells(WORDS), cells(DIGITS), st.one_of(st.none(), st.integers(0, 19))
+LISTS = st.one_of(st.none(), st.lists(st.one_of(st.none(), st.integers(0, 19)), max_size=3))
+MAPS = st.one_of(st.none(), st.dictionaries(st.integers(0, 19), st.sampled_from([0.5, -1.0, 2.0]), max_size=3))
+WEIGHTED = pairs(st.sampled_from(["0.25", "2", "-1"]), "\x1d")
+VECTORS = st.one_of(st.none(), st.lists(st.sampled_from([0.1, -2.0, 3e30]), min_size=2, max_size=2))
+HASH, DENSE = "hash_bucket_size: 50", 'default_value: "0.5"'
+IDS = f"{HASH} embedding_dim: 4"
+CROSS = 'expression: ["user:c", "item:d"] hash_bucket_size: 50 embedding_dim: 4'
+LOOKUP, MATCH = 'map: "user:c" key: "item:d"', 'nested_map: "user:c" pkey: "item:d" skey: "ALL"'
+BUCKETS = "boundaries: [0, 1, 2] embedding_dim: 4"
+PARTS = """operator_name: "tests.features.operators:Parts"
+    operator_params { fields { key: "by" value { string_value: " " } } }"""
+KEYS = cells(st.sampled_from("abc"))
+NESTED = pairs(pairs(SHORT, ",").map(lambda text: text or "a:1"), "|", "^")
+
+# feature, type of c, values of c, values of d (text)
+CASES: dict[str, tuple[str, pa.DataType, Any, Any]] = {
+    "id": (id_feature(HASH), pa.string(), TEXT, None),
+    "id of integers": (id_feature("num_buckets: 20"), pa.int64(), INTS, None),
+    "id of lists": (id_feature("num_buckets: 20"), pa.list_(pa.int32()), LISTS, None),
+    "single id": (id_feature("num_buckets: 20 value_dim: 1"), pa.string(), MANY, None),
+    "three ids": (id_feature(f"{HASH} value_dim: 3"), pa.string(), TEXT, None),
+    "default ids": (id_feature(f'{HASH} default_value: "x\\x1dy"'), pa.string(), TEXT, None),
+    "vocabulary": (id_feature('vocab_list: ["a", "b"]'), pa.string(), TEXT, None),
+    "weighted": (id_feature(f"{HASH} weighted: true"), pa.string(), WEIGHTED, None),
+    "weighted map": (id_feature(f"{HASH} weighted: true"), pa.map_(pa.int64(), pa.float64()), MAPS, None),
+    "weighted default": (
+        id_feature(f'{HASH} weighted: true default_value: "a:0.5"'),
+        pa.string(),
+        WEIGHTED,
+        None,
+    ),
+    "raw": (raw_feature(DENSE), pa.float64(), NUMBERS, None),
+    "raw of text": (raw_feature('normalizer: "method=log10"'), pa.string(), cells(SHORT, ""), None),
+    "raw vector": (raw_feature("value_dim: 2"), pa.list_(pa.float32()), VECTORS, None),
+    "raw boundaries": (raw_feature(BUCKETS), pa.float32(), NUMBERS, None),
+    "raw boundaries of vectors": (raw_feature(f"{BUCKETS} value_dim: 2"), pa.list_(pa.float32()), VECTORS, None),
+    "raw boundaries, any": (raw_feature(f'{BUCKETS} value_dim: 0 default_value: ""'), pa.string(), cells(SHORT), None),
+    "combo": (member("combo_feature", CROSS), pa.string(), TEXT, TEXT),
+    "combine": (member("combine_feature", 'expression: "user:c"'), pa.string(), cells(SHORT), None),
+    "combine buckets": (
+        member("combine_feature", 'expression: "user:c" combiner: "count" num_buckets: 9 embedding_dim: 4'),
+        pa.string(),
+        cells(SHORT),
+        None,
+    ),
+    "lookup": (member("lookup_feature", LOOKUP), pa.string(), pairs(SHORT, "\x1d"), KEYS),
+    "lookup ids": (
+        member("lookup_feature", f"{LOOKUP} {HASH} embedding_dim: 4"),
+        pa.string(),
+        pairs(SHORT, "\x1d"),
+        KEYS,
+    ),
+    "lookup boundaries": (member("lookup_feature", f"{LOOKUP} {BUCKETS}"), pa.string(), pairs(SHORT, "\x1d"), KEYS),
+    "match": (member("match_feature", MATCH), pa.string(), NESTED, KEYS),
+    "match ids": (member("match_feature", f"{MATCH} {IDS}"), pa.string(), NESTED, KEYS),
+    "expr": (member("expr_feature", 'expression: "c * 3" variables: "user:c"'), pa.float64(), NUMBERS, None),
+    "expr buckets": (
+        member("expr_feature", f'expression: "c + 1" variables: "user:c" {BUCKETS}'),
+        pa.list_(pa.float32()),
+        VECTORS,
+        None,
+    ),
+    "overlap": (
+        member("overlap_feature", 'query: "user:c" title: "item:d" method: "query_common_ratio"'),
+        pa.string(),
+        TEXT,
+        TEXT,
+    ),
+    "overlap buckets": (
+        member("overlap_feature", f'query: "user:c" title: "item:d" method: "index_of" {BUCKETS}'),
+        pa.string(),
+        TEXT,
+        TEXT,
+    ),
+    "kv_dot": (
+        member("kv_dot_product", 'query: "user:c" document: "item:d"'),
+        pa.string(),
+        WEIGHTED,
+        WEIGHTED,
+    ),
+    "bool_mask": (
+        member("bool_mask_feature", f'{CROSS} default_value: "9"'),
+        pa.string(),
+        TEXT,
+        cells(st.sampled_from("01")),
+    ),
+    "custom": (
+        member("custom_feature", f'{PARTS} expression: "user:c" {IDS}'),
+        pa.string(),
+        TEXT,
+        None,
+    ),
+}
+
+
+def stored(array: pa.Array) -> pa.Array:
+    """An array as it comes back from a Parquet file through the reader."""
+    file = io.BytesIO()
+    pq.write_table(pa.table({"f": array}), file)
+    file.seek(0)
+    back = pq.read_table(file)["f"]
+    return back.cast(plain(back.type)).combine_chunks()
+
+
+def assert_same(ours: Column, theirs: Column) -> None:
+    for name in ("values", "lengths", "weights", "steps"):
+        one, other = getattr(ours, name), getattr(theirs, name)
+        assert (one is None) == (other is None), name
+        if one is not None:
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one.view(np.uint8), other.view(np.uint8), err_msg=name)  # to the bit
+    assert ours.dim == theirs.dim
+
+
+def member_of(text: str) -> Member:
+    """The entry of the feature "f"."""
+    return next(iter(members(text_format.Parse(text, feature_pb2.FeatureConfig()))))
+
+
+@cache
+def encoders(text: str) -> tuple[FeatureEncoder, FeatureEncoder]:
+    """Of raw and of encoded data."""
+    return encoder(text), encoder(text, mode="FG_NONE")
+
+
+def check(text: str, columns: dict[str, pa.Array]) -> None:
+    made, again = encoders(text)
+    column = made.encode(pa.table(columns))[0]["f"]
+    kind = encoded_type(made.features["f"], member_of(text))
+    array = to_arrow(column, kind)
+    assert array.type == kind
+    back, bad = again.encode(pa.table({"f": stored(array)}))
+    assert isinstance(bad, BadRows)
+    assert not bad
+    assert_same(back["f"], column)
+
+
+def rows_of(data: st.DataObject, kind: pa.DataType, values: Any, others: Any) -> dict[str, pa.Array]:
+    """Up to six rows of the columns c and, where a feature reads it, d."""
+    count = data.draw(st.integers(0, 6), "rows")
+    of = {"c": (kind, values)} | ({"d": (pa.string(), others)} if others is not None else {})
+    return {
+        column: pa.array(data.draw(st.lists(strategy, min_size=count, max_size=count), column), column_type)
+        for column, (column_type, strategy) in of.items()
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@given(data=st.data())
+def test_round_trip(name: str, data: st.DataObject) -> None:
+    text, kind, values, others = CASES[name]
+    check(text, rows_of(data, kind, values, others))
+
+
+def steps(values: Any) -> Any:
+    """Missing, or up to four steps in a string."""
+    return st.one_of(st.none(), st.lists(values.map(lambda cell: cell or ""), max_size=4).map(";".join))
+
+
+def as_sequence(text: str) -> str:
+    """The same at each of at most three steps of a sequence; all inputs are sequences."""
+    return f'sequence_{text[:-1]} sequence_fields: ["c", "d"] sequence_delim: ";" sequence_length: 3 }}'
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "weighted" not in name])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@given(data=st.data())
+def test_sequences(name: str, data: st.DataObject) -> None:
+    text, kind, values, others = CASES[name]
+    if pa.types.is_string(kind):
+        sequences = kind, steps(values)
+    else:  # a list holds the steps
+        sequences = pa.list_(kind), st.one_of(st.none(), st.lists(values, max_size=4))
+    check(as_sequence(text), rows_of(data, *sequences, None if others is None else steps(others)))
+
+
+@pytest.mark.parametrize("name", [*CASES])
+def test_nothing_but_gaps(name: str) -> None:
+    text, kind, _, others = CASES[name]
+    check(text, {"c": pa.nulls(3, kind)} | ({"d": pa.nulls(3, pa.string())} if others is not None else {}))
+
+
+def test_types() -> None:
+    """value_dim: 1 makes a number of an id, everything else a list; what a row misses is null or empty."""
+    values = pa.array(["1", None, "2\x1d3"])
+    for text, kind, rows in (
+        ("num_buckets: 9", pa.list_(pa.int64()), [[1], [], [2, 3]]),
+        ("num_buckets: 9 value_dim: 1", pa.int64(), [1, None, 2]),
+        ("num_buckets: 9 weighted: true", pa.map_(pa.int64(), pa.float32()), None),
+    ):
+        made = encoder(id_feature(text))
+        assert encoded_type(made.features["f"], member_of(id_feature(text))) == kind
+        array = to_arrow(made.encode(pa.table({"c": values}))[0]["f"], kind)
+        assert array.to_pylist() == (rows or [[(1, 1.0)], [], [(2, 1.0), (3, 1.0)]])
+
+
+def test_a_fixed_width() -> None:
+    made = encoder(raw_feature("value_dim: 2"))
+    kind = encoded_type(made.features["f"], member_of(raw_feature("value_dim: 2")))
+    assert kind == pa.list_(pa.float32(), 2)
+    column = made.encode(pa.table({"c": pa.array([[1.5, 2.0], None])}))[0]["f"]
+    assert to_arrow(column, kind).to_pylist() == [[1.5, 2.0], [0.0, 0.0]]
+
+
+def test_types_of_sequences() -> None:
+    """A step is an id, a list of ids, a number or a list of numbers."""
+    values = pa.array(["1;2", None, "3"])
+    for text, kind, rows in (
+        (id_feature("num_buckets: 9"), pa.list_(pa.int64()), [[1, 2], [0], [3]]),
+        (id_feature("num_buckets: 9 value_dim: 0"), pa.list_(pa.list_(pa.int64())), [[[1], [2]], [[0]], [[3]]]),
+        (raw_feature(""), pa.list_(pa.float32()), [[1, 2], [0], [3]]),
+        (raw_feature('value_dim: 2 default_value: "0"'), pa.list_(pa.list_(pa.float32())), None),
+    ):
+        made = encoder(as_sequence(text))
+        assert encoded_type(made.features["f"], member_of(as_sequence(text))) == kind
+        if rows:
+            assert to_arrow(made.encode(pa.table({"c": values}))[0]["f"], kind).to_pylist() == rows
+    pairs = pa.array([[[1.0, 2.0], [3.0, 4.0]], None])
+    assert to_arrow(made.encode(pa.table({"c": pairs}))[0]["f"], kind).to_pylist() == [[[1, 2], [3, 4]], [[0, 0]]]

@@ -1,0 +1,155 @@
+"""RowEncoder: raw rows to encoded ones, a RecordBatch at a time, for whoever drives it.
+
+It is what `tzrec fg` runs in its processes, and what engines that scale out take as a function:
+
+    dataset.map_batches(RowEncoder(config), batch_format="pyarrow")                       # Ray Data
+    frame.mapInArrow(lambda batches: map(RowEncoder(config), batches), schema)            # Spark
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from tzrec.config.sequences import members
+from tzrec.data.bad_rows import BadValue, bad_values, left_out, stop, unlike
+from tzrec.data.labels import label_values, weight_values
+from tzrec.data.parquet import plain
+from tzrec.data.text import Meaning, typed
+from tzrec.errors import ConfigError, DataError, Problem, UsageError
+from tzrec.features.base import BadRows
+from tzrec.features.build import FeatureEncoder
+from tzrec.features.encoded import encoded_type, to_arrow
+from tzrec.protos import data_pb2
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encoded rows.
+
+    Attributes:
+        batch: the features in config order, labels and weights, reserved columns; without rows that are left out.
+        bad: the values that could not be used.
+    """
+
+    batch: pa.RecordBatch
+    bad: list[BadValue]
+
+
+class RowEncoder:
+    """Turns raw rows into the rows that training reads without encoding them again (FG_NONE).
+
+    Rows keep their order. What happens to bad values is what data_config.bad_row_policy says. It can be pickled, and
+    holds no state between batches.
+
+    Attributes:
+        columns: the raw columns it reads.
+    """
+
+    def __init__(self, config: EasyRecConfig, reserved: Sequence[str] = (), meaning: Meaning | None = None) -> None:
+        """
+        Args:
+            config: its features and its data_config; see `config.check.load_checked`.
+            reserved: raw columns to hand through.
+            meaning: types of columns that come as text; None where all columns have types.
+
+        Raises:
+            ConfigError: the features cannot be built, or the data is encoded already.
+            UsageError: two columns would have one name.
+        """
+        data = config.data_config
+        if data.fg_mode == data_pb2.FG_NONE:
+            raise ConfigError([Problem("data_config.fg_mode", "FG_NONE: this data is encoded already")])
+        self._made_of = (config, reserved, meaning)
+        self._data = data
+        self._meaning = meaning or Meaning({}, {}, {})
+        self._encoder = FeatureEncoder.from_config(config.feature_configs, data)
+        self._targets = [*data.label_fields, *data.sample_weight_fields]
+        self._reserved = [name for name in dict.fromkeys(reserved) if name not in self._targets]
+        entries = (member for each in config.feature_configs for member in members(each))
+        self._kinds = {
+            feature.name: encoded_type(feature, member)
+            for feature, member in zip(self._encoder.features.values(), entries, strict=True)
+            if not feature.stub
+        }
+        self._refuse_namesakes()
+        self.columns = tuple(dict.fromkeys([*self._encoder.columns, *self._targets, *self._reserved]))
+
+    def __reduce__(self) -> tuple[type[RowEncoder], tuple[EasyRecConfig, Sequence[str], Meaning | None]]:
+        return RowEncoder, self._made_of
+
+    def _refuse_namesakes(self) -> None:
+        for what, names in (("--reserved_columns", self._reserved), ("data_config.label_fields", self._targets)):
+            for name in names:
+                if name in self._kinds:
+                    message = f'{what}: "{name}" is a feature as well, and an encoded row has one column of a name'
+                    raise UsageError(f"{message}; leave it out or rename the feature")
+
+    def __call__(self, rows: Rows) -> Rows:
+        """Encode rows as an engine hands them over; what comes out is of the same kind.
+
+        Raises:
+            DataError: a column is missing or has a type that cannot be read, or a bad value under the ERROR policy.
+        """
+        table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
+        missing = [name for name in self.columns if name not in table.column_names]
+        if missing:
+            raise DataError(f"no column {', '.join(missing)} in the rows; there are {', '.join(table.column_names)}")
+        table = table.select(self.columns)
+        schema = pa.schema([(field.name, plain(field.type)) for field in table.schema])
+        batch = self.encode(_whole(table.cast(schema))).batch
+        return batch if isinstance(rows, pa.RecordBatch) else pa.Table.from_batches([batch])
+
+    def encode(self, raw: pa.RecordBatch, first: int = 0, describe: Callable[[int], str] | None = None) -> Encoded:
+        """Encode rows.
+
+        Args:
+            raw: at least `columns`, of the types that a Reader yields.
+            first: number of the first row, in what is said about bad rows.
+            describe: says in words where a row stands.
+
+        Raises:
+            DataError: see `__call__`.
+        """
+        describe = describe or (lambda row: f"row {row} of the batch")
+        features, targets, reserved = (BadRows(raw.num_rows) for _ in range(3))
+        columns, found = self._encoder.encode(typed(raw, self._meaning.features, features))
+        for report in found.reports:
+            features.report(*report)
+        arrays = {name: to_arrow(column, self._kinds[name]) for name, column in columns.items()}
+        arrays |= self._checked_targets(raw, targets)
+        kept = typed(raw.select(self._reserved), self._meaning.kept, reserved)
+        arrays |= dict(zip(kept.schema.names, kept.columns, strict=True))
+        numbers = first + np.arange(raw.num_rows)
+        if reserved:
+            raise unlike(bad_values(reserved, numbers)[0], describe)
+        bad = bad_values(features, numbers) + bad_values(targets, numbers)
+        if bad and self._data.bad_row_policy == data_pb2.ERROR:
+            raise stop(bad, describe)
+        batch = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
+        out = left_out(features, targets, self._data.bad_row_policy)
+        return Encoded(batch.filter(pa.array(~out)) if out.any() else batch, bad)
+
+    def _checked_targets(self, raw: pa.RecordBatch, bad: BadRows) -> dict[str, pa.Array]:
+        """Label and weight columns as they are; bad values are reported."""
+        meant = typed(raw.select(self._targets), self._meaning.targets, bad)
+        for names, convert in (
+            (self._data.label_fields, label_values),
+            (self._data.sample_weight_fields, weight_values),
+        ):
+            for name in names:
+                convert(name, meant.column(name), bad)
+        return dict(zip(meant.schema.names, meant.columns, strict=True))
+
+
+def _whole(table: pa.Table) -> pa.RecordBatch:
+    """All rows as one batch, also none."""
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)

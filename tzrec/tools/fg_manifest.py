@@ -1,0 +1,125 @@
+"""What an encoded data set was made from, and of how many rows: its _manifest.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow.fs as pafs
+
+from tzrec.checkpoint.manifest import sync_directory, write_synced
+from tzrec.config.vocabulary import self_contained
+from tzrec.data.paths import File, filesystem
+from tzrec.errors import UsageError
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.tools.fg_parts import Done, Part
+
+NAME = "_manifest.json"  # readers of whole folders pass over names that begin with _
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input file, by what changes when it is written again."""
+
+    path: str
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, file: File) -> Input:
+        info = file.filesystem.get_file_info(file.path)
+        return cls(file.name, info.size, info.mtime_ns or 0)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the rows of an encoded data set follow from.
+
+    Attributes:
+        config_sha256: digest of features, data_config, the files these name, and the reserved columns.
+        inputs: the files in reading order.
+    """
+
+    config_sha256: str
+    inputs: tuple[Input, ...]
+
+    @classmethod
+    def of(cls, config: EasyRecConfig, reserved: Sequence[str], files: Sequence[File]) -> Origin:
+        return cls(_digest(config, reserved), tuple(Input.of(file) for file in files))
+
+    @property
+    def stamp(self) -> str:
+        """A digest of all of it."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
+
+
+def _digest(config: EasyRecConfig, reserved: Sequence[str]) -> str:
+    whole = self_contained(config)
+    digest = hashlib.sha256(whole.data_config.SerializeToString(deterministic=True))
+    for each in whole.feature_configs:
+        digest.update(each.SerializeToString(deterministic=True))
+        for _, message in each.ListFields():
+            name = getattr(message, "vocab_file", "")
+            if name:  # of a tokenizer: what it holds decides about the ids, not what it is called
+                digest.update(Path(message.asset_dir, name).read_bytes())
+    digest.update("\0".join(reserved).encode())
+    return digest.hexdigest()
+
+
+def refuse_other(directory: str, origin: Origin) -> None:
+    """Raises UsageError where a directory holds something else than a beginning of this very data set."""
+    where, inner = filesystem(directory)
+    if where.get_file_info(inner).type == pafs.FileType.NotFound:
+        return
+    if where.get_file_info(f"{inner}/{NAME}").type != pafs.FileType.File:
+        names = [info.base_name for info in where.get_file_info(pafs.FileSelector(inner))]
+        if [name for name in names if not name.startswith(".")]:
+            raise UsageError(f"{directory} is not empty and has no {NAME}; name another --output_path")
+        return
+    with where.open_input_file(f"{inner}/{NAME}") as stream:
+        found = json.loads(stream.read())
+    changed = []
+    if found["config_sha256"] != origin.config_sha256:
+        changed.append("with another config (features, data_config or reserved columns)")
+    if found["inputs"] != [asdict(each) for each in origin.inputs]:
+        changed.append("from other files, or from files that have changed since")
+    if changed:
+        raise UsageError(f"{directory} was begun {' and '.join(changed)}; remove it or name another --output_path")
+
+
+def write_manifest(directory: str, origin: Origin, parts: Sequence[Part], done: Sequence[Done | None]) -> None:
+    """Write the manifest: parts that are not there yet have no number of rows."""
+    value = {
+        "format": _FORMAT,
+        **asdict(origin),
+        "complete": None not in done,
+        "rows": sum(each.rows for each in done if each),
+        "parts": [_described(part, each) for part, each in zip(parts, done, strict=True)],
+    }
+    write_file(directory, NAME, json.dumps(value, indent=1) + "\n")
+
+
+def write_file(directory: str, name: str, text: str) -> None:
+    """Write a small file beside the parts; locally it changes at once, and survives a crash."""
+    where, inner = filesystem(directory)
+    where.create_dir(inner, recursive=True)
+    if not isinstance(where, pafs.LocalFileSystem):
+        with where.open_output_stream(f"{inner}/{name}") as stream:
+            stream.write(text.encode())
+        return
+    draft = Path(directory, f".{name}.tmp")
+    write_synced(draft, text)
+    draft.replace(Path(directory, name))
+    sync_directory(Path(directory))
+
+
+def _described(part: Part, done: Done | None) -> dict[str, object]:
+    told = {"name": part.name, "input": part.reader.files[0].name, "first": part.first, "after": part.after}
+    if done is None:
+        return told
+    bad = [{"column": column, "reason": reason, "count": count} for column, reason, count in done.bad]
+    return {**told, "rows_read": done.read, "rows": done.rows, "bad": bad}
