@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 
 from tzrec.data.labels import label_values, weight_values
 from tzrec.errors import DataError
@@ -20,7 +19,7 @@ def reported(bad: BadRows) -> list[tuple[str, list[int]]]:
 def test_classes(kind: pa.DataType) -> None:
     bad = BadRows(3)
     label = label_values("y", pa.array([2, None, 0], kind), bad)
-    assert label.dtype == torch.int64
+    assert label.dtype == np.int64
     assert label.tolist() == [2, 0, 0]
     assert reported(bad) == [("null label", [1])]
     assert bad.mask.tolist() == [False, True, False]
@@ -30,7 +29,7 @@ def test_classes(kind: pa.DataType) -> None:
 def test_numbers(kind: pa.DataType) -> None:
     bad = BadRows(4)
     label = label_values("y", pa.array([0.5, math.nan, None, math.inf], kind), bad)
-    assert label.dtype == torch.float32
+    assert label.dtype == np.float32
     assert label.tolist() == [0.5, 0, 0, 0]
     assert reported(bad) == [("null label", [2]), ("not a finite number", [1, 3])]
 
@@ -39,7 +38,7 @@ def test_lists() -> None:
     bad = BadRows(6)
     rows = pa.array([[9, 9], [1, 2], None, [3], [4, None], [5, 6]])
     label = label_values("y", rows.slice(0), bad)
-    assert label.dtype == torch.int64
+    assert label.dtype == np.int64
     assert label.tolist() == [[9, 9], [1, 2], [0, 0], [0, 0], [0, 0], [5, 6]]
     assert reported(bad) == [
         ("null label", [2]),
@@ -49,14 +48,14 @@ def test_lists() -> None:
     sliced = BadRows(2)
     assert label_values("y", rows.slice(4), sliced).tolist() == [[0, 0], [5, 6]]
     floats = label_values("y", pa.array([[0.5], [1.5]], pa.list_(pa.float64())), BadRows(2))
-    assert floats.dtype == torch.float32
+    assert floats.dtype == np.float32
     assert floats.tolist() == [[0.5], [1.5]]
 
 
 def test_weights() -> None:
     bad = BadRows(5)
     weight = weight_values("w", pa.array([0.0, 2.0, None, -1.0, math.nan]), bad)
-    assert weight.dtype == torch.float32
+    assert weight.dtype == np.float32
     assert weight.tolist() == [0, 2, 0, 0, 0]
     assert reported(bad) == [("null weight", [2]), ("not a weight", [3, 4])]
     assert weight_values("w", pa.array([1, 3]), BadRows(2)).tolist() == [1, 3]

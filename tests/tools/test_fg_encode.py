@@ -274,6 +274,8 @@ def same_losses(config: Path, tmp_path: Path, steps: int = 20, more: Sequence[st
         "data_config.batch_size": 64,
         "data_config.shuffle": True,
         "data_config.shuffle_buffer_size": 2,
+        "train_config.num_threads": 1,
+        "train_config.cpu_matmul": "MATMUL_DEFAULT",  # or two runs on a busy machine may measure other speeds
     }
     make_data(load_config(str(config)), f"{tmp_path}/raw", rows=500, seed=5)
     assert encode(str(config), tmp_path / "out", "--edit_config_json", json.dumps(edits), *more) == 0
