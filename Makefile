@@ -53,6 +53,12 @@ bench: $(PROTOS)  ## measure training, evaluation and prediction on this machine
 bench-fg: $(PROTOS)  ## measure how fast features are made
 	@$(BIN)/python experiments/bench/fg.py
 
+bench-models: $(PROTOS)  ## measure DLRM beside a plain loop, and every model beside the loop version of its blocks
+	@$(BIN)/python experiments/bench/models.py
+
+quality: $(PROTOS)  ## can every model learn 256 rows by heart and find a planted signal? A table and a verdict
+	@$(BIN)/python experiments/planted/planted.py
+
 docs: $(PROTOS)  ## write the config reference from the comments of the protos
 	@$(BIN)/python -m tzrec.tools.config_reference
 

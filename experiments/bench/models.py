@@ -1,0 +1,174 @@
+"""Measure DLRM from Parquet beside a plain loop in memory, and every model beside the loop version of its blocks.
+
+    python experiments/bench/models.py           # what `make bench-models` calls; five minutes on two cores
+    python experiments/bench/models.py --models mmoe ple --repeats 0
+
+Contestants take turns, and figures are medians, so that a drift of the machine meets all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import criteo
+import torch
+from bench import Figures, execute, launch, steady_rate
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+from twins import TWINS, Twin
+
+from tzrec.config.check import load_checked
+from tzrec.config.load import load_config
+from tzrec.data.batch import Batch
+from tzrec.data.synth import make_data
+from tzrec.models.base import Model
+from tzrec.run.session import Session
+from tzrec.run.start import Start
+from tzrec.run.train import agree
+from tzrec.run.training import Training
+
+HERE = Path(__file__).parent
+EXAMPLES = Path("examples/configs")
+BATCH, STEPS, TURNS = 4096, 10, 5
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise")
+"""Operations of torch that are matrix products; attention counts too, whatever its kernel is called."""
+
+
+def plain_dlrm(precision: str) -> Figures:
+    ran = execute(sys.executable, str(HERE / "plain.py"), "--model", "dlrm", "--precision", precision)
+    return {f"plain_{precision}": json.loads(ran.lines[-1][1])["samples_per_s"]}
+
+
+def train_dlrm(config: Path, precision: str) -> Figures:
+    model_dir = config.parent / "model"
+    shutil.rmtree(model_dir, ignore_errors=True)
+    edits = json.dumps({"train_config.mixed_precision": {"fp32": "", "bf16": "BF16"}[precision]})
+    ran = launch(1, "tzrec.train_eval", "--pipeline_config", str(config), "--model_dir", str(model_dir),
+                 "--edit_config_json", edits)  # fmt: skip
+    return {f"train_{precision}": steady_rate(ran, criteo.BATCH)}
+
+
+def bench_dlrm(repeats: int, out: Path) -> Figures:
+    """DLRM end to end from Parquet and the plain loop, which take turns."""
+    criteo.write(out / "train", 80 * criteo.BATCH)
+    config = out / "dlrm.config"
+    config.write_text(criteo.config_text(f"{out}/train/*.parquet", str(out / "model")))
+    samples: dict[str, list[float]] = defaultdict(list)
+    for repeat, precision in itertools.product(range(repeats), ("fp32", "bf16")):
+        for name, value in {**plain_dlrm(precision), **train_dlrm(config, precision)}.items():
+            samples[name].append(value)
+            print(f"[{repeat + 1}/{repeats}] dlrm {name} {value:,.0f}", file=sys.stderr, flush=True)
+    figures = {f"dlrm_{name}": statistics.median(values) for name, values in samples.items()}
+    for precision in ("fp32", "bf16"):
+        ours, plain = figures[f"dlrm_train_{precision}"], figures[f"dlrm_plain_{precision}"]
+        figures[f"dlrm_{precision}_ratio"] = ours / plain
+        print(f"DLRM {precision}: {ours:,.0f} samples/s from Parquet, {ours / plain:.2f} x plain ({plain:,.0f})")
+    return figures
+
+
+class Bench:
+    """A model with its example config, on batches in memory."""
+
+    def __init__(self, name: str, out: Path) -> None:
+        path = next(path for data in ("taobao", "criteo") if (path := EXAMPLES / f"{name}_{data}.config").exists())
+        make_data(load_config(str(path)), str(out / "data"), 4 * BATCH)
+        edits = {
+            "train_input_path": f"{out}/data/*.parquet",
+            "eval_input_path": "",
+            "model_dir": str(out / "model"),
+            "data_config.batch_size": BATCH,
+            "train_config.use_tensorboard": False,
+        }
+        self.session = Session(load_checked(str(path), edits))
+        self.run = Training(self.session, Start())
+        self.batches = itertools.cycle([batch for batch, _ in itertools.islice(self.run.batches(), 4)])
+
+    def step(self) -> None:
+        batch = next(self.batches)
+        self.run.begin_step()
+        losses = self.run.losses(batch)
+        self.run.learn(losses, agree(losses, batch.rows, 0).share(batch.rows))
+
+    def rate(self) -> float:
+        """Samples/s of whole steps."""
+        return BATCH / statistics.median(seconds(self.step) for _ in range(STEPS))
+
+    def share_of_products(self) -> float:
+        """Time in matrix products over all time in operations."""
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            for _ in range(3):
+                self.step()
+        times = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
+        products = sum(each for key, each in times.items() if key in PRODUCTS or "attention" in key)
+        return products / sum(times.values())
+
+    def against(self, twin: Twin) -> float:
+        """How many times as long the loop version of the blocks takes, forward and backward, on the same values."""
+        ranker = self.session.ranker
+        batch: Batch = next(self.batches)
+        grouped = {name: x.detach().requires_grad_() for name, x in ranker.embedding_group(batch).items()}
+        model: Model = ranker.model
+
+        def ours() -> list[Tensor]:
+            return list(model(grouped).values())
+
+        def loops() -> list[Tensor]:
+            return twin(model, grouped)
+
+        for got, right in zip(model.eval()(grouped).values(), loops(), strict=True):
+            torch.testing.assert_close(got, right, rtol=1e-3, atol=1e-4)
+        model.train()
+        times: dict[str, list[float]] = defaultdict(list)
+        for _ in range(TURNS):
+            for name, forward in (("ours", ours), ("loops", loops)):
+                times[name].append(seconds(lambda forward=forward: sum(y.sum() for y in forward()).backward()))
+        return statistics.median(times["loops"]) / statistics.median(times["ours"])
+
+
+def seconds(what: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    what()
+    return time.perf_counter() - start
+
+
+def bench_models(names: list[str]) -> Figures:
+    figures: Figures = {}
+    print(f"{'model':<18} {'samples/s':>10} {'in products':>12} {'x loops':>8}")
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(name, Path(folder))
+            try:
+                bench.rate()
+                rate, share, ratio = bench.rate(), bench.share_of_products(), bench.against(TWINS[name])
+            finally:
+                bench.session.close()
+        print(f"{name:<18} {rate:>10,.0f} {share:>12.0%} {ratio:>8.2f}", flush=True)
+        figures |= {f"{name}_samples_per_s": rate, f"{name}_in_products": share, f"{name}_x_loops": ratio}
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="*", choices=sorted(TWINS), default=sorted(TWINS))
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of DLRM beside the plain loop; 0: none")
+    args = parser.parse_args()
+    figures: Figures = {}
+    if args.repeats:
+        with tempfile.TemporaryDirectory() as folder:
+            figures |= bench_dlrm(args.repeats, Path(folder))
+    figures |= bench_models(args.models)
+    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

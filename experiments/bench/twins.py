@@ -1,0 +1,251 @@
+"""Every model as it is written down first: plain layers, and Python loops over fields, pairs, heads, experts and tasks.
+
+A twin works with the parameters of the model itself, so that both can be asked to say the same before they are timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain, combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+Grouped = dict[str, Tensor]
+Twin = Callable[[Any, Grouped], list[Tensor]]
+
+
+def plain(mlp: Any, x: Tensor) -> Tensor:
+    """An MLP layer by layer; without layers, x itself."""
+    return mlp.layers(x)  # type: ignore[no-any-return]
+
+
+def fields(x: Tensor, count: int) -> Sequence[Tensor]:
+    """The vectors of a row, (B, D) each."""
+    return x.chunk(count, 1)
+
+
+def mix(gate: Tensor, experts: Sequence[Tensor]) -> Tensor:
+    return (torch.softmax(gate, 1).unsqueeze(1) @ torch.stack(list(experts), 1)).squeeze(1)
+
+
+def tower(module: Any, x: Tensor) -> Tensor:
+    return module.linear(plain(module.mlp, x) if hasattr(module, "mlp") else x)  # type: ignore[no-any-return]
+
+
+def towers(module: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+    return [tower(each, x) for each, x in zip(module.children(), inputs, strict=True)]
+
+
+def experts_of(module: Any, x: Tensor) -> list[Tensor]:
+    made = [plain(expert, x) for expert in module.experts]
+    return [mix(tower(gate, x), made) for gate in module.gates]
+
+
+def bottom(module: Any, x: Tensor) -> list[Tensor]:
+    x = plain(module.mlp, x)
+    return [x] * module.num_task if module.experts is None else experts_of(module.experts, x)
+
+
+def multi_tower(m: Any, g: Grouped) -> list[Tensor]:
+    found = [plain(each, g[group]) for group, each in zip(m.groups, m.towers, strict=True)]
+    return [m.output(plain(m.final, torch.cat(found, 1)))]
+
+
+def wide_and_deep(m: Any, g: Grouped) -> list[Tensor]:
+    return [g["wide"].sum(1, keepdim=True) + m.output(plain(m.deep, g["deep"]))]
+
+
+def deepfm(m: Any, g: Grouped) -> list[Tensor]:
+    vectors = fields(g[m.fm_group], m.fields)
+    machine = sum((a * b).sum(1, keepdim=True) for a, b in combinations(vectors, 2))
+    return [g["wide"].sum(1, keepdim=True) + machine + m.output(plain(m.deep, g["deep"]))]
+
+
+def dlrm(m: Any, g: Grouped) -> list[Tensor]:
+    vectors = [plain(m.dense_mlp, g["dense"]), *fields(g["sparse"], g["sparse"].shape[1] // m.dim)]
+    dots = [(a * b).sum(1, keepdim=True) for a, b in combinations(vectors, 2)]
+    return [m.output(plain(m.final, torch.cat([*dots, *vectors[: m.passed]], 1)))]
+
+
+def xdeepfm(m: Any, g: Grouped) -> list[Tensor]:
+    first = x = list(fields(g["wide"], m.fields))
+    sums = []
+    for layer in m.cin.layers:
+        products = torch.stack([a * b for a in x for b in first], 2)  # (B, D, H * F)
+        x = list(layer(products).unbind(2))  # H' of (B, D)
+        sums += [each.sum(1, keepdim=True) for each in x]
+    return [m.output(plain(m.final, torch.cat([*sums, plain(m.deep, g["deep"])], 1)))]
+
+
+def dcn_v1(m: Any, g: Grouped) -> list[Tensor]:
+    first = x = g[m.group]
+    for weight, bias in zip(m.cross.weight, m.cross.bias, strict=True):
+        x = first * (x @ weight).unsqueeze(1) + bias + x
+    return [m.output(plain(m.final, torch.cat([x, plain(m.deep, first)], 1)))]
+
+
+def dcn_v2(m: Any, g: Grouped) -> list[Tensor]:
+    first = x = plain(m.backbone, g[m.group])
+    for layer in m.cross.layers:
+        x = first * layer(x) + x
+    return [m.output(plain(m.final, torch.cat([x, plain(m.deep, first)], 1)))]
+
+
+def gdcn(m: Any, g: Grouped) -> list[Tensor]:
+    first = x = g[m.group]
+    for layer, bias in zip(m.cross.layers, m.cross.bias, strict=True):
+        weight, gate = layer.weight.chunk(2)
+        x = first * (linear(x, weight) + bias) * torch.sigmoid(linear(x, gate)) + x
+    return [m.output(torch.cat([x, plain(m.deep, first)], 1))]
+
+
+def fibinet(m: Any, g: Grouped) -> list[Tensor]:
+    vectors = fields(g[m.group], m.fields)
+    squeezed = torch.stack([each.mean(1) for each in vectors], 1)  # (B, F)
+    share = torch.relu(m.weigh.excite(torch.relu(m.weigh.squeeze(squeezed))))
+    weighed = [each * share[:, i : i + 1] for i, each in enumerate(vectors)]
+    pairs = [
+        (found[i] @ module.weight[i]) * found[j]
+        for module, found in ((m.plain_pairs, vectors), (m.weighed_pairs, weighed))
+        for i, j in combinations(range(m.fields), 2)
+    ]
+    return [m.output(plain(m.deep, torch.cat(pairs, 1)))]
+
+
+def finalmlp(m: Any, g: Grouped) -> list[Tensor]:
+    x = g[m.group]
+    streams = []
+    for stream in (m.first, m.second):
+        gate = 2 * torch.sigmoid(stream.gate(plain(stream.gate_mlp, g[stream.gate_group])))
+        streams.append(plain(stream.mlp, x * gate))
+    first, second = streams
+    y = m.fusion.linear(torch.cat(streams, 1))
+    heads = zip(first.chunk(m.fusion.head_num, 1), second.chunk(m.fusion.head_num, 1), m.fusion.weight, strict=True)
+    for a, b, weight in heads:
+        y = y + ((a @ weight) * b).sum(1, keepdim=True)
+    return [y]
+
+
+def autoint(m: Any, g: Grouped) -> list[Tensor]:
+    x, attention = g[m.group], m.attention
+    vectors = torch.stack(list(fields(x, m.fields)), 1)  # (B, F, D)
+    for layer in attention.layers:
+        query, key, value, residual = layer.weight.chunk(4)
+        heads = []
+        for q, k, v in zip(*(each.chunk(attention.head_num) for each in (query, key, value)), strict=True):
+            scores = linear(vectors, q) @ linear(vectors, k).mT  # (B, F, F)
+            heads.append(torch.softmax(scores, 2) @ linear(vectors, v))
+        vectors = torch.relu(torch.cat(heads, 2) + linear(vectors, residual))
+    return [m.output(vectors.flatten(1)) + m.deep[1](plain(m.deep[0], x))]
+
+
+def mask_net(m: Any, g: Grouped) -> list[Tensor]:
+    x, net = g[m.group], m.mask_net
+    normed = net.norm(x)
+    blocks = [
+        torch.relu(block.norm(block.linear(normed * block.mask(plain(block.mask_hidden, x))))) for block in net.blocks
+    ]
+    return [m.output(plain(net.top, torch.cat(blocks, 1)))]
+
+
+def wukong(m: Any, g: Grouped) -> list[Tensor]:
+    vectors = list(fields(g["sparse"], m.fields))
+    for layer in m.layers:
+
+        def combined(weight: Tensor, found: Sequence[Tensor] = vectors) -> list[Tensor]:
+            """Weighted sums of the vectors, one per row of the weight."""
+            return [sum(w * x for w, x in zip(row, found, strict=True)) for row in weight]  # type: ignore[misc]
+
+        combinations_ = combined(layer.combine.weight)
+        dots = [(x * y).sum(1, keepdim=True) for x in vectors for y in combinations_]
+        machines = layer.fm_output(plain(layer.fm_mlp, layer.fm_norm(torch.cat(dots, 1))))
+        kept = vectors if isinstance(layer.residual, torch.nn.Identity) else combined(layer.residual.weight)
+        together = [*machines.chunk(layer.out_fields - len(layer.compress.weight), 1), *combined(layer.compress.weight)]
+        vectors = [layer.norm(a + b) for a, b in zip(together, kept, strict=True)]
+    return [m.output(plain(m.final, torch.cat(vectors, 1)))]
+
+
+def simple_multi_task(m: Any, g: Grouped) -> list[Tensor]:
+    return towers(m.towers, bottom(m.bottom, g[m.group]))
+
+
+def mmoe(m: Any, g: Grouped) -> list[Tensor]:
+    return towers(m.towers, experts_of(m.experts, g[m.group]))
+
+
+def ple(m: Any, g: Grouped) -> list[Tensor]:
+    mixed, shared = [g[m.group]] * m.num_task, g[m.group]
+    for level in m.levels:
+        own = [[plain(each, x) for each in experts] for x, experts in zip(mixed, level.task_experts, strict=True)]
+        common = [plain(each, shared) for each in level.shared_experts]
+        gates = zip(level.task_gates, mixed, own, strict=True)
+        above = [mix(gate(x), [*each, *common]) for gate, x, each in gates]
+        if level.shared_gate is not None:
+            shared = mix(level.shared_gate(shared), [*chain.from_iterable(own), *common])
+        mixed = above
+    return towers(m.towers, mixed)
+
+
+def dbmtl(m: Any, g: Grouped) -> list[Tensor]:
+    related: list[Tensor] = []
+    for x, own, relation, sources in zip(bottom(m.bottom, g[m.group]), m.own, m.relations, m.sources, strict=True):
+        related.append(plain(relation, torch.cat([plain(own, x), *(related[at] for at in sources)], 1)))
+    return [each(x) for each, x in zip(m.linears, related, strict=True)]
+
+
+def dc2vr(m: Any, g: Grouped) -> list[Tensor]:
+    outputs: list[Tensor] = []
+    for place, (x, own, sources) in enumerate(zip(bottom(m.bottom, g[m.group]), m.own, m.sources, strict=True)):
+        y = plain(own, x)
+        if sources:
+            y = m.interventions[str(place)](y, torch.cat([outputs[at] for at in sources], 1))
+        outputs.append(y)
+    return [each(y) for each, y in zip(m.linears, outputs, strict=True)]
+
+
+def aitm(m: Any, g: Grouped) -> list[Tensor]:
+    first, *others = (plain(own, x) for own, x in zip(m.own, bottom(m.bottom, g[m.group]), strict=True))
+    steps = [first]
+    for transfer, own in zip(m.transfers, others, strict=True):
+        parts = [torch.relu(transfer.info(steps[-1])), own]
+        scores = [(transfer.key(u) * transfer.query(u)).sum(1) * transfer.scale for u in parts]
+        shares = torch.softmax(torch.stack(scores, 1), 1)
+        steps.append(sum(shares[:, i : i + 1] * transfer.value(u) for i, u in enumerate(parts)))  # type: ignore[arg-type]
+    logits = [each(z) for each, z in zip(m.linears, steps, strict=True)]
+    probs = [torch.sigmoid(each) for each in logits]
+    calibrator = sum((b - a).clamp(min=0) for a, b in zip(probs, probs[1:], strict=False))
+    return [*logits, calibrator]  # type: ignore[list-item]
+
+
+def esmm(m: Any, g: Grouped) -> list[Tensor]:
+    click, conversion = towers(m.towers, bottom(m.bottom, g[m.group]))
+    both = torch.sigmoid(click) * torch.sigmoid(conversion)
+    return [click, torch.log(both / (1 - both)), conversion]
+
+
+def pepnet(m: Any, g: Grouped) -> list[Tensor]:
+    def gate(module: Any, x: Tensor) -> Tensor:
+        return module.gamma * torch.sigmoid(module.out(plain(module.hidden, x)))  # type: ignore[no-any-return]
+
+    x, frozen = g["all"], g["all"].detach()
+    known = torch.cat([g["uia"], frozen], 1)
+    x = x * gate(m.epnet, torch.cat([g["domain"], frozen], 1))
+    hidden = []
+    for ppnet in m.ppnets:
+        h = x
+        for layer, gated in zip(ppnet.layers, ppnet.gates, strict=True):
+            h = plain(layer, h) * gate(gated, known)
+        hidden.append(h)
+    return towers(m.towers[0], hidden)
+
+
+TWINS: dict[str, Twin] = {
+    twin.__name__: twin
+    for twin in (
+        *(aitm, autoint, dbmtl, dc2vr, dcn_v1, dcn_v2, deepfm, dlrm, esmm, fibinet, finalmlp, gdcn, mask_net, mmoe),
+        *(multi_tower, pepnet, ple, simple_multi_task, wide_and_deep, wukong, xdeepfm),
+    )
+}

@@ -1,0 +1,173 @@
+"""Can every model learn? Both halves of the answer, for all of tzrec/models, in one table.
+
+    python experiments/planted/planted.py                 # all models
+    python experiments/planted/planted.py --models mmoe dlrm
+
+By heart: 256 rows, nearly all with a user of their own, until the loss is below 0.05 of its first value.
+Planted signal: clicks and purchases drawn from known probabilities; on rows not trained on, the AUC of each task must
+have at least 0.95 of the gain over 0.5 that the true probabilities have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from models import IDS, MODELS, config_text
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import OneHotEncoder
+
+from tzrec.config.check import load_checked
+from tzrec.run.job import run_training
+from tzrec.run.listeners import Listener
+from tzrec.run.meter import Log
+
+HERE = Path(__file__).parent
+TRAIN_ROWS, EVAL_ROWS, HEART_ROWS = 60_000, 40_000, 256
+USERS = 60
+"""Users in the rows with a signal: few, so that the effect of each can be learned."""
+LEFT, SHARE = 0.05, 0.95
+TASKS = {"ctr": "clk", "cvr": "buy", "ctcvr": "buy", "": "clk"}
+"""Task -> its label; "" is that of models with one."""
+
+Columns = dict[str, np.ndarray]
+
+
+def draw_ids(rows: int, users: int, rng: np.random.Generator) -> Columns:
+    columns = {name: rng.integers(0, size, rows) for name, size in IDS.items() if name != "user"}
+    return {"user": rng.integers(0, users, rows), **columns, "price": rng.random(rows, dtype=np.float32)}
+
+
+class World:
+    """True probabilities of both labels: effects of each column, and of one pair of columns that must be crossed."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.effects = {
+            task: {name: rng.standard_normal(size) for name, size in IDS.items()} for task in ("clk", "buy")
+        }
+        self.pairs = {task: rng.standard_normal((IDS["cate"], IDS["device"])) for task in ("clk", "buy")}
+
+    def logit(self, task: str, columns: Columns) -> np.ndarray:
+        single = [effect[columns[name]] for name, effect in self.effects[task].items()]
+        pair = self.pairs[task][columns["cate"], columns["device"]]
+        return 0.6 * np.sum(single, axis=0) + 1.0 * pair + 1.5 * (columns["price"] - 0.5)
+
+    def label(self, columns: Columns, rng: np.random.Generator) -> tuple[Columns, dict[str, np.ndarray]]:
+        """Labels, and their true probabilities; who buys has clicked."""
+        click = 1 / (1 + np.exp(-self.logit("clk", columns)))
+        buy = click / (1 + np.exp(-self.logit("buy", columns)))
+        uniform = rng.random(len(click))
+        labels = {"clk": (uniform < click).astype(np.int64), "buy": (uniform < buy).astype(np.int64)}
+        return {**columns, **labels}, {"clk": click, "buy": buy}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the rows lie, the attainable AUC of each label, and what logistic regression makes of `clk`."""
+
+    folder: Path
+    attainable: dict[str, float]
+    linear: float
+
+
+def make_data(folder: Path) -> Data:
+    """train, eval and heart.parquet; the last one has users of its own and labels of a fair coin."""
+    rng = np.random.default_rng(4)
+    world = World(rng)
+    train, _ = world.label(draw_ids(TRAIN_ROWS, USERS, rng), rng)
+    test, truth = world.label(draw_ids(EVAL_ROWS, USERS, rng), rng)
+    heart = draw_ids(HEART_ROWS, IDS["user"], rng)
+    heart["clk"] = rng.integers(0, 2, HEART_ROWS)
+    heart["buy"] = heart["clk"] * rng.integers(0, 2, HEART_ROWS)
+    for name, columns in {"train": train, "eval": test, "heart": heart}.items():
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    attainable = {label: float(roc_auc_score(test[label], truth[label])) for label in truth}
+    encoder = OneHotEncoder().fit(_matrix(train))
+    fitted = LogisticRegression(max_iter=300).fit(encoder.transform(_matrix(train)), train["clk"])
+    score = fitted.predict_proba(encoder.transform(_matrix(test)))[:, 1]
+    return Data(folder, attainable, float(roc_auc_score(test["clk"], score)))
+
+
+def _matrix(columns: Columns) -> np.ndarray:
+    return np.stack([*(columns[name] for name in IDS), np.floor(10 * columns["price"])], axis=1)
+
+
+class Losses(Listener):
+    """The sum of the losses of every step."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def logged(self, log: Log) -> None:
+        self.values.append(sum(log.losses.values()))
+
+
+def measure(name: str, data: Data, out: Path) -> dict[str, Any]:
+    """Both halves for one model."""
+    start = time.perf_counter()
+    path = out / f"{name}.config"
+    path.write_text(config_text(name, str(data.folder), str(out / name)))
+    losses = Losses()
+    by_heart = {
+        "train_input_path": f"{data.folder}/heart.parquet",
+        "eval_input_path": "",
+        "model_dir": str(out / f"{name}_heart"),
+        "data_config.batch_size": HEART_ROWS,
+        "train_config.num_epochs": 0,
+        "train_config.num_steps": 300,
+        "train_config.dense_optimizer.adam_optimizer.lr": 0.01,
+    }
+    run_training(load_checked(str(path), by_heart), watching=[losses])
+    metrics = run_training(load_checked(str(path), {})).metrics
+    aucs = {task: metrics["_".join(["auc", task]).rstrip("_")] for task in _tasks(metrics)}
+    shares = {task: (auc - 0.5) / (data.attainable[TASKS[task]] - 0.5) for task, auc in aucs.items()}
+    left = losses.values[-1] / losses.values[0]
+    passed = left < LEFT and min(shares.values()) >= SHARE
+    return {"model": name, "left": left, "auc": aucs, "share": shares, "passed": passed,
+            "seconds": time.perf_counter() - start}  # fmt: skip
+
+
+def _tasks(metrics: Any) -> list[str]:
+    return [task for task in TASKS if "_".join(["auc", task]).rstrip("_") in metrics]
+
+
+def line(row: dict[str, Any]) -> str:
+    tasks = ", ".join(f"{task or 'click'} {auc:.4f}" for task, auc in row["auc"].items())
+    shares = ", ".join(f"{share:.3f}" for share in row["share"].values())
+    verdict = "yes" if row["passed"] else "**NO**"
+    return f"| {row['model']} | {row['left']:.4f} | {tasks} | {shares} | {verdict} | {row['seconds']:.0f} |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=sorted(MODELS))
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = make_data(Path(folder))
+        print(f"attainable AUC: clk {data.attainable['clk']:.4f}, buy {data.attainable['buy']:.4f}")
+        print("| model | loss left of 256 rows | AUC | share of the attainable gain | passes | s |")
+        print("|---|---|---|---|---|---|")
+        linear = (data.linear - 0.5) / (data.attainable["clk"] - 0.5)
+        print(f"| logistic regression (scikit-learn) | | click {data.linear:.4f} | {linear:.3f} | | |", flush=True)
+        rows = []
+        for name in args.models:
+            rows.append(measure(name, data, Path(folder)))
+            print(line(rows[-1]), flush=True)
+    if len(rows) == len(MODELS):
+        (HERE / "results.json").write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
+    print(f"{sum(row['passed'] for row in rows)} of {len(rows)} pass, {sum(row['seconds'] for row in rows):.0f} s")
+    return 0 if all(row["passed"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Every model stands in the table of experiments/planted; two of them are run through it here."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tzrec.models
+
+FOLDER = Path(__file__).parents[2] / "experiments" / "planted"
+NOT_MODELS = {"__init__", "base", "build"}
+
+
+def test_every_model_is_in_the_table() -> None:
+    spec = importlib.util.spec_from_file_location("planted_models", FOLDER / "models.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    files = {path.stem for path in Path(tzrec.models.__path__[0]).glob("*.py")} - NOT_MODELS
+    assert files == set(module.MODELS)
+
+
+@pytest.mark.slow
+def test_two_models_learn_by_heart_and_find_the_signal() -> None:
+    command = [sys.executable, str(FOLDER / "planted.py"), "--models", "deepfm", "mmoe"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr[-2000:]
+    assert "2 of 2 pass" in ran.stdout
