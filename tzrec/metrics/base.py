@@ -18,9 +18,11 @@ class Metric(ABC):
 
     Attributes:
         grouping_key: sparse feature whose first id says which group a row is in; "" for a metric without groups.
+        larger_is_better: which way is up; None for a metric that is best somewhere between.
     """
 
     grouping_key: str = ""
+    larger_is_better: bool | None = True
 
     @abstractmethod
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:

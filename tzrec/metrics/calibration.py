@@ -18,6 +18,8 @@ class Calibration(SumMetric):
         num_class: classes of the task, 1 or 2.
     """
 
+    larger_is_better = None
+
     def __init__(self, num_class: int) -> None:
         super().__init__(num_class, 2)
 

@@ -20,6 +20,8 @@ class ExpectedCalibrationError(SumMetric):
         num_bins: B.
     """
 
+    larger_is_better = False
+
     def __init__(self, num_class: int, num_bins: int = 15) -> None:
         self.edges = torch.linspace(0, 1, num_bins + 1, dtype=torch.float64)[1:]
         super().__init__(num_class, 3, num_bins)

@@ -16,6 +16,8 @@ class LogLoss(MeanMetric):
     model was sure of costs no more than 16 in float32. Unlike a loss it knows no sample weights.
     """
 
+    larger_is_better = False
+
     def score(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
         probs = predictions["probs"]
         if self.num_class == 1:

@@ -12,5 +12,7 @@ from tzrec.metrics.base import MeanMetric
 class MeanSquaredError(MeanMetric):
     """`mean (y - label)^2`."""
 
+    larger_is_better = False
+
     def score(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
         return (predictions["y"].double() - label).square()

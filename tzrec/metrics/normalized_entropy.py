@@ -20,6 +20,8 @@ class NormalizedEntropy(SumMetric):
         eta: least distance of b from 0 and 1.
     """
 
+    larger_is_better = False
+
     def __init__(self, num_class: int, eta: float = 1e-12) -> None:
         self.eta = eta
         super().__init__(num_class, 3)

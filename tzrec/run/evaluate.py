@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import torch
 
+from tzrec.data.batch import Batch
 from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
 from tzrec.heads.scores import Scores
@@ -46,20 +47,26 @@ class Evaluation:
 def evaluate(session: Session, loader: DataLoader, step: int | None) -> Evaluation:
     """Score the data of a loader; all ranks call it together and get the same result."""
     began = time.perf_counter()
-    scores, rows = Scores(session.ranker.tasks), 0
     limit = session.config.eval_config.num_steps or None
+    exact, rows = score(session, ((batch, batch) for batch in islice(loader.epoch(), limit)))
+    metrics = {name: round(value, DECIMALS) for name, value in exact.items()}
+    return Evaluation(step, metrics, rows, time.perf_counter() - began)
+
+
+def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dict[str, float], int]:
+    """Metrics and losses by name, and rows, of all ranks; of each batch first what the model sees, then the truth."""
+    scores, rows = Scores(session.ranker.tasks), 0
     training = session.model.training
     session.model.eval()
     with torch.no_grad():
-        for batch in islice(loader.epoch(), limit):
-            output, batch = session.forward(batch)
+        for seen, batch in batches:
+            output, moved = session.forward(seen)
             if batch.rows:
-                scores.update(output.logits, batch)
+                scores.update(output.logits, moved if seen is batch else batch.to(session.device))
                 rows += batch.rows
     session.model.train(training)
     scores.merge(of_all_ranks(scores.state()))
-    metrics = {name: round(value, DECIMALS) for name, value in scores.compute().items()}
-    return Evaluation(step, metrics, int(group.total([rows])[0]), time.perf_counter() - began)
+    return scores.compute(), int(group.total([rows])[0])
 
 
 def of_all_ranks(states: Mapping[str, State]) -> list[dict[str, State]]:

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tzrec.data.batch import BASE, Batch
+from tzrec.data.collate import collate
+from tzrec.data.permute import permuted
+from tzrec.features.column import Column
+
+SIZES = np.array([2, 0, 1], np.int32)
+
+
+def column(values: list[float], kind: type = np.int64, **fields: object) -> Column:
+    return Column(np.array(values, kind), **fields)
+
+
+COLUMNS = {
+    "one": column([5, 6, 7]),
+    "many": column([1, 2, 3], lengths=SIZES, weights=np.array([0.1, 0.2, 0.3], np.float32)),
+    "x": Column(np.array([[1, 2], [3, 4], [5, 6]], np.float32), dim=2),
+    "y": Column(np.array([[7], [8], [9]], np.float32), dim=1),
+    "clicks": column([11, 12, 13], steps=SIZES),
+    "tags": column([1, 2, 3, 4], lengths=np.array([1, 2, 1], np.int32), steps=SIZES),
+    "prices": Column(np.array([[0.1], [0.2], [0.3]], np.float32), dim=1, steps=SIZES),
+}
+MOVED = {
+    "one": column([7, 5, 6]),
+    "many": column([3, 1, 2], lengths=np.array([1, 2, 0], np.int32), weights=np.array([0.3, 0.1, 0.2], np.float32)),
+    "x": Column(np.array([[5, 6], [1, 2], [3, 4]], np.float32), dim=2),
+    "y": Column(np.array([[9], [7], [8]], np.float32), dim=1),
+    "clicks": column([13, 11, 12], steps=np.array([1, 2, 0], np.int32)),
+    "tags": column([4, 1, 2, 3], lengths=np.array([1, 1, 2], np.int32), steps=np.array([1, 2, 0], np.int32)),
+    "prices": Column(np.array([[0.3], [0.1], [0.2]], np.float32), dim=1, steps=np.array([1, 2, 0], np.int32)),
+}
+
+
+def content(batch: Batch) -> dict[str, list[object]]:
+    """Everything of every feature."""
+    found: dict[str, list[object]] = {name: [] for name in COLUMNS}
+    for name, each in batch.dense[BASE].to_dict().items():
+        found[name].append(each.tolist())
+    for ids in (batch.sparse[BASE], batch.sequences[BASE]):
+        for name, each in ids.to_dict().items():
+            weights = each.weights_or_none()
+            found[name] += [
+                each.values().tolist(),
+                each.lengths().tolist(),
+                None if weights is None else weights.tolist(),
+            ]
+    for name, each in [*batch.step_sizes.items(), *batch.step_values.items()]:
+        found[name] += [each.values().tolist(), each.lengths().tolist()]
+    return found
+
+
+@pytest.mark.parametrize("names", [[name] for name in COLUMNS] + [["clicks", "tags", "prices"], ["x", "many"], []])
+def test_features_move_alone(names: list[str]) -> None:
+    """The order says row 2, row 0, row 1: as if the columns had been given in that order."""
+    batch = collate(COLUMNS, 3)
+    received = permuted(batch, names, torch.tensor([2, 0, 1]))
+    expected = collate({name: (MOVED if name in names else COLUMNS)[name] for name in COLUMNS}, 3)
+    assert content(received) == content(expected)
+    assert (received.rows, received.labels, received.cursor) == (batch.rows, batch.labels, batch.cursor)

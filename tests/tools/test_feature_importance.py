@@ -1,0 +1,113 @@
+"""What a model trained on planted features loses without each of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from tests.tools.planted import rows, trained
+from tzrec.config.check import load_checked
+from tzrec.data.batch import BASE
+from tzrec.protos.feature_pb2 import IdFeature
+from tzrec.run import importance
+from tzrec.run.importance import Importance, Importances, run_importance
+from tzrec.run.session import Session
+from tzrec.tools import feature_importance
+
+USELESS = ("noise", "hum", "spare")
+
+
+def test_what_decides_is_worth_most_and_the_rest_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4000 rows in chunks of 1500; numbers, embedded and not, ids, and ids with weights."""
+    monkeypatch.setattr(importance, "CHUNK_ROWS", 1500)
+    assert feature_importance.main(["--pipeline_config", str(trained()), "--num_repeats", "3"]) == 0
+    told = json.loads((trained().parent / "feature_importance.json").read_text())
+    assert told["rows"] == 4000
+    auc = {each["feature"]: each["drops"]["auc"] for each in told["features"]}
+    loss = {each["feature"]: each["drops"]["binary_cross_entropy"]["mean"] for each in told["features"]}
+    assert sorted(auc) == sorted(["noise", "tags", "hum", "strong", "number", "spare"])
+    means = [each["mean"] for each in auc.values()]
+    assert means == sorted(means, reverse=True)
+    assert next(iter(auc)) == "strong"
+    assert auc["strong"]["mean"] > 0.2
+    assert loss["strong"] > 0.2
+    for name in ("tags", "number"):
+        assert auc[name]["mean"] > 0.01 > 3 * auc[name]["spread"]
+        assert loss[name] > 0.01
+    assert all(abs(auc[name]["mean"]) < 0.002 and abs(loss[name]) < 0.002 for name in USELESS)
+    out = capsys.readouterr().out
+    assert f"\nstrong      {auc['strong']['mean']:+.5f} +- {auc['strong']['spread']:.5f}" in out
+    assert "4,000 rows, 3 orders each" in out
+
+
+def test_a_baseline_is_what_evaluation_says_and_orders_repeat() -> None:
+    config = load_checked(str(trained()))
+    first, again = (run_importance(config, repeats=2) for _ in range(2))
+    lines = (trained().parent / "train_eval_result_v2.txt").read_text().splitlines()
+    assert first.metrics["auc"] == pytest.approx(json.loads(lines[-1])["auc"], abs=1e-6)
+    assert [each.drops for each in first.features] == [each.drops for each in again.features]
+    assert len(set(first.features[0].drops["auc"])) == 2  # two orders
+
+
+def test_rows_can_be_fewer_and_other_ones(tmp_path: Path) -> None:
+    pq.write_table(rows(1000, 3), tmp_path / "x.parquet")
+    edits = {"eval_input_path": str(tmp_path / "x.parquet"), "eval_config.num_steps": 2}
+    assert run_importance(load_checked(str(trained()), edits), repeats=1).rows == 512
+
+
+def test_metrics_see_the_rows_as_they_are() -> None:
+    """Groups of grouped metrics come from a feature that is itself mixed."""
+    session = Session(load_checked(str(trained())))
+    try:
+        session.build()
+        (batch,) = importance._chunks(session)
+        ((seen, truth),) = importance._mixed(session, [batch], ["strong"], 0)
+    finally:
+        session.close()
+    assert truth is batch
+    before, after = (each.sparse[BASE]["strong"].values() for each in (batch, seen))
+    assert not torch.equal(before, after)
+    assert torch.equal(before.sort().values, after.sort().values)
+    assert torch.equal(batch.sparse[BASE]["noise"].values(), seen.sparse[BASE]["noise"].values())
+    assert batch.labels is seen.labels
+
+
+def test_features_of_a_sequence_are_mixed_together() -> None:
+    config = load_checked(str(trained()))
+    sequence = config.feature_configs.add().sequence_feature
+    sequence.sequence_name = "s"
+    for name in "xyz":
+        sequence.features.add().id_feature.CopyFrom(
+            IdFeature(feature_name=name, expression=f"item:{name}", num_buckets=9, embedding_dim=4)
+        )
+    (group,) = config.model_config.feature_groups
+    group.feature_names[:] = ["spare"]
+    group.sequence_groups.add(feature_names=["strong", "s__y", "s__x"])
+    group.sequence_encoders.add().simple_attention.input = "all"
+    session = Session(config)
+    try:
+        session.build()
+        assert importance._units(session) == {"strong": ["strong"], "spare": ["spare"], "s": ["s__x", "s__y"]}
+    finally:
+        session.close()
+
+
+def test_spread_and_what_is_not_defined(tmp_path: Path) -> None:
+    found = Importances(
+        {"auc": 0.7, "mrr": np.nan},
+        9,
+        [Importance("a", {"auc": [0.1, 0.3], "mrr": [np.nan, np.nan]}), Importance("b", {"auc": [0.1], "mrr": [0.0]})],
+    )
+    found.write(tmp_path / "x.json")
+    a, b = json.loads((tmp_path / "x.json").read_text())["features"]
+    assert a["drops"]["auc"] == {"mean": pytest.approx(0.2), "spread": pytest.approx(0.2 / 2**0.5)}
+    assert a["drops"]["mrr"] == {"mean": None, "spread": None}
+    assert b["drops"]["auc"] == {"mean": 0.1, "spread": 0}
+    assert found.table().splitlines()[1].split() == ["a", "+0.20000", "+-", "0.14142", "+nan", "+-", "nan"]

@@ -1,0 +1,49 @@
+"""How much a trained model needs each of its features, by mixing one feature's values among the evaluation rows.
+
+    python -m tzrec.tools.feature_importance --pipeline_config model/pipeline.config
+
+prints by how much each metric gets worse, the most important feature first, and writes the same as
+`<model_dir>/feature_importance.json`. Any checkpoint will do; nothing is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tzrec import cli, env
+from tzrec.config.check import load_checked
+from tzrec.errors import UsageError
+
+RESULT = "feature_importance.json"
+
+
+@cli.run
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure."""
+    flags = cli.parser("tools.feature_importance", "Rank features by what a trained model loses without them.")
+    flags.config(help="config of the model, as in <model_dir>/pipeline.config")
+    flags.add_argument("--checkpoint_path", help="a model.ckpt-<step> directory, or a model directory")
+    flags.add_argument("--eval_input_path", help="data; instead of eval_input_path of the config")
+    flags.add_argument("--num_repeats", type=int, default=5, help="orders to try for each feature (5)")
+    flags.edits()
+    args = flags.parse_args(argv)
+    if args.num_repeats < 1:
+        raise UsageError(f"--num_repeats {args.num_repeats}: a feature has to be mixed at least once")
+    import torch  # seconds, which a wrong flag need not wait for
+
+    from tzrec.run.importance import run_importance
+
+    edits = {} if args.eval_input_path is None else {"eval_input_path": args.eval_input_path}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = load_checked(args.pipeline_config, edits | args.edit_config_json, device)
+    found = run_importance(config, args.checkpoint_path, args.num_repeats)
+    if env.place().is_chief:
+        path = Path(config.model_dir) / RESULT
+        found.write(path)
+        print(f"{found.table()}\n\n{found.rows:,} rows, {args.num_repeats} orders each: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.leave(main())
