@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,8 +31,8 @@ def tensors(value: float) -> dict[str, torch.Tensor]:
 def save(tmp_path: Path) -> Save:
     """Save tensors full of one number as a step's checkpoint and wait for it."""
 
-    def act(step: int, value: float, keep: int = 0, protected: Path | None = None, **more: torch.Tensor) -> Saved:
-        saver = Saver(tmp_path, keep, lambda: protected)
+    def act(step: int, value: float, keep: int = 0, protected: Sequence[Path] = (), **more: torch.Tensor) -> Saved:
+        saver = Saver(tmp_path, keep, lambda older: protected)
         manifest = Manifest(Position(step, Cursor(2, 30, 8)), rng={"0": "cmFuZG9t"}, versions={"tzrec": "1"})
         parts: Mapping[str, Mapping[str, torch.Tensor]] = {
             "model": {**tensors(value), **more},

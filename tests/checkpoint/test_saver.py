@@ -39,7 +39,7 @@ def test_what_the_loop_does_after_save_is_not_saved(tmp_path: Path, monkeypatch:
     gate = threading.Event()
     write = module._write
     monkeypatch.setattr(module, "_write", lambda *args: gate.wait() and write(*args))
-    saver = Saver(tmp_path, 0, lambda: None)
+    saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
     saver.save(Manifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
     live["table"].fill_(99.0)
@@ -53,7 +53,7 @@ def test_what_the_loop_does_after_save_is_not_saved(tmp_path: Path, monkeypatch:
 def test_where_memory_is_short_the_loop_waits_for_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "available_memory", lambda: 100.0)
     monkeypatch.setattr(module, "_copy", lambda value: pytest.fail("copied"))
-    saver = Saver(tmp_path, 0, lambda: None)
+    saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
     saved = saver.save(Manifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
     live["table"].fill_(99.0)
@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_of_the_same_step_is_replaced(tmp_path: Path, save:
 
 def test_keeps_the_newest_and_the_protected(tmp_path: Path, save: Save) -> None:
     for step in (5, 10, 100, 20):
-        save(step, 1.0, keep=2, protected=tmp_path / "model.ckpt-5")
+        save(step, 1.0, keep=2, protected=[tmp_path / "model.ckpt-5"])
     assert [path.name for path in store.published(tmp_path)] == ["model.ckpt-5", "model.ckpt-20", "model.ckpt-100"]
 
 
@@ -121,7 +121,7 @@ def test_what_will_not_change_is_not_copied(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(
         module, "_write", lambda where, parts, group: written.append(parts) or write(where, parts, group)
     )
-    saver = Saver(tmp_path, 0, lambda: None)
+    saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
     saver.save(Manifest(Position(1)), {"model": live, "optimizer": {}}, "{}", frozen=True)
     saver.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,24 @@ def test_best(tmp_path: Path, save: Save) -> None:
     assert store.best(tmp_path, "loss", False).step == 1
     with pytest.raises(CheckpointError, match='"aux"; there are auc, loss'):
         store.best(tmp_path, "aux", True)
+
+
+def test_the_best_first(tmp_path: Path) -> None:
+    rows = [(1, 0.9), (2, 0.7), (3, 0.95), (1, 0.6), (4, 0.7)]  # 1 was evaluated again
+    results(tmp_path, *({"global_step": step, "auc": auc} for step, auc in rows))
+    best = store.best_first(tmp_path, "auc", True)
+    assert [path.name for path in best] == [f"model.ckpt-{step}" for step in (3, 4, 2, 1)]
+    assert store.best_first(tmp_path, "auc", False) == [best[3], best[1], best[2], best[0]]
+
+
+def test_an_evaluation_of_a_step_is_its_last_one(tmp_path: Path) -> None:
+    assert store.evaluation_of(tmp_path, 1) is None
+    results(tmp_path, *({"global_step": step, "auc": auc} for step, auc in ((1, 0.5), (2, None), (1, 0.75))))
+    assert store.evaluation_of(tmp_path, 1) == {"global_step": 1, "auc": 0.75}
+    found = store.evaluation_of(tmp_path, 2)
+    assert found
+    assert math.isnan(found["auc"])
+    assert store.evaluation_of(tmp_path, 3) is None
 
 
 def test_best_does_without_what_is_not_defined(tmp_path: Path, save: Save) -> None:

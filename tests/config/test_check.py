@@ -65,6 +65,27 @@ CASES: list[tuple[str, str, str]] = [
         'evaluation "auc"; did you mean "auc_c',
     ),
     ("eval_config {", "export_config { best_exporter_metric: 'auc_cvt' }\neval_config {", 'did you mean "auc_cv'),
+    # steering
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 early_stopping { metric: 'auc' }",
+        'early_stopping.metric: unknown result of an evaluation "auc"; did you mean "auc_c',
+    ),
+    ("num_epochs: 1", "num_epochs: 1 early_stopping { metric: 'auc_ctr' patience: 0 }", "patience: 0 evaluations"),
+    ("num_epochs: 1", "num_epochs: 1 early_stopping { metric: 'auc_ctr' min_delta: -1 }", "min_delta: -1 is below 0"),
+    ("num_epochs: 1", "num_epochs: 1 early_stopping { metric: 'auc_ctr' patienc: 2 }", 'did you mean "patience"?'),
+    ("num_epochs: 1", "num_epochs: 1 reduce_on_plateau { metric: 'auc_ctr' factor: 2 }", "factor: 2 is not in (0, 1)"),
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 reduce_on_plateau { metric: 'auc_ctr' min_factor: 1 }",
+        "min_factor: 1 is not in [0, 1)",
+    ),
+    ("num_epochs: 1", "num_epochs: 1 max_minutes: 0", "max_minutes: 0 is not above 0; leave it out for no limit"),
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 keep_checkpoint_best: 2 keep_checkpoint_max: 1",
+        'export_config.best_exporter_metric: unknown result of an evaluation "auc"',
+    ),
     # optimizers
     (ADAGRAD, "", "train_config.sparse_optimizer: no optimizer is chosen; there are sgd_optimizer, adagrad_optimizer"),
     (ADAGRAD, "adagrad_optimizer { lr: -1 }", "adagrad_optimizer.lr: -1 is below 0"),
@@ -397,6 +418,16 @@ def test_cuda_allows_what_needs_it(tmp_path: Path) -> None:
     )
     assert len(found(tmp_path, text, "cpu")) == 2
     assert found(tmp_path, text, "cuda") == []
+
+
+def test_what_is_steered_by_evaluations_needs_them(tmp_path: Path) -> None:
+    steered = "early_stopping { metric: 'auc_ctr' } keep_checkpoint_best: 2 keep_checkpoint_max: 1"
+    text = changed("num_epochs: 1", f"num_epochs: 1 {steered}", '"data/eval/*.parquet"', '""')
+    text += "export_config { best_exporter_metric: 'auc_ctr' }"
+    lines = [placed(line) for line in found(tmp_path, text)]
+    assert [line.split(": ", 1)[1] for line in lines] == ["needs evaluations, and eval_input_path is empty"] * 2
+    (line,) = found(tmp_path, text.replace("keep_checkpoint_max: 1", "").replace('""', '"data"', 1))
+    assert "keep_checkpoint_best: all checkpoints are kept; set keep_checkpoint_max" in line
 
 
 def test_missing_sections(tmp_path: Path) -> None:

@@ -44,10 +44,10 @@ class Saver:
     Args:
         model_dir: where they go.
         keep: how many of the newest to keep, 0 for all.
-        protected: names one more that must not be deleted (the best one).
+        protected: names those of the others that must not be deleted (the best ones).
     """
 
-    def __init__(self, model_dir: Path, keep: int, protected: Callable[[], Path | None]) -> None:
+    def __init__(self, model_dir: Path, keep: int, protected: store.Protected) -> None:
         self._model_dir = model_dir
         self._keep = keep
         self._protected = protected
@@ -108,7 +108,7 @@ class Saver:
             manifests = self._gather(_mine(manifest, temporary, self._rank))
             self._agree(lambda: _publish(manifests, temporary, path))
             if self._rank == 0:
-                store.prune(self._model_dir, self._keep, self._protected())
+                store.prune(self._model_dir, self._keep, self._protected)
         except Exception as error:  # whatever it is must reach the loop, which raises it in wait()
             self._error = error
             logger.error("saving %s failed: %s", path.name, error)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tzrec.checkpoint.manifest import NAME, Manifest
 from tzrec.checkpoint.position import Position
@@ -109,19 +112,34 @@ def best_path(model_dir: Path, metric: str, larger_is_better: bool) -> Path | No
     Raises:
         CheckpointError: evaluations exist, but none has this metric.
     """
-    results = model_dir / RESULTS
-    if not results.exists():
-        return None
-    lines = [json.loads(line) for line in results.read_text().splitlines() if line.strip()]
+    return next(iter(best_first(model_dir, metric, larger_is_better)), None)
+
+
+def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Path]:
+    """Where the checkpoints that have been evaluated lie, or lay, the best one first.
+
+    Raises:
+        CheckpointError: evaluations exist, but none has this metric.
+    """
+    lines = _results(model_dir)
     if lines and not any(metric in line for line in lines):
         known = ", ".join(key for key in lines[-1] if key != "global_step")
         raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; there are {known}')
-    scored = [(line[metric], line["global_step"]) for line in lines if line.get(metric) is not None]
-    if not scored:
-        return None
+    values = {line["global_step"]: line.get(metric) for line in lines}  # of a step that was evaluated again, the last
     sign = 1 if larger_is_better else -1
-    _, step = max(scored, key=lambda each: (sign * each[0], each[1]))  # the newest of equals
-    return path_of(model_dir, step)
+    scored = [(sign * value, step) for step, value in values.items() if value is not None]
+    return [path_of(model_dir, step) for _, step in sorted(scored, reverse=True)]  # of equals the newest first
+
+
+def evaluation_of(model_dir: Path, step: int) -> dict[str, float] | None:
+    """The last evaluation of a step while training, by name, null as NaN; None where there was none."""
+    found = [line for line in _results(model_dir) if line["global_step"] == step]
+    return {name: math.nan if value is None else value for name, value in found[-1].items()} if found else None
+
+
+def _results(model_dir: Path) -> list[dict[str, Any]]:
+    path = model_dir / RESULTS
+    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
 
 
 def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:
@@ -134,11 +152,15 @@ def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:
     return open_checkpoint(path) if path else find(model_dir)
 
 
-def prune(model_dir: Path, keep: int, protected: Path | None) -> None:
-    """Delete all but the newest `keep` checkpoints (0: delete none) and the protected one."""
-    for path in published(model_dir)[:-keep] if keep else []:
-        if path != protected:
-            _delete(path)
+Protected = Callable[[Sequence[Path]], Collection[Path]]
+"""Which of some older checkpoints must not be deleted."""
+
+
+def prune(model_dir: Path, keep: int, protected: Protected) -> None:
+    """Delete all but the newest `keep` checkpoints (0: delete none) and the protected ones among the others."""
+    older = published(model_dir)[:-keep] if keep else []
+    for path in set(older).difference(protected(older)):
+        _delete(path)
 
 
 def remove_leftovers(model_dir: Path) -> None:

@@ -113,10 +113,10 @@ class Rates:
             (group, float(group["lr"]), each) for optimizer, each in optimizers for group in optimizer.param_groups
         ]
 
-    def set(self, steps: int, epochs: int) -> None:
-        """Set the rates of the step before which `steps` steps and `epochs` epochs have been taken."""
+    def set(self, steps: int, epochs: int, factor: float = 1.0) -> None:
+        """Set the rates of the step before which `steps` steps and `epochs` epochs have been taken, times `factor`."""
         for group, base, each in self._groups:
-            group["lr"] = each.lr(base, epochs if each.by_epoch else steps) if base else 0.0
+            group["lr"] = factor * each.lr(base, epochs if each.by_epoch else steps) if base else 0.0
 
     def now(self) -> list[float]:
         """The rates in force, one per group."""

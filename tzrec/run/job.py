@@ -50,7 +50,7 @@ def run_training(
             listeners = [*_listeners(config, session.model_dir), *watching]
         training = Training(session, start)
         session.describe()
-        if training.goal.reached(training.position):
+        if training.over:
             logger.info("train  nothing left to do: step %d was the last one", training.position.step)
         return train(training, listeners)
     finally:

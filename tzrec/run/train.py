@@ -38,7 +38,7 @@ class Outcome:
 
 
 def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
-    """Train until the goal is reached or a signal asks to stop; saves and evaluates on the way and at the end.
+    """Train until the run is over, or a signal or the clock stops it; saves and evaluates on the way and at the end.
 
     Raises:
         TrainingError: a loss was not finite and `train_config.nonfinite_loss` says to stop.
@@ -49,7 +49,7 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
         for batch, last in run.batches():
             run.begin_step()
             losses = run.losses(batch)
-            agreed = agree(losses, batch.rows, signals.received)
+            agreed = agree(losses, batch.rows, signals.received > 0 or run.steering.late)
             if agreed.finite:  # before backward: the fused optimizers learn during it
                 run.learn(losses, agreed.share(batch.rows))
                 meter.add(losses, batch.rows, agreed.rows)
@@ -67,6 +67,8 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
                     listener.logged(log)
             if agreed.stop:
                 outcome.signal = max(group.gather(signals.received))
+                if not outcome.signal:
+                    _say(run, ["stop   the minutes of train_config.max_minutes are over"])
                 break
             if run.cadence.after_step(step) or (last and run.cadence.after_pass(run.position.epochs)):
                 saved = step
@@ -85,7 +87,7 @@ class Agreement:
     Attributes:
         finite: whether all losses on all ranks are.
         rows: rows of all ranks.
-        stop: whether any rank was asked to stop.
+        stop: whether any rank was asked to stop, or its time is over.
         ranks: how many there are.
     """
 
@@ -99,10 +101,10 @@ class Agreement:
         return rows * self.ranks / max(self.rows, 1)
 
 
-def agree(losses: Mapping[str, torch.Tensor], rows: int, signal: int) -> Agreement:
+def agree(losses: Mapping[str, torch.Tensor], rows: int, stop: bool) -> Agreement:
     """One small exchange per step; none with a single rank."""
     finite = bool(torch.isfinite(torch.stack([loss.detach() for loss in losses.values()])).all())
-    strange, all_rows, asked, ranks = group.total([not finite, rows, signal > 0, 1])
+    strange, all_rows, asked, ranks = group.total([not finite, rows, stop, 1])
     return Agreement(not strange, int(all_rows), asked > 0, int(ranks))
 
 
@@ -134,9 +136,16 @@ def _save_and_evaluate(run: Training, listeners: Sequence[Listener], outcome: Ou
     if run.session.config.eval_input_path and not outcome.signal:
         evaluation = _evaluate(run)
         outcome.metrics = evaluation.metrics
+        _say(run, run.steering.evaluated(evaluation.metrics))
         for listener in listeners:
             listener.evaluated(evaluation)
     return time.perf_counter() - began
+
+
+def _say(run: Training, lines: Sequence[str]) -> None:
+    if run.session.place.is_chief:
+        for line in lines:
+            logger.info(line)
 
 
 def _evaluate(run: Training) -> Evaluation:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain
@@ -36,6 +36,7 @@ from tzrec.run.evaluate import of_all_ranks
 from tzrec.run.meter import Goal
 from tzrec.run.session import Session
 from tzrec.run.start import Start
+from tzrec.run.steering import Steering
 
 _PACKAGES = ("torch", "torchrec", "fbgemm-gpu-cpu", "fbgemm-gpu")
 
@@ -49,6 +50,7 @@ class Training:
         goal: when it is enough.
         rates: the learning rates.
         cadence: when to save.
+        steering: what evaluations and the clock say.
         online: the metrics of training batches.
     """
 
@@ -66,12 +68,13 @@ class Training:
         guard = self.dense.scale.guard if self.dense.scale else None
         self.sparse = SparseOptimizer(session.ranker, train.sparse_optimizer, session.place.world_size, guard)
         self._restore_optimizers(start)
+        self.steering = _steering(session, start)
         start.begin(session.place)
         schedules: list[tuple[Any, Schedule]] = [(part[0], part[1]) for part in self.dense.parts]
         self.online = OnlineScores(session.ranker.tasks)
         self.rates = Rates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
         self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
-        self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _best(session))
+        self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _protected(session))
         self._facts = _facts(session)
         self._averages = uses_average(config.eval_config, train.dense_optimizer)
 
@@ -97,13 +100,18 @@ class Training:
         parts = {"model": self.session.model.state_dict(), "optimizer": self._optimizer_state()}
         return parts | {name: part for name, part in ((PART, average), ("gathered", self.dense.gathered())) if part}
 
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.goal.reached(self.position) or self.steering.enough
+
     def batches(self) -> Iterator[tuple[Batch, bool]]:
-        """Batches until the goal is reached, pass after pass; and of each whether it is the last of its pass."""
-        while not self.goal.reached(self.position):
+        """Batches until the run is over, pass after pass; and of each whether it is the last of its pass."""
+        while not self.over:
             batch = None
             for batch, last in _with_last(self._ahead):
                 yield batch, last
-                if self.goal.reached(self.position):
+                if self.over:
                     return
             if batch is None:  # the checkpoint was written at the very end of a pass
                 self.position = self.position.next_pass()
@@ -111,7 +119,7 @@ class Training:
 
     def begin_step(self) -> None:
         """Set the rates and forget gradients; before the forward pass, where the fused kernels note the rate."""
-        self.rates.set(self.position.steps, self.position.epochs)
+        self.rates.set(self.position.steps, self.position.epochs, self.steering.factor)
         self.sparse.zero_grad()
         self.dense.zero_grad()
 
@@ -138,7 +146,8 @@ class Training:
         if last:
             machine.give_back_freed_memory()
         where = self.session.place
-        manifest = Manifest(self.position, _random_state(where.rank), *self._facts, self.dense.numbers())
+        numbers = {**self.dense.numbers(), **self.steering.numbers()}
+        manifest = Manifest(self.position, _random_state(where.rank), *self._facts, numbers)
         plan = json.dumps(plan_json(self.session.model.plan), indent=1)
         saved = self._saver.save(manifest, self._parts(), plan, last)
         if last and self._averages:
@@ -202,12 +211,29 @@ def _goal(session: Session, rows: int | None, batch_size: int) -> Goal:
     return Goal((whole + short) * train.num_epochs, train.num_epochs)
 
 
-def _best(session: Session) -> Callable[[], Path | None]:
-    """Names the checkpoint that pruning must leave."""
-    export = session.config.export_config
-    if export.exporter_type != "best":
-        return lambda: None
-    return lambda: store.best_path(session.model_dir, export.best_exporter_metric, export.metric_larger_is_better)
+def _steering(session: Session, start: Start) -> Steering:
+    """As it was when the checkpoint was written, and what the evaluation of that checkpoint said afterwards."""
+    steering = Steering(session.config.train_config)
+    if start.continues:
+        steering.set_numbers(start.numbers)
+        metrics = group.broadcast(store.evaluation_of(session.model_dir, start.position.step))
+        if metrics:
+            steering.evaluated(metrics)
+    return steering
+
+
+def _protected(session: Session) -> store.Protected:
+    """What pruning must leave: the best of the older checkpoints, and the best of all where that one is exported."""
+    export, count = session.config.export_config, session.config.train_config.keep_checkpoint_best
+    exported = int(export.exporter_type == "best")
+
+    def best(older: Sequence[Path]) -> list[Path]:
+        if not (count or exported):
+            return []
+        ranked = store.best_first(session.model_dir, export.best_exporter_metric, export.metric_larger_is_better)
+        return ranked[:exported] + [path for path in ranked if path in older][:count]
+
+    return best
 
 
 def _facts(session: Session) -> tuple[str, dict[str, str]]:

@@ -53,13 +53,14 @@ def check_export(findings: Findings) -> None:
     _check_precision(findings, path, export.mixed_precision)
     if export.exporter_type not in _EXPORTERS:
         findings.unknown(f"{path}.exporter_type", "exporter_type", export.exporter_type, _EXPORTERS)
-    known = _results(findings)
-    chosen = export.exporter_type == "best" or export.HasField("best_exporter_metric")
+    known = results(findings)
+    keeps = findings.config.train_config.keep_checkpoint_best > 0
+    chosen = keeps or export.exporter_type == "best" or export.HasField("best_exporter_metric")
     if chosen and known and export.best_exporter_metric not in known:
         findings.unknown(f"{path}.best_exporter_metric", "result of an evaluation", export.best_exporter_metric, known)
 
 
-def _results(findings: Findings) -> list[str]:
+def results(findings: Findings) -> list[str]:
     """What an evaluation reports, metrics before losses."""
     found = list(tasks(findings))
     metrics = [f"{metric_name(each)}{task.suffix}" for task in found for each in task.message.metrics]

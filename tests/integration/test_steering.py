@@ -1,0 +1,92 @@
+"""Runs that their evaluations or the clock stop or slow down, on one rank and two, and that go on afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.small import Job, assert_equal, losses_on, results, tensors, write_data
+from tzrec.checkpoint import store
+
+EVERY_TWO = {"train_config__save_checkpoints_steps": 2}
+# a rate far too high: the loss on the evaluation data is best after a few steps
+WILD = {"train_config__dense_optimizer": "sgd_optimizer { lr: 3 } constant_learning_rate {}", **EVERY_TWO}
+LOSS = "metric: 'binary_cross_entropy_ctr' larger_is_better: false"
+EARLY = {"train_config__early_stopping": f"{LOSS} patience: 2"}
+PLATEAU = {"train_config__reduce_on_plateau": f"{LOSS} patience: 1 factor: 0.1"}
+
+
+def stop_by_hand(values: list[float], patience: int) -> int:
+    """How many evaluations there are until so many in a row have not been below the least before them."""
+    for number in range(patience, len(values)):
+        if min(values[number - patience + 1 : number + 1]) >= min(values[: number - patience + 1]):
+            return number + 1
+    return len(values)
+
+
+def test_stops_early_where_the_evaluations_of_a_full_run_say_so(job: Job) -> None:
+    full = [line["binary_cross_entropy_ctr"] for line in results(job("full", **WILD)[0])]
+    early, log = job("early", **WILD, **EARLY)
+    count = stop_by_hand(full, 2)
+    assert count < len(full) == 10
+    assert [line["binary_cross_entropy_ctr"] for line in results(early)] == full[:count]
+    assert store.published(early)[-1].name == f"model.ckpt-{2 * count}"
+    assert len(log.losses) == 2 * count + 1
+
+
+def test_a_run_that_was_stopped_early_stays_so_unless_it_gets_more_patience(job: Job) -> None:
+    early, _ = job("early", **WILD, **EARLY)
+    evaluations = len(results(early))
+    _, log = job("early", go_on=True, **WILD, **EARLY)
+    assert log.losses == []
+    assert len(results(early)) == evaluations
+    job("early", go_on=True, **WILD, train_config__early_stopping=f"{LOSS} patience: 3")
+    assert len(results(early)) == evaluations + 1
+
+
+def test_rates_fall_on_a_plateau_and_the_run_goes_on_exactly(job: Job) -> None:
+    plain, whole = job("plain", **WILD)[0], job("whole", **WILD, **PLATEAU)[0]
+    manifest = store.find(whole).manifest
+    assert manifest
+    assert manifest.numbers["reduce_on_plateau.factor"] < 1
+    assert results(plain) != results(whole)
+    for steps in (7, 9):  # steps 6 and 8 are evaluated in the whole run as well
+        job(f"cut{steps}", train_config__num_steps=steps, **WILD, **PLATEAU)
+        cut, _ = job(f"cut{steps}", go_on=True, **WILD, **PLATEAU)
+        assert_equal(tensors(whole, 19), tensors(cut, 19))
+
+
+def test_the_best_checkpoints_are_kept_besides_the_newest(job: Job) -> None:
+    keep = {"train_config__keep_checkpoint_max": 1, "train_config__keep_checkpoint_best": 2}
+    metric = {"export_config__best_exporter_metric": "binary_cross_entropy_ctr"}
+    model_dir, _ = job("model", **WILD, **keep, **metric, export_config__metric_larger_is_better="false")
+    values = {line["global_step"]: line["binary_cross_entropy_ctr"] for line in results(model_dir)}
+    best = sorted((step for step in values if step != 19), key=lambda step: (values[step], -step))[:2]
+    assert [path.name for path in store.published(model_dir)] == [f"model.ckpt-{step}" for step in sorted([*best, 19])]
+
+
+def test_stops_when_the_time_is_over_and_goes_on_exactly(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    whole, _ = job("whole")
+    cut, log = job("cut", train_config__max_minutes=1e-9)
+    assert len(log.losses) == 1, "the step under way is finished"
+    assert [line["global_step"] for line in results(cut)] == [0]
+    assert "the minutes of train_config.max_minutes are over" in caplog.text
+    job("cut", go_on=True)
+    assert_equal(tensors(whole, 19), tensors(cut, 19))
+
+
+@pytest.mark.slow
+def test_two_ranks_stop_together_and_go_on_exactly(tmp_path: Path) -> None:
+    write_data(tmp_path / "data")
+    edits: dict[str, Any] = {**WILD, **EARLY, **PLATEAU, "data_config__batch_size": 32}
+    whole = losses_on(2, tmp_path, "whole", **edits)
+    full = [line["binary_cross_entropy_ctr"] for line in results(tmp_path / "whole")]
+    assert len(whole) == 2 * len(full) + 1 < 20
+    assert stop_by_hand([*full, 99.0], 2) == len(full)
+    losses_on(2, tmp_path, "cut", **edits, train_config__num_steps=5)
+    assert losses_on(2, tmp_path, "cut", go_on=True, **edits) == whole[5:]
+    late = losses_on(2, tmp_path, "late", **edits, train_config__max_minutes=1e-9)
+    assert late == whole[:1]
