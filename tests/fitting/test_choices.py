@@ -47,20 +47,28 @@ def test_width(values: int, width: int) -> None:
     assert choices.width(values).value == width
 
 
+def edges(values: object, buckets: int = choices.BUCKETS) -> object:
+    choice = choices.edges(stats(values), buckets)
+    return None if choice is None else choice.value
+
+
 def test_edges_have_equal_frequency() -> None:
     values = np.random.default_rng(1).lognormal(size=20_000)
-    edges = choices.edges(stats(values)).value
-    counts = np.bincount(np.searchsorted(np.array(edges, np.float32), values, side="right"), minlength=16)
-    assert len(edges) == 15
+    found = edges(values)
+    counts = np.bincount(np.searchsorted(np.array(found, np.float32), values, side="right"), minlength=16)
+    assert len(counts) == 16
     np.testing.assert_allclose(counts / len(values), 1 / 16, atol=2 * 0.0025)
 
 
 def test_frequent_values_fill_buckets_of_their_own() -> None:
     """Half 0: no edge at the least value, for nothing lies below it."""
-    values = [0.0] * 50 + [1.0] * 25 + [float(value) for value in range(2, 27)]
-    edges = choices.edges(stats(values), 4).value
-    assert edges == [1.0]
-    assert choices.edges(stats([3.0, 3.0])).value == []
+    assert edges([0.0] * 50 + [1.0] * 25 + [float(value) for value in range(2, 27)], 4) == [1.0]
+    assert edges([0.0] * 990 + [float(value) for value in range(1, 11)], 4) == [1.0, 3.0, 6.0]
+    assert edges([3.0, 7.0, 3.0, 0.1]) == [3.0, 7.0]
+    assert edges([3.0, 3.0]) is None
+    text = ColumnStats("c", as_numbers=True)
+    text.add(pa.array(["3", "x", "5", "4"]))
+    assert choices.edges(text, 3) == choices.Choice([4.0], "2 buckets of equal frequency")
 
 
 def test_normalizers() -> None:

@@ -8,10 +8,17 @@ import pytest
 from google.protobuf import text_format
 
 from tests.data.numbered import make_config
-from tzrec.fitting.proposals import Proposal, fitted_features, outside, propose
+from tzrec.fitting.proposals import Proposal, outside, propose, together
+from tzrec.fitting.subjects import Subject, subjects
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 HEAD = 'train_input_path: "" eval_input_path: "" model_dir: "" data_config { dataset_type: ParquetDataset } '
+
+
+def features(config: EasyRecConfig) -> list[Subject]:
+    found, notes = subjects(config)
+    assert notes == []
+    return found
 
 
 def config_of(*features: str, mode: str = "FG_DAG") -> EasyRecConfig:
@@ -25,7 +32,7 @@ def config_of(*features: str, mode: str = "FG_DAG") -> EasyRecConfig:
 def proposals(feature: str, values: Any, *refit: str, mode: str = "FG_DAG") -> dict[str, Any]:
     """Field -> (old, new) for one feature and one column."""
     config = config_of(feature, mode=mode)
-    (fitted,) = fitted_features(config)
+    (fitted,) = features(config)
     stats = fitted.look()
     stats.add(pa.array(values))
     found = propose(config, fitted, stats, refit)
@@ -67,7 +74,7 @@ def test_what_is_asked_for_anew() -> None:
 def test_the_width_of_all_other_features_is_kept() -> None:
     other = 'id_feature { feature_name: "g" expression: "user:d" hash_bucket_size: 9 embedding_dim: 6 }'
     config = config_of(id_feature(""), other)
-    fitted = fitted_features(config)[0]
+    fitted = features(config)[0]
     stats = fitted.look()
     stats.add(pa.array(["x"]))
     assert [each.new for each in propose(config, fitted, stats, ())] == [["x"], 6]
@@ -113,8 +120,8 @@ def test_features_of_a_group_have_their_full_paths_and_columns() -> None:
     inner = 'features { raw_feature { feature_name: "a" expression: "user:x" } }'
     inner += 'features { id_feature { feature_name: "b" expression: "user:y" } }'
     config = config_of(f'sequence_feature {{ sequence_name: "s" sequence_length: 3 sequence_delim: ";" {inner} }}')
-    found = fitted_features(config)
-    assert [(each.name, each.column) for each in found] == [("s__a", "s__x"), ("s__b", "s__y")]
+    found = features(config)
+    assert [(each.name, *each.columns) for each in found] == [("s__a", "s__x"), ("s__b", "s__y")]
     assert found[1].entry.path == "feature_configs[0].sequence_feature.features[1].id_feature"
 
 
@@ -123,10 +130,9 @@ def test_which_features_are_looked_at() -> None:
         id_feature("hash_bucket_size: 9"),
         'id_feature { feature_name: "stub" expression: "user:d" stub_type: true }',
         'id_feature { feature_name: "derived" expression: "feature:f" }',
-        'combo_feature { feature_name: "cross" expression: "user:a" expression: "user:b" }',
     ]
     names = {
-        mode: [each.column for each in fitted_features(config_of(*texts, mode=mode))] for mode in ("FG_DAG", "FG_NONE")
+        mode: [each.columns[0] for each in features(config_of(*texts, mode=mode))] for mode in ("FG_DAG", "FG_NONE")
     }
     assert names == {"FG_DAG": ["c", "d"], "FG_NONE": ["f", "derived"]}
 
@@ -144,7 +150,7 @@ def test_a_column_without_values_says_nothing() -> None:
 
 @pytest.mark.parametrize(("values", "is_outside"), [([0, 6], False), ([0, 7], True), ([-1, 3], True), (["x"], False)])
 def test_ids_outside_of_the_table(values: list[Any], is_outside: bool) -> None:
-    (fitted,) = fitted_features(config_of(id_feature("num_buckets: 7")))
+    (fitted,) = features(config_of(id_feature("num_buckets: 7")))
     stats = fitted.look()
     stats.add(pa.array(values))
     said = outside(fitted, stats)
@@ -155,10 +161,36 @@ def test_ids_outside_of_the_table(values: list[Any], is_outside: bool) -> None:
 
 def test_a_proposal_says_why() -> None:
     config = config_of(id_feature("embedding_dim: 8"))
-    (fitted,) = fitted_features(config)
+    (fitted,) = features(config)
     stats = fitted.look()
     stats.add(pa.array(["x"]))
     why = "f: 1 different values, at most 100: each gets a row of its own"
     assert list(propose(config, fitted, stats, ())) == [
         Proposal("feature_configs[0].id_feature.vocab_list", None, ["x"], why)
+    ]
+
+
+SHARED = 'id_feature { feature_name: "%s" expression: "user:%s" embedding_name: "t" %s }'
+
+
+def shared(*texts: str) -> list[dict[str, Any]]:
+    """Field -> value of two features, the one on the words a, b and the other on b, c."""
+    config = config_of(*texts)
+    found = features(config)
+    looked = [each.look() for each in found]
+    for stats, values in zip(looked, (["a", "b", "b"], ["c", "b"]), strict=True):
+        stats.add(pa.array(values))
+    pairs = zip(found, together(found, looked), strict=True)
+    return [{each.path.rpartition(".")[2]: each.new for each in propose(config, *pair, ())} for pair in pairs]
+
+
+def test_features_of_one_table_get_one_size() -> None:
+    words = {"vocab_list": ["b", "a", "c"], "embedding_dim": 12}
+    assert shared(SHARED % ("f", "x", ""), SHARED % ("g", "y", "")) == [words, words]
+    known = SHARED % ("f", "x", "hash_bucket_size: 9 embedding_dim: 4")
+    assert shared(known, SHARED % ("g", "y", "")) == [{}, {"hash_bucket_size": 9, "embedding_dim": 4}]
+    alone = (SHARED % ("g", "y", "")).replace('"t"', '"u"')
+    assert shared(SHARED % ("f", "x", "embedding_dim: 8"), alone) == [
+        {"vocab_list": ["b", "a"]},
+        {"vocab_list": ["b", "c"], "embedding_dim": 8},
     ]

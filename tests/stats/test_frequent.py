@@ -24,6 +24,13 @@ def test_few_values_are_counted_exactly() -> None:
     assert (found.known, found.short) == (3, 0)
 
 
+def test_numbers_meet_text() -> None:
+    found = Frequent(9)
+    found.add(pa.array([7, 8]), np.array([5, 3]))
+    found.add(pa.array(["x", "7"], pa.large_string()), np.array([2, 1]))
+    assert found.top(9) == [Often("7", 6, 6), Often("8", 3, 3), Often("x", 2, 2)]
+
+
 def test_one_value_too_many_lowers_all_counts() -> None:
     found = Frequent(2)
     found.add(pa.array([7, 8]), np.array([5, 3]))

@@ -21,12 +21,12 @@ def test_every_row_is_seen_once(tmp_path: Path, threads: int) -> None:
     for part in range(2):
         pq.write_table(pa.table({"a": np.arange(rows) + part * rows, "b": words}), tmp_path / f"{part}.parquet")
     reader = open_reader(make_config().data_config, f"{tmp_path}/*.parquet", ["a", "b"])
-    a, b = look(reader, lambda: [ColumnStats("a"), ColumnStats("b")], threads)
-    assert (a.rows, b.rows) == (2 * rows, 2 * rows)
+    seen, (a, b) = look(reader, lambda: [ColumnStats("a"), ColumnStats("b")], threads)
+    assert (seen, a.rows, b.rows) == (2 * rows, 2 * rows, 2 * rows)
     assert (a.moments.least, a.moments.most) == (0, 2 * rows - 1)
     assert a.moments.mean == pytest.approx(rows - 0.5)
     assert sum(each.at_least for each in b.top(7)) == 2 * rows and b.is_exact
-    again = look(reader, lambda: [ColumnStats("a"), ColumnStats("b")], threads)
+    _, again = look(reader, lambda: [ColumnStats("a"), ColumnStats("b")], threads)
     assert again[0].quantiles([0.1, 0.5]) == a.quantiles([0.1, 0.5])
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tzrec import check, train_eval
 from tzrec.config.load import load_config
+from tzrec.data.synth import make_data
 from tzrec.tools import fit
 
 ROWS = 3000
@@ -176,7 +177,7 @@ def test_wrong_command_lines(words: list[str], said: str, capsys: pytest.Capture
     [
         (("item:rate", "item:rat"), [], 1, 'no column "rat" (did you mean "rate"?)'),
         (('feature_name: "rate"', 'feature_nam: "rate"'), [], 2, "feature_nam"),
-        (("", ""), ["--features", "cit"], 2, '--features: "cit" is no id or raw feature that reads a column'),
+        (("", ""), ["--features", "cit"], 2, '--features: "cit" is no feature that data says something about'),
         (("FG_DAG", "FG_NONE"), ["--from_data"], 2, "features can be made from raw columns only; use FG_DAG"),
         (("", ""), ["--from_data", "--features", "x"], 1, 'no column "x"'),
         (("", ""), ["--label_fields", "click", "--from_data"], 1, 'no column "click" (did you mean "clk"?)'),
@@ -188,3 +189,17 @@ def test_wrong_configs(
     config.write_text(config.read_text().replace(*change))
     assert fit.main(["--pipeline_config", str(config), *words]) == status
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["mmoe_features", "mmoe_more_features"])
+def test_computed_features_of_the_examples(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path(__file__).parents[2] / "examples" / "configs" / f"{name}.config"
+    make_data(load_config(str(example)), str(tmp_path / "data"), rows=500, seed=3)
+    words = ["--pipeline_config", str(example), "--train_input_path", f"{tmp_path}/data/*.parquet"]
+    out = tmp_path / "new.config"
+    words += ["--refit", ",".join(fit.REFITTED), "--output_config", str(out)]
+    assert fit.main(words) == 0
+    said = capsys.readouterr().out
+    assert "note" not in said
+    assert said.count(" -> ") >= 5
+    assert check.main(["--pipeline_config", str(out)]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ ROWS_PER_VALUE = 5
 FULL_SIZE = 1_000_000
 """Tables up to this size have ROWS_PER_VALUE rows for each value; larger ones may have as few as one."""
 BUCKETS = 16
+_FINE = 1000
 SKEWED = 0.5
 TAILS = 4.0
 _SHARES = (0.05, 0.5, 0.95)
@@ -62,11 +64,26 @@ def width(values: int) -> Choice:
     return Choice(4 * math.ceil(exact / 4), f"8 + {values:,}^(1/4) = {exact:.1f}, up to a multiple of 4")
 
 
-def edges(stats: ColumnStats, buckets: int = BUCKETS) -> Choice:
-    """Edges between buckets of equal frequency; fewer where frequent values fill several."""
-    found = stats.quantiles([at / buckets for at in range(1, buckets)])
-    kept = sorted({float(np.float32(f"{edge:.6g}")) for edge in found if edge > stats.moments.least})
-    return Choice(kept, f"{len(kept) + 1} buckets of equal frequency")
+def edges(stats: ColumnStats, buckets: int = BUCKETS) -> Choice | None:
+    """Edges between buckets of equal frequency; fewer where frequent values fill several. None for a constant.
+
+    Few values get a bucket each. Where one value fills nearly all buckets, the others are shared out among the rest.
+    """
+    if stats.is_exact and stats.is_numeric and stats.distinct <= buckets:
+        found = [float(each.value) for each in stats.top(buckets)]
+    else:
+        found = _above(stats.quantiles([at / buckets for at in range(1, buckets)]), stats)
+        if not found:
+            fine = _above(stats.quantiles([at / _FINE for at in range(1, _FINE + 1)]), stats)
+            found = [fine[len(fine) * at // buckets] for at in range(buckets - 1)] if fine else []
+    kept = _above(found, stats)
+    return Choice(kept, f"{len(kept) + 1} buckets of equal frequency") if kept else None
+
+
+def _above(values: Sequence[float], stats: ColumnStats) -> list[float]:
+    """Different ones, as a config writes them, above the least number: nothing lies below that."""
+    rounded = {np.float32(f"{value:.6g}"): float(f"{value:.6g}") for value in values if value > stats.moments.least}
+    return sorted(rounded.values())
 
 
 def normalizer(stats: ColumnStats) -> Choice | None:

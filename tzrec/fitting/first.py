@@ -67,7 +67,7 @@ def add_features(config: EasyRecConfig, columns: Sequence[ColumnStats]) -> tuple
     """Put a feature for each column that can teach a model something in place of all there are.
 
     Returns:
-        what has changed, and why columns are left out.
+        what has changed, and what may surprise: columns that are left out, ids that may be taken for quantities.
     """
     old = _feature_names(config)
     config.ClearField("feature_configs")
@@ -77,6 +77,8 @@ def add_features(config: EasyRecConfig, columns: Sequence[ColumnStats]) -> tuple
         if reason:
             notes.append(f'column "{stats.name}" is left out: {reason}')
             continue
+        if _is_quantity(stats) and stats.is_whole:
+            notes.append(f'column "{stats.name}" is floating point, so it is taken for a quantity; ids are integers')
         name = re.sub(r"\W", "_", stats.name)
         while name in taken:
             name += "_"

@@ -13,7 +13,8 @@ from tzrec.config.schema import missing_required
 from tzrec.data.reader import open_reader, require
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.fitting.first import add_features, add_model, tolerate, unreadable
-from tzrec.fitting.proposals import Fitted, Proposal, fitted_features, outside, propose
+from tzrec.fitting.proposals import Proposal, outside, propose, together
+from tzrec.fitting.subjects import Subject, subjects
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.stats.column import ColumnStats
@@ -26,19 +27,17 @@ class Fit:
 
     Attributes:
         config: with all that is proposed.
+        rows: of the data.
         columns: what was looked at.
         proposals: the fields that have changed by it.
         notes: what else there is to know.
     """
 
     config: EasyRecConfig
+    rows: int
     columns: list[ColumnStats]
     proposals: list[Proposal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        return self.columns[0].rows if self.columns else 0
 
 
 def fit_config(config: EasyRecConfig, threads: int, names: Collection[str], refit: Collection[str]) -> Fit:
@@ -51,14 +50,19 @@ def fit_config(config: EasyRecConfig, threads: int, names: Collection[str], refi
         refit: fields to propose anew where they are set.
 
     Raises:
-        ConfigError: there is no such feature, or one of no column.
+        ConfigError: there is no such feature.
         DataError: the data cannot be read.
     """
-    features = _chosen(fitted_features(config), names)
-    reader = open_reader(config.data_config, config.train_input_path, [each.column for each in features])
-    columns = look(reader, lambda: [each.look() for each in features], threads)
-    fit = Fit(config, columns)
-    _conclude(fit, features, columns, refit)
+    features, notes = _chosen(config, names)
+    read = [column for each in features for column in each.columns]
+    reader = open_reader(config.data_config, config.train_input_path, read)
+    rows, found = look(reader, lambda: [each.look() for each in features], threads)
+    # hashes in place of ids would tell nothing
+    columns = [
+        each for each, feature in zip(found, features, strict=True) if feature.is_column or not feature.makes_ids
+    ]
+    fit = Fit(config, rows, columns, notes=notes)
+    _conclude(fit, features, found, refit)
     return fit
 
 
@@ -81,8 +85,8 @@ def fit_from_data(config: EasyRecConfig, threads: int, names: Collection[str]) -
         raise ConfigError([Problem("data_config.label_fields", "is empty; name what is to be predicted")])
     wanted, refused = _columns(config, names)
     reader = open_reader(data, config.train_input_path, wanted)
-    columns = look(reader, lambda: [ColumnStats(name) for name in wanted], threads)
-    fit = Fit(config, columns, notes=[f'column "{name}" is left out: {why}' for name, why in refused.items()])
+    rows, columns = look(reader, lambda: [ColumnStats(name) for name in wanted], threads)
+    fit = Fit(config, rows, columns, notes=[f'column "{name}" is left out: {why}' for name, why in refused.items()])
     labels = [each for each in columns if each.name in data.label_fields]
     inputs = [each for each in columns if each.name not in data.label_fields]
     made, left_out = add_features(config, inputs)
@@ -91,8 +95,8 @@ def fit_from_data(config: EasyRecConfig, threads: int, names: Collection[str]) -
     if not config.HasField("model_config"):
         fit.proposals.append(add_model(config, labels))
     by_name = {each.name: each for each in columns}
-    features = fitted_features(config)
-    _conclude(fit, features, [by_name[each.column] for each in features], ())
+    features, _ = subjects(config)
+    _conclude(fit, features, [by_name[each.columns[0]] for each in features], ())
     return fit
 
 
@@ -109,28 +113,29 @@ def _columns(config: EasyRecConfig, names: Collection[str]) -> tuple[list[str], 
     return [name for name in reader.available if name in {*data.label_fields, *inputs} - {*refused}], refused
 
 
-def _conclude(fit: Fit, features: Sequence[Fitted], columns: Sequence[ColumnStats], refit: Collection[str]) -> None:
+def _conclude(fit: Fit, features: Sequence[Subject], columns: Sequence[ColumnStats], refit: Collection[str]) -> None:
     """Propose, apply, and see what is still missing."""
-    pairs = list(zip(features, columns, strict=True))
+    pairs = list(zip(features, together(features, columns), strict=True))
     found = [each for feature, stats in pairs for each in propose(fit.config, feature, stats, refit)]
     apply_edits(fit.config, {each.path: each.new for each in found})
     fit.proposals += found
-    fit.notes += filter(None, [_wrong(feature, stats) for feature, stats in pairs])
+    fit.notes += filter(None, map(_wrong, features, columns))
     still = [f"{name} is required and missing" for name in missing_required(fit.config)]
     fit.notes += still or [str(problem) for problem in check(Source(fit.config))]
 
 
-def _wrong(feature: Fitted, stats: ColumnStats) -> str:
-    """What does not fit between a feature and its column, or ""."""
-    if not stats.values:
-        return f"{feature.entry.path}: column {stats.name} holds nothing"
-    return outside(feature, stats)
+def _wrong(feature: Subject, stats: ColumnStats) -> str:
+    """What does not fit between a feature and its values, or ""."""
+    return outside(feature, stats) if stats.values else f"{feature.entry.path}: {stats.name} holds nothing"
 
 
-def _chosen(features: list[Fitted], names: Collection[str]) -> list[Fitted]:
+def _chosen(config: EasyRecConfig, names: Collection[str]) -> tuple[list[Subject], list[str]]:
+    features, notes = subjects(config)
+    if not names:
+        return features, notes
     known = [each.name for each in features]
     unknown = [name for name in names if name not in known]
     if unknown:
-        said = "is no id or raw feature that reads a column"
+        said = "is no feature that data says something about"
         raise ConfigError([Problem("", f'--features: "{name}" {said}{hint(name, known)}') for name in unknown])
-    return [each for each in features if not names or each.name in names]
+    return [each for each in features if each.name in names], []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,19 @@ import numpy as np
 from tzrec.config.findings import Findings
 from tzrec.config.load import Source
 from tzrec.config.rules.bucketizer import chosen_bucketizers
-from tzrec.config.rules.data import ENCODED
 from tzrec.config.rules.entries import Entry, entries
-from tzrec.config.schema import is_set
+from tzrec.config.schema import fields_of, is_set
 from tzrec.features.normalizer import parse_normalizer
 from tzrec.fitting import choices
 from tzrec.fitting.choices import Choice
-from tzrec.protos.data_pb2 import DataConfig, FgMode
-from tzrec.protos.feature_pb2 import IdFeature, RawFeature
+from tzrec.fitting.subjects import Subject
+from tzrec.protos.data_pb2 import FgMode
+from tzrec.protos.feature_pb2 import IdFeature
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.stats.column import ColumnStats
 
+_WAYS = ("vocab_list", "hash_bucket_size", "num_buckets")
+"""Ways from values to rows that can be proposed."""
 _RISING = ("log10", "zscore", "minmax")
 """Normalizers that keep the order of numbers, so that edges of equal frequency stay so."""
 
@@ -36,120 +38,126 @@ class Proposal:
     why: str
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A feature that one column decides about."""
-
-    entry: Entry
-    column: str
-    separators: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return self.entry.name
-
-    def look(self) -> ColumnStats:
-        """What to find out about its column."""
-        message = self.entry.message
-        weighted = isinstance(message, IdFeature) and message.weighted
-        return ColumnStats(self.column, self.separators, isinstance(message, RawFeature), weighted)
-
-
-def fitted_features(config: EasyRecConfig) -> list[Fitted]:
-    """The id and raw features, in sequences as well, that read a column of the data."""
-    data, found = config.data_config, []
-    for entry in entries(Findings(Source(config))):
-        if isinstance(entry.message, (IdFeature, RawFeature)) and not (
-            data.fg_mode in ENCODED and entry.message.stub_type
-        ):
-            column = _column(entry, data)
-            if column:
-                found.append(Fitted(entry, column, _separators(entry, data)))
-    return found
-
-
-def propose(config: EasyRecConfig, feature: Fitted, stats: ColumnStats, refit: Collection[str]) -> Iterator[Proposal]:
+def propose(config: EasyRecConfig, feature: Subject, stats: ColumnStats, refit: Collection[str]) -> Iterator[Proposal]:
     """What is proposed for one feature.
 
     Args:
         config: where it stands.
         feature: the feature.
-        stats: what its column looks like.
+        stats: what its values look like.
         refit: fields that are proposed anew where they are set.
     """
     if not stats.values:
         return
     entry, mode = feature.entry, config.data_config.fg_mode
-    rule = _for_id if isinstance(entry.message, IdFeature) else _for_raw
+    rule = _for_ids if feature.makes_ids else _for_numbers
     chosen = dict(rule(entry.message, stats, mode, refit))
-    values = _values(entry.message, stats, chosen)
+    values = stats.distinct if feature.makes_ids else _buckets(entry.message, chosen)
     if values and _is_wanted(entry.message, "embedding_dim", refit):
         chosen["embedding_dim"] = _width(config, values)
+    if feature.makes_ids and not refit:
+        chosen = _as_sharers_have(config, entry, chosen)
     for name, choice in chosen.items():
         old = _plain(getattr(entry.message, name)) if is_set(entry.message, name) else None
         if old != choice.value:
             yield Proposal(f"{entry.path}.{name}", old, choice.value, f"{feature.name}: {choice.why}")
 
 
-def outside(feature: Fitted, stats: ColumnStats) -> str:
+def together(features: Sequence[Subject], found: Sequence[ColumnStats]) -> list[ColumnStats]:
+    """What the values look like that share a table: those of all its features, for each of them."""
+    tables: dict[str, list[int]] = {}
+    for at, feature in enumerate(features):
+        if feature.makes_ids:
+            tables.setdefault(feature.entry.table, []).append(at)
+    result = list(found)
+    for places in (each for each in tables.values() if len(each) > 1):
+        whole = features[places[0]].look()
+        for at in places:
+            whole.merge(found[at])
+            result[at] = whole
+    return result
+
+
+def outside(feature: Subject, stats: ColumnStats) -> str:
     """What num_buckets of a feature leaves out of the data, or ""."""
-    rows = getattr(feature.entry.message, "num_buckets", 0)
+    rows = getattr(feature.entry.message, "num_buckets", 0) if feature.is_column else 0
     if not rows or not stats.numbers or 0 <= stats.moments.least <= stats.moments.most < rows:
         return ""
     found = f"{stats.moments.least:.0f} to {stats.moments.most:.0f}"
-    return f"{feature.entry.path}.num_buckets: {rows}, but {feature.column} holds ids from {found}"
+    return f"{feature.entry.path}.num_buckets: {rows}, but {stats.name} holds ids from {found}"
 
 
-def _for_id(message: IdFeature, stats: ColumnStats, mode: int, refit: Collection[str]) -> Iterator[tuple[str, Choice]]:
-    """The way from values to rows."""
+def _for_ids(message: Any, stats: ColumnStats, mode: int, refit: Collection[str]) -> Iterator[tuple[str, Choice]]:
+    """The way from values to rows. Of values that are computed only hashes are known, no words."""
     rules = {"vocab_list": choices.words, "hash_bucket_size": choices.hash_size, "num_buckets": choices.identity_size}
+    is_column = isinstance(message, IdFeature)
     chosen = chosen_bucketizers(Entry("", message))
     if chosen:
-        names = [name for name in chosen if name in refit and name in rules]
+        names = [name for name in chosen if name in refit and name in _WAYS]
     elif mode == FgMode.FG_NONE:
         names = ["num_buckets"]
     else:
-        names = ["vocab_list" if choices.has_few_values(stats) else "hash_bucket_size"]
-    possible = {"vocab_list": stats.is_exact, "hash_bucket_size": True, "num_buckets": stats.is_numeric}
+        names = ["vocab_list" if is_column and choices.has_few_values(stats) else "hash_bucket_size"]
+    possible = {
+        "vocab_list": is_column and stats.is_exact,
+        "hash_bucket_size": True,
+        "num_buckets": is_column and stats.is_numeric,
+    }
     yield from ((name, rules[name](stats)) for name in names if possible[name])
 
 
-def _for_raw(
-    message: RawFeature, stats: ColumnStats, mode: int, refit: Collection[str]
-) -> Iterator[tuple[str, Choice]]:
+def _for_numbers(message: Any, stats: ColumnStats, mode: int, refit: Collection[str]) -> Iterator[tuple[str, Choice]]:
     """Edges where numbers are to become ids, in the scale of the normalizer; a normalizer where they stay numbers."""
     if not stats.numbers or mode == FgMode.FG_NONE:
         return
-    method = message.normalizer.partition("method=")[2].partition(",")[0].strip()
+    text = getattr(message, "normalizer", "")
+    method = text.partition("method=")[2].partition(",")[0].strip()
     if message.boundaries or (is_set(message, "embedding_dim") and not message.WhichOneof("dense_emb")):
         if _is_wanted(message, "boundaries", refit) and method in ("", *_RISING):
-            yield "boundaries", _edges(message, stats)
-    elif mode != FgMode.FG_BUCKETIZE and _is_wanted(message, "normalizer", refit):
+            choice = _edges(len(message.boundaries), text, stats)
+            if choice is not None:
+                yield "boundaries", choice
+    elif (
+        "normalizer" in fields_of(message) and mode != FgMode.FG_BUCKETIZE and _is_wanted(message, "normalizer", refit)
+    ):
         if method in _RISING:
             yield "normalizer", Choice(choices.constants(method, stats), f"{method} with the constants of this data")
-        elif not method and (choice := choices.normalizer(stats)):
+        elif not method and (choice := choices.normalizer(stats)) is not None:
             yield "normalizer", choice
 
 
-def _edges(message: RawFeature, stats: ColumnStats) -> Choice:
+def _edges(count: int, normalizer: str, stats: ColumnStats) -> Choice | None:
     """As many edges as there are, or the usual number."""
-    choice = choices.edges(stats, len(message.boundaries) + 1 if message.boundaries else choices.BUCKETS)
-    if not message.normalizer:
+    choice = choices.edges(stats, count + 1 if count else choices.BUCKETS)
+    if choice is None or not normalizer:
         return choice
-    scaled = parse_normalizer(message.normalizer)(np.array(choice.value, np.float64))
-    return Choice(sorted(set(scaled.astype(np.float32).tolist())), f"{choice.why}, as the normalizer scales them")
+    scaled = parse_normalizer(normalizer)(np.array(choice.value, np.float64))
+    return Choice(_plain(np.unique(scaled.astype(np.float32)).tolist()), f"{choice.why}, in the normalizer's scale")
+
+
+def _buckets(message: Any, chosen: Mapping[str, Choice]) -> int:
+    """Rows of a table for buckets, 0 where there is none."""
+    edges = chosen["boundaries"].value if "boundaries" in chosen else message.boundaries
+    return len(edges) + 1 if edges else 0  # type: ignore[arg-type]
 
 
 def _is_wanted(message: Any, name: str, refit: Collection[str]) -> bool:
     return name in refit or not is_set(message, name)
 
 
-def _values(message: Any, stats: ColumnStats, chosen: Mapping[str, Choice]) -> int:
-    """How many different things a table tells apart, 0 where there is no table."""
-    if isinstance(message, IdFeature):
-        return stats.distinct
-    edges = chosen["boundaries"].value if "boundaries" in chosen else message.boundaries
-    return len(edges) + 1 if edges else 0  # type: ignore[arg-type]
+def _as_sharers_have(config: EasyRecConfig, entry: Entry, chosen: dict[str, Choice]) -> dict[str, Choice]:
+    """What another feature of the same table says already, where it does."""
+    for other in entries(Findings(Source(config))):
+        if other.table != entry.table or other.path == entry.path:
+            continue
+        why = f"as {other.name}, whose table it shares"
+        ways = [name for name in chosen_bucketizers(other) if name in _WAYS]
+        if ways and set(chosen) & {*_WAYS}:
+            chosen = {name: choice for name, choice in chosen.items() if name not in _WAYS}
+            chosen[ways[0]] = Choice(_plain(getattr(other.message, ways[0])), why)
+        if other.message.HasField("embedding_dim") and "embedding_dim" in chosen:
+            chosen["embedding_dim"] = Choice(other.message.embedding_dim, why)
+    return chosen
 
 
 def _width(config: EasyRecConfig, values: int) -> Choice:
@@ -161,21 +169,8 @@ def _width(config: EasyRecConfig, values: int) -> Choice:
     return choices.width(values)
 
 
-def _column(entry: Entry, data: DataConfig) -> str:
-    """The column that a feature reads; "" where another feature or a constant is its input."""
-    if data.fg_mode in ENCODED:
-        return entry.name
-    side, _, name = entry.message.expression.partition(":")
-    return "" if side in ("feature", "const") and data.fg_mode == FgMode.FG_DAG else name
-
-
-def _separators(entry: Entry, data: DataConfig) -> tuple[str, ...]:
-    """What stands between the values of a string, the outermost first."""
-    within = data.fg_encoded_multival_sep if data.fg_mode == FgMode.FG_NONE else entry.message.separator
-    steps = entry.steps
-    return (within,) if steps is None else (steps.delimiter, within)
-
-
 def _plain(value: Any) -> object:
-    """A value of a message as plain Python."""
-    return value if isinstance(value, (str, int, float)) else list(value)
+    """A value of a message as plain Python, numbers as the config writes them."""
+    if isinstance(value, (str, int)):
+        return value
+    return [float(str(np.float32(each))) if isinstance(each, float) else each for each in value]

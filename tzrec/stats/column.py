@@ -80,6 +80,10 @@ class ColumnStats:
         """Values below which these shares of the numbers lie; ranks are right within quantiles.ERROR."""
         return self._quantiles.at(shares)
 
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Take in the column of B rows."""
+        self.add(batch.column(self.name))
+
     def add(self, array: pa.Array) -> None:
         """Take in B rows.
 

@@ -42,10 +42,13 @@ class Frequent:
         self.short = 0
 
     def add(self, values: pa.Array, counts: npt.NDArray[np.int64]) -> None:
-        """Take in different values of one type `(N,)` that occur so often."""
+        """Take in different values `(N,)` that occur so often; those of another type count as their text."""
         values, counts = self._lowered(values, counts)
         if self._values is not None:
-            both = pa.concat_arrays([self._values, values]).dictionary_encode()
+            parts = [self._values, values]
+            if values.type != self._values.type:  # two columns of one table
+                parts = [each.cast(pa.large_string()) for each in parts]
+            both = pa.concat_arrays(parts).dictionary_encode()
             sums = np.bincount(both.indices.to_numpy(), np.concatenate([self._counts, counts]), len(both.dictionary))
             values, counts = self._lowered(both.dictionary, sums.astype(np.int64))
         self._values, self._counts = values, counts

@@ -11,8 +11,8 @@ from tzrec.data.reader import Reader
 from tzrec.stats.column import ColumnStats
 
 
-def look(reader: Reader, make: Callable[[], list[ColumnStats]], threads: int) -> list[ColumnStats]:
-    """Look at all rows.
+def look(reader: Reader, make: Callable[[], list[ColumnStats]], threads: int) -> tuple[int, list[ColumnStats]]:
+    """Look at all rows; how many there are, and what they show.
 
     Piece i goes to part i modulo `threads`, so that the same rows give the same estimates whatever is fast or slow.
 
@@ -23,9 +23,11 @@ def look(reader: Reader, make: Callable[[], list[ColumnStats]], threads: int) ->
     """
     parts = [make() for _ in range(threads)]
     running: list[Future[None] | None] = [None] * threads
+    rows = 0
     with ThreadPoolExecutor(threads) as pool:
         for number, piece in enumerate(reader.read()):
             at = number % threads
+            rows += piece.batch.num_rows
             if (before := running[at]) is not None:
                 before.result()
             running[at] = pool.submit(_add, parts[at], piece.batch)
@@ -35,9 +37,9 @@ def look(reader: Reader, make: Callable[[], list[ColumnStats]], threads: int) ->
     for part in parts[1:]:
         for column, other in zip(parts[0], part, strict=True):
             column.merge(other)
-    return parts[0]
+    return rows, parts[0]
 
 
 def _add(columns: list[ColumnStats], batch: pa.RecordBatch) -> None:
     for column in columns:
-        column.add(batch.column(column.name))
+        column.take(batch)
