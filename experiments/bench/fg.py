@@ -174,7 +174,7 @@ def main() -> None:
         lambda: growing(simple, by_rows, lambda name: by_rows[name].num_rows),
         lambda: growing(sequences, by_steps, lambda name: 3 * 2048 * 12 * int(name.split("_")[1][:-1])),
         lambda: train(out / "raw", out, "FG_DAG"),
-        lambda: train(out / "encoded", out, "FG_NONE"),
+        lambda: train(out / "encoded" / "data", out, "FG_NONE"),
     ]
     samples: dict[str, list[float]] = defaultdict(list)
     for contestant in contestants[:-2]:

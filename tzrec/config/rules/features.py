@@ -12,7 +12,7 @@ from tzrec.config.rules.computed import check_computed
 from tzrec.config.rules.dense import check_dense
 from tzrec.config.rules.entries import Entry, all_named, entries, names
 from tzrec.config.rules.implemented import members
-from tzrec.config.rules.steps import check_steps
+from tzrec.config.rules.steps import check_sequence_groups, check_steps
 from tzrec.config.sequences import SIDES
 from tzrec.config.unsupported import FUSED_ON_CPU, FUSED_ON_CUDA
 from tzrec.protos.data_pb2 import FgMode
@@ -52,6 +52,7 @@ def check_features(findings: Findings) -> None:
         _check_table(findings, entry)
         if entry.has_table and entry.message.data_type == "FP16":
             _check_half(findings, entry)
+    check_sequence_groups(findings)
     _check_circles(findings)
     _check_shared_tables(findings)
 

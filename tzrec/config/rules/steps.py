@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from tzrec.config.findings import Findings
+from tzrec.config.findings import Findings, repeated
 from tzrec.config.rules.entries import Entry, names
-from tzrec.config.sequences import Steps
+from tzrec.config.sequences import SIDES, Steps
 from tzrec.protos.data_pb2 import FgMode
+
+_NO_DELIMITER = "is empty; give what stands between the steps of a string"
+
+
+def check_sequence_groups(findings: Findings) -> None:
+    """What the features of a sequence_feature have in common."""
+    for path, config in repeated("feature_configs", findings.config.feature_configs):
+        if config.WhichOneof("feature") == "sequence_feature" and not config.sequence_feature.sequence_delim:
+            findings.add(f"{path}.sequence_feature.sequence_delim", _NO_DELIMITER)
 
 
 def check_steps(findings: Findings, entry: Entry, steps: Steps) -> None:
     """What holds for features of sequences beside what holds for each step."""
     message = entry.message
-    if not steps.delimiter:
-        said = "is empty; give what stands between the steps of a string"
-        findings.add(f"{entry.path}.sequence_delim", said)
+    if not steps.delimiter and not steps.group:
+        findings.add(f"{entry.path}.sequence_delim", _NO_DELIMITER)
     if getattr(message, "weighted", False):
         findings.add(f"{entry.path}.weighted", "ids of a sequence have no weights; leave it out")
     if steps.tokens:
@@ -35,6 +43,7 @@ def _check_inputs(findings: Findings, entry: Entry, steps: Steps) -> None:
     linked = findings.config.data_config.fg_mode == FgMode.FG_DAG
     sources = [text.partition(":")[2] for text in entry.reads if linked and text.startswith("feature:")]
     made = any(name in known and known[name].steps is not None for name in sources)
-    if not steps.inputs and not made and not listed and entry.reads:
+    understood = entry.reads and all(text.partition(":")[0] in SIDES for text in entry.reads)
+    if understood and not (steps.inputs or made or listed):
         said = "no input is a sequence; name the ones that are in sequence_fields"
         findings.add(f"{entry.path}.sequence_fields", said)
