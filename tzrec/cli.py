@@ -63,6 +63,16 @@ class Flags(argparse.ArgumentParser):
         """Add a boolean flag that reads `--name`, `--name true`, `--name=false`; absent is False."""
         self.add_argument(name, nargs="?", const=True, default=False, type=boolean, metavar="true|false", help=help)
 
+    def refuse(self, reason: str, *names: str) -> None:
+        """Know flags of TorchEasyRec that have no meaning here, and say why when they are given."""
+
+        class Refuse(argparse.Action):
+            def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> NoReturn:
+                raise UsageError(f"{parser.prog}: {self.option_strings[0]}: {reason}")
+
+        for name in names:
+            self.add_argument(name, nargs="?", action=Refuse, help=argparse.SUPPRESS)
+
     def edits(self) -> None:
         """Add `--edit_config_json`; read it as `args.edit_config_json`, a dict of path -> value."""
         text = 'changes to the config, {"path": value, ...}'

@@ -103,7 +103,7 @@ def members(config: FeatureConfig) -> Iterator[Member]:
         yield _alone(field, message)
     elif isinstance(message, TokenizeFeature) and message.tokens_as_sequence:
         steps = Steps(frozenset(), message.sequence_delim, message.sequence_length, tokens=True)
-        yield Member(field.name, field, _step(message), steps)
+        yield Member(field.name, field, at_step(message), steps)
     else:
         yield Member(field.name, field, message)
 
@@ -132,11 +132,11 @@ def is_sequence_input(message: Any, text: str) -> bool:
 def _alone(field: FieldDescriptor, message: Any) -> Member:
     stepped = frozenset(text.partition(":")[2] for _, text in inputs(message) if is_sequence_input(message, text))
     steps = Steps(stepped, message.sequence_delim, message.sequence_length)
-    return Member(field.name, field, _step(message), steps)
+    return Member(field.name, field, at_step(message), steps)
 
 
 def _in_group(path: str, field: FieldDescriptor, message: Any, group: SequenceFeature) -> Member:
-    full = _step(message)
+    full = at_step(message)
     full.feature_name = f"{group.sequence_name}__{message.feature_name}"
     renamed = {}
     for _, text in inputs(message):
@@ -150,7 +150,7 @@ def _in_group(path: str, field: FieldDescriptor, message: Any, group: SequenceFe
     return Member(path, field, full, steps)
 
 
-def _step(message: Message) -> Message:
+def at_step(message: Message) -> Message:
     """The message of the feature at one step: one value unless it says otherwise, and never without a value."""
     copy: Message = type(message)()
     copy.CopyFrom(message)
