@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.integration.small import Job, assert_close, assert_equal, losses_on, results, tensors, write_data
+from tests.integration.record_losses import Recorder
+from tests.integration.small import CONFIG, Job, assert_close, assert_equal, losses_on, results, tensors, write_data
 from tzrec import predict
 from tzrec.checkpoint import store
 from tzrec.config.check import load_checked
 from tzrec.errors import CheckpointError
-from tzrec.run.job import run_evaluation
+from tzrec.run.job import run_evaluation, run_training
 
 ADAM = "adam_optimizer { lr: 0.01 } constant_learning_rate {}"
 EMA = {"train_config__dense_optimizer": f"{ADAM} ema {{ decay: 0.8 }}"}
@@ -64,6 +65,35 @@ def test_a_loss_scale_changes_nothing_that_a_table_learns(job: Job) -> None:
     edits = {"train_config__sparse_optimizer": "sgd_optimizer { lr: 0.5 } constant_learning_rate {}"}
     plain, scaled = job("plain", **edits)[0], job("scaled", **edits, **SCALER)[0]
     assert_equal(tensors(plain, 19), tensors(scaled, 19))
+
+
+def in_half_precision(tmp_path: Path, name: str, scaler: str) -> tuple[Path, list[dict[str, float]]]:
+    """A run in FP16, which `tzrec check` leaves to CUDA because it is slow on the CPU."""
+    config, recorder = tmp_path / "half.config", Recorder()
+    config.write_text(CONFIG.format(data=tmp_path / "data", model=tmp_path / name, dropout=0.0))
+    edits = {"train_config.mixed_precision": "FP16", "train_config.grad_scaler": scaler}
+    run_training(load_checked(str(config), edits, "cuda"), watching=[recorder])
+    return tmp_path / name, recorder.losses
+
+
+def test_fp16_with_a_loss_scale_learns_what_fp32_learns(job: Job, tmp_path: Path) -> None:
+    full = job("full", dropout=0.0)[1].losses
+    model_dir, half = in_half_precision(tmp_path, "half", "growth_interval: 15")
+    assert [sum(each.values()) for each in half] == pytest.approx([sum(each.values()) for each in full], abs=2e-3)
+    assert half != full
+    found = store.find(model_dir).manifest
+    assert found
+    assert found.numbers["loss_scale"] == 2 * 65536, "fifteen steps without an overflow, and five more"
+
+
+def test_overflows_reach_no_table(tmp_path: Path) -> None:
+    """Every gradient overflows until the scale has come down; what is finite meanwhile is learned."""
+    write_data(tmp_path / "data")
+    model_dir, _ = in_half_precision(tmp_path, "half", "init_scale: 1e12")
+    found = store.find(model_dir).manifest
+    assert found
+    assert found.numbers["loss_scale"] < 1e8
+    assert all(torch.isfinite(value).all() for value in tensors(model_dir, 19).values())
 
 
 def test_tables_learn_from_every_batch_and_the_rest_from_every_third(job: Job) -> None:
