@@ -420,6 +420,23 @@ def test_cuda_allows_what_needs_it(tmp_path: Path) -> None:
     assert found(tmp_path, text, "cuda") == []
 
 
+def test_columns_are_not_cut_where_steps_depend_on_whole_rows(tmp_path: Path) -> None:
+    cut = "num_epochs: 1 global_embedding_constraints { sharding_types: 'column_wise' }"
+    text = changed("num_epochs: 1", cut)
+    assert found(tmp_path, text) == []
+    (line,) = found(tmp_path, text.replace("adagrad_optimizer", "lamb_optimizer", 1))
+    assert "sharding_types: steps of lamb_optimizer depend on whole rows, which column_wise cut" in line
+    assert (
+        found(
+            tmp_path,
+            text.replace("adagrad_optimizer", "lamb_optimizer", 1).replace(
+                "'column_wise'", "['row_wise', 'column_wise']"
+            ),
+        )
+        == []
+    )
+
+
 def test_what_is_steered_by_evaluations_needs_them(tmp_path: Path) -> None:
     steered = "early_stopping { metric: 'auc_ctr' } keep_checkpoint_best: 2 keep_checkpoint_max: 1"
     text = changed("num_epochs: 1", f"num_epochs: 1 {steered}", '"data/eval/*.parquet"', '""')

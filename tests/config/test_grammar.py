@@ -7,7 +7,7 @@ import inspect
 import pytest
 from torch import nn
 
-from tzrec.config import unsupported
+from tzrec.config import optimizers, unsupported
 from tzrec.config.grammar import ACTIVATIONS, INITIALISERS, activation_problem, initialiser_problem
 from tzrec.config.rules.losses import LOSSES
 from tzrec.config.rules.metrics import METRICS
@@ -15,6 +15,7 @@ from tzrec.embedding.table import parse_init
 from tzrec.errors import ConfigError
 from tzrec.modules.activation import activation
 from tzrec.optim import sparse
+from tzrec.optim.rules import RULES
 from tzrec.protos import pipeline_pb2
 
 NEEDED = {"Softmax": "(dim=1)", "LogSoftmax": "(dim=1)", "Threshold": "(threshold=0, value=0)"}
@@ -66,7 +67,8 @@ def test_bad_initialisers_are_bad_in_both_rooms(text: str) -> None:
 
 
 def test_fused_optimizers_are_those_that_the_optimizer_room_has() -> None:
-    assert set(unsupported.FUSED_ON_CPU) < set(unsupported.FUSED_ON_CUDA) == set(sparse._FUSED)
+    assert set(optimizers.FUSED_ON_CPU) < set(optimizers.FUSED_ON_CUDA) == set(sparse._FUSED)
+    assert set(optimizers.BY_ROWS) < set(RULES)
 
 
 def test_every_field_of_the_tables_exists() -> None:

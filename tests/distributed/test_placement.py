@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.distributed import toy
 from tests.distributed.training import CASES, Case
-from tzrec.config.unsupported import FUSED_ON_CPU
+from tzrec.config.optimizers import FUSED_ON_CPU
 from tzrec.distributed import placement
 from tzrec.distributed.placement import make_plan
 from tzrec.distributed.plan import plan_json

@@ -66,14 +66,3 @@ PACKAGES: Mapping[str, str | None] = {
 
 # oneof -> what is said of all its members that nothing implements
 INSTEAD: Mapping[str, str] = {"DataConfig.sampler": _SAMPLER}
-
-# sparse optimizers that run inside the backward pass: on CPU, and on CUDA; the others visit whole tables
-FUSED_ON_CPU = ("sgd_optimizer", "adagrad_optimizer", "rowwise_adagrad_optimizer")
-FUSED_ON_CUDA = (
-    *FUSED_ON_CPU,
-    "adam_optimizer",
-    "partial_rowwise_adam_optimizer",
-    "lars_sgd_optimizer",
-    "lamb_optimizer",
-    "partial_rowwise_lamb_optimizer",
-)

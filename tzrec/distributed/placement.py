@@ -21,11 +21,11 @@ from torchrec.distributed.sharding_plan import column_wise, data_parallel, row_w
 from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharder, ParameterSharding, ShardingPlan
 
 from tzrec import env
+from tzrec.config.optimizers import BY_ROWS
 from tzrec.distributed.plan import Plan, table_bytes
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.embedding.layout import Bag
 from tzrec.errors import ConfigError, Problem
-from tzrec.optim.rules import BY_ROWS
 from tzrec.optim.sparse import fuses, kind
 from tzrec.protos.train_pb2 import TrainConfig
 

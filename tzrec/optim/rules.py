@@ -136,12 +136,3 @@ RULES: dict[str, tuple[Rule, dict[str, Callable[[Tensor], Tensor]]]] = {
     "rmsprop_optimizer": (_rmsprop, {"square_avg": _per_value}),
 }
 """Per member of `SparseOptimizer.optimizer`, its rule and its state, named as in the fused kernels or torch.optim."""
-
-BY_ROWS = (
-    "rowwise_adagrad_optimizer",
-    "partial_rowwise_adam_optimizer",
-    "lamb_optimizer",
-    "partial_rowwise_lamb_optimizer",
-    "lars_sgd_optimizer",
-)
-"""Optimizers whose step depends on the whole row; of a row cut into columns each piece would go another way."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
-from tzrec.config.unsupported import FUSED_ON_CPU
+from tzrec.config.optimizers import FUSED_ON_CPU
 from tzrec.optim.kernels import kernels
 from tzrec.optim.plain_tables import PlainTables
 from tzrec.optim.rules import EPS

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tzrec.config.findings import Findings, repeated, report_duplicates
 from tzrec.config.names import hint
+from tzrec.config.optimizers import FUSED_ON_CPU, FUSED_ON_CUDA
 from tzrec.config.rules.bucketizer import check_bucketizer, check_raw, rows_of
 from tzrec.config.rules.combined import check_combined, check_found
 from tzrec.config.rules.computed import check_computed
@@ -14,7 +15,6 @@ from tzrec.config.rules.entries import Entry, all_named, entries, names
 from tzrec.config.rules.implemented import members
 from tzrec.config.rules.steps import check_sequence_groups, check_steps
 from tzrec.config.sequences import SIDES
-from tzrec.config.unsupported import FUSED_ON_CPU, FUSED_ON_CUDA
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.feature_pb2 import CombineFeature, ComboFeature, IdFeature, LookupFeature, MatchFeature, RawFeature
 

@@ -9,12 +9,14 @@ from google.protobuf.message import Message
 
 from tzrec.config.findings import Findings, repeated
 from tzrec.config.names import hint
+from tzrec.config.optimizers import BY_ROWS
 from tzrec.config.schema import fields_of, oneof_name
 from tzrec.protos import optimizer_pb2 as pb
 from tzrec.protos.feature_pb2 import ParameterConstraints
 
 _SHARDINGS_ON_CPU = ("data_parallel", "table_wise", "column_wise", "row_wise")
 _SHARDINGS = (*_SHARDINGS_ON_CPU, "table_row_wise", "table_column_wise", "grid_shard")
+_BY_COLUMNS = ("column_wise", "table_column_wise")
 _KERNELS_ON_CPU = ("dense", "fused")
 _KERNELS = (*_KERNELS_ON_CPU, "fused_uvm", "fused_uvm_caching", "key_value")
 
@@ -104,6 +106,10 @@ def _check_constraints(findings: Findings, path: str, config: ParameterConstrain
     _check_names(findings, sharding_types, "sharding type", types, _SHARDINGS)
     compute_kernels = repeated(f"{path}.compute_kernels", config.compute_kernels)
     _check_names(findings, compute_kernels, "compute kernel", kernels, _KERNELS)
+    chosen = findings.config.train_config.sparse_optimizer.WhichOneof("optimizer")
+    if config.sharding_types and set(config.sharding_types) <= set(_BY_COLUMNS) and chosen in BY_ROWS:
+        said = f"steps of {chosen} depend on whole rows, which {' and '.join(config.sharding_types)} cut"
+        findings.add(f"{path}.sharding_types", f"{said}; allow table_wise or row_wise too, or use adagrad_optimizer")
 
 
 def _check_names(
