@@ -102,7 +102,7 @@ def _rmsprop(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: M
 
 def _looked_up(weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The rows that have a gradient: their numbers `(R,)`, values and gradients `(R, D)`."""
-    rows = grad.count_nonzero(1).nonzero().squeeze(1)
+    rows = grad.ne(0).any(1).nonzero().squeeze(1)  # a quarter of the time of count_nonzero
     return rows, weight[rows], grad[rows]
 
 
