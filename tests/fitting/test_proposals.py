@@ -64,7 +64,9 @@ def test_what_is_asked_for_anew() -> None:
     assert proposals(id_feature("embedding_dim: 8 hash_bucket_size: 7"), MANY, "hash_bucket_size") == {
         "hash_bucket_size": (7, 1000)
     }
-    assert proposals(id_feature("embedding_dim: 8 hash_bucket_size: 7"), MANY, "embedding_dim") == {}
+    assert proposals(id_feature("embedding_dim: 8 hash_bucket_size: 7"), MANY, "embedding_dim") == {
+        "embedding_dim": (8, 12)
+    }
     assert proposals(id_feature("embedding_dim: 8 num_buckets: 7"), MANY, "num_buckets") == {"num_buckets": (7, 200)}
     assert proposals(id_feature('embedding_dim: 8 vocab_list: ["x", "z"]'), ["y", "x", "y"], "vocab_list") == {
         "vocab_list": (["x", "z"], ["y", "x"])
@@ -139,6 +141,8 @@ def test_which_features_are_looked_at() -> None:
 
 def test_encoded_data() -> None:
     assert proposals(id_feature("embedding_dim: 4"), [3, 9, 9], mode="FG_NONE") == {"num_buckets": (None, 10)}
+    hashed = id_feature("embedding_dim: 4 hash_bucket_size: 50")
+    assert proposals(hashed, [3, 9, 9], "hash_bucket_size", mode="FG_NONE") == {"hash_bucket_size": (50, 10)}
     assert proposals(raw_feature(""), [3.0, 9.0, 90.0], mode="FG_NONE") == {}
     assert proposals(raw_feature(""), [3.0, 9.0, 90.0], mode="FG_BUCKETIZE") == {}
     assert "boundaries" in proposals(raw_feature("embedding_dim: 4"), np.arange(99.0), mode="FG_BUCKETIZE")

@@ -133,8 +133,25 @@ def test_what_a_config_leaves_open(config: Path, tmp_path: Path, capsys: pytest.
     expected = load_config(str(config))
     user = new.feature_configs[0].id_feature
     assert user.embedding_dim == 8  # the width of all other features
+    added = f"hash_bucket_size: {user.hash_bucket_size} embedding_dim: 8"
+    assert out.read_text() == before.replace('expression: "user:user_id"', f'expression: "user:user_id" {added}')
     expected.feature_configs[0].id_feature.hash_bucket_size = user.hash_bucket_size
     assert new == expected  # nothing else has changed
+
+
+def test_what_text_cannot_keep_is_written_from_the_message(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "whole.config"
+    words = ["--pipeline_config", str(config), "--output_config", str(out)]
+    config.write_text(f"# mine\n{config.read_text()}")
+    assert fit.main([*words, "--eval_input_path", "other"]) == 0
+    assert out.read_text().startswith("# mine")
+    assert load_config(str(out)).eval_input_path == "other"
+    edits = json.dumps({"feature_configs[:].id_feature.embedding_dim": 4})
+    assert fit.main([*words, "--overwrite", "--edit_config_json", edits]) == 0
+    assert "#" not in out.read_text()
+    assert [each.id_feature.embedding_dim for each in load_config(str(out)).feature_configs] == [4, 4, 0]
 
 
 def test_what_is_asked_for_anew(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,6 +181,7 @@ def test_features_made_anew_for_a_config(config: Path, tmp_path: Path, capsys: p
         (["--train_input_path", "x"], "give --pipeline_config, or --train_input_path and --label_fields"),
         (["--pipeline_config", "x", "--refit", "boundries"], "'boundries' is not one of vocab_list, hash_bucket_size"),
         (["--pipeline_config", "x", "--report", "x.txt"], "'x.txt' ends in neither .json nor .html"),
+        (["--pipeline_config", "x", "--output_config", "x.json"], "x.json would be read as JSON, and text is written"),
         (["--pipeline_config", __file__, "--output_config", __file__], "exists; name another file, or add --overwrite"),
     ],
 )

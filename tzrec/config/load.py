@@ -12,7 +12,7 @@ from google.protobuf import json_format, text_format
 
 from tzrec.config.edit import FLAG, edit
 from tzrec.config.parser import Parsed, Places, parse
-from tzrec.config.schema import missing_required
+from tzrec.config.schema import MISSING, missing_required
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -98,7 +98,7 @@ def _parse_json(text: str, path: str, ignore_unknown: bool) -> Parsed:
         parsed.problems.append(Problem("", str(error), path))
         return parsed
     for missing in missing_required(parsed.message):
-        parsed.problems.append(Problem(missing, "is required and missing", path))
+        parsed.problems.append(Problem(missing, MISSING, path))
     return parsed
 
 
@@ -110,7 +110,7 @@ def _edit(parsed: Parsed, config: EasyRecConfig, edits: Mapping[str, Any]) -> No
     known = {problem.field for problem in parsed.problems}
     for missing in missing_required(config):
         if not _under(missing, known):
-            parsed.problems.append(Problem(missing, "is required and missing after the edit", FLAG))
+            parsed.problems.append(Problem(missing, f"{MISSING} after the edit", FLAG))
     for path in [each for each in parsed.places if _under(each, touched)]:
         del parsed.places[path]
 

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tzrec.config.names import closest, hint
-from tzrec.config.schema import enum_type, fields_of, is_map, is_message, oneof_name
+from tzrec.config.schema import MISSING, enum_type, fields_of, is_map, is_message, oneof_name
 from tzrec.config.syntax import Atom, Body, Entry, TextSyntaxError, parse_tree
 from tzrec.errors import ConfigError, Problem
 
@@ -97,7 +97,7 @@ class _Builder:
             self._entry(entry, message, path, seen)
         for each in fields_of(message).values():
             if each.is_required and each.name not in seen.places and not message.HasField(each.name):
-                self._problem(join(path, each.name), "is required and missing", place)
+                self._problem(join(path, each.name), MISSING, place)
 
     def _problem(self, path: str, text: str, place: Place) -> None:
         self._parsed.problems.append(Problem(path, text, f"{self._file}:{place[0]}:{place[1]}"))

@@ -8,6 +8,9 @@ from typing import cast
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+MISSING = "is required and missing"
+"""What is said of a required field that is not set."""
+
 
 def fields_of(message: Message) -> Mapping[str, FieldDescriptor]:
     """The fields of a message by name, in declared order."""

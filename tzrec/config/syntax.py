@@ -44,6 +44,7 @@ class Token:
     text: str
     line: int
     column: int
+    start: int
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,25 @@ class Atom:
 
 @dataclass
 class Body:
-    """Everything between `{` and `}`; the whole file is a body too."""
+    """Everything between `{` and `}`; the whole file is a body too. `end` is where its `}` stands in the text."""
 
     line: int
     column: int
+    end: int = 0
     entries: list[Entry] = field(default_factory=list)
 
 
 @dataclass
 class Entry:
-    """One `name: value`, `name { ... }` or `name: [value, ...]`."""
+    """One `name: value`, `name { ... }` or `name: [value, ...]`; in the text it is `[start:end]`."""
 
     name: str
     line: int
     column: int
     values: list[Atom | Body]
     listed: bool
+    start: int
+    end: int
 
 
 def parse_tree(text: str) -> Body:
@@ -93,26 +97,28 @@ def _tokens(text: str) -> Iterator[Token]:
         if kind == "newline":
             line, start = line + 1, match.end()
         elif kind != "skip":
-            yield Token(kind, match.group(), line, match.start() - start + 1)
-    yield Token("end", "", line, len(text) - start + 1)
+            yield Token(kind, match.group(), line, match.start() - start + 1, match.start())
+    yield Token("end", "", line, len(text) - start + 1, len(text))
 
 
 class _Reader:
     def __init__(self, text: str) -> None:
         self._rest = _tokens(text)
         self._token = next(self._rest)
+        self._end = 0  # of the last token that was taken
         self._depth = 0
 
     def file(self) -> Body:
         body = Body(1, 1)
         while self._token.kind != "end":
             body.entries.append(self._entry())
+        body.end = self._token.start
         return body
 
     def _next(self) -> Token:
         token = self._token
         if token.kind != "end":
-            self._token = next(self._rest)
+            self._token, self._end = next(self._rest), token.start + len(token.text)
         return token
 
     def _accept(self, *signs: str) -> Token | None:
@@ -136,8 +142,9 @@ class _Reader:
         values = self._list() if listed else [self._value()]
         if colon is None and any(isinstance(value, Atom) for value in values):
             raise TextSyntaxError(f'expected ":" or "{{" after "{name.text}"', name.line, name.column)
+        end = self._end
         self._accept(",", ";")
-        return Entry(name.text, name.line, name.column, values, listed)
+        return Entry(name.text, name.line, name.column, values, listed, name.start, end)
 
     def _list(self) -> list[Atom | Body]:
         values: list[Atom | Body] = []
@@ -167,12 +174,13 @@ class _Reader:
             raise TextSyntaxError(f"nested deeper than {MAX_DEPTH} messages", opening.line, opening.column)
         body = Body(opening.line, opening.column)
         close = _CLOSE[opening.text]
-        while not self._accept(close):
+        while (closing := self._accept(close)) is None:
             if self._token.kind == "end":
                 raise TextSyntaxError(
                     f'this "{opening.text}" is never closed by "{close}"', opening.line, opening.column
                 )
             body.entries.append(self._entry())
+        body.end = closing.start
         self._depth -= 1
         return body
 

@@ -9,7 +9,7 @@ from tzrec.config.check import check
 from tzrec.config.edit import apply_edits
 from tzrec.config.load import Source
 from tzrec.config.names import hint
-from tzrec.config.schema import missing_required
+from tzrec.config.schema import MISSING, missing_required
 from tzrec.data.reader import open_reader, require
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.fitting.first import add_features, add_model, tolerate, unreadable
@@ -120,7 +120,7 @@ def _conclude(fit: Fit, features: Sequence[Subject], columns: Sequence[ColumnSta
     apply_edits(fit.config, {each.path: each.new for each in found})
     fit.proposals += found
     fit.notes += filter(None, map(_wrong, features, columns))
-    still = [f"{name} is required and missing" for name in missing_required(fit.config)]
+    still = [f"{name} {MISSING}" for name in missing_required(fit.config)]
     fit.notes += still or [str(problem) for problem in check(Source(fit.config))]
 
 

@@ -54,7 +54,7 @@ def propose(config: EasyRecConfig, feature: Subject, stats: ColumnStats, refit: 
     chosen = dict(rule(entry.message, stats, mode, refit))
     values = stats.distinct if feature.makes_ids else _buckets(entry.message, chosen)
     if values and _is_wanted(entry.message, "embedding_dim", refit):
-        chosen["embedding_dim"] = _width(config, values)
+        chosen["embedding_dim"] = choices.width(values) if "embedding_dim" in refit else _width(config, values)
     if feature.makes_ids and not refit:
         chosen = _as_sharers_have(config, entry, chosen)
     for name, choice in chosen.items():
@@ -88,20 +88,23 @@ def outside(feature: Subject, stats: ColumnStats) -> str:
 
 
 def _for_ids(message: Any, stats: ColumnStats, mode: int, refit: Collection[str]) -> Iterator[tuple[str, Choice]]:
-    """The way from values to rows. Of values that are computed only hashes are known, no words."""
-    rules = {"vocab_list": choices.words, "hash_bucket_size": choices.hash_size, "num_buckets": choices.identity_size}
-    is_column = isinstance(message, IdFeature)
+    """The way from values to rows. Of text that is computed only hashes are known, no words."""
+    encoded, is_column = mode == FgMode.FG_NONE, isinstance(message, IdFeature)
     chosen = chosen_bucketizers(Entry("", message))
     if chosen:
         names = [name for name in chosen if name in refit and name in _WAYS]
-    elif mode == FgMode.FG_NONE:
+    elif encoded:
         names = ["num_buckets"]
     else:
         names = ["vocab_list" if is_column and choices.has_few_values(stats) else "hash_bucket_size"]
+    hashes = "hash_bucket_size" in fields_of(message) and not encoded
+    # encoded data holds rows of the table, whatever made them
+    size = choices.identity_size if encoded else choices.hash_size
+    rules = {"vocab_list": choices.words, "hash_bucket_size": size, "num_buckets": choices.identity_size}
     possible = {
-        "vocab_list": is_column and stats.is_exact,
-        "hash_bucket_size": True,
-        "num_buckets": is_column and stats.is_numeric,
+        "vocab_list": is_column and stats.is_exact and not encoded,
+        "hash_bucket_size": hashes or stats.is_numeric,
+        "num_buckets": stats.is_numeric and (is_column or not hashes),
     }
     yield from ((name, rules[name](stats)) for name in names if possible[name])
 

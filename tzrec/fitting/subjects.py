@@ -156,14 +156,15 @@ def _message(config: FeatureConfig) -> Any:
 
 
 def _make_bare(message: Any, makes_ids: bool) -> None:
-    """Leave out what turns its values to rows of a table, but for a hash that keeps them apart."""
+    """Leave out what turns its values to rows of a table, but for a hash that keeps them apart where they are text."""
     for name in ("boundaries", "normalizer", "embedding_dim", "stub_type", "autodis", "mlp"):
         if name in fields_of(message):
             message.ClearField(name)
     if makes_ids:
         for name in chosen_bucketizers(Entry("", message)):
             message.ClearField(name)
-        message.hash_bucket_size, message.embedding_dim = _HASHES, 1
+        if "hash_bucket_size" in fields_of(message):
+            message.hash_bucket_size, message.embedding_dim = _HASHES, 1
 
 
 def _read_by(config: EasyRecConfig, entry: Entry) -> list[Entry]:

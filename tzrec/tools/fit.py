@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tzrec import cli, env
 from tzrec.config.load import dump_config, load_source
-from tzrec.config.schema import missing_required
+from tzrec.config.rewrite import rewrite
+from tzrec.config.schema import MISSING
 from tzrec.errors import ConfigError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write = report.as_json if args.report.endswith(".json") else report.as_page
         Path(args.report).write_text(write(fit.columns, fit.proposals, fit.notes), encoding="utf-8")
     if args.output_config:
-        Path(args.output_config).write_text(dump_config(fit.config), encoding="utf-8")
+        _write(args, fit.config, {each.path: each.new for each in fit.proposals})
     print(f"wrote  {args.output_config}" if args.output_config else "wrote nothing; --output_config FILE writes it all")
     return 0
 
@@ -75,6 +76,8 @@ def _refuse(flags: cli.Flags, args: Any) -> None:
             flags.error(f"--refit: {name!r} is not one of {', '.join(REFITTED)}{near}")
     if args.report and not args.report.endswith(REPORTS):
         flags.error(f"--report: {args.report!r} ends in neither {' nor '.join(REPORTS)}")
+    if args.output_config and args.output_config.endswith(".json"):
+        flags.error(f"--output_config: {args.output_config} would be read as JSON, and text is written")
     if args.output_config and Path(args.output_config).exists() and not args.overwrite:
         flags.error(f"--output_config: {args.output_config} exists; name another file, or add --overwrite")
 
@@ -92,11 +95,25 @@ def _load(args: Any) -> EasyRecConfig:
         evaluated = args.eval_input_path or args.train_input_path
         return start_config(args.train_input_path, evaluated, f"experiments/{name}", args.label_fields)
     source = load_source(args.pipeline_config, _edits(args))
-    open_fields = set(missing_required(source.config))
-    problems = [each for each in source.problems if each.field not in open_fields]
+    problems = [each for each in source.problems if not each.message.startswith(MISSING)]
     if problems:
         raise ConfigError(problems)
     return source.config
+
+
+def _write(args: Any, config: EasyRecConfig, changes: Mapping[str, object]) -> None:
+    """Write the config: the text that was read with the changes in it, or the message where that does not hold it."""
+    path = Path(args.output_config)
+    is_text = args.pipeline_config and not args.pipeline_config.endswith(".json")
+    if is_text and not (args.from_data or args.edit_config_json):
+        try:
+            text = rewrite(Path(args.pipeline_config).read_text(encoding="utf-8-sig"), _edits(args) | dict(changes))
+            path.write_text(text, encoding="utf-8")
+            if load_source(str(path)).config == config:
+                return
+        except LookupError:  # a message that only stands in the config because something in it was set
+            pass
+    path.write_text(dump_config(config), encoding="utf-8")
 
 
 def _edits(args: Any) -> dict[str, Any]:
