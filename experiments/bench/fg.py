@@ -1,6 +1,6 @@
 """Measure how fast features are made, beside reading the file and training on them, all in one run.
 
-    python experiments/bench/fg.py               # what `make bench-fg` calls; about eight minutes on two cores
+    python experiments/bench/fg.py               # what `make bench-fg` calls; about two minutes on two cores
     python experiments/bench/fg.py --memory      # the memory of encoding ten million rows, alone
 
 Encoding runs on one thread. Every figure is the median over `--repeats` rounds in which all contestants take turns.
