@@ -82,8 +82,9 @@ def test_sequence_groups_have_tables_of_their_own() -> None:
     assert layout.bags["a_emb"].features == ("a",)
     assert layout.sequence_tables["a_emb"].features == ("a", "s")
     made = layout.sequences["q"]
-    assert made.query == (Entry("a", "a_emb", 8, "a"), Entry("x", None, 3, "x"))
-    assert made.steps == (Entry("n", None, 2, "n"), Entry("s", "a_emb", 8, "s"))
+    assert made.query == (Entry("a", "sequence.a_emb", 8, "sequence.a"), Entry("x", None, 3, "x"))
+    assert made.steps == (Entry("n", None, 2, "n"), Entry("s", "sequence.a_emb", 8, "sequence.s"))
+    assert list(layout.tables) == ["a_emb", "sequence.a_emb"]
     assert (made.jagged, made.limit, made.encoded) == (False, 0, False)
 
 

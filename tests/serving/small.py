@@ -63,6 +63,18 @@ feature_configs {
 feature_configs {
   id_feature { feature_name: "half" expression: "item:tags" num_buckets: 30 embedding_dim: 7 data_type: "FP16" }
 }
+feature_configs {
+  sequence_feature {
+    sequence_name: "clicks" sequence_length: 5 sequence_delim: ";"
+    features { id_feature { feature_name: "item" expression: "item:item" num_buckets: 40 embedding_dim: 6
+                            embedding_name: "item_emb" } }
+    features { id_feature { feature_name: "tags" expression: "item:tags" num_buckets: 30 embedding_dim: 3 value_dim: 0
+                            pooling: "mean" } }
+    features { id_feature { feature_name: "half" expression: "item:item" num_buckets: 40 embedding_dim: 7
+                            data_type: "FP16" } }
+    features { raw_feature { feature_name: "price" expression: "item:price" } }
+  }
+}
 feature_configs { raw_feature { feature_name: "unused_price" expression: "item:price" } }
 feature_configs { raw_feature { feature_name: "place" expression: "user:place" value_dim: 2 } }
 feature_configs { raw_feature { feature_name: "price" expression: "item:price" } }
@@ -70,6 +82,18 @@ model_config {
   feature_groups {
     group_name: "all" group_type: DEEP
     feature_names: ["user", "price", "tags", "item", "scores", "history", "half", "friend", "place"]
+    sequence_groups {
+      group_name: "clicks"
+      feature_names: ["clicks__half", "item", "clicks__item", "price", "clicks__tags", "clicks__price"]
+    }
+    sequence_groups { group_name: "tags" feature_names: ["item", "clicks__item"] embedding_name_suffix: "own" }
+    sequence_encoders { din_encoder { input: "clicks" attn_mlp { hidden_units: [8] } max_seq_length: 3 } }
+    sequence_encoders { simple_attention { input: "tags" } }
+    sequence_encoders { pooling_encoder { input: "clicks" max_seq_length: 4 } }
+    sequence_encoders { self_attention_encoder { input: "tags" multihead_attn_dim: 8 num_heads: 2 } }
+    sequence_encoders {
+      multi_window_din_encoder { input: "clicks" attn_mlp { hidden_units: [8] } windows_len: [1, 2] }
+    }
   }
   mmoe {
     num_expert: 2
@@ -90,6 +114,13 @@ def small_config() -> EasyRecConfig:
     return text_format.Parse(CONFIG, EasyRecConfig())
 
 
+def without_sequences() -> EasyRecConfig:
+    config = small_config()
+    config.model_config.feature_groups[0].ClearField("sequence_groups")
+    config.model_config.feature_groups[0].ClearField("sequence_encoders")
+    return config
+
+
 def small_encoder() -> FeatureEncoder:
     config = small_config()
     return FeatureEncoder.from_config(config.feature_configs, config.data_config)
@@ -106,9 +137,10 @@ def small_ranker() -> Ranker:
 
 
 def small_rows(rows: int) -> pa.Table:
-    """Raw rows: none to three tags and scores in each, missing values among them."""
+    """Raw rows: none to three tags and scores in each, none to six clicks, missing values among them."""
     rng = np.random.default_rng(rows)
     lists = [rng.integers(0, 20, rng.integers(0, 4)).tolist() for _ in range(rows)]
+    items = [rng.integers(0, 40, rng.integers(0, 7)).tolist() for _ in range(rows)]
     return pa.table(
         {
             "row": np.arange(rows),
@@ -118,6 +150,9 @@ def small_rows(rows: int) -> pa.Table:
             "tags": pa.array(lists, pa.list_(pa.int64())),
             "scores": ["\x1d".join(f"{each}:{0.5 + each / 10}" for each in each_row) for each_row in lists],
             "price": rng.random(rows),
+            "clicks__item": pa.array(items, pa.list_(pa.int64())),
+            "clicks__tags": pa.array([[lists[i % rows] for i in row] for row in items], pa.list_(pa.list_(pa.int64()))),
+            "clicks__price": pa.array([rng.random(len(row)).tolist() for row in items], pa.list_(pa.float64())),
             "place": pa.array(rng.random((rows, 2)).astype(np.float32).tolist(), pa.list_(pa.float32())),
         }
     )

@@ -16,11 +16,15 @@ from tzrec.serving.servable import Servable
 
 def test_example_inputs() -> None:
     servable = Servable.of(small_ranker())
-    values, lengths, weights, dense = example_inputs(servable.signature)
+    inputs = example_inputs(servable.signature)
+    values, lengths, weights, dense, *steps = inputs
     assert lengths.tolist() == [[2, 1, 1, 1, 1]] * 7
     assert len(values) == len(weights) == int(lengths.sum())
     assert dense.shape == (5, 3)
-    assert len(servable(*(values, lengths, weights, dense))) == 5
+    assert len(servable(*inputs)) == 5
+    told = [each["shape"] for each in servable.signature.described()[4:]]
+    free = [len(each) for each, shape in zip(steps, told, strict=True) if shape != ["B"]]
+    assert len(set(free)) == len(free)  # the tracer would take equal sizes for the same
 
 
 def test_without_a_compiler() -> None:

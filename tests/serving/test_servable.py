@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.serving.small import expected, small_batch, small_config, small_encoder, small_ranker, small_rows
+from tests.serving.small import expected, small_batch, small_encoder, small_ranker, small_rows, without_sequences
 from tzrec.embedding.regroup import regroup
 from tzrec.features.build import FeatureEncoder
 from tzrec.models.build import build_model
@@ -55,6 +55,7 @@ def test_bags_by_hand() -> None:
         torch.zeros(6),
         expected["half"],
         empty,
+        torch.zeros(6 + 6),  # item beside the steps, in two tables
         expected["tags"],
         expected["scores"],
         expected["history"],
@@ -64,14 +65,14 @@ def test_bags_by_hand() -> None:
 
 def test_wider_tables_come_first() -> None:
     tables = tables_of(small_ranker())
-    assert list(tables)[-1] == "half_emb"
-    # user 50x4, tags 30x3, item 40x6, scores 20x5, history 20x2: 670 FP32 numbers
-    assert offsets_of(tables)["half_emb"] == 670 * 4
+    # user 50x4, tags 30x3, item 40x6, scores 20x5, history 20x2; of sequences item 40x6 twice, tags 30x3
+    assert offsets_of(tables)["half_emb"] == (670 + 570) * 4
+    assert list(tables)[-1] == "sequence.clicks__half_emb"
 
 
 def test_features_in_two_groups_with_tables_of_their_own() -> None:
     """The second group lists two of the features the other way round, in tables of its own, and one in the same."""
-    config = small_config()
+    config = without_sequences()
     config.model_config.feature_groups.add(
         group_name="more", feature_names=["item", "user", "price"], group_type="DEEP", embedding_name_suffix="b"
     )
@@ -89,7 +90,7 @@ def test_features_in_two_groups_with_tables_of_their_own() -> None:
 
 def test_numbers_that_are_embedded() -> None:
     """One number by itself as well, in a group with a suffix; and two numbers together."""
-    config = small_config()
+    config = without_sequences()
     place, price = (each.raw_feature for each in config.feature_configs[-2:])
     place.embedding_dim = price.embedding_dim = 4
     place.mlp.SetInParent()
@@ -106,7 +107,7 @@ def test_numbers_that_are_embedded() -> None:
 
 
 def test_a_model_of_dense_values_alone() -> None:
-    config = small_config()
+    config = without_sequences()
     config.model_config.feature_groups[0].feature_names[:] = ["price", "place"]
     ranker = build_model(config, small_encoder().features).eval()
     servable, batch = Servable.of(ranker), small_batch(small_rows(9))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tzrec.embedding.layout import Layout, SequenceGroup
+from tzrec.embedding.layout import Layout
 from tzrec.embedding.sequence import Steps
 
 
@@ -46,8 +46,7 @@ class Encoded:
 def assemble(
     layout: Layout,
     encoders: nn.ModuleDict,
-    pooled: Mapping[str, Tensor],
-    queries: Mapping[str, Tensor],
+    by_row: Mapping[str, Tensor],
     steps: Mapping[str, Steps],
     where: Callable[[str, Tensor], Slots] | None = None,
 ) -> dict[str, Tensor]:
@@ -56,8 +55,7 @@ def assemble(
     Args:
         layout: of the model.
         encoders: per DEEP group, an `Encoders`.
-        pooled: the features of DEEP and WIDE groups, `(B, sum of widths)`.
-        queries: per key, features of the row of sequence groups, `(B, D)`.
+        by_row: what `layout.by_row` lists, side by side, `(B, sum of widths)`.
         steps: per key, features of the steps.
         where: the places of the steps of a group, from its name and the steps of each row; None: as many as the
             longest row has.
@@ -67,11 +65,13 @@ def assemble(
     """
     sequences: dict[str, Encoded] = {}
     for name, group in layout.sequences.items():
-        lengths = longest(group, steps)
-        sequences[name] = encode(group, queries, steps, where(name, lengths) if where else slots(group, lengths))
+        lengths = longest([steps[entry.key].lengths for entry in group.steps], group.limit)
+        there = where(name, lengths) if where else slots(lengths, group.jagged)
+        sequence = torch.cat([place(steps[entry.key], there) for entry in group.steps], -1)
+        sequences[name] = Encoded(by_row.get(f"{name}.query"), sequence, lengths)
     grouped: dict[str, Tensor] = {}
     for name in layout.groups:
-        parts = [pooled[name]] if name in pooled else []
+        parts = [by_row[name]] if name in by_row else []
         parts += encoders[name](sequences) if name in encoders else []
         grouped[name] = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
     for name, each in sequences.items():
@@ -81,28 +81,21 @@ def assemble(
     return grouped
 
 
-def longest(group: SequenceGroup, steps: Mapping[str, Steps]) -> Tensor:
-    """Steps of each row, `(B,)`."""
-    lengths = torch.stack([steps[entry.key].lengths for entry in group.steps]).amax(0)
-    return lengths.clamp(max=group.limit) if group.limit else lengths
+def longest(lengths: list[Tensor], limit: int) -> Tensor:
+    """Steps of each row of a group from those of its features, `(B,)`."""
+    most = torch.stack(lengths).amax(0)
+    return most.clamp(max=limit) if limit else most
 
 
-def slots(group: SequenceGroup, lengths: Tensor) -> Slots:
+def slots(lengths: Tensor, jagged: bool) -> Slots:
     """The places of a group's steps; a padded group has at least one, which is empty where no row has any."""
     rows = torch.arange(lengths.shape[0], device=lengths.device)
-    if not group.jagged:
+    if not jagged:
         size = max(1, int(lengths.max()))
         return Slots(rows.unsqueeze(1), torch.arange(size, device=lengths.device).unsqueeze(0), lengths)
     owners = rows.repeat_interleave(lengths)  # (T,)
     starts = torch.ops.fbgemm.asynchronous_complete_cumsum(lengths)[:-1]
     return Slots(owners, torch.arange(len(owners), device=lengths.device) - starts[owners], lengths)
-
-
-def encode(group: SequenceGroup, queries: Mapping[str, Tensor], steps: Mapping[str, Steps], where: Slots) -> Encoded:
-    """Put a group together: its features side by side, each in its places."""
-    query = [queries[entry.key] for entry in group.query]
-    sequence = [place(steps[entry.key], where) for entry in group.steps]
-    return Encoded(torch.cat(query, -1) if query else None, torch.cat(sequence, -1), where.lengths)
 
 
 def place(steps: Steps, where: Slots) -> Tensor:

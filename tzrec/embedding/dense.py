@@ -55,7 +55,7 @@ class DenseEmbeddings(nn.Module):
 def _alike(layout: Layout) -> dict[DenseEmbedding, list[Entry]]:
     """The embeddings of a layout by how they are made, in the order in which groups first need them."""
     alike: dict[DenseEmbedding, list[Entry]] = defaultdict(list)
-    entries = {entry.key: entry for row in layout.groups.values() for entry in row}
+    entries = {entry.key: entry for row in layout.by_row.values() for entry in row}
     for entry in entries.values():
         if entry.embedding is not None:
             alike[entry.embedding].append(entry)

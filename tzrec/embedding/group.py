@@ -95,7 +95,7 @@ class EmbeddingGroup(nn.Module):
         encoders = build_encoders(groups, layout)
         self.encoders = nn.ModuleDict(encoders)
         self.dims = _dims(layout, encoders)
-        self._keys = {group: [entry.key for entry in row] for group, row in layout.groups.items() if row}
+        self._keys = {group: [entry.key for entry in row] for group, row in layout.by_row.items() if row}
         self._plans: dict[tuple[tuple[str, ...], ...], Plan] = {}
 
     def tables_at(self, path: str) -> Mapping[str, Bag]:
@@ -109,14 +109,18 @@ class EmbeddingGroup(nn.Module):
         zero behind the end of a row, and `g.sequence_length` int `(B,)`. L is the longest sequence of the batch, at
         least 1. Per JAGGED_SEQUENCE group the same, with `g.sequence` `(T, width)` without padding.
         """
-        stepped = self.seq_emb_impls[BASE](batch) if self.seq_emb_impls else ({}, {})
-        return assemble(self.layout, self.encoders, self._pooled(batch), *self._with_dense(batch, *stepped))
+        queries, steps = self.seq_emb_impls[BASE](batch) if self.seq_emb_impls else ([], {})
+        for group in self.layout.sequences.values():
+            dense = [(entry.key, batch.step_values[entry.feature]) for entry in group.steps if not entry.table]
+            steps |= {key: Steps.of(each.values(), each.lengths()) for key, each in dense}
+        return assemble(self.layout, self.encoders, self._by_row(batch, queries), steps)
 
-    def _pooled(self, batch: Batch) -> dict[str, Tensor]:
-        """The features of DEEP and WIDE groups side by side."""
+    def _by_row(self, batch: Batch, queries: list[KeyedTensor]) -> dict[str, Tensor]:
+        """What `layout.by_row` lists, side by side."""
         sources: list[KeyedTensor] = []
         if self.layout.bags:
             sources += self.emb_impls[BASE](batch.sparse[BASE])
+        sources += queries
         if BASE in batch.dense:
             sources += [batch.dense[BASE], *self.dense_impls(batch.dense[BASE])]
         values = [source.values() for source in sources]  # waits for what other ranks send
@@ -124,16 +128,6 @@ class EmbeddingGroup(nn.Module):
         if keys not in self._plans:  # the order of a sharded lookup is known once it has run
             self._plans[keys] = plan([(s.keys(), s.length_per_key()) for s in sources], self._keys)
         return regroup(values, self._plans[keys])
-
-    def _with_dense(
-        self, batch: Batch, queries: dict[str, Tensor], steps: dict[str, Steps]
-    ) -> tuple[dict[str, Tensor], dict[str, Steps]]:
-        """What was looked up for sequence groups, and the numbers that they take as they are."""
-        for group in self.layout.sequences.values():
-            queries |= {entry.key: batch.dense[BASE][entry.feature] for entry in group.query if not entry.table}
-            dense = [(entry.key, batch.step_values[entry.feature]) for entry in group.steps if not entry.table]
-            steps |= {key: Steps.of(each.values(), each.lengths()) for key, each in dense}
-        return queries, steps
 
 
 def _dims(layout: Layout, encoders: Mapping[str, Encoders]) -> Dims:

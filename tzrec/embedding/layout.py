@@ -16,6 +16,9 @@ from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import DenseEmbedding, Feature, Table
 from tzrec.protos.model_pb2 import DEEP, JAGGED_SEQUENCE, SEQUENCE, WIDE, FeatureGroupConfig
 
+STEPPED = "sequence."
+"""Before the keys and names of what sequence groups look up, which may have the same names elsewhere."""
+
 SHARED = ("rows", "dim", "pooling", "init_fn", "data_type", "trainable")
 """What features that name the same table must agree on."""
 
@@ -30,6 +33,7 @@ class Entry:
         dim: columns it takes.
         key: name of its columns in the lookup's output: the feature, or `feature@table` where the feature is looked
             up in several tables; `feature@autodis` or `feature@mlp`, with the suffix of the group, for embedded values.
+            STEPPED stands before it where the table is one of sequences.
         embedding: how dense values are embedded; None for those that enter as they are.
     """
 
@@ -96,6 +100,17 @@ class Layout:
     sequences: dict[str, SequenceGroup]
     sequence_tables: dict[str, Bag]
 
+    @property
+    def by_row(self) -> dict[str, tuple[Entry, ...]]:
+        """All that has one value per row: the groups, and as `<name>.query` that of sequence groups."""
+        queries = {f"{name}.query": group.query for name, group in self.sequences.items() if group.query}
+        return self.groups | queries
+
+    @property
+    def tables(self) -> dict[str, Bag]:
+        """All tables, those of sequences with STEPPED before their names."""
+        return self.bags | {f"{STEPPED}{name}": bag for name, bag in self.sequence_tables.items()}
+
     def widths(self, group: str) -> list[int]:
         return [entry.dim for entry in self.groups[group]]
 
@@ -140,7 +155,9 @@ def build_layout(
     limits = {each.group_name: limit for group in pooled for each, limit in sequence_groups(group)}
     inner = [each for group in pooled for each, _ in sequence_groups(group)]
     laid, bags = _lay(features, pooled, wide_dim, wide_init_fn)
-    entries, tables = _lay(features, [*stepped, *inner])
+    stepped += inner
+    found, tables = _lay(features, stepped)
+    entries = {name: [_stepped(entry) for entry in row] for name, row in found.items()}
     sequences = {
         group.group_name: SequenceGroup(
             query=tuple(each for each in entries[group.group_name] if not features[each.feature].is_sequence),
@@ -149,9 +166,15 @@ def build_layout(
             limit=limits.get(group.group_name, 0),
             encoded=group.group_name in limits,
         )
-        for group in [*stepped, *inner]
+        for group in stepped
     }
     return Layout(laid, bags, sequences, tables)
+
+
+def _stepped(entry: Entry) -> Entry:
+    if entry.table is None:
+        return entry
+    return replace(entry, table=f"{STEPPED}{entry.table}", key=f"{STEPPED}{entry.key}")
 
 
 def sequence_groups(group: FeatureGroupConfig) -> Iterable[tuple[FeatureGroupConfig, int]]:
@@ -242,12 +265,6 @@ def _unfit_stepped(path: str, feature: Feature) -> Iterable[Problem]:
             path,
             f'feature "{feature.name}" is weighted, which no sequence group can use; list it in a DEEP group or make '
             "it one without weights",
-        )
-    elif feature.embedding:
-        yield Problem(
-            path,
-            f'feature "{feature.name}" has {feature.embedding.kind}, which no sequence group can use; leave it out for '
-            "the plain numbers, or give the feature boundaries",
         )
 
 

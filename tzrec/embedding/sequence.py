@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchrec import EmbeddingCollection, EmbeddingConfig, JaggedTensor, KeyedJaggedTensor
+from torchrec import EmbeddingCollection, EmbeddingConfig, JaggedTensor, KeyedJaggedTensor, KeyedTensor
 from torchrec.types import DataType
 
 from tzrec.data.batch import BASE, Batch
-from tzrec.embedding.layout import Bag, Entry, Layout
+from tzrec.embedding.layout import STEPPED, Bag, Layout
 from tzrec.embedding.table import Start
 
 
@@ -41,39 +41,41 @@ class SequenceLookup(nn.Module):
 
     def __init__(self, layout: Layout, device: torch.device | None) -> None:
         super().__init__()
-        self._entries = entries_of(layout)
-        self._means = means_of(layout)
+        groups, tables = layout.sequences.values(), layout.tables
+        self._steps = {entry.key: entry for group in groups for entry in group.steps if entry.table}
+        self._queries = {entry.key: entry for group in groups for entry in group.query if entry.table}
+        looked_up = (self._steps | self._queries).items()
+        self._means = {key for key, entry in looked_up if tables[entry.table or ""].table.pooling == "mean"}
+        self._names = {entry.feature for entry in self._queries.values()}
         by_width: dict[int, list[Bag]] = defaultdict(list)
         for bag in layout.sequence_tables.values():
             by_width[bag.table.dim].append(bag)
         self.ec_dict = nn.ModuleDict({str(dim): _collection(bags, device) for dim, bags in sorted(by_width.items())})
-        queries = {entry.feature for group in layout.sequences.values() for entry in group.query if entry.table}
-        self._queries = frozenset(queries)
 
-    def forward(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Steps]]:
-        """Per key, what features of the row yield, `(B, D)`, and those of the steps."""
+    def forward(self, batch: Batch) -> tuple[list[KeyedTensor], dict[str, Steps]]:
+        """What features of the row yield, `(B, D)` each, and per key the vectors of those of the steps."""
         ids = self._ids(batch)
         found: dict[str, JaggedTensor] = {}
         for each in [collection(ids) for collection in self.ec_dict.values()]:  # all of them first, then wait
-            found |= dict(each.items())
-        queries, steps = {}, {}
-        for key, entry in self._entries.items():
-            values, lengths, mean = found[key].values().float(), found[key].lengths(), key in self._means
-            if entry.feature in self._queries:
-                queries[key] = pool(values, lengths, mean)
-            elif entry.feature in batch.step_sizes:
-                sizes = batch.step_sizes[entry.feature]
-                steps[key] = Steps.of(pool(values, sizes.values(), mean), sizes.lengths())
-            else:
-                steps[key] = Steps.of(values, lengths)
-        return queries, steps
+            found |= {f"{STEPPED}{name}": jagged for name, jagged in each.items()}
+        queries = [KeyedTensor([key], [entry.dim], self._pooled(key, found)) for key, entry in self._queries.items()]
+        return queries, {key: self._stepped(key, found, batch) for key in self._steps}
+
+    def _pooled(self, key: str, found: Mapping[str, JaggedTensor]) -> Tensor:
+        return pool(found[key].values().float(), found[key].lengths(), key in self._means)
+
+    def _stepped(self, key: str, found: Mapping[str, JaggedTensor], batch: Batch) -> Steps:
+        values, sizes = found[key].values().float(), batch.step_sizes.get(self._steps[key].feature)
+        if sizes is None:
+            return Steps.of(values, found[key].lengths())
+        return Steps.of(pool(values, sizes.values(), key in self._means), sizes.lengths())
 
     def _ids(self, batch: Batch) -> KeyedJaggedTensor:
         """Queries and sequences side by side."""
         parts = []
-        if self._queries:
+        if self._names:
             single = batch.sparse[BASE]
-            places = [i for i, key in enumerate(single.keys()) if key in self._queries]
+            places = [i for i, key in enumerate(single.keys()) if key in self._names]
             picked = single.permute(places)
             parts.append(KeyedJaggedTensor(picked.keys(), picked.values(), lengths=picked.lengths()))
         if BASE in batch.sequences:
@@ -94,20 +96,6 @@ def _config(bag: Bag, seed: int) -> EmbeddingConfig:
         feature_names=list(bag.features),
         data_type=DataType(bag.table.data_type),
         init_fn=Start(bag.table, seed),
-    )
-
-
-def entries_of(layout: Layout) -> dict[str, Entry]:
-    """What sequence groups look up, by key."""
-    groups = layout.sequences.values()
-    return {entry.key: entry for group in groups for entry in (*group.query, *group.steps) if entry.table}
-
-
-def means_of(layout: Layout) -> frozenset[str]:
-    """Keys of sequence groups whose ids, where there are several, are averaged."""
-    tables = layout.sequence_tables
-    return frozenset(
-        key for key, entry in entries_of(layout).items() if tables[entry.table or ""].table.pooling == "mean"
     )
 
 

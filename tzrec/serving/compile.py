@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import warnings
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,11 @@ from torch import Tensor
 from torch._inductor import cpp_builder, exc
 
 from tzrec.errors import SetupError
+from tzrec.serving.sequences import Sequences
 from tzrec.serving.servable import Servable
 from tzrec.serving.signature import Signature
 
 _FREE = torch.export.Dim.DYNAMIC
-_DYNAMIC = {"values": {0: _FREE}, "lengths": {1: _FREE}, "weights": {0: _FREE}, "dense": {0: _FREE}}
 _ROWS = 5
 """Rows of the example that is traced; any number from 2 on gives the same program."""
 
@@ -45,7 +47,7 @@ def compile_servable(servable: Servable, path: Path) -> None:
 
 
 def _compile(servable: Servable, example: tuple[Tensor, ...], path: Path) -> None:
-    shapes = tuple(_DYNAMIC[name] for name in servable.signature.names)
+    shapes = tuple(_free(each["shape"]) for each in servable.signature.described())
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's about its own tree specs
         program = torch.export.export(servable, example, dynamic_shapes=(shapes,), strict=False)
@@ -57,8 +59,13 @@ def _compile(servable: Servable, example: tuple[Tensor, ...], path: Path) -> Non
             raise
 
 
+def _free(shape: Any) -> dict[int, Any]:
+    """The dimensions that have a name instead of a number."""
+    return {index: _FREE for index, size in enumerate(shape) if isinstance(size, str)}
+
+
 def example_inputs(signature: Signature) -> tuple[Tensor, ...]:
-    """Row 0 of every table, once per row and twice in the first, and dense zeros."""
+    """Row 0 of every table, once per row and twice in the first, and dense zeros; steps likewise."""
     features = len(signature.sparse)
     lengths = torch.ones(features, _ROWS, dtype=torch.int32)
     lengths[:, 0] = 2
@@ -69,7 +76,27 @@ def example_inputs(signature: Signature) -> tuple[Tensor, ...]:
         "weights": torch.ones(ids),
         "dense": torch.zeros(_ROWS, sum(signature.dense.values())),
     }
-    return tuple(made[name] for name in signature.names)
+    given = tuple(made[name] for name in signature.names if name in made)
+    return given + tuple(_example_steps(signature.sequences, ids + _ROWS))
+
+
+def _example_steps(sequences: Sequences, above: int) -> Iterator[Tensor]:
+    """Every number of steps, ids and places is another one above a bound: equal ones would be taken for the same."""
+    number = count(above + 1)
+    for width in sequences.steps.values():
+        lengths = torch.ones(_ROWS, dtype=torch.int32)
+        steps = next(number)
+        lengths[0] += steps - _ROWS
+        ids = 0 if width else next(number)
+        yield torch.zeros(steps, width) if width else torch.zeros(ids, dtype=torch.int64)
+        yield lengths
+        if not width:
+            sizes = torch.ones(steps, dtype=torch.int32)
+            sizes[0] += ids - steps
+            yield sizes
+    for group in sequences.groups.values():
+        places = torch.arange(next(number))
+        yield from (places.clamp(max=_ROWS - 1), torch.zeros_like(places)) if group.jagged else (places,)
 
 
 def _options() -> dict[str, Any]:

@@ -25,7 +25,8 @@ from torch import Tensor
 import tzrec
 from tzrec.checkpoint.manifest import File
 from tzrec.errors import PackageError
-from tzrec.serving.signature import Signature
+from tzrec.serving.sequences import Sequences
+from tzrec.serving.signature import NO_SEQUENCES, Signature
 from tzrec.serving.weights import Weights, map_weights
 
 MODEL, WEIGHTS, CONFIG, FEATURES, MANIFEST = (
@@ -109,7 +110,12 @@ def _manifest(value: dict[str, Any]) -> Manifest:
         model=value["model"],
         step=value["step"],
         precision=value["precision"],
-        signature=Signature(tuple(signature["sparse"]), signature["weighted"], dict(signature["dense"])),
+        signature=Signature(
+            sparse=tuple(signature["sparse"]),
+            weighted=signature["weighted"],
+            dense=dict(signature["dense"]),
+            sequences=Sequences.read(signature["sequences"]) if "sequences" in signature else NO_SEQUENCES,
+        ),
         tables=tuple(value["tables"]),
         outputs=tuple(Output(each["name"], each["dtype"], tuple(each["shape"])) for each in value["outputs"]),
         additional=dict(value["additional"]),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torchrec import KeyedJaggedTensor, KeyedTensor
+from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 
 from tzrec.data.batch import BASE, Batch
 from tzrec.features.base import Feature
@@ -46,15 +46,44 @@ def _greatest(values: Tensor, instead: float) -> float:
 
 
 def made_up_batch(features: Mapping[str, Feature], rows: int, generator: torch.Generator) -> Batch:
-    """Ids from all over the tables, none to three for a row, weights from 0.5 to 1.5, dense values from N(0, 1)."""
+    """Ids from all over the tables, none to three for a row, weights from 0.5 to 1.5, dense values from N(0, 1);
+    none to three steps of a row, with none to three ids."""
     used = [feature for feature in features.values() if not feature.stub]
-    sparse = [feature for feature in used if feature.table]
-    dense = [feature for feature in used if feature.table is None]
+    by_row = [feature for feature in used if not feature.is_sequence]
+    stepped = [feature for feature in used if feature.is_sequence]
+    sparse = [feature for feature in by_row if feature.table]
+    dense = [feature for feature in by_row if feature.table is None]
+    ids = [feature for feature in stepped if feature.table]
+    steps = {feature.name: _lengths(rows, generator) for feature in stepped}
+    sizes = {feature.name: _lengths(int(steps[feature.name].sum()), generator) for feature in ids}
     return Batch(
         rows=rows,
         sparse={BASE: _ids(sparse, rows, generator)} if sparse else {},
         dense={BASE: _values(dense, rows, generator)} if dense else {},
+        sequences={BASE: _step_ids(ids, steps, sizes, generator)} if ids else {},
+        step_sizes={name: JaggedTensor(each, lengths=steps[name]) for name, each in sizes.items()},
+        step_values={each.name: _step_values(each, steps[each.name], generator) for each in stepped if not each.table},
     )
+
+
+def _lengths(count: int, generator: torch.Generator) -> Tensor:
+    return torch.randint(0, _LONGEST + 1, (count,), generator=generator, dtype=torch.int32)
+
+
+def _step_ids(
+    features: list[Feature], steps: Mapping[str, Tensor], sizes: Mapping[str, Tensor], generator: torch.Generator
+) -> KeyedJaggedTensor:
+    names = [feature.name for feature in features]
+    rows = {feature.name: feature.table.rows for feature in features if feature.table}
+    values = [torch.randint(0, rows[name], (int(sizes[name].sum()),), generator=generator) for name in names]
+    per_row = [
+        torch.stack([each.sum() for each in sizes[name].split(steps[name].tolist())]).to(torch.int32) for name in names
+    ]
+    return KeyedJaggedTensor(names, torch.cat(values), lengths=torch.cat(per_row))
+
+
+def _step_values(feature: Feature, steps: Tensor, generator: torch.Generator) -> JaggedTensor:
+    return JaggedTensor(torch.randn(int(steps.sum()), feature.dim, generator=generator), lengths=steps)
 
 
 def _ids(features: list[Feature], rows: int, generator: torch.Generator) -> KeyedJaggedTensor:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
-from torchrec import EmbeddingBagCollection
+from torchrec import EmbeddingBagCollection, EmbeddingCollection
 
-from tzrec.embedding.layout import Entry, Layout
+from tzrec.embedding.assemble import Slots, assemble
+from tzrec.embedding.layout import STEPPED, Entry, Layout
 from tzrec.embedding.regroup import plan, regroup
+from tzrec.embedding.sequence import Steps
 from tzrec.models.base import Ranker
 from tzrec.serving.signature import Signature, kind_of
 
@@ -30,13 +33,16 @@ AUTOCAST = {"": None, "FP32": None, "BF16": torch.bfloat16, "FP16": torch.float1
 
 def tables_of(ranker: Ranker) -> dict[str, Tensor]:
     """The tables of an unsharded model, `(rows, dim)` each in the type it is stored in, wider types first."""
-    layout = ranker.embedding_group.layout
     weights: dict[str, Tensor] = {}
     for module in ranker.embedding_group.modules():
         if isinstance(module, EmbeddingBagCollection):
             weights |= {name: bag.get_parameter("weight").detach() for name, bag in module.embedding_bags.items()}
-    order = sorted(weights, key=lambda name: -_BYTES[layout.bags[name].table.data_type])
-    return {name: weights[name].to(_DTYPE[layout.bags[name].table.data_type]) for name in order}
+        elif isinstance(module, EmbeddingCollection):
+            found = module.embeddings.items()
+            weights |= {f"{STEPPED}{name}": table.get_parameter("weight").detach() for name, table in found}
+    types = {name: bag.table.data_type for name, bag in ranker.embedding_group.layout.tables.items()}
+    order = sorted(weights, key=lambda name: -_BYTES[types[name]])
+    return {name: weights[name].to(_DTYPE[types[name]]) for name in order}
 
 
 def flatten(tables: Mapping[str, Tensor]) -> Tensor:
@@ -60,14 +66,15 @@ class Bags(nn.Module):
 
     def __init__(self, first: int, entries: list[Entry], layout: Layout, offsets: Mapping[str, int]) -> None:
         super().__init__()
-        tables = [layout.bags[entry.table or ""].table for entry in entries]
-        self.weighted, self.mean = kind_of(layout, tables[0].name)
+        names = [entry.table or "" for entry in entries]
+        tables = [layout.tables[name].table for name in names]
+        self.weighted, self.mean = kind_of(layout, names[0])
         self.first, self.count = first, len(entries)
         self.dims = [table.dim for table in tables]
         self.widest = {
             kind: max((table.dim for table in tables if table.data_type == kind), default=0) for kind in _SPARSE_TYPE
         }
-        self.register_buffer("offsets", torch.tensor([offsets[table.name] for table in tables]))
+        self.register_buffer("offsets", torch.tensor([offsets[name] for name in names]))
         types = [_SPARSE_TYPE[table.data_type] for table in tables]
         self.register_buffer("types", torch.tensor(types, dtype=torch.uint8))
         self.register_buffer("edges", torch.tensor([0, *accumulate(self.dims)], dtype=torch.int32))
@@ -118,18 +125,19 @@ class Servable(nn.Module):
     def __init__(self, ranker: Ranker, tables: Tensor, offsets: Mapping[str, int], precision: str = "") -> None:
         super().__init__()
         layout = ranker.embedding_group.layout
-        self.signature = Signature.of(layout)
+        self.signature, self._layout = Signature.of(layout), layout
         self.register_buffer("tables", tables)
         runs = _runs(layout, self.signature)
         self.bags = nn.ModuleList(Bags(first, entries, layout, offsets) for first, entries in runs)
         self.ranker = Ranker(_Nothing(), ranker.model, ranker.tasks, ranker.feature_dropout)  # type: ignore[arg-type]
         self.autocast = AUTOCAST[precision]
-        self.dense = ranker.embedding_group.dense_impls
+        self.steps = StepLookups(layout, offsets)
+        self.dense, self.encoders = ranker.embedding_group.dense_impls, ranker.embedding_group.encoders
         numbers = (list(self.signature.dense), list(self.signature.dense.values()))
         self._numbers = self.dense.plan(*numbers)
         sources = [([e.key for e in entries], [e.dim for e in entries]) for _, entries in runs]
         sources += [*([numbers] if self.signature.dense else []), *self.dense.outputs]
-        self._plan = plan(sources, {group: [e.key for e in row] for group, row in layout.groups.items()})
+        self._plan = plan(sources, {group: [e.key for e in row] for group, row in layout.by_row.items() if row})
         self.eval()
 
     @classmethod
@@ -148,8 +156,10 @@ class Servable(nn.Module):
         sources = self._pooled(given)
         if "dense" in given:
             sources += [given["dense"], *self.dense.embed(given["dense"], self._numbers)]
+        steps = self.steps(self.tables, given)
         with torch.autocast("cpu", self.autocast, enabled=self.autocast is not None):
-            return self.ranker.predict_grouped(regroup(sources, self._plan))
+            by_row, places = regroup(sources, self._plan), partial(places_in, given)
+            return self.ranker.predict_grouped(assemble(self._layout, self.encoders, by_row, steps, places))
 
     def _pooled(self, given: Mapping[str, Tensor]) -> list[Tensor]:
         if not self.bags:
@@ -160,6 +170,36 @@ class Servable(nn.Module):
         return [bags(self.tables, given["values"], bounds, rows, weights) for bags in self.bags]
 
 
+class StepLookups(nn.Module):
+    """The vectors of the steps of all sequences: each step is a bag of its ids."""
+
+    def __init__(self, layout: Layout, offsets: Mapping[str, int]) -> None:
+        super().__init__()
+        self._entries = list({entry.key: entry for g in layout.sequences.values() for entry in g.steps}.values())
+        looked_up = [entry for entry in self._entries if entry.table]
+        self.bags = nn.ModuleList(Bags(0, [entry], layout, offsets) for entry in looked_up)
+
+    def forward(self, tables: Tensor, given: Mapping[str, Tensor]) -> dict[str, Steps]:
+        """Bytes of all tables, inputs by name -> steps by key."""
+        found, bags = {}, iter(self.bags)
+        for entry in self._entries:
+            values = given[f"{entry.feature}.values"]
+            if entry.table:
+                sizes = given[f"{entry.feature}.key_lengths"]  # (S,)
+                bounds = torch.ops.fbgemm.asynchronous_complete_cumsum(sizes)
+                values = next(bags)(tables, values, bounds, sizes.shape[0], None)  # (S, D)
+            found[entry.key] = Steps.of(values, given[f"{entry.feature}.lengths"])
+        return found
+
+
+def places_in(given: Mapping[str, Tensor], group: str, lengths: Tensor) -> Slots:
+    """The places of a group's steps, as the inputs say."""
+    positions = given[f"{group}.positions"]
+    if f"{group}.rows" in given:
+        return Slots(given[f"{group}.rows"], positions, lengths)
+    return Slots(torch.arange(lengths.shape[0]).unsqueeze(1), positions.unsqueeze(0), lengths)
+
+
 class _Nothing(nn.Module):
     """In place of the embeddings, which a servable looks up itself."""
 
@@ -167,7 +207,7 @@ class _Nothing(nn.Module):
 def _runs(layout: Layout, signature: Signature) -> list[tuple[int, list[Entry]]]:
     """Cut the lookups into runs of one kind whose features follow each other in the inputs: (first feature, run)."""
     place = {name: index for index, name in enumerate(signature.sparse)}
-    lookups = {entry.key: entry for row in layout.groups.values() for entry in row if entry.table}
+    lookups = {entry.key: entry for row in layout.by_row.values() for entry in row if entry.table}
     runs: list[tuple[int, list[Entry]]] = []
     last: tuple[tuple[bool, bool], int] | None = None
     for entry in sorted(lookups.values(), key=lambda entry: kind_of(layout, entry.table or "")):

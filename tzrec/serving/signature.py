@@ -14,6 +14,9 @@ from tzrec.data.batch import BASE, Batch
 from tzrec.embedding.layout import Layout
 from tzrec.features.base import Feature
 from tzrec.features.column import Column
+from tzrec.serving.sequences import Sequences
+
+NO_SEQUENCES = Sequences({}, {})
 
 
 @dataclass(frozen=True)
@@ -28,29 +31,33 @@ class Signature:
         sparse: the F features with ids, in the order of `values`.
         weighted: whether there is an input `weights`.
         dense: the dense features and their widths, in the order of the columns of `dense`.
+        sequences: those of sequences, which come last.
     """
 
     sparse: tuple[str, ...]
     weighted: bool
     dense: dict[str, int]
+    sequences: Sequences = NO_SEQUENCES
 
     @classmethod
     def of(cls, layout: Layout) -> Signature:
         """The inputs a layout needs: features that share a kind of table stand together, so that one call looks
         them up."""
-        entries = [entry for entries in layout.groups.values() for entry in entries]
+        entries = [entry for entries in layout.by_row.values() for entry in entries]
         by_kind = sorted((e for e in entries if e.table), key=lambda e: kind_of(layout, e.table or ""))
         return cls(
             sparse=tuple(dict.fromkeys(entry.feature for entry in by_kind)),
             weighted=any(bag.weighted for bag in layout.bags.values()),
             dense={entry.feature: entry.value_dim for entry in entries if entry.table is None},
+            sequences=Sequences.of(layout),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
         """The inputs that exist, in order."""
         sparse = ("values", "lengths") if self.sparse else ()
-        return sparse + (("weights",) if self.weighted else ()) + (("dense",) if self.dense else ())
+        dense = (("weights",) if self.weighted else ()) + (("dense",) if self.dense else ())
+        return sparse + dense + tuple(self.sequences.described())
 
     def described(self) -> list[dict[str, object]]:
         """Name, type and shape of each input, in order; N ids and B rows are free."""
@@ -59,6 +66,7 @@ class Signature:
             "lengths": ("int32", [len(self.sparse), "B"]),
             "weights": ("float32", ["N"]),
             "dense": ("float32", ["B", sum(self.dense.values())]),
+            **self.sequences.described(),
         }
         return [{"name": name, "dtype": kinds[name][0], "shape": kinds[name][1]} for name in self.names]
 
@@ -75,7 +83,7 @@ class Signature:
             dense = batch.dense[BASE]
             same = list(dense.keys()) == list(self.dense)
             inputs += (dense.values() if same else torch.cat([dense[name] for name in self.dense], dim=1),)
-        return inputs
+        return inputs + tuple(self.sequences.from_batch(batch))
 
     def from_columns(self, columns: Mapping[str, Column], rows: int) -> tuple[Tensor, ...]:
         """The inputs from encoded features."""
@@ -88,12 +96,12 @@ class Signature:
                 inputs += (_joined(_weights(column) for column in ids),)
         if self.dense:
             inputs += (torch.from_numpy(np.concatenate([columns[name].values for name in self.dense], axis=1)),)
-        return inputs
+        return inputs + tuple(self.sequences.from_columns(columns))
 
 
 def kind_of(layout: Layout, table: str) -> tuple[bool, bool]:
     """What the tables of one call have in common: weighted, and pooled by mean."""
-    bag = layout.bags[table]
+    bag = layout.tables[table]
     return bag.weighted, bag.table.pooling == "mean"
 
 
@@ -118,7 +126,9 @@ def _weights(column: Column) -> np.ndarray:
 
 def describe(features: Mapping[str, Feature], signature: Signature) -> dict[str, dict[str, object]]:
     """What a caller of the package has to know about each feature."""
-    return {name: _describe(features[name]) for name in (*signature.sparse, *signature.dense)}
+    return {
+        name: _describe(features[name]) for name in (*signature.sparse, *signature.dense, *signature.sequences.steps)
+    }
 
 
 def _describe(feature: Feature) -> dict[str, object]:
@@ -127,6 +137,8 @@ def _describe(feature: Feature) -> dict[str, object]:
         "kind": "ids" if feature.is_sparse else "dense",
         "weighted": feature.is_weighted,
     }
+    if feature.is_sequence:
+        told["sequence"] = feature.sequence or feature.name
     if feature.table is None:
         return told | {"width": feature.dim}
     table = feature.table
