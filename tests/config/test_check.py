@@ -332,12 +332,6 @@ REFUSED: list[tuple[str, str, str]] = [
     ),
     ("hash_bucket_size: 13000", "zch { zch_size: 5 }", "zch: is not implemented yet; use hash_bucket_size"),
     ("hash_bucket_size: 13000", "dynamicemb { max_capacity: 5 }", "dynamicemb: is not implemented yet"),
-    (
-        "group_type: DEEP",
-        "group_type: SEQUENCE",
-        "group_type: SEQUENCE is not implemented yet; without sequence models",
-    ),
-    ("group_type: DEEP", "group_type: DEEP sequence_groups {}", "sequence_groups: is not implemented yet"),
     ("    mmoe {", "    kernel: TRITON\n    mmoe {", "kernel: TRITON is not implemented yet; use PYTORCH"),
     (
         "    mmoe {",

@@ -101,3 +101,11 @@ def test_a_batch_maps_its_sequences() -> None:
         lambda value: seen.append(value) or value
     )
     assert len(seen) == 3
+
+
+def test_steps_that_lie_in_memory_of_arrow_are_copied() -> None:
+    values, steps = np.array([[1.0]], np.float32), np.array([1], np.int32)
+    values.flags.writeable = steps.flags.writeable = False
+    made = collate({"x": Column(values, dim=1, steps=steps)}, 1).step_values["x"].values()
+    made += 1
+    assert (values.item(), made.item()) == (1.0, 2.0)

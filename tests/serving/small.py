@@ -88,12 +88,8 @@ model_config {
     }
     sequence_groups { group_name: "tags" feature_names: ["item", "clicks__item"] embedding_name_suffix: "own" }
     sequence_encoders { din_encoder { input: "clicks" attn_mlp { hidden_units: [8] } max_seq_length: 3 } }
-    sequence_encoders { simple_attention { input: "tags" } }
     sequence_encoders { pooling_encoder { input: "clicks" max_seq_length: 4 } }
     sequence_encoders { self_attention_encoder { input: "tags" multihead_attn_dim: 8 num_heads: 2 } }
-    sequence_encoders {
-      multi_window_din_encoder { input: "clicks" attn_mlp { hidden_units: [8] } windows_len: [1, 2] }
-    }
   }
   mmoe {
     num_expert: 2
@@ -131,8 +127,9 @@ def small_ranker() -> Ranker:
     generator = torch.Generator().manual_seed(5)
     ranker = build_model(small_config(), small_encoder().features).eval()
     with torch.no_grad():
-        for parameter in ranker.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.4)
+        for name, parameter in ranker.named_parameters():
+            scale = 0.1 if ".encoders." in name else 0.4  # what they make of steps is added up
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
     return ranker
 
 

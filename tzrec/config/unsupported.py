@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _LATER = "is not implemented yet"
-_SEQUENCES = f"{_LATER}; without sequence models, list single-valued or pooled features in a DEEP group"
 _HASH = f"{_LATER}; use hash_bucket_size"
 _SAMPLER = f"{_LATER}; bring the negatives as rows of the data"
 _TIMESTAMPS = f"{_LATER}; use save_checkpoints_steps or save_checkpoints_epochs"
@@ -24,8 +23,6 @@ FIELDS: Mapping[str, str] = {
     "BoolMaskFeature.dynamicemb": _HASH,
     "IdFeature.zch": _HASH,
     "IdFeature.dynamicemb": _HASH,
-    "FeatureGroupConfig.sequence_groups": _SEQUENCES,
-    "FeatureGroupConfig.sequence_encoders": _SEQUENCES,
     "DataConfig.negative_sample_mask_prob": f"{_LATER}; leave it out",
     "DataConfig.batch_cost_size": f"{_LATER}; use batch_size",
     "TrainConfig.save_checkpoints_timestamp_interval": _TIMESTAMPS,
@@ -42,7 +39,6 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "OdpsDatasetV1": f"{_LATER}; export the table to Parquet and use ParquetDataset",
         "KafkaDataset": f"{_LATER}; write the stream to Parquet and use ParquetDataset",
     },
-    "FeatureGroupConfig.group_type": {"SEQUENCE": _SEQUENCES, "JAGGED_SEQUENCE": _SEQUENCES},
     "ModelConfig.kernel": {
         "TRITON": f"{_LATER}; use PYTORCH, the default",
         "CUTLASS": f"{_LATER}; use PYTORCH, the default",
@@ -54,6 +50,7 @@ PACKAGES: Mapping[str, str | None] = {
     "ModelConfig.model": "tzrec.models",
     "FeatureConfig.feature": "tzrec.features",
     "SeqFeatureConfig.feature": "tzrec.features",
+    "SeqEncoderConfig.seq_module": "tzrec.embedding.encoders",
     "LossConfig.loss": "tzrec.losses",
     "LossConfig.sid_loss": "tzrec.losses",
     "MetricConfig.metric": "tzrec.metrics",

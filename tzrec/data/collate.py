@@ -66,7 +66,13 @@ def _id_sequences(columns: Mapping[str, Column]) -> KeyedJaggedTensor:
 
 def _jagged(values: np.ndarray, column: Column) -> JaggedTensor:
     """Something of each step `(S, ...)`."""
-    return JaggedTensor(torch.from_numpy(values), lengths=torch.from_numpy(column.steps))
+    assert column.steps is not None
+    return JaggedTensor(own(values), lengths=own(column.steps))
+
+
+def own(array: np.ndarray) -> torch.Tensor:
+    """As a tensor, copied where the numbers lie in memory of Arrow, which nobody may write to."""
+    return torch.from_numpy(np.require(array, requirements="W"))
 
 
 def ids_per_row(column: Column) -> Lengths:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tzrec.data.batch import BASE, Batch
+from tzrec.data.collate import own
 from tzrec.embedding.assemble import longest, slots
 from tzrec.embedding.layout import Layout
 from tzrec.features.column import Column
@@ -51,7 +52,7 @@ class StepInput:
     @classmethod
     def from_column(cls, column: Column) -> StepInput:
         assert column.steps is not None
-        values, lengths = torch.from_numpy(column.values), torch.from_numpy(column.steps)
+        values, lengths = own(column.values), own(column.steps)
         if not column.is_sparse:
             return cls(values, lengths, None)
         sizes = column.lengths

@@ -40,6 +40,13 @@ class Entry:
         return self.message.embedding_name or f"{self.name}_emb"
 
     @property
+    def width(self) -> int:
+        """Columns that it takes in a DEEP group, or at each step."""
+        dense_emb = "dense_emb" in self.message.DESCRIPTOR.oneofs_by_name and self.message.WhichOneof("dense_emb")
+        embedded = self.has_table or dense_emb
+        return int(self.message.embedding_dim if embedded else max(1, getattr(self.message, "value_dim", 1)))
+
+    @property
     def reads(self) -> list[str]:
         """Its inputs as side:name."""
         return [text for _, text in self.inputs]
@@ -67,3 +74,14 @@ def all_named(findings: Findings) -> bool:
     found = [entry.name for entry in entries(findings)]
     chosen = all(config.WhichOneof("feature") for config in findings.config.feature_configs)
     return chosen and all(found) and len(set(found)) == len(found)
+
+
+def find_feature(findings: Findings, path: str, name: str, known: dict[str, Entry]) -> Entry | None:
+    """The feature that a group lists at a path; None where there is none, which is then a finding."""
+    entry = known.get(name)
+    if entry is None:
+        if all_named(findings):
+            findings.unknown(path, "feature", name, known)
+    elif getattr(entry.message, "stub_type", False):
+        findings.add(path, f'"{name}" is a stub, which only other features may read; set its stub_type to false')
+    return entry

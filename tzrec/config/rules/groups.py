@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tzrec.config.findings import Findings, repeated, report_duplicates
-from tzrec.config.rules.entries import Entry, all_named, names
+from tzrec.config.rules.entries import Entry, find_feature, names
+from tzrec.config.rules.sequence_groups import check_sequences, check_stepped
 from tzrec.config.schema import fields_of
-from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, ModelConfig
+from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, ModelConfig, SeqGroupConfig
 
 _PATH = "model_config.feature_groups"
 
@@ -16,31 +19,41 @@ def check_groups(findings: Findings) -> None:
     groups = list(repeated(_PATH, config.feature_groups))
     if not groups and not findings.is_broken("model_config"):
         findings.add("model_config", "has no feature_groups; the model needs at least one")
-    named = ((f"{path}.group_name", group.group_name) for path, group in groups if group.group_name)
-    report_duplicates(findings, "group", named)
+    report_duplicates(findings, "group", (name for path, group in groups for name in _names(path, group)))
     known = names(findings)
     for path, group in groups:
-        if findings.is_refused(f"{path}.group_type") or findings.is_refused(f"{path}.sequence_groups"):
-            continue
-        if not group.feature_names and not findings.is_broken(path):
+        if not group.feature_names and not group.sequence_groups and not findings.is_broken(path):
             findings.add(f"{path}.feature_names", "is empty; list the features of this group")
+        stepped = group.group_type not in (DEEP, WIDE)
         for here, name in repeated(f"{path}.feature_names", group.feature_names):
-            _check_member(findings, here, name, group, known)
+            if stepped:
+                check_stepped(findings, here, name, known)
+            else:
+                _check_member(findings, here, name, group, known)
+        check_sequences(findings, path, group, known)
     _check_wide(findings)
     _check_suffixes(findings, known)
     if config.HasField("variational_dropout"):
         _check_dropout(findings, config)
 
 
+def _names(path: str, group: FeatureGroupConfig) -> Iterator[tuple[str, str]]:
+    """The names that a group takes, with their paths; the only sequence group may go by the name of its group."""
+    if group.group_name:
+        yield f"{path}.group_name", group.group_name
+    for here, inner in repeated(f"{path}.sequence_groups", group.sequence_groups):
+        if inner.group_name and (len(group.sequence_groups) > 1 or inner.group_name != group.group_name):
+            yield f"{here}.group_name", inner.group_name
+
+
 def _check_member(findings: Findings, path: str, name: str, group: FeatureGroupConfig, known: dict[str, Entry]) -> None:
-    entry = known.get(name)
+    entry = find_feature(findings, path, name, known)
     if entry is None:
-        if all_named(findings):
-            findings.unknown(path, "feature", name, known)
         return
-    if getattr(entry.message, "stub_type", False):
-        findings.add(path, f'"{name}" is a stub, which only other features may read; set its stub_type to false')
-    if group.group_type == WIDE and not entry.has_table and not findings.is_broken(entry.path):
+    if entry.steps is not None:
+        advice = "list it in the sequence_groups of a DEEP group, with a sequence_encoder that makes one vector of them"
+        findings.add(path, f'"{name}" is a sequence of any number of steps; {advice}')
+    elif group.group_type == WIDE and not entry.has_table and not findings.is_broken(entry.path):
         advice = "give it boundaries or put it into a DEEP group"
         findings.add(path, f'"{name}" is dense and has no table, which a WIDE group needs; {advice}')
 
@@ -71,17 +84,32 @@ def _check_dropout(findings: Findings, config: ModelConfig) -> None:
 
 def _check_suffixes(findings: Findings, known: dict[str, Entry]) -> None:
     """Two suffixes must not make one table name: `a` + `b_c` and `a_b` + `c`."""
-    origins: dict[str, tuple[str, str]] = {}
+    pooled: dict[str, tuple[str, str]] = {}
+    stepped: dict[str, tuple[str, str]] = {}  # sequence groups have tables of their own
     for path, group in repeated(_PATH, findings.config.model_config.feature_groups):
-        for name in group.feature_names:
-            if name not in known or not known[name].has_table or not hasattr(known[name].message, "embedding_name"):
-                continue
-            base = known[name].table + ("_wide" if group.group_type == WIDE else "")
-            suffix = group.embedding_name_suffix
-            table = f"{base}_{suffix}" if suffix else base
-            other = origins.setdefault(table, (base, suffix))
-            if other != (base, suffix):
-                made = " + ".join(part for part in other if part)
-                here = f"{path}.embedding_name_suffix" if suffix else f"{known[name].path}.embedding_name"
-                findings.add(here, f'makes the table name "{table}", which "{made}" makes too; choose another')
-                break
+        wide = "_wide" if group.group_type == WIDE else ""
+        _check_suffix(findings, path, group, known, wide, pooled if group.group_type in (DEEP, WIDE) else stepped)
+        for here, inner in repeated(f"{path}.sequence_groups", group.sequence_groups):
+            _check_suffix(findings, here, inner, known, "", stepped)
+
+
+def _check_suffix(
+    findings: Findings,
+    path: str,
+    group: FeatureGroupConfig | SeqGroupConfig,
+    known: dict[str, Entry],
+    wide: str,
+    origins: dict[str, tuple[str, str]],
+) -> None:
+    """The tables of one group, against those that others of its kind have made: name -> (name, suffix)."""
+    for name in group.feature_names:
+        if name not in known or not known[name].has_table or not hasattr(known[name].message, "embedding_name"):
+            continue
+        base, suffix = known[name].table + wide, group.embedding_name_suffix
+        table = f"{base}_{suffix}" if suffix else base
+        other = origins.setdefault(table, (base, suffix))
+        if other != (base, suffix):
+            made = " + ".join(part for part in other if part)
+            here = f"{path}.embedding_name_suffix" if suffix else f"{known[name].path}.embedding_name"
+            findings.add(here, f'makes the table name "{table}", which "{made}" makes too; choose another')
+            return

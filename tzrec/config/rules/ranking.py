@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tzrec.config.findings import Findings, repeated
-from tzrec.config.rules.entries import Entry, names
+from tzrec.config.rules.entries import names
 from tzrec.config.schema import fields_of
 from tzrec.protos.model_pb2 import WIDE, FeatureGroupConfig
 
@@ -129,15 +129,7 @@ def _widths(findings: Findings, path: str, group: FeatureGroupConfig) -> Iterato
     for here, name in repeated(f"{path}.feature_names", group.feature_names):
         if name not in known or findings.is_broken(known[name].path) or group.group_type == WIDE:
             continue  # reported elsewhere; tables of WIDE groups are all alike
-        yield here, name, _width(known[name])
-
-
-def _width(entry: Entry) -> int:
-    """Columns that a feature takes in a DEEP group."""
-    dense_emb = "dense_emb" in entry.message.DESCRIPTOR.oneofs_by_name and entry.message.WhichOneof("dense_emb")
-    embedded = entry.has_table or dense_emb
-    dim: int = entry.message.embedding_dim if embedded else getattr(entry.message, "value_dim", 1)
-    return dim
+        yield here, name, known[name].width
 
 
 def _check_dense(findings: Findings, model: str, message: Any) -> None:

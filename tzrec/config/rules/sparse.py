@@ -8,7 +8,7 @@ from tzrec.config.rules.entries import all_named, names
 
 def check_sparse(findings: Findings, path: str, name: str) -> None:
     """The feature named at a path must be one that batches have ids of."""
-    known = {each: entry for each, entry in names(findings).items() if ".sequence_feature." not in entry.path}
+    known = {each: entry for each, entry in names(findings).items() if entry.steps is None}
     entry = known.get(name)
     if entry is None:
         if all_named(findings):

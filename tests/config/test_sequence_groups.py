@@ -1,0 +1,168 @@
+"""The rules of sequence groups and their encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.config.test_check import changed, found
+
+FEATURES = """feature_configs {
+    sequence_feature {
+        sequence_name: "h" sequence_length: 50 sequence_delim: ";"
+        features { id_feature { feature_name: "cate" expression: "item:cate" embedding_name: "cate_id_emb"
+                                hash_bucket_size: 13000 embedding_dim: 16 } }
+        features { raw_feature { feature_name: "price" expression: "item:price" } }
+    }
+}
+feature_configs { id_feature { feature_name: "tags" expression: "item:tags" num_buckets: 5 embedding_dim: 4
+                               weighted: true } }
+feature_configs { raw_feature { feature_name: "age" expression: "user:age" stub_type: true } }
+model_config {
+"""
+GROUPS = """group_type: DEEP
+        sequence_groups { group_name: "clicks" feature_names: ["cate_id", "h__cate", "h__price"] }
+        sequence_groups { group_name: "cates" feature_names: ["cate_id", "h__cate"] embedding_name_suffix: "b" }
+        sequence_encoders { din_encoder { input: "clicks" attn_mlp { hidden_units: [8] } } }
+        sequence_encoders { simple_attention { input: "cates" } }
+        sequence_encoders { pooling_encoder { input: "clicks" pooling_type: "sum" max_seq_length: 10 } }
+        sequence_encoders { self_attention_encoder { input: "cates" multihead_attn_dim: 8 num_heads: 2 } }
+        sequence_encoders {
+            multi_window_din_encoder { input: "cates" attn_mlp { hidden_units: 8 } windows_len: [1, 2] }
+        }
+"""
+
+
+def text(*pairs: str) -> str:
+    made = changed("model_config {", FEATURES, "group_type: DEEP", GROUPS)
+    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+        assert old in made, old
+        made = made.replace(old, new, 1)
+    return made
+
+
+def test_good_sequences_have_no_problems(tmp_path: Path) -> None:
+    assert found(tmp_path, text()) == []
+
+
+CASES: list[tuple[str, str, str]] = [
+    (
+        'feature_names: ["user_id", "cate_id", "price"]',
+        'feature_names: ["user_id", "h__cate"]',
+        'feature_names[1]: "h__cate" is a sequence of any number of steps; list it in the sequence_groups of a DEEP',
+    ),
+    ('"h__price"]', '"h__prise"]', 'feature_names[2]: unknown feature "h__prise"; did you mean "h__price"?'),
+    (
+        '["cate_id", "h__cate", "h__price"]',
+        '["tags", "h__cate", "h__price"]',
+        '"tags" has weighted ids, which no sequence group can use',
+    ),
+    ('"h__price"]', '"h__price", "age"]', '"age" is a stub, which only other features may read'),
+    (
+        '{ simple_attention { input: "cates" } }',
+        "{}",
+        "sequence_encoders[1]: no encoder is chosen; there are din_encoder,",
+    ),
+    ('simple_attention { input: "cates"', 'simple_attention { input: "cate"', 'is named "cate"; did you mean "cates"?'),
+    (
+        'simple_attention { input: "cates"',
+        'simple_attention { input: "clicks"',
+        "simple_attention.input: the features of the row are 16 wide and those of a step 17; make them equal or use",
+    ),
+    (
+        '["cate_id", "h__cate", "h__price"]',
+        '["h__cate", "h__price"]',
+        'din_encoder.input: group "clicks" has nothing to compare its steps with; list the features of the row',
+    ),
+    (
+        '["cate_id", "h__cate", "h__price"]',
+        '["cate_id", "user_id", "h__cate", "h__price"]',
+        "din_encoder.input: the features of the row are 32 wide and those of a step 17; leave some of the former out",
+    ),
+    ('pooling_type: "sum"', 'pooling_type: "max"', 'pooling_type: unknown pooling "max"'),
+    ("max_seq_length: 10", "max_seq_length: -1", "max_seq_length: -1 is below 0; 0 stands for all steps"),
+    ("num_heads: 2", "num_heads: 3", "multihead_attn_dim: 8 is no multiple of num_heads 3"),
+    ("num_heads: 2", "num_heads: 0", "num_heads: 0 heads; there is at least 1"),
+    ("num_heads: 2", "dropout: 1", "dropout: 1 is not in [0, 1)"),
+    ("windows_len: [1, 2]", "", "windows_len: is empty; give the steps of each window"),
+    ("windows_len: [1, 2]", "windows_len: [1, 0]", "windows_len[1]: 0 steps; a window has at least 1"),
+    ("attn_mlp { hidden_units: [8] }", "attn_mlp { hidden_units: [0] }", "hidden_units[0]: 0 units"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "wanted"), CASES, ids=[f"{i}-{each[2][:40]}" for i, each in enumerate(CASES)])
+def test_one_mistake_is_told(tmp_path: Path, old: str, new: str, wanted: str) -> None:
+    lines = found(tmp_path, text(old, new))
+    assert any(wanted in line for line in lines), lines
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ('group_name: "cates"', "", "sequence_groups[1]: has no group_name, by which encoders could tell it from"),
+        ('group_name: "cates"', 'group_name: "all"', '"all" is already the name of another group'),
+        ('group_name: "cates"', 'group_name: "clicks"', '"clicks" is already the name of another group'),
+    ],
+    ids=["none", "of its group", "of another"],
+)
+def test_names(tmp_path: Path, old: str, new: str, wanted: str) -> None:
+    """Of what the encoders then do not find is told too."""
+    first, *others = found(tmp_path, text(old, new))
+    assert wanted in first
+    assert all('no sequence group of this group is named "cates"' in line for line in others)
+
+
+def test_every_sequence_group_is_read(tmp_path: Path) -> None:
+    idle = 'sequence_groups { group_name: "idle" feature_names: "h__cate" }'
+    (line,) = found(tmp_path, text("sequence_encoders", f"{idle}\nsequence_encoders"))
+    assert 'sequence_groups[2]: nothing reads it; add a sequence_encoder with input "idle"' in line
+
+
+def test_a_sequence_group_has_a_sequence(tmp_path: Path) -> None:
+    group = 'sequence_groups { group_name: "flat" feature_names: "cate_id" }\n'
+    encoder = 'sequence_encoders { pooling_encoder { input: "flat" } }\n'
+    (line,) = found(tmp_path, text("sequence_encoders", f"{group}{encoder}sequence_encoders"))
+    assert "sequence_groups[2].feature_names: none of these features is a sequence" in line
+
+
+def test_the_only_sequence_group_may_go_by_the_name_of_its_group(tmp_path: Path) -> None:
+    one = """group_type: DEEP
+        sequence_groups { feature_names: ["cate_id", "h__cate"] }
+        sequence_encoders { simple_attention { input: "all" } }
+"""
+    assert found(tmp_path, changed("model_config {", FEATURES, "group_type: DEEP", one)) == []
+
+
+@pytest.mark.parametrize("kind", ["SEQUENCE", "JAGGED_SEQUENCE"])
+def test_models_without_use_for_sequences(tmp_path: Path, kind: str) -> None:
+    group = f"""feature_groups {{ group_name: "seq" feature_names: ["cate_id", "h__cate"] group_type: {kind} }}
+    mmoe {{"""
+    (line,) = found(tmp_path, text("mmoe {", group))
+    assert f"group_type: mmoe has no use for a {kind} group; use sequence_groups and sequence_encoders" in line
+
+
+def test_sequences_belong_into_deep_groups(tmp_path: Path) -> None:
+    lines = found(tmp_path, text("group_type: DEEP", "group_type: WIDE"))
+    assert any("sequence_groups: has no place in a WIDE group; put it into a DEEP group" in line for line in lines)
+    assert any("sequence_encoders: has no place in a WIDE group" in line for line in lines)
+
+
+def test_suffixes_of_sequences_do_not_meet_in_one_name(tmp_path: Path) -> None:
+    """`cate_id_emb` + `b_c` and `cate_id_emb_b` + `c`; the table of the same name for bags is another one."""
+    other = FEATURES.replace(
+        "model_config {",
+        """feature_configs { sequence_id_feature { feature_name: "x"
+        expression: "user:x" num_buckets: 9 embedding_dim: 16 embedding_name: "cate_id_emb_b" sequence_delim: ";" } }
+model_config {""",
+    )
+    groups = (
+        GROUPS.replace('suffix: "b"', 'suffix: "b_c"')
+        + """
+        sequence_groups { group_name: "x" feature_names: "x" embedding_name_suffix: "c" }
+        sequence_encoders { pooling_encoder { input: "x" } }
+"""
+    )
+    (line,) = found(tmp_path, changed("model_config {", other, "group_type: DEEP", groups))
+    assert 'makes the table name "cate_id_emb_b_c", which "cate_id_emb + b_c" makes too' in line
