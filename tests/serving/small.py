@@ -176,7 +176,7 @@ def saved() -> Path:
     config = small_config()
     config.model_dir = str(model_dir)
     (model_dir / "pipeline.config").write_text(dump_config(config))
-    saver = Saver(model_dir, keep=0, protected=lambda: None)
+    saver = Saver(model_dir, keep=0, protected=lambda older: ())
     saver.save(Manifest(Position(step=STEP)), {"model": small_ranker().state_dict()}, plan="{}")
     saver.wait()
     return model_dir
