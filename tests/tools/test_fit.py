@@ -47,7 +47,7 @@ def data(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_from_data_to_two_steps_of_training(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "first.config"
+    path = tmp_path / "new" / "first.config"
     words = ["--train_input_path", data, "--label_fields", "clk,pay", "--output_config", str(path)]
     assert fit.main([*words, "--report", str(tmp_path / "report.json")]) == 0
     said = capsys.readouterr().out
@@ -172,6 +172,19 @@ def test_features_made_anew_for_a_config(config: Path, tmp_path: Path, capsys: p
     assert "model_config: not set" not in said
     made = out.read_text()
     assert made.count("feature_configs {") == 2 and "multi_tower" in made
+
+
+def test_a_config_without_features(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = config.read_text().partition("feature_configs")[0]
+    config.write_text(head)
+    out = tmp_path / "first.config"
+    assert fit.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
+    assert check.main(["--pipeline_config", str(out)]) == 0
+    assert "multi_tower, 5 features" in capsys.readouterr().out
+    assert load_config(str(out)).train_config.sparse_optimizer.adagrad_optimizer.lr == pytest.approx(0.1)
+    # which features there are is settled now, and everything about them
+    assert fit.main(["--pipeline_config", str(out)]) == 0
+    assert "nothing is left open" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

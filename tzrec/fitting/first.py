@@ -28,8 +28,8 @@ num_epochs: 1
 sparse_optimizer { adagrad_optimizer { lr: 0.02 } constant_learning_rate {} }
 dense_optimizer { adam_optimizer { lr: 0.001 } constant_learning_rate {} }
 """
-_ONE_TASK = """
-multi_tower { towers { input: "all" mlp { hidden_units: [256, 128] } } final { hidden_units: [64] } }
+_ONE_TASK = f"""
+multi_tower {{ towers {{ input: "{GROUP}" mlp {{ hidden_units: [256, 128] }} }} final {{ hidden_units: [64] }} }}
 """
 _TASKS = """
 mmoe { num_expert: 3 expert_mlp { hidden_units: [256, 128] } }

@@ -52,10 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         fit = fit_config(config, env.cores(), args.features, args.refit)
     took = time.perf_counter() - before
     print(f"fit    {fit.rows:,} rows of {config.train_input_path} in {took:.1f} s\n\n{report.as_text(fit.columns)}\n")
-    print("\n".join([*map(report.line, fit.proposals), *(f"note: {each}" for each in fit.notes)]))
+    said = [*map(report.line, fit.proposals), *(f"note: {each}" for each in fit.notes)]
+    print("\n".join(said or ["nothing is left open"]))
     if args.report:
         write = report.as_json if args.report.endswith(".json") else report.as_page
-        Path(args.report).write_text(write(fit.columns, fit.proposals, fit.notes), encoding="utf-8")
+        _put(args.report, write(fit.columns, fit.proposals, fit.notes))
     if args.output_config:
         _write(args, fit.config, {each.path: each.new for each in fit.proposals})
     print(f"wrote  {args.output_config}" if args.output_config else "wrote nothing; --output_config FILE writes it all")
@@ -103,17 +104,21 @@ def _load(args: Any) -> EasyRecConfig:
 
 def _write(args: Any, config: EasyRecConfig, changes: Mapping[str, object]) -> None:
     """Write the config: the text that was read with the changes in it, or the message where that does not hold it."""
-    path = Path(args.output_config)
     is_text = args.pipeline_config and not args.pipeline_config.endswith(".json")
     if is_text and not (args.from_data or args.edit_config_json):
         try:
             text = rewrite(Path(args.pipeline_config).read_text(encoding="utf-8-sig"), _edits(args) | dict(changes))
-            path.write_text(text, encoding="utf-8")
-            if load_source(str(path)).config == config:
+            _put(args.output_config, text)
+            if load_source(args.output_config).config == config:
                 return
         except LookupError:  # a message that only stands in the config because something in it was set
             pass
-    path.write_text(dump_config(config), encoding="utf-8")
+    _put(args.output_config, dump_config(config))
+
+
+def _put(path: str, text: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text, encoding="utf-8")
 
 
 def _edits(args: Any) -> dict[str, Any]:
