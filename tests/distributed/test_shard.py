@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.distributed import toy
-from tests.distributed.training import CASES, Case, Run, whole
+from tests.distributed.training import CASES, SCALED, Case, Run, whole
 from tzrec.distributed.sequences import LocalSequences
 from tzrec.distributed.shard import LocalBags, dense_parameters
 from tzrec.optim.kernels import kernels
@@ -55,6 +55,16 @@ def test_clipping_changes_what_is_learned() -> None:
 @pytest.mark.parametrize("name", ["default", "table_wise"])
 def test_forward_passes_without_backward_leave_no_trace(name: str, two: list[dict[str, Any]]) -> None:
     assert two[0][f"{name} paused"] == two[0][name]["losses"][:3]
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_a_loss_scale_reaches_no_table(name: str, two: list[dict[str, Any]]) -> None:
+    """A power of two changes no bit, before gradients are clipped as well; bags, sequences and replicated tables."""
+    assert two[0][f"{name} scaled"] == two[0][name]["losses"][:3]
+
+
+def test_an_overflow_on_one_rank_is_one_on_all(two: list[dict[str, Any]]) -> None:
+    assert [rank["overflow"] for rank in two] == [[False, 512.0], [False, 512.0]]
 
 
 def test_frozen_table_stays(two: list[dict[str, Any]]) -> None:

@@ -24,6 +24,7 @@ from tzrec.distributed import group
 from tzrec.distributed.plan import plan_json
 from tzrec.distributed.shard import dense_parameters, shard
 from tzrec.optim.kernels import kernels
+from tzrec.optim.loss_scale import LossScale
 from tzrec.optim.sparse import SparseOptimizer
 
 Piece = tuple[str, int, int, Tensor]
@@ -69,6 +70,8 @@ CASES = [
     Case("adam_data_parallel", "adam_optimizer", ("data_parallel",)),
     Case("partial_rowwise_adam_row_wise", "partial_rowwise_adam_optimizer", ("row_wise",)),
 ]
+SCALED = ["default", "row_wise", "clipped", "clipped_replicated"]
+"""Cases that are run with a loss scale as well."""
 MOVES = [("row_wise", "table_wise"), ("column_wise", "data_parallel"), ("data_parallel", "row_wise")]
 """Checkpoints of one case restored into another, both on two ranks."""
 
@@ -76,13 +79,15 @@ MOVES = [("row_wise", "table_wise"), ("column_wise", "data_parallel"), ("data_pa
 class Run:
     """A sharded toy with its optimizers."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, scale: LossScale | None = None) -> None:
+        self.scale = scale
         self.config = toy.config(case.optimizer, **case.fields)
         torch.manual_seed(toy.SEED)
         model = toy.Toy(toy.features(case.types))
         self.model: DistributedModelParallel = shard(model, self.config, torch.device("cpu"))
         world = torch.distributed.get_world_size()
-        self.sparse = SparseOptimizer(self.model.module, self.config.train_config.sparse_optimizer, world)
+        guard = scale.guard if scale else None
+        self.sparse = SparseOptimizer(self.model.module, self.config.train_config.sparse_optimizer, world, guard)
         self.dense = torch.optim.SGD([param for _, param in dense_parameters(self.model)], lr=0.1)
 
     def step(self, rows: toy.Rows, lr: float) -> float:
@@ -94,7 +99,9 @@ class Run:
         self.sparse.zero_grad()
         self.dense.zero_grad()
         loss = (self.model(batch) - batch.labels["y"]).square().mean()
-        loss.backward()
+        (loss * self.scale.value if self.scale else loss).backward()
+        if self.scale:
+            self.scale.unscale([param.grad for _, param in dense_parameters(self.model) if param.grad is not None])
         self.sparse.step()
         self.dense.step()
         return group.total([loss.item()])[0] / world
@@ -153,6 +160,11 @@ def main(directory: Path) -> None:
             results[case.name]["resumed"] = [other.step(rows, 0.05) for rows in toy.global_batches(3, first=50)]
     for name in ("default", "table_wise"):
         results[f"{name} paused"] = Run(next(case for case in CASES if case.name == name)).train_with_pauses()
+    for name in SCALED:
+        scale = LossScale(group.any_rank, 1024.0, 2.0, 0.5, 2000)
+        results[f"{name} scaled"] = Run(next(case for case in CASES if case.name == name), scale).train(3)
+    scale = LossScale(group.any_rank, 1024.0, 2.0, 0.5, 2000)
+    results["overflow"] = [scale.unscale([torch.tensor(torch.inf if rank else 1.0)]), scale.value]
     for source, target in MOVES:
         moved = Run(next(case for case in CASES if case.name == target))
         moved.load(directory / source)
