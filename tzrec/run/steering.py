@@ -61,7 +61,7 @@ class Watched:
 
     def __str__(self) -> str:
         times = f"{self._stale} evaluation{'s' if self._stale != 1 else ''}"
-        return f"{self._metric} has not been better than {self._best:g} for {times}"
+        return f"{self._metric} has not been better than {self._best:.8g} for {times}"
 
 
 class Steering:

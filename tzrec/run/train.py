@@ -136,9 +136,9 @@ def _save_and_evaluate(run: Training, listeners: Sequence[Listener], outcome: Ou
     if run.session.config.eval_input_path and not outcome.signal:
         evaluation = _evaluate(run)
         outcome.metrics = evaluation.metrics
-        _say(run, run.steering.evaluated(evaluation.metrics))
         for listener in listeners:
             listener.evaluated(evaluation)
+        _say(run, run.steering.evaluated(evaluation.metrics))
     return time.perf_counter() - began
 
 
