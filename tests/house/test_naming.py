@@ -32,7 +32,7 @@ ONEOFS: list[tuple[type[Message], str, str]] = [
 # files that are no member of a oneof: what their whole package stands on
 GROUND = {
     "features": {
-        *("base", "build", "column", "encoded", "dag", "sequence", "expression"),
+        *("base", "build", "column", "encoded", "unbucketized", "dag", "sequence", "expression"),
         *("kernels", "hashing", "spans", "ragged", "normalizer", "bucketize"),
         *("dense", "sparse", "compiled", "text_kernels", "farm_kernels", "words", "pairs", "found", "combined"),
         *("numbers", "functions", "vectors", "codes", "pair_kernels", "text_cleaning", "tokens"),

@@ -24,6 +24,7 @@ from tzrec import check
 from tzrec.config.check import load_checked
 from tzrec.config.load import dump_config, load_config
 from tzrec.data.synth import make_data
+from tzrec.protos import data_pb2
 from tzrec.run.job import run_training
 from tzrec.tools import fg_encode, fg_parts
 from tzrec.tools.fg_processes import write_part
@@ -290,6 +291,19 @@ def same_losses(config: Path, tmp_path: Path, steps: int = 20, more: Sequence[st
     assert encoded == raw
 
 
-def test_same_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["FG_NONE", "FG_BUCKETIZE"])
+def test_same_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     monkeypatch.chdir(ROOT)  # where the example finds its files
-    same_losses(ROOT / "examples" / "configs" / "mmoe_all_features.config", tmp_path)
+    same_losses(ROOT / "examples" / "configs" / "mmoe_all_features.config", tmp_path, more=["--fg_mode", mode])
+
+
+def test_another_mode(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode(write_config(data), tmp_path / "out", "--fg_mode", "FG_BUCKETIZE") == 0
+    assert load_config(str(tmp_path / "out" / "pipeline.config")).data_config.fg_mode == data_pb2.FG_BUCKETIZE
+    assert encode(write_config(data), tmp_path / "out") == 2
+    assert "begun with --fg_mode FG_BUCKETIZE; remove it" in capsys.readouterr().err
+    again = str(tmp_path / "out" / "pipeline.config")  # ids are made of what was written
+    assert encode(again, tmp_path / "ids") == 0
+    assert ids(tmp_path / "ids" / "train") == list(range(50))
+    assert encode(again, tmp_path / "no", "--fg_mode", "FG_BUCKETIZE") == 2
+    assert "FG_BUCKETIZE: this data is encoded already" in capsys.readouterr().err

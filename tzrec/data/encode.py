@@ -2,8 +2,8 @@
 
 It is what `tzrec fg` runs in its processes, and what engines that scale out take as a function:
 
-    dataset.map_batches(RowEncoder(config), batch_format="pyarrow")                       # Ray Data
-    frame.mapInArrow(lambda batches: map(RowEncoder(config), batches), schema)            # Spark
+    dataset.map_batches(RowEncoder, fn_constructor_args=(config,), batch_format="pyarrow", compute=...)   # Ray Data
+    frame.mapInArrow(lambda batches: map(RowEncoder(config), batches), schema)                             # Spark
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tzrec.data.text import Meaning, typed
 from tzrec.errors import ConfigError, DataError, Problem, UsageError
 from tzrec.features.base import BadRows
 from tzrec.features.build import FeatureEncoder
-from tzrec.features.encoded import encoded_type, to_arrow
+from tzrec.features.encoded import is_single, to_arrow
+from tzrec.features.unbucketized import encode_unbucketized
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -44,51 +45,63 @@ class Encoded:
 
 
 class RowEncoder:
-    """Turns raw rows into the rows that training reads without encoding them again (FG_NONE).
+    """Turns raw rows into the rows that training reads without encoding them again (FG_NONE), or but for making ids.
 
     Rows keep their order. What happens to bad values is what data_config.bad_row_policy says. It can be pickled, and
     holds no state between batches.
 
     Attributes:
         columns: the raw columns it reads.
+        made_of: its arguments.
     """
 
-    def __init__(self, config: EasyRecConfig, reserved: Sequence[str] = (), meaning: Meaning | None = None) -> None:
+    def __init__(
+        self,
+        config: EasyRecConfig,
+        reserved: Sequence[str] = (),
+        meaning: Meaning | None = None,
+        fg_mode: int = data_pb2.FG_NONE,
+    ) -> None:
         """
         Args:
             config: its features and its data_config; see `config.check.load_checked`.
             reserved: raw columns to hand through.
             meaning: types of columns that come as text; None where all columns have types.
+            fg_mode: how the rows are to be read: FG_NONE as they are, FG_BUCKETIZE to make ids of them.
 
         Raises:
             ConfigError: the features cannot be built, or the data is encoded already.
             UsageError: two columns would have one name.
         """
         data = config.data_config
-        if data.fg_mode == data_pb2.FG_NONE:
-            raise ConfigError([Problem("data_config.fg_mode", "FG_NONE: this data is encoded already")])
-        self._made_of = (config, reserved, meaning)
+        if data.fg_mode in (data_pb2.FG_NONE, fg_mode):
+            name = data_pb2.FgMode.Name(data.fg_mode)
+            raise ConfigError([Problem("data_config.fg_mode", f"{name}: this data is encoded already")])
+        self.made_of = (config, reserved, meaning, fg_mode)
+        self._fg_mode = fg_mode
         self._data = data
         self._meaning = meaning or Meaning({}, {}, {})
         self._encoder = FeatureEncoder.from_config(config.feature_configs, data)
         self._targets = [*data.label_fields, *data.sample_weight_fields]
         self._reserved = [name for name in dict.fromkeys(reserved) if name not in self._targets]
-        entries = (member for each in config.feature_configs for member in members(each))
-        self._kinds = {
-            feature.name: encoded_type(feature, member)
-            for feature, member in zip(self._encoder.features.values(), entries, strict=True)
-            if not feature.stub
+        self._entries = {
+            feature.name: member
+            for feature, member in zip(
+                self._encoder.features.values(),
+                (member for each in config.feature_configs for member in members(each)),
+                strict=True,
+            )
         }
         self._refuse_namesakes()
         self.columns = tuple(dict.fromkeys([*self._encoder.columns, *self._targets, *self._reserved]))
 
-    def __reduce__(self) -> tuple[type[RowEncoder], tuple[EasyRecConfig, Sequence[str], Meaning | None]]:
-        return RowEncoder, self._made_of
+    def __reduce__(self) -> tuple[type[RowEncoder], tuple[EasyRecConfig, Sequence[str], Meaning | None, int]]:
+        return RowEncoder, self.made_of
 
     def _refuse_namesakes(self) -> None:
         for what, names in (("--reserved_columns", self._reserved), ("data_config.label_fields", self._targets)):
             for name in names:
-                if name in self._kinds:
+                if name in self._entries and not self._encoder.features[name].stub:
                     message = f'{what}: "{name}" is a feature as well, and an encoded row has one column of a name'
                     raise UsageError(f"{message}; leave it out or rename the feature")
 
@@ -120,10 +133,9 @@ class RowEncoder:
         """
         describe = describe or (lambda row: f"row {row} of the batch")
         features, targets, reserved = (BadRows(raw.num_rows) for _ in range(3))
-        columns, found = self._encoder.encode(typed(raw, self._meaning.features, features))
+        arrays, found = self._encoded(typed(raw, self._meaning.features, features))
         for report in found.reports:
             features.report(*report)
-        arrays = {name: to_arrow(column, self._kinds[name]) for name, column in columns.items()}
         arrays |= self._checked_targets(raw, targets)
         kept = typed(raw.select(self._reserved), self._meaning.kept, reserved)
         arrays |= dict(zip(kept.schema.names, kept.columns, strict=True))
@@ -136,6 +148,13 @@ class RowEncoder:
         batch = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
         out = left_out(features, targets, self._data.bad_row_policy)
         return Encoded(batch.filter(pa.array(~out)) if out.any() else batch, bad)
+
+    def _encoded(self, batch: pa.RecordBatch) -> tuple[dict[str, pa.Array], BadRows]:
+        """The features as Arrow columns, and which rows hold bad values."""
+        if self._fg_mode == data_pb2.FG_BUCKETIZE:
+            return encode_unbucketized(self._encoder, self._entries, batch)
+        columns, bad = self._encoder.encode(batch)
+        return {name: to_arrow(column, is_single(self._entries[name])) for name, column in columns.items()}, bad
 
     def _checked_targets(self, raw: pa.RecordBatch, bad: BadRows) -> dict[str, pa.Array]:
         """Label and weight columns as they are; bad values are reported."""

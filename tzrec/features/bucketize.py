@@ -188,8 +188,12 @@ class Boundaries(Bucketizer):
         self._normalize = normalize
 
     def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
-        numbers, faults = scaled(elements, self._normalize)
+        numbers, faults = self.compared(elements)
         return np.searchsorted(self._edges, numbers, side="right").astype(np.int64, copy=False), faults
+
+    def compared(self, elements: Elements) -> tuple[Floats, list[Fault]]:
+        """The normalized numbers, float32 `(N,)`, that are compared with the edges."""
+        return scaled(elements, self._normalize)
 
     def one(self, word: str) -> int:
         """Id of a default value, which bypasses the normalizer."""

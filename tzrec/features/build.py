@@ -69,6 +69,10 @@ class FeatureEncoder:
         linked = data_config.fg_mode == data_pb2.FG_DAG
         return cls(features, make_dag(_needed(features, data_config), paths, linked))
 
+    def of(self, features: Mapping[str, Feature]) -> FeatureEncoder:
+        """The same encoder with other objects for its features, by name."""
+        return FeatureEncoder(features, self._dag)
+
     def encode(self, batch: pa.RecordBatch, masked: Flags | None = None) -> tuple[dict[str, Column], BadRows]:
         """Encode B rows.
 

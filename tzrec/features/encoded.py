@@ -1,4 +1,4 @@
-"""Encoded data: Columns as Arrow columns, from which FG_NONE reads the same Columns again."""
+"""Encoded data: what features yield as Arrow columns, from which FG_NONE and FG_BUCKETIZE read the same again."""
 
 from __future__ import annotations
 
@@ -11,31 +11,12 @@ import pyarrow as pa
 
 from tzrec.config.schema import fields_of
 from tzrec.config.sequences import Member
-from tzrec.features.base import Feature
 from tzrec.features.column import Column
 from tzrec.protos import feature_pb2
 
 
-def encoded_type(feature: Feature, member: Member) -> pa.DataType:
-    """The Arrow type of a feature's ids or numbers; the same for all of its rows, whatever they hold.
-
-    Args:
-        feature: the feature.
-        member: its entry in the config, which says whether a row (a step of a sequence) can have more than one id.
-    """
-    kind: pa.DataType
-    if not feature.is_sparse:
-        width = -1 if feature.is_sequence else feature.dim  # lists of one width inside of a list are plain lists
-        kind = pa.float32() if feature.dim == 1 else pa.list_(pa.float32(), width)
-    elif feature.is_weighted:
-        kind = pa.map_(pa.int64(), pa.float32())
-    else:
-        kind = pa.int64() if is_single(member) else pa.list_(pa.int64())
-    return pa.list_(kind) if feature.is_sequence else kind
-
-
 def is_single(member: Member) -> bool:
-    """Whether a row (a step of a sequence) never has more than one id."""
+    """Whether a row (a step of a sequence) of a sparse feature never has more than one id."""
     if "value_dim" in fields_of(member.message):
         return bool(member.message.value_dim == 1)
     if isinstance(member.message, feature_pb2.TokenizeFeature):
@@ -43,40 +24,40 @@ def is_single(member: Member) -> bool:
     return True
 
 
-def to_arrow(column: Column, kind: pa.DataType) -> pa.Array:
-    """A column as an Arrow array of B rows; a row without ids is null, or an empty list or map.
+def to_arrow(column: Column, single: bool, values: pa.Array | None = None) -> pa.Array:
+    """A column as an Arrow array of B rows.
+
+    Its type depends on the feature alone: float32, or a list of fixed size (inside of a sequence any list), of a dense
+    column; of a sparse one `single` values, lists of values, or maps from values to weights; a list of these of a
+    sequence. A row without values is null, or an empty list or map.
 
     Args:
         column: what a feature yielded.
-        kind: the feature's `encoded_type`.
+        single: whether a row never has more than one value.
+        values: what stands in place of the ids, `(N,)`.
     """
     if column.steps is not None:
-        return pa.ListArray.from_arrays(_offsets(column.steps), to_arrow(replace(column, steps=None), kind.value_type))
+        inner = to_arrow(replace(column, steps=None), single, values)
+        if pa.types.is_fixed_size_list(inner.type):
+            inner = inner.cast(pa.list_(inner.type.value_type))
+        return pa.ListArray.from_arrays(_offsets(column.steps), inner)
     if not column.is_sparse:
-        return _dense(column, kind)
-    values = pa.array(column.values)
-    if pa.types.is_int64(kind):
-        return values if column.lengths is None else _nullable(column.values, column.lengths)
-    lengths = np.ones(len(column.values), np.int32) if column.lengths is None else column.lengths
-    if pa.types.is_map(kind):
+        flat = pa.array(column.values.reshape(-1))
+        return flat if column.dim == 1 else pa.FixedSizeListArray.from_arrays(flat, column.dim)
+    values = pa.array(column.values) if values is None else values
+    lengths = np.ones(len(values), np.int32) if column.lengths is None else column.lengths
+    if column.weights is not None:
         return pa.MapArray.from_arrays(_offsets(lengths), values, pa.array(column.weights))
+    if single:
+        return _nullable(values, lengths)
     return pa.ListArray.from_arrays(_offsets(lengths), values)
 
 
-def _dense(column: Column, kind: pa.DataType) -> pa.Array:
-    flat = pa.array(column.values.reshape(-1))
-    if column.dim == 1:
-        return flat
-    if pa.types.is_fixed_size_list(kind):
-        return pa.FixedSizeListArray.from_arrays(flat, column.dim)
-    return pa.ListArray.from_arrays(_offsets(np.full(len(column.values), column.dim)), flat)
-
-
-def _nullable(values: npt.NDArray[Any], lengths: npt.NDArray[np.int32]) -> pa.Array:
-    """At most one id in each row."""
-    ids = np.zeros(len(lengths), np.int64)
-    ids[lengths == 1] = values
-    return pa.array(ids, mask=lengths == 0)
+def _nullable(values: pa.Array, lengths: npt.NDArray[np.int32]) -> pa.Array:
+    """At most one value in each row."""
+    if len(values) == len(lengths):
+        return values
+    return values.take(pa.array(np.cumsum(lengths) - 1, mask=lengths == 0))
 
 
 def _offsets(lengths: npt.NDArray[Any]) -> pa.Array:

@@ -20,11 +20,13 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 if TYPE_CHECKING:
     from tzrec.data.encode import RowEncoder
     from tzrec.data.reader import Reader
+    from tzrec.tools.fg_manifest import Origin
     from tzrec.tools.fg_parts import Done
 
 CONFIG = "pipeline.config"
 BAD_ROWS = "_bad_rows.jsonl"
 _ONLY_TEXT = ("input_fields", "input_fields_str", "with_header", "delimiter", "null_values")
+_MODES = {"FG_NONE": data_pb2.FG_NONE, "FG_BUCKETIZE": data_pb2.FG_BUCKETIZE}
 _SAYS_S = 10.0
 
 
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         paths = [(config.train_input_path, f"{output}/train"), (config.eval_input_path, f"{output}/eval")]
     made = [_encode(config, path, directory, args) if path else "" for path, directory in paths]
-    write_file(output, CONFIG, dump_config(encoded_config(config, *made)))
+    write_file(output, CONFIG, dump_config(encoded_config(config, _MODES[args.fg_mode], *made)))
     logger.info("fg     %s/%s trains on it", output, CONFIG)
     return 0
 
@@ -54,20 +56,23 @@ def _flags() -> cli.Flags:
     text = "comma list of globs, encoded into data/; default: what the config names, into train/ and eval/"
     flags.add_argument("--input_path", metavar="GLOB", help=text)
     flags.add_argument("--output_path", required=True, metavar="DIR", help="new, or begun by the same command before")
+    text = "FG_NONE: ids and numbers; FG_BUCKETIZE: what ids are made of, so that sizes of tables may change"
+    flags.add_argument("--fg_mode", choices=list(_MODES), default="FG_NONE", help=text)
     flags.add_argument("--reserved_columns", default="", metavar="COLUMN,...", help="raw columns to hand through")
     flags.add_argument("--processes", type=int, default=env.cores(), help="default: the cores of this machine")
     flags.add_argument("--batch_size", type=int, default=32768, help="rows to encode at a time")
+    flags.switch("--ray", "encode on a Ray cluster: the one this machine belongs to, or one of its own")
     flags.edits()
     return flags
 
 
-def encoded_config(config: EasyRecConfig, train_path: str, eval_path: str = "") -> EasyRecConfig:
+def encoded_config(config: EasyRecConfig, fg_mode: int, train_path: str, eval_path: str = "") -> EasyRecConfig:
     """The config that trains on encoded data: the same but for where the data lies and how it is read."""
     encoded = EasyRecConfig()
     encoded.CopyFrom(config)
     encoded.train_input_path, encoded.eval_input_path = train_path, eval_path
     encoded.data_config.dataset_type = data_pb2.ParquetDataset
-    encoded.data_config.fg_mode = data_pb2.FG_NONE
+    encoded.data_config.fg_mode = fg_mode  # type: ignore[assignment]  # the stub wants its own kind of int
     for name in _ONLY_TEXT:
         encoded.data_config.ClearField(name)  # type: ignore[arg-type]
     for feature in encoded.feature_configs:
@@ -88,47 +93,72 @@ def _clear(message: Message, name: str) -> None:
 def _encode(config: EasyRecConfig, path: str, directory: str, args: Namespace) -> str:
     """Encode one data set as far as it is not done yet; the path under which it is read."""
     from tzrec.checkpoint.lock import Lock
-    from tzrec.tools.fg_manifest import Origin, refuse_other, write_manifest
-    from tzrec.tools.fg_parts import find_part, plan
-    from tzrec.tools.fg_processes import write_parts
+    from tzrec.tools.fg_manifest import Origin, refuse_other
 
     began = time.perf_counter()
     reserved = [name.strip() for name in args.reserved_columns.split(",") if name.strip()]
-    encoder, reader = _open(config, path, reserved)
-    origin = Origin.of(config, reserved, reader.files)
+    encoder, reader = _open(config, path, reserved, _MODES[args.fg_mode])
+    origin = Origin.of(config, args.fg_mode, reserved, reader.files)
     refuse_other(directory, origin)
     lock = Lock(Path(directory), "--output_path") if "://" not in directory else None
     try:
-        parts = plan(reader)
-        done = [find_part(part, directory, origin.stamp) for part in parts]
-        left = [part for part, each in zip(parts, done, strict=True) if each is None]
-        write_manifest(directory, origin, parts, done)
-        if len(left) < len(parts):
-            _say(f"{directory}: {len(parts) - len(left)} of {len(parts)} parts are there already")
-        said = began
-        for part, each in write_parts(encoder, left, directory, origin.stamp, args.batch_size, args.processes):
-            done[part.number] = each
-            if time.perf_counter() - said > _SAYS_S:
-                said = time.perf_counter()
-                _say(f"{len(parts) - done.count(None)} of {len(parts)} parts")
-        write_manifest(directory, origin, parts, done)
+        run = _by_ray if args.ray else _by_processes
+        run(encoder, reader, directory, origin, args, began)
     finally:
         if lock:
             lock.release()
-    _report([each for each in done if each], directory, time.perf_counter() - began)
     return f"{directory}/*.parquet"
 
 
-def _open(config: EasyRecConfig, path: str, reserved: Sequence[str]) -> tuple[RowEncoder, Reader]:
+def _by_processes(
+    encoder: RowEncoder, reader: Reader, directory: str, origin: Origin, args: Namespace, began: float
+) -> None:
+    """Part by part; what a run before this one has left is used."""
+    from tzrec.tools.fg_manifest import write_manifest
+    from tzrec.tools.fg_parts import find_part, plan
+    from tzrec.tools.fg_processes import write_parts
+
+    parts = plan(reader)
+    done = [find_part(part, directory, origin.stamp) for part in parts]
+    left = [part for part, each in zip(parts, done, strict=True) if each is None]
+    write_manifest(directory, origin, parts, done)
+    if len(left) < len(parts):
+        _say(f"{directory}: {len(parts) - len(left)} of {len(parts)} parts are there already")
+    said = began
+    for part, each in write_parts(encoder, left, directory, origin.stamp, args.batch_size, args.processes):
+        done[part.number] = each
+        if time.perf_counter() - said > _SAYS_S:
+            said = time.perf_counter()
+            _say(f"{len(parts) - done.count(None)} of {len(parts)} parts")
+    write_manifest(directory, origin, parts, done)
+    _report([each for each in done if each], directory, time.perf_counter() - began)
+
+
+def _by_ray(encoder: RowEncoder, reader: Reader, directory: str, origin: Origin, args: Namespace, began: float) -> None:
+    """All at once, unless it is done already."""
+    from tzrec.tools.fg_manifest import is_complete, write_manifest
+    from tzrec.tools.fg_ray import write_on_ray
+
+    if is_complete(directory):
+        _say(f"{directory} is there already")
+        return
+    done = write_on_ray(encoder, reader, directory, args.processes, args.batch_size)
+    write_manifest(directory, origin, [], done)
+    rows, read = sum(each.rows for each in done), reader.count()
+    left_out = f", {read - rows:,} left out" if read > rows else ""
+    _say(f"{directory}  {rows:,} rows{left_out}, {time.perf_counter() - began:.0f} s")
+
+
+def _open(config: EasyRecConfig, path: str, reserved: Sequence[str], fg_mode: int) -> tuple[RowEncoder, Reader]:
     from tzrec.data.encode import RowEncoder
     from tzrec.data.reader import open_reader
     from tzrec.data.text import Meaning
 
-    encoder, data = RowEncoder(config, reserved), config.data_config
+    encoder, data = RowEncoder(config, reserved, fg_mode=fg_mode), config.data_config
     reader = open_reader(data, path, encoder.columns)
     if reader.is_text:  # what its cells mean is settled once, for all files
         meaning = Meaning.of(data, reader, [*data.label_fields, *data.sample_weight_fields], reserved)
-        encoder = RowEncoder(config, reserved, meaning)
+        encoder = RowEncoder(config, reserved, meaning, fg_mode)
     return encoder, reader
 
 

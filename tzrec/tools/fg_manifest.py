@@ -41,15 +41,17 @@ class Origin:
 
     Attributes:
         config_sha256: digest of features, data_config, the files these name, and the reserved columns.
+        fg_mode: how the rows are to be read.
         inputs: the files in reading order.
     """
 
     config_sha256: str
+    fg_mode: str
     inputs: tuple[Input, ...]
 
     @classmethod
-    def of(cls, config: EasyRecConfig, reserved: Sequence[str], files: Sequence[File]) -> Origin:
-        return cls(_digest(config, reserved), tuple(Input.of(file) for file in files))
+    def of(cls, config: EasyRecConfig, fg_mode: str, reserved: Sequence[str], files: Sequence[File]) -> Origin:
+        return cls(_digest(config, reserved), fg_mode, tuple(Input.of(file) for file in files))
 
     @property
     def stamp(self) -> str:
@@ -85,20 +87,36 @@ def refuse_other(directory: str, origin: Origin) -> None:
     changed = []
     if found["config_sha256"] != origin.config_sha256:
         changed.append("with another config (features, data_config or reserved columns)")
+    if found["fg_mode"] != origin.fg_mode:
+        changed.append(f"with --fg_mode {found['fg_mode']}")
     if found["inputs"] != [asdict(each) for each in origin.inputs]:
         changed.append("from other files, or from files that have changed since")
     if changed:
         raise UsageError(f"{directory} was begun {' and '.join(changed)}; remove it or name another --output_path")
 
 
+def is_complete(directory: str) -> bool:
+    """Whether a data set that `refuse_other` has let pass is all there."""
+    where, inner = filesystem(directory)
+    if where.get_file_info(f"{inner}/{NAME}").type != pafs.FileType.File:
+        return False
+    with where.open_input_file(f"{inner}/{NAME}") as stream:
+        return bool(json.loads(stream.read())["complete"])
+
+
 def write_manifest(directory: str, origin: Origin, parts: Sequence[Part], done: Sequence[Done | None]) -> None:
-    """Write the manifest: parts that are not there yet have no number of rows."""
+    """Write the manifest: parts that are not there yet have no number of rows; without parts there are as many files
+    as there are values in `done`."""
+    if parts:
+        listed = [_described(part, each) for part, each in zip(parts, done, strict=True)]
+    else:
+        listed = [{"name": f"part-{number:06d}", "rows": each.rows} for number, each in enumerate(done) if each]
     value = {
         "format": _FORMAT,
         **asdict(origin),
         "complete": None not in done,
         "rows": sum(each.rows for each in done if each),
-        "parts": [_described(part, each) for part, each in zip(parts, done, strict=True)],
+        "parts": listed,
     }
     write_file(directory, NAME, json.dumps(value, indent=1) + "\n")
 
