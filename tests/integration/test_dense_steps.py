@@ -30,6 +30,7 @@ PARTS = {
     }}
     part_optimizers {{ adagrad_optimizer {{ lr: 0.1 }} regex_pattern: ".*bias" }}"""
 }
+FROZEN = "adagrad_optimizer { lr: 0 } constant_learning_rate {}"
 KINDS = {"ema": EMA, "accumulation": ACCUMULATION, "clipping": CLIPPING, "scaler": SCALER, "parts": PARTS}
 KINDS["all"] = {**ACCUMULATION, **CLIPPING, **SCALER}
 KINDS["all"]["train_config__dense_optimizer"] = PARTS["train_config__dense_optimizer"] + " ema { decay: 0.8 }"
@@ -155,6 +156,17 @@ def test_an_average_may_begin_in_a_run_that_goes_on(job: Job, caplog: pytest.Log
     for name in [each for each in after if each.startswith("dense_ema/")]:
         weight = name.replace("dense_ema/", "model/")
         torch.testing.assert_close(after[name], 0.8 * before[weight] + 0.2 * after[weight])
+
+
+def test_fine_tuning_goes_on_with_the_average_of_the_other_run(job: Job) -> None:
+    still = "sgd_optimizer { lr: 0 momentum: 0 } constant_learning_rate {} ema { decay: 0.75 }"
+    old, _ = job("old", train_config__num_steps=5, **EMA)
+    edits = {"train_config__fine_tune_checkpoint": str(old), "train_config__dense_optimizer": still}
+    new, _ = job("new", train_config__num_steps=1, **edits, train_config__sparse_optimizer=FROZEN)
+    before, after = tensors(old, 4), tensors(new, 0)
+    for name in [each for each in after if each.startswith("dense_ema/")]:
+        weight = before[name.replace("dense_ema/", "model/")]
+        torch.testing.assert_close(after[name], 0.75 * before[name] + 0.25 * weight)
 
 
 @pytest.mark.slow

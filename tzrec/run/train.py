@@ -138,7 +138,8 @@ def _save_and_evaluate(run: Training, listeners: Sequence[Listener], outcome: Ou
         outcome.metrics = evaluation.metrics
         for listener in listeners:
             listener.evaluated(evaluation)
-        _say(run, run.steering.evaluated(evaluation.metrics))
+        # those of rank 0: on machines that differ in a last bit ranks must decide alike all the same
+        _say(run, run.steering.evaluated(group.broadcast(dict(evaluation.metrics))))
     return time.perf_counter() - began
 
 
