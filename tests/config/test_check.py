@@ -333,11 +333,6 @@ REFUSED: list[tuple[str, str, str]] = [
     ("hash_bucket_size: 13000", "zch { zch_size: 5 }", "zch: is not implemented yet; use hash_bucket_size"),
     ("hash_bucket_size: 13000", "dynamicemb { max_capacity: 5 }", "dynamicemb: is not implemented yet"),
     ("    mmoe {", "    kernel: TRITON\n    mmoe {", "kernel: TRITON is not implemented yet; use PYTORCH"),
-    (
-        "    mmoe {",
-        "    use_pareto_loss_weight: true\n    mmoe {",
-        "use_pareto_loss_weight: is not implemented yet; give the",
-    ),
     ("binary_cross_entropy {}", "recon_loss {}", "recon_loss: is not implemented yet"),
 ]
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tzrec.data.batch import Batch
 from tzrec.data.collate import collate
@@ -77,6 +78,11 @@ class Toy(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         return self.linear(self.embedding_group(batch)["all"]).squeeze(1)  # (B,)
+
+
+def three_losses(logits: Tensor, x: Tensor, label: Tensor) -> list[Tensor]:
+    """Losses that pull in different directions, (B,) each: some rows count in several of them."""
+    return [(logits - label).square(), F.softplus(2 * logits) * (x[:, 0] > 0), logits.abs() * 5 * (x[:, 1] > 0)]
 
 
 def config(optimizer: str, **fields: object) -> EasyRecConfig:
@@ -216,6 +222,19 @@ class Reference:
                 self.update(name, table.grad, lr)
         self.dense = {name: value.detach() - 0.1 * value.grad for name, value in dense.items()}
         return loss.item()
+
+    def gram(self, rows: Rows) -> Tensor:
+        """Inner products of the gradients of `three_losses` by everything that learns, (3, 3)."""
+        tables = {name: value.clone().requires_grad_(name != "e_emb") for name, value in self.tables.items()}
+        dense = {name: value.clone().requires_grad_() for name, value in self.dense.items()}
+        columns = self.columns(tables, dense, rows)
+        logits = torch.cat([columns[name] for name in ORDER], 1) @ dense["linear.weight"].T + dense["linear.bias"]
+        learning = [*dense.values(), *(table for table in tables.values() if table.requires_grad)]
+        flat = [
+            torch.cat([each.flatten() for each in torch.autograd.grad(loss.mean(), learning, retain_graph=True)])
+            for loss in three_losses(logits.squeeze(1), rows.x.double(), rows.label.double())
+        ]
+        return torch.stack(flat) @ torch.stack(flat).T
 
     def update(self, name: str, grad: Tensor, lr: float) -> None:
         value, state, seen = self.tables[name], self.state[name], grad.abs().sum(1, keepdim=True) > 0

@@ -25,6 +25,7 @@ from tzrec.distributed.plan import plan_json
 from tzrec.distributed.shard import dense_parameters, shard
 from tzrec.optim.kernels import kernels
 from tzrec.optim.loss_scale import LossScale
+from tzrec.optim.pareto import Pareto
 from tzrec.optim.sparse import SparseOptimizer
 
 Piece = tuple[str, int, int, Tensor]
@@ -37,6 +38,10 @@ def whole(pieces: Iterable[Piece]) -> dict[str, Tensor]:
     for name, row, column, value in pieces:
         tables[name][row : row + value.shape[0], column : column + value.shape[1]] = value
     return tables
+
+
+LEAST = [0.1, 0.2, 0.0]
+"""Lower bounds of the weights of three losses."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,8 @@ class Run:
         self.sparse = SparseOptimizer(self.model.module, self.config.train_config.sparse_optimizer, world, guard)
         self.dense = torch.optim.SGD([param for _, param in dense_parameters(self.model)], lr=0.1)
 
-    def step(self, rows: toy.Rows, lr: float) -> float:
-        """One step on this rank's share; the mean loss of all ranks."""
+    def step(self, rows: toy.Rows, lr: float, pareto: Pareto | None = None) -> float:
+        """One step on this rank's share; the mean loss of all ranks. Asking for weights must change nothing of it."""
         world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
         share = 2 * toy.ROWS // world
         batch = rows.cut(rank * share, (rank + 1) * share).batch()
@@ -99,6 +104,8 @@ class Run:
         self.sparse.zero_grad()
         self.dense.zero_grad()
         loss = (self.model(batch) - batch.labels["y"]).square().mean()
+        if pareto:
+            assert pareto.weights([loss, 2 * loss])[0] > 0.999
         (loss * self.scale.value if self.scale else loss).backward()
         if self.scale:
             self.scale.unscale([param.grad for _, param in dense_parameters(self.model) if param.grad is not None])
@@ -106,8 +113,24 @@ class Run:
         self.dense.step()
         return group.total([loss.item()])[0] / world
 
-    def train(self, steps: int = toy.STEPS) -> list[float]:
-        return [self.step(rows, toy.rate(i)) for i, rows in enumerate(toy.global_batches(steps))]
+    def train(self, steps: int = toy.STEPS, weighed: bool = False) -> list[float]:
+        pareto = self.make_pareto([0.0, 0.0]) if weighed else None
+        return [self.step(rows, toy.rate(i), pareto) for i, rows in enumerate(toy.global_batches(steps))]
+
+    def make_pareto(self, least: list[float]) -> Pareto:
+        return Pareto(self.model, (each for _, each in dense_parameters(self.model)), least)
+
+    def pareto(self, steps: int = 3) -> list[list[float]]:
+        """Weights of three losses of some batches of different length per rank; nothing is learned in between."""
+        world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
+        pareto, found = self.make_pareto(LEAST), []
+        for rows in toy.global_batches(steps):
+            mine = rows if world == 1 else rows.cut(0, 10) if rank == 0 else rows.cut(10, 2 * toy.ROWS)
+            batch, share = mine.batch(), len(mine.x) * world / len(rows.x)
+            self.sparse.zero_grad()
+            losses = toy.three_losses(self.model(batch), mine.x, mine.label)
+            found.append(pareto.weights([each.mean() * share for each in losses]))
+        return found
 
     def train_with_pauses(self) -> list[float]:
         """Three steps; before each a forward pass that nothing follows, as for a loss that is no number, and one
@@ -169,6 +192,9 @@ def main(directory: Path) -> None:
         moved = Run(next(case for case in CASES if case.name == target))
         moved.load(directory / source)
         results[f"{source} to {target}"] = moved.pieces()
+    for case in [case for case in CASES if not case.fields]:
+        results[f"{case.name} pareto"] = Run(case).pareto()
+        results[f"{case.name} weighed"] = Run(case).train(4, weighed=True)
     results["gathered"] = group.gather_states({"n": torch.arange(rank + 1), f"only{rank}": torch.empty(0, 2)})
     results["agree"] = [
         group.all_agree(rank == 0),

@@ -133,6 +133,18 @@ def test_losses_of_all_tasks() -> None:
     assert losses["l2_loss_ltv"].item() == pytest.approx((4.0 * 1.5 + 0.0 * 0.5) / 2)
 
 
+def test_a_loss_has_a_factor_among_those_of_its_task() -> None:
+    """0.1 of the log loss and 3 of the squared error, and both half: the weight of the task."""
+    losses = "losses { binary_cross_entropy {} weight: 0.1 } losses { l2_loss {} weight: 3 }"
+    built = tasks(f'mmoe {{ task_towers {{ tower_name: "ctr" label_name: "clk" weight: 0.5 {losses} }} }}')
+    batch = Batch(2, labels={"clk": torch.tensor([1, 0])})
+    found = built.losses({"ctr": torch.zeros(2, 1)}, batch)
+    assert found["binary_cross_entropy_ctr"].item() == pytest.approx(0.1 * 0.5 * math.log(2))
+    assert found["l2_loss_ctr"].item() == pytest.approx(3 * 0.5 * 0.5)
+    (total,) = built.totals(found | {"l2_reg_dnn": torch.tensor(7.0)}).values()
+    torch.testing.assert_close(total, found["binary_cross_entropy_ctr"] + found["l2_loss_ctr"])
+
+
 def test_predictions_of_all_tasks() -> None:
     built = tasks(
         f"""

@@ -236,6 +236,27 @@ def test_two_ranks_learn_what_one_learns(tmp_path: Path, sharding: str) -> None:
     assert results(tmp_path / "one")[-1] == pytest.approx(results(tmp_path / "two")[-1], abs=1e-4)
 
 
+WEIGHED = [
+    {"model_config__use_pareto_loss_weight": True, "model_config__mmoe__task_towers[1]__pareto_min_loss_weight": 0.2},
+    {"model_config__uncertainty_weighting": True},
+    {f"model_config__{name}": 0.01 for name in ("l2_reg_embedding", "l1_reg_embedding", "l2_reg_dnn", "l1_reg_dnn")},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("edits", WEIGHED, ids=lambda edits: min(edits))
+@pytest.mark.parametrize("sharding", ["table_wise", "row_wise"])
+def test_two_ranks_weigh_losses_as_one_does(tmp_path: Path, edits: dict[str, Any], sharding: str) -> None:
+    write_data(tmp_path / "data")
+    one = losses_on(1, tmp_path, "one", **edits)
+    two = losses_on(2, tmp_path, "two", **edits, **on_two(sharding))
+    assert_close(one, two)
+    plain = losses_on(1, tmp_path, "plain")
+    assert len(one[0]) > len(plain[0])
+    shared = ("binary_cross_entropy_ctr", "binary_cross_entropy_cvr")
+    assert any(abs(one[-1][name] - plain[-1][name]) > 1e-4 for name in shared), "the weights changed nothing"
+
+
 @pytest.mark.slow
 def test_ten_steps_on_two_ranks_continue_there_exactly_and_elsewhere_closely(tmp_path: Path) -> None:
     write_data(tmp_path / "data")

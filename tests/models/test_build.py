@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from google.protobuf import text_format
@@ -36,9 +38,10 @@ class Fixed(Feature):
 FEATURES = {"user": Fixed("user", Table("user_emb", 10, 3), 0), "price": Fixed("price", None, 2)}
 
 
-def ranker(activation: str = "nn.ReLU", device: torch.device | None = None) -> Ranker:
+def ranker(activation: str = "nn.ReLU", device: torch.device | None = None, more: str = "") -> Ranker:
     config = EasyRecConfig()
     text_format.Parse(CONFIG % activation, config)
+    text_format.Merge(f"model_config {{ {more} }}", config)
     return build_model(config, FEATURES, device)
 
 
@@ -81,6 +84,35 @@ def test_losses() -> None:
     kind = torch.log_softmax(logits["kind"], 1)
     torch.testing.assert_close(losses["softmax_cross_entropy_kind"], -(kind[0, 0] + kind[1, 1] + kind[2, 0]) / 3)
     assert list(losses) == ["binary_cross_entropy_ctr", "softmax_cross_entropy_kind"]
+
+
+PENALTIES = "l2_reg_embedding: 0.5 l1_reg_embedding: 2 l2_reg_dnn: 0.25 l1_reg_dnn: 4"
+
+
+def test_penalties_are_losses_of_training() -> None:
+    """On the embedding of each row, not on the price beside it, and on all matrices of the dense part."""
+    built = ranker(more=PENALTIES)
+    losses = built.losses(built(batch()), batch())
+    vectors = built.embedding_group.emb_impls[BASE].ebc.embedding_bags["user_emb"].weight[:3]
+    matrices = torch.cat([each.flatten() for name, each in built.model.named_parameters() if name.endswith("weight")])
+    assert list(losses)[2:] == ["l2_reg_embedding", "l1_reg_embedding", "l2_reg_dnn", "l1_reg_dnn"]
+    torch.testing.assert_close(losses["l2_reg_embedding"], 0.5 * vectors.square().sum() / 3)
+    torch.testing.assert_close(losses["l1_reg_embedding"], 2 * vectors.abs().sum() / 3)
+    torch.testing.assert_close(losses["l2_reg_dnn"], 0.25 * matrices.square().sum())
+    torch.testing.assert_close(losses["l1_reg_dnn"], 4 * matrices.abs().sum())
+    assert built.eval()(batch()).losses == {}
+
+
+def test_uncertainty_weighs_the_tasks() -> None:
+    built = ranker(more="uncertainty_weighting: true")
+    with torch.no_grad():
+        built.uncertainty.log_variance.copy_(torch.tensor([0.5, -1.0]))
+        losses = built.losses(built(batch()), batch())
+    plain = list(losses.values())[:2]
+    torch.testing.assert_close(
+        sum(losses.values()), plain[0] * math.exp(-0.5) + plain[1] * math.exp(1.0) + (0.5 - 1.0) / 2
+    )
+    assert list(losses)[2:] == ["uncertainty_weighting"]
 
 
 def test_every_parameter_learns() -> None:

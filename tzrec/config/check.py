@@ -19,6 +19,7 @@ from tzrec.config.rules.ranking import check_ranking
 from tzrec.config.rules.run import check_export, check_sections, check_train
 from tzrec.config.rules.steering import check_steering
 from tzrec.config.rules.tasks import check_model
+from tzrec.config.rules.weighing import check_weighing
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -51,6 +52,7 @@ def check(source: Source, device: str = "cpu") -> list[Problem]:
         check_model(findings)
         check_ranking(findings)
         check_multi_task(findings)
+        check_weighing(findings)
     check_export(findings)
     check_steering(findings)
     return sorted([*source.problems, *findings.problems], key=_order)

@@ -29,7 +29,6 @@ FIELDS: Mapping[str, str] = {
     "TrainConfig.save_checkpoints_timestamps": _TIMESTAMPS,
     "TrainConfig.delta_embedding_dump_config": f"{_LATER}; leave it out",
     "TrainConfig.is_profiling": f"{_LATER}; leave it out",
-    "ModelConfig.use_pareto_loss_weight": f"{_LATER}; give the towers a fixed weight",
 }
 
 # Message.field -> value -> what is said

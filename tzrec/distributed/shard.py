@@ -16,7 +16,7 @@ from tzrec.distributed.placement import TYPES, Collection, collections, configs,
 from tzrec.distributed.plan import Plan
 from tzrec.distributed.sequences import SequenceSharder, alone
 from tzrec.embedding.table import fill
-from tzrec.optim.kernels import kernels
+from tzrec.optim.kernels import SHARDED, kernels
 from tzrec.optim.sparse import frozen_params, fused_params
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -117,7 +117,8 @@ def fill_tables(model: nn.Module, seed: int) -> None:
 
 def dense_parameters(model: DistributedModelParallel) -> Iterator[tuple[str, nn.Parameter]]:
     """Parameters that are not tables, by name: what the dense optimizer moves."""
-    tables = {kernel.path for kernel in kernels(model.module)}
+    # by collection, not by kernel: a rank may hold no table of a collection, and then has empty parameters for all
+    tables = [path for path, module in model.module.named_modules() if isinstance(module, SHARDED)]
     for name, parameter in model.named_parameters():
         if not any(name.startswith(f"{path}.") for path in tables):
             yield name, parameter

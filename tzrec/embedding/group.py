@@ -129,6 +129,20 @@ class EmbeddingGroup(nn.Module):
             self._plans[keys] = plan([(s.keys(), s.length_per_key()) for s in sources], self._keys)
         return regroup(values, self._plans[keys])
 
+    def looked_up(self, grouped: Mapping[str, Tensor]) -> Iterator[Tensor]:
+        """The columns of the groups that come from tables, feature by feature, `(..., dim)` each.
+
+        Steps that only the encoders of a DEEP group read are not among them.
+        """
+        parts = dict(self.layout.groups)
+        for name, group in self.layout.sequences.items():
+            parts |= {f"{name}.query": group.query, f"{name}.sequence": group.steps} if not group.encoded else {}
+        for name, entries in parts.items():
+            if entries:
+                widths = [entry.dim for entry in entries]
+                columns = grouped[name][..., : sum(widths)].split(widths, dim=-1)
+                yield from (each for each, entry in zip(columns, entries, strict=True) if entry.table)
+
 
 def _dims(layout: Layout, encoders: Mapping[str, Encoders]) -> Dims:
     widths = {group: layout.widths(group) for group in layout.groups}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -52,6 +52,14 @@ class Tasks(OrderedDict[str, Head]):
         for name, head in self.items():
             losses |= head.loss(logits[name], batch, mean)
         return losses
+
+    def totals(self, losses: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Of what `losses` returned, the sum for each task tower that has losses."""
+        towers = {name: head for name, head in self.items() if head.name and head.losses}
+        return {
+            name: torch.stack([losses[each + head.suffix] for each in head.losses]).sum()
+            for name, head in towers.items()
+        }
 
     def predict(self, logits: dict[str, torch.Tensor]) -> Predictions:
         """Outputs of every task."""
@@ -102,9 +110,10 @@ def _head(
 ) -> Head:
     """A head from a message that has num_class, losses, metrics and train_metrics."""
     losses = dict(_loss(each) for each in source.losses)
+    factors = dict(zip(losses, (shortest(each.weight) for each in source.losses), strict=True))
     metrics = dict(_metric(each, source.num_class) for each in source.metrics)
     online = dict(_online(each, source.num_class) for each in source.train_metrics)
-    return Head(name, label, source.num_class, losses, metrics, weighting, tower, online)
+    return Head(name, label, source.num_class, losses, metrics, weighting, tower, online, factors)
 
 
 def _loss(config: loss_pb2.LossConfig) -> tuple[str, Loss]:

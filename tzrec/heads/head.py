@@ -91,6 +91,7 @@ class Head:
         weighting: how rows count in its losses.
         tower: arguments of the MLP in front of its logits; None for a linear alone.
         online_makers: by name, its metrics of training batches.
+        factors: by name, factors of its losses; 1 where there is none.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Head:
     weighting: Weighting = Weighting()
     tower: Mapping[str, Any] | None = None
     online_makers: Mapping[str, OnlineMaker] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def suffix(self) -> str:
@@ -112,7 +114,8 @@ class Head:
         return self.num_class
 
     def loss(self, logits: torch.Tensor, batch: Batch, mean: Mean = local_mean) -> dict[str, torch.Tensor]:
-        """Each loss, averaged over the rows of the batch that count; exactly 0 where there are none.
+        """Each loss l as `factor * scale * mean_i(l_i w_i)` over the rows i of the batch that count; exactly 0 where
+        there are none. See `Weighting` for `scale` and `w_i`.
 
         Args:
             logits: `(B, num_class)`.
@@ -129,7 +132,7 @@ class Head:
         for name, loss in self.losses.items():
             per_row = self._per_row(loss, logits[: batch.rows], label, batch)  # (rows,)
             average = local_mean(per_row if weights is None else per_row * weights)
-            losses[name + self.suffix] = average * self.weighting.scale
+            losses[name + self.suffix] = average * (self.weighting.scale * self.factors.get(name, 1.0))
         return losses
 
     def of_rows(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -12,6 +12,8 @@ from tzrec.embedding.feature_dropout import FeatureDropout
 from tzrec.embedding.group import Dims, EmbeddingGroup
 from tzrec.heads.build import Tasks
 from tzrec.heads.head import Mean, Predictions, local_mean
+from tzrec.modules.regularizer import Regularizer
+from tzrec.modules.uncertainty import Uncertainty
 
 Grouped = dict[str, torch.Tensor]
 """What the embedding of each feature group yields, `(B, width)`."""
@@ -70,6 +72,8 @@ class Ranker(nn.Module):
         model: makes logits of them.
         tasks: make losses and predictions of these.
         feature_dropout: what the groups go through before the model, if anything.
+        regularizer: penalties in training; None for none.
+        uncertainty: how the tasks are weighed in training; None for their plain sum.
     """
 
     def __init__(
@@ -78,19 +82,28 @@ class Ranker(nn.Module):
         model: Model,
         tasks: Tasks,
         feature_dropout: FeatureDropout | None = None,
+        regularizer: Regularizer | None = None,
+        uncertainty: Uncertainty | None = None,
     ) -> None:
         super().__init__()
         self.embedding_group = embedding_group
         self.feature_dropout = feature_dropout
         self.model = model
         self.tasks = tasks
+        self.regularizer = regularizer or Regularizer()
+        self.uncertainty = uncertainty
 
     def forward(self, batch: Batch) -> Output:
-        return self._output(self.embedding_group(batch))
+        grouped = self.embedding_group(batch)
+        output = self._output(grouped)
+        return output._replace(losses=output.losses | self._penalties(grouped, batch)) if self.training else output
 
     def losses(self, output: Output, batch: Batch, mean: Mean = local_mean) -> Losses:
         """Every loss by name, 0-dimensional; what is minimised is their sum. See `Head.loss`."""
-        return self.tasks.losses(output.logits, batch, mean) | output.losses
+        losses = self.tasks.losses(output.logits, batch, mean)
+        if self.uncertainty is not None:
+            losses["uncertainty_weighting"] = self.uncertainty(list(self.tasks.totals(losses).values()))
+        return losses | output.losses
 
     def predict(self, output: Output) -> Predictions:
         """The outputs of every task by name."""
@@ -99,6 +112,11 @@ class Ranker(nn.Module):
     def predict_grouped(self, grouped: Grouped) -> Predictions:
         """From the outputs of the embeddings to the predictions: what serving exports."""
         return self.predict(self._output(grouped))
+
+    def _penalties(self, grouped: Grouped, batch: Batch) -> Losses:
+        rows = max(batch.rows, 1)  # the losses of a batch that does not count are not learned from
+        looked_up = self.embedding_group.looked_up(grouped)
+        return self.regularizer.embeddings(looked_up, rows) | self.regularizer.weights(self.model.parameters())
 
     def _output(self, grouped: Grouped) -> Output:
         losses: Losses = {}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 import torch
 
 from tzrec import registry
+from tzrec.config.kwargs import shortest
 from tzrec.embedding.feature_dropout import FeatureDropout
 from tzrec.embedding.group import Dims, EmbeddingGroup
 from tzrec.features.base import Feature
 from tzrec.heads.build import build_tasks
 from tzrec.models.base import Ranker
+from tzrec.modules.regularizer import Regularizer
+from tzrec.modules.uncertainty import Uncertainty
 from tzrec.protos.model_pb2 import DEEP, WIDE, ModelConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -42,7 +46,9 @@ def build_model(
         embedding_group = EmbeddingGroup(features, chosen.feature_groups, *wide, device=table_device or device)
         model = made(message, embedding_group.dims, tasks)
         dropout = _feature_dropout(chosen, embedding_group.dims)
-    return Ranker(embedding_group, model, tasks, dropout)
+        uncertainty = Uncertainty(len(message.task_towers)) if chosen.uncertainty_weighting else None
+    factors = {each.name: shortest(getattr(chosen, each.name)) for each in fields(Regularizer)}
+    return Ranker(embedding_group, model, tasks, dropout, Regularizer(**factors), uncertainty)
 
 
 def _feature_dropout(config: ModelConfig, dims: Dims) -> FeatureDropout | None:

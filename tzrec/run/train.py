@@ -51,6 +51,7 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
             losses = run.losses(batch)
             agreed = agree(losses, batch.rows, signals.received > 0 or run.steering.late)
             if agreed.finite:  # before backward: the fused optimizers learn during it
+                losses = run.weighed(losses, agreed.share(batch.rows))
                 run.learn(losses, agreed.share(batch.rows))
                 meter.add(losses, batch.rows, agreed.rows)
             else:

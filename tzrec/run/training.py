@@ -20,6 +20,7 @@ from tzrec.checkpoint import store
 from tzrec.checkpoint.cadence import Cadence
 from tzrec.checkpoint.manifest import Manifest
 from tzrec.checkpoint.saver import Saved, Saver, Tensors
+from tzrec.config.kwargs import shortest
 from tzrec.config.load import dump_config
 from tzrec.data.batch import Batch
 from tzrec.distributed import group
@@ -29,6 +30,7 @@ from tzrec.errors import CheckpointError
 from tzrec.heads.online import OnlineScores
 from tzrec.optim.average import PART, uses_average
 from tzrec.optim.build import Rates, dense_optimizer
+from tzrec.optim.pareto import Pareto
 from tzrec.optim.schedule import Schedule, schedule
 from tzrec.optim.sparse import SparseOptimizer
 from tzrec.run import machine
@@ -77,6 +79,7 @@ class Training:
         self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _protected(session))
         self._facts = _facts(session)
         self._averages = uses_average(config.eval_config, train.dense_optimizer)
+        self._pareto = _pareto(session)
 
     def _restore_optimizers(self, start: Start) -> None:
         """Everything that learns besides the weights; the weights must have been restored."""
@@ -128,6 +131,18 @@ class Training:
         output, batch = self.session.forward(batch)
         self._seen = {task: each.detach() for task, each in output.logits.items()}, batch
         return self.session.ranker.losses(output, batch, _mean_over_ranks)
+
+    def weighed(self, losses: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+        """The same losses, and with `use_pareto_loss_weight` what turns their sum into `sum_k w_k L_k` of the tasks.
+
+        The arguments are those of `learn`; all ranks call it together.
+        """
+        if self._pareto is None:
+            return losses
+        totals = list(self.session.ranker.tasks.totals(losses).values())
+        weights = self._pareto.weights([each * share for each in totals])
+        more = torch.stack([(weight - 1) * each for weight, each in zip(weights, totals, strict=True)]).sum()
+        return {**losses, "pareto_weighting": more}
 
     def learn(self, losses: Mapping[str, torch.Tensor], share: float) -> None:
         """Learn from the gradient of the mean loss over the rows of all ranks.
@@ -234,6 +249,16 @@ def _protected(session: Session) -> store.Protected:
         return ranked[:exported] + [path for path in ranked if path in older][:count]
 
     return best
+
+
+def _pareto(session: Session) -> Pareto | None:
+    """The weights of the tasks, where they are found anew at every step."""
+    chosen = session.config.model_config
+    if not chosen.use_pareto_loss_weight:
+        return None
+    towers = getattr(chosen, chosen.WhichOneof("model")).task_towers
+    least = [shortest(tower.pareto_min_loss_weight) for tower in towers]
+    return Pareto(session.model, (parameter for _, parameter in dense_parameters(session.model)), least)
 
 
 def _facts(session: Session) -> tuple[str, dict[str, str]]:
