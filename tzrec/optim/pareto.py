@@ -11,10 +11,8 @@ import torch
 import torch.distributed as dist
 from fbgemm_gpu.split_table_batched_embeddings_ops_common import PoolingMode
 from torch import Tensor, nn
-from torch.distributed._functional_collectives import AsyncCollectiveTensor
 from torch.nn.parallel import DistributedDataParallel
 from torchrec import KeyedJaggedTensor
-from torchrec.distributed import comm_ops
 from torchrec.distributed.model_parallel import DistributedModelParallel
 
 from tzrec.optim.kernels import SHARDED, kernels
@@ -50,7 +48,6 @@ class Pareto:
         self._exchanged = [_Last(lookup) for lookup in lookups]
         self._wrappers = [each for each in (*model.modules(), *lookups) if isinstance(each, DistributedDataParallel)]
         self._least = torch.tensor(least, dtype=torch.float64).numpy()
-        comm_ops.set_use_sync_collectives(True)  # the others can go backward only once
 
     def weights(self, losses: Sequence[Tensor]) -> list[float]:
         """The weights for the losses of one forward pass, 0-dimensional; all ranks call it and get the same ones.
@@ -61,7 +58,7 @@ class Pareto:
         outputs = [last.output for _, last in self._sharded]
         sources = [*self._replicated, *outputs, *(last.output for last in self._exchanged)]
         with _apart(self._wrappers):
-            gradients = [_gradients(loss, sources) for loss in losses]  # K x sources
+            gradients = list(_gradients(losses, sources))  # K x sources
         by_source = iter([torch.stack(each) for each in zip(*gradients, strict=True)])  # (K, ...) each
         whole = [next(by_source) for _ in self._replicated]
         own = [each for kernel, last in self._sharded for each in _by_row(kernel, last.ids, next(by_source))]
@@ -92,12 +89,6 @@ class _Last:
     def _remember(self, module: nn.Module, inputs: tuple[KeyedJaggedTensor, ...], output: Tensor) -> None:
         if output.requires_grad:
             (self.ids,), self.output = inputs, output
-            output.register_hook(_arrived)
-
-
-def _arrived(gradient: Tensor) -> Tensor:
-    """A gradient that other ranks have sent, once it is here: fbgemm's kernels do not know how to wait for it."""
-    return gradient.wait() if isinstance(gradient, AsyncCollectiveTensor) else gradient
 
 
 @contextmanager
@@ -111,9 +102,27 @@ def _apart(wrappers: Sequence[DistributedDataParallel]) -> Iterator[None]:
         each._static_graph_delay_allreduce_enqueued = before
 
 
-def _gradients(loss: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
-    found = torch.autograd.grad(loss, sources, retain_graph=True, allow_unused=True)
-    return [torch.zeros_like(s) if each is None else each for each, s in zip(found, sources, strict=True)]
+def _gradients(losses: Sequence[Tensor], sources: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Of each loss the gradient by each source, zeros where it does not depend on one."""
+    requests = {id(each): (each, each.dummy_tensor) for each in _requests(losses)}
+    for loss in losses:
+        found = torch.autograd.grad(loss, sources, retain_graph=True, allow_unused=True)
+        for request, link in requests.values():  # torchrec cuts its exchanges off the graph as it passes them
+            request.dummy_tensor = link
+        yield [torch.zeros_like(s) if each is None else each for each, s in zip(found, sources, strict=True)]
+
+
+def _requests(losses: Sequence[Tensor]) -> Iterator[Any]:
+    """torchrec's exchanges between the ranks in the graphs of some losses; the same may come twice."""
+    todo: list[Any] = [loss.grad_fn for loss in losses]
+    seen = set()
+    while todo:
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            todo += [each for each, _ in node.next_functions if each is not None]
+            if hasattr(node, "myreq"):
+                yield node.myreq
 
 
 def _products(gradients: Iterable[Tensor], count: int, like: Tensor) -> Tensor:
