@@ -67,10 +67,8 @@ def test_one_thing_wrong(tmp_path: Path, pairs: tuple[str, ...], problem: str) -
 @pytest.mark.parametrize("field", ["use_pareto_loss_weight", "uncertainty_weighting"])
 def test_one_task_has_nothing_to_be_weighed_against(tmp_path: Path, field: str) -> None:
     start = MMOE.index("    mmoe {")
-    text = (
-        MMOE[:start]
-        + f"{field}: true losses {{ binary_cross_entropy {{}} }} dcn_v2 {{ cross {{ cross_num: 1 }} }}\n}}\n"
-    )
+    model = "losses { binary_cross_entropy {} } multi_tower { towers { input: 'all' } final { hidden_units: 4 } }"
+    text = f"{MMOE[:start]}{field}: true {model} }}"
     (tmp_path / "my.config").write_text(text)
     (one,) = [str(problem) for problem in check(load_source(str(tmp_path / "my.config")))]
     assert f"model_config.{field}: weighs tasks against each other; the model needs two task towers" in one
