@@ -83,10 +83,19 @@ def test_one_rank_runs_the_kernels_alone(alone: None) -> None:
     assert not isinstance(run.model._dmp_wrapped_module, torch.nn.parallel.DistributedDataParallel)
 
 
+SOFT = [f"embedding_group.dense_impls.embeddings.0.{name}" for name in ("scale", "mix", "vectors")]
+DENSE = [*SOFT, "linear.weight", "linear.bias"]
+
+
 def test_dense_parameters_are_what_is_no_table(alone: None) -> None:
     run = Run(Case("one", "adagrad_optimizer"))
-    soft = [f"embedding_group.dense_impls.embeddings.0.{name}" for name in ("scale", "mix", "vectors")]
-    assert [name for name, _ in dense_parameters(run.model)] == [*soft, "linear.weight", "linear.bias"]
+    assert [name for name, _ in dense_parameters(run.model)] == DENSE
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_all_ranks_have_the_same_dense_parameters(case: Case, two: list[dict[str, Any]]) -> None:
+    """Also one that holds nothing of a collection, whose only table is on the other rank."""
+    assert [rank[case.name]["dense"] for rank in two] == [DENSE, DENSE]
 
 
 def test_an_id_out_of_range_stops_the_kernel(alone: None) -> None:

@@ -177,6 +177,7 @@ def main(directory: Path) -> None:
         first = run.pieces()
         losses = run.train()
         results[case.name] = {"losses": losses, "first": first, "last": run.pieces(), "plan": plan_json(run.model.plan)}
+        results[case.name]["dense"] = [name for name, _ in dense_parameters(run.model)]
         if len(case.types) == 1:
             run.save(directory / case.name)
             other = Run(case)
