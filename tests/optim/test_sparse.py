@@ -4,13 +4,19 @@ the sharded model, in tests/distributed.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 import torch
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
-from fbgemm_gpu.split_table_batched_embeddings_ops_training import BoundsCheckMode, WeightDecayMode
+from fbgemm_gpu.split_table_batched_embeddings_ops_training import (
+    BoundsCheckMode,
+    SplitTableBatchedEmbeddingBagsCodegen,
+    WeightDecayMode,
+)
 
+from tzrec.config.optimizers import FUSED_ON_CUDA
 from tzrec.optim.sparse import frozen_params, fused_params, fuses, kind
 from tzrec.protos import optimizer_pb2 as pb
 
@@ -49,6 +55,13 @@ def test_arguments_of_the_kernels(name: str, fields: dict[str, Any], expected: d
     clipping = {key: fields.get(key, default) for key, default in (("gradient_clipping", False), ("max_gradient", 1.0))}
     always = {"learning_rate": 0.1, "eps": 1e-8, "bounds_check_mode": BoundsCheckMode.FATAL}
     assert fused_params(message(name, **fields)) == always | clipping | expected
+
+
+@pytest.mark.parametrize("name", FUSED_ON_CUDA)
+def test_the_kernels_know_all_their_arguments(name: str) -> None:
+    """There is no CUDA here to run them on."""
+    known = inspect.signature(SplitTableBatchedEmbeddingBagsCodegen.__init__).parameters
+    assert set(fused_params(message(name))) <= set(known)
 
 
 def test_kernels_of_tables_that_do_not_learn_know_nothing_of_an_optimizer_they_lack() -> None:
