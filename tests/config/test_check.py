@@ -409,6 +409,15 @@ def test_cuda_allows_what_needs_it(tmp_path: Path) -> None:
     assert found(tmp_path, text, "cuda") == []
 
 
+def test_pareto_and_a_loss_scale_exclude_each_other(tmp_path: Path) -> None:
+    text = changed(
+        "num_epochs: 1", "num_epochs: 1 grad_scaler {}", "    mmoe {", "    use_pareto_loss_weight: true\n    mmoe {"
+    )
+    (line,) = found(tmp_path, text)
+    assert "train_config.grad_scaler: use_pareto_loss_weight compares gradients as they are" in line
+    assert found(tmp_path, text.replace("grad_scaler {}", "")) == []
+
+
 def test_columns_are_not_cut_where_steps_depend_on_whole_rows(tmp_path: Path) -> None:
     cut = "num_epochs: 1 global_embedding_constraints { sharding_types: 'column_wise' }"
     text = changed("num_epochs: 1", cut)

@@ -50,3 +50,6 @@ def _check_scaler(findings: Findings) -> None:
         findings.add(f"{path}.backoff_factor", f"{scaler.backoff_factor:g} is not in (0, 1)")
     if scaler.growth_interval == 0:
         findings.add(f"{path}.growth_interval", "0 steps; set it above 0")
+    if findings.config.model_config.use_pareto_loss_weight:
+        said = "use_pareto_loss_weight compares gradients as they are, and those that need a scale are 0 without it"
+        findings.add(path, f'{said}; use mixed_precision: "BF16", or fixed weights')
