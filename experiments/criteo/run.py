@@ -1,0 +1,106 @@
+"""DLRM and DeepFM on the Criteo sample beside logistic regression: write results.json and the table.
+
+python experiments/criteo/prepare.py --data DIR
+python experiments/criteo/run.py
+python experiments/criteo/run.py --folds     # the validation folds of the training rows, for choosing settings
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from prepare import FIELDS, FOLDS
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.preprocessing import OneHotEncoder
+
+import tzrec
+
+HERE = Path(__file__).parent
+MODELS = {"dlrm": "DLRM", "deepfm": "DeepFM"}
+FIGURES = ("auc", "accuracy", "logloss")
+PENALTIES = (0.01, 0.03, 0.1, 0.3)
+"""C of logistic regression; the folds choose."""
+
+Row = dict[str, Any]
+
+
+def measure(model: str, train: Path, test: Path, seed: int, edit: dict[str, Any]) -> Row:
+    """Train one model with one seed and evaluate it."""
+    paths = {"train_input_path": str(train), "eval_input_path": str(test), "train_config.seed": seed}
+    with tempfile.TemporaryDirectory() as folder:
+        run = tzrec.train(HERE / f"{model}.config", model_dir=folder, edit={**edit, **paths})
+    return {"what": MODELS[model], "seed": seed, **{name: run.metrics[name] for name in FIGURES}}
+
+
+def logistic(train: Path, test: Path, penalty: float) -> Row:
+    """scikit-learn on the same columns, one-hot."""
+    fitted, tested = pq.read_table(train), pq.read_table(test)
+    encoder = OneHotEncoder(handle_unknown="ignore").fit(_ids(fitted))
+    model = LogisticRegression(C=penalty, solver="liblinear", max_iter=500)
+    model.fit(encoder.transform(_ids(fitted)), fitted["label"].to_numpy())
+    score, label = model.predict_proba(encoder.transform(_ids(tested)))[:, 1], tested["label"].to_numpy()
+    figures = (roc_auc_score(label, score), ((score > 0.5) == label).mean(), log_loss(label, score))
+    return {"what": "logistic regression", "seed": None, **dict(zip(FIGURES, map(float, figures), strict=True))}
+
+
+def _ids(table: pa.Table) -> np.ndarray:
+    return np.stack([table[field].to_numpy() for field in FIELDS], axis=1)
+
+
+def folds(folder: Path) -> list[tuple[Path, Path]]:
+    return [(folder / f"fold-{n}-fit.parquet", folder / f"fold-{n}-valid.parquet") for n in range(FOLDS)]
+
+
+def best_penalty(folder: Path) -> float:
+    """The C with the best mean AUC over the folds of the training rows."""
+    means = {c: statistics.mean(logistic(*pair, c)["auc"] for pair in folds(folder)) for c in PENALTIES}
+    return max(means, key=lambda c: means[c])
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = ["| split | what | seeds | AUC | accuracy | logloss |", "|---|---|---|---|---|---|"]
+    for split, what in dict.fromkeys((row["split"], row["what"]) for row in rows):
+        found = [row for row in rows if (row["split"], row["what"]) == (split, what)]
+        cells = []
+        for name in FIGURES:
+            values = [row[name] for row in found]
+            spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.4f}{spread}")
+        lines.append(f"| {split} | {what} | {len(found) if found[0]['seed'] else ''} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("data/criteo"), help="where prepare.py wrote")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--folds", action="store_true", help="validate on the training rows instead")
+    parser.add_argument("--edit_config_json", type=json.loads, default={}, help="what to try; nothing is kept")
+    args = parser.parse_args()
+
+    rows: list[Row] = []
+    for split in ("own", "random"):
+        folder = args.data / split
+        penalty = best_penalty(folder)
+        pairs = folds(folder) if args.folds else [(folder / "train.parquet", folder / "test.parquet")]
+        found = [logistic(*pair, penalty) for pair in pairs]
+        for model in MODELS:
+            found += [measure(model, *pair, seed, args.edit_config_json) for seed in args.seeds for pair in pairs]
+        rows += [{"split": split, **row} for row in found]
+    print(table(rows))
+    if not args.folds and not args.edit_config_json:
+        (HERE / "results.json").write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
+
+
+if __name__ == "__main__":
+    main()
