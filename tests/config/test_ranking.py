@@ -42,6 +42,8 @@ GOOD = {
     "gdcn": f"{group('any')} gdcn {{ cross {{}} deep {MLP} }}",
     "finalmlp": f'{group("all")} {group("user")} finalmlp {{ first {{ gate_group: "user" mlp {MLP} }} '
     f"second {{ mlp {MLP} }} head_num: 4 }}",
+    "rocket_launching": f"{group('any')} rocket_launching {{ feature_based_distillation: true "
+    "booster_mlp { hidden_units: [8, 4] } light_mlp { hidden_units: [4, 2] } }",
     "mask_net": f"{group('any')} mask_net {{ mask_net_module {{ n_mask_blocks: 2 mask_block {{ hidden_dim: 4 }} "
     f"top_mlp {MLP} }} }}",
 }
@@ -93,6 +95,18 @@ CASES = [
     ("xdeepfm", "[4, 4]", "[4, 0]", "cin.cin_layer_size[1]: 0 feature maps; a layer has at least 1"),
     ("deepfm", "deepfm {", "deepfm { wide_embedding_dim: 0", "deepfm.wide_embedding_dim: 0; it is at least 1"),
     ("multi_tower", 'input: "user"', 'input: "usr"', 'towers[0].input: unknown group "usr"; did you mean "user"?'),
+    (
+        "rocket_launching",
+        "light_mlp { hidden_units: [4, 2] }",
+        "light_mlp { hidden_units: [3, 2] }",
+        "feature_based_distillation: compares layers of equal width; light_mlp and booster_mlp have none",
+    ),
+    (
+        "rocket_launching",
+        "distillation: true",
+        "distillation: true feature_distillation_function: INNER_PRODUCT",
+        "feature_distillation_function: INNER_PRODUCT is no distance; use COSINE or EUCLID",
+    ),
     ("multi_tower", 'towers { input: "user" }', "", "multi_tower.towers: is empty; add a tower for each feature group"),
     ("mask_net", f"top_mlp {MLP}", "", "mask_net_module: has no top_mlp, which the model mask_net needs"),
     ("mask_net", "hidden_dim: 4", "hidden_dim: 4 reduction_ratio: 0", "neither reduction_ratio nor aggregation_dim"),

@@ -134,3 +134,14 @@ def test_fused_runs_equal_the_layers_one_by_one(ratios: list[float], training: b
         results.append((y, *torch.autograd.grad(y.square().sum(), [x, *mlp.parameters()])))
     for got, right in zip(*results, strict=True):
         torch.testing.assert_close(got, right, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"use_ln": True}, {"activation": "nn.Tanh"}, {"dropout_ratio": [0.5]}])
+def test_hidden_layers_are_those_of_the_forward_pass(kwargs: dict) -> None:
+    mlp, x = MLP(5, [7, 4, 3], **kwargs).eval(), torch.randn(6, 5)
+    randomize(mlp)
+    found = mlp.hidden(x)
+    assert [each.shape for each in found] == [(6, 7), (6, 4), (6, 3)]
+    torch.testing.assert_close(found[-1], mlp(x))
+    for layer, (before, after) in zip(mlp.layers, zip([x, *found], found, strict=False), strict=True):
+        torch.testing.assert_close(layer(before), after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,10 +37,29 @@ class Tasks(OrderedDict[str, Head]):
         model = self[like]
         self[name] = Shown(name, model.label_name, model.num_class, {}, shown_as=model.losses)
 
-    def penalise(self, name: str, factor: float) -> None:
-        """Add to the losses `factor` times the mean of what the body returns as `name`, `(B, 1)`."""
-        label = next(iter(self.values())).label_name
-        self[name] = Head("", label, 1, {name: Penalty(factor)})
+    def teach(self, served: str, teacher: str) -> None:
+        """Replace the only task by two that learn the same: one that is served, one that exists in training alone."""
+        head = self.pop("")
+        self[served] = replace(head, name=served)
+        self[teacher] = replace(head, name=teacher, in_training=True)
+
+    def penalise(self, name: str, penalty: float | Loss) -> None:
+        """Add a loss that is made of what the body returns as `name`, `(B, 1)`.
+
+        Args:
+            name: of the loss.
+            penalty: a factor of the mean over all rows; or a loss of the rows, weighted as those of the first task,
+                that exists in training alone.
+        """
+        first = next(iter(self.values()))
+        if isinstance(penalty, float):
+            self[name] = Head("", first.label_name, 1, {name: Penalty(penalty)})
+        else:
+            self[name] = Head("", first.label_name, 1, {name: penalty}, weighting=first.weighting, in_training=True)
+
+    def served(self) -> dict[str, Head]:
+        """Those that exist outside of training as well."""
+        return {name: head for name, head in self.items() if not head.in_training}
 
     def split(self, domain_name: str, domains: int) -> None:
         """Let every task have logits for every domain, `(B, domains * num_class)`; a label column says whose count."""
@@ -49,8 +69,8 @@ class Tasks(OrderedDict[str, Head]):
     def losses(self, logits: dict[str, torch.Tensor], batch: Batch, mean: Mean = local_mean) -> dict[str, torch.Tensor]:
         """Every loss of every task, 0-dimensional; the total is their sum. See `Head.loss`."""
         losses: dict[str, torch.Tensor] = {}
-        for name, head in self.items():
-            losses |= head.loss(logits[name], batch, mean)
+        for name, each in logits.items():
+            losses |= self[name].loss(each, batch, mean)
         return losses
 
     def totals(self, losses: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -64,7 +84,7 @@ class Tasks(OrderedDict[str, Head]):
     def predict(self, logits: dict[str, torch.Tensor]) -> Predictions:
         """Outputs of every task."""
         predictions: Predictions = {}
-        for name, head in self.items():
+        for name, head in self.served().items():
             predictions |= head.predict(logits[name])
         return predictions
 

@@ -92,6 +92,7 @@ class Head:
         tower: arguments of the MLP in front of its logits; None for a linear alone.
         online_makers: by name, its metrics of training batches.
         factors: by name, factors of its losses; 1 where there is none.
+        in_training: whether it exists in training alone: it is not evaluated, predicted or served.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Head:
     tower: Mapping[str, Any] | None = None
     online_makers: Mapping[str, OnlineMaker] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)
+    in_training: bool = False
 
     @property
     def suffix(self) -> str:
@@ -131,7 +133,7 @@ class Head:
         losses = {}
         for name, loss in self.losses.items():
             per_row = self._per_row(loss, logits[: batch.rows], label, batch)  # (rows,)
-            average = local_mean(per_row if weights is None else per_row * weights)
+            average = loss.reduced(per_row if weights is None else per_row * weights)
             losses[name + self.suffix] = average * (self.weighting.scale * self.factors.get(name, 1.0))
         return losses
 

@@ -23,14 +23,15 @@ class Scores:
 
     def reset(self) -> None:
         """Forget everything counted."""
-        self.metrics = {name: metric for head in self.tasks.values() for name, metric in head.metrics().items()}
-        self.losses = {name + head.suffix: Mean() for head in self.tasks.values() for name in head.losses}
+        heads = self.tasks.served().values()
+        self.metrics = {name: metric for head in heads for name, metric in head.metrics().items()}
+        self.losses = {name + head.suffix: Mean() for head in heads for name in head.losses}
 
     @torch.no_grad()
     def update(self, logits: Mapping[str, torch.Tensor], batch: Batch) -> None:
         """Count the rows of a batch that count; logits `(B, num_class)` per task."""
         rows = batch.rows
-        for task, head in self.tasks.items():
+        for task, head in self.tasks.served().items():
             outputs = head.scored(logits[task], batch)
             for name in head.metric_makers:
                 metric = self.metrics[name + head.suffix]

@@ -76,6 +76,14 @@ class MLP(nn.Module):
                 run = []
         return _relu_run(x, run)
 
+    def hidden(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """What each layer makes of `(B, in_dim)`, `(B, units)` each; the last is what `forward` returns."""
+        outputs = []
+        for layer in self.layers:
+            x = layer(x)
+            outputs.append(x)
+        return outputs
+
 
 def _relu_run(x: torch.Tensor, run: Sequence[nn.Linear]) -> torch.Tensor:
     """Consecutive linear + ReLU layers at once."""

@@ -10,6 +10,7 @@ from tzrec.config.findings import Findings, repeated
 from tzrec.config.rules.entries import names
 from tzrec.config.schema import fields_of
 from tzrec.protos.model_pb2 import WIDE, FeatureGroupConfig
+from tzrec.protos.simi_pb2 import INNER_PRODUCT
 
 _GROUPS = "model_config.feature_groups"
 
@@ -78,6 +79,8 @@ def check_ranking(findings: Findings) -> None:
         _check_streams(findings, message)
     if model == "mask_net" and not message.mask_net_module.HasField("top_mlp"):
         findings.add("model_config.mask_net.mask_net_module", "has no top_mlp, which the model mask_net needs")
+    if model == "rocket_launching" and message.feature_based_distillation:
+        _check_distillation(findings, message)
     if model in _LISTS:
         _check_list(findings, model, message)
     _check_blocks(findings, model)
@@ -166,6 +169,16 @@ def _check_streams(findings: Findings, message: Any) -> None:
         if units and message.head_num and units[-1] % message.head_num:
             advice = f"its last width is {units[-1]}, no multiple of head_num {message.head_num}"
             findings.add(f"{path}.mlp.hidden_units", advice)
+
+
+def _check_distillation(findings: Findings, message: Any) -> None:
+    path = "model_config.rocket_launching"
+    if message.feature_distillation_function == INNER_PRODUCT:
+        findings.add(f"{path}.feature_distillation_function", "INNER_PRODUCT is no distance; use COSINE or EUCLID")
+    light, booster = message.light_mlp.hidden_units, message.booster_mlp.hidden_units
+    if light and booster and not set(light) & set(booster):
+        said = "compares layers of equal width; light_mlp and booster_mlp have none"
+        findings.add(f"{path}.feature_based_distillation", said)
 
 
 def _check_list(findings: Findings, model: str, message: Any) -> None:

@@ -15,6 +15,9 @@ from tzrec.config.rules.metrics import METRICS, check_metric, check_windows
 from tzrec.config.schema import fields_of
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
+SERVED = {"rocket_launching": "light"}
+"""model without task towers -> name of its task, where that has one"""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -38,7 +41,7 @@ def tasks(findings: Findings) -> Iterator[Task]:
         return
     model = getattr(config, name)
     if "task_towers" not in fields_of(model):
-        yield Task("model_config", "", config)
+        yield Task("model_config", SERVED.get(name, ""), config)
         return
     for path, tower in repeated(f"model_config.{name}.task_towers", model.task_towers):
         yield Task(path, tower.tower_name, tower)
