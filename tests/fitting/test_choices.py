@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pytest
 
 from tzrec.features.normalizer import parse_normalizer
 from tzrec.fitting import choices
+from tzrec.stats import distinct, frequent, quantiles
 from tzrec.stats.column import ColumnStats
 
 
@@ -96,3 +98,20 @@ def test_skewness() -> None:
     assert found == pytest.approx(0.6)
     assert of_logs == pytest.approx((math.log(11) - 2 * math.log(3)) / math.log(11))
     assert choices.skewness(stats([2.0, 2.0])) == (0.0, 0.0)
+
+
+def test_the_page_has_these_numbers() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fit.md").read_text()
+    told = [
+        f"at most {choices.MOST_WORDS} distinct values",
+        f"{choices.ROWS_PER_VALUE} rows for each value",
+        f"the table stays at {choices.FULL_SIZE:,} rows",
+        f"{choices.BUCKETS} buckets of equal frequency",
+        f"is at least {choices.SKEWED}",
+        f"within {choices.TAILS:g} standard deviations",
+        f"Misra-Gries with {frequent.COUNTERS:,} counters",
+        f"standard error {100 * distinct.ERROR:.1f} %",
+        f"compactors of {quantiles.SIZE:,} values",
+        f"ranks within {100 * quantiles.ERROR:g} % of N",
+    ]
+    assert [each for each in told if each not in page] == []
