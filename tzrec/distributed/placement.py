@@ -24,7 +24,7 @@ from tzrec import env
 from tzrec.config.optimizers import BY_ROWS
 from tzrec.distributed.plan import Plan, table_bytes
 from tzrec.embedding.group import EmbeddingGroup
-from tzrec.embedding.layout import Bag
+from tzrec.embedding.sharing import Bag
 from tzrec.errors import ConfigError, Problem
 from tzrec.optim.sparse import fuses, kind
 from tzrec.protos.train_pb2 import TrainConfig

@@ -13,9 +13,10 @@ from tzrec.data.batch import BASE, Batch
 from tzrec.embedding.assemble import assemble
 from tzrec.embedding.dense import DenseEmbeddings
 from tzrec.embedding.encoders.build import Encoders, build_encoders
-from tzrec.embedding.layout import Bag, Layout, build_layout
+from tzrec.embedding.layout import Layout, build_layout
 from tzrec.embedding.regroup import Plan, plan, regroup
 from tzrec.embedding.sequence import SequenceLookup, Steps
+from tzrec.embedding.sharing import Bag
 from tzrec.embedding.table import Start
 from tzrec.features.base import Feature
 from tzrec.protos.model_pb2 import FeatureGroupConfig

@@ -12,7 +12,8 @@ from torchrec import EmbeddingCollection, EmbeddingConfig, JaggedTensor, KeyedJa
 from torchrec.types import DataType
 
 from tzrec.data.batch import BASE, Batch
-from tzrec.embedding.layout import STEPPED, Bag, Layout
+from tzrec.embedding.layout import STEPPED, Layout
+from tzrec.embedding.sharing import Bag
 from tzrec.embedding.table import Start
 
 

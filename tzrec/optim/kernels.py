@@ -18,7 +18,7 @@ from torchrec.distributed.embedding_types import ShardedEmbeddingTable
 from torchrec.distributed.embeddingbag import ShardedEmbeddingBagCollection
 
 from tzrec.embedding.group import EmbeddingGroup
-from tzrec.embedding.layout import Bag
+from tzrec.embedding.sharing import Bag
 
 SHARDED = (ShardedEmbeddingBagCollection, ShardedEmbeddingCollection)
 """What collections are once they are sharded: bags, and sequences."""
