@@ -25,6 +25,7 @@ from tzrec.config.check import load_checked
 from tzrec.config.load import dump_config, load_config
 from tzrec.data.synth import make_data
 from tzrec.protos import data_pb2
+from tzrec.protos.feature_pb2 import FeatureConfig
 from tzrec.run.job import run_training
 from tzrec.tools import fg_encode, fg_parts
 from tzrec.tools.fg_processes import write_part
@@ -291,10 +292,20 @@ def same_losses(config: Path, tmp_path: Path, steps: int = 20, more: Sequence[st
     assert encoded == raw
 
 
-@pytest.mark.parametrize("mode", ["FG_NONE", "FG_BUCKETIZE"])
+@pytest.mark.parametrize("mode", ["FG_NONE", pytest.param("FG_BUCKETIZE", marks=pytest.mark.slow)])
 def test_same_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     monkeypatch.chdir(ROOT)  # where the example finds its files
     same_losses(ROOT / "examples" / "configs" / "mmoe_all_features.config", tmp_path, more=["--fg_mode", mode])
+
+
+def test_the_example_has_every_kind_of_feature() -> None:
+    configs = load_config(str(ROOT / "examples" / "configs" / "mmoe_all_features.config")).feature_configs
+    group = next(each.sequence_feature for each in configs if each.HasField("sequence_feature"))
+    alone = {each.WhichOneof("feature") for each in configs}
+    every = {name for name in FeatureConfig.DESCRIPTOR.fields_by_name if not name.startswith("sequence_")}
+    assert every - alone == set() == every - {each.WhichOneof("feature") for each in group.features}
+    assert {"sequence_id_feature", "sequence_raw_feature"} < alone
+    assert any(each.tokenize_feature.tokens_as_sequence for each in configs)
 
 
 def test_another_mode(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
