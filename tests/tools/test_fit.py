@@ -182,6 +182,9 @@ def test_a_config_without_features(config: Path, tmp_path: Path, capsys: pytest.
     assert check.main(["--pipeline_config", str(out)]) == 0
     assert "multi_tower, 5 features" in capsys.readouterr().out
     assert load_config(str(out)).train_config.sparse_optimizer.adagrad_optimizer.lr == pytest.approx(0.1)
+    config.write_text(head[: head.index("train_config")] + head[head.index("data_config") :])
+    assert fit.main(["--pipeline_config", str(config), "--output_config", str(out), "--overwrite"]) == 0
+    assert 'train_config: not set -> "1 epoch" (Adagrad for tables, Adam for the rest)' in capsys.readouterr().out
     # which features there are is settled now, and everything about them
     assert fit.main(["--pipeline_config", str(out)]) == 0
     assert "nothing is left open" in capsys.readouterr().out

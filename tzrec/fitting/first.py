@@ -37,9 +37,8 @@ mmoe { num_expert: 3 expert_mlp { hidden_units: [256, 128] } }
 
 
 def start_config(train_path: str, eval_path: str, model_dir: str, labels: Sequence[str]) -> EasyRecConfig:
-    """A config without features and model."""
+    """A config of nothing but data."""
     config = EasyRecConfig(train_input_path=train_path, eval_input_path=eval_path, model_dir=model_dir)
-    text_format.Parse(_TRAIN, config.train_config)
     data = config.data_config
     ending = train_path.rstrip("*").rsplit(".", 1)[-1].lower()
     data.dataset_type = DatasetType.CsvDataset if ending in ("csv", "tsv", "txt") else DatasetType.ParquetDataset
@@ -137,6 +136,12 @@ def tolerate(
         why = [f"{name} has values that are not finite" for name in spoiled]
         why += [f"rows without {name} are left out" for name in unlabelled]
         yield Proposal("data_config.bad_row_policy", "ERROR", "DEFAULT", "; ".join(why))
+
+
+def add_training(config: EasyRecConfig) -> Proposal:
+    """Put in one pass with the usual optimizers."""
+    text_format.Parse(_TRAIN, config.train_config)
+    return Proposal("train_config", None, "1 epoch", "Adagrad for tables, Adam for the rest")
 
 
 def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Proposal:

@@ -12,7 +12,7 @@ from tzrec.config.names import hint
 from tzrec.config.schema import MISSING, missing_required
 from tzrec.data.reader import open_reader, require
 from tzrec.errors import ConfigError, DataError, Problem
-from tzrec.fitting.first import add_features, add_model, tolerate, unreadable
+from tzrec.fitting.first import add_features, add_model, add_training, tolerate, unreadable
 from tzrec.fitting.proposals import Proposal, outside, propose, together
 from tzrec.fitting.subjects import Subject, subjects
 from tzrec.protos.data_pb2 import FgMode
@@ -67,7 +67,7 @@ def fit_config(config: EasyRecConfig, threads: int, names: Collection[str], refi
 
 
 def fit_from_data(config: EasyRecConfig, threads: int, names: Collection[str]) -> Fit:
-    """Give a config features for the columns of its data, and a model if it has none, in place.
+    """Give a config features for the columns of its data, and a model and training if it has none, in place.
 
     Args:
         config: says where the data is, and what is to be predicted.
@@ -92,6 +92,8 @@ def fit_from_data(config: EasyRecConfig, threads: int, names: Collection[str]) -
     made, left_out = add_features(config, inputs)
     fit.notes += left_out
     fit.proposals += [made, *tolerate(config, inputs, labels)]
+    if not config.HasField("train_config"):
+        fit.proposals.append(add_training(config))
     if not config.HasField("model_config"):
         fit.proposals.append(add_model(config, labels))
     by_name = {each.name: each for each in columns}
