@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from tzrec import cli
 from tzrec.config.check import check
+from tzrec.config.findings import Findings
 from tzrec.config.load import Source, load_source
 from tzrec.config.rules.tasks import task_names
-from tzrec.errors import ConfigError
+from tzrec.errors import ConfigError, Problem
 
 
 @cli.run
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems = check(source, args.device)
     notes: list[str] = []
     data = args.data or _local(source.config.train_input_path)
+    if not problems and source.config.model_config.HasField("custom"):
+        problems = _try_model(source)
     if not problems and data:
         from tzrec.run.sample import try_data  # pulls in pyarrow and numba, which the rules do without
 
@@ -35,6 +38,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(problems)
     print("\n".join([_fine(source, args.device), *notes]))
     return 0
+
+
+def _try_model(source: Source) -> list[Problem]:
+    """What keeps the class of a custom model from being imported."""
+    from tzrec.models.custom import class_of  # pulls in torch, which the rules do without
+
+    try:
+        class_of(source.config.model_config.custom)
+    except ConfigError as error:
+        return [Problem(each.field, each.message, Findings(source).place(each.field)) for each in error.problems]
+    return []
 
 
 def _device() -> str:

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import Any
+from importlib import metadata
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+
+from tzrec.errors import ConfigError, Problem
+
+_Base = TypeVar("_Base")
 
 
 def locate(field: FieldDescriptor, package: str) -> tuple[str, str]:
@@ -71,3 +76,41 @@ def load(field: FieldDescriptor, package: str) -> Any:
     if importlib.util.find_spec(module) is None:
         raise LookupError(f"{field.full_name} has no implementation: {module}.{name} does not exist")
     return getattr(importlib.import_module(module), name)
+
+
+def extension(name: str, group: str, base: type[_Base], field: str) -> type[_Base]:
+    """The class outside of this package that a config names.
+
+    Args:
+        name: `package.module:Class`, or an entry point of an installed package.
+        group: of the entry points.
+        base: what it has to be a subclass of.
+        field: of the config, for its errors.
+
+    Raises:
+        ConfigError: it is not there, cannot be imported, or is something else.
+    """
+    try:
+        found = _named(name, group)
+    except LookupError as error:
+        raise ConfigError([Problem(field, str(error))]) from None
+    except Exception as error:  # whatever a module of somebody else does when it is imported
+        message = (
+            f'"{name}" cannot be imported: {type(error).__name__}: {error}. Its package has to be installed, or the '
+            "folder that holds it to be in PYTHONPATH"
+        )
+        raise ConfigError([Problem(field, message)]) from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ConfigError([Problem(field, f'"{name}" is no subclass of {base.__module__}.{base.__qualname__}')])
+    return found
+
+
+def _named(name: str, group: str) -> Any:
+    module, colon, attribute = name.partition(":")
+    if colon:
+        return getattr(importlib.import_module(module), attribute)
+    entries = {each.name: each for each in metadata.entry_points(group=group)}
+    if name not in entries:
+        listed = f"; there are {', '.join(sorted(entries))}" if entries else ""
+        raise LookupError(f'"{name}" is neither package.module:Class nor an entry point of the group {group}{listed}')
+    return entries[name].load()

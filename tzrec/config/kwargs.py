@@ -17,10 +17,10 @@ def kwargs(message: Message) -> dict[str, Any]:
     """Every field of a message by name.
 
     Scalars carry their default when unset, float32 the shortest decimal that reads back equal, enums their name;
-    an unset repeated field is `[]`, a map a dict; an unset message is absent.
+    an unset repeated field is `[]`, a map a dict; an unset message is absent. Whole numbers of a Struct are integers.
     """
     if isinstance(message, Struct):
-        return dict(json_format.MessageToDict(message))
+        return {key: _whole(value) for key, value in json_format.MessageToDict(message).items()}
     found = {}
     for field in fields_of(message).values():
         if field.is_repeated or not is_message(field) or message.HasField(field.name):
@@ -35,6 +35,15 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
     if field.is_repeated:
         return [_single(field, each) for each in value]
     return _single(field, value)
+
+
+def _whole(value: Any) -> Any:
+    """A value of a Struct, whose numbers are all floating point, with those that are whole as integers."""
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _single(field: FieldDescriptor, value: Any) -> Any:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from importlib import metadata
 from threading import Lock
 from typing import Any
 
 import pyarrow as pa
 from google.protobuf import json_format
 
+from tzrec import registry
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features import bucketize
 from tzrec.features.base import BadRows, Feature
@@ -116,25 +115,5 @@ def _operator(config: feature_pb2.CustomFeature) -> Operator:
     Raises:
         ConfigError: there is none of this name, or it is no Operator.
     """
-    found = _named(config.operator_name)
-    if not (isinstance(found, type) and issubclass(found, Operator)):
-        message = f'"{config.operator_name}" is no subclass of tzrec.features.custom_feature.Operator'
-        raise ConfigError([Problem("operator_name", message)])
+    found = registry.extension(config.operator_name, GROUP, Operator, "operator_name")
     return found(json_format.MessageToDict(config.operator_params))
-
-
-def _named(name: str) -> Any:
-    """The object at `package.module:Class`, or the entry point of this name."""
-    module, colon, attribute = name.partition(":")
-    try:
-        if colon:
-            return getattr(importlib.import_module(module), attribute)
-        (entry, *_) = metadata.entry_points(group=GROUP, name=name)
-        return entry.load()
-    except ValueError:
-        names = sorted({each.name for each in metadata.entry_points(group=GROUP)})
-        listed = f"; there are {', '.join(names)}" if names else ""
-        message = f'"{name}" is neither package.module:Class nor an entry point of the group {GROUP}{listed}'
-        raise ConfigError([Problem("operator_name", message)]) from None
-    except (ImportError, AttributeError) as error:
-        raise ConfigError([Problem("operator_name", f'"{name}" cannot be imported: {error}')]) from None

@@ -92,7 +92,7 @@ class Tasks(OrderedDict[str, Head]):
 def build_tasks(config: pipeline_pb2.EasyRecConfig) -> Tasks:
     """The tasks of a config: the task towers of its model, or else what its model_config says of the only one."""
     model = getattr(config.model_config, config.model_config.WhichOneof("model"))
-    if not hasattr(model, "task_towers"):
+    if not getattr(model, "task_towers", ()):
         return Tasks({"": _single_task(config.model_config, config.data_config)})
     return Tasks({tower.tower_name: _task(tower) for tower in model.task_towers})
 

@@ -40,7 +40,7 @@ def tasks(findings: Findings) -> Iterator[Task]:
     if name is None or findings.is_refused(f"model_config.{name}"):
         return
     model = getattr(config, name)
-    if "task_towers" not in fields_of(model):
+    if "task_towers" not in fields_of(model) or (name == "custom" and not model.task_towers):
         yield Task("model_config", SERVED.get(name, ""), config)
         return
     for path, tower in repeated(f"model_config.{name}.task_towers", model.task_towers):

@@ -1,0 +1,32 @@
+"""A model of your own, as examples/configs/custom_taobao.config names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from tzrec.embedding.group import Dims
+from tzrec.heads.build import Tasks
+from tzrec.models.base import Grouped, Logits, Model
+
+
+class ResidualTower(Model):
+    """Blocks `x = x + W_2 relu(W_1 x + b_1) + b_2` on the first feature group, then a tower for each task."""
+
+    def build(self, config: Mapping[str, Any], dims: Dims, tasks: Tasks) -> None:
+        self.group, width = dims.only()
+        hidden = config["hidden"]
+        blocks = [
+            nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+            for _ in range(config.get("blocks", 1))
+        ]
+        self.blocks, self.num_task = nn.ModuleList(blocks), len(tasks)
+        self.towers = tasks.towers(width)
+
+    def body(self, grouped: Grouped) -> Logits:
+        x = grouped[self.group]  # (B, D)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.towers([x] * self.num_task)
