@@ -32,6 +32,18 @@ def test_quotes_gaps_and_empty_lines(tmp_path: Path) -> None:
     assert [reader.spot(row).row for row in range(4)] == [1, 2, 3, 4]
 
 
+def test_one_of_the_files(tmp_path: Path) -> None:
+    for name, text in (("a", "x\n1\n"), ("b", "x\n2\n3,4\n5\n")):
+        (tmp_path / name).write_text(text)
+    reader = open_csv(tmp_path, with_header=True, bad_row_policy=data_pb2.SKIP_ROW)
+    one = reader.only(1)
+    assert isinstance(one, CsvReader)
+    assert cells(one) == [{"x": "2"}, {"x": "5"}]
+    assert (one.malformed, reader.malformed, one.starts()) == (1, 0, [0])
+    assert one.describe(1) == f"{tmp_path}/b, line 4"
+    assert len(cells(reader)) == 3
+
+
 def test_names_of_the_config(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1\t2\n3\t4\n")
     fields = [data_pb2.Field(input_name=name) for name in ("x", "y")]

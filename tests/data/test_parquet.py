@@ -41,6 +41,18 @@ def test_pieces_are_bounded(tmp_path: Path) -> None:
     assert sizes == [PIECE_ROWS, PIECE_ROWS, 1]
 
 
+def test_one_of_the_files(tmp_path: Path) -> None:
+    """It keeps the types of the first file, and numbers its own rows."""
+    pq.write_table(pa.table({"x": [0.5]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": pa.array(range(7), pa.int32())}), tmp_path / "b.parquet", row_group_size=3)
+    reader = ParquetReader(CONFIG, f"{tmp_path}/*.parquet")
+    one = reader.only(1)
+    assert (one.num_rows, one.starts(), reader.num_rows) == (7, [0, 3, 6], 8)
+    (piece,) = one.read(5)
+    assert (piece.first, piece.batch.to_pydict()) == (5, {"x": [5.0, 6.0]})
+    assert one.describe(5) == f"{tmp_path}/b.parquet, row 6"
+
+
 def test_later_files_follow_the_first(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": pa.array([1], pa.int64()), "s": ["a"]}), tmp_path / "a.parquet")
     dictionary = pa.array(["b", None]).dictionary_encode()

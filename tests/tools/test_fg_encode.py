@@ -20,7 +20,8 @@ import pytest
 
 from tests.data.numbered import table
 from tests.integration.record_losses import Recorder
-from tzrec import check
+from tzrec import check, predict, train_eval
+from tzrec.checkpoint.lock import Lock
 from tzrec.config.check import load_checked
 from tzrec.config.load import dump_config, load_config
 from tzrec.data.synth import make_data
@@ -184,6 +185,39 @@ def test_another_data_set(
     change(data)
     assert encode(config, tmp_path / "out") == 2
     assert said in capsys.readouterr().err
+
+
+def test_another_version(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(data)
+    assert encode(config, tmp_path / "out") == 0
+    monkeypatch.setattr("tzrec.__version__", "99")
+    assert encode(config, tmp_path / "out") == 2
+    assert "begun by tzrec " in capsys.readouterr().err
+
+
+def test_two_at_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = Lock(tmp_path / "out" / "train")
+    assert encode(write_config(data), tmp_path / "out") == 1
+    assert "is being written by process" in (said := capsys.readouterr().err) and "choose another --output_path" in said
+    lock.release()
+    assert encode(write_config(data), tmp_path / "out") == 0
+
+
+def test_raw_rows_are_scored_by_what_encoded_ones_have_trained(data: Path, tmp_path: Path) -> None:
+    """One edit of the saved config, and the model reads raw columns."""
+    assert encode(write_config(data), tmp_path / "out", "--reserved_columns", "uid") == 0
+    words = ["--pipeline_config", f"{tmp_path}/out/pipeline.config", "--model_dir", f"{tmp_path}/model"]
+    assert train_eval.main(words) == 0
+    scores = {}
+    for mode, folder in (("FG_NONE", tmp_path / "out" / "train"), ("FG_DAG", data)):
+        words = ["--pipeline_config", f"{tmp_path}/model/pipeline.config", "--reserved_columns", "uid"]
+        words += ["--predict_input_path", f"{folder}/*.parquet", "--predict_output_path", f"{tmp_path}/{mode}"]
+        assert predict.main([*words, "--edit_config_json", json.dumps({"data_config.fg_mode": mode})]) == 0
+        scores[mode] = pq.read_table(tmp_path / mode)
+    assert scores["FG_NONE"].num_rows == 50 and len(set(scores["FG_NONE"]["probs"].to_pylist())) > 10
+    assert scores["FG_DAG"].equals(scores["FG_NONE"])
 
 
 def test_other_files_are_in_the_way(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

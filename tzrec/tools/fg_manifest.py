@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
+import tzrec
 from tzrec.checkpoint.manifest import sync_directory, write_synced
 from tzrec.config.vocabulary import self_contained
 from tzrec.data.paths import File, filesystem
@@ -41,17 +42,19 @@ class Origin:
 
     Attributes:
         config_sha256: digest of features, data_config, the files these name, and the reserved columns.
+        version: of tzrec; another one may cut the input into other parts, or encode otherwise.
         fg_mode: how the rows are to be read.
         inputs: the files in reading order.
     """
 
     config_sha256: str
+    version: str
     fg_mode: str
     inputs: tuple[Input, ...]
 
     @classmethod
     def of(cls, config: EasyRecConfig, fg_mode: str, reserved: Sequence[str], files: Sequence[File]) -> Origin:
-        return cls(_digest(config, reserved), fg_mode, tuple(Input.of(file) for file in files))
+        return cls(_digest(config, reserved), tzrec.__version__, fg_mode, tuple(Input.of(file) for file in files))
 
     @property
     def stamp(self) -> str:
@@ -87,6 +90,8 @@ def refuse_other(directory: str, origin: Origin) -> None:
     changed = []
     if found["config_sha256"] != origin.config_sha256:
         changed.append("with another config (features, data_config or reserved columns)")
+    if found["version"] != origin.version:
+        changed.append(f"by tzrec {found['version']}")
     if found["fg_mode"] != origin.fg_mode:
         changed.append(f"with --fg_mode {found['fg_mode']}")
     if found["inputs"] != [asdict(each) for each in origin.inputs]:
