@@ -6,6 +6,7 @@ from tzrec.checkpoint.restore import restore, stored_sizes
 from tzrec.checkpoint.saver import Tensors
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.errors import CheckpointError
+from tzrec.log import logger
 from tzrec.optim.average import PART
 
 
@@ -25,3 +26,4 @@ def restore_average(checkpoint: Checkpoint, model: Tensors) -> None:
     lines = restore(directory, {name: model[name] for name in names if name in model}).lines()
     if lines:
         raise CheckpointError(f"{directory} does not fit the model of this config:\n  " + "\n  ".join(lines))
+    logger.info("model  with the moving average of its dense weights")
