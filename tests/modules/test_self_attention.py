@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from torch import nn
 
@@ -58,3 +59,13 @@ def test_dropout_only_in_training() -> None:
     assert not torch.equal(module(None, sequence, lengths), module(None, sequence, lengths))
     module.eval()
     torch.testing.assert_close(module(None, sequence, lengths), module(None, sequence, lengths))
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_masks_too(half: torch.dtype) -> None:
+    _, sequence, lengths = sample(1, 3)
+    module = double(SelfAttention(3, attn_dim=4, heads=2)).float()
+    with torch.autocast("cpu", half):
+        received = module(None, sequence.float(), lengths)
+    assert received[LENGTHS.index(0)].eq(0).all()
+    torch.testing.assert_close(received.float(), module(None, sequence.float(), lengths), atol=0.03, rtol=0)

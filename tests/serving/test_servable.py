@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from tests.serving.small import expected, small_batch, small_encoder, small_ranker, small_rows, without_sequences
 from tzrec.embedding.regroup import regroup
@@ -115,3 +116,29 @@ def test_a_model_of_dense_values_alone() -> None:
     received = servable.predict(servable.signature.from_batch(batch))
     for name, value in ranker.predict(ranker(batch)).items():
         torch.testing.assert_close(received[name], value)
+
+
+class Groups(nn.Module):
+    """In place of a model: hands on what it is given."""
+
+    def predict_grouped(self, grouped: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return grouped
+
+
+def test_groups_of_steps_for_models_that_read_them() -> None:
+    config = without_sequences()
+    for name, kind in (("padded", "SEQUENCE"), ("flat", "JAGGED_SEQUENCE")):
+        config.model_config.feature_groups.add(
+            group_name=name, group_type=kind, feature_names=["item", "clicks__tags", "clicks__price", "clicks__half"]
+        )
+    ranker = build_model(config, small_encoder().features).eval()
+    servable, batch = Servable.of(ranker), small_batch(small_rows(9))
+    servable.ranker = Groups()  # type: ignore[assignment]
+    with torch.inference_mode():
+        received = servable.predict(servable.signature.from_batch(batch))
+        expected = ranker.embedding_group.float()(batch)
+    kinds = ("query", "sequence", "sequence_length")
+    assert list(received) == list(expected) == ["all", *(f"{g}.{kind}" for g in ("padded", "flat") for kind in kinds)]
+    assert expected["flat.sequence"].shape == (int(expected["flat.sequence_length"].sum()), 3 + 1 + 7)
+    for name, value in expected.items():
+        torch.testing.assert_close(received[name], value, atol=1e-6, rtol=1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import nn
 from torchrec.distributed.types import ParameterSharding, ShardingPlan
 
 from tzrec.embedding.group import EmbeddingGroup
+from tzrec.embedding.layout import STEPPED
 from tzrec.features.base import Table
 from tzrec.optim.sparse import kind
 from tzrec.protos.train_pb2 import TrainConfig
@@ -55,18 +56,24 @@ def plan_rows(model: nn.Module, plan: ShardingPlan, config: TrainConfig) -> list
     """The plan of a model, one row per table; `model` without its wrappers, sharded or not."""
     optimizer = kind(config.sparse_optimizer).removesuffix("_optimizer")
     return [
-        _row(group.tables_at(path.removeprefix(f"{prefix}."))[name].table, each, optimizer)
+        _row(shown, group.layout.tables[shown].table, each, optimizer)
         for prefix, group in model.named_modules()
         if isinstance(group, EmbeddingGroup)
         for path, tables in _items(plan)
         if path.startswith(f"{prefix}.")
-        for name, each in tables.items()
+        for shown, each in _shown(group, path.removeprefix(f"{prefix}."), tables)
     ]
 
 
-def _row(table: Table, each: ParameterSharding, optimizer: str) -> PlanRow:
+def _shown(group: EmbeddingGroup, path: str, tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The tables of a collection under the names that tell those of sequences from others."""
+    stepped = group.tables_at(path) is group.layout.sequence_tables
+    return ((f"{STEPPED}{name}" if stepped else name, each) for name, each in tables.items())
+
+
+def _row(shown: str, table: Table, each: ParameterSharding, optimizer: str) -> PlanRow:
     return PlanRow(
-        table=table.name,
+        table=shown,
         rows=table.rows,
         dim=table.dim,
         dtype=table.data_type.lower(),

@@ -8,8 +8,6 @@ from torch.nn import functional
 
 from tzrec.modules.steps import existing
 
-_NEVER = -1e9
-
 
 class SelfAttention(nn.Module):
     """`mean_t MultiHead(s W_q, s W_k, s W_v)_t` over the steps that exist, zero for a row without steps.
@@ -46,7 +44,8 @@ class SelfAttention(nn.Module):
             functional.linear(x, weight, bias).unflatten(2, (inner.num_heads, -1)).transpose(1, 2)
             for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
         )  # (B, heads, L, attn_dim / heads) each
-        mask = torch.zeros_like(there, dtype=q.dtype).masked_fill(~there, _NEVER)[:, None, None, :]
+        never = torch.finfo(q.dtype).min / 2  # no infinity: rows without steps would become NaN
+        mask = torch.zeros_like(there, dtype=q.dtype).masked_fill(~there, never)[:, None, None, :]
         dropout = inner.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return inner.out_proj(mixed.transpose(1, 2).flatten(2))
