@@ -13,13 +13,13 @@ from tzrec.models.base import Grouped, Logits, Model
 
 
 class ResidualTower(Model):
-    """Blocks `x = x + W_2 relu(W_1 x + b_1) + b_2` on the first feature group, then a tower for each task."""
+    """Blocks `x = x + W_2 tanh(W_1 x + b_1) + b_2` on the first feature group, then a tower for each task."""
 
     def build(self, config: Mapping[str, Any], dims: Dims, tasks: Tasks) -> None:
         self.group, width = dims.only()
         hidden = config["hidden"]
         blocks = [
-            nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+            nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, width))
             for _ in range(config.get("blocks", 1))
         ]
         self.blocks, self.num_task = nn.ModuleList(blocks), len(tasks)

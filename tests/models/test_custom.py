@@ -22,13 +22,15 @@ PARAMS = """params {
   fields { key: "blocks" value { number_value: 2 } } fields { key: "hidden" value { number_value: 3 } }
 }"""
 TEXT = f'class_path: "{CLASS}" {PARAMS}'
-WIDTHS = {"all": [4, 3]}
+WIDTHS = {"all": [8, 8]}
+SMOOTH, SMALL = f"custom {{ {TEXT} }}", {"all": [2, 1]}
+LEARNER = SMOOTH.replace("number_value: 3", "number_value: 64")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "configs" / "custom_taobao.config"
 
 
 def residual(w: single.Weights, x: np.ndarray) -> np.ndarray:
     for block in ("model.blocks.0", "model.blocks.1"):
-        x = x + single.linear(w, f"{block}.2", np.maximum(single.linear(w, f"{block}.0", x), 0))
+        x = x + single.linear(w, f"{block}.2", np.tanh(single.linear(w, f"{block}.0", x)))
     return x
 
 
@@ -48,10 +50,6 @@ def test_task_towers_equal_a_naive_loop() -> None:
         return mt.towers(w, ["ctr", "cvr"], [residual(w, row["all"])] * 2, "model.towers")
 
     mt.check_rows(model, mt.inputs(), naive)
-
-
-def test_can_be_exported() -> None:
-    single.exports(single.build(f"custom {{ {TEXT} }}", WIDTHS), WIDTHS)
 
 
 def named(path: str) -> type[Model]:
@@ -108,5 +106,5 @@ def test_check_says_where_the_class_is_named(tmp_path: Path, capsys: pytest.Capt
 def test_params_keep_whole_numbers_whole() -> None:
     assert "examples.residual_tower" in sys.modules
     model = single.build(f"custom {{ {TEXT} }}", WIDTHS)
-    assert [tuple(each.shape) for each in model.model.blocks[0].parameters()] == [(3, 7), (3,), (7, 3), (7,)]
+    assert [tuple(each.shape) for each in model.model.blocks[0].parameters()] == [(3, 16), (3,), (16, 3), (16,)]
     assert all(each.dtype == torch.float32 for each in model.parameters())

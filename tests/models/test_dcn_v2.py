@@ -59,21 +59,5 @@ def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class:
     single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])
 
 
-def test_gradients_equal_finite_differences() -> None:
-    single.gradients_are_right(single.build(SMOOTH, SMALL), SMALL)
-
-
-def test_learns_by_heart() -> None:
-    single.learns_by_heart(single.build(LEARNER, WIDTHS), WIDTHS)
-
-
-def test_half_precision() -> None:
-    single.survives_half_precision(single.build(LEARNER, WIDTHS), WIDTHS)
-
-
-def test_can_be_exported() -> None:
-    single.exports(single.build(LEARNER, WIDTHS), WIDTHS)
-
-
 def test_the_output_has_no_bias() -> None:
     assert single.build(LEARNER, WIDTHS).output.bias is None

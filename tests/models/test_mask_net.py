@@ -72,22 +72,6 @@ def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class:
     single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])
 
 
-def test_gradients_equal_finite_differences() -> None:
-    single.gradients_are_right(single.build(SMOOTH, SMALL), SMALL)
-
-
-def test_learns_by_heart() -> None:
-    single.learns_by_heart(single.build(LEARNER, WIDTHS), WIDTHS)
-
-
-def test_half_precision() -> None:
-    single.survives_half_precision(single.build(LEARNER, WIDTHS), WIDTHS)
-
-
-def test_can_be_exported() -> None:
-    single.exports(single.build(LEARNER, WIDTHS), WIDTHS)
-
-
 def test_the_masks_hidden_width() -> None:
     block = "n_mask_blocks: 1 mask_block {{ hidden_dim: 5 {} }}"
     text = f"mask_net {{{{ mask_net_module {{{{ {block} top_mlp {{{{ hidden_units: 6 }}}} }}}} }}}}"

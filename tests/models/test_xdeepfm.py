@@ -54,19 +54,3 @@ def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class:
     grouped = single.groups(widths, rows)
     w = single.weights(model)
     single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])
-
-
-def test_gradients_equal_finite_differences() -> None:
-    single.gradients_are_right(single.build(SMOOTH, SMALL), SMALL)
-
-
-def test_learns_by_heart() -> None:
-    single.learns_by_heart(single.build(LEARNER, WIDTHS), WIDTHS)
-
-
-def test_half_precision() -> None:
-    single.survives_half_precision(single.build(LEARNER, WIDTHS), WIDTHS)
-
-
-def test_can_be_exported() -> None:
-    single.exports(single.build(LEARNER, WIDTHS), WIDTHS)
