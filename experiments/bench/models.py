@@ -38,6 +38,7 @@ from tzrec.run.train import agree
 from tzrec.run.training import Training
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parents[1]))  # where the custom model stands
 EXAMPLES = Path("examples/configs")
 BATCH, STEPS, TURNS = 4096, 10, 5
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise")

@@ -53,8 +53,9 @@ LEVEL = 'extraction_networks { network_name: "%s" expert_num_per_task: 2 share_n
 MODELS = {
     "aitm": f"{EVERY} aitm {{ bottom_mlp {{ hidden_units: 32 }} {TOWERS} }}",
     "autoint": f"{EVERY} autoint {{ attention {{ layer_num: 2 head_num: 2 head_dim: 8 }} }} {ONE}",
-    "custom": f"{EVERY} custom {{ class_path: 'examples.residual_tower:ResidualTower'"
-    f" params {{ fields {{ key: 'hidden' value {{ number_value: 64 }} }} }} }} {ONE}",
+    "custom": f'{EVERY} custom {{ class_path: "examples.residual_tower:ResidualTower" params {{'
+    ' fields { key: "blocks" value { number_value: 2 } } fields { key: "hidden" value { number_value: 32 } } } }'
+    f" {ONE}",
     "dbmtl": f"{EVERY} dbmtl {{ bottom_mlp {{ hidden_units: 32 }} {EXPERTS} {_tower('ctr', 'clk')}"
     f"{_tower('cvr', 'buy', READS)} }}",
     "dc2vr": f"{EVERY} dc2vr {{ {EXPERTS} {_tower('ctr', 'clk', 'low_rank_dim: 4')}"
@@ -83,8 +84,8 @@ MODELS = {
     f" pepnet {{ epnet_hidden_unit: 16 ppnet_hidden_units: [32, 16] {TOWERS} }}",
     "ple": f"{EVERY} ple {{ {LEVEL % ('first', 'hidden_units: 32')} {LEVEL % ('second', 'hidden_units: 16')}"
     f" {TOWERS} }}",
-    "rocket_launching": f"{EVERY} rocket_launching {{ share_mlp {{ hidden_units: [32] }}"
-    f" booster_mlp {{ hidden_units: [64, 32] }} light_mlp {{ hidden_units: [32, 16] }} }} {ONE}",
+    "rocket_launching": f"{EVERY} rocket_launching {{ share_mlp {{ hidden_units: 32 }}"
+    f" booster_mlp {{ hidden_units: [32, 16] }} light_mlp {{ hidden_units: [16] }} }} {ONE}",
     "simple_multi_task": f"{EVERY} simple_multi_task {{ bottom_mlp {{ hidden_units: [32] }} {TOWERS} }}",
     "wide_and_deep": f"{WIDE} wide_and_deep {{ deep {{ hidden_units: [32, 16] }} }} {ONE}",
     "wukong": f"{_group('sparse', ALL)} wukong {{ wukong_layers {LAYER} wukong_layers {LAYER}"

@@ -33,11 +33,12 @@ from tzrec.run.listeners import Listener
 from tzrec.run.meter import Log
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parents[1]))  # where the custom model stands
 TRAIN_ROWS, EVAL_ROWS, HEART_ROWS = 60_000, 40_000, 256
 USERS = 60
 """Users in the rows with a signal: few, so that the effect of each can be learned."""
 LEFT, SHARE = 0.05, 0.95
-TASKS = {"ctr": "clk", "cvr": "buy", "ctcvr": "buy", "": "clk", "light": "clk"}
+TASKS = {"ctr": "clk", "cvr": "buy", "ctcvr": "buy", "light": "clk", "": "clk"}
 """Task -> its label; "" is that of models with one."""
 
 Columns = dict[str, np.ndarray]
