@@ -13,6 +13,7 @@ from tzrec import check, train_eval
 from tzrec.config.load import dump_config
 from tzrec.config.sequences import members
 from tzrec.data.synth import make_data
+from tzrec.log import logger
 
 __all__ = ["tokenizer"]  # a fixture
 
@@ -39,8 +40,14 @@ CASES = [
 
 @pytest.mark.parametrize(("mode", "make"), CASES)
 def test_sequences_train(
-    mode: str, make: Any, tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mode: str,
+    make: Any,
+    tokenizer: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(logger, "handlers", [])  # one that an earlier test has set up writes to that test's stderr
     config = make(mode, tokenizer)
     config.data_config.batch_size = 64
     names = [each.message.feature_name for entry in config.feature_configs for each in members(entry)]
