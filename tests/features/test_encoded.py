@@ -80,6 +80,7 @@ CASES: dict[str, tuple[str, pa.DataType, Any, Any]] = {
     "raw of text": (raw_feature('normalizer: "method=log10"'), pa.string(), cells(SHORT, ""), None),
     "raw vector": (raw_feature("value_dim: 2"), pa.list_(pa.float32()), VECTORS, None),
     "raw boundaries": (raw_feature(BUCKETS), pa.float32(), NUMBERS, None),
+    "raw boundaries, scaled": (raw_feature(f'{BUCKETS} normalizer: "method=log10"'), pa.float64(), NUMBERS, None),
     "raw boundaries of vectors": (raw_feature(f"{BUCKETS} value_dim: 2"), pa.list_(pa.float32()), VECTORS, None),
     "raw boundaries, any": (raw_feature(f'{BUCKETS} value_dim: 0 default_value: ""'), pa.string(), cells(SHORT), None),
     "combo": (member("combo_feature", CROSS), pa.string(), TEXT, TEXT),
@@ -201,7 +202,7 @@ def encoded(text: str, values: pa.Array) -> pa.Array:
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(data=st.data())
 def test_round_trip(name: str, data: st.DataObject) -> None:
     text, kind, values, others = CASES[name]
@@ -219,7 +220,7 @@ def as_sequence(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "weighted" not in name])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(data=st.data())
 def test_sequences(name: str, data: st.DataObject) -> None:
     text, kind, values, others = CASES[name]
@@ -234,6 +235,38 @@ def test_sequences(name: str, data: st.DataObject) -> None:
 def test_nothing_but_gaps(name: str) -> None:
     text, kind, _, others = CASES[name]
     check(text, {"c": pa.nulls(3, kind)} | ({"d": pa.nulls(3, pa.string())} if others is not None else {}))
+
+
+COLUMNS = [
+    pa.array(["7", None, "", "19"], pa.large_string()),
+    pa.array(["7", None, "7", "b"]).dictionary_encode(),
+    pa.array([True, None, False]),
+    pa.array([1, None, 0], pa.int8()),
+    pa.array([2**63 + 1, None, 3], pa.uint64()),
+    pa.array([1.0, None, 3.0], pa.float32()),
+    pa.array([["7", None, ""], None, [], ["a", "b"]]),
+    pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int64(), 2)),
+    pa.array([["x"], None, ["x", "y"]], pa.large_list(pa.large_string())),
+    pa.array(["a", "7", None, "b"]).slice(1, 2),
+    pa.nulls(3),
+]
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: str(column.type))
+def test_column_types(column: pa.Array) -> None:
+    check(id_feature(HASH), {"c": column})
+    check(id_feature(f"{HASH} value_dim: 1"), {"c": column})
+    if column.type == pa.nulls(0).type or not pa.types.is_nested(column.type):
+        check(as_sequence(id_feature(HASH)), {"c": pa.array([column.to_pylist(), None], pa.list_(column.type))})
+
+
+@pytest.mark.parametrize("keys", [pa.string(), pa.int64(), pa.int32()])
+@pytest.mark.parametrize("items", [pa.float32(), pa.float64(), pa.int64(), pa.string()])
+def test_maps(keys: pa.DataType, items: pa.DataType) -> None:
+    pairs = pa.array([[(1, 2), (3, 4)], None, [], [(1, 5)]], pa.map_(pa.int64(), pa.int64()))
+    offsets = pairs.offsets
+    column = pa.MapArray.from_arrays(offsets, pairs.keys.cast(keys), pairs.items.cast(items))
+    check(id_feature(f"{HASH} weighted: true"), {"c": column})
 
 
 def test_types() -> None:

@@ -169,6 +169,19 @@ def test_started_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {path.name: path.stat().st_mtime_ns for path in train.glob("*.parquet")} == after
 
 
+def test_parts_of_other_runs_do_not_count(data: Path, tmp_path: Path) -> None:
+    config, train = write_config(data), tmp_path / "out" / "train"
+    assert encode(config, tmp_path / "out") == 0
+    assert encode(write_config(data, more="num_workers: 3"), tmp_path / "other") == 0
+    pq.write_table(pq.read_table(train / "part-000000.parquet").slice(0, 2), train / "part-000000.parquet")
+    foreign = tmp_path / "other" / "train" / "part-000002.parquet"
+    (train / "part-000002.parquet").write_bytes(foreign.read_bytes())
+    write_config(data)
+    assert encode(config, tmp_path / "out") == 0
+    assert ids(train) == list(range(50))
+    assert (train / "part-000002.parquet").read_bytes() != foreign.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
