@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from tzrec.metrics import roc
 from tzrec.metrics.auc import AUC
 
 
@@ -107,3 +108,27 @@ def test_reset(thresholds: int) -> None:
     metric.reset()
     metric.update({"probs": torch.tensor([0.9, 0.1])}, torch.tensor([1, 0]))
     assert metric.compute() == 1.0
+
+
+def test_memory_of_the_exact_area_grows_with_distinct_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """200,000 rows of 1000 scores that rise and come again: 1000 counts, also of several ranks together."""
+    monkeypatch.setattr(roc, "_WAITING", 10_000)
+    probs = torch.rand(1000)[torch.randint(1000, (200_000,))]
+    label = (torch.rand(200_000) < probs).long()
+    ranks = [AUC(1, 0) for _ in range(2)]
+    for batch, (scores, labels) in enumerate(zip(probs.chunk(100), label.chunk(100), strict=True)):
+        ranks[batch % 2].update({"probs": scores}, labels)
+        assert sum(len(scores) for scores, _ in ranks[batch % 2].roc.counts[0]._waiting) <= 10_000
+    states = [rank.state() for rank in ranks]
+    assert [len(state["scores0"]) for state in states] == [1000, 1000]
+    assert sum(int(state["rows0"].sum()) for state in states) == 200_000
+    ranks[0].merge(states)
+    assert ranks[0].compute() == pytest.approx(roc_auc_score(label, probs), abs=1e-9)
+    assert len(ranks[0].state()["scores0"]) == 1000
+
+
+def test_many_nan_scores_take_no_room() -> None:
+    metric = AUC(1, 0)
+    metric.update({"probs": torch.full((1000,), math.nan)}, torch.arange(1000) % 2)
+    assert len(metric.state()["scores0"]) == 1
+    assert math.isnan(metric.compute())

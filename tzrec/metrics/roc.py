@@ -8,6 +8,9 @@ import torch
 
 from tzrec.metrics.base import Metric, State
 
+_WAITING = 1 << 18
+"""Rows that are gathered before they are counted: sorting few at a time would cost more than it saves."""
+
 
 def area(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     """The share of (positive, negative) pairs in which the positive scores higher; a tie counts a half.
@@ -61,41 +64,83 @@ class Binned:
 
 
 class Exact:
-    """Every score of C curves, kept on the host: 5 bytes a row and curve."""
+    """Positive and negative rows of each distinct score of C curves, kept on the host.
+
+    Memory grows with the number of distinct scores and not with rows: 12 bytes each in float32, and up to as many rows
+    again that have not been counted yet.
+    """
 
     def __init__(self, curves: int) -> None:
-        self.scores = [torch.zeros(0, curves)]
-        self.positive = [torch.zeros(0, curves, dtype=torch.bool)]
+        self.counts = [_Counts() for _ in range(curves)]
 
     def add(self, scores: torch.Tensor, positive: torch.Tensor) -> None:
-        """Keep scores `(B, C)`, of which `positive` `(B, C)` says the class."""
-        self.scores.append(scores.detach().cpu())
-        self.positive.append(positive.cpu())
+        """Count scores `(B, C)`, of which `positive` `(B, C)` says the class."""
+        columns = zip(self.counts, scores.detach().cpu().unbind(1), positive.cpu().unbind(1), strict=True)
+        for counts, score, label in columns:
+            counts.add(score, torch.stack([~label, label], dim=1).int())
 
     def state(self) -> State:
-        return {"scores": torch.cat(self.scores), "positive": torch.cat(self.positive)}
+        return {f"{part}{curve}": each for curve, counts in enumerate(self.counts) for part, each in counts.parts()}
 
     def merge(self, states: Sequence[State]) -> None:
-        self.scores = [state["scores"] for state in states]
-        self.positive = [state["positive"] for state in states]
+        self.counts = [_Counts() for _ in self.counts]
+        for curve, counts in enumerate(self.counts):
+            for state in states:
+                counts.add(state[f"scores{curve}"], state[f"rows{curve}"])
 
     def areas(self) -> torch.Tensor:
         """(C,)"""
-        scores, positive = torch.cat(self.scores), torch.cat(self.positive)
-        return torch.stack([_exact(*curve) for curve in zip(scores.unbind(1), positive.unbind(1), strict=True)])
+        return torch.stack([counts.area() for counts in self.counts])
 
     def positives(self) -> torch.Tensor:
         """Rows of each curve's class, `(C,)`."""
-        return torch.cat(self.positive).sum(0, dtype=torch.float64)
+        return torch.stack([counts.settled().rows[:, 1].sum(dtype=torch.float64) for counts in self.counts])
 
 
-def _exact(scores: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-    if scores.isnan().any():
-        return torch.tensor(torch.nan, dtype=torch.float64)
-    distinct, group = torch.unique(scores, return_inverse=True)
-    of_positive = torch.bincount(group[positive], minlength=len(distinct)).double()
-    of_negative = torch.bincount(group[~positive], minlength=len(distinct)).double()
-    return area(of_positive, of_negative)
+class _Counts:
+    """Rows by score.
+
+    Attributes:
+        scores: distinct and rising once settled, `(D,)`.
+        rows: negative and positive rows of each, `(D, 2)`.
+    """
+
+    def __init__(self) -> None:
+        self.scores = torch.zeros(0)
+        self.rows = torch.zeros(0, 2, dtype=torch.int32)
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._more = 0
+
+    def add(self, scores: torch.Tensor, rows: torch.Tensor) -> None:
+        """Count scores `(N,)`, each for negative and positive rows `(N, 2)`; they are sorted in a while."""
+        self._waiting.append((scores, rows))
+        self._more += len(scores)
+        if self._more > max(len(self.scores), _WAITING):
+            self.settled()
+
+    def settled(self) -> _Counts:
+        """Itself, with what waits counted."""
+        if self._waiting:
+            scores = torch.cat([self.scores, *(each for each, _ in self._waiting)])
+            rows = torch.cat([self.rows, *(each for _, each in self._waiting)])
+            # NaN equals nothing, not even itself; one is as bad as many
+            kept = ~scores.isnan() | (scores.isnan().cumsum(0) == 1)
+            self.scores, place = torch.unique(scores[kept], return_inverse=True)
+            self.rows = torch.zeros(len(self.scores), 2, dtype=torch.int32).index_add_(0, place, rows[kept])
+            self._waiting, self._more = [], 0
+        return self
+
+    def parts(self) -> list[tuple[str, torch.Tensor]]:
+        """What it consists of, by name."""
+        self.settled()
+        return [("scores", self.scores), ("rows", self.rows)]
+
+    def area(self) -> torch.Tensor:
+        """0-dimensional."""
+        self.settled()
+        if self.scores.isnan().any():
+            return torch.tensor(torch.nan, dtype=torch.float64)
+        return area(self.rows[:, 1].double(), self.rows[:, 0].double())
 
 
 class RocMetric(Metric):
