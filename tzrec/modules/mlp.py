@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -25,6 +26,7 @@ class MLP(nn.Module):
         use_bn: batch norm after each linear, which then has no bias of its own.
         bias: whether the linears have a bias.
         use_ln: layer norm after each linear.
+        first: what makes the first linear from its out_features and bias, where it is none on `(B, in_dim)`.
 
     Raises:
         ConfigError: both norms, or as many dropout ratios as fit nothing.
@@ -39,6 +41,7 @@ class MLP(nn.Module):
         use_bn: bool = False,
         bias: bool = True,
         use_ln: bool = False,
+        first: Callable[..., nn.Module] | None = None,
     ) -> None:
         super().__init__()
         if use_bn and use_ln:
@@ -50,7 +53,8 @@ class MLP(nn.Module):
         self.layers = nn.Sequential()
         for layer_in, layer_out, ratio in zip(dims[:-1], dims[1:], ratios, strict=True):
             layer: OrderedDict[str, nn.Module] = OrderedDict()
-            layer["linear"] = nn.Linear(layer_in, layer_out, bias=bias and not use_bn)
+            make = first if first and len(self.layers) == 0 else partial(nn.Linear, layer_in)
+            layer["linear"] = make(out_features=layer_out, bias=bias and not use_bn)
             if use_bn:
                 layer["norm"] = nn.BatchNorm1d(layer_out)
             if use_ln:
@@ -69,7 +73,9 @@ class MLP(nn.Module):
         run: list[nn.Linear] = []
         for layer in self.layers:
             linear = layer.get_submodule("linear")
-            assert isinstance(linear, nn.Linear)
+            if not isinstance(linear, nn.Linear):
+                x = layer(x)  # a first layer of another kind
+                continue
             run.append(linear)
             if self.training and hasattr(layer, "dropout"):
                 x = layer.get_submodule("dropout")(_relu_run(x, run))
