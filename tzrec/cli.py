@@ -116,6 +116,13 @@ def boolean(text: str) -> bool:
     return word in ("true", "1")
 
 
+def positive(text: str) -> int:
+    """Read a whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def json_object(text: str) -> dict[str, Any]:
     """Read a JSON object; nothing at all is an empty one."""
     try:

@@ -210,6 +210,19 @@ def test_another_version(
     assert "begun by tzrec " in capsys.readouterr().err
 
 
+def test_another_engine(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ray cuts the rows into other files: with those of both, rows would be there twice."""
+    assert encode(write_config(data), tmp_path / "out") == 0
+    assert encode(write_config(data), tmp_path / "out", "--ray") == 2
+    assert "begun without --ray; remove it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--batch_size", "--processes"])
+def test_numbers_that_make_no_sense(data: Path, tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode(write_config(data), tmp_path / "out", flag, "0") == 2
+    assert f"argument {flag}: '0' is not a whole number above 0" in capsys.readouterr().err
+
+
 def test_two_at_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock = Lock(tmp_path / "out" / "train")
     assert encode(write_config(data), tmp_path / "out") == 1

@@ -59,8 +59,12 @@ def _flags() -> cli.Flags:
     text = "FG_NONE: ids and numbers; FG_BUCKETIZE: what ids are made of, so that sizes of tables may change"
     flags.add_argument("--fg_mode", choices=list(_MODES), default="FG_NONE", help=text)
     flags.add_argument("--reserved_columns", default="", metavar="COLUMN,...", help="raw columns to hand through")
-    flags.add_argument("--processes", type=int, default=env.cores(), help="default: the cores of this machine")
-    flags.add_argument("--batch_size", type=int, default=32768, help="rows to encode at a time")
+    flags.add_argument(
+        "--processes", type=cli.positive, default=env.cores(), metavar="N", help="default: the cores of this machine"
+    )
+    flags.add_argument(
+        "--batch_size", type=cli.positive, default=32768, metavar="ROWS", help="rows to encode at a time"
+    )
     flags.switch("--ray", "encode on a Ray cluster: the one this machine belongs to, or one of its own")
     flags.edits()
     return flags
@@ -98,7 +102,7 @@ def _encode(config: EasyRecConfig, path: str, directory: str, args: Namespace) -
     began = time.perf_counter()
     reserved = [name.strip() for name in args.reserved_columns.split(",") if name.strip()]
     encoder, reader = _open(config, path, reserved, _MODES[args.fg_mode])
-    origin = Origin.of(config, args.fg_mode, reserved, reader.files)
+    origin = Origin.of(config, args.fg_mode, args.ray, reserved, reader.files)
     refuse_other(directory, origin)
     lock = Lock(Path(directory), "--output_path") if "://" not in directory else None
     try:

@@ -44,17 +44,22 @@ class Origin:
         config_sha256: digest of features, data_config, the files these name, and the reserved columns.
         version: of tzrec; another one may cut the input into other parts, or encode otherwise.
         fg_mode: how the rows are to be read.
+        on_ray: whether Ray cuts it into files, which it does in its own way.
         inputs: the files in reading order.
     """
 
     config_sha256: str
     version: str
     fg_mode: str
+    on_ray: bool
     inputs: tuple[Input, ...]
 
     @classmethod
-    def of(cls, config: EasyRecConfig, fg_mode: str, reserved: Sequence[str], files: Sequence[File]) -> Origin:
-        return cls(_digest(config, reserved), tzrec.__version__, fg_mode, tuple(Input.of(file) for file in files))
+    def of(
+        cls, config: EasyRecConfig, fg_mode: str, on_ray: bool, reserved: Sequence[str], files: Sequence[File]
+    ) -> Origin:
+        inputs = tuple(Input.of(file) for file in files)
+        return cls(_digest(config, reserved), tzrec.__version__, fg_mode, on_ray, inputs)
 
     @property
     def stamp(self) -> str:
@@ -94,6 +99,8 @@ def refuse_other(directory: str, origin: Origin) -> None:
         changed.append(f"by tzrec {found['version']}")
     if found["fg_mode"] != origin.fg_mode:
         changed.append(f"with --fg_mode {found['fg_mode']}")
+    if found["on_ray"] != origin.on_ray:
+        changed.append(f"with{'' if found['on_ray'] else 'out'} --ray")
     if found["inputs"] != [asdict(each) for each in origin.inputs]:
         changed.append("from other files, or from files that have changed since")
     if changed:
