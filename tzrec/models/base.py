@@ -16,7 +16,7 @@ from tzrec.modules.regularizer import Regularizer
 from tzrec.modules.uncertainty import Uncertainty
 
 Grouped = dict[str, torch.Tensor]
-"""What the embedding of each feature group yields, `(B, width)`."""
+"""What the embedding of each feature group yields, `(B, width)`; for sequences see `EmbeddingGroup.forward`."""
 
 Logits = dict[str, torch.Tensor]
 """Per task `(B, num_class)`, at least float32; the task of a single-task model has the name ""."""
