@@ -12,6 +12,7 @@ from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, Sha
 from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.distributed.types import ParameterSharding, ShardingEnv
 
+from tzrec.distributed.gloo import gather_uneven
 from tzrec.distributed.placement import TYPES, Collection, collections, configs, make_plan
 from tzrec.distributed.plan import Plan
 from tzrec.distributed.sequences import SequenceSharder, alone
@@ -84,6 +85,7 @@ def shard(
     for collection in collections(model):
         _prepare(collection)
     wrap = torch.distributed.get_world_size() > 1
+    gather_uneven()
     sharded = DistributedModelParallel(model, device=device, plan=plan, sharders=sharders, init_data_parallel=wrap)
     fill_tables(sharded.module, train.seed)
     for kernel in kernels(sharded.module):
