@@ -15,7 +15,7 @@ from tzrec.embedding.group import EmbeddingGroup
 from tzrec.features.base import Table
 from tzrec.features.column import Column
 
-ITEMS, ROWS = 12, 256
+ITEMS, ROWS = 10, 128
 
 
 def history(seed: int) -> tuple[Batch, torch.Tensor]:
@@ -54,7 +54,7 @@ def test_attention_compares_the_item_with_the_steps(encoder: str, learns: bool) 
     made = EmbeddingGroup(features | {"liked": feature("liked", dim=1, steps=True)}, [deep])
     model = nn.Linear(made.dims["g"], 1)
     optimizer = torch.optim.Adam([*made.parameters(), *model.parameters()], 0.02)
-    for step in range(150):
+    for step in range(120):
         batch, labels = history(step)
         loss = nn.functional.binary_cross_entropy_with_logits(model(made(batch)["g"]).squeeze(1), labels)
         optimizer.zero_grad()

@@ -142,3 +142,26 @@ def test_groups_of_steps_for_models_that_read_them() -> None:
     assert expected["flat.sequence"].shape == (int(expected["flat.sequence_length"].sum()), 3 + 1 + 7)
     for name, value in expected.items():
         torch.testing.assert_close(received[name], value, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("names", "inputs"),
+    [
+        (["clicks__price"], []),
+        (["clicks__item", "price"], ["dense"]),
+        (["clicks__item", "user"], ["values", "lengths"]),
+    ],
+    ids=["numbers", "ids", "a query"],
+)
+def test_a_model_of_sequences_alone(names: list[str], inputs: list[str]) -> None:
+    config = without_sequences()
+    group = config.model_config.feature_groups[0]
+    group.ClearField("feature_names")
+    group.sequence_groups.add(feature_names=names)
+    group.sequence_encoders.add().pooling_encoder.input = "all"
+    ranker = build_model(config, small_encoder().features).eval()
+    servable, batch = Servable.of(ranker), small_batch(small_rows(9))
+    assert [name for name in servable.signature.names if "." not in name] == inputs
+    received = servable.predict(servable.signature.from_batch(batch))
+    for name, value in ranker.predict(ranker(batch)).items():
+        torch.testing.assert_close(received[name], value)
