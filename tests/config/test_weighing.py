@@ -11,6 +11,7 @@ from tzrec.config.load import load_source
 
 MMOE = Path(__file__).with_name("mmoe.config").read_text()
 MODEL, FIRST, SECOND = "model_config {", 'tower_name: "ctr"', 'tower_name: "cvr"'
+PARETO = "use_pareto_loss_weight: true"
 LOSS = "binary_cross_entropy {"
 
 

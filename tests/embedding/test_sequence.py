@@ -121,3 +121,21 @@ def test_pool(mean: bool) -> None:
     values = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     pooled = pool(values, torch.tensor([2, 0, 1]), mean)
     assert pooled.tolist() == [[2.0, 3.0] if mean else [4.0, 6.0], [0.0, 0.0], [5.0, 6.0]]
+
+
+@pytest.mark.parametrize("kind", ["SEQUENCE", "JAGGED_SEQUENCE"])
+def test_what_tables_put_into_the_groups(kind: str) -> None:
+    """Steps and features of the row, but neither numbers nor what encoders make of the sequences of a DEEP group."""
+    deep = group("d", "user", "price", kind="DEEP")
+    deep.sequence_groups.add(group_name="e", feature_names=["h__kinds"])
+    deep.sequence_encoders.add().pooling_encoder.input = "e"
+    embedding = made(deep, group("g", "item", "price", "h__price", "h__item", kind=kind))
+    grouped = embedding(batch())
+    found = list(embedding.looked_up(grouped))
+    steps = grouped["g.sequence"][..., 2:]
+    assert len(found) == 3
+    for part, right in zip(found, (grouped["d"][:, :4], grouped["g.query"][:, :4], steps), strict=True):
+        torch.testing.assert_close(part, right, rtol=0, atol=0)
+    tables = [torch.cat([queries(["user"]), queries(["item"])]), padded(["h__item"], 3)]
+    expected = sum(each.square().sum() for each in tables)
+    torch.testing.assert_close(sum(each.square().sum() for each in found), expected)
