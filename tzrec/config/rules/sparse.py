@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from tzrec.config.findings import Findings
-from tzrec.config.rules.entries import all_named, names
+from tzrec.config.rules.entries import find_feature, names
 
 
 def check_sparse(findings: Findings, path: str, name: str) -> None:
     """The feature named at a path must be one that batches have ids of."""
     known = {each: entry for each, entry in names(findings).items() if entry.steps is None}
-    entry = known.get(name)
-    if entry is None:
-        if all_named(findings):
-            findings.unknown(path, "feature", name, known)
-    elif getattr(entry.message, "stub_type", False):
-        findings.add(path, f'"{name}" is a stub, which only other features may read; set its stub_type to false')
-    elif not entry.has_table and not findings.is_broken(entry.path):
+    entry = find_feature(findings, path, name, known)
+    if entry is not None and not (entry.has_table or entry.message.stub_type or findings.is_broken(entry.path)):
         sparse = ", ".join(each for each in known if known[each].has_table)
         findings.add(path, f'"{name}" is dense and has no ids to group rows by; features with ids: {sparse}')
