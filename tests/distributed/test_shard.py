@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -116,3 +117,14 @@ def test_kernels_are_as_planned(alone: None) -> None:
     assert found[f"{prefix}ebc.embedding_bags.ids.weight"] is False
     assert found[f"{prefix}ebc.embedding_bags.e_emb.weight"] is True  # frozen: fused at rate 0
     assert found[f"{prefix}weighted_ebc.embedding_bags.d_emb.weight"] is False
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad_optimizer", "adam_optimizer"])
+def test_a_frozen_table_of_sequences_stays(optimizer: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside one of the same width that learns."""
+    monkeypatch.setitem(toy.TABLES, "s", replace(toy.TABLES["s"], trainable=False))
+    run = Run(Case("one", optimizer))
+    run.train(2)
+    last = {name: value for name, _, _, value in run.pieces()}
+    assert torch.equal(last["s_emb"], toy.first_table("s_emb"))
+    assert not torch.equal(last["t_emb"], toy.first_table("t_emb"))
