@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def main() -> int:
+    warnings.filterwarnings("ignore", category=FutureWarning)  # torch's, of itself
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=sorted(MODELS))
     args = parser.parse_args()
