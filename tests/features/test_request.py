@@ -105,3 +105,12 @@ def test_what_reads_the_user_alone_is_encoded_once(monkeypatch: pytest.MonkeyPat
     built.encode_request(pa.RecordBatch.from_pydict(USER), pa.RecordBatch.from_pydict(ITEMS))
     once = {"age", "tags", "weighted", "v", "young", "literal", "s__cate"}
     assert rows == {name: 1 if name in once else 4 for name in built.features}
+
+
+def test_columns_that_no_feature_reads_leave_nothing_behind() -> None:
+    """What strangers send beside must not add up in the memory of a server."""
+    built = encoder(*FEATURES)
+    items = pa.RecordBatch.from_pydict(ITEMS)
+    for name in ("x1", "x2", "x3"):
+        built.encode_request(pa.RecordBatch.from_pydict({**USER, name: [1]}), items)
+    assert len(built._user_orders) == 1

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import tests.features.twin as twin
 from tests.features.test_kernels import text
-from tzrec.features.sequence import StepArray, missing, positions, read_steps
+from tzrec.features.ragged import positions
+from tzrec.features.sequence import StepArray, missing, read_steps
 
 quick = settings(max_examples=60, deadline=None)
 cuts = st.tuples(st.integers(0, 4), st.integers(0, 12))

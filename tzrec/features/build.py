@@ -32,7 +32,7 @@ class FeatureEncoder:
         self.features = dict(features)
         self.columns = dag.columns
         self._dag = dag
-        self._user_orders: dict[frozenset[str], list[str]] = {}  # columns of users that have been met -> `_of_user`
+        self._user_orders: dict[frozenset[str], list[str]] = {}  # columns that users brought -> `_of_user`
 
     @classmethod
     def from_config(
@@ -106,7 +106,7 @@ class FeatureEncoder:
             DataError: as `encode`.
         """
         rows, lone = items.num_rows, BadRows(1)
-        columns = frozenset(user.schema.names).difference(items.schema.names)
+        columns = frozenset(self.columns).intersection(user.schema.names).difference(items.schema.names)
         order = self._of_user(columns)
         given = {name: _whole(user if name in columns else items, name) for name in self.columns}
         outputs: dict[str, Column] = {}

@@ -48,8 +48,7 @@ class Ragged:
         """Other rows: those with these numbers, each as often as it is named; weights are left behind."""
         counts = self.counts()
         lengths, begins = counts[rows], (np.cumsum(counts) - counts)[rows]
-        steps = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return Ragged(self.elements[np.repeat(begins, lengths) + steps], lengths)
+        return Ragged(self.elements[np.repeat(begins, lengths) + positions(lengths)], lengths)
 
     def keep(self, chosen: Flags) -> Ragged:
         """Only the chosen elements, in the same rows."""
@@ -61,8 +60,12 @@ class Ragged:
         """At most `limit` elements of every row, all for 0."""
         if not limit or self.lengths is None or not (self.lengths > limit).any():
             return self
-        begins = np.repeat(np.cumsum(self.lengths) - self.lengths, self.lengths)
-        return self.keep(np.arange(len(self.elements)) - begins < limit)
+        return self.keep(positions(self.lengths) < limit)
+
+
+def positions(lengths: npt.NDArray[np.int32]) -> Longs:
+    """The number of each element in its row, `(N,)`, from the elements of each row `(B,)`."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths, dtype=np.int64) - lengths, lengths)
 
 
 def read(array: pa.Array, column: str, separator: str, limit: int = 0, weighted: bool = False) -> Ragged:

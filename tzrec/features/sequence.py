@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tzrec.features.ragged import is_list, is_text, list_lengths, plain
+from tzrec.features.ragged import is_list, is_text, list_lengths, plain, positions
 from tzrec.features.spans import Longs, buffers
 
 Lengths = npt.NDArray[np.int32]
@@ -35,11 +35,6 @@ class StepArray:
         there = within < np.repeat(self.lengths, lengths)
         places = np.where(there, np.repeat(starts, lengths) + within, 0)
         return self.values.take(pa.array(places, mask=~there))
-
-
-def positions(lengths: Lengths) -> Longs:
-    """The number of each step in its row, `(S,)`."""
-    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths, dtype=np.int64) - lengths, lengths)
 
 
 def read_steps(array: pa.Array, delimiter: str, limit: int, fill: bool) -> StepArray:

@@ -12,7 +12,8 @@ from tzrec.config.sequences import Steps
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.column import Column
-from tzrec.features.sequence import Lengths, StepArray, missing, positions, read_steps
+from tzrec.features.ragged import positions
+from tzrec.features.sequence import Lengths, StepArray, missing, read_steps
 from tzrec.features.spans import Longs
 
 UNEQUAL = "has another number of steps than the other inputs"
