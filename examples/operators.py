@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from tzrec.features.custom_feature import Operator
+from tzrec.features.types.custom_feature import Operator
 
 
 class EditDistance(Operator):

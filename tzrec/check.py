@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tzrec import cli
 from tzrec.config.check import check
 from tzrec.config.findings import Findings
-from tzrec.config.load import Source, load_source
+from tzrec.config.load import ConfigSource, load_source
 from tzrec.config.rules.tasks import task_names
 from tzrec.errors import ConfigError, Problem
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not problems and source.config.model_config.HasField("custom"):
         problems = _try_model(source)
     if not problems and data:
-        from tzrec.run.sample import try_data  # pulls in pyarrow and numba, which the rules do without
+        from tzrec.run.data_check import try_data  # pulls in pyarrow and numba, which the rules do without
 
         problems, notes = try_data(source, data)
     if problems:
@@ -40,14 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _try_model(source: Source) -> list[Problem]:
+def _try_model(source: ConfigSource) -> list[Problem]:
     """What keeps the class of a custom model from being imported."""
     from tzrec.models.custom import class_of  # pulls in torch, which the rules do without
 
     try:
         class_of(source.config.model_config.custom)
     except ConfigError as error:
-        return [Problem(each.field, each.message, Findings(source).place(each.field)) for each in error.problems]
+        return [Problem(each.field, each.message, Findings(source).location(each.field)) for each in error.problems]
     return []
 
 
@@ -63,7 +63,7 @@ def _local(path: str) -> str:
     return path if found else ""
 
 
-def _fine(source: Source, device: str) -> str:
+def _fine(source: ConfigSource, device: str) -> str:
     config = source.config
     names = task_names(config)
     tasks = f" ({', '.join(names)})" if names else ""

@@ -43,7 +43,7 @@ VERBS = {
     "predict": ("tzrec.predict", "score rows with a package or a checkpoint"),
     "serve": ("tzrec.serve", "answer requests with a package"),
     "fit": ("tzrec.tools.fit", "look at the data and propose what a config leaves open"),
-    "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),
+    "fg": ("tzrec.encoding.encode", "encode the features of a data set once"),
     "check": ("tzrec.check", "find everything that is wrong with a config"),
     "doctor": ("tzrec.doctor", "find what is wrong with this installation"),
 }
@@ -159,9 +159,9 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int
 
 def _say(error: TzrecError) -> None:
     """Print an error: what all ranks find alike is said once, by the chief."""
-    where = env.place()
+    where = env.rank_info()
     if isinstance(error, (ConfigError, UsageError)):
-        if not where.is_chief:
+        if not where.is_main:
             # torchrun stops the others as soon as one rank ends: let the chief speak first
             time.sleep(_CHIEF_SPEAKS_S)
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Place:
+class RankInfo:
     """Where this process stands among its peers, as torchrun says it; one rank alone without torchrun."""
 
     rank: int
@@ -17,14 +17,14 @@ class Place:
     launched: bool
 
     @property
-    def is_chief(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
 
-def place() -> Place:
+def rank_info() -> RankInfo:
     """Read RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE."""
     get = os.environ.get
-    return Place(
+    return RankInfo(
         rank=int(get("RANK", "0")),
         world_size=int(get("WORLD_SIZE", "1")),
         local_rank=int(get("LOCAL_RANK", "0")),

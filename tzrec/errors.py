@@ -35,15 +35,15 @@ class Problem:
     Attributes:
         field: path of the field, e.g. `feature_configs[4].id_feature.expression`; empty for the file as a whole.
         message: what was received and what would be right.
-        place: `file:line:column`, empty where the config did not come from a text file.
+        location: `file:line:column`, empty where the config did not come from a text file.
     """
 
     field: str
     message: str
-    place: str = ""
+    location: str = ""
 
     def __str__(self) -> str:
-        head = f"{self.place:<16} " if self.place else ""
+        head = f"{self.location:<16} " if self.location else ""
         return f"{head}{self.field}: {self.message}" if self.field else f"{head}{self.message}"
 
 

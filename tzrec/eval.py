@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = load_checked(args.pipeline_config, edits | args.edit_config_json, device)
     metrics = run_evaluation(config, args.checkpoint_path, args.eval_result_filename)
-    if env.place().is_chief:
+    if env.rank_info().is_main:
         print("".join(f"{name}: {value:.6f}\n" for name, value in metrics.items()), end="")
     return 0
 

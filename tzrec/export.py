@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     flags.edits()
     args = flags.parse_args(argv)
-    if not env.place().is_chief:  # one process is enough, whoever started several
+    if not env.rank_info().is_main:  # one process is enough, whoever started several
         return 0
     config = load_checked(args.pipeline_config, args.edit_config_json)
     if args.item_input_path:
@@ -41,7 +41,7 @@ def _export(
     config: EasyRecConfig, checkpoint_path: str | None, directory: Path, assets: str, additional: dict[str, Any]
 ) -> None:
     from tzrec.features.build import FeatureEncoder  # torch and torchrec take seconds to import
-    from tzrec.run import machine
+    from tzrec.run import cpu
     from tzrec.serving.compile import require_compiler
     from tzrec.serving.publish import publish, refuse_occupied
     from tzrec.serving.trained import choose, load_trained
@@ -49,7 +49,7 @@ def _export(
     began = time.perf_counter()
     refuse_occupied(directory)
     require_compiler()
-    machine.tune(config.train_config)
+    cpu.configure_cpu(config.train_config)
     encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
     checkpoint = choose(config, checkpoint_path)
     logger.info("model  %s", checkpoint.path)

@@ -18,7 +18,7 @@ class _Prefix(logging.Formatter):
         text = super().format(record)
         if record.levelno <= logging.INFO:
             return text
-        where = env.place()
+        where = env.rank_info()
         rank = f" rank {where.rank}" if where.world_size > 1 else ""
         return f"{record.levelname.lower()}{rank}: {text}"
 
@@ -36,4 +36,4 @@ def setup() -> None:
     handler.setFormatter(_Prefix("%(message)s"))
     logger.addHandler(handler)
     logger.propagate = False
-    logger.setLevel(env.log_level() if env.place().is_chief else logging.WARNING)
+    logger.setLevel(env.log_level() if env.rank_info().is_main else logging.WARNING)

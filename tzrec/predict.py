@@ -78,9 +78,9 @@ def _config(args: Namespace) -> EasyRecConfig:
             raise UsageError("--checkpoint_path goes with --pipeline_config; a package holds its own weights")
         from tzrec.config.load import load_config
         from tzrec.serving.assets import unpacked
-        from tzrec.serving.package import CONFIG, Manifest
+        from tzrec.serving.package import CONFIG, PackageManifest
 
-        Manifest.read(Path(args.model_path))  # says so when it is no package
+        PackageManifest.read(Path(args.model_path))  # says so when it is no package
         path = Path(args.model_path)
         config = unpacked(load_config(str(path / CONFIG), args.edit_config_json, ignore_unknown=True), path)
     else:
@@ -115,7 +115,7 @@ def _predict_all(args: Namespace, session: Session, output: Any) -> None:
     from tzrec.distributed import group
     from tzrec.run.listeners import short
 
-    chief = session.place.is_chief
+    chief = session.rank_info.is_main
     began = time.perf_counter()
     if chief:
         output.begin()
@@ -142,8 +142,8 @@ def _predict_mine(args: Namespace, session: Session, directory: str) -> int:
     loader = session.loader(args.predict_input_path, "predict", _names(args.reserved_columns), args.batch_size)
     scorer = _scorer(args, session)
     kind = _WRITERS.get(args.writer_type) or _kind_of(session.config)
-    trace = f"{args.predict_output_path.rstrip('/')}.trace-{session.place.rank}.json"
-    with _profiler(trace if args.is_profiling else ""), open_writer(directory, session.place.rank, kind) as writer:
+    trace = f"{args.predict_output_path.rstrip('/')}.trace-{session.rank_info.rank}.json"
+    with _profiler(trace if args.is_profiling else ""), open_writer(directory, session.rank_info.rank, kind) as writer:
         rows = _score(scorer, loader, writer, args)
     if loader.bad:
         told = ", ".join(f"{column}: {reason} {count:,}" for (column, reason), count in loader.bad.items())
@@ -155,9 +155,9 @@ def _score(scorer: Scorer, loader: DataLoader, writer: Writer, args: Namespace) 
     """Score and write every batch; returns the rows written."""
     import torch
 
-    from tzrec.serving.output import Columns
+    from tzrec.serving.output import OutputColumns
 
-    columns, rows = Columns(_names(args.output_columns), args.debug_level > 0), 0
+    columns, rows = OutputColumns(_names(args.output_columns), args.debug_level > 0), 0
     with torch.inference_mode():
         for batch in islice(loader.epoch(), args.predict_steps):
             if not batch.rows:

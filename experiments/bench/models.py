@@ -33,11 +33,11 @@ from twins import TWINS, Twin
 from tzrec.config.check import load_checked
 from tzrec.config.load import load_config
 from tzrec.data.batch import Batch
-from tzrec.data.synth import make_data
+from tzrec.data.synthetic import make_data
 from tzrec.models.base import Model
+from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
-from tzrec.run.start import Start
-from tzrec.run.train import agree
+from tzrec.run.train import sync_step
 from tzrec.run.training import Training
 
 HERE = Path(__file__).parent
@@ -96,14 +96,14 @@ class Bench:
             "train_config.use_tensorboard": False,
         }
         self.session = Session(load_checked(str(path), edits))
-        self.run = Training(self.session, Start())
+        self.run = Training(self.session, ResumeState())
         self.batches = itertools.cycle([batch for batch, _ in itertools.islice(self.run.batches(), 4)])
 
     def step(self) -> None:
         batch = next(self.batches)
         self.run.begin_step()
         losses = self.run.losses(batch)
-        self.run.learn(losses, agree(losses, batch.rows, 0).share(batch.rows))
+        self.run.learn(losses, sync_step(losses, batch.rows, 0).share(batch.rows))
 
     def rate(self) -> float:
         """Samples/s of whole steps."""

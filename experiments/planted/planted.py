@@ -31,7 +31,7 @@ from sklearn.preprocessing import OneHotEncoder
 from tzrec.config.check import load_checked
 from tzrec.run.job import run_training
 from tzrec.run.listeners import Listener
-from tzrec.run.meter import Log
+from tzrec.run.metric_logger import StepLog
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parents[1]))  # where the custom model stands
@@ -110,7 +110,7 @@ class Losses(Listener):
     def __init__(self) -> None:
         self.values: list[float] = []
 
-    def logged(self, log: Log) -> None:
+    def on_log(self, log: StepLog) -> None:
         self.values.append(sum(log.losses.values()))
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from tzrec.checkpoint.manifest import Manifest
+from tzrec.checkpoint.manifest import CheckpointManifest
 from tzrec.checkpoint.position import Position
-from tzrec.checkpoint.saver import Saved, Saver
+from tzrec.checkpoint.saver import Saver, SaveResult
 from tzrec.data.batch import Cursor
 
-Save = Callable[..., Saved]
+Save = Callable[..., SaveResult]
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +31,9 @@ def tensors(value: float) -> dict[str, torch.Tensor]:
 def save(tmp_path: Path) -> Save:
     """Save tensors full of one number as a step's checkpoint and wait for it."""
 
-    def act(step: int, value: float, keep: int = 0, protected: Sequence[Path] = (), **more: torch.Tensor) -> Saved:
+    def act(step: int, value: float, keep: int = 0, protected: Sequence[Path] = (), **more: torch.Tensor) -> SaveResult:
         saver = Saver(tmp_path, keep, lambda older: protected)
-        manifest = Manifest(Position(step, Cursor(2, 30, 8)), rng={"0": "cmFuZG9t"}, versions={"tzrec": "1"})
+        manifest = CheckpointManifest(Position(step, Cursor(2, 30, 8)), rng={"0": "cmFuZG9t"}, versions={"tzrec": "1"})
         parts: Mapping[str, Mapping[str, torch.Tensor]] = {
             "model": {**tensors(value), **more},
             "optimizer": {"table.exp_avg": torch.full((6, 4), value / 2)},

@@ -11,15 +11,15 @@ def test_counts_steps_and_passes() -> None:
     assert (start.steps, start.epochs) == (0, 0)
     one = start.after(Batch(rows=4, cursor=Cursor(0, 4, 8)))
     assert (one.step, one.steps, one.cursor) == (0, 1, Cursor(0, 4, 8))
-    assert one.next_pass().cursor == Cursor(1, 0, 8)
-    assert one.next_pass().epochs == 1
+    assert one.next_epoch().cursor == Cursor(1, 0, 8)
+    assert one.next_epoch().epochs == 1
 
 
 def test_taking_over_the_place_in_the_data_counts_passes_anew() -> None:
     old = Position(99, Cursor(3, 40, 8))
     new = old.data_only()
     assert (new.steps, new.epochs, new.cursor) == (0, 0, Cursor(3, 40, 8))
-    assert new.next_pass().epochs == 1
+    assert new.next_epoch().epochs == 1
 
 
 def test_survives_json() -> None:

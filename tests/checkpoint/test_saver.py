@@ -12,7 +12,7 @@ import torch
 from tests.checkpoint.conftest import Save, tensors
 from tzrec.checkpoint import saver as module
 from tzrec.checkpoint import store
-from tzrec.checkpoint.manifest import Manifest
+from tzrec.checkpoint.manifest import CheckpointManifest
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.restore import restore
 from tzrec.checkpoint.saver import Saver
@@ -41,7 +41,7 @@ def test_what_the_loop_does_after_save_is_not_saved(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(module, "_write", lambda *args: gate.wait() and write(*args))
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
-    saver.save(Manifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
+    saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
     live["table"].fill_(99.0)
     gate.set()
     saver.wait()
@@ -55,7 +55,7 @@ def test_where_memory_is_short_the_loop_waits_for_the_writing(tmp_path: Path, mo
     monkeypatch.setattr(module, "_copy", lambda value: pytest.fail("copied"))
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
-    saved = saver.save(Manifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
+    saved = saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
     live["table"].fill_(99.0)
     back = tensors(0.0)
     restore(saved.path / "model", back)
@@ -123,6 +123,6 @@ def test_what_will_not_change_is_not_copied(tmp_path: Path, monkeypatch: pytest.
     )
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
-    saver.save(Manifest(Position(1)), {"model": live, "optimizer": {}}, "{}", frozen=True)
+    saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}", frozen=True)
     saver.wait()
     assert written[0]["table"] is live["table"]

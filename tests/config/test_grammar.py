@@ -11,12 +11,12 @@ from tzrec.config import optimizers, unsupported
 from tzrec.config.grammar import ACTIVATIONS, INITIALISERS, activation_problem, initialiser_problem
 from tzrec.config.rules.losses import LOSSES
 from tzrec.config.rules.metrics import METRICS
-from tzrec.embedding.table import parse_init
 from tzrec.errors import ConfigError
 from tzrec.modules.activation import activation
-from tzrec.optim import sparse
-from tzrec.optim.rules import RULES
 from tzrec.protos import pipeline_pb2
+from tzrec.tables import sparse_optimizer
+from tzrec.tables.initialization import parse_initializer
+from tzrec.tables.update_rules import RULES
 
 NEEDED = {"Softmax": "(dim=1)", "LogSoftmax": "(dim=1)", "Threshold": "(threshold=0, value=0)"}
 
@@ -52,7 +52,7 @@ def test_what_one_accepts_the_other_accepts(text: str) -> None:
 def test_every_initialiser_of_the_table_can_be_used(name: str) -> None:
     text = f"nn.init.{name}" + (",val=0.1" if name == "constant_" else "")
     assert initialiser_problem(text) == ""
-    parse_init(text)
+    parse_initializer(text)
     known = set(inspect.signature(getattr(nn.init, name)).parameters) - {"tensor", "generator"}
     assert known == set(INITIALISERS[name])
 
@@ -63,11 +63,11 @@ def test_every_initialiser_of_the_table_can_be_used(name: str) -> None:
 def test_bad_initialisers_are_bad_in_both_rooms(text: str) -> None:
     assert initialiser_problem(text) != ""
     with pytest.raises(ConfigError):
-        parse_init(text)
+        parse_initializer(text)
 
 
 def test_fused_optimizers_are_those_that_the_optimizer_room_has() -> None:
-    assert set(optimizers.FUSED_ON_CPU) < set(optimizers.FUSED_ON_CUDA) == set(sparse._FUSED)
+    assert set(optimizers.FUSED_ON_CPU) < set(optimizers.FUSED_ON_CUDA) == set(sparse_optimizer._FUSED)
     assert set(optimizers.BY_ROWS) < set(RULES)
 
 

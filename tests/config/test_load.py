@@ -72,14 +72,14 @@ def test_edits_forget_places_of_what_they_replace_and_keep_the_rest() -> None:
     after = load_source(
         str(MMOE), {"data_config.label_fields": '["clk"]', "feature_configs[1].id_feature.embedding_dim": 8}
     )
-    gone = set(before.places) - set(after.places)
+    gone = set(before.locations) - set(after.locations)
     assert gone == {
         "data_config.label_fields",
         "data_config.label_fields[0]",
         "data_config.label_fields[1]",
         "feature_configs[1].id_feature.embedding_dim",
     }
-    assert all(after.places[path] == place for path, place in before.places.items() if path not in gone)
+    assert all(after.locations[path] == place for path, place in before.locations.items() if path not in gone)
 
 
 def test_an_edit_of_steps_replaces_epochs_and_back(tmp_path: Path) -> None:

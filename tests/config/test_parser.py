@@ -70,7 +70,7 @@ def test_quoted_bool_is_read_though_protobuf_refuses_it() -> None:
 
 
 def test_places_are_those_of_names_and_of_list_elements() -> None:
-    places = parse(MMOE, EasyRecConfig(), "x").places
+    places = parse(MMOE, EasyRecConfig(), "x").locations
     assert places["train_input_path"] == (2, 1)
     assert places["train_config.sparse_optimizer.adagrad_optimizer.lr"] == (9, 13)
     assert places["data_config.label_fields"] == (29, 5)
@@ -154,7 +154,7 @@ def test_syntax_errors_stop_with_their_place(text: str, place: str, message: str
     with pytest.raises(ConfigError) as caught:
         parse(text, EasyRecConfig(), "f")
     (problem,) = caught.value.problems
-    assert problem.place == place
+    assert problem.location == place
     assert message in problem.message
 
 

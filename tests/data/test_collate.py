@@ -87,11 +87,11 @@ def test_sequences_by_hand() -> None:
     assert ids["one"].lengths().tolist() == [2, 0, 1]
     assert ids["many"].values().tolist() == [1, 2, 3, 4, 5]
     assert ids["many"].lengths().tolist() == [2, 0, 3]  # 2 + 0 ids in the first row
-    assert list(batch.step_sizes) == ["many"]
-    assert batch.step_sizes["many"].values().tolist() == [2, 0, 3]
-    assert batch.step_sizes["many"].lengths().tolist() == [2, 0, 1]
-    assert batch.step_values["x"].values().tolist() == [[1, 2], [3, 4], [5, 6]]
-    assert batch.step_values["x"].lengths().tolist() == [2, 0, 1]
+    assert list(batch.element_sizes) == ["many"]
+    assert batch.element_sizes["many"].values().tolist() == [2, 0, 3]
+    assert batch.element_sizes["many"].lengths().tolist() == [2, 0, 1]
+    assert batch.element_values["x"].values().tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert batch.element_values["x"].lengths().tolist() == [2, 0, 1]
 
 
 def test_a_batch_maps_its_sequences() -> None:
@@ -106,6 +106,6 @@ def test_a_batch_maps_its_sequences() -> None:
 def test_steps_that_lie_in_memory_of_arrow_are_copied() -> None:
     values, steps = np.array([[1.0]], np.float32), np.array([1], np.int32)
     values.flags.writeable = steps.flags.writeable = False
-    made = collate({"x": Column(values, dim=1, steps=steps)}, 1).step_values["x"].values()
+    made = collate({"x": Column(values, dim=1, steps=steps)}, 1).element_values["x"].values()
     made += 1
     assert (values.item(), made.item()) == (1.0, 2.0)

@@ -49,7 +49,7 @@ def content(batch: Batch) -> dict[str, list[object]]:
                 each.lengths().tolist(),
                 None if weights is None else weights.tolist(),
             ]
-    for name, each in [*batch.step_sizes.items(), *batch.step_values.items()]:
+    for name, each in [*batch.element_sizes.items(), *batch.element_values.items()]:
         found[name] += [each.values().tolist(), each.lengths().tolist()]
     return found
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.data.conftest import Write
 from tests.data.numbered import make_config
+from tzrec.data.partition import BatchPartition
 from tzrec.data.reader import open_reader
-from tzrec.data.share import Share
 from tzrec.data.shuffle import permutation, shuffled
 
 
@@ -35,7 +35,7 @@ def test_a_permutation_is_even() -> None:
 @pytest.mark.parametrize("start", [0, 5, 15])
 def test_a_window_holds_only_the_rows_of_its_rank(write: Write, start: int) -> None:
     reader = open_reader(make_config().data_config, write([9, 8, 6]))
-    held = [list(shuffled(reader, 6, Share(2, rank, 2, start), 1, 0)) for rank in (0, 1)]
+    held = [list(shuffled(reader, 6, BatchPartition(2, rank, 2, start), 1, 0)) for rank in (0, 1)]
     numbers = [[row for window in windows for row in window.rows.tolist()] for windows in held]
     assert len(numbers[0]) + len(numbers[1]) == 23 - start
     assert not set(numbers[0]) & set(numbers[1])

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests.data.numbered import make_config, open_loader
 from tzrec.data.batch import BASE
-from tzrec.data.synth import make_data, make_table
+from tzrec.data.synthetic import make_data, make_table
 
 FEATURES = r"""
 train_input_path: "" eval_input_path: "" model_dir: ""

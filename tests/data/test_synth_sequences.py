@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from tests.data.numbered import make_config
-from tzrec.config.sequences import Steps
-from tzrec.data.synth import make_table
-from tzrec.data.synth.cells import Cells
-from tzrec.data.synth.sequences import StepCounts, as_lists, as_text, first_steps
+from tzrec.config.sequences import SequenceSpec
+from tzrec.data.synthetic import make_table
+from tzrec.data.synthetic.cells import Cells
+from tzrec.data.synthetic.sequences import StepCounts, as_lists, as_text, first_steps
 from tzrec.features.build import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -59,8 +59,21 @@ custom_feature {
 }
 """
 
-STEPPED = {"item_id", "tags", "price", "place", "brand", "nested", "cost", "title", "text", "has", "shown", "seen"}
-STEPPED |= {"parts", "custom"}
+IN_SEQUENCES = {
+    "item_id",
+    "tags",
+    "price",
+    "place",
+    "brand",
+    "nested",
+    "cost",
+    "title",
+    "text",
+    "has",
+    "shown",
+    "seen",
+}
+IN_SEQUENCES |= {"parts", "custom"}
 SAME = {"country", "counts", "usual", "words", "likes"}
 """Inputs that are no sequences: those of users where there are several."""
 ENCODED = ("FG_NONE", "FG_BUCKETIZE")
@@ -116,7 +129,7 @@ def test_sequences_of_a_row_have_equally_many_steps(mode: str, make: Any, tokeni
         names += ["letters"] if make is alone and mode == "FG_NONE" else []
         stepped = set(names)
     else:
-        names, stepped = [prefix + each for each in STEPPED], {prefix + each for each in STEPPED}
+        names, stepped = [prefix + each for each in IN_SEQUENCES], {prefix + each for each in IN_SEQUENCES}
         names += [*SAME, "letters"] if make is alone else SAME
     assert set(table.column_names) == set(names)
     columns = {name: steps_of(table[name]) for name in stepped}
@@ -179,7 +192,7 @@ def test_how_sequences_are_written() -> None:
 def test_rows_of_csv_hold_text(tmp_path: Path, tokenizer: Path) -> None:
     config = grouped("FG_DAG", tokenizer)
     config.data_config.dataset_type = data_pb2.CsvDataset
-    assert {str(make_table(config, 20).schema.field(f"click__{name}").type) for name in STEPPED} == {"string"}
+    assert {str(make_table(config, 20).schema.field(f"click__{name}").type) for name in IN_SEQUENCES} == {"string"}
 
 
 def test_a_step_finds_what_the_maps_of_its_row_hold(tokenizer: Path) -> None:
@@ -197,8 +210,8 @@ def test_an_empty_first_step_is_never_written() -> None:
     """It could not be told from no sequence."""
     assert first_steps(np.array([2, 0, 1, 0])).tolist() == [True, False, True]
     counts = StepCounts(1000, np.random.default_rng(1))
-    steps = counts.of(Steps(frozenset(), ";", 3, "a"))
+    steps = counts.of(SequenceSpec(frozenset(), ";", 3, "a"))
     assert set(steps) == {0, 1, 2, 3}
-    assert counts.of(Steps(frozenset(["x"]), ",", 3, "a")) is steps
-    assert (counts.of(Steps(frozenset(), ";", 3, "b")) != steps).any()
-    assert counts.of(Steps(frozenset(), ";", 0)).max() == 12
+    assert counts.of(SequenceSpec(frozenset(["x"]), ",", 3, "a")) is steps
+    assert (counts.of(SequenceSpec(frozenset(), ";", 3, "b")) != steps).any()
+    assert counts.of(SequenceSpec(frozenset(), ";", 0)).max() == 12

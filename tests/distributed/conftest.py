@@ -15,13 +15,13 @@ import torch
 
 from tests.distributed.training import CASES, Case, Run
 from tzrec.distributed import group
-from tzrec.env import Place
+from tzrec.env import RankInfo
 
 
 @pytest.fixture
 def alone() -> Iterator[None]:
     """A process group of one rank."""
-    group.init(Place(0, 1, 0, 1, launched=False))
+    group.init(RankInfo(0, 1, 0, 1, launched=False))
     yield
     group.close()
 
@@ -37,7 +37,7 @@ def one(directory: Path) -> dict[str, dict[str, Any]]:
     """What one rank did, per optimizer: its tables after training, the losses of three more steps."""
     from tests.distributed import toy
 
-    group.init(Place(0, 1, 0, 1, launched=False))
+    group.init(RankInfo(0, 1, 0, 1, launched=False))
     done = {}
     for optimizer in {case.optimizer for case in CASES if not case.fields}:
         run = Run(Case("one", optimizer))

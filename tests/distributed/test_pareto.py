@@ -7,13 +7,13 @@ import pytest
 
 from tests.distributed import toy
 from tests.distributed.training import CASES, LEAST, WEIGHED, Case, Run
-from tzrec.optim.least_norm import least_norm
+from tzrec.optim.min_norm import min_norm
 
 
 def expected(case: Case) -> list[np.ndarray]:
     """From the gradients by dense tables in float64, over the rows of both ranks."""
     reference = toy.Reference(case.optimizer)
-    return [least_norm(reference.gram(rows).numpy(), np.array(LEAST)) for rows in toy.global_batches(3)]
+    return [min_norm(reference.gram(rows).numpy(), np.array(LEAST)) for rows in toy.global_batches(3)]
 
 
 def test_bounds_decide_in_some_steps_only() -> None:

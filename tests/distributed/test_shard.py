@@ -11,9 +11,9 @@ import torch
 
 from tests.distributed import toy
 from tests.distributed.training import CASES, SCALED, Case, Run, whole
-from tzrec.distributed.sequences import LocalSequences
 from tzrec.distributed.shard import LocalBags, dense_parameters
-from tzrec.optim.kernels import kernels
+from tzrec.tables.lookup_kernel import lookup_kernels
+from tzrec.tables.sharded_sequences import LocalSequences
 
 
 @cache
@@ -110,7 +110,7 @@ def test_an_id_out_of_range_stops_the_kernel(alone: None) -> None:
 def test_kernels_are_as_planned(alone: None) -> None:
     found = {
         kernel.name(table): kernel.fused
-        for kernel in kernels(Run(Case("x", "adam_optimizer")).model.module)
+        for kernel in lookup_kernels(Run(Case("x", "adam_optimizer")).model.module)
         for table, _ in kernel.pieces
     }
     prefix = "embedding_group.emb_impls.__BASE__."

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from tzrec.data.batch import Batch
 from tzrec.data.collate import collate
 from tzrec.embedding.group import EmbeddingGroup
-from tzrec.embedding.table import fill
 from tzrec.features.base import DenseEmbedding, Feature, Table
 from tzrec.features.column import Column
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.tables.initialization import init_table
 
 SEED = 3
 ROWS = 16
@@ -152,7 +152,7 @@ def rate(step: int) -> float:
 
 def first_table(name: str) -> Tensor:
     table = next(table for table in TABLES.values() if table.name == name)
-    return fill(torch.empty(table.rows, table.dim), table, SEED)
+    return init_table(torch.empty(table.rows, table.dim), table, SEED)
 
 
 class Reference:

@@ -21,12 +21,12 @@ from torchrec.distributed.model_parallel import DistributedModelParallel
 from tests.distributed import toy
 from tzrec import env
 from tzrec.distributed import group
-from tzrec.distributed.plan import plan_json
 from tzrec.distributed.shard import dense_parameters, shard
-from tzrec.optim.kernels import kernels
 from tzrec.optim.loss_scale import LossScale
 from tzrec.optim.pareto import Pareto
-from tzrec.optim.sparse import SparseOptimizer
+from tzrec.tables.lookup_kernel import lookup_kernels
+from tzrec.tables.plan_summary import plan_json
+from tzrec.tables.sparse_optimizer import SparseOptimizer
 
 Piece = tuple[str, int, int, Tensor]
 """Name, first row, first column, values."""
@@ -149,7 +149,7 @@ class Run:
     def pieces(self) -> list[Piece]:
         """This rank's pieces of all tables."""
         found = []
-        for kernel in kernels(self.model.module):
+        for kernel in lookup_kernels(self.model.module):
             for table, weight in kernel.pieces:
                 row, column = table.local_metadata.shard_offsets if table.local_metadata else (0, 0)
                 found.append((table.name, row, column, weight.clone()))
@@ -170,7 +170,7 @@ class Run:
 def main(directory: Path) -> None:
     """One of two ranks."""
     torch.set_num_threads(1)
-    group.init(env.place())
+    group.init(env.rank_info())
     rank, results = torch.distributed.get_rank(), {}
     for case in CASES:
         run = Run(case)

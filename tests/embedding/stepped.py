@@ -10,10 +10,10 @@ from torch import Tensor
 
 from tzrec.data.batch import Batch
 from tzrec.data.collate import collate
-from tzrec.embedding.table import fill
 from tzrec.features.base import Feature, Table
 from tzrec.features.column import Column
 from tzrec.protos.model_pb2 import FeatureGroupConfig
+from tzrec.tables.initialization import init_table
 
 SEED = 1
 
@@ -81,7 +81,7 @@ def table_of(name: str, suffix: str = "") -> Tensor:
     asked = FEATURES[name].table
     assert asked is not None
     asked = replace(asked, name=asked.name + suffix)
-    return fill(torch.empty(asked.rows, asked.dim), asked, SEED)
+    return init_table(torch.empty(asked.rows, asked.dim), asked, SEED)
 
 
 def vector(name: str, what: list, suffix: str = "") -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from google.protobuf import text_format
 
 from tests.models.test_build import CONFIG, FEATURES, batch
-from tzrec.models.base import Ranker
+from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving.servable import Servable
@@ -15,7 +15,7 @@ from tzrec.serving.servable import Servable
 ONE = 'feature_groups { group_name: "one" feature_names: "price" group_type: DEEP }'
 
 
-def ranker(text: str = "") -> Ranker:
+def ranker(text: str = "") -> RecModel:
     torch.manual_seed(1)
     config = EasyRecConfig()
     text_format.Parse(CONFIG % "nn.ReLU", config)

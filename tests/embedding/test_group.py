@@ -9,9 +9,9 @@ from torchrec import KeyedJaggedTensor, KeyedTensor
 
 from tzrec.data.batch import BASE, Batch
 from tzrec.embedding.group import Dims, EmbeddingGroup
-from tzrec.embedding.table import fill
 from tzrec.features.base import Feature, Table
 from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig
+from tzrec.tables.initialization import init_table
 
 
 def feature(name: str, table: Table | None = None, dim: int = 0, weighted: bool = False) -> Feature:
@@ -60,7 +60,7 @@ def batch(names: str, dense: str = "xy") -> Batch:
 
 def table(name: str, **changes: object) -> Tensor:
     asked = next(f.table for f in FEATURES.values() if f.table and f.table.name == name)
-    return fill(torch.empty(asked.rows, asked.dim), asked, seed=1)
+    return init_table(torch.empty(asked.rows, asked.dim), asked, seed=1)
 
 
 def pooled(name: str) -> Tensor:
@@ -111,7 +111,7 @@ def test_an_unweighted_feature_in_a_weighted_table_counts_each_id_once() -> None
     ids = KeyedJaggedTensor(
         ["w", "a"], torch.tensor([3, 4, 0]), weights=torch.tensor([0.5, 1.0, 1.0]), lengths=torch.tensor([1, 2])
     )
-    rows = fill(torch.empty(5, 4), Table("t", 5, 4), 1)
+    rows = init_table(torch.empty(5, 4), Table("t", 5, 4), 1)
     grouped = made(Batch(rows=1, sparse={BASE: ids}))
     torch.testing.assert_close(grouped["g"], torch.cat([rows[4] + rows[0], 0.5 * rows[3]]).unsqueeze(0))
 
@@ -160,7 +160,7 @@ def test_half_precision_tables_yield_singles() -> None:
     ids = KeyedJaggedTensor(["h"], torch.tensor([3]), lengths=torch.tensor([1]))
     grouped = made(Batch(rows=1, sparse={BASE: ids}))["g"]
     assert grouped.dtype == torch.float32
-    assert torch.equal(grouped, fill(torch.empty(5, 4), asked, 1)[3:4].half().float())
+    assert torch.equal(grouped, init_table(torch.empty(5, 4), asked, 1)[3:4].half().float())
 
 
 def test_dims() -> None:

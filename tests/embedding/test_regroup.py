@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tzrec.embedding.regroup import plan, regroup
+from tzrec.embedding.regroup import plan_groups, regroup
 
 SPARSE = (["a", "b", "c"], [2, 1, 2])
 DENSE = (["x"], [1])
@@ -16,7 +16,7 @@ def columns() -> list[torch.Tensor]:
 
 
 def test_listed_order() -> None:
-    how = plan([SPARSE, DENSE], {"g": ["c", "x", "a"], "h": ["b"]})
+    how = plan_groups([SPARSE, DENSE], {"g": ["c", "x", "a"], "h": ["b"]})
     grouped = regroup(columns(), how)
     assert grouped["g"].tolist() == [[3, 4, 5, 0, 1]]
     assert grouped["h"].tolist() == [[2]]
@@ -24,23 +24,23 @@ def test_listed_order() -> None:
 
 def test_a_group_that_is_a_whole_source_is_not_copied() -> None:
     values = columns()
-    grouped = regroup(values, plan([SPARSE, DENSE], {"g": ["a", "b", "c"]}))
+    grouped = regroup(values, plan_groups([SPARSE, DENSE], {"g": ["a", "b", "c"]}))
     assert grouped["g"] is values[0]
 
 
 def test_neighbours_everywhere_stay_together() -> None:
-    assert plan([SPARSE], {"g": ["a", "b", "c"], "h": ["b", "c"]}).cuts == ((2, 3),)
-    assert plan([SPARSE], {"g": ["b", "a"], "h": ["c"]}).cuts == ((2, 1, 2),)
+    assert plan_groups([SPARSE], {"g": ["a", "b", "c"], "h": ["b", "c"]}).cuts == ((2, 3),)
+    assert plan_groups([SPARSE], {"g": ["b", "a"], "h": ["c"]}).cuts == ((2, 1, 2),)
 
 
 def test_what_no_group_wants_is_left_out() -> None:
-    assert regroup(columns(), plan([SPARSE, DENSE], {"g": ["b"]}))["g"].tolist() == [[2]]
+    assert regroup(columns(), plan_groups([SPARSE, DENSE], {"g": ["b"]}))["g"].tolist() == [[2]]
 
 
 def test_gradients_add_up() -> None:
     """b stands in both groups, x in none."""
     sparse, dense = (value.requires_grad_() for value in columns())
-    grouped = regroup([sparse, dense], plan([SPARSE, DENSE], {"g": ["c", "b"], "h": ["b"]}))
+    grouped = regroup([sparse, dense], plan_groups([SPARSE, DENSE], {"g": ["c", "b"], "h": ["b"]}))
     (grouped["g"].sum() + 10 * grouped["h"].sum()).backward()
     assert sparse.grad is not None
     assert sparse.grad.tolist() == [[0, 0, 11, 1, 1]]

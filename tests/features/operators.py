@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tzrec.features.custom_feature import Operator
+from tzrec.features.types.custom_feature import Operator
 
 
 class Scaled(Operator):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tzrec.features.bucketize import Boundaries, Bucketizer, Hash, Identity, Vocabulary, number, whole
-from tzrec.features.spans import split
+from tzrec.features.text.spans import split
 
 BUCKETIZERS = [
     Hash(1000),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.features.make import encoder, reports, rows
 from tzrec.errors import ConfigError, DataError
-from tzrec.features.base import Input
+from tzrec.features.base import FeatureInput
 
 ID = 'id_feature {{ feature_name: "{}" expression: "{}" num_buckets: 10 embedding_dim: 4 {} }}'
 RAW = 'raw_feature {{ feature_name: "{}" expression: "{}" {} }}'
@@ -74,7 +74,7 @@ def test_encoded_data_has_one_column_per_feature() -> None:
         mode="FG_NONE",
     )  # fmt: skip
     assert built.columns == ("a", "b")
-    assert built.features["b"].inputs == (Input("feature", "b"),)
+    assert built.features["b"].inputs == (FeatureInput("feature", "b"),)
     columns, _ = built.encode(pa.RecordBatch.from_pydict({"a": [1], "b": [2]}))
     assert {name: rows(column) for name, column in columns.items()} == {"a": [[1]], "b": [[2]]}
 

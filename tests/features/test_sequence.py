@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tests.features.twin as twin
-from tests.features.test_kernels import text
-from tzrec.features.ragged import positions
-from tzrec.features.sequence import StepArray, missing, read_steps
+from tests.features.kernels.test_parse import text
+from tzrec.features.jagged import positions
+from tzrec.features.sequence import ElementArray, missing, read_steps
 
 quick = settings(max_examples=60, deadline=None)
 cuts = st.tuples(st.integers(0, 4), st.integers(0, 12))
 limits, fills = st.integers(0, 3), st.booleans()
 
 
-def by_row(steps: StepArray) -> list[list[Any]]:
+def by_row(steps: ElementArray) -> list[list[Any]]:
     values, ends = steps.values.to_pylist(), np.cumsum(steps.lengths).tolist()
     assert len(values) == sum(steps.lengths)
     return [values[end - count : end] for end, count in zip(ends, steps.lengths.tolist(), strict=True)]
@@ -63,7 +63,7 @@ def test_lists(
 def test_shorter_rows_are_filled(rows: list[list[int]], extra: int) -> None:
     steps = read_steps(pa.array(rows, pa.list_(pa.int64())), ";", 0, fill=False)
     longer = np.array([len(row) + (i + extra) % 3 for i, row in enumerate(rows)], np.int32)
-    assert by_row(StepArray(steps.fitted(longer), longer)) == [
+    assert by_row(ElementArray(steps.fitted(longer), longer)) == [
         row + [None] * (count - len(row)) for row, count in zip(rows, longer.tolist(), strict=True)
     ]
 

@@ -6,8 +6,8 @@ import torch
 from tzrec.data.batch import Batch
 from tzrec.errors import DataError
 from tzrec.heads.build import Tasks
+from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.heads.head import Head
-from tzrec.heads.scores import Scores
 from tzrec.losses.binary_cross_entropy import BinaryCrossEntropy
 from tzrec.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from tzrec.metrics.accuracy import Accuracy
@@ -28,7 +28,7 @@ def test_what_is_shown_has_outputs_and_no_losses() -> None:
     predictions = made.predict(logits)
     assert list(predictions) == ["logits_ctr", "probs_ctr", "logits_cvr", "probs_cvr"]
     torch.testing.assert_close(predictions["probs_cvr"], 1 - predictions["probs_ctr"])
-    scores = Scores(made)
+    scores = EvalMetrics(made)
     scores.update(logits, batch)
     assert list(scores.compute()) == ["binary_cross_entropy_ctr"]
 
@@ -42,7 +42,7 @@ def test_a_penalty_is_the_mean_over_rows_that_count_and_is_not_predicted() -> No
     assert list(losses) == ["binary_cross_entropy_ctr", "too_long"]
     assert losses["too_long"].item() == 0.5 * (1 + 5) / 2
     assert list(made.predict(logits)) == ["logits_ctr", "probs_ctr"]
-    scores = Scores(made)
+    scores = EvalMetrics(made)
     scores.update(logits, batch)
     assert scores.compute()["too_long"] == 1.5
 
@@ -62,7 +62,7 @@ def test_domains_by_hand() -> None:
     own = torch.tensor([[0.0, 2], [0, 1], [3, 0]])
     expected = -torch.log_softmax(own, 1)[:, 1].mean()
     torch.testing.assert_close(made.losses(logits, batch)["softmax_cross_entropy_kind"], expected)
-    scores = Scores(made)
+    scores = EvalMetrics(made)
     scores.update(logits, batch)
     assert scores.compute()["accuracy_kind"] == pytest.approx(2 / 3)
     predictions = made.predict(logits)

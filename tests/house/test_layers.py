@@ -25,8 +25,8 @@ RANK = {
     "modules": (1, 1),
     "features": (1, 1),
     "data": (2, 0),
-    "stats": (2, 1),
-    "embedding": (3, 0),
+    "tables": (3, 0),
+    "embedding": (3, 1),
     "losses": (3, 0),
     "metrics": (3, 0),
     "heads": (4, 0),
@@ -37,7 +37,8 @@ RANK = {
     "serving": (6, 3),
     "report": (7, 0),
     "run": (7, 1),
-    "fitting": (7, 1),
+    "profile": (7, 1),
+    "encoding": (7, 2),
 }
 VERBS = {
     "__init__",
@@ -55,7 +56,7 @@ VERBS = {
 }
 TOP = (8, 0)
 
-PYARROW = {"features", "data", "stats", "serving"}
+PYARROW = {"features", "data", "serving"}
 
 
 def modules() -> list[Path]:
@@ -98,7 +99,7 @@ def faults(name: str, source: str) -> list[str]:
         if f"{full}.".startswith("torch.distributed.") and rank(name) < (6, 0):
             found.append(f"{name} imports torch.distributed; that begins in layer 6")
         if words[0] == "pyarrow" and name not in PYARROW and rank(name) < (7, 0):
-            found.append(f"{name} imports pyarrow; that is for features, data, stats and serving")
+            found.append(f"{name} imports pyarrow; that is for features, data and serving")
         if name in ("ops", "modules") and any(word.endswith("_pb2") for word in words):
             found.append(f"{name} imports {full}; blocks take plain values")
         if words[0] in ("pickle", "dill", "marshal", "shelve") and not _chooses_classes(tree):

@@ -9,7 +9,7 @@ from pathlib import Path
 from tzrec.config.check import load_checked
 from tzrec.run.job import run_training
 from tzrec.run.listeners import Listener
-from tzrec.run.meter import Log
+from tzrec.run.metric_logger import StepLog
 
 
 class Recorder(Listener):
@@ -18,7 +18,7 @@ class Recorder(Listener):
     def __init__(self) -> None:
         self.losses: list[dict[str, float]] = []
 
-    def logged(self, log: Log) -> None:
+    def on_log(self, log: StepLog) -> None:
         self.losses.append(dict(log.losses))
 
 

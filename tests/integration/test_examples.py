@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tzrec.config.load import load_config
-from tzrec.data.synth import make_data
+from tzrec.data.synthetic import make_data
 
 CONFIGS = sorted((Path(__file__).parents[2] / "examples" / "configs").glob("*.config"))
 QUICK = ("deepfm_taobao", "mmoe_taobao")  # one task with narrow tables, and several tasks; the others are slow tests

@@ -12,7 +12,7 @@ from tests.data.test_synth_sequences import alone, grouped, tokenizer
 from tzrec import check, train_eval
 from tzrec.config.load import dump_config
 from tzrec.config.sequences import members
-from tzrec.data.synth import make_data
+from tzrec.data.synthetic import make_data
 from tzrec.log import logger
 
 __all__ = ["tokenizer"]  # a fixture

@@ -10,7 +10,7 @@ from torchrec import KeyedJaggedTensor, KeyedTensor
 from tzrec.data.batch import BASE, Batch
 from tzrec.errors import ConfigError
 from tzrec.features.base import Feature, Table
-from tzrec.models.base import Ranker
+from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -38,7 +38,7 @@ class Fixed(Feature):
 FEATURES = {"user": Fixed("user", Table("user_emb", 10, 3), 0), "price": Fixed("price", None, 2)}
 
 
-def ranker(activation: str = "nn.ReLU", device: torch.device | None = None, more: str = "") -> Ranker:
+def ranker(activation: str = "nn.ReLU", device: torch.device | None = None, more: str = "") -> RecModel:
     config = EasyRecConfig()
     text_format.Parse(CONFIG % activation, config)
     text_format.Merge(f"model_config {{ {more} }}", config)
@@ -157,7 +157,7 @@ def test_half_precision_ends_at_the_logits() -> None:
 class OnGrouped(torch.nn.Module):
     """What serving exports, without the lookup."""
 
-    def __init__(self, ranker: Ranker) -> None:
+    def __init__(self, ranker: RecModel) -> None:
         super().__init__()
         self.ranker = ranker
 

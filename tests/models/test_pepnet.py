@@ -6,7 +6,7 @@ import torch
 
 from tests.models import multi_task as mt
 from tzrec.errors import DataError
-from tzrec.heads.scores import Scores
+from tzrec.heads.eval_metrics import EvalMetrics
 
 LAYERS = "epnet_hidden_unit: 3 ppnet_hidden_units: [8, 5] epnet_gamma: 1.5 ppnet_gamma: 3 "
 TASKS = mt.tower("ctr", mlp="hidden_units: 4", more="metrics { auc { thresholds: 0 } }") + mt.tower("cvr", "buy")
@@ -68,7 +68,7 @@ def test_a_row_learns_and_is_scored_in_its_domain_and_is_predicted_in_all() -> N
         p, y = mt.sigmoid(own[name]), batch.labels[label].numpy()
         right = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
         np.testing.assert_allclose(tasks.losses(logits, batch)[f"binary_cross_entropy_{name}"].item(), right, 1e-5)
-    scores = Scores(tasks)
+    scores = EvalMetrics(tasks)
     scores.update(logits, batch)
     label = batch.labels["clk"].numpy()
     clicked, others = own["ctr"][label == 1], own["ctr"][label == 0]

@@ -9,7 +9,7 @@ from tests.models import single
 from tzrec.data.batch import Batch
 from tzrec.embedding.group import Dims
 from tzrec.heads.build import Tasks, build_tasks
-from tzrec.heads.scores import Scores
+from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.models.rocket_launching import RocketLaunching
 
 WIDTHS = {"all": [4, 3]}
@@ -117,7 +117,7 @@ def test_the_booster_learns_from_labels_alone_and_shared_layers_from_the_booster
 def test_only_the_light_net_is_evaluated_and_predicted() -> None:
     model, tasks = build(NETS)
     logits, batch = model.eval()(single.groups(WIDTHS, 9)), Batch(9, labels={"clk": torch.arange(9) % 2})
-    scores = Scores(tasks)
+    scores = EvalMetrics(tasks)
     scores.update(logits, batch)
     assert list(scores.compute()) == ["auc_light", "binary_cross_entropy_light"]
     assert list(tasks.predict(logits)) == ["logits_light", "probs_light"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from google.protobuf import text_format
 
-from tzrec.optim.build import Rates, dense_optimizer
+from tzrec.optim.build import LearningRates, dense_optimizer
 from tzrec.optim.dense import DenseOptimizer
 from tzrec.optim.schedule import ExponentialDecayLR, ManualStepLR
 from tzrec.protos import optimizer_pb2 as pb
@@ -163,7 +163,7 @@ def test_a_part_has_its_own_schedule_or_that_of_all() -> None:
         b=b,
         c=c,
     )
-    rates = Rates([(part[0], part[1]) for part in optimizer.parts])
+    rates = LearningRates([(part[0], part[1]) for part in optimizer.parts])
     rates.set(steps=2, epochs=0)
     assert rates.now() == [2.0, 1.0, 0.25]
 
@@ -191,6 +191,6 @@ def test_state_put_into_a_new_optimizer_continues_the_old_one(name: str) -> None
 def test_rates_follow_their_schedules_and_frozen_stays_frozen() -> None:
     moving, frozen = (torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=lr) for lr in (1.0, 0.0))
     halved = ExponentialDecayLR(decay_size=1, decay_factor=0.5, by_epoch=True)
-    rates = Rates([(moving, halved), (frozen, ManualStepLR([1], [9.0]))])
+    rates = LearningRates([(moving, halved), (frozen, ManualStepLR([1], [9.0]))])
     rates.set(steps=100, epochs=2)
     assert rates.now() == [0.25, 0.0]

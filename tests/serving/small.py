@@ -15,14 +15,14 @@ from google.protobuf import text_format
 from torch import Tensor
 
 from tzrec import export
-from tzrec.checkpoint.manifest import Manifest
+from tzrec.checkpoint.manifest import CheckpointManifest
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.saver import Saver
 from tzrec.config.load import dump_config
 from tzrec.data.batch import Batch
 from tzrec.data.collate import collate
 from tzrec.features.build import FeatureEncoder
-from tzrec.models.base import Ranker
+from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -122,7 +122,7 @@ def small_encoder() -> FeatureEncoder:
     return FeatureEncoder.from_config(config.feature_configs, config.data_config)
 
 
-def small_ranker() -> Ranker:
+def small_ranker() -> RecModel:
     """The same weights each time, large enough that differences show."""
     generator = torch.Generator().manual_seed(5)
     ranker = build_model(small_config(), small_encoder().features).eval()
@@ -177,7 +177,7 @@ def saved() -> Path:
     config.model_dir = str(model_dir)
     (model_dir / "pipeline.config").write_text(dump_config(config))
     saver = Saver(model_dir, keep=0, protected=lambda older: ())
-    saver.save(Manifest(Position(step=STEP)), {"model": small_ranker().state_dict()}, plan="{}")
+    saver.save(CheckpointManifest(Position(step=STEP)), {"model": small_ranker().state_dict()}, plan="{}")
     saver.wait()
     return model_dir
 

@@ -9,23 +9,23 @@ from torchrec import KeyedJaggedTensor, KeyedTensor
 
 from tzrec.data.batch import BASE, Batch
 from tzrec.errors import UsageError
-from tzrec.serving.output import Columns, OutputDirectory, features_text
+from tzrec.serving.output import OutputColumns, OutputDirectory, features_text
 
 OUTPUTS = {"b": torch.tensor([1.0, 2.0]), "a": torch.tensor([3.0, 4.0])}
 BATCH = Batch(rows=2, kept=pa.table({"user": ["x", "y"], "clk": [0, 1]}))
 
 
 def test_columns() -> None:
-    table = Columns().table(OUTPUTS, BATCH)
+    table = OutputColumns().table(OUTPUTS, BATCH)
     assert table.to_pydict() == {"a": [3.0, 4.0], "b": [1.0, 2.0], "user": ["x", "y"], "clk": [0, 1]}
-    assert Columns(("b",)).table(OUTPUTS, Batch(rows=2)).to_pydict() == {"b": [1.0, 2.0]}
+    assert OutputColumns(("b",)).table(OUTPUTS, Batch(rows=2)).to_pydict() == {"b": [1.0, 2.0]}
 
 
 def test_names_that_do_not_go() -> None:
     with pytest.raises(UsageError, match='no output "bb"'):
-        Columns(("bb",)).table(OUTPUTS, BATCH)
+        OutputColumns(("bb",)).table(OUTPUTS, BATCH)
     with pytest.raises(UsageError, match='"a" is also an output'):
-        Columns().table(OUTPUTS, Batch(rows=2, kept=pa.table({"a": [1, 2]})))
+        OutputColumns().table(OUTPUTS, Batch(rows=2, kept=pa.table({"a": [1, 2]})))
 
 
 def test_features_text() -> None:

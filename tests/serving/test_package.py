@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tests.serving.small import OUTPUTS, STEP, expected, exported, small_batch, small_rows
-from tzrec.checkpoint.manifest import File
+from tzrec.checkpoint.manifest import FileRecord
 from tzrec.errors import PackageError
-from tzrec.serving.package import MANIFEST, Manifest, open_package
+from tzrec.serving.package import MANIFEST, PackageManifest, open_package
 from tzrec.serving.signature import Signature
 from tzrec.serving.weights import map_weights
 
@@ -149,13 +149,13 @@ def test_a_manifest_that_is_cut_off(copy: Path) -> None:
     truncate(copy / MANIFEST)
     (copy / MANIFEST).write_text((copy / MANIFEST).read_text()[:100])
     with pytest.raises(PackageError, match=r"manifest.json is damaged"):
-        Manifest.read(copy)
+        PackageManifest.read(copy)
 
 
 def test_weights_missing_from_a_package(copy: Path) -> None:
     """A file that is whole, but holds other weights than the machine code asks for."""
     shutil.copy(copy / "features.json", copy / "weights.safetensors")
-    files = {path.name: File.of(path).__dict__ for path in copy.iterdir() if path.name != MANIFEST}
+    files = {path.name: FileRecord.of(path).__dict__ for path in copy.iterdir() if path.name != MANIFEST}
     change(copy, files=files)
     with pytest.raises(PackageError, match=r"weights.safetensors is damaged"):
         open_package(copy)

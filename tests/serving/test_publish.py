@@ -9,14 +9,14 @@ from tests.serving.small import small_config, small_encoder, small_ranker
 from tzrec.errors import PackageError, UsageError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving import publish as module
-from tzrec.serving.package import Manifest
+from tzrec.serving.package import PackageManifest
 from tzrec.serving.publish import publish
 from tzrec.serving.servable import Servable
-from tzrec.serving.trained import Trained, precision_of
+from tzrec.serving.trained import TrainedModel, precision_of
 
 
-def trained() -> Trained:
-    return Trained(small_ranker(), small_config(), small_encoder().features, 7)
+def trained() -> TrainedModel:
+    return TrainedModel(small_ranker(), small_config(), small_encoder().features, 7)
 
 
 class Stand:
@@ -47,7 +47,7 @@ def test_self_test_is_in_the_manifest(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_additional_config_is_handed_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Stand(monkeypatch, 0.0)
     publish(trained(), tmp_path / "export", additional={"cand_seq_pk": "user:clicks"})
-    assert Manifest.read(tmp_path / "export").additional == {"cand_seq_pk": "user:clicks"}
+    assert PackageManifest.read(tmp_path / "export").additional == {"cand_seq_pk": "user:clicks"}
 
 
 def test_another_answer_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import text_format
 
 from tzrec.config.load import load_config
-from tzrec.data.synth import make_data
+from tzrec.data.synthetic import make_data
 from tzrec.protos import data_pb2
 from tzrec.protos.feature_pb2 import FeatureConfig
 from tzrec.tools import create_fg_json

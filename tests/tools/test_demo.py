@@ -14,7 +14,7 @@ from tzrec.tools import demo
 
 
 def test_a_step_tells_the_last_of_what_it_said(tmp_path: Path) -> None:
-    step = demo.Step("try", 'python -c \'print("1 rows"); print("20 rows")\'', "there", (r"\d+ rows", "nothing"))
+    step = demo.DemoStep("try", 'python -c \'print("1 rows"); print("20 rows")\'', "there", (r"\d+ rows", "nothing"))
     text, seconds = demo.run(step, tmp_path / "log")
     assert text == "there  20 rows"
     assert seconds > 0
@@ -22,14 +22,14 @@ def test_a_step_tells_the_last_of_what_it_said(tmp_path: Path) -> None:
 
 
 def test_a_failed_step_shows_the_end_of_its_output(tmp_path: Path) -> None:
-    step = demo.Step("try", "python -c 'import sys; print(\"why\"); sys.exit(3)'", "there")
+    step = demo.DemoStep("try", "python -c 'import sys; print(\"why\"); sys.exit(3)'", "there")
     with pytest.raises(TrainingError, match=re.compile("^why\n.*failed with status 3: python -c", re.DOTALL)):
         demo.run(step, tmp_path / "log")
 
 
 def test_the_end_of_the_output_is_what_the_rank_said(tmp_path: Path) -> None:
     noise = "E1123 08:37:54 torch/distributed/elastic/multiprocessing/api.py:1002] failed (exitcode: 1)"
-    step = demo.Step("try", f'python -c \'import sys; print("why"); print("{noise}"); sys.exit(1)\'', "there")
+    step = demo.DemoStep("try", f'python -c \'import sys; print("why"); print("{noise}"); sys.exit(1)\'', "there")
     with pytest.raises(TrainingError) as caught:
         demo.run(step, tmp_path / "log")
     assert str(caught.value).startswith("why\n\nstep try failed")
@@ -41,7 +41,7 @@ def test_commands_run_with_this_interpreter() -> None:
 
 
 @pytest.mark.parametrize("step", demo.steps(ranks=2), ids=lambda step: step.name)
-def test_each_command_is_one_that_its_verb_takes(step: demo.Step, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_command_is_one_that_its_verb_takes(step: demo.DemoStep, monkeypatch: pytest.MonkeyPatch) -> None:
     parse(step.command, monkeypatch)
 
 

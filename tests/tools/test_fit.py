@@ -13,7 +13,7 @@ import pytest
 
 from tzrec import check, train_eval
 from tzrec.config.load import load_config
-from tzrec.data.synth import make_data
+from tzrec.data.synthetic import make_data
 from tzrec.tools import fit
 
 ROWS = 3000

@@ -19,6 +19,6 @@ class Cadence:
         """Whether to save after step number `step`, counted from 0; never after the very first one."""
         return self.epochs == 0 and self.steps > 0 and step > 0 and step % self.steps == 0
 
-    def after_pass(self, passes: int) -> bool:
+    def after_epoch(self, passes: int) -> bool:
         """Whether to save at the end of a pass, `passes` of them being complete."""
         return self.epochs > 0 and passes % self.epochs == 0

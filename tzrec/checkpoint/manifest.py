@@ -19,14 +19,14 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class File:
+class FileRecord:
     """Size and SHA-256 of a file."""
 
     size: int
     sha256: str
 
     @classmethod
-    def of(cls, path: Path) -> File:
+    def of(cls, path: Path) -> FileRecord:
         """Read and sum up a file; releases the interpreter lock while it does."""
         size, digest = 0, hashlib.sha256()
         with path.open("rb") as stream:
@@ -37,7 +37,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class CheckpointManifest:
     """Attributes:
     position: steps taken and place in the data.
     rng: per rank, state of the random number generator (base64), which dropout draws from.
@@ -52,7 +52,7 @@ class Manifest:
     config_sha256: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
-    files: dict[str, File] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:
         """Write it, synced, with the files it has to name."""
@@ -60,7 +60,7 @@ class Manifest:
         write_synced(directory / NAME, json.dumps(value, indent=1))
 
     @classmethod
-    def read(cls, directory: Path) -> Manifest:
+    def read(cls, directory: Path) -> CheckpointManifest:
         """Read it without looking at the other files.
 
         Raises:
@@ -71,7 +71,7 @@ class Manifest:
             if value.pop("format") > _FORMAT:
                 raise CheckpointError(f"{directory} was written by a newer tzrec; install that one to read it")
             value["position"] = Position.from_json(value["position"])
-            value["files"] = {name: File(**file) for name, file in value["files"].items()}
+            value["files"] = {name: FileRecord(**file) for name, file in value["files"].items()}
             return cls(**value)
         except FileNotFoundError:
             raise CheckpointError(f"{directory} has no {NAME}, so nothing says that it is whole") from None
@@ -89,13 +89,13 @@ class Manifest:
             raise CheckpointError(f"{directory} is damaged: " + "; ".join(wrong))
 
 
-def _difference(path: Path, file: File) -> str:
+def _difference(path: Path, file: FileRecord) -> str:
     name = f"{path.parent.name}/{path.name}"
     if not path.is_file():
         return f"{name} is missing"
     if (size := path.stat().st_size) != file.size:
         return f"{name} has {size:,} bytes instead of {file.size:,}"
-    return "" if File.of(path) == file else f"{name} does not match its checksum"
+    return "" if FileRecord.of(path) == file else f"{name} does not match its checksum"
 
 
 def write_synced(path: Path, text: str) -> None:

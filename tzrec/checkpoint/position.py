@@ -37,7 +37,7 @@ class Position:
         """The position once this batch has been trained."""
         return replace(self, step=self.step + 1, cursor=batch.cursor)
 
-    def next_pass(self) -> Position:
+    def next_epoch(self) -> Position:
         """The position at the start of the following pass over the data."""
         return replace(self, cursor=replace(self.cursor, epoch=self.cursor.epoch + 1, row=0))
 

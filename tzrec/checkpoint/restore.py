@@ -49,7 +49,7 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no checkpoint needs")
 
 
-class _Reader(FileSystemReader):
+class _CheckpointReader(FileSystemReader):
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         with self.fs.create_stream(self._get_metadata_path(), "rb") as stream:
             metadata = _PlainUnpickler(stream).load()  # type: ignore[arg-type]  # a file, whatever torch calls it
@@ -59,7 +59,7 @@ class _Reader(FileSystemReader):
 
 
 @dataclass(frozen=True)
-class Fit:
+class LoadResult:
     """How what was wanted compares with what was stored.
 
     Attributes:
@@ -83,10 +83,10 @@ class Fit:
 
 def stored_sizes(directory: Path) -> dict[str, tuple[int, ...]]:
     """Name -> size of every tensor in one part (`model` or `optimizer`) of a checkpoint."""
-    return _sizes(_metadata(_Reader(directory)))
+    return _sizes(_metadata(_CheckpointReader(directory)))
 
 
-def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None = None) -> Fit:
+def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None = None) -> LoadResult:
     """Fill tensors in place from one part (`model` or `optimizer`) of a checkpoint, each rank its own shards.
 
     What is missing or has another size stays as it is and is reported; the caller decides whether that is an error.
@@ -100,7 +100,7 @@ def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None =
         CheckpointError: the part cannot be read.
     """
     names = names or {}
-    reader = _Reader(directory)
+    reader = _CheckpointReader(directory)
     metadata = _metadata(reader)
     sizes = _sizes(metadata)
     source = {name: names.get(name, name) for name in tensors}
@@ -114,10 +114,10 @@ def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None =
     for wave in _waves({name: source[name] for name in fitting}):
         _read(reader, metadata, {stored: fitting[name] for name, stored in wave.items()})
     used = {source[name] for name in tensors}
-    return Fit(missing, mismatched, tuple(name for name in sizes if name not in used))
+    return LoadResult(missing, mismatched, tuple(name for name in sizes if name not in used))
 
 
-def _metadata(reader: _Reader) -> Metadata:
+def _metadata(reader: _CheckpointReader) -> Metadata:
     try:
         return reader.read_metadata()
     except (OSError, EOFError, pickle.UnpicklingError, AttributeError, TypeError, ValueError, IndexError) as error:
@@ -141,7 +141,7 @@ def _waves(source: Mapping[str, str]) -> list[dict[str, str]]:
     return waves
 
 
-def _read(reader: _Reader, metadata: Metadata, tensors: dict[str, Any]) -> None:
+def _read(reader: _CheckpointReader, metadata: Metadata, tensors: dict[str, Any]) -> None:
     """Every rank plans and reads for itself: reading needs no agreement, so no rank waits for one that fails."""
     planner = DefaultLoadPlanner()
     planner.set_up_planner(tensors, metadata, is_coordinator=True)

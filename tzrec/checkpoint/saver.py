@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch.distributed._shard.sharded_tensor import Shard, ShardedTensor
 
 from tzrec.checkpoint import store
-from tzrec.checkpoint.manifest import File, Manifest, sync_directory, write_synced
+from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord, sync_directory, write_synced
 from tzrec.errors import CheckpointError
 from tzrec.log import logger
 
@@ -30,7 +30,7 @@ Tensors = Mapping[str, torch.Tensor | ShardedTensor]
 
 
 @dataclass(frozen=True)
-class Saved:
+class SaveResult:
     """What a save cost: seconds the loop stood still, and bytes all ranks together have to write."""
 
     path: Path
@@ -57,7 +57,9 @@ class Saver:
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         self._rank = dist.get_rank() if dist.is_initialized() else 0
 
-    def save(self, manifest: Manifest, parts: Mapping[str, Tensors], plan: str, frozen: bool = False) -> Saved:
+    def save(
+        self, manifest: CheckpointManifest, parts: Mapping[str, Tensors], plan: str, frozen: bool = False
+    ) -> SaveResult:
         """Copy the tensors and return; a thread writes them. All ranks call this together.
 
         Where a copy would take more than half of the memory that is left, the loop waits for the writing instead.
@@ -82,7 +84,7 @@ class Saver:
         self._thread.start()
         if not (copied or frozen):
             self.wait()
-        return Saved(store.path_of(self._model_dir, manifest.position.step), time.perf_counter() - began, size)
+        return SaveResult(store.path_of(self._model_dir, manifest.position.step), time.perf_counter() - began, size)
 
     def wait(self) -> None:
         """Wait until the save under way has been published.
@@ -97,7 +99,7 @@ class Saver:
             error, self._error = self._error, None
             raise CheckpointError(f"saving a checkpoint failed: {error}") from error
 
-    def _run(self, manifest: Manifest, parts: dict[str, Tensors], plan: str) -> None:
+    def _run(self, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
         path = store.path_of(self._model_dir, manifest.position.step)
         temporary = path.with_name(path.name + ".tmp")
         try:
@@ -114,7 +116,7 @@ class Saver:
             logger.error("saving %s failed: %s", path.name, error)
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _gather(self, mine: Manifest) -> list[Manifest]:
+    def _gather(self, mine: CheckpointManifest) -> list[CheckpointManifest]:
         if self._group is None:
             return [mine]
         everyone: list[Any] = [None] * dist.get_world_size(self._group)
@@ -186,11 +188,11 @@ def _write(directory: Path, tensors: Tensors, group: dist.ProcessGroup | None) -
     dcp.save(dict(tensors), storage_writer=writer, process_group=group, no_dist=group is None)
 
 
-def _mine(manifest: Manifest, directory: Path, rank: int) -> Manifest:
+def _mine(manifest: CheckpointManifest, directory: Path, rank: int) -> CheckpointManifest:
     """The manifest with the checksums of the files that this rank wrote."""
     found = sorted(path for path in directory.rglob("*") if path.is_file())
     written = [path for path in found if _writer(path.name) == rank]
-    return replace(manifest, files={path.relative_to(directory).as_posix(): File.of(path) for path in written})
+    return replace(manifest, files={path.relative_to(directory).as_posix(): FileRecord.of(path) for path in written})
 
 
 def _writer(name: str) -> int:
@@ -198,7 +200,7 @@ def _writer(name: str) -> int:
     return int(name.split("_")[2]) if name.startswith("__") else 0
 
 
-def _publish(manifests: list[Manifest], temporary: Path, path: Path) -> None:
+def _publish(manifests: list[CheckpointManifest], temporary: Path, path: Path) -> None:
     files = {name: file for each in manifests for name, file in each.files.items()}
     rng = {rank: state for each in manifests for rank, state in each.rng.items()}
     replace(manifests[0], files=files, rng=rng).write(temporary)

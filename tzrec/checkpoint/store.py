@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tzrec.checkpoint.manifest import NAME, Manifest
+from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.checkpoint.position import Position
 from tzrec.errors import CheckpointError
 from tzrec.log import logger
@@ -28,7 +28,7 @@ class Checkpoint:
     """A checkpoint on disk; `manifest` is None for one that another program wrote."""
 
     path: Path
-    manifest: Manifest | None
+    manifest: CheckpointManifest | None
 
     @property
     def position(self) -> Position:
@@ -60,7 +60,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: it does not exist, is damaged, or is no checkpoint.
     """
     if (path / NAME).exists():
-        manifest = Manifest.read(path)
+        manifest = CheckpointManifest.read(path)
         manifest.verify(path)
         return Checkpoint(path, manifest)
     if (path / "model" / ".metadata").exists():
@@ -78,7 +78,7 @@ def latest(model_dir: Path) -> Checkpoint | None:
     problems = []
     for path in reversed(published(model_dir)):
         try:
-            manifest = Manifest.read(path)
+            manifest = CheckpointManifest.read(path)
             manifest.verify(path)
         except CheckpointError as error:
             problems.append(str(error))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tzrec.config.findings import Findings
-from tzrec.config.load import Source, load_source
+from tzrec.config.load import ConfigSource, load_source
 from tzrec.config.rules.data import check_data
 from tzrec.config.rules.dense_step import check_dense_step
 from tzrec.config.rules.features import check_features
@@ -35,7 +35,7 @@ _ALWAYS = (
 )
 
 
-def check(source: Source, device: str = "cpu") -> list[Problem]:
+def check(source: ConfigSource, device: str = "cpu") -> list[Problem]:
     """All problems of a config in the order of its text; empty when it is fine.
 
     Args:
@@ -73,5 +73,5 @@ def load_checked(path: str, edits: Mapping[str, Any] | None = None, device: str 
 
 def _order(problem: Problem) -> tuple[int, int]:
     """Line and column; what has none (edits, JSON) comes last."""
-    parts = problem.place.rsplit(":", 2)
+    parts = problem.location.rsplit(":", 2)
     return (int(parts[1]), int(parts[2])) if len(parts) == 3 and parts[1].isdigit() else (1 << 30, 0)

@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from tzrec.config.edit_path import Condition, Step, parse_path, split
+from tzrec.config.edit_path import Condition, PathSegment, parse_path, split
 from tzrec.config.names import hint
 from tzrec.config.parser import join, parse, parse_field, read_scalar
 from tzrec.config.schema import fields_of, is_map, is_message, message_type, oneof_name
@@ -81,7 +81,7 @@ def _field(message: Message, name: str, at: str) -> FieldDescriptor:
     return fields[name]
 
 
-def _walk(message: Message, at: str, steps: list[Step], clashes: list[str]) -> Iterator[tuple[Message, str]]:
+def _walk(message: Message, at: str, steps: list[PathSegment], clashes: list[str]) -> Iterator[tuple[Message, str]]:
     """The messages a path leads to, each with its own path."""
     if not steps:
         yield message, at
@@ -115,7 +115,7 @@ def _clash(message: Message, field: FieldDescriptor, here: str) -> str:
     return f'{here}: the {oneof} here is "{chosen}"; to choose another one, set {here} as a whole'
 
 
-def _indices(items: Any, step: Step, field: FieldDescriptor, here: str) -> list[int]:
+def _indices(items: Any, step: PathSegment, field: FieldDescriptor, here: str) -> list[int]:
     """Which elements a step selects."""
     if step.select is None:
         raise ValueError(f"{here} is repeated; say which: {step.name}[0], {step.name}[0:2] or {step.name}[:]")
@@ -181,7 +181,7 @@ def _held(item: Message, names: tuple[str, ...]) -> Any:
     return held
 
 
-def _set(message: Message, at: str, step: Step, value: Any) -> list[str]:
+def _set(message: Message, at: str, step: PathSegment, value: Any) -> list[str]:
     """Set the last field of a path; the paths that have been set."""
     field = _field(message, step.name, at)
     here = join(at, step.name)

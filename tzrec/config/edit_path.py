@@ -25,14 +25,14 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Step:
+class PathSegment:
     """One field of a path, and which of its elements."""
 
     name: str
     select: slice | int | Condition | None = None
 
 
-def parse_path(text: str) -> list[Step]:
+def parse_path(text: str) -> list[PathSegment]:
     """Raises ValueError with what is wrong with the path."""
     return [_step(part) for part in split(text, ".")]
 
@@ -55,12 +55,12 @@ def split(text: str, separator: str) -> list[str]:
     return [*parts, text[start:].strip()]
 
 
-def _step(text: str) -> Step:
+def _step(text: str) -> PathSegment:
     match = _STEP.match(text)
     if match is None:
         raise ValueError(f'"{text}" is not a field, field[0], field[0:2], field[:] or field[nested.field=value]')
     name, select = match.groups()
-    return Step(name) if select is None else Step(name, _select(select))
+    return PathSegment(name) if select is None else PathSegment(name, _select(select))
 
 
 def _select(text: str) -> slice | int | Condition:

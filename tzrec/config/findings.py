@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from tzrec.config.load import Source
+from tzrec.config.load import ConfigSource
 from tzrec.config.names import hint
 from tzrec.config.parser import join
 from tzrec.config.schema import is_map, is_message
@@ -27,7 +27,7 @@ class Findings:
         problems: what the rules have found.
     """
 
-    source: Source
+    source: ConfigSource
     device: str = "cpu"
     refused: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Findings:
 
     def add(self, path: str, message: str) -> None:
         """Report a problem at a field."""
-        self.problems.append(Problem(path, message, self.place(path)))
+        self.problems.append(Problem(path, message, self.location(path)))
 
     def refuse(self, path: str, message: str) -> None:
         """Report a field that nothing implements, and keep the other rules out of it."""
@@ -53,9 +53,9 @@ class Findings:
         """Report a name that is not among the known ones."""
         self.add(path, f'unknown {what} "{name}"{hint(name, names)}')
 
-    def place(self, path: str) -> str:
+    def location(self, path: str) -> str:
         """`file:line:column` of a field, or of the nearest message around it that stands in the text."""
-        places = self.source.places
+        places = self.source.locations
         while path and path not in places:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         if not places:
@@ -103,7 +103,7 @@ def report_duplicates(findings: Findings, what: str, named: Iterable[tuple[str, 
     first: dict[str, str] = {}
     for path, name in named:
         if name in first:
-            line = findings.source.places.get(first[name], (0, 0))[0]
+            line = findings.source.locations.get(first[name], (0, 0))[0]
             where = f"at line {line}" if line else f"at {first[name]}"
             findings.add(path, f'"{name}" is already the name of another {what}, {where}')
         first.setdefault(name, path)

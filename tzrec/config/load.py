@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import json_format, text_format
 
 from tzrec.config.edit import FLAG, edit
-from tzrec.config.parser import Parsed, Places, parse
+from tzrec.config.parser import Locations, Parsed, parse
 from tzrec.config.schema import MISSING, missing_required
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.data_pb2 import FgMode
@@ -19,19 +19,19 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
 @dataclass(frozen=True)
-class Source:
+class ConfigSource:
     """A config and where it came from.
 
     Attributes:
         config: the message, edits applied, `fg_mode` resolved.
         path: the file as the user named it.
-        places: field path -> (line, column) in the file, both from 1; without edited fields; empty for JSON.
+        locations: field path -> (line, column) in the file, both from 1; without edited fields; empty for JSON.
         problems: what was wrong with the text itself; the message is then only good for finding more.
     """
 
     config: EasyRecConfig
     path: str = ""
-    places: Places = field(default_factory=dict)
+    locations: Locations = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
 
@@ -52,7 +52,7 @@ def load_config(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
     return source.config
 
 
-def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknown: bool = False) -> Source:
+def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknown: bool = False) -> ConfigSource:
     """Read a config with its places, its problems collected instead of raised.
 
     Raises:
@@ -67,7 +67,7 @@ def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
     if edits:
         _edit(parsed, config, edits)
     _resolve_fg_mode(config)
-    return Source(config, path, parsed.places, tuple(parsed.problems))
+    return ConfigSource(config, path, parsed.locations, tuple(parsed.problems))
 
 
 def dump_config(config: EasyRecConfig) -> str:
@@ -111,8 +111,8 @@ def _edit(parsed: Parsed, config: EasyRecConfig, edits: Mapping[str, Any]) -> No
     for missing in missing_required(config):
         if not _under(missing, known):
             parsed.problems.append(Problem(missing, f"{MISSING} after the edit", FLAG))
-    for path in [each for each in parsed.places if _under(each, touched)]:
-        del parsed.places[path]
+    for path in [each for each in parsed.locations if _under(each, touched)]:
+        del parsed.locations[path]
 
 
 def _choose_length(config: EasyRecConfig, touched: set[str]) -> None:

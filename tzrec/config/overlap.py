@@ -6,4 +6,4 @@ METHODS = (
     *("query_common_ratio", "title_common_ratio", "is_contain", "is_equal", "index_of"),
     *("proximity_min_cover", "proximity_min_dist", "proximity_max_dist", "proximity_avg_dist"),
 )
-"""In the order of their numbers in `tzrec.features.pair_kernels`."""
+"""In the order of their numbers in `tzrec.features.kernels.pairs`."""

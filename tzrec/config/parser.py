@@ -15,11 +15,11 @@ from google.protobuf.message import Message
 
 from tzrec.config.names import closest, hint
 from tzrec.config.schema import MISSING, enum_type, fields_of, is_map, is_message, oneof_name
-from tzrec.config.syntax import Atom, Body, Entry, TextSyntaxError, parse_tree
+from tzrec.config.syntax import Atom, Body, FieldEntry, TextSyntaxError, parse_tree
 from tzrec.errors import ConfigError, Problem
 
-Place = tuple[int, int]
-Places = dict[str, Place]
+Location = tuple[int, int]
+Locations = dict[str, Location]
 _SURE = 0.75
 """A misspelt field this close to a known one is read as that one, so that one slip makes one problem."""
 
@@ -29,7 +29,7 @@ class Parsed:
     """What a text says, where, and what is wrong with it; a message with problems is only good for finding more."""
 
     message: Message
-    places: Places = field(default_factory=dict)
+    locations: Locations = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -80,7 +80,7 @@ class _Seen:
     """Fields of one message that the text has set so far, rightly or wrongly."""
 
     def __init__(self) -> None:
-        self.places: dict[str, Place] = {}
+        self.locations: dict[str, Location] = {}
         self.oneofs: dict[str, str] = {}
 
 
@@ -90,19 +90,19 @@ class _Builder:
         self._file = file
         self._ignore_unknown = ignore_unknown
 
-    def fill(self, body: Body, message: Message, path: str, place: Place) -> None:
-        """Set the fields of a message; `place` is where the message itself is named."""
+    def fill(self, body: Body, message: Message, path: str, place: Location) -> None:
+        """Set the fields of a message; `location` is where the message itself is named."""
         seen = _Seen()
         for entry in body.entries:
             self._entry(entry, message, path, seen)
         for each in fields_of(message).values():
-            if each.is_required and each.name not in seen.places and not message.HasField(each.name):
+            if each.is_required and each.name not in seen.locations and not message.HasField(each.name):
                 self._problem(join(path, each.name), MISSING, place)
 
-    def _problem(self, path: str, text: str, place: Place) -> None:
+    def _problem(self, path: str, text: str, place: Location) -> None:
         self._parsed.problems.append(Problem(path, text, f"{self._file}:{place[0]}:{place[1]}"))
 
-    def _entry(self, entry: Entry, message: Message, path: str, seen: _Seen) -> None:
+    def _entry(self, entry: FieldEntry, message: Message, path: str, seen: _Seen) -> None:
         descriptor = fields_of(message).get(entry.name)
         if descriptor is None and self._ignore_unknown:
             return
@@ -112,32 +112,32 @@ class _Builder:
             return
         self.values(entry, descriptor, message, join(path, descriptor.name))
 
-    def values(self, entry: Entry, descriptor: FieldDescriptor, message: Message, here: str) -> None:
+    def values(self, entry: FieldEntry, descriptor: FieldDescriptor, message: Message, here: str) -> None:
         """Set one field, whose path is `here`, to all values of an entry."""
         if entry.listed and not descriptor.is_repeated:
             self._problem(here, "expected one value, received a list", (entry.line, entry.column))
             return
-        self._parsed.places.setdefault(here, (entry.line, entry.column))
+        self._parsed.locations.setdefault(here, (entry.line, entry.column))
         for value in entry.values:
             place = (value.line, value.column) if entry.listed else (entry.line, entry.column)
             self._value(value, descriptor, message, here, place)
 
-    def _unknown(self, entry: Entry, message: Message, path: str, seen: _Seen) -> FieldDescriptor | None:
+    def _unknown(self, entry: FieldEntry, message: Message, path: str, seen: _Seen) -> FieldDescriptor | None:
         """Report an unknown field, and read it as the known one that it surely was meant to be."""
         fields = fields_of(message)
         here = join(path, entry.name)
         self._problem(here, f"no such field{hint(entry.name, fields)}", (entry.line, entry.column))
         match = closest(entry.name, fields, _SURE)
-        if match is None or match in seen.places:
+        if match is None or match in seen.locations:
             return None
         meant = fields[match]
         fits = is_message(meant) == all(isinstance(value, Body) for value in entry.values)
         return meant if fits and oneof_name(meant) not in seen.oneofs else None
 
-    def _admit(self, entry: Entry, descriptor: FieldDescriptor, path: str, seen: _Seen) -> bool:
+    def _admit(self, entry: FieldEntry, descriptor: FieldDescriptor, path: str, seen: _Seen) -> bool:
         """Report a singular field that is given twice and a second member of a oneof."""
         here, place = join(path, descriptor.name), (entry.line, entry.column)
-        first = seen.places.setdefault(descriptor.name, place)
+        first = seen.locations.setdefault(descriptor.name, place)
         if first is not place and not descriptor.is_repeated:
             self._problem(here, f"is given twice, first at line {first[0]}", place)
             return False
@@ -146,12 +146,12 @@ class _Builder:
             return True
         other = seen.oneofs.setdefault(oneof, descriptor.name)
         if other != descriptor.name:
-            line = seen.places[other][0]
+            line = seen.locations[other][0]
             self._problem(here, f'only one {oneof} can be chosen, and line {line} chooses "{other}"', place)
         return other == descriptor.name
 
     def _value(
-        self, value: Atom | Body, descriptor: FieldDescriptor, message: Message, path: str, place: Place
+        self, value: Atom | Body, descriptor: FieldDescriptor, message: Message, path: str, place: Location
     ) -> None:
         if isinstance(value, Atom) and is_message(descriptor):
             self._problem(path, f"expected a message {{ ... }}, received {value.text}", (value.line, value.column))
@@ -162,33 +162,33 @@ class _Builder:
         else:
             self._scalar(value, descriptor, message, path, place)
 
-    def _message(self, body: Body, descriptor: FieldDescriptor, message: Message, path: str, place: Place) -> None:
+    def _message(self, body: Body, descriptor: FieldDescriptor, message: Message, path: str, place: Location) -> None:
         if is_map(descriptor):
             self._map_entry(body, getattr(message, descriptor.name), path, place)
             return
         if descriptor.is_repeated:
             items = getattr(message, descriptor.name)
             path = f"{path}[{len(items)}]"
-            self._parsed.places[path] = place
+            self._parsed.locations[path] = place
             child = items.add()
         else:
             child = getattr(message, descriptor.name)
             child.SetInParent()
         self.fill(body, child, path, place)
 
-    def _map_entry(self, body: Body, items: Any, path: str, place: Place) -> None:
+    def _map_entry(self, body: Body, items: Any, path: str, place: Location) -> None:
         item = items.GetEntryClass()()
         self.fill(body, item, f"{path}[{len(items)}]", place)
-        self._parsed.places[f'{path}["{item.key}"]'] = place
+        self._parsed.locations[f'{path}["{item.key}"]'] = place
         if isinstance(item.value, Message):
             items[item.key].CopyFrom(item.value)
         else:
             items[item.key] = item.value
 
-    def _scalar(self, atom: Atom, descriptor: FieldDescriptor, message: Message, path: str, place: Place) -> None:
+    def _scalar(self, atom: Atom, descriptor: FieldDescriptor, message: Message, path: str, place: Location) -> None:
         if descriptor.is_repeated:
             path = f"{path}[{len(getattr(message, descriptor.name))}]"
-            self._parsed.places[path] = place
+            self._parsed.locations[path] = place
         try:
             value = read_scalar(atom, descriptor)
         except ValueError as error:

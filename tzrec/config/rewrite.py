@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from google.protobuf import text_encoding
 
-from tzrec.config.edit_path import Step, parse_path
+from tzrec.config.edit_path import PathSegment, parse_path
 from tzrec.config.syntax import Body, parse_tree
 
 _REST_OF_LINE = re.compile(r"[ \t,;]*(?:#[^\n]*)?(?=\n|\Z)")
@@ -35,7 +35,7 @@ def rewrite(text: str, changes: Mapping[str, object]) -> str:
     return "".join([*pieces, text[at:]])
 
 
-def _find(body: Body, way: list[Step]) -> Body:
+def _find(body: Body, way: list[PathSegment]) -> Body:
     """The message at a path."""
     for step in way:
         values = [value for entry in body.entries if entry.name == step.name for value in entry.values]

@@ -52,7 +52,7 @@ Message = TypeVar("Message", bound=Any)
 
 
 @dataclass(frozen=True)
-class Steps:
+class SequenceSpec:
     """How a sequence lies in its columns.
 
     Attributes:
@@ -85,7 +85,7 @@ class Member:
     path: str
     field: FieldDescriptor
     message: Any
-    steps: Steps | None = None
+    steps: SequenceSpec | None = None
 
 
 def members(config: FeatureConfig) -> Iterator[Member]:
@@ -102,7 +102,7 @@ def members(config: FeatureConfig) -> Iterator[Member]:
     elif field.name.startswith("sequence_"):
         yield _alone(field, message)
     elif isinstance(message, TokenizeFeature) and message.tokens_as_sequence:
-        steps = Steps(frozenset(), message.sequence_delim, message.sequence_length, tokens=True)
+        steps = SequenceSpec(frozenset(), message.sequence_delim, message.sequence_length, tokens=True)
         yield Member(field.name, field, at_step(message), steps)
     else:
         yield Member(field.name, field, message)
@@ -131,7 +131,7 @@ def is_sequence_input(message: Any, text: str) -> bool:
 
 def _alone(field: FieldDescriptor, message: Any) -> Member:
     stepped = frozenset(text.partition(":")[2] for _, text in inputs(message) if is_sequence_input(message, text))
-    steps = Steps(stepped, message.sequence_delim, message.sequence_length)
+    steps = SequenceSpec(stepped, message.sequence_delim, message.sequence_length)
     return Member(field.name, field, at_step(message), steps)
 
 
@@ -146,7 +146,7 @@ def _in_group(path: str, field: FieldDescriptor, message: Any, group: SequenceFe
             renamed[text] = f"{side}:{prefix}{name}"
     _rename(full, renamed)
     stepped = frozenset(text.partition(":")[2] for text in renamed.values())
-    steps = Steps(stepped, group.sequence_delim, group.sequence_length, group.sequence_name)
+    steps = SequenceSpec(stepped, group.sequence_delim, group.sequence_length, group.sequence_name)
     return Member(path, field, full, steps)
 
 

@@ -65,11 +65,11 @@ class Body:
     line: int
     column: int
     end: int = 0
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[FieldEntry] = field(default_factory=list)
 
 
 @dataclass
-class Entry:
+class FieldEntry:
     """One `name: value`, `name { ... }` or `name: [value, ...]`; in the text it is `[start:end]`."""
 
     name: str
@@ -87,7 +87,7 @@ def parse_tree(text: str) -> Body:
     Raises:
         TextSyntaxError: with the place and what was expected there.
     """
-    return _Reader(text).file()
+    return _TextParser(text).file()
 
 
 def _tokens(text: str) -> Iterator[Token]:
@@ -101,7 +101,7 @@ def _tokens(text: str) -> Iterator[Token]:
     yield Token("end", "", line, len(text) - start + 1, len(text))
 
 
-class _Reader:
+class _TextParser:
     def __init__(self, text: str) -> None:
         self._rest = _tokens(text)
         self._token = next(self._rest)
@@ -131,7 +131,7 @@ class _Reader:
         got = f'"{token.text}"' if token.text else "the end of the text"
         return TextSyntaxError(f"expected {expected}, got {got}", token.line, token.column)
 
-    def _entry(self) -> Entry:
+    def _entry(self) -> FieldEntry:
         if self._token.kind not in ("word", "number"):
             # `path: data/train` ends its value at the slash
             quotes = "; strings need quotes" if self._token.kind == "other" else ""
@@ -144,7 +144,7 @@ class _Reader:
             raise TextSyntaxError(f'expected ":" or "{{" after "{name.text}"', name.line, name.column)
         end = self._end
         self._accept(",", ";")
-        return Entry(name.text, name.line, name.column, values, listed, name.start, end)
+        return FieldEntry(name.text, name.line, name.column, values, listed, name.start, end)
 
     def _list(self) -> list[Atom | Body]:
         values: list[Atom | Body] = []

@@ -47,8 +47,8 @@ VALUES: Mapping[str, Mapping[str, str]] = {
 # oneof -> package whose classes implement its members; None where nothing does
 PACKAGES: Mapping[str, str | None] = {
     "ModelConfig.model": "tzrec.models",
-    "FeatureConfig.feature": "tzrec.features",
-    "SeqFeatureConfig.feature": "tzrec.features",
+    "FeatureConfig.feature": "tzrec.features.types",
+    "SeqFeatureConfig.feature": "tzrec.features.types",
     "SeqEncoderConfig.seq_module": "tzrec.embedding.encoders",
     "LossConfig.loss": "tzrec.losses",
     "LossConfig.sid_loss": "tzrec.losses",

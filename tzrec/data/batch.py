@@ -44,9 +44,9 @@ class Batch(Pipelineable):
         sparse: per data group, ids of all sparse features, keys in config order.
         sequences: per data group, ids of all sparse sequence features: those of a row are the ids of its steps, one
             step after the other.
-        step_sizes: per sparse sequence feature, ids in each step: values int32 `(S,)`, lengths the steps of each row.
+        element_sizes: per sparse sequence feature, ids in each step: values int32 `(S,)`, lengths the steps of each row.
             A feature that is not in it has one id in each step.
-        step_values: per dense sequence feature, values float32 `(S, dim)`, lengths the steps of each row.
+        element_values: per dense sequence feature, values float32 `(S, dim)`, lengths the steps of each row.
         labels: per label column `(B,)` int64 or float32, or a list of labels `(B, C)`.
         weights: per sample weight column `(B,)` float32.
         kept: columns of the input to hand through to the output, one row per row of the batch.
@@ -57,8 +57,8 @@ class Batch(Pipelineable):
     dense: dict[str, KeyedTensor] = field(default_factory=dict)
     sparse: dict[str, KeyedJaggedTensor] = field(default_factory=dict)
     sequences: dict[str, KeyedJaggedTensor] = field(default_factory=dict)
-    step_sizes: dict[str, JaggedTensor] = field(default_factory=dict)
-    step_values: dict[str, JaggedTensor] = field(default_factory=dict)
+    element_sizes: dict[str, JaggedTensor] = field(default_factory=dict)
+    element_values: dict[str, JaggedTensor] = field(default_factory=dict)
     labels: dict[str, torch.Tensor] = field(default_factory=dict)
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
     kept: pa.Table | None = None

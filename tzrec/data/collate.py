@@ -32,8 +32,8 @@ def collate(columns: Mapping[str, Column], rows: int) -> Batch:
         dense={BASE: _keyed_tensor(dense)} if dense else {},
         sparse={BASE: _jagged_tensor(sparse)} if sparse else {},
         sequences={BASE: _id_sequences(ids)} if ids else {},
-        step_sizes={name: _jagged(each.lengths, each) for name, each in ids.items() if each.lengths is not None},
-        step_values={name: _jagged(each.values, each) for name, each in stepped.items() if not each.is_sparse},
+        element_sizes={name: _jagged(each.lengths, each) for name, each in ids.items() if each.lengths is not None},
+        element_values={name: _jagged(each.values, each) for name, each in stepped.items() if not each.is_sparse},
     )
 
 

@@ -14,7 +14,7 @@ from itertools import islice
 import pyarrow as pa
 from pyarrow import csv as pacsv
 
-from tzrec.data.paths import File
+from tzrec.data.paths import InputFile
 from tzrec.data.reader import Piece, Reader, Spot, require
 from tzrec.data.text import declared_fields
 from tzrec.errors import DataError
@@ -35,7 +35,7 @@ class CsvReader(Reader):
         self._starts: list[int] = []  # global number of the first row of every file opened so far
         self._malformed: list[list[int]] = []  # records of every file opened so far that were left out
 
-    def _names(self, file: File) -> Sequence[str]:
+    def _names(self, file: InputFile) -> Sequence[str]:
         if self.config.with_header:
             return next((record for _, record in self._records(file)), [])
         if not self._declared:
@@ -61,7 +61,7 @@ class CsvReader(Reader):
                     yield Piece(batch.slice(skip), row + skip)
                 row = after
 
-    def _read_file(self, file: File) -> Iterator[pa.RecordBatch]:
+    def _read_file(self, file: InputFile) -> Iterator[pa.RecordBatch]:
         left_out = self._malformed[-1]
         fatal: list[pacsv.InvalidRow] = []
 
@@ -83,7 +83,7 @@ class CsvReader(Reader):
                 raise self._malformed_error(file, fatal[0]) from error
             raise DataError(f"{file.name}: cannot be read as CSV: {error}") from error
 
-    def _stream(self, file: File, refuse: Callable[[pacsv.InvalidRow], str]) -> pacsv.CSVStreamingReader:
+    def _stream(self, file: InputFile, refuse: Callable[[pacsv.InvalidRow], str]) -> pacsv.CSVStreamingReader:
         """Open one file; `refuse` decides about records with a wrong number of cells."""
         names = None if self.config.with_header else self._declared
         return pacsv.open_csv(
@@ -100,7 +100,7 @@ class CsvReader(Reader):
             ),
         )
 
-    def _malformed_error(self, file: File, row: pacsv.InvalidRow) -> DataError:
+    def _malformed_error(self, file: InputFile, row: pacsv.InvalidRow) -> DataError:
         line = next(line for number, (line, _) in enumerate(self._records(file), start=1) if number == row.number)
         return DataError(
             f"{file.name}, line {line}: {row.actual_columns} cells where {row.expected_columns} are expected: "
@@ -108,7 +108,7 @@ class CsvReader(Reader):
             "to leave such lines out"
         )
 
-    def _records(self, file: File) -> Iterator[tuple[int, list[str]]]:
+    def _records(self, file: InputFile) -> Iterator[tuple[int, list[str]]]:
         """The line on which a record starts and its cells, for every record, empty lines left out."""
         with file.filesystem.open_input_stream(file.path, compression="detect") as raw:
             text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")

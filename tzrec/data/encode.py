@@ -32,7 +32,7 @@ Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedRows:
     """Encoded rows.
 
     Attributes:
@@ -120,7 +120,7 @@ class RowEncoder:
         batch = self.encode(_whole(table.cast(schema))).batch
         return batch if isinstance(rows, pa.RecordBatch) else pa.Table.from_batches([batch])
 
-    def encode(self, raw: pa.RecordBatch, first: int = 0, describe: Callable[[int], str] | None = None) -> Encoded:
+    def encode(self, raw: pa.RecordBatch, first: int = 0, describe: Callable[[int], str] | None = None) -> EncodedRows:
         """Encode rows.
 
         Args:
@@ -147,7 +147,7 @@ class RowEncoder:
             raise stop(bad, describe)
         batch = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
         out = left_out(features, targets, self._data.bad_row_policy)
-        return Encoded(batch.filter(pa.array(~out)) if out.any() else batch, bad)
+        return EncodedRows(batch.filter(pa.array(~out)) if out.any() else batch, bad)
 
     def _encoded(self, batch: pa.RecordBatch) -> tuple[dict[str, pa.Array], BadRows]:
         """The features as Arrow columns, and which rows hold bad values."""

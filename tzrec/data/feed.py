@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tzrec.data.share import Share, Step, even_range
+from tzrec.data.partition import BatchPartition, RankRows, even_range
 from tzrec.data.shuffle import Window
 
 
@@ -23,7 +23,7 @@ class Job:
         windows: where they lie.
     """
 
-    step: Step
+    step: RankRows
     windows: tuple[Window, ...]
 
     def gather(self) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
@@ -56,14 +56,14 @@ class _Held:
             self.stop = window.stop
         return True
 
-    def job(self, step: Step) -> Job:
+    def job(self, step: RankRows) -> Job:
         """The job of a step, after letting go of what earlier steps used up."""
         while self._held[0].stop <= step.begin:
             self._held.popleft()
         return Job(step, tuple(self._held))
 
 
-def shared(windows: Iterator[Window], share: Share, drop_remainder: bool) -> Iterator[Job]:
+def shared(windows: Iterator[Window], share: BatchPartition, drop_remainder: bool) -> Iterator[Job]:
     """This rank's part of every step of all ranks together."""
     held = _Held(windows, share.start)
     position = share.start
@@ -75,7 +75,7 @@ def shared(windows: Iterator[Window], share: Share, drop_remainder: bool) -> Ite
         yield held.job(share.last_step(position, held.stop))
 
 
-def contiguous(rows: int, batch_size: int, rank: int, world_size: int) -> list[Step]:
+def contiguous(rows: int, batch_size: int, rank: int, world_size: int) -> list[RankRows]:
     """Steps over one contiguous range of the rows per rank, as many on every rank.
 
     A rank whose range is used up repeats one row, so that all ranks do their collective operations together.
@@ -86,11 +86,13 @@ def contiguous(rows: int, batch_size: int, rank: int, world_size: int) -> list[S
     for first in range(begin, begin + longest, batch_size):
         after = min(first + batch_size, end)
         spare = max(end - 1, 0)
-        steps.append(Step(after, first, after, after - first) if first < end else Step(end, spare, spare + 1, 0))
+        steps.append(
+            RankRows(after, first, after, after - first) if first < end else RankRows(end, spare, spare + 1, 0)
+        )
     return steps
 
 
-def given(windows: Iterator[Window], steps: list[Step]) -> Iterator[Job]:
+def given(windows: Iterator[Window], steps: list[RankRows]) -> Iterator[Job]:
     """The jobs of steps that are known beforehand."""
     held = _Held(windows, steps[0].begin)
     for step in steps:

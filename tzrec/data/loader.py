@@ -13,21 +13,21 @@ import pyarrow as pa
 import torch
 
 from tzrec import env
-from tzrec.data.ahead import ordered
 from tzrec.data.bad_rows import BadRowLog, BadValue, bad_values, left_out, stop, unlike
 from tzrec.data.batch import Batch, Cursor
 from tzrec.data.collate import collate
 from tzrec.data.feed import Job, contiguous, given, shared
 from tzrec.data.labels import label_values, weight_values
 from tzrec.data.masking import masked_rows
+from tzrec.data.partition import BatchPartition
+from tzrec.data.prefetch import ordered_prefetch
 from tzrec.data.reader import open_reader
-from tzrec.data.share import Share
 from tzrec.data.shuffle import in_order, shuffled
 from tzrec.data.text import Meaning, typed
 from tzrec.errors import DataError
 from tzrec.features.base import BadRows
 from tzrec.features.build import FeatureEncoder
-from tzrec.features.spans import Flags
+from tzrec.features.text.spans import BoolArray
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -127,7 +127,7 @@ class DataLoader:
         """
         start = cursor or Cursor()
         taken = 0
-        for encoded in ordered(self._work(start), self._threads(), self._threads() + 2):
+        for encoded in ordered_prefetch(self._work(start), self._threads(), self._threads() + 2):
             self._log.add(encoded.bad, self._reader)
             taken += 1
             yield encoded.batch
@@ -141,7 +141,7 @@ class DataLoader:
 
     def _threads(self) -> int:
         """Encoding threads: what the user asks for, no more than this rank's share of the cores."""
-        share = max(1, env.cores() // env.place().local_world_size)
+        share = max(1, env.cores() // env.rank_info().local_world_size)
         return min(self._data.num_workers, share)
 
     def _work(self, start: Cursor) -> Iterator[Callable[[], _Encoded]]:
@@ -167,7 +167,7 @@ class DataLoader:
             assert self._rows is not None
             steps = contiguous(self._rows, self.batch_size, self._rank, self._world_size)
             return given(in_order(self._reader, steps[0].begin), steps)
-        share = Share(self.batch_size, self._rank, self._world_size, cursor.row)
+        share = BatchPartition(self.batch_size, self._rank, self._world_size, cursor.row)
         if cursor.window > 1:
             windows = shuffled(self._reader, cursor.window, share, self._seed, cursor.epoch)
         else:
@@ -194,12 +194,12 @@ class DataLoader:
         kept = self._kept(raw, numbers) if self._keep else None
         return _Encoded(replace(batch, rows=raw.num_rows if counts else 0, kept=kept, cursor=cursor), found)
 
-    def _masked(self, numbers: npt.NDArray[np.int64], cursor: Cursor) -> Flags | None:
+    def _masked(self, numbers: npt.NDArray[np.int64], cursor: Cursor) -> BoolArray | None:
         """Rows whose features with use_mask are emptied, `(B,)`, None where none are."""
         probability = self._data.sample_mask_prob if self._mode == "train" else 0.0
         return masked_rows(numbers, self._seed, cursor.epoch, probability) if probability else None
 
-    def _batch(self, raw: pa.RecordBatch, masked: Flags | None, features: BadRows, targets: BadRows) -> Batch:
+    def _batch(self, raw: pa.RecordBatch, masked: BoolArray | None, features: BadRows, targets: BadRows) -> Batch:
         columns, found = self._encoder.encode(typed(raw, self._meaning.features, features), masked)
         for report in found.reports:
             features.report(*report)

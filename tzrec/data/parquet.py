@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tzrec.data.paths import File
+from tzrec.data.paths import InputFile
 from tzrec.data.reader import PIECE_ROWS, Piece, Reader, Spot, require
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
@@ -41,7 +41,7 @@ class ParquetReader(Reader):
         with _opened(self.files[0]) as parquet:
             return _bounds(parquet)[:-1].tolist()  # type: ignore[no-any-return]
 
-    def _names(self, file: File) -> Sequence[str]:
+    def _names(self, file: InputFile) -> Sequence[str]:
         with _opened(file) as parquet:
             return [str(name) for name in parquet.schema_arrow.names]
 
@@ -73,7 +73,7 @@ class ParquetReader(Reader):
                     yield Piece(self._typed(kept, file), int(self._starts[index]) + max(row, skip))
                 row = after
 
-    def _typed(self, batch: pa.RecordBatch, file: File) -> pa.RecordBatch:
+    def _typed(self, batch: pa.RecordBatch, file: InputFile) -> pa.RecordBatch:
         batch = batch.select(list(self.columns))
         if batch.schema.equals(self.schema):
             return batch
@@ -86,7 +86,7 @@ class ParquetReader(Reader):
 
 
 @contextmanager
-def _opened(file: File) -> Iterator[pq.ParquetFile]:
+def _opened(file: InputFile) -> Iterator[pq.ParquetFile]:
     """A Parquet file whose read errors name it."""
     try:
         with file.filesystem.open_input_file(file.path) as raw, pq.ParquetFile(raw) as parquet:
@@ -101,12 +101,12 @@ def _bounds(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _metadata_rows(file: File) -> int:
+def _metadata_rows(file: InputFile) -> int:
     with _opened(file) as parquet:
         return int(parquet.metadata.num_rows)
 
 
-def _cast(array: pa.Array, field: pa.Field, file: File, first: File) -> pa.Array:
+def _cast(array: pa.Array, field: pa.Field, file: InputFile, first: InputFile) -> pa.Array:
     """One column as the type of the first file."""
     if pa.types.is_string(field.type) and pa.types.is_primitive(array.type) and not pa.types.is_null(array.type):
         raise _mismatch(array, field, file, first)  # Arrow would print the numbers; the user did not say so
@@ -116,7 +116,7 @@ def _cast(array: pa.Array, field: pa.Field, file: File, first: File) -> pa.Array
         raise _mismatch(array, field, file, first) from error
 
 
-def _mismatch(array: pa.Array, field: pa.Field, file: File, first: File) -> DataError:
+def _mismatch(array: pa.Array, field: pa.Field, file: InputFile, first: InputFile) -> DataError:
     return DataError(
         f'{file.name}: column "{field.name}" is {array.type}, but {field.type} in {first.name}; '
         "all files of an input path need the same types"

@@ -13,7 +13,7 @@ from tzrec.errors import DataError
 
 
 @dataclass(frozen=True)
-class File:
+class InputFile:
     """One input file.
 
     Attributes:
@@ -44,7 +44,7 @@ def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
     return pafs.PyFileSystem(pafs.FSSpecHandler(remote)), inner
 
 
-def expand(patterns: str) -> list[File]:
+def expand(patterns: str) -> list[InputFile]:
     """All files of a comma list of globs: the parts in their order, the files of a part sorted by name.
 
     Raises:
@@ -57,16 +57,16 @@ def expand(patterns: str) -> list[File]:
     return files
 
 
-def _expand_one(pattern: str) -> list[File]:
+def _expand_one(pattern: str) -> list[InputFile]:
     where, inner = filesystem(pattern)
     if "://" not in pattern:
         names: Sequence[str] = sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
-        found = [File(where, name, name) for name in names]
+        found = [InputFile(where, name, name) for name in names]
     else:
         protocol = pattern.split("://", 1)[0]
         remote = where.handler.fs
         names = sorted(name for name in remote.glob(inner) if remote.isfile(name))
-        found = [File(where, name, f"{protocol}://{name.lstrip('/')}") for name in names]
+        found = [InputFile(where, name, f"{protocol}://{name.lstrip('/')}") for name in names]
     if not found:
         raise DataError(f'no file matches "{pattern}"{_hint(pattern)}')
     return found

@@ -27,8 +27,12 @@ def permuted(batch: Batch, names: Collection[str], order: Tensor) -> Batch:
         dense={group: _dense(each, names, order) for group, each in batch.dense.items()},
         sparse={group: _sparse(each, names, order) for group, each in batch.sparse.items()},
         sequences={group: _sparse(each, names, order) for group, each in batch.sequences.items()},
-        step_sizes={name: _steps(each, order) if name in names else each for name, each in batch.step_sizes.items()},
-        step_values={name: _steps(each, order) if name in names else each for name, each in batch.step_values.items()},
+        element_sizes={
+            name: _steps(each, order) if name in names else each for name, each in batch.element_sizes.items()
+        },
+        element_values={
+            name: _steps(each, order) if name in names else each for name, each in batch.element_values.items()
+        },
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from tzrec.config.names import closest
-from tzrec.data.paths import File, expand
+from tzrec.data.paths import InputFile, expand
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 
@@ -80,7 +80,7 @@ class Reader(ABC):
         return [0]
 
     @abstractmethod
-    def _names(self, file: File) -> Sequence[str]:
+    def _names(self, file: InputFile) -> Sequence[str]:
         """Column names of a file."""
 
     @property
@@ -110,7 +110,7 @@ class Reader(ABC):
         return f"{spot.file}, row {spot.row}"
 
 
-def require(columns: Sequence[str], available: Sequence[str], file: File) -> None:
+def require(columns: Sequence[str], available: Sequence[str], file: InputFile) -> None:
     """Refuse columns that a file does not have, all of them at once.
 
     Raises:

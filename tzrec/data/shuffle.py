@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tzrec.data.partition import BatchPartition
 from tzrec.data.reader import Piece, Reader
-from tzrec.data.share import Share
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def in_order(reader: Reader, start: int) -> Iterator[Window]:
         yield Window(pa.Table.from_batches([piece.batch]), rows, rows, None, piece.first + piece.batch.num_rows)
 
 
-def shuffled(reader: Reader, size: int, share: Share, seed: int, epoch: int) -> Iterator[Window]:
+def shuffled(reader: Reader, size: int, share: BatchPartition, seed: int, epoch: int) -> Iterator[Window]:
     """Windows of `size` rows, each permuted; those before the start of `share` are not read."""
     number = share.start // size
     for pieces in _in_windows(reader.read(number * size), size):
@@ -85,7 +85,9 @@ def _rows(pieces: list[Piece]) -> int:
     return sum(piece.batch.num_rows for piece in pieces)
 
 
-def _shuffle(pieces: list[Piece], first: int, order: npt.NDArray[np.int64], share: Share, stop: int | None) -> Window:
+def _shuffle(
+    pieces: list[Piece], first: int, order: npt.NDArray[np.int64], share: BatchPartition, stop: int | None
+) -> Window:
     """Keep only the rows that this rank will read: position `first + i` shows row `order[i]` of the window."""
     positions = first + np.arange(len(order))
     mine = share.mine(positions, stop)

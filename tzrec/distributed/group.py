@@ -12,14 +12,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tzrec.env import Place
+from tzrec.env import RankInfo
 
 _DTYPES = {
     str(dtype): dtype for dtype in (torch.float64, torch.float32, torch.int64, torch.int32, torch.uint8, torch.bool)
 }
 
 
-def init(place: Place) -> torch.device:
+def init(place: RankInfo) -> torch.device:
     """Join the other ranks, over NCCL with CUDA and gloo without; one rank without torchrun is a group of its own.
 
     Returns:

@@ -12,14 +12,14 @@ from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, Sha
 from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.distributed.types import ParameterSharding, ShardingEnv
 
-from tzrec.distributed.gloo import gather_uneven
-from tzrec.distributed.placement import TYPES, Collection, collections, configs, make_plan
-from tzrec.distributed.plan import Plan
-from tzrec.distributed.sequences import SequenceSharder, alone
-from tzrec.embedding.table import fill
-from tzrec.optim.kernels import SHARDED, kernels
-from tzrec.optim.sparse import frozen_params, fused_params
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.tables.gloo import gather_uneven
+from tzrec.tables.initialization import init_table
+from tzrec.tables.lookup_kernel import SHARDED, lookup_kernels
+from tzrec.tables.plan_summary import SavedPlan
+from tzrec.tables.sharded_sequences import SequenceSharder, alone
+from tzrec.tables.sharding_plan import TYPES, Collection, collections, configs, make_plan
+from tzrec.tables.sparse_optimizer import frozen_params, fused_params
 
 
 class LocalBags(ShardedEmbeddingBagCollection):
@@ -61,7 +61,7 @@ class BagSharder(EmbeddingBagCollectionSharder):
 
 
 def shard(
-    model: nn.Module, config: EasyRecConfig, device: torch.device, saved: Plan | None = None
+    model: nn.Module, config: EasyRecConfig, device: torch.device, saved: SavedPlan | None = None
 ) -> DistributedModelParallel:
     """Spread a model over the ranks of the process group.
 
@@ -88,7 +88,7 @@ def shard(
     gather_uneven()
     sharded = DistributedModelParallel(model, device=device, plan=plan, sharders=sharders, init_data_parallel=wrap)
     fill_tables(sharded.module, train.seed)
-    for kernel in kernels(sharded.module):
+    for kernel in lookup_kernels(sharded.module):
         for table, _ in kernel.pieces:
             planned = plan.plan[kernel.path][table.name].compute_kernel  # type: ignore[index]
             assert planned == table.compute_kernel.value == kernel.module.config.compute_kernel.value
@@ -111,10 +111,10 @@ def _keep(weight: Tensor) -> Tensor:
 
 def fill_tables(model: nn.Module, seed: int) -> None:
     """Write the first values of all tables into the pieces this rank holds."""
-    for kernel in kernels(model):
+    for kernel in lookup_kernels(model):
         for table, weight in kernel.pieces:
             row, column = table.local_metadata.shard_offsets if table.local_metadata else (0, 0)
-            fill(weight, kernel.tables[table.name].table, seed, row, column)
+            init_table(weight, kernel.tables[table.name].table, seed, row, column)
 
 
 def dense_parameters(model: DistributedModelParallel) -> Iterator[tuple[str, nn.Parameter]]:

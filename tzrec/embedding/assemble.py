@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tzrec.embedding.layout import Layout
-from tzrec.embedding.sequence import Steps
+from tzrec.embedding.sequence import SequenceElements
+from tzrec.tables.layout import Layout
 
 
 @dataclass(frozen=True)
-class Slots:
+class PaddedIndex:
     """Which step of which row stands where in a group.
 
     Attributes:
@@ -28,7 +28,7 @@ class Slots:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class SequenceTensors:
     """A sequence group as models and encoders read it.
 
     Attributes:
@@ -47,8 +47,8 @@ def assemble(
     layout: Layout,
     encoders: nn.ModuleDict,
     by_row: Mapping[str, Tensor],
-    steps: Mapping[str, Steps],
-    where: Callable[[str, Tensor], Slots] | None = None,
+    steps: Mapping[str, SequenceElements],
+    where: Callable[[str, Tensor], PaddedIndex] | None = None,
 ) -> dict[str, Tensor]:
     """Put sequence groups together and let the encoders of DEEP groups read theirs.
 
@@ -63,12 +63,12 @@ def assemble(
     Returns:
         see `EmbeddingGroup.forward`.
     """
-    sequences: dict[str, Encoded] = {}
+    sequences: dict[str, SequenceTensors] = {}
     for name, group in layout.sequences.items():
         lengths = longest([steps[entry.key].lengths for entry in group.steps], group.limit)
-        there = where(name, lengths) if where else slots(lengths, group.jagged)
-        sequence = torch.cat([place(steps[entry.key], there) for entry in group.steps], -1)
-        sequences[name] = Encoded(by_row.get(f"{name}.query"), sequence, lengths)
+        there = where(name, lengths) if where else padded_index(lengths, group.jagged)
+        sequence = torch.cat([to_padded(steps[entry.key], there) for entry in group.steps], -1)
+        sequences[name] = SequenceTensors(by_row.get(f"{name}.query"), sequence, lengths)
     grouped: dict[str, Tensor] = {}
     for name in layout.groups:
         parts = [by_row[name]] if name in by_row else []
@@ -87,18 +87,18 @@ def longest(lengths: list[Tensor], limit: int) -> Tensor:
     return most.clamp(max=limit) if limit else most
 
 
-def slots(lengths: Tensor, jagged: bool) -> Slots:
+def padded_index(lengths: Tensor, jagged: bool) -> PaddedIndex:
     """The places of a group's steps; a padded group has at least one, which is empty where no row has any."""
     rows = torch.arange(lengths.shape[0], device=lengths.device)
     if not jagged:
         size = max(1, int(lengths.max()))
-        return Slots(rows.unsqueeze(1), torch.arange(size, device=lengths.device).unsqueeze(0), lengths)
+        return PaddedIndex(rows.unsqueeze(1), torch.arange(size, device=lengths.device).unsqueeze(0), lengths)
     owners = rows.repeat_interleave(lengths)  # (T,)
     starts = torch.ops.fbgemm.asynchronous_complete_cumsum(lengths)[:-1]
-    return Slots(owners, torch.arange(len(owners), device=lengths.device) - starts[owners], lengths)
+    return PaddedIndex(owners, torch.arange(len(owners), device=lengths.device) - starts[owners], lengths)
 
 
-def place(steps: Steps, where: Slots) -> Tensor:
+def to_padded(steps: SequenceElements, where: PaddedIndex) -> Tensor:
     """The steps in their slots, zeros where a row has fewer: `(B, L, D)` or `(T, D)`."""
     there = where.positions < torch.minimum(steps.lengths, where.lengths)[where.rows]
     empty = steps.values.shape[0]

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torchrec import KeyedTensor
 
-from tzrec.embedding.layout import Entry, Layout
-from tzrec.embedding.regroup import Plan, plan, regroup
+from tzrec.embedding.regroup import GroupPlan, plan_groups, regroup
 from tzrec.features.base import DenseEmbedding
 from tzrec.modules.autodis import AutoDis
 from tzrec.modules.field_linear import FieldLinear
+from tzrec.tables.layout import Layout, LayoutEntry
 
 
 class DenseEmbeddings(nn.Module):
@@ -31,7 +31,7 @@ class DenseEmbeddings(nn.Module):
         self._inputs = {str(index): [entry.feature for entry in row] for index, row in enumerate(alike.values())}
         self.outputs = [([entry.key for entry in row], [entry.dim for entry in row]) for row in alike.values()]
         self.embeddings = nn.ModuleList(_module(how, len(row)) for how, row in alike.items())
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._plans: dict[tuple[str, ...], GroupPlan] = {}
 
     def forward(self, numbers: KeyedTensor) -> list[KeyedTensor]:
         """The vectors of all dense features of a batch; in full precision, as those of tables are."""
@@ -42,19 +42,19 @@ class DenseEmbeddings(nn.Module):
             made = self.embed(numbers.values(), self._plans[keys])
         return [KeyedTensor(*output, vectors) for output, vectors in zip(self.outputs, made, strict=True)]
 
-    def plan(self, keys: Sequence[str], widths: Sequence[int]) -> Plan:
+    def plan(self, keys: Sequence[str], widths: Sequence[int]) -> GroupPlan:
         """Where the numbers of each module stand among those of a batch."""
-        return plan([(keys, widths)], self._inputs)
+        return plan_groups([(keys, widths)], self._inputs)
 
-    def embed(self, numbers: Tensor, where: Plan) -> list[Tensor]:
+    def embed(self, numbers: Tensor, where: GroupPlan) -> list[Tensor]:
         """Numbers of all dense features `(B, sum of widths)` -> `(B, sum of embedding widths)` per module."""
         inputs = regroup([numbers], where)
         return [module(x) for module, x in zip(self.embeddings, inputs.values(), strict=True)]
 
 
-def _alike(layout: Layout) -> dict[DenseEmbedding, list[Entry]]:
+def _alike(layout: Layout) -> dict[DenseEmbedding, list[LayoutEntry]]:
     """The embeddings of a layout by how they are made, in the order in which groups first need them."""
-    alike: dict[DenseEmbedding, list[Entry]] = defaultdict(list)
+    alike: dict[DenseEmbedding, list[LayoutEntry]] = defaultdict(list)
     entries = {entry.key: entry for row in layout.by_row.values() for entry in row}
     for entry in entries.values():
         if entry.embedding is not None:

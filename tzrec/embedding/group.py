@@ -13,13 +13,13 @@ from tzrec.data.batch import BASE, Batch
 from tzrec.embedding.assemble import assemble
 from tzrec.embedding.dense import DenseEmbeddings
 from tzrec.embedding.encoders.build import Encoders, build_encoders
-from tzrec.embedding.layout import Layout, build_layout
-from tzrec.embedding.regroup import Plan, plan, regroup
-from tzrec.embedding.sequence import SequenceLookup, Steps
-from tzrec.embedding.sharing import Bag
-from tzrec.embedding.table import Start
+from tzrec.embedding.regroup import GroupPlan, plan_groups, regroup
+from tzrec.embedding.sequence import SequenceElements, SequenceLookup
 from tzrec.features.base import Feature
 from tzrec.protos.model_pb2 import FeatureGroupConfig
+from tzrec.tables.initialization import TableInitializer
+from tzrec.tables.layout import Layout, build_layout
+from tzrec.tables.shared_table import SharedTable
 
 
 class Dims(Mapping[str, int]):
@@ -97,9 +97,9 @@ class EmbeddingGroup(nn.Module):
         self.encoders = nn.ModuleDict(encoders)
         self.dims = _dims(layout, encoders)
         self._keys = {group: [entry.key for entry in row] for group, row in layout.by_row.items() if row}
-        self._plans: dict[tuple[tuple[str, ...], ...], Plan] = {}
+        self._plans: dict[tuple[tuple[str, ...], ...], GroupPlan] = {}
 
-    def tables_at(self, path: str) -> Mapping[str, Bag]:
+    def tables_at(self, path: str) -> Mapping[str, SharedTable]:
         """The tables by name among which those of a collection are, from its path in here."""
         return self.layout.sequence_tables if path.startswith("seq_emb_impls.") else self.layout.bags
 
@@ -112,8 +112,8 @@ class EmbeddingGroup(nn.Module):
         """
         queries, steps = self.seq_emb_impls[BASE](batch) if self.seq_emb_impls else ([], {})
         for group in self.layout.sequences.values():
-            dense = [(entry.key, batch.step_values[entry.feature]) for entry in group.steps if not entry.table]
-            steps |= {key: Steps.of(each.values(), each.lengths()) for key, each in dense}
+            dense = [(entry.key, batch.element_values[entry.feature]) for entry in group.steps if not entry.table]
+            steps |= {key: SequenceElements.of(each.values(), each.lengths()) for key, each in dense}
         return assemble(self.layout, self.encoders, self._by_row(batch, queries), steps)
 
     def _by_row(self, batch: Batch, queries: list[KeyedTensor]) -> dict[str, Tensor]:
@@ -127,7 +127,7 @@ class EmbeddingGroup(nn.Module):
         values = [source.values() for source in sources]  # waits for what other ranks send
         keys = tuple(tuple(source.keys()) for source in sources)
         if keys not in self._plans:  # the order of a sharded lookup is known once it has run
-            self._plans[keys] = plan([(s.keys(), s.length_per_key()) for s in sources], self._keys)
+            self._plans[keys] = plan_groups([(s.keys(), s.length_per_key()) for s in sources], self._keys)
         return regroup(values, self._plans[keys])
 
     def looked_up(self, grouped: Mapping[str, Tensor]) -> Iterator[Tensor]:
@@ -182,12 +182,12 @@ class Lookup(nn.Module):
         return outputs
 
 
-def _collection(bags: Sequence[Bag], weighted: bool, device: torch.device | None) -> EmbeddingBagCollection:
+def _collection(bags: Sequence[SharedTable], weighted: bool, device: torch.device | None) -> EmbeddingBagCollection:
     seed = torch.initial_seed()
     return EmbeddingBagCollection([_bag_config(bag, seed) for bag in bags], is_weighted=weighted, device=device)
 
 
-def _bag_config(bag: Bag, seed: int) -> EmbeddingBagConfig:
+def _bag_config(bag: SharedTable, seed: int) -> EmbeddingBagConfig:
     table = bag.table
     mean = table.pooling == "mean" and not bag.weighted  # weighted means are sums: their weights are normalised
     return EmbeddingBagConfig(
@@ -197,7 +197,7 @@ def _bag_config(bag: Bag, seed: int) -> EmbeddingBagConfig:
         feature_names=list(bag.features),
         pooling=PoolingType.MEAN if mean else PoolingType.SUM,
         data_type=DataType(table.data_type),
-        init_fn=Start(table, seed),
+        init_fn=TableInitializer(table, seed),
     )
 
 

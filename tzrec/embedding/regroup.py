@@ -14,7 +14,7 @@ Source = tuple[Sequence[str], Sequence[int], Tensor]
 
 
 @dataclass(frozen=True)
-class Plan:
+class GroupPlan:
     """How to cut the sources and which pieces make a group.
 
     Attributes:
@@ -26,7 +26,9 @@ class Plan:
     pieces: dict[str, tuple[tuple[int, int], ...]]
 
 
-def plan(sources: Sequence[tuple[Sequence[str], Sequence[int]]], groups: Mapping[str, Sequence[str]]) -> Plan:
+def plan_groups(
+    sources: Sequence[tuple[Sequence[str], Sequence[int]]], groups: Mapping[str, Sequence[str]]
+) -> GroupPlan:
     """Cut the sources as little as the groups allow: neighbours that stay neighbours everywhere stay together.
 
     Args:
@@ -42,7 +44,7 @@ def plan(sources: Sequence[tuple[Sequence[str], Sequence[int]]], groups: Mapping
     for run in (run for row in runs.values() for run in row):
         edges[run[0]].update(run[1:])
     bounds = [sorted(row) for row in edges]
-    return Plan(
+    return GroupPlan(
         cuts=tuple(tuple(b - a for a, b in pairwise(row)) for row in bounds),
         pieces={
             group: tuple((source, i) for source, start, stop in row for i in _between(bounds[source], start, stop))
@@ -66,7 +68,7 @@ def _between(bounds: Sequence[int], start: int, stop: int) -> range:
     return range(bounds.index(start), bounds.index(stop))
 
 
-def regroup(values: Sequence[Tensor], how: Plan) -> dict[str, Tensor]:
+def regroup(values: Sequence[Tensor], how: GroupPlan) -> dict[str, Tensor]:
     """Apply a plan. A group that is a whole source, or one piece of it, is not copied.
 
     Cutting with one `split` per source matters for the gradient: its backward is one concatenation, where that of

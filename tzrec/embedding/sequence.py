@@ -12,13 +12,13 @@ from torchrec import EmbeddingCollection, EmbeddingConfig, JaggedTensor, KeyedJa
 from torchrec.types import DataType
 
 from tzrec.data.batch import BASE, Batch
-from tzrec.embedding.layout import STEPPED, Layout
-from tzrec.embedding.sharing import Bag
-from tzrec.embedding.table import Start
+from tzrec.tables.initialization import TableInitializer
+from tzrec.tables.layout import SEQUENCE_PREFIX, Layout
+from tzrec.tables.shared_table import SharedTable
 
 
 @dataclass(frozen=True)
-class Steps:
+class SequenceElements:
     """A vector for each step of one feature: those of row b are `values[starts[b] : starts[b] + lengths[b]]`.
 
     Attributes:
@@ -32,7 +32,7 @@ class Steps:
     lengths: Tensor
 
     @classmethod
-    def of(cls, values: Tensor, lengths: Tensor) -> Steps:
+    def of(cls, values: Tensor, lengths: Tensor) -> SequenceElements:
         """All steps of all rows, row after row."""
         return cls(values, torch.ops.fbgemm.asynchronous_complete_cumsum(lengths)[:-1], lengths)
 
@@ -48,28 +48,28 @@ class SequenceLookup(nn.Module):
         looked_up = (self._steps | self._queries).items()
         self._means = {key for key, entry in looked_up if tables[entry.table or ""].table.pooling == "mean"}
         self._names = {entry.feature for entry in self._queries.values()}
-        by_width: dict[int, list[Bag]] = defaultdict(list)
+        by_width: dict[int, list[SharedTable]] = defaultdict(list)
         for bag in layout.sequence_tables.values():
             by_width[bag.table.dim].append(bag)
         self.ec_dict = nn.ModuleDict({str(dim): _collection(bags, device) for dim, bags in sorted(by_width.items())})
 
-    def forward(self, batch: Batch) -> tuple[list[KeyedTensor], dict[str, Steps]]:
+    def forward(self, batch: Batch) -> tuple[list[KeyedTensor], dict[str, SequenceElements]]:
         """What features of the row yield, `(B, D)` each, and per key the vectors of those of the steps."""
         ids = self._ids(batch)
         found: dict[str, JaggedTensor] = {}
         for each in [collection(ids) for collection in self.ec_dict.values()]:  # all of them first, then wait
-            found |= {f"{STEPPED}{name}": jagged for name, jagged in each.items()}
+            found |= {f"{SEQUENCE_PREFIX}{name}": jagged for name, jagged in each.items()}
         queries = [KeyedTensor([key], [entry.dim], self._pooled(key, found)) for key, entry in self._queries.items()]
         return queries, {key: self._stepped(key, found, batch) for key in self._steps}
 
     def _pooled(self, key: str, found: Mapping[str, JaggedTensor]) -> Tensor:
         return pool(found[key].values().float(), found[key].lengths(), key in self._means)
 
-    def _stepped(self, key: str, found: Mapping[str, JaggedTensor], batch: Batch) -> Steps:
-        values, sizes = found[key].values().float(), batch.step_sizes.get(self._steps[key].feature)
+    def _stepped(self, key: str, found: Mapping[str, JaggedTensor], batch: Batch) -> SequenceElements:
+        values, sizes = found[key].values().float(), batch.element_sizes.get(self._steps[key].feature)
         if sizes is None:
-            return Steps.of(values, found[key].lengths())
-        return Steps.of(pool(values, sizes.values(), key in self._means), sizes.lengths())
+            return SequenceElements.of(values, found[key].lengths())
+        return SequenceElements.of(pool(values, sizes.values(), key in self._means), sizes.lengths())
 
     def _ids(self, batch: Batch) -> KeyedJaggedTensor:
         """Queries and sequences side by side."""
@@ -84,19 +84,19 @@ class SequenceLookup(nn.Module):
         return parts[0] if len(parts) == 1 else KeyedJaggedTensor.concat(parts)
 
 
-def _collection(bags: Sequence[Bag], device: torch.device | None) -> EmbeddingCollection:
+def _collection(bags: Sequence[SharedTable], device: torch.device | None) -> EmbeddingCollection:
     seed = torch.initial_seed()
     return EmbeddingCollection([_config(bag, seed) for bag in bags], device=device)
 
 
-def _config(bag: Bag, seed: int) -> EmbeddingConfig:
+def _config(bag: SharedTable, seed: int) -> EmbeddingConfig:
     return EmbeddingConfig(
         name=bag.table.name,
         num_embeddings=bag.table.rows,
         embedding_dim=bag.table.dim,
         feature_names=list(bag.features),
         data_type=DataType(bag.table.data_type),
-        init_fn=Start(bag.table, seed),
+        init_fn=TableInitializer(bag.table, seed),
     )
 
 

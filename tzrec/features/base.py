@@ -14,14 +14,14 @@ from tzrec.features.column import Column
 
 
 @dataclass(frozen=True)
-class Input:
+class FeatureInput:
     """One input of a feature, `side:name`; side is user, item, context, feature or const."""
 
     side: str
     name: str
 
     @classmethod
-    def parse(cls, text: str) -> Input:
+    def parse(cls, text: str) -> FeatureInput:
         side, _, name = text.partition(":")
         return cls(side, name)
 
@@ -131,7 +131,7 @@ class Feature:
     """
 
     name: str
-    inputs: tuple[Input, ...]
+    inputs: tuple[FeatureInput, ...]
     table: Table | None
     embedding: DenseEmbedding | None = None
     is_sparse: bool

@@ -17,23 +17,23 @@ import pyarrow.compute as pc
 from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
 from tzrec.errors import ConfigError, Problem
 from tzrec.features import hashing
-from tzrec.features.ragged import Elements
-from tzrec.features.spans import Flags, Longs, Spans, decimals
+from tzrec.features.jagged import Elements
+from tzrec.features.text.spans import BoolArray, Int64Array, Spans, decimals
 from tzrec.protos import data_pb2
 
 NOT_AN_INTEGER = "not an integer"
 NOT_A_NUMBER = "not a number"
 NOT_FINITE = "not finite"
 _LARGEST = float(np.finfo(np.float32).max)
-Floats = npt.NDArray[Any]
+FloatArray = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Fault:
+class InvalidValues:
     """Elements that have no bucket, `(N,)` true, and why."""
 
     reason: str
-    mask: Flags
+    mask: BoolArray
 
 
 class Bucketizer:
@@ -41,7 +41,7 @@ class Bucketizer:
 
     rows: int
 
-    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
+    def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
         """Ids `(N,)`, arbitrary where a fault says so."""
         raise NotImplementedError
 
@@ -54,7 +54,7 @@ class Bucketizer:
         raise NotImplementedError
 
 
-def integers(elements: Elements) -> tuple[Longs, list[Fault]]:
+def integers(elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
     """Elements as int64; floats count when they are whole, for pandas turns integers with gaps into floats."""
     if isinstance(elements, Spans):
         values, good = elements.integers()
@@ -67,7 +67,7 @@ def integers(elements: Elements) -> tuple[Longs, list[Fault]]:
     return values, _faults(NOT_AN_INTEGER, ~good)
 
 
-def floats(elements: Elements) -> tuple[Floats, list[Fault]]:
+def floats(elements: Elements) -> tuple[FloatArray, list[InvalidValues]]:
     """Elements as finite numbers."""
     if isinstance(elements, Spans):
         values, good = elements.floats()
@@ -77,7 +77,9 @@ def floats(elements: Elements) -> tuple[Floats, list[Fault]]:
     return elements, []
 
 
-def scaled(elements: Elements, normalize: Callable[[Floats], Floats] | None) -> tuple[Floats, list[Fault]]:
+def scaled(
+    elements: Elements, normalize: Callable[[FloatArray], FloatArray] | None
+) -> tuple[FloatArray, list[InvalidValues]]:
     """Elements as normalized float32 `(N,)`."""
     values, faults = floats(elements)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is a fault
@@ -88,8 +90,8 @@ def scaled(elements: Elements, normalize: Callable[[Floats], Floats] | None) -> 
     return numbers, faults + _faults(NOT_FINITE, infinite)
 
 
-def _faults(reason: str, mask: Flags) -> list[Fault]:
-    return [Fault(reason, mask)] if mask.any() else []
+def _faults(reason: str, mask: BoolArray) -> list[InvalidValues]:
+    return [InvalidValues(reason, mask)] if mask.any() else []
 
 
 def whole(word: str) -> int:
@@ -112,11 +114,11 @@ class Identity(Bucketizer):
         self.rows = rows
         self.out_of_range = f"out of range [0, {rows})"
 
-    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
+    def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
         ids, faults = integers(elements)
         unsigned = ids.view(np.uint64)  # a negative id becomes a huge one: one comparison serves both ends
         if len(ids) and unsigned.max() >= self.rows:
-            faults.append(Fault(self.out_of_range, unsigned >= self.rows))
+            faults.append(InvalidValues(self.out_of_range, unsigned >= self.rows))
         return ids, faults
 
     def one(self, word: str) -> int:
@@ -138,14 +140,14 @@ class Hash(Bucketizer):
         self.as_integer = as_integer
         self.farm = farm
 
-    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
-        faults: list[Fault] = []
+    def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
+        faults: list[InvalidValues] = []
         if not isinstance(elements, Spans) or self.as_integer:
             values, faults = integers(elements)
             if not self.farm:
-                from tzrec.features import kernels
+                from tzrec.features.kernels import parse
 
-                return kernels.hash_integers(values, self.rows), faults
+                return parse.hash_integers(values, self.rows), faults
             elements = decimals(values)
         return (elements.farm_hash(self.rows) if self.farm else elements.hash(self.rows)), faults
 
@@ -165,8 +167,8 @@ class Vocabulary(Bucketizer):
         # one more at the end, for index -1: words that are not listed
         self._rows_of = np.array([*self._ids.values(), oov], np.int64)
 
-    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
-        faults: list[Fault] = []
+    def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
+        faults: list[InvalidValues] = []
         if isinstance(elements, Spans) and not self.as_integer:
             words = elements.arrow()
         else:
@@ -182,16 +184,16 @@ class Vocabulary(Bucketizer):
 class Boundaries(Bucketizer):
     """`boundaries`: the number of edges <= value, compared in float32 as the edges are."""
 
-    def __init__(self, edges: Sequence[float], normalize: Callable[[Floats], Floats] | None = None) -> None:
+    def __init__(self, edges: Sequence[float], normalize: Callable[[FloatArray], FloatArray] | None = None) -> None:
         self.rows = len(edges) + 1
         self._edges = np.array(edges, np.float32)
         self._normalize = normalize
 
-    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
+    def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
         numbers, faults = self.compared(elements)
         return np.searchsorted(self._edges, numbers, side="right").astype(np.int64, copy=False), faults
 
-    def compared(self, elements: Elements) -> tuple[Floats, list[Fault]]:
+    def compared(self, elements: Elements) -> tuple[FloatArray, list[InvalidValues]]:
         """The normalized numbers, float32 `(N,)`, that are compared with the edges."""
         return scaled(elements, self._normalize)
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 from tzrec import registry
 from tzrec.config.sequences import Member, inputs, members
 from tzrec.errors import ConfigError, DataError, Problem
-from tzrec.features.base import BadRows, Feature, Input
+from tzrec.features.base import BadRows, Feature, FeatureInput
 from tzrec.features.column import Column
 from tzrec.features.dag import Dag, as_array, is_encoded, make_dag
-from tzrec.features.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
-from tzrec.features.spans import Flags
+from tzrec.features.text.spans import BoolArray
+from tzrec.features.types.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
 from tzrec.protos import data_pb2, feature_pb2
 
 
@@ -73,7 +73,7 @@ class FeatureEncoder:
         """The same encoder with other objects for its features, by name."""
         return FeatureEncoder(features, self._dag)
 
-    def encode(self, batch: pa.RecordBatch, masked: Flags | None = None) -> tuple[dict[str, Column], BadRows]:
+    def encode(self, batch: pa.RecordBatch, masked: BoolArray | None = None) -> tuple[dict[str, Column], BadRows]:
         """Encode B rows.
 
         Args:
@@ -169,7 +169,7 @@ class FeatureEncoder:
                 bad.report(name, UNEQUAL, rows, counts)
 
     def _source(
-        self, source: Input, arrays: Mapping[str, pa.Array], outputs: Mapping[str, Column], rows: int
+        self, source: FeatureInput, arrays: Mapping[str, pa.Array], outputs: Mapping[str, Column], rows: int
     ) -> pa.Array:
         if self._dag.is_column(source):
             return arrays[source.name]
@@ -187,7 +187,7 @@ def _make(member: Member, data: data_pb2.DataConfig, sequences: Collection[str])
     """The feature of a member of feature_configs; `sequences` are the names of all that are sequences."""
     message, steps = member.message, member.steps
     is_none = data.fg_mode == data_pb2.FG_NONE
-    make = registry.load(member.field, "tzrec.features")
+    make = registry.load(member.field, "tzrec.features.types")
     if is_none and message.use_mask and steps is None and not message.HasField("fg_encoded_default_value"):
         message = _with_default(message, make, data)
     feature: Feature = make(message, data)

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows
-from tzrec.features.bucketize import Fault, floats
+from tzrec.features.bucketize import InvalidValues, floats
 from tzrec.features.column import Column
 from tzrec.features.dense import DenseEncoder
-from tzrec.features.ragged import Elements, Ragged
-from tzrec.features.spans import Spans
+from tzrec.features.jagged import Elements, Jagged
 from tzrec.features.sparse import SparseEncoder, expected, report
+from tzrec.features.text.spans import Spans
 
 COMBINERS = ("sum", "mean", "avg", "min", "max", "count")
 Numbers = npt.NDArray[Any]
@@ -65,10 +65,10 @@ class CombinedEncoder:
     dim: int = 1
     separator: str = ""
 
-    def finish(self, rows: Ragged, array: pa.Array, bad: BadRows) -> Column:
+    def finish(self, rows: Jagged, array: pa.Array, bad: BadRows) -> Column:
         """Encode B rows of values; `array` shows what stood in a bad row."""
         numbers, faults = self._vectors(rows.elements)
-        rows = Ragged(numbers, rows.lengths)
+        rows = Jagged(numbers, rows.lengths)
         if faults:
             owners, good = rows.owners(), np.ones(len(numbers), np.bool_)
             for fault in faults:
@@ -79,21 +79,21 @@ class CombinedEncoder:
         counts = rows.counts()
         combined = combine(self.combiner, rows.elements, counts)  # (R, dim)
         lengths = np.where(counts > 0, self.dim, 0).astype(np.int32)
-        return self.encoder.finish(Ragged(combined.ravel(), None if (lengths == 1).all() else lengths), array, bad)
+        return self.encoder.finish(Jagged(combined.ravel(), None if (lengths == 1).all() else lengths), array, bad)
 
-    def _vectors(self, elements: Elements) -> tuple[Numbers, list[Fault]]:
+    def _vectors(self, elements: Elements) -> tuple[Numbers, list[InvalidValues]]:
         """The numbers of every value, float64 `(N, dim)`, arbitrary where a fault says so."""
         if self.dim == 1:
             values, faults = floats(elements)
             return values.astype(np.float64).reshape(-1, 1), faults
         count = len(elements)
         if not isinstance(elements, Spans):
-            return np.zeros((count, self.dim)), [Fault(expected(self.dim), np.ones(count, np.bool_))]
+            return np.zeros((count, self.dim)), [InvalidValues(expected(self.dim), np.ones(count, np.bool_))]
         parts, lengths = elements.split(self.separator)
         values, found = floats(parts)
         owners, wrong = np.repeat(np.arange(count), lengths), lengths != self.dim
-        faults = [Fault(expected(self.dim), wrong)] if wrong.any() else []
-        faults += [Fault(each.reason, np.bincount(owners[each.mask], minlength=count) > 0) for each in found]
+        faults = [InvalidValues(expected(self.dim), wrong)] if wrong.any() else []
+        faults += [InvalidValues(each.reason, np.bincount(owners[each.mask], minlength=count) > 0) for each in found]
         vectors = np.zeros((count, self.dim))
         vectors[~wrong] = values[~wrong[owners]].reshape(-1, self.dim)
         return vectors, faults

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from tzrec.config.sequences import SIDES
 from tzrec.errors import ConfigError, Problem
-from tzrec.features.base import Feature, Input
+from tzrec.features.base import Feature, FeatureInput
 from tzrec.features.column import Column
 from tzrec.protos import data_pb2
 
 
-def single_input(config: Any, data: data_pb2.DataConfig) -> Input:
+def single_input(config: Any, data: data_pb2.DataConfig) -> FeatureInput:
     """What a feature with one input reads: its own name in encoded data, else what its expression says.
 
     Raises:
@@ -30,22 +30,22 @@ def is_encoded(data: data_pb2.DataConfig) -> bool:
     return data.fg_mode in (data_pb2.FG_NONE, data_pb2.FG_BUCKETIZE)
 
 
-def inputs_of(config: Any, data: data_pb2.DataConfig, *fields: str) -> tuple[Input, ...]:
+def inputs_of(config: Any, data: data_pb2.DataConfig, *fields: str) -> tuple[FeatureInput, ...]:
     """What a feature reads: one column of its own name in encoded data, else what these fields say.
 
     Raises:
         ConfigError: a field is not `side:name`, or two inputs that are not the same have one name.
     """
-    inputs: list[Input] = []
+    inputs: list[FeatureInput] = []
     for field in fields:
         value = getattr(config, field)
         for text in [value] if isinstance(value, str) else value:
             inputs.append(parse_input(text, field))
             _refuse_namesake(field, inputs)
-    return (Input(inputs[0].side, config.feature_name),) if is_encoded(data) else tuple(inputs)
+    return (FeatureInput(inputs[0].side, config.feature_name),) if is_encoded(data) else tuple(inputs)
 
 
-def _refuse_namesake(field: str, inputs: Sequence[Input]) -> None:
+def _refuse_namesake(field: str, inputs: Sequence[FeatureInput]) -> None:
     """Inputs go by their names, so a feature or a constant cannot be called like another input."""
     last = inputs[-1]
     for other in inputs[:-1]:
@@ -54,7 +54,7 @@ def _refuse_namesake(field: str, inputs: Sequence[Input]) -> None:
             raise ConfigError([Problem(field, message)])
 
 
-def parse_input(text: str, field_name: str = "expression") -> Input:
+def parse_input(text: str, field_name: str = "expression") -> FeatureInput:
     """Read `side:name`, the value of a field.
 
     Raises:
@@ -64,7 +64,7 @@ def parse_input(text: str, field_name: str = "expression") -> Input:
     if side not in SIDES or not name or ":" in name:
         message = f'"{text}" is not side:name with a side of {", ".join(SIDES)}'
         raise ConfigError([Problem(field_name, message)])
-    return Input(side, name)
+    return FeatureInput(side, name)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Dag:
     columns: tuple[str, ...]
     linked: bool
 
-    def is_column(self, source: Input) -> bool:
+    def is_column(self, source: FeatureInput) -> bool:
         return not self.linked or source.side not in ("feature", "const")
 
 

@@ -13,13 +13,13 @@ import pyarrow as pa
 from tzrec.config.kwargs import kwargs
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows, DenseEmbedding
-from tzrec.features.bucketize import Fault, Floats, number, scaled
+from tzrec.features.bucketize import FloatArray, InvalidValues, number, scaled
 from tzrec.features.column import Column
 from tzrec.features.dag import is_encoded
+from tzrec.features.jagged import Jagged, read
 from tzrec.features.normalizer import Normalizer
-from tzrec.features.ragged import Ragged, read
-from tzrec.features.spans import Flags
 from tzrec.features.sparse import expected, report
+from tzrec.features.text.spans import BoolArray
 from tzrec.protos import data_pb2
 
 NO_DEFAULT = "missing, and there is no default value"
@@ -44,13 +44,13 @@ class DenseEncoder:
     separator: str
     dim: int
     default: npt.NDArray[np.float32] | None
-    normalize: Callable[[Floats], Floats] | None = None
+    normalize: Callable[[FloatArray], FloatArray] | None = None
 
     def encode(self, array: pa.Array, bad: BadRows) -> Column:
         """Values of B rows, `(B, dim)`."""
         return self.finish(read(array, self.column, self.separator), array, bad)
 
-    def finish(self, rows: Ragged, array: pa.Array, bad: BadRows) -> Column:
+    def finish(self, rows: Jagged, array: pa.Array, bad: BadRows) -> Column:
         """Values of B rows of numbers; `array` shows what stood in a bad row."""
         numbers, faults = scaled(rows.elements, self.normalize)
         if rows.lengths is None and self.dim == 1 and not faults:
@@ -58,7 +58,7 @@ class DenseEncoder:
         given = self._given(rows, faults, array, bad)
         return self._filled(numbers, given, rows.owners())
 
-    def _given(self, rows: Ragged, faults: Sequence[Fault], array: pa.Array, bad: BadRows) -> Flags:
+    def _given(self, rows: Jagged, faults: Sequence[InvalidValues], array: pa.Array, bad: BadRows) -> BoolArray:
         """Rows with `dim` good values, `(B,)`; all others that are not silently missing are reported."""
         lengths = np.ones(len(rows.elements), np.int32) if rows.lengths is None else rows.lengths
         owners = rows.owners()
@@ -73,7 +73,7 @@ class DenseEncoder:
             report(bad, self.column, NO_DEFAULT, np.flatnonzero(missing), array)
         return ~(missing | wrong | spoiled)
 
-    def _filled(self, numbers: npt.NDArray[np.float32], given: Flags, owners: npt.NDArray[np.int64]) -> Column:
+    def _filled(self, numbers: npt.NDArray[np.float32], given: BoolArray, owners: npt.NDArray[np.int64]) -> Column:
         matrix = np.zeros((len(given), self.dim), np.float32)  # (B, dim)
         if self.default is not None:
             matrix[:] = self.default

@@ -1,8 +1,8 @@
 """The string hashes that turn ids into rows, over UTF-8 bytes: MurmurHash64A, seed 0xc70f6907, or FarmHash.
 
 The first equals `std::hash<std::string>` of libstdc++ on 64-bit machines, the second TensorFlow's string hash. These
-are the readable forms, used where a single word is hashed; whole columns go through `tzrec.features.kernels` and
-`tzrec.features.farm_kernels`.
+are the readable forms, used where a single word is hashed; whole columns go through `tzrec.features.kernels.parse` and
+`tzrec.features.kernels.farm_hash`.
 """
 
 from __future__ import annotations

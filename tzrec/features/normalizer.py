@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tzrec.errors import ConfigError, Problem
-from tzrec.features.expression import Expression
+from tzrec.features.formula.expression import Expression
 
 Normalizer = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
-from tzrec.features.base import BadRows, Feature, Input
+from tzrec.features.base import BadRows, Feature, FeatureInput
 from tzrec.features.bucketize import Boundaries
 from tzrec.features.column import Column
 from tzrec.features.dag import is_encoded
@@ -27,7 +27,7 @@ class NumberFeature(Feature):
     table = None
 
     def __init__(
-        self, config: Any, data: data_pb2.DataConfig, inputs: tuple[Input, ...], width: int = 1, label: str = ""
+        self, config: Any, data: data_pb2.DataConfig, inputs: tuple[FeatureInput, ...], width: int = 1, label: str = ""
     ) -> None:
         """Set up everything but the computing.
 

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tzrec.features.ragged import is_list, is_text, list_lengths, plain, positions
-from tzrec.features.spans import Longs, buffers
+from tzrec.features.jagged import is_list, is_text, list_lengths, plain, positions
+from tzrec.features.text.spans import Int64Array, buffers
 
 Lengths = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class StepArray:
+class ElementArray:
     """The steps of B rows.
 
     Attributes:
@@ -37,7 +37,7 @@ class StepArray:
         return self.values.take(pa.array(places, mask=~there))
 
 
-def read_steps(array: pa.Array, delimiter: str, limit: int, fill: bool) -> StepArray:
+def read_steps(array: pa.Array, delimiter: str, limit: int, fill: bool) -> ElementArray:
     """Take a column of sequences apart.
 
     A string is split at the delimiter, a list is a step per element, anything else is one step. Nothing is left out,
@@ -53,34 +53,34 @@ def read_steps(array: pa.Array, delimiter: str, limit: int, fill: bool) -> StepA
     if is_text(array.type):
         steps = _read_text(array, delimiter, limit, fill)
     elif is_list(array.type):
-        steps = _cut(StepArray(array.flatten(), list_lengths(array)), limit)
+        steps = _cut(ElementArray(array.flatten(), list_lengths(array)), limit)
     else:
         there = array.is_valid().to_numpy(zero_copy_only=False).astype(np.int32)
-        steps = StepArray(array if there.all() else array.drop_null(), there)
+        steps = ElementArray(array if there.all() else array.drop_null(), there)
     if fill and not steps.lengths.all():
-        return StepArray(steps.fitted(np.maximum(steps.lengths, 1)), np.maximum(steps.lengths, 1))
+        return ElementArray(steps.fitted(np.maximum(steps.lengths, 1)), np.maximum(steps.lengths, 1))
     return steps
 
 
-def _read_text(array: pa.Array, delimiter: str, limit: int, fill: bool) -> StepArray:
-    from tzrec.features import text_kernels
+def _read_text(array: pa.Array, delimiter: str, limit: int, fill: bool) -> ElementArray:
+    from tzrec.features.kernels import text
 
     data, begins, stops, null = buffers(array)
     mark = np.frombuffer(delimiter.encode(), np.uint8)
-    offsets, text, lengths = text_kernels.split_steps(data, begins, stops, null, mark, limit, fill)
+    offsets, text, lengths = text.split_steps(data, begins, stops, null, mark, limit, fill)
     values = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(text))
-    return StepArray(values, lengths)
+    return ElementArray(values, lengths)
 
 
-def _cut(steps: StepArray, limit: int) -> StepArray:
+def _cut(steps: ElementArray, limit: int) -> ElementArray:
     """At most `limit` steps of each row, all for 0."""
     if not limit or not (steps.lengths > limit).any():
         return steps
     kept = positions(steps.lengths) < limit
-    return StepArray(steps.values.filter(pa.array(kept)), np.minimum(steps.lengths, np.int32(limit)))
+    return ElementArray(steps.values.filter(pa.array(kept)), np.minimum(steps.lengths, np.int32(limit)))
 
 
-def missing(array: pa.Array, rows: Longs) -> npt.NDArray[np.bool_]:
+def missing(array: pa.Array, rows: Int64Array) -> npt.NDArray[np.bool_]:
     """Whether these rows of a column are missing: null, "" or an empty list."""
     array = plain(array).take(pa.array(rows))
     null = array.is_null().to_numpy(zero_copy_only=False)

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows, Table
-from tzrec.features.bucketize import Bucketizer, Fault, Identity, number
+from tzrec.features.bucketize import Bucketizer, Identity, InvalidValues, number
 from tzrec.features.column import Column
-from tzrec.features.ragged import Ragged, read
-from tzrec.features.spans import Flags, Longs
+from tzrec.features.jagged import Jagged, read
+from tzrec.features.text.spans import BoolArray, Int64Array
 from tzrec.protos import data_pb2
 
 BAD_WEIGHT = "weight is not a finite number"
@@ -25,7 +25,7 @@ BAD_WEIGHT = "weight is not a finite number"
 class Default:
     """The ids a row gets that has none; no ids leave it empty, which pools to a zero vector."""
 
-    ids: Longs = field(default_factory=lambda: np.empty(0, np.int64))
+    ids: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
     weights: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
     def repeat(self, times: int) -> Default:
@@ -60,20 +60,20 @@ class SparseEncoder:
         """Ids of B rows."""
         return self.finish(read(array, self.column, self.separator, self.limit, self.weighted), array, bad)
 
-    def finish(self, rows: Ragged, array: pa.Array, bad: BadRows) -> Column:
+    def finish(self, rows: Jagged, array: pa.Array, bad: BadRows) -> Column:
         """Ids of B rows of values; `array` shows what stood in a bad row."""
         rows = rows.first(self.limit)
         ids, faults = self.bucketizer(rows.elements)
-        rows = Ragged(ids, rows.lengths, rows.weights)
+        rows = Jagged(ids, rows.lengths, rows.weights)
         if rows.weights is not None and not np.isfinite(rows.weights).all():
-            faults = [*faults, Fault(BAD_WEIGHT, ~np.isfinite(rows.weights))]
+            faults = [*faults, InvalidValues(BAD_WEIGHT, ~np.isfinite(rows.weights))]
         if faults:
             rows = self._without(rows, faults, array, bad)
         if self.exact > 1 or (self.exact and rows.lengths is not None):
             rows = self._exact(rows, array, bad)
         return self._filled(rows)
 
-    def _without(self, rows: Ragged, faults: Sequence[Fault], array: pa.Array, bad: BadRows) -> Ragged:
+    def _without(self, rows: Jagged, faults: Sequence[InvalidValues], array: pa.Array, bad: BadRows) -> Jagged:
         owners = rows.owners()
         good = np.ones(len(owners), np.bool_)
         for fault in faults:
@@ -85,13 +85,13 @@ class SparseEncoder:
             good = ~spoiled[owners]
         return rows.keep(good)
 
-    def _exact(self, rows: Ragged, array: pa.Array, bad: BadRows) -> Ragged:
+    def _exact(self, rows: Jagged, array: pa.Array, bad: BadRows) -> Jagged:
         lengths = np.ones(len(rows.elements), np.int32) if rows.lengths is None else rows.lengths
         wrong = (lengths != 0) & (lengths != self.exact)
         report(bad, self.column, expected(self.exact), np.flatnonzero(wrong), array)
         return rows.keep(~wrong[rows.owners()]) if wrong.any() else rows
 
-    def _filled(self, rows: Ragged) -> Column:
+    def _filled(self, rows: Jagged) -> Column:
         ids, lengths, weights = rows.elements, rows.lengths, rows.weights
         assert isinstance(ids, np.ndarray)
         if lengths is not None and len(self.default.ids) and not lengths.all():
@@ -105,7 +105,7 @@ class SparseEncoder:
         return Column(np.ascontiguousarray(ids), lengths, weights)
 
 
-def _insert(values: npt.NDArray, default: npt.NDArray, empty: Flags, lengths: npt.NDArray[np.int32]) -> npt.NDArray:
+def _insert(values: npt.NDArray, default: npt.NDArray, empty: BoolArray, lengths: npt.NDArray[np.int32]) -> npt.NDArray:
     """Values with the default put into the empty rows; `lengths` are those afterwards."""
     filled = np.repeat(empty, lengths)
     out = np.empty(len(filled), values.dtype)
@@ -119,7 +119,7 @@ def expected(count: int) -> str:
     return f"expected {count} value{'s' if count != 1 else ''}"
 
 
-def report(bad: BadRows, column: str, reason: str, rows: Longs, array: pa.Array) -> None:
+def report(bad: BadRows, column: str, reason: str, rows: Int64Array, array: pa.Array) -> None:
     """Report rows of a column together with what stood there."""
     if not len(rows):
         return

@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from tzrec.config.sequences import Member
 from tzrec.features.base import BadRows, Feature
-from tzrec.features.bucketize import Boundaries, Bucketizer, Fault
+from tzrec.features.bucketize import Boundaries, Bucketizer, InvalidValues
 from tzrec.features.build import FeatureEncoder
 from tzrec.features.column import Column
 from tzrec.features.combined import CombinedEncoder
 from tzrec.features.encoded import is_single, to_arrow
-from tzrec.features.ragged import Elements
-from tzrec.features.spans import Longs, Spans
+from tzrec.features.jagged import Elements
 from tzrec.features.sparse import Default, SparseEncoder
+from tzrec.features.text.spans import Int64Array, Spans
 from tzrec.protos.feature_pb2 import TokenizeFeature
 
 
@@ -31,7 +31,7 @@ class _Places(Bucketizer):
         self._bucketizer = bucketizer
         self.values: Elements | None = None
 
-    def __call__(self, elements: Elements) -> tuple[Longs, list[Fault]]:
+    def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
         _, faults = self._bucketizer(elements)
         inner = self._bucketizer
         self.values = inner.compared(elements)[0] if isinstance(inner, Boundaries) else elements

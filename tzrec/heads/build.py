@@ -16,7 +16,7 @@ from tzrec.config.kwargs import kwargs, shortest
 from tzrec.config.results import metric_name
 from tzrec.data.batch import Batch
 from tzrec.heads.derived import DomainHead, Penalty, Shown
-from tzrec.heads.head import Head, Mean, OnlineMaker, Predictions, Weighting, local_mean
+from tzrec.heads.head import Head, Mean, Predictions, TrainMetricFactory, Weighting, local_mean
 from tzrec.heads.tower import Towers
 from tzrec.losses.base import Loss
 from tzrec.metrics.base import Metric
@@ -142,9 +142,9 @@ def _loss(config: loss_pb2.LossConfig) -> tuple[str, Loss]:
     return loss.name, loss
 
 
-def _online(config: metric_pb2.TrainMetricConfig, num_class: int) -> tuple[str, OnlineMaker]:
+def _online(config: metric_pb2.TrainMetricConfig, num_class: int) -> tuple[str, TrainMetricFactory]:
     name, make = _metric(config, num_class)
-    return name, OnlineMaker(make, shortest(config.decay_rate), config.decay_step)
+    return name, TrainMetricFactory(make, shortest(config.decay_rate), config.decay_step)
 
 
 def _metric(

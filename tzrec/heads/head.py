@@ -64,7 +64,7 @@ class Weighting:
 
 
 @dataclass(frozen=True)
-class OnlineMaker:
+class TrainMetricFactory:
     """What makes a metric of training batches, and how it forgets.
 
     Attributes:
@@ -102,7 +102,7 @@ class Head:
     metric_makers: Mapping[str, Callable[[], Metric]] = field(default_factory=dict)
     weighting: Weighting = Weighting()
     tower: Mapping[str, Any] | None = None
-    online_makers: Mapping[str, OnlineMaker] = field(default_factory=dict)
+    online_makers: Mapping[str, TrainMetricFactory] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)
     in_training: bool = False
 

@@ -25,7 +25,7 @@ Losses = dict[str, torch.Tensor]
 """Losses by name, 0-dimensional, each a mean over the rows of one rank."""
 
 
-class Output(NamedTuple):
+class ModelOutput(NamedTuple):
     """What a forward pass yields.
 
     Attributes:
@@ -64,7 +64,7 @@ class Model(nn.Module):
         return self.body(grouped)
 
 
-class Ranker(nn.Module):
+class RecModel(nn.Module):
     """Embeddings, dense part and tasks: what is trained, saved, exported.
 
     Args:
@@ -93,19 +93,19 @@ class Ranker(nn.Module):
         self.regularizer = regularizer or Regularizer()
         self.uncertainty = uncertainty
 
-    def forward(self, batch: Batch) -> Output:
+    def forward(self, batch: Batch) -> ModelOutput:
         grouped = self.embedding_group(batch)
         output = self._output(grouped)
         return output._replace(losses=output.losses | self._penalties(grouped, batch)) if self.training else output
 
-    def losses(self, output: Output, batch: Batch, mean: Mean = local_mean) -> Losses:
+    def losses(self, output: ModelOutput, batch: Batch, mean: Mean = local_mean) -> Losses:
         """Every loss by name, 0-dimensional; what is minimised is their sum. See `Head.loss`."""
         losses = self.tasks.losses(output.logits, batch, mean)
         if self.uncertainty is not None:
             losses["uncertainty_weighting"] = self.uncertainty(list(self.tasks.totals(losses).values()))
         return losses | output.losses
 
-    def predict(self, output: Output) -> Predictions:
+    def predict(self, output: ModelOutput) -> Predictions:
         """The outputs of every task by name."""
         return self.tasks.predict(output.logits)
 
@@ -118,12 +118,12 @@ class Ranker(nn.Module):
         looked_up = self.embedding_group.looked_up(grouped)
         return self.regularizer.embeddings(looked_up, rows) | self.regularizer.weights(self.model.parameters())
 
-    def _output(self, grouped: Grouped) -> Output:
+    def _output(self, grouped: Grouped) -> ModelOutput:
         losses: Losses = {}
         if self.feature_dropout is not None:
             grouped, losses = self.feature_dropout(grouped)
         # Under BF16 only the model is in half precision: losses, probabilities and ranks of close scores are not.
         logits = self.model(grouped)
-        return Output(
+        return ModelOutput(
             {task: each.to(torch.promote_types(each.dtype, torch.float32)) for task, each in logits.items()}, losses
         )

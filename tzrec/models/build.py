@@ -13,7 +13,7 @@ from tzrec.embedding.feature_dropout import FeatureDropout
 from tzrec.embedding.group import Dims, EmbeddingGroup
 from tzrec.features.base import Feature
 from tzrec.heads.build import build_tasks
-from tzrec.models.base import Ranker
+from tzrec.models.base import RecModel
 from tzrec.modules.regularizer import Regularizer
 from tzrec.modules.uncertainty import Uncertainty
 from tzrec.protos.model_pb2 import DEEP, WIDE, ModelConfig
@@ -25,7 +25,7 @@ def build_model(
     features: Mapping[str, Feature],
     device: torch.device | None = None,
     table_device: torch.device | None = None,
-) -> Ranker:
+) -> RecModel:
     """The model of a config with fresh weights, drawn from torch's current generator.
 
     Args:
@@ -48,7 +48,7 @@ def build_model(
         dropout = _feature_dropout(chosen, embedding_group.dims)
         uncertainty = Uncertainty(len(message.task_towers)) if chosen.uncertainty_weighting else None
     factors = {each.name: shortest(getattr(chosen, each.name)) for each in fields(Regularizer)}
-    return Ranker(embedding_group, model, tasks, dropout, Regularizer(**factors), uncertainty)
+    return RecModel(embedding_group, model, tasks, dropout, Regularizer(**factors), uncertainty)
 
 
 def _feature_dropout(config: ModelConfig, dims: Dims) -> FeatureDropout | None:

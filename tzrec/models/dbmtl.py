@@ -13,7 +13,7 @@ from tzrec.embedding.group import Dims
 from tzrec.heads.build import Tasks
 from tzrec.models.base import Grouped, Logits, Model
 from tzrec.modules.bottom import Bottom
-from tzrec.modules.mask_net import MaskNet
+from tzrec.modules.mask_net import MaskNetModule
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import multi_task_rank_pb2 as pb
 
@@ -29,7 +29,9 @@ class DBMTL(Model):
 
     def build(self, config: pb.DBMTL, dims: Dims, tasks: Tasks) -> None:
         self.group, in_dim = dims.only()
-        self.mask_net = MaskNet(in_dim, **kwargs(config.mask_net)) if config.HasField("mask_net") else nn.Identity()
+        self.mask_net = (
+            MaskNetModule(in_dim, **kwargs(config.mask_net)) if config.HasField("mask_net") else nn.Identity()
+        )
         in_dim = getattr(self.mask_net, "out_dim", in_dim)
         self.bottom = make_bottom(config, in_dim, len(tasks))
         self.sources = earlier(config.task_towers, "relation_tower_names")

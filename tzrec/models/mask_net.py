@@ -17,7 +17,7 @@ class MaskNet(Model):
 
     def build(self, config: pb.MaskNet, dims: Dims, tasks: Tasks) -> None:
         self.group, in_dim = dims.only()
-        self.mask_net = mask_net.MaskNet(in_dim, **kwargs(config.mask_net_module))
+        self.mask_net = mask_net.MaskNetModule(in_dim, **kwargs(config.mask_net_module))
         self.output = nn.Linear(self.mask_net.out_dim, tasks[""].out_dim, bias=False)
 
     def body(self, grouped: Grouped) -> Logits:

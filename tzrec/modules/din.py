@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tzrec.modules.mlp import MLP
-from tzrec.modules.steps import attend, existing
+from tzrec.modules.sequence_pooling import attend, existing
 
 Parts = tuple[Tensor, Tensor, Tensor]
 """What a linear layer holds for the query, for the step and for their product, `(out, dim)` each."""

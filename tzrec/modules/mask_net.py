@@ -38,7 +38,7 @@ class MaskBlock(nn.Module):
         return torch.relu(self.norm(self.linear(x * mask)))
 
 
-class MaskNet(nn.Module):
+class MaskNetModule(nn.Module):
     """Mask blocks on the normalized input, side by side or one after the other; every mask is made from the raw input.
 
     Wang et al., MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tzrec.modules.steps import existing
+from tzrec.modules.sequence_pooling import existing
 
 
 class SelfAttention(nn.Module):

@@ -105,7 +105,7 @@ def _arguments(message: Message, device: str) -> dict[str, Any]:
     return arguments
 
 
-class Rates:
+class LearningRates:
     """Moves the learning rates of several optimizers along their schedules. A rate of 0 (a frozen table) stays 0."""
 
     def __init__(self, optimizers: Iterable[tuple[Any, Schedule]]) -> None:

@@ -15,8 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torchrec import KeyedJaggedTensor
 from torchrec.distributed.model_parallel import DistributedModelParallel
 
-from tzrec.optim.kernels import SHARDED, kernels
-from tzrec.optim.least_norm import least_norm
+from tzrec.optim.min_norm import min_norm
+from tzrec.tables.lookup_kernel import SHARDED, lookup_kernels
 
 
 class Pareto:
@@ -37,7 +37,7 @@ class Pareto:
     """
 
     def __init__(self, model: DistributedModelParallel, dense: Iterable[nn.Parameter], least: Sequence[float]) -> None:
-        learning = [kernel for kernel in kernels(model.module) if not kernel.frozen]
+        learning = [kernel for kernel in lookup_kernels(model.module) if not kernel.frozen]
         self._sharded = [(each.module, _Last(each.module)) for each in learning if not each.replicated]
         self._replicated = [each for each in dense if each.requires_grad]
         self._replicated += [each.module.emb_module.weights for each in learning if each.replicated]
@@ -69,7 +69,7 @@ class Pareto:
                 dist.all_reduce(each)
                 each /= dist.get_world_size()
         gram += _products(whole, len(losses), losses[0])
-        return [float(each) for each in least_norm(gram.cpu().numpy(), self._least)]
+        return [float(each) for each in min_norm(gram.cpu().numpy(), self._least)]
 
 
 class _Last:

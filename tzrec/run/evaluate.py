@@ -15,7 +15,7 @@ import torch
 from tzrec.data.batch import Batch
 from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
-from tzrec.heads.scores import Scores
+from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.metrics.base import State
 from tzrec.run.session import Session
 
@@ -55,7 +55,7 @@ def evaluate(session: Session, loader: DataLoader, step: int | None) -> Evaluati
 
 def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dict[str, float], int]:
     """Metrics and losses by name, and rows, of all ranks; of each batch first what the model sees, then the truth."""
-    scores, rows = Scores(session.ranker.tasks), 0
+    scores, rows = EvalMetrics(session.rec_model.tasks), 0
     training = session.model.training
     session.model.eval()
     with torch.no_grad():

@@ -17,12 +17,12 @@ import torch
 
 from tzrec.data.batch import Batch
 from tzrec.data.permute import permuted
-from tzrec.heads.scores import Scores
+from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.evaluate import score
+from tzrec.run.resume import agreed_checkpoint
 from tzrec.run.session import Session
-from tzrec.run.start import agreed_checkpoint
 
 CHUNK_ROWS = 32_768
 """Rows of a rank among which the values of a feature change places: many, for neighbours in a file are often alike."""
@@ -99,11 +99,11 @@ def run_importance(config: EasyRecConfig, checkpoint_path: str | None = None, re
     """
     session = Session(config)
     try:
-        checkpoint = agreed_checkpoint(Path(checkpoint_path or config.model_dir), session.place)
+        checkpoint = agreed_checkpoint(Path(checkpoint_path or config.model_dir), session.rank_info)
         batches = list(_chunks(session))
         session.build()
         session.restore(checkpoint)
-        if session.place.is_chief:
+        if session.rank_info.is_main:
             logger.info("model  %s", checkpoint.path)
         return measure(session, batches, repeats)
     finally:
@@ -112,7 +112,7 @@ def run_importance(config: EasyRecConfig, checkpoint_path: str | None = None, re
 
 def measure(session: Session, batches: Sequence[Batch], repeats: int) -> Importances:
     """Score batches as they are, and again with the values of each feature in other rows."""
-    signs = _signs(Scores(session.ranker.tasks))
+    signs = _signs(EvalMetrics(session.rec_model.tasks))
     whole, rows = score(session, zip(batches, batches, strict=True))
     found = []
     for unit, names in _units(session).items():
@@ -135,7 +135,7 @@ def _chunks(session: Session) -> Iterator[Batch]:
 
 def _units(session: Session) -> dict[str, list[str]]:
     """What is mixed at a time: a feature of the model, or all of a sequence_feature, whose steps belong together."""
-    layout = session.ranker.embedding_group.layout
+    layout = session.rec_model.embedding_group.layout
     rows = [*layout.by_row.values(), *(group.steps for group in layout.sequences.values())]
     used = {entry.feature for row in rows for entry in row}
     units: dict[str, list[str]] = {}
@@ -149,7 +149,7 @@ def _mixed(
     session: Session, batches: Sequence[Batch], names: Collection[str], repeat: int
 ) -> Iterator[tuple[Batch, Batch]]:
     """Batches with the values of some features in other rows; and as they are, for labels and groups of metrics."""
-    place = session.place
+    place = session.rank_info
     seed = session.config.train_config.seed + repeat * place.world_size + place.rank
     generator = torch.Generator().manual_seed(seed)
     for batch in batches:
@@ -157,7 +157,7 @@ def _mixed(
         yield permuted(batch, names, torch.randperm(rows, generator=generator)), batch
 
 
-def _signs(scores: Scores) -> dict[str, int]:
+def _signs(scores: EvalMetrics) -> dict[str, int]:
     """Metrics, then losses: 1 where more is better, -1 where less is; without metrics that are best in between."""
     ways = {name: metric.larger_is_better for name, metric in scores.metrics.items()}
     return {name: 1 if way else -1 for name, way in ways.items() if way is not None} | dict.fromkeys(scores.losses, -1)

@@ -14,8 +14,8 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.evaluate import append, evaluate
 from tzrec.run.listeners import Listener, Progress, TensorBoard, evaluation_line
 from tzrec.run.reporting import Report
+from tzrec.run.resume import agreed_checkpoint, find_resume_state
 from tzrec.run.session import Session
-from tzrec.run.start import agreed_checkpoint, find_start
 from tzrec.run.train import Outcome, train
 from tzrec.run.training import Training
 
@@ -40,10 +40,10 @@ def run_training(
         TrainingError: a loss was not finite.
     """
     session = Session(config)
-    lock = Lock(session.model_dir) if session.place.is_chief else None
+    lock = Lock(session.model_dir) if session.rank_info.is_main else None
     listeners: list[Listener] = []
     try:
-        start = find_start(config, continue_train, ignore_restore_optimizer, session.place)
+        start = find_resume_state(config, continue_train, ignore_restore_optimizer, session.rank_info)
         if lock:
             remove_leftovers(session.model_dir)
             _write_config(config, session.model_dir)
@@ -55,7 +55,7 @@ def run_training(
         return train(training, listeners)
     finally:
         for listener in listeners:
-            listener.finished()
+            listener.on_end()
         session.close()
         if lock:
             lock.release()
@@ -80,12 +80,12 @@ def run_evaluation(
     """
     session = Session(config)
     try:
-        checkpoint = agreed_checkpoint(Path(checkpoint_path or config.model_dir), session.place)
+        checkpoint = agreed_checkpoint(Path(checkpoint_path or config.model_dir), session.rank_info)
         loader = session.loader(config.eval_input_path, "eval")
         session.build()
         session.restore(checkpoint)
         evaluation = evaluate(session, loader, None if checkpoint_path else checkpoint.step)
-        if session.place.is_chief:
+        if session.rank_info.is_main:
             logger.info("model  %s\n%s", checkpoint.path, evaluation_line(evaluation))
             append(session.model_dir / result_filename, evaluation)
         return evaluation.metrics

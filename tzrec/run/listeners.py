@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tzrec.checkpoint.position import Position
-from tzrec.checkpoint.saver import Saved
+from tzrec.checkpoint.saver import SaveResult
 from tzrec.log import logger
 from tzrec.run.evaluate import Evaluation
-from tzrec.run.meter import Log
+from tzrec.run.metric_logger import StepLog
 
 _REDRAW_S = 0.2
 _BAR = 10
@@ -24,19 +24,19 @@ _BAR = 10
 class Listener:
     """Does nothing; listeners override what they want to hear of. Only rank 0 has any."""
 
-    def stepped(self, position: Position) -> None:
+    def on_step(self, position: Position) -> None:
         """A step has been trained."""
 
-    def logged(self, log: Log) -> None:
+    def on_log(self, log: StepLog) -> None:
         """A log step has been trained; the first comes after the first step."""
 
-    def saved(self, saved: Saved) -> None:
+    def on_save(self, saved: SaveResult) -> None:
         """A checkpoint has been copied, a thread is writing it."""
 
-    def evaluated(self, evaluation: Evaluation) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         """An evaluation is complete."""
 
-    def finished(self) -> None:
+    def on_end(self) -> None:
         """The run is over, whether well or not."""
 
 
@@ -46,28 +46,28 @@ class Progress(Listener):
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._moving = self._stream.isatty() and bool(logger.handlers)  # a program that wants no lines wants no bar
-        self._log: Log | None = None
+        self._log: StepLog | None = None
         self._drawn = 0.0
 
-    def stepped(self, position: Position) -> None:
+    def on_step(self, position: Position) -> None:
         if self._moving and self._log and time.monotonic() - self._drawn > _REDRAW_S:
             self._draw(position)
 
-    def logged(self, log: Log) -> None:
+    def on_log(self, log: StepLog) -> None:
         self._log = log
         if self._moving:
             self._draw(log.position)
         else:
             logger.info(progress_line(log, log.position))
 
-    def saved(self, saved: Saved) -> None:
+    def on_save(self, saved: SaveResult) -> None:
         size, waited = megabytes(saved.size), f"{saved.waited:.2f} s"
         self._say(f"save   {saved.path.name}  {size} in the background; the loop waited {waited}")
 
-    def evaluated(self, evaluation: Evaluation) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         self._say(evaluation_line(evaluation))
 
-    def finished(self) -> None:
+    def on_end(self) -> None:
         self._end_line()
 
     def _draw(self, position: Position) -> None:
@@ -100,17 +100,17 @@ class TensorBoard(Listener):
         self._thread = threading.Thread(target=self._write, name="tensorboard", daemon=True)
         self._thread.start()
 
-    def logged(self, log: Log) -> None:
+    def on_log(self, log: StepLog) -> None:
         values = {f"loss/{name}": value for name, value in log.losses.items()}
         values |= {f"metric/{name}": value for name, value in log.metrics.items()}
         values |= {f"lr/g{index}": rate for index, rate in enumerate(log.rates)}
         self._events.put(("", log.position.step, {**values, "loss/total": log.loss, "speed/rows_per_s": log.speed}))
 
-    def evaluated(self, evaluation: Evaluation) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         values = {f"metric/{name}": value for name, value in evaluation.metrics.items()}
         self._events.put(("eval_val", evaluation.step, values))
 
-    def finished(self) -> None:
+    def on_end(self) -> None:
         self._events.put(None)
         self._thread.join()
 
@@ -136,7 +136,7 @@ def _summary_writer() -> Callable[[str], Any]:
     return SummaryWriter
 
 
-def progress_line(log: Log, position: Position) -> str:
+def progress_line(log: StepLog, position: Position) -> str:
     """`train  1,200/2,441 steps  epoch 1/1  49 %|####9     | 36.4k samples/s  eta 4:39  loss 0.212 (...)  lr 1.0e-3`"""
     goal = log.goal
     steps = f"{position.steps:,}" + (f"/{goal.steps:,}" if goal.steps is not None else "") + " steps"
@@ -151,7 +151,7 @@ def progress_line(log: Log, position: Position) -> str:
     return "  ".join([*parts, losses_text(log.losses), *metrics, f"lr {', '.join(rates)}"])
 
 
-def _epoch(log: Log, position: Position) -> str:
+def _epoch(log: StepLog, position: Position) -> str:
     """The pass that the step belongs to, counted from 1 as people do."""
     complete = position.cursor.row == 0 and position.step >= 0
     running = position.epochs if complete else position.epochs + 1

@@ -13,7 +13,7 @@ from tzrec.report.chart import Points, line_chart
 from tzrec.report.page import page, table, text
 from tzrec.run.evaluate import Evaluation
 from tzrec.run.listeners import Listener
-from tzrec.run.meter import Log
+from tzrec.run.metric_logger import StepLog
 
 NAME = "report.html"
 
@@ -31,15 +31,15 @@ class Report(Listener):
     def __init__(self, model_dir: Path, config: str) -> None:
         self._model_dir = model_dir
         self._config = config
-        self._logs: list[Log] = []
+        self._logs: list[StepLog] = []
 
-    def logged(self, log: Log) -> None:
+    def on_log(self, log: StepLog) -> None:
         self._logs.append(log)
 
-    def evaluated(self, evaluation: Evaluation) -> None:
+    def on_evaluation(self, evaluation: Evaluation) -> None:
         self._write()
 
-    def finished(self) -> None:
+    def on_end(self) -> None:
         if self._logs:
             self._write()
 
@@ -79,7 +79,7 @@ def _evaluations(path: Path) -> list[dict[str, float]]:
     return [{name: float("nan") if value is None else value for name, value in line.items()} for line in lines]
 
 
-def _is_loss(name: str, logs: list[Log]) -> bool:
+def _is_loss(name: str, logs: list[StepLog]) -> bool:
     return bool(logs) and name in logs[0].losses
 
 

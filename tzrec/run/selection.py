@@ -14,7 +14,7 @@ from tzrec.checkpoint.store import Checkpoint
 from tzrec.config.selection import keep_features
 from tzrec.errors import CheckpointError
 from tzrec.features.build import FeatureEncoder
-from tzrec.models.base import Ranker
+from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.report.bars import bar_chart
@@ -55,7 +55,7 @@ def rank(config: EasyRecConfig, checkpoint: Checkpoint) -> list[Ranked]:
     return list(_ranked(ranker))
 
 
-def _ranked(ranker: Ranker) -> Iterator[Ranked]:
+def _ranked(ranker: RecModel) -> Iterator[Ranked]:
     assert ranker.feature_dropout is not None
     embedding = ranker.embedding_group
     for group, row in ranker.feature_dropout.probabilities().items():

@@ -17,16 +17,16 @@ from tzrec.checkpoint.store import Checkpoint
 from tzrec.data.batch import Batch
 from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
-from tzrec.distributed.plan import Plan, plan_rows, render
 from tzrec.distributed.shard import dense_parameters, shard
 from tzrec.errors import CheckpointError
 from tzrec.features.build import FeatureEncoder
 from tzrec.log import logger
-from tzrec.models.base import Output, Ranker
+from tzrec.models.base import ModelOutput, RecModel
 from tzrec.models.build import build_model
 from tzrec.optim.average import uses_average
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.run import machine
+from tzrec.run import cpu
+from tzrec.tables.plan_summary import SavedPlan, plan_rows, render
 
 Mode = Literal["train", "eval", "predict"]
 
@@ -44,17 +44,17 @@ class Session:
         cpu: what was set for this machine, a line for the log.
         encoder: from raw columns to features.
         model: the sharded model, None until `build`; call this one.
-        ranker: the model without its wrappers.
+        rec_model: the model without its wrappers.
     """
 
     model: DistributedModelParallel
-    ranker: Ranker
+    rec_model: RecModel
 
     def __init__(self, config: EasyRecConfig) -> None:
         self.config = config
-        self.place = env.place()
-        self.cpu = machine.tune(config.train_config)
-        self.device = group.init(self.place)
+        self.rank_info = env.rank_info()
+        self.cpu = cpu.configure_cpu(config.train_config)
+        self.device = group.init(self.rank_info)
         self._autocast = AUTOCAST[config.train_config.mixed_precision]
         _allow_tf32(config)
         self.encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
@@ -65,10 +65,10 @@ class Session:
 
     def loader(self, path: str, mode: Mode, keep: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
         """This rank's batches of some files."""
-        where, seed = self.place, self.config.train_config.seed
+        where, seed = self.rank_info, self.config.train_config.seed
         return DataLoader(self.config, self.encoder, path, mode, where.rank, where.world_size, keep, batch_size, seed)
 
-    def build(self, saved: Plan | None = None) -> None:
+    def build(self, saved: SavedPlan | None = None) -> None:
         """Make the model on all ranks: the same weights everywhere, and everywhere another seed for dropout.
 
         Args:
@@ -78,10 +78,10 @@ class Session:
         torch.manual_seed(seed)
         ranker = build_model(self.config, self.encoder.features, table_device=torch.device("meta"))
         self.model = shard(ranker, self.config, self.device, saved)
-        self.ranker = self.model.module
-        torch.manual_seed(seed + 1 + self.place.rank)
+        self.rec_model = self.model.module
+        torch.manual_seed(seed + 1 + self.rank_info.rank)
 
-    def forward(self, batch: Batch) -> tuple[Output, Batch]:
+    def forward(self, batch: Batch) -> tuple[ModelOutput, Batch]:
         """What the model says of a batch, and the batch where the model is."""
         if self.device.type != "cpu":
             batch = batch.to(self.device, non_blocking=True)
@@ -106,14 +106,14 @@ class Session:
 
     def describe(self) -> None:
         """Log what was built: `model`, `plan` and `cpu`."""
-        dims = self.ranker.embedding_group.dims
-        tasks = [head.name for head in self.ranker.tasks.values() if head.name]  # penalties have none
+        dims = self.rec_model.embedding_group.dims
+        tasks = [head.name for head in self.rec_model.tasks.values() if head.name]  # penalties have none
         name = self.config.model_config.WhichOneof("model")
         dense = sum(parameter.numel() for _, parameter in dense_parameters(self.model))
         named = f"{len(tasks)} tasks: {', '.join(tasks)}" if len(tasks) > 1 else "1 task"
         groups = [f'{len(dims.features(each))} features in group "{each}" ({dims[each]})' for each in dims]
         logger.info("model  %s  %s   dense %s parameters   %s", name, named, count(dense), ", ".join(groups))
-        rows = plan_rows(self.ranker, self.model.plan, self.config.train_config)
+        rows = plan_rows(self.rec_model, self.model.plan, self.config.train_config)
         logger.info("plan   %s", render(rows).replace("\n", "\n       "))
         logger.info("cpu    %s", self.cpu)
 

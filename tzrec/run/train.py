@@ -17,7 +17,7 @@ from tzrec.log import logger
 from tzrec.protos import data_pb2, train_pb2
 from tzrec.run.evaluate import Evaluation, append, evaluate
 from tzrec.run.listeners import Listener
-from tzrec.run.meter import Meter
+from tzrec.run.metric_logger import MetricLogger
 from tzrec.run.signals import Signals
 from tzrec.run.training import Training
 
@@ -43,37 +43,37 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
     Raises:
         TrainingError: a loss was not finite and `train_config.nonfinite_loss` says to stop.
     """
-    meter = Meter(run.goal)
+    meter = MetricLogger(run.goal)
     outcome, saved = Outcome(run.position.step), run.position.step
     with run, Signals() as signals:
         for batch, last in run.batches():
             run.begin_step()
             losses = run.losses(batch)
-            agreed = agree(losses, batch.rows, signals.received > 0 or run.steering.late)
+            agreed = sync_step(losses, batch.rows, signals.received > 0 or run.steering.late)
             if agreed.finite:  # before backward: the fused optimizers learn during it
-                losses = run.weighed(losses, agreed.share(batch.rows))
-                run.learn(losses, agreed.share(batch.rows))
+                losses = run.apply_task_weights(losses, agreed.share(batch.rows))
+                run.backward_and_step(losses, agreed.share(batch.rows))
                 meter.add(losses, batch.rows, agreed.rows)
             else:
                 _refuse(run, losses, batch)
             run.position = run.position.after(batch)
             if last:
-                run.position = run.position.next_pass()
+                run.position = run.position.next_epoch()
             for listener in listeners:
-                listener.stepped(run.position)
+                listener.on_step(run.position)
             step = run.position.step
             if step % run.session.config.train_config.log_step_count_steps == 0:
                 log = meter.read(run.position, run.rates.now(), run.online.values())
                 for listener in listeners:
-                    listener.logged(log)
+                    listener.on_log(log)
             if agreed.stop:
                 outcome.signal = max(group.gather(signals.received))
                 if not outcome.signal:
                     _say(run, ["stop   the minutes of train_config.max_minutes are over"])
                 break
-            if run.cadence.after_step(step) or (last and run.cadence.after_pass(run.position.epochs)):
+            if run.cadence.after_step(step) or (last and run.cadence.after_epoch(run.position.epochs)):
                 saved = step
-                meter.without(_save_and_evaluate(run, listeners, outcome, last=run.goal.reached(run.position)))
+                meter.without(_save_and_evaluate(run, listeners, outcome, last=run.goal.is_reached(run.position)))
         if run.position.step > saved:
             _save_and_evaluate(run, listeners, outcome, last=True)
         run.wait()
@@ -82,7 +82,7 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class StepSync:
     """What all ranks know of a step before they learn from it.
 
     Attributes:
@@ -102,11 +102,11 @@ class Agreement:
         return rows * self.ranks / max(self.rows, 1)
 
 
-def agree(losses: Mapping[str, torch.Tensor], rows: int, stop: bool) -> Agreement:
+def sync_step(losses: Mapping[str, torch.Tensor], rows: int, stop: bool) -> StepSync:
     """One small exchange per step; none with a single rank."""
     finite = bool(torch.isfinite(torch.stack([loss.detach() for loss in losses.values()])).all())
     strange, all_rows, asked, ranks = group.total([not finite, rows, stop, 1])
-    return Agreement(not strange, int(all_rows), asked > 0, int(ranks))
+    return StepSync(not strange, int(all_rows), asked > 0, int(ranks))
 
 
 def _refuse(run: Training, losses: Mapping[str, torch.Tensor], batch: Batch) -> None:
@@ -123,7 +123,7 @@ def _refuse(run: Training, losses: Mapping[str, torch.Tensor], batch: Batch) -> 
             f"{text}. Look for extreme values in these rows, lower the learning rates, or leave such steps out with "
             "train_config.nonfinite_loss: SKIP_STEP"
         )
-    if run.session.place.is_chief:
+    if run.session.rank_info.is_main:
         logger.warning("%s; left out", text)
 
 
@@ -132,20 +132,20 @@ def _save_and_evaluate(run: Training, listeners: Sequence[Listener], outcome: Ou
     began = time.perf_counter()
     saved = run.save(last)
     for listener in listeners:
-        listener.saved(saved)
+        listener.on_save(saved)
     _report_bad_rows(run)
     if run.session.config.eval_input_path and not outcome.signal:
         evaluation = _evaluate(run)
         outcome.metrics = evaluation.metrics
         for listener in listeners:
-            listener.evaluated(evaluation)
+            listener.on_evaluation(evaluation)
         # those of rank 0: on machines that differ in a last bit ranks must decide alike all the same
-        _say(run, run.steering.evaluated(group.broadcast(dict(evaluation.metrics))))
+        _say(run, run.steering.on_evaluation(group.broadcast(dict(evaluation.metrics))))
     return time.perf_counter() - began
 
 
 def _say(run: Training, lines: Sequence[str]) -> None:
-    if run.session.place.is_chief:
+    if run.session.rank_info.is_main:
         for line in lines:
             logger.info(line)
 
@@ -155,7 +155,7 @@ def _evaluate(run: Training) -> Evaluation:
     loader = session.loader(session.config.eval_input_path, "eval")
     with run.evaluated_weights():
         evaluation = evaluate(session, loader, run.position.step)
-    if session.place.is_chief:
+    if session.rank_info.is_main:
         append(session.model_dir / RESULTS, evaluation)
     return evaluation
 
@@ -165,7 +165,7 @@ def _report_bad_rows(run: Training) -> None:
     counts: Counter[str] = Counter()
     for rank in group.gather({f"{column}: {reason}": n for (column, reason), n in run.loader.bad.items()}):
         counts.update(rank)
-    if counts and run.session.place.is_chief:
+    if counts and run.session.rank_info.is_main:
         what = ", ".join(f"{name} {n:,}" for name, n in counts.items())
         policy = data_pb2.BadRowPolicy.Name(run.session.config.data_config.bad_row_policy).lower()
         number, where = f"{sum(counts.values()):,}", run.loader.bad_rows_path

@@ -18,27 +18,27 @@ import torch
 import tzrec
 from tzrec.checkpoint import store
 from tzrec.checkpoint.cadence import Cadence
-from tzrec.checkpoint.manifest import Manifest
-from tzrec.checkpoint.saver import Saved, Saver, Tensors
+from tzrec.checkpoint.manifest import CheckpointManifest
+from tzrec.checkpoint.saver import Saver, SaveResult, Tensors
 from tzrec.config.kwargs import shortest
 from tzrec.config.load import dump_config
 from tzrec.data.batch import Batch
 from tzrec.distributed import group
-from tzrec.distributed.plan import plan_json
 from tzrec.distributed.shard import dense_parameters
 from tzrec.errors import CheckpointError
-from tzrec.heads.online import OnlineScores
+from tzrec.heads.train_metrics import TrainMetrics
 from tzrec.optim.average import PART, uses_average
-from tzrec.optim.build import Rates, dense_optimizer
+from tzrec.optim.build import LearningRates, dense_optimizer
 from tzrec.optim.pareto import Pareto
 from tzrec.optim.schedule import Schedule, schedule
-from tzrec.optim.sparse import SparseOptimizer
-from tzrec.run import machine
+from tzrec.run import cpu
 from tzrec.run.evaluate import of_all_ranks
-from tzrec.run.meter import Goal
+from tzrec.run.metric_logger import StopCondition
+from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
-from tzrec.run.start import Start
-from tzrec.run.steering import Steering
+from tzrec.run.training_control import TrainingControl
+from tzrec.tables.plan_summary import plan_json
+from tzrec.tables.sparse_optimizer import SparseOptimizer
 
 _PACKAGES = ("torch", "torchrec", "fbgemm-gpu-cpu", "fbgemm-gpu")
 
@@ -56,7 +56,7 @@ class Training:
         online: the metrics of training batches.
     """
 
-    def __init__(self, session: Session, start: Start) -> None:
+    def __init__(self, session: Session, start: ResumeState) -> None:
         config, train = session.config, session.config.train_config
         self.session = session
         self.position = start.position
@@ -68,20 +68,20 @@ class Training:
         start.restore("model", session.model.state_dict)
         self.dense = dense_optimizer(train, dense_parameters(session.model), group.any_rank)
         guard = self.dense.scale.guard if self.dense.scale else None
-        self.sparse = SparseOptimizer(session.ranker, train.sparse_optimizer, session.place.world_size, guard)
+        self.sparse = SparseOptimizer(session.rec_model, train.sparse_optimizer, session.rank_info.world_size, guard)
         self._restore_optimizers(start)
         self.steering = _steering(session, start)
-        start.begin(session.place)
+        start.begin(session.rank_info)
         schedules: list[tuple[Any, Schedule]] = [(part[0], part[1]) for part in self.dense.parts]
-        self.online = OnlineScores(session.ranker.tasks)
-        self.rates = Rates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
+        self.online = TrainMetrics(session.rec_model.tasks)
+        self.rates = LearningRates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
         self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
         self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _protected(session))
         self._facts = _facts(session)
         self._averages = uses_average(config.eval_config, train.dense_optimizer)
         self._pareto = _pareto(session)
 
-    def _restore_optimizers(self, start: Start) -> None:
+    def _restore_optimizers(self, start: ResumeState) -> None:
         """Everything that learns besides the weights; the weights must have been restored."""
         if self.dense.average:
             average = self.dense.average.values
@@ -106,7 +106,7 @@ class Training:
     @property
     def over(self) -> bool:
         """Whether there is nothing left to train."""
-        return self.goal.reached(self.position) or self.steering.enough
+        return self.goal.is_reached(self.position) or self.steering.enough
 
     def batches(self) -> Iterator[tuple[Batch, bool]]:
         """Batches until the run is over, pass after pass; and of each whether it is the last of its pass."""
@@ -117,7 +117,7 @@ class Training:
                 if self.over:
                     return
             if batch is None:  # the checkpoint was written at the very end of a pass
-                self.position = self.position.next_pass()
+                self.position = self.position.next_epoch()
             self._ahead = self.loader.epoch(self.position.cursor)
 
     def begin_step(self) -> None:
@@ -130,21 +130,21 @@ class Training:
         """Every loss by name, 0-dimensional, over the rows of this rank."""
         output, batch = self.session.forward(batch)
         self._seen = {task: each.detach() for task, each in output.logits.items()}, batch
-        return self.session.ranker.losses(output, batch, _mean_over_ranks)
+        return self.session.rec_model.losses(output, batch, _mean_over_ranks)
 
-    def weighed(self, losses: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+    def apply_task_weights(self, losses: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
         """The same losses, and with `use_pareto_loss_weight` what turns their sum into `sum_k w_k L_k` of the tasks.
 
-        The arguments are those of `learn`; all ranks call it together.
+        The arguments are those of `backward_and_step`; all ranks call it together.
         """
         if self._pareto is None:
             return losses
-        totals = list(self.session.ranker.tasks.totals(losses).values())
+        totals = list(self.session.rec_model.tasks.totals(losses).values())
         weights = self._pareto.weights([each * share for each in totals])
         more = torch.stack([(weight - 1) * each for weight, each in zip(weights, totals, strict=True)]).sum()
         return {**losses, "pareto_weighting": more}
 
-    def learn(self, losses: Mapping[str, torch.Tensor], share: float) -> None:
+    def backward_and_step(self, losses: Mapping[str, torch.Tensor], share: float) -> None:
         """Learn from the gradient of the mean loss over the rows of all ranks.
 
         Args:
@@ -156,13 +156,13 @@ class Training:
         self.dense.step()
         self.online.update(*self._seen, of_all_ranks)
 
-    def save(self, last: bool) -> Saved:
+    def save(self, last: bool) -> SaveResult:
         """Copy everything a continued run needs, unless nothing will change it any more; a thread writes it."""
         if last:
-            machine.give_back_freed_memory()
-        where = self.session.place
+            cpu.give_back_freed_memory()
+        where = self.session.rank_info
         numbers = {**self.dense.numbers(), **self.steering.numbers()}
-        manifest = Manifest(self.position, _random_state(where.rank), *self._facts, numbers)
+        manifest = CheckpointManifest(self.position, _random_state(where.rank), *self._facts, numbers)
         plan = json.dumps(plan_json(self.session.model.plan), indent=1)
         saved = self._saver.save(manifest, self._parts(), plan, last)
         if last and self._averages:
@@ -214,26 +214,26 @@ def _mean_over_ranks(weights: torch.Tensor) -> torch.Tensor:
     return weights.new_tensor(total / max(rows, 1))
 
 
-def _goal(session: Session, rows: int | None, batch_size: int) -> Goal:
+def _goal(session: Session, rows: int | None, batch_size: int) -> StopCondition:
     train = session.config.train_config
     if not train.num_epochs:
-        return Goal(train.num_steps)
+        return StopCondition(train.num_steps)
     if rows is None:
-        return Goal(None, train.num_epochs)
-    all_ranks = batch_size * session.place.world_size
+        return StopCondition(None, train.num_epochs)
+    all_ranks = batch_size * session.rank_info.world_size
     whole, rest = divmod(rows, all_ranks)
     short = 1 if rest and not session.config.data_config.drop_remainder else 0
-    return Goal((whole + short) * train.num_epochs, train.num_epochs)
+    return StopCondition((whole + short) * train.num_epochs, train.num_epochs)
 
 
-def _steering(session: Session, start: Start) -> Steering:
+def _steering(session: Session, start: ResumeState) -> TrainingControl:
     """As it was when the checkpoint was written, and what the evaluation of that checkpoint said afterwards."""
-    steering = Steering(session.config.train_config)
+    steering = TrainingControl(session.config.train_config)
     if start.continues:
         steering.set_numbers(start.numbers)
         metrics = group.broadcast(store.evaluation_of(session.model_dir, start.position.step))
         if metrics:
-            steering.evaluated(metrics)
+            steering.on_evaluation(metrics)
     return steering
 
 

@@ -55,7 +55,7 @@ class OutputDirectory:
 
 
 @dataclass(frozen=True)
-class Columns:
+class OutputColumns:
     """Which columns come out.
 
     Attributes:

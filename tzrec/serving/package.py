@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 import tzrec
-from tzrec.checkpoint.manifest import File
+from tzrec.checkpoint.manifest import FileRecord
 from tzrec.errors import PackageError
 from tzrec.serving.sequences import Sequences
 from tzrec.serving.signature import NO_SEQUENCES, Signature
@@ -40,7 +40,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputSpec:
     """One output: its name, type, and what follows the batch dimension in its shape."""
 
     name: str
@@ -48,12 +48,12 @@ class Output:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, name: str, example: Tensor) -> Output:
+    def of(cls, name: str, example: Tensor) -> OutputSpec:
         return cls(name, str(example.dtype).removeprefix("torch."), tuple(example.shape[1:]))
 
 
 @dataclass(frozen=True)
-class Manifest:
+class PackageManifest:
     """What a package says of itself.
 
     Attributes:
@@ -74,11 +74,11 @@ class Manifest:
     precision: str
     signature: Signature
     tables: tuple[str, ...]
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputSpec, ...]
     additional: dict[str, Any] = field(default_factory=dict)
     self_test: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
-    files: dict[str, File] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:
         told = {"format": _FORMAT, "inputs": self.signature.described(), **asdict(self)}
@@ -86,7 +86,7 @@ class Manifest:
         (directory / MANIFEST).write_text(text + "\n")
 
     @classmethod
-    def read(cls, directory: Path) -> Manifest:
+    def read(cls, directory: Path) -> PackageManifest:
         """Read it without looking at the other files.
 
         Raises:
@@ -104,9 +104,9 @@ class Manifest:
             raise PackageError(f"{path} is damaged: {type(error).__name__} {error}") from None
 
 
-def _manifest(value: dict[str, Any]) -> Manifest:
+def _manifest(value: dict[str, Any]) -> PackageManifest:
     signature = value["signature"]
-    return Manifest(
+    return PackageManifest(
         model=value["model"],
         step=value["step"],
         precision=value["precision"],
@@ -117,11 +117,11 @@ def _manifest(value: dict[str, Any]) -> Manifest:
             sequences=Sequences.read(signature["sequences"]) if "sequences" in signature else NO_SEQUENCES,
         ),
         tables=tuple(value["tables"]),
-        outputs=tuple(Output(each["name"], each["dtype"], tuple(each["shape"])) for each in value["outputs"]),
+        outputs=tuple(OutputSpec(each["name"], each["dtype"], tuple(each["shape"])) for each in value["outputs"]),
         additional=dict(value["additional"]),
         self_test=value["self_test"],
         versions=dict(value["versions"]),
-        files={name: File(**each) for name, each in value["files"].items()},
+        files={name: FileRecord(**each) for name, each in value["files"].items()},
     )
 
 
@@ -138,7 +138,7 @@ class Package:
         manifest: what it says of itself.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
+    def __init__(self, directory: Path, manifest: PackageManifest) -> None:
         self.directory, self.manifest = directory, manifest
         self.signature = manifest.signature
         self._weights = map_weights(directory / WEIGHTS)
@@ -156,7 +156,7 @@ def open_package(directory: Path) -> Package:
     Raises:
         PackageError: it is missing, damaged, or made for a newer tzrec or torch or another machine; names the file.
     """
-    manifest = Manifest.read(directory)
+    manifest = PackageManifest.read(directory)
     _check_versions(directory, manifest.versions)
     wrong = [text for name, file in manifest.files.items() if (text := _difference(directory, name, file))]
     if wrong:
@@ -192,7 +192,7 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])
 
 
-def _difference(directory: Path, name: str, file: File) -> str:
+def _difference(directory: Path, name: str, file: FileRecord) -> str:
     path = directory / name
     if path.parent != directory:
         return f"{MANIFEST} names a file outside the package: {name}"
@@ -200,7 +200,7 @@ def _difference(directory: Path, name: str, file: File) -> str:
         return f"{name} is missing"
     if (size := path.stat().st_size) != file.size:
         return f"{name} has {size:,} bytes instead of {file.size:,}"
-    return "" if File.of(path) == file else f"{name} does not match its checksum"
+    return "" if FileRecord.of(path) == file else f"{name} does not match its checksum"
 
 
 def copy_assets(assets: tuple[Path, ...], directory: Path) -> None:

@@ -14,18 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tzrec.checkpoint.manifest import File, sync_directory
+from tzrec.checkpoint.manifest import FileRecord, sync_directory
 from tzrec.config.load import dump_config
 from tzrec.config.vocabulary import self_contained
 from tzrec.errors import PackageError, UsageError
 from tzrec.serving import package
 from tzrec.serving.assets import packed
 from tzrec.serving.compile import compile_servable, example_inputs
-from tzrec.serving.package import Manifest, Output, Package
+from tzrec.serving.package import OutputSpec, Package, PackageManifest
 from tzrec.serving.selftest import difference
 from tzrec.serving.servable import Servable, offsets_of, tables_of
 from tzrec.serving.signature import describe
-from tzrec.serving.trained import Trained, precision_of
+from tzrec.serving.trained import TrainedModel, precision_of
 from tzrec.serving.weights import map_weights, write_weights
 
 TOLERANCE = 1e-6
@@ -33,8 +33,8 @@ TOLERANCE = 1e-6
 
 
 def publish(
-    trained: Trained, directory: Path, assets: tuple[Path, ...] = (), additional: Mapping[str, Any] | None = None
-) -> Manifest:
+    trained: TrainedModel, directory: Path, assets: tuple[Path, ...] = (), additional: Mapping[str, Any] | None = None
+) -> PackageManifest:
     """Write a package.
 
     Args:
@@ -58,7 +58,7 @@ def publish(
         package.copy_assets(assets, draft)
         manifest = replace(_manifest(trained, servable, tables), additional=dict(additional or {}))
         manifest = replace(manifest, self_test=_tested(Package(draft, manifest), trained))
-        files = {path.name: File.of(path) for path in sorted(draft.iterdir())}
+        files = {path.name: FileRecord.of(path) for path in sorted(draft.iterdir())}
         manifest = replace(manifest, files=files)
         manifest.write(draft)
     return manifest
@@ -93,7 +93,7 @@ def _sync(draft: Path) -> None:
     sync_directory(draft)
 
 
-def _write_weights(trained: Trained, draft: Path) -> tuple[Servable, tuple[str, ...]]:
+def _write_weights(trained: TrainedModel, draft: Path) -> tuple[Servable, tuple[str, ...]]:
     """All weights into one file, and a servable whose tables are mapped from it."""
     tables = tables_of(trained.ranker)
     offsets = offsets_of(tables)
@@ -114,21 +114,21 @@ def _aligned(constants: Mapping[str, Tensor], tables: Mapping[str, Tensor]) -> d
     return {**wide, **tables, **narrow}
 
 
-def _manifest(trained: Trained, servable: Servable, tables: tuple[str, ...]) -> Manifest:
+def _manifest(trained: TrainedModel, servable: Servable, tables: tuple[str, ...]) -> PackageManifest:
     with torch.inference_mode():
         outputs = servable.predict(example_inputs(servable.signature))
-    return Manifest(
+    return PackageManifest(
         model=trained.config.model_config.WhichOneof("model") or "",
         step=trained.step,
         precision=precision_of(trained.config),
         signature=servable.signature,
         tables=tables,
-        outputs=tuple(Output.of(name, outputs[name]) for name in sorted(outputs)),
+        outputs=tuple(OutputSpec.of(name, outputs[name]) for name in sorted(outputs)),
         versions=package.versions(),
     )
 
 
-def _tested(made: Package, trained: Trained) -> float:
+def _tested(made: Package, trained: TrainedModel) -> float:
     found = difference(made, trained.ranker, trained.features)
     if precision_of(trained.config) == "FP32" and not found <= TOLERANCE:
         raise PackageError(

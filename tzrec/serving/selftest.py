@@ -12,14 +12,14 @@ from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 
 from tzrec.data.batch import BASE, Batch
 from tzrec.features.base import Feature
-from tzrec.models.base import Ranker
+from tzrec.models.base import RecModel
 from tzrec.serving.package import Package
 
 _SIZES = (1, 7, 256)
 _LONGEST = 3
 
 
-def difference(package: Package, ranker: Ranker, features: Mapping[str, Feature]) -> float:
+def difference(package: Package, ranker: RecModel, features: Mapping[str, Feature]) -> float:
     """The greatest |package - model| over made-up batches, relative to the greatest value of the output above 1.
 
     Rounding goes with the size of what is added up, not of the sum: a factorization machine adds terms of 10 and more
@@ -61,8 +61,10 @@ def made_up_batch(features: Mapping[str, Feature], rows: int, generator: torch.G
         sparse={BASE: _ids(sparse, rows, generator)} if sparse else {},
         dense={BASE: _values(dense, rows, generator)} if dense else {},
         sequences={BASE: _step_ids(ids, steps, sizes, generator)} if ids else {},
-        step_sizes={name: JaggedTensor(each, lengths=steps[name]) for name, each in sizes.items()},
-        step_values={each.name: _step_values(each, steps[each.name], generator) for each in stepped if not each.table},
+        element_sizes={name: JaggedTensor(each, lengths=steps[name]) for name, each in sizes.items()},
+        element_values={
+            each.name: _step_values(each, steps[each.name], generator) for each in stepped if not each.table
+        },
     )
 
 

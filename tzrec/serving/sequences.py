@@ -11,9 +11,9 @@ from torch import Tensor
 
 from tzrec.data.batch import BASE, Batch
 from tzrec.data.collate import own
-from tzrec.embedding.assemble import longest, slots
-from tzrec.embedding.layout import Layout
+from tzrec.embedding.assemble import longest, padded_index
 from tzrec.features.column import Column
+from tzrec.tables.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class StepInput:
     @classmethod
     def from_batch(cls, batch: Batch, name: str, is_sparse: bool) -> StepInput:
         if not is_sparse:
-            numbers = batch.step_values[name]
+            numbers = batch.element_values[name]
             return cls(numbers.values(), numbers.lengths(), None)
-        ids, sizes = batch.sequences[BASE][name], batch.step_sizes.get(name)
+        ids, sizes = batch.sequences[BASE][name], batch.element_sizes.get(name)
         if sizes is None:
             return cls(ids.values(), ids.lengths(), torch.ones(len(ids.values()), dtype=torch.int32))
         return cls(ids.values(), sizes.lengths(), sizes.values())
@@ -124,7 +124,7 @@ class Sequences:
             if each.sizes is not None:
                 yield each.sizes
         for group in self.groups.values():
-            places = slots(longest([steps[name].lengths for name in group.features], group.limit), group.jagged)
+            places = padded_index(longest([steps[name].lengths for name in group.features], group.limit), group.jagged)
             if group.jagged:
                 yield places.rows
             yield places.positions.reshape(-1)

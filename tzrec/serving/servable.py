@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torchrec import EmbeddingBagCollection, EmbeddingCollection
 
-from tzrec.embedding.assemble import Slots, assemble
-from tzrec.embedding.layout import STEPPED, Entry, Layout
-from tzrec.embedding.regroup import plan, regroup
-from tzrec.embedding.sequence import Steps
-from tzrec.models.base import Ranker
+from tzrec.embedding.assemble import PaddedIndex, assemble
+from tzrec.embedding.regroup import plan_groups, regroup
+from tzrec.embedding.sequence import SequenceElements
+from tzrec.models.base import RecModel
 from tzrec.serving.signature import Signature, kind_of
+from tzrec.tables.layout import SEQUENCE_PREFIX, Layout, LayoutEntry
 
 _HOST = 3
 """fbgemm's PlacementType.HOST."""
@@ -31,7 +31,7 @@ AUTOCAST = {"": None, "FP32": None, "BF16": torch.bfloat16, "FP16": torch.float1
 """export_config.mixed_precision."""
 
 
-def tables_of(ranker: Ranker) -> dict[str, Tensor]:
+def tables_of(ranker: RecModel) -> dict[str, Tensor]:
     """The tables of an unsharded model, `(rows, dim)` each in the type it is stored in, wider types first."""
     weights: dict[str, Tensor] = {}
     for module in ranker.embedding_group.modules():
@@ -39,7 +39,7 @@ def tables_of(ranker: Ranker) -> dict[str, Tensor]:
             weights |= {name: bag.get_parameter("weight").detach() for name, bag in module.embedding_bags.items()}
         elif isinstance(module, EmbeddingCollection):
             found = module.embeddings.items()
-            weights |= {f"{STEPPED}{name}": table.get_parameter("weight").detach() for name, table in found}
+            weights |= {f"{SEQUENCE_PREFIX}{name}": table.get_parameter("weight").detach() for name, table in found}
     types = {name: bag.table.data_type for name, bag in ranker.embedding_group.layout.tables.items()}
     order = sorted(weights, key=lambda name: -_BYTES[types[name]])
     return {name: weights[name].to(_DTYPE[types[name]]) for name in order}
@@ -64,7 +64,7 @@ class Bags(nn.Module):
     0.84 against 1.84 for 8192, on one core.
     """
 
-    def __init__(self, first: int, entries: list[Entry], layout: Layout, offsets: Mapping[str, int]) -> None:
+    def __init__(self, first: int, entries: list[LayoutEntry], layout: Layout, offsets: Mapping[str, int]) -> None:
         super().__init__()
         names = [entry.table or "" for entry in entries]
         tables = [layout.tables[name].table for name in names]
@@ -122,14 +122,14 @@ class Servable(nn.Module):
         precision: `export_config.mixed_precision`; "" computes in FP32.
     """
 
-    def __init__(self, ranker: Ranker, tables: Tensor, offsets: Mapping[str, int], precision: str = "") -> None:
+    def __init__(self, ranker: RecModel, tables: Tensor, offsets: Mapping[str, int], precision: str = "") -> None:
         super().__init__()
         layout = ranker.embedding_group.layout
         self.signature, self._layout = Signature.of(layout), layout
         self.register_buffer("tables", tables)
         runs = _runs(layout, self.signature)
         self.bags = nn.ModuleList(Bags(first, entries, layout, offsets) for first, entries in runs)
-        self.ranker = Ranker(_Nothing(), ranker.model, ranker.tasks, ranker.feature_dropout)  # type: ignore[arg-type]
+        self.ranker = RecModel(_Nothing(), ranker.model, ranker.tasks, ranker.feature_dropout)  # type: ignore[arg-type]
         self.autocast = AUTOCAST[precision]
         self.steps = StepLookups(layout, offsets)
         self.dense, self.encoders = ranker.embedding_group.dense_impls, ranker.embedding_group.encoders
@@ -137,11 +137,11 @@ class Servable(nn.Module):
         self._numbers = self.dense.plan(*numbers)
         sources = [([e.key for e in entries], [e.dim for e in entries]) for _, entries in runs]
         sources += [*([numbers] if self.signature.dense else []), *self.dense.outputs]
-        self._plan = plan(sources, {group: [e.key for e in row] for group, row in layout.by_row.items() if row})
+        self._plan = plan_groups(sources, {group: [e.key for e in row] for group, row in layout.by_row.items() if row})
         self.eval()
 
     @classmethod
-    def of(cls, ranker: Ranker, precision: str = "") -> Servable:
+    def of(cls, ranker: RecModel, precision: str = "") -> Servable:
         """With a copy of the tables of a model in memory."""
         tables = tables_of(ranker)
         return cls(ranker, flatten(tables), offsets_of(tables), precision)
@@ -179,7 +179,7 @@ class StepLookups(nn.Module):
         looked_up = [entry for entry in self._entries if entry.table]
         self.bags = nn.ModuleList(Bags(0, [entry], layout, offsets) for entry in looked_up)
 
-    def forward(self, tables: Tensor, given: Mapping[str, Tensor]) -> dict[str, Steps]:
+    def forward(self, tables: Tensor, given: Mapping[str, Tensor]) -> dict[str, SequenceElements]:
         """Bytes of all tables, inputs by name -> steps by key."""
         found, bags = {}, iter(self.bags)
         for entry in self._entries:
@@ -188,27 +188,27 @@ class StepLookups(nn.Module):
                 sizes = given[f"{entry.feature}.key_lengths"]  # (S,)
                 bounds = torch.ops.fbgemm.asynchronous_complete_cumsum(sizes)
                 values = next(bags)(tables, values, bounds, sizes.shape[0], None)  # (S, D)
-            found[entry.key] = Steps.of(values, given[f"{entry.feature}.lengths"])
+            found[entry.key] = SequenceElements.of(values, given[f"{entry.feature}.lengths"])
         return found
 
 
-def places_in(given: Mapping[str, Tensor], group: str, lengths: Tensor) -> Slots:
+def places_in(given: Mapping[str, Tensor], group: str, lengths: Tensor) -> PaddedIndex:
     """The places of a group's steps, as the inputs say."""
     positions = given[f"{group}.positions"]
     if f"{group}.rows" in given:
-        return Slots(given[f"{group}.rows"], positions, lengths)
-    return Slots(torch.arange(lengths.shape[0]).unsqueeze(1), positions.unsqueeze(0), lengths)
+        return PaddedIndex(given[f"{group}.rows"], positions, lengths)
+    return PaddedIndex(torch.arange(lengths.shape[0]).unsqueeze(1), positions.unsqueeze(0), lengths)
 
 
 class _Nothing(nn.Module):
     """In place of the embeddings, which a servable looks up itself."""
 
 
-def _runs(layout: Layout, signature: Signature) -> list[tuple[int, list[Entry]]]:
+def _runs(layout: Layout, signature: Signature) -> list[tuple[int, list[LayoutEntry]]]:
     """Cut the lookups into runs of one kind whose features follow each other in the inputs: (first feature, run)."""
     place = {name: index for index, name in enumerate(signature.sparse)}
     lookups = {entry.key: entry for row in layout.by_row.values() for entry in row if entry.table}
-    runs: list[tuple[int, list[Entry]]] = []
+    runs: list[tuple[int, list[LayoutEntry]]] = []
     last: tuple[tuple[bool, bool], int] | None = None
     for entry in sorted(lookups.values(), key=lambda entry: kind_of(layout, entry.table or "")):
         kind, here = kind_of(layout, entry.table or ""), place[entry.feature]

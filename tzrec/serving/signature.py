@@ -11,10 +11,10 @@ from torch import Tensor
 from torchrec import KeyedJaggedTensor
 
 from tzrec.data.batch import BASE, Batch
-from tzrec.embedding.layout import Layout
 from tzrec.features.base import Feature
 from tzrec.features.column import Column
 from tzrec.serving.sequences import Sequences
+from tzrec.tables.layout import Layout
 
 NO_SEQUENCES = Sequences({}, {})
 

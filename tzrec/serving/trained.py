@@ -14,17 +14,17 @@ from tzrec.checkpoint.restore import restore
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.errors import CheckpointError
 from tzrec.features.base import Feature
-from tzrec.models.base import Ranker
+from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.optim.average import uses_average
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A trained model with all that belongs to it; `step` counts training steps."""
 
-    ranker: Ranker
+    ranker: RecModel
     config: EasyRecConfig
     features: Mapping[str, Feature]
     step: int
@@ -49,7 +49,7 @@ def choose(config: EasyRecConfig, path: str | None) -> Checkpoint:
     return store.find(model_dir)
 
 
-def load_trained(config: EasyRecConfig, features: Mapping[str, Feature], checkpoint: Checkpoint) -> Trained:
+def load_trained(config: EasyRecConfig, features: Mapping[str, Feature], checkpoint: Checkpoint) -> TrainedModel:
     """Build the model of a config and fill it, with the moving average of the dense parameters where there is one.
 
     Raises:
@@ -63,4 +63,4 @@ def load_trained(config: EasyRecConfig, features: Mapping[str, Feature], checkpo
         raise CheckpointError(f"{checkpoint.path} does not fit the model of this config:\n  {lines}")
     if uses_average(config.export_config, config.train_config.dense_optimizer):
         restore_average(checkpoint, ranker.state_dict())
-    return Trained(ranker.eval(), config, features, checkpoint.step)
+    return TrainedModel(ranker.eval(), config, features, checkpoint.step)

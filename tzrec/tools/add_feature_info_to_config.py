@@ -22,7 +22,7 @@ from tzrec import cli, registry
 from tzrec.config.load import dump_config, load_source
 from tzrec.config.names import hint
 from tzrec.config.schema import fields_of, missing_required
-from tzrec.data.paths import File, expand
+from tzrec.data.paths import InputFile, expand
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.protos.feature_pb2 import FeatureConfig, SequenceFeature
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -42,13 +42,13 @@ class Row:
         name: of the feature; one in a group is called `<sequence_name>__<feature_name>`.
         info: fields of its message and their values, or `{"id_feature": {...}}` for a whole feature.
         drop: whether it is to go.
-        place: in the table, for the errors.
+        location: in the table, for the errors.
     """
 
     name: str
     info: dict[str, Any]
     drop: bool
-    place: str
+    location: str
 
 
 @cli.run
@@ -108,7 +108,7 @@ def read_rows(path: str, reader: str | None = None) -> Iterator[Row]:
             yield _row(row, f"{file.name}, row {number}")
 
 
-def _table(file: File, is_csv: bool) -> pa.Table:
+def _table(file: InputFile, is_csv: bool) -> pa.Table:
     try:
         with file.filesystem.open_input_file(file.path) as stream:
             return pacsv.read_csv(stream, parse_options=_LINES) if is_csv else pq.read_table(stream)
@@ -192,13 +192,13 @@ def _update(config: EasyRecConfig, row: Row) -> None:
     found = _find(config, row.name)
     if found is None:
         known = hint(row.name, [each.name for each in _features(config)])
-        raise DataError(f'{row.place}: the template has no feature "{row.name}"{known}')
+        raise DataError(f'{row.location}: the template has no feature "{row.name}"{known}')
     values = {_ALIASES.get(key, key): value for key, value in row.info.items()}
     fields = fields_of(found.message)
     for key in values:
         if key not in fields:
             kind = found.message.DESCRIPTOR.name
-            raise DataError(f'{row.place}: {kind} has no field "{key}"{hint(key, fields)}')
+            raise DataError(f'{row.location}: {kind} has no field "{key}"{hint(key, fields)}')
     replaced = _BUCKETIZERS if set(values) & set(_BUCKETIZERS) else ()
     for key in {*values, *replaced} & set(fields):
         found.message.ClearField(key)
@@ -212,7 +212,7 @@ def _put(config: EasyRecConfig, row: Row) -> None:
     message = _chosen(entry)
     name = message.sequence_name if isinstance(message, SequenceFeature) else message.feature_name
     if name != row.name and not (found and row.name.endswith(f"__{name}")):
-        raise DataError(f'{row.place}: feature_name is "{row.name}", but feature_info is about "{name}"')
+        raise DataError(f'{row.location}: feature_name is "{row.name}", but feature_info is about "{name}"')
     if found:
         found.home[found.index].CopyFrom(entry)
     else:
@@ -223,7 +223,7 @@ def _parse(values: dict[str, Any], message: Any, row: Row) -> Any:
     try:
         return json_format.ParseDict(values, message)
     except json_format.ParseError as error:
-        raise DataError(f"{row.place}: {error}") from None
+        raise DataError(f"{row.location}: {error}") from None
 
 
 def _drop(config: EasyRecConfig, name: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tzrec import cli
 from tzrec.config.check import check
-from tzrec.config.load import Source, load_source
+from tzrec.config.load import ConfigSource, load_source
 from tzrec.errors import ConfigError
 from tzrec.tools.fg_json import describe, without_bucketizers
 
@@ -59,8 +59,8 @@ def _carry(directory: Path, path: Path, feature: str) -> str:
     return name
 
 
-def _try(source: Source) -> None:
-    from tzrec.run.sample import try_data  # pulls in pyarrow and numba, which the rest does without
+def _try(source: ConfigSource) -> None:
+    from tzrec.run.data_check import try_data  # pulls in pyarrow and numba, which the rest does without
 
     problems, notes = try_data(source, source.config.train_input_path)
     if problems:

@@ -31,39 +31,43 @@ TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
-class Step:
+class DemoStep:
     """One line of the demo.
 
     Attributes:
         name: what the line begins with.
         command: what is run, a line as a user would type it.
-        place: where its result lies.
+        location: where its result lies.
         says: patterns; the last thing in its output that each one finds is told as well.
     """
 
     name: str
     command: str
-    place: str
+    location: str
     says: tuple[str, ...] = ()
 
     def result(self, output: str) -> str:
         """What to say when it is done."""
         found = [re.findall(pattern, output)[-1:] for pattern in self.says]
-        return "  ".join([self.place, ", ".join(text for texts in found for text in texts)]).rstrip()
+        return "  ".join([self.location, ", ".join(text for texts in found for text in texts)]).rstrip()
 
 
-def steps(ranks: int) -> list[Step]:
+def steps(ranks: int) -> list[DemoStep]:
     """The main job; the model is trained on `ranks` ranks."""
     launch = f"torchrun --nproc-per-node={ranks} -m"
     saved = f"--pipeline_config {MODEL}/pipeline.config"
     package = f"--model_path {PACKAGE} --reserved_columns user_id,clk"
     rows = f"--predict_input_path '{DATA}/eval/*.parquet' --predict_output_path {SCORES}"
     return [
-        Step("data", f"python -m tzrec.tools.make_taobao --output_dir {DATA}", DATA, (r"[\d,]+ \w+ rows.*seed \d+",)),
-        Step("train", f"{launch} tzrec.train_eval --pipeline_config {CONFIG}", MODEL, (r"\d+ steps", r"\S+ samples/s")),
-        Step("eval", f"{launch} tzrec.eval {saved}", f"{MODEL}/eval_result.txt", (r"[\d,]+ rows",)),
-        Step("export", f"python -m tzrec.export {saved} --export_dir {PACKAGE}", PACKAGE, (r"self-test.*",)),
-        Step("predict", f"{launch} tzrec.predict {package} {rows}", SCORES, (r"[\d,]+ rows",)),
+        DemoStep(
+            "data", f"python -m tzrec.tools.make_taobao --output_dir {DATA}", DATA, (r"[\d,]+ \w+ rows.*seed \d+",)
+        ),
+        DemoStep(
+            "train", f"{launch} tzrec.train_eval --pipeline_config {CONFIG}", MODEL, (r"\d+ steps", r"\S+ samples/s")
+        ),
+        DemoStep("eval", f"{launch} tzrec.eval {saved}", f"{MODEL}/eval_result.txt", (r"[\d,]+ rows",)),
+        DemoStep("export", f"python -m tzrec.export {saved} --export_dir {PACKAGE}", PACKAGE, (r"self-test.*",)),
+        DemoStep("predict", f"{launch} tzrec.predict {package} {rows}", SCORES, (r"[\d,]+ rows",)),
     ]
 
 
@@ -79,7 +83,7 @@ def line(number: int, name: str, result: str, seconds: float) -> str:
     return f"[{number}/{STEPS}] {name:<12} {result:<76} {seconds:>5.0f} s"
 
 
-def run(step: Step, log: Path) -> tuple[str, float]:
+def run(step: DemoStep, log: Path) -> tuple[str, float]:
     """Run a step.
 
     Returns:

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = load_checked(args.pipeline_config, edits | args.edit_config_json, device)
     found = run_importance(config, args.checkpoint_path, args.num_repeats)
-    if env.place().is_chief:
+    if env.rank_info().is_main:
         path = Path(config.model_dir) / RESULT
         found.write(path)
         print(f"{found.table()}\n\n{found.rows:,} rows, {args.num_repeats} orders each: {path}")

@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.switch("--overwrite", "let --output_config replace a file")
     args = flags.parse_args(argv)
     _refuse(flags, args)
-    from tzrec.fitting import report  # pulls in pyarrow and numba, which a wrong flag need not wait for
-    from tzrec.fitting.fit import fit_config, fit_from_data
+    from tzrec.profile import summary
+    from tzrec.profile.suggest import fit_config, fit_from_data
 
     config = _load(args)
     before = time.perf_counter()
@@ -51,11 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         fit = fit_config(config, env.cores(), args.features, args.refit)
     took = time.perf_counter() - before
-    print(f"fit    {fit.rows:,} rows of {config.train_input_path} in {took:.1f} s\n\n{report.as_text(fit.columns)}\n")
-    said = [*map(report.line, fit.proposals), *(f"note: {each}" for each in fit.notes)]
+    print(f"fit    {fit.rows:,} rows of {config.train_input_path} in {took:.1f} s\n\n{summary.as_text(fit.columns)}\n")
+    said = [*map(summary.line, fit.proposals), *(f"note: {each}" for each in fit.notes)]
     print("\n".join(said or ["nothing is left open"]))
     if args.report:
-        write = report.as_json if args.report.endswith(".json") else report.as_page
+        write = summary.as_json if args.report.endswith(".json") else summary.as_page
         _put(args.report, write(fit.columns, fit.proposals, fit.notes))
     if args.output_config:
         _write(args, fit.config, {each.path: each.new for each in fit.proposals})
@@ -90,7 +90,7 @@ def _load(args: Any) -> EasyRecConfig:
         ConfigError: it has problems other than that required fields are missing, which may be proposed.
     """
     if not args.pipeline_config:
-        from tzrec.fitting.first import start_config
+        from tzrec.profile.initial_config import start_config
 
         name = Path(args.output_config or "first").stem
         evaluated = args.eval_input_path or args.train_input_path

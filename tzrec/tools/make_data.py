@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tzrec import cli
 from tzrec.config.load import load_config
-from tzrec.data.synth import make_data
+from tzrec.data.synthetic import make_data
 from tzrec.errors import UsageError
 from tzrec.protos import data_pb2
 

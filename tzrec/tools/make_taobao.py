@@ -29,7 +29,7 @@ from tzrec import cli
 from tzrec.errors import DataError
 
 Ids = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float32]
 
 TRAIN_FILES, EVAL_FILES = 8, 2
 ROW_GROUP_ROWS = 65536
@@ -39,7 +39,7 @@ MADE = "made.json"  # the arguments
 
 
 @dataclass(frozen=True)
-class Feature:
+class SyntheticFeature:
     """One integer column.
 
     Attributes:
@@ -57,21 +57,21 @@ class Feature:
 
 
 FEATURES = (
-    Feature("user_id", 1_141_730, "user_id", 0.06, 0.08),
-    Feature("cms_segid", 98, "user_id", 0.10, 0.06),
-    Feature("cms_group_id", 13, "user_id", 0.10, 0.05),
-    Feature("final_gender_code", 3, "user_id", 0.05, 0.10),
-    Feature("age_level", 7, "user_id", 0.08, 0.08),
-    Feature("pvalue_level", 4, "user_id", 0.04, 0.12),
-    Feature("shopping_level", 4, "user_id", 0.06, 0.12),
-    Feature("occupation", 3, "user_id", 0.04, 0.02),
-    Feature("new_user_class_level", 5, "user_id", 0.05, 0.05),
-    Feature("adgroup_id", 846_812, "adgroup_id", 0.06, 0.04),
-    Feature("cate_id", 6_771, "adgroup_id", 0.15, 0.10),
-    Feature("campaign_id", 423_437, "adgroup_id", 0.03, 0.02),
-    Feature("customer", 255_876, "adgroup_id", 0.03, 0.02),
-    Feature("brand", 461_498, "adgroup_id", 0.06, 0.06),
-    Feature("price", 51, "adgroup_id", 0.09, 0.08),
+    SyntheticFeature("user_id", 1_141_730, "user_id", 0.06, 0.08),
+    SyntheticFeature("cms_segid", 98, "user_id", 0.10, 0.06),
+    SyntheticFeature("cms_group_id", 13, "user_id", 0.10, 0.05),
+    SyntheticFeature("final_gender_code", 3, "user_id", 0.05, 0.10),
+    SyntheticFeature("age_level", 7, "user_id", 0.08, 0.08),
+    SyntheticFeature("pvalue_level", 4, "user_id", 0.04, 0.12),
+    SyntheticFeature("shopping_level", 4, "user_id", 0.06, 0.12),
+    SyntheticFeature("occupation", 3, "user_id", 0.04, 0.02),
+    SyntheticFeature("new_user_class_level", 5, "user_id", 0.05, 0.05),
+    SyntheticFeature("adgroup_id", 846_812, "adgroup_id", 0.06, 0.04),
+    SyntheticFeature("cate_id", 6_771, "adgroup_id", 0.15, 0.10),
+    SyntheticFeature("campaign_id", 423_437, "adgroup_id", 0.03, 0.02),
+    SyntheticFeature("customer", 255_876, "adgroup_id", 0.03, 0.02),
+    SyntheticFeature("brand", 461_498, "adgroup_id", 0.06, 0.06),
+    SyntheticFeature("price", 51, "adgroup_id", 0.09, 0.08),
 )
 OWNERS = ("user_id", "adgroup_id")
 SKEW = {"user_id": 0.9, "adgroup_id": 1.05}
@@ -100,8 +100,8 @@ class World:
     """
 
     attributes: Mapping[str, Ids]
-    click: Mapping[str, Floats]
-    buy: Mapping[str, Floats]
+    click: Mapping[str, FloatArray]
+    buy: Mapping[str, FloatArray]
     click_bias: float = 0.0
     buy_bias: float = 0.0
 
@@ -115,7 +115,7 @@ class World:
             for feature in FEATURES
         }
 
-    def probabilities(self, columns: Mapping[str, Ids]) -> tuple[Floats, Floats]:
+    def probabilities(self, columns: Mapping[str, Ids]) -> tuple[FloatArray, FloatArray]:
         """Probability of a click, and of a click that ends in buying."""
         click = _sigmoid(_logit(self.click, columns) + np.float32(self.click_bias))
         return click, click * _sigmoid(_logit(self.buy, columns) + np.float32(self.buy_bias))
@@ -164,28 +164,28 @@ def make_world(seed: int) -> World:
     )
 
 
-def _feature(name: str) -> Feature:
+def _feature(name: str) -> SyntheticFeature:
     return next(feature for feature in FEATURES if feature.name == name)
 
 
-def _scaled(effects: Floats, ids: Ids, target: Target, share: float) -> Floats:
+def _scaled(effects: FloatArray, ids: Ids, target: Target, share: float) -> FloatArray:
     """Effects whose mean over the rows is 0 and whose variance is this share of the logit's."""
     seen = effects[ids]
     return ((effects - seen.mean()) / seen.std() * target.strength * np.sqrt(share)).astype(np.float32)
 
 
-def _logit(effects: Mapping[str, Floats], columns: Mapping[str, Ids]) -> Floats:
+def _logit(effects: Mapping[str, FloatArray], columns: Mapping[str, Ids]) -> FloatArray:
     total = np.zeros(len(next(iter(columns.values()))), dtype=np.float32)
     for name, ids in columns.items():
         total += effects[name][ids]
     return total
 
 
-def _sigmoid(logit: Floats) -> Floats:
+def _sigmoid(logit: FloatArray) -> FloatArray:
     return np.reciprocal(1 + np.exp(-logit))
 
 
-def _bias(logit: Floats, rate: float) -> float:
+def _bias(logit: FloatArray, rate: float) -> float:
     """The constant that gives the mean probability `rate`, by bisection."""
     low, high = -20.0, 20.0
     for _ in range(50):
@@ -194,7 +194,7 @@ def _bias(logit: Floats, rate: float) -> float:
     return (low + high) / 2
 
 
-def auc(score: Floats, label: npt.NDArray[np.bool_]) -> float:
+def auc(score: FloatArray, label: npt.NDArray[np.bool_]) -> float:
     """Probability that a positive row scores above a negative one, ties counted half (rank-sum form)."""
     order = np.argsort(score, kind="stable")
     _, first, counts = np.unique(score[order], return_index=True, return_counts=True)
@@ -205,7 +205,7 @@ def auc(score: Floats, label: npt.NDArray[np.bool_]) -> float:
     return float(above / (positives * (len(label) - positives)))
 
 
-def make_part(world: World, rows: int, rng: np.random.Generator) -> tuple[pa.Table, Floats, Floats]:
+def make_part(world: World, rows: int, rng: np.random.Generator) -> tuple[pa.Table, FloatArray, FloatArray]:
     """Rows with labels, and the true probabilities of the labels."""
     columns = world.columns(rows, rng)
     click, buy = world.probabilities(columns)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from tests.embedding.encoders.one import again, outcome
-from tzrec.modules.steps import DotAttention
+from tzrec.modules.sequence_pooling import DotAttention
 
 
 def test_reads_the_first_steps_of_its_group() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tzrec.config.findings import Findings
-from tzrec.config.rules.entries import Entry
+from tzrec.config.rules.entries import FeatureEntry
 from tzrec.config.rules.normalizer import is_number, normalizer_problem
 from tzrec.config.schema import fields_of, is_set
 from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
@@ -16,7 +16,7 @@ _BUCKETIZERS = (*_IMPLEMENTED, "zch", "dynamicemb")
 _VALUE_TYPES = ("", "string", "int32", "int64")
 
 
-def check_bucketizer(findings: Findings, entry: Entry) -> None:
+def check_bucketizer(findings: Findings, entry: FeatureEntry) -> None:
     """Exactly one way from values to rows of the table, and what it needs."""
     chosen = chosen_bucketizers(entry)
     if any(findings.is_refused(f"{entry.path}.{name}") for name in chosen) or findings.is_broken(entry.path):
@@ -28,12 +28,12 @@ def check_bucketizer(findings: Findings, entry: Entry) -> None:
         check_chosen(findings, entry, chosen)
 
 
-def chosen_bucketizers(entry: Entry) -> list[str]:
+def chosen_bucketizers(entry: FeatureEntry) -> list[str]:
     """The ways from values to rows that are set, boundaries aside."""
     return [name for name in _BUCKETIZERS if name in fields_of(entry.message) and is_set(entry.message, name)]
 
 
-def check_chosen(findings: Findings, entry: Entry, chosen: Sequence[str]) -> None:
+def check_chosen(findings: Findings, entry: FeatureEntry, chosen: Sequence[str]) -> None:
     """The bucketizers that are set: one, with what it needs."""
     if len(chosen) > 1:
         findings.add(f"{entry.path}.{chosen[1]}", f"{' and '.join(chosen)} are set; choose one")
@@ -44,7 +44,7 @@ def check_chosen(findings: Findings, entry: Entry, chosen: Sequence[str]) -> Non
         findings.unknown(f"{entry.path}.fg_value_type", "type", kind, _VALUE_TYPES[1:])
 
 
-def _check_num_buckets(findings: Findings, entry: Entry) -> None:
+def _check_num_buckets(findings: Findings, entry: FeatureEntry) -> None:
     message, rows = entry.message, entry.message.num_buckets
     if rows == 0:
         findings.add(f"{entry.path}.num_buckets", "0 rows; the table needs at least 1")
@@ -56,16 +56,16 @@ def _check_num_buckets(findings: Findings, entry: Entry) -> None:
             findings.add(f"{entry.path}.default_value", f'"{word}" is not in the num_buckets range [0, {rows})')
 
 
-def _check_hash(findings: Findings, entry: Entry) -> None:
+def _check_hash(findings: Findings, entry: FeatureEntry) -> None:
     if entry.message.hash_bucket_size == 0:
         findings.add(f"{entry.path}.hash_bucket_size", "0 rows; the table needs at least 1")
 
 
-def _check_vocab_list(findings: Findings, entry: Entry) -> None:
+def _check_vocab_list(findings: Findings, entry: FeatureEntry) -> None:
     _check_oov(findings, entry, len(entry.message.vocab_list))
 
 
-def _check_vocab_dict(findings: Findings, entry: Entry) -> None:
+def _check_vocab_dict(findings: Findings, entry: FeatureEntry) -> None:
     message = entry.message
     if message.HasField("default_bucketize_value"):
         _check_oov(findings, entry, max(message.vocab_dict.values()) + 1)
@@ -76,7 +76,7 @@ def _check_vocab_dict(findings: Findings, entry: Entry) -> None:
             findings.add(f'{entry.path}.vocab_dict["{word}"]', f"{received}: start at 2 or set default_bucketize_value")
 
 
-def _check_vocab_file(findings: Findings, entry: Entry) -> None:
+def _check_vocab_file(findings: Findings, entry: FeatureEntry) -> None:
     path = f"{entry.path}.vocab_file"
     if not entry.message.HasField("default_bucketize_value"):
         findings.add(path, "needs default_bucketize_value: the id of words that are not in the file")
@@ -87,7 +87,7 @@ def _check_vocab_file(findings: Findings, entry: Entry) -> None:
         findings.add(path, str(error))
 
 
-def _check_oov(findings: Findings, entry: Entry, rows: int) -> None:
+def _check_oov(findings: Findings, entry: FeatureEntry, rows: int) -> None:
     value = entry.message.default_bucketize_value
     if entry.message.HasField("default_bucketize_value") and value >= rows:
         findings.add(f"{entry.path}.default_bucketize_value", f"{value} is not below the {rows} rows of the table")
@@ -102,7 +102,7 @@ _RULES = {
 }
 
 
-def check_raw(findings: Findings, entry: Entry) -> None:
+def check_raw(findings: Findings, entry: FeatureEntry) -> None:
     """Edges, width, default and normalizer of a raw feature."""
     message = entry.message
     check_edges(findings, entry)
@@ -116,7 +116,7 @@ def check_raw(findings: Findings, entry: Entry) -> None:
         findings.add(f"{entry.path}.normalizer", problem)
 
 
-def check_edges(findings: Findings, entry: Entry) -> None:
+def check_edges(findings: Findings, entry: FeatureEntry) -> None:
     """Boundaries rise."""
     edges = list(entry.message.boundaries)
     for index in range(1, len(edges)):

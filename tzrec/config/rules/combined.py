@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tzrec.config.findings import Findings
 from tzrec.config.rules.bucketizer import check_chosen, check_edges, chosen_bucketizers, split
-from tzrec.config.rules.entries import Entry
+from tzrec.config.rules.entries import FeatureEntry
 from tzrec.config.rules.normalizer import is_number, normalizer_problem
 from tzrec.protos.feature_pb2 import LookupFeature
 
@@ -13,7 +13,7 @@ _TEXT = ("hash_bucket_size", "vocab_list", "vocab_dict", "vocab_file")
 _SHOWN = ("need_key", "show_pkey", "show_skey")
 
 
-def check_found(findings: Findings, entry: Entry) -> None:
+def check_found(findings: Findings, entry: FeatureEntry) -> None:
     """A lookup or match feature: whether what it finds are ids or numbers, and what these need."""
     message = entry.message
     chosen = chosen_bucketizers(entry)
@@ -35,7 +35,7 @@ def check_found(findings: Findings, entry: Entry) -> None:
         _check_width(findings, entry)
 
 
-def check_combined(findings: Findings, entry: Entry) -> None:
+def check_combined(findings: Findings, entry: FeatureEntry) -> None:
     """A combine feature: how its numbers become one, and what becomes of that."""
     message = entry.message
     if findings.is_broken(entry.path):
@@ -52,13 +52,13 @@ def check_combined(findings: Findings, entry: Entry) -> None:
         _check_numbers(findings, entry, message.separator)
 
 
-def _check_combiner(findings: Findings, entry: Entry, can_be_empty: bool = False) -> None:
+def _check_combiner(findings: Findings, entry: FeatureEntry, can_be_empty: bool = False) -> None:
     name = entry.message.combiner
     if name not in COMBINERS and not (can_be_empty and not name):
         findings.unknown(f"{entry.path}.combiner", "combiner", name, COMBINERS)
 
 
-def _check_numbers(findings: Findings, entry: Entry, separator: str) -> None:
+def _check_numbers(findings: Findings, entry: FeatureEntry, separator: str) -> None:
     """Edges, default and normalizer of what is a number."""
     message = entry.message
     check_edges(findings, entry)
@@ -70,7 +70,7 @@ def _check_numbers(findings: Findings, entry: Entry, separator: str) -> None:
         findings.add(f"{entry.path}.normalizer", problem)
 
 
-def _check_width(findings: Findings, entry: Entry) -> None:
+def _check_width(findings: Findings, entry: FeatureEntry) -> None:
     message = entry.message
     path = f"{entry.path}.value_dim"
     if message.HasField("value_dim") and message.value_dim == 0:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tzrec.config.findings import Findings
 from tzrec.config.overlap import METHODS
 from tzrec.config.rules.bucketizer import check_bucketizer, check_chosen, check_edges, chosen_bucketizers, split
-from tzrec.config.rules.entries import Entry
+from tzrec.config.rules.entries import FeatureEntry
 from tzrec.config.rules.normalizer import is_number, normalizer_problem
 from tzrec.config.sequences import NAME_IN_FORMULA
 
@@ -16,14 +16,14 @@ _CONSTANTS = ("_pi", "_e")
 _TOKENIZERS = ("bpe", "sentencepiece")
 
 
-def check_computed(findings: Findings, entry: Entry) -> None:
+def check_computed(findings: Findings, entry: FeatureEntry) -> None:
     """What the message of a computed feature says."""
     rule = _RULES.get(entry.message.DESCRIPTOR.name)
     if rule is not None and not findings.is_broken(entry.path):
         rule(findings, entry)
 
 
-def _check_expr(findings: Findings, entry: Entry) -> None:
+def _check_expr(findings: Findings, entry: FeatureEntry) -> None:
     """The formula itself is read by the feature; its names are looked up here."""
     _check_numbers(findings, entry)
     if not entry.inputs:
@@ -35,27 +35,27 @@ def _check_expr(findings: Findings, entry: Entry) -> None:
             findings.unknown(f"{entry.path}.expression", "variable", name, known)
 
 
-def _check_overlap(findings: Findings, entry: Entry) -> None:
+def _check_overlap(findings: Findings, entry: FeatureEntry) -> None:
     _check_numbers(findings, entry)
     if entry.message.method not in METHODS:
         findings.unknown(f"{entry.path}.method", "method", entry.message.method, METHODS)
 
 
-def _check_dot_product(findings: Findings, entry: Entry) -> None:
+def _check_dot_product(findings: Findings, entry: FeatureEntry) -> None:
     _check_numbers(findings, entry)
     if entry.message.HasField("kv_delimiter"):
         said = "the schema declares a number, which is no character; leave it out and write key:weight"
         findings.add(f"{entry.path}.kv_delimiter", said)
 
 
-def _check_mask(findings: Findings, entry: Entry) -> None:
+def _check_mask(findings: Findings, entry: FeatureEntry) -> None:
     check_bucketizer(findings, entry)
     count = len(entry.inputs)
     if count != 2:
         findings.add(f"{entry.path}.expression", f"{count} inputs; list two, the values and then the mask")
 
 
-def _check_numbers(findings: Findings, entry: Entry) -> None:
+def _check_numbers(findings: Findings, entry: FeatureEntry) -> None:
     """Edges, default and normalizer, as far as the message has them."""
     message = entry.message
     check_edges(findings, entry)
@@ -67,7 +67,7 @@ def _check_numbers(findings: Findings, entry: Entry) -> None:
         findings.add(f"{entry.path}.normalizer", problem)
 
 
-def _check_tokenize(findings: Findings, entry: Entry) -> None:
+def _check_tokenize(findings: Findings, entry: FeatureEntry) -> None:
     """The tokenizer itself is read by the feature."""
     kind, path = entry.message.tokenizer_type, Path(entry.message.asset_dir) / entry.message.vocab_file
     if kind not in _TOKENIZERS:
@@ -76,7 +76,7 @@ def _check_tokenize(findings: Findings, entry: Entry) -> None:
         findings.add(f"{entry.path}.vocab_file", f"there is no file {path}")
 
 
-def _check_custom(findings: Findings, entry: Entry) -> None:
+def _check_custom(findings: Findings, entry: FeatureEntry) -> None:
     """The operator itself is looked up by the feature."""
     if entry.message.operator_lib_file:
         said = "shared libraries are not loaded; leave it out and name a Python class in operator_name, as module:Class"
@@ -92,7 +92,7 @@ def _check_custom(findings: Findings, entry: Entry) -> None:
         check_chosen(findings, entry, chosen)
 
 
-_RULES: Mapping[str, Callable[[Findings, Entry], None]] = {
+_RULES: Mapping[str, Callable[[Findings, FeatureEntry], None]] = {
     "ExprFeature": _check_expr,
     "OverlapFeature": _check_overlap,
     "KvDotProduct": _check_dot_product,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tzrec.config.findings import Findings
-from tzrec.config.rules.entries import Entry
+from tzrec.config.rules.entries import FeatureEntry
 from tzrec.config.schema import fields_of, is_set
 from tzrec.protos.feature_pb2 import AutoDisEmbedding
 
 _OF_TABLES = ("embedding_name", "pooling", "init_fn", "trainable", "data_type", "embedding_constraints")
 
 
-def check_dense(findings: Findings, entry: Entry) -> None:
+def check_dense(findings: Findings, entry: FeatureEntry) -> None:
     """The embedding of a feature's numbers, if it has one: what can have one, and what it needs."""
     message = entry.message
     kind = "dense_emb" in message.DESCRIPTOR.oneofs_by_name and message.WhichOneof("dense_emb")
@@ -31,7 +31,7 @@ def check_dense(findings: Findings, entry: Entry) -> None:
         _check_autodis(findings, path, message.autodis)
 
 
-def _check_widths(findings: Findings, entry: Entry, kind: str) -> None:
+def _check_widths(findings: Findings, entry: FeatureEntry, kind: str) -> None:
     numbers = getattr(entry.message, "value_dim", 1)
     if kind == "autodis" and numbers > 1:
         findings.add(f"{entry.path}.autodis", f"embeds one number, and value_dim is {numbers}; use mlp {{}}")

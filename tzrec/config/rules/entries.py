@@ -8,19 +8,19 @@ from typing import Any
 
 from tzrec.config.findings import Findings, repeated
 from tzrec.config.schema import fields_of, is_set
-from tzrec.config.sequences import Steps, inputs, members
+from tzrec.config.sequences import SequenceSpec, inputs, members
 
 # whatever makes ids of values
 _BUCKETIZERS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file", "zch", "dynamicemb")
 
 
 @dataclass(frozen=True)
-class Entry:
+class FeatureEntry:
     """One feature: its path (of the member of the oneof), its message as `members` tells it, and its steps if any."""
 
     path: str
     message: Any
-    steps: Steps | None = None
+    steps: SequenceSpec | None = None
 
     @property
     def name(self) -> str:
@@ -57,14 +57,14 @@ class Entry:
         return [(f"{self.path}.{field}", text) for field, text in inputs(self.message)]
 
 
-def entries(findings: Findings) -> Iterator[Entry]:
+def entries(findings: Findings) -> Iterator[FeatureEntry]:
     """All features, those inside of a sequence_feature by their full name."""
     for path, config in repeated("feature_configs", findings.config.feature_configs):
         for each in members(config):
-            yield Entry(f"{path}.{each.path}", each.message, each.steps)
+            yield FeatureEntry(f"{path}.{each.path}", each.message, each.steps)
 
 
-def names(findings: Findings) -> dict[str, Entry]:
+def names(findings: Findings) -> dict[str, FeatureEntry]:
     """Features by name."""
     return {entry.name: entry for entry in entries(findings) if entry.name}
 
@@ -76,7 +76,7 @@ def all_named(findings: Findings) -> bool:
     return chosen and all(found) and len(set(found)) == len(found)
 
 
-def find_feature(findings: Findings, path: str, name: str, known: dict[str, Entry]) -> Entry | None:
+def find_feature(findings: Findings, path: str, name: str, known: dict[str, FeatureEntry]) -> FeatureEntry | None:
     """The feature that a group lists at a path; None where there is none, which is then a finding."""
     entry = known.get(name)
     if entry is None:

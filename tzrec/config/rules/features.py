@@ -11,7 +11,7 @@ from tzrec.config.rules.bucketizer import check_bucketizer, check_raw, rows_of
 from tzrec.config.rules.combined import check_combined, check_found
 from tzrec.config.rules.computed import check_computed
 from tzrec.config.rules.dense import check_dense
-from tzrec.config.rules.entries import Entry, all_named, entries, names
+from tzrec.config.rules.entries import FeatureEntry, all_named, entries, names
 from tzrec.config.rules.implemented import members
 from tzrec.config.rules.steps import check_sequence_groups, check_steps
 from tzrec.config.sequences import SIDES
@@ -27,7 +27,7 @@ def check_features(findings: Findings) -> None:
     """Everything about features but their place in groups."""
     for path, config in repeated("feature_configs", findings.config.feature_configs):
         if config.WhichOneof("feature") is None and not findings.is_broken(path):
-            known = members(config, "feature", "tzrec.features")
+            known = members(config, "feature", "tzrec.features.types")
             findings.add(path, f"no feature is chosen; there are {', '.join(known)}")
     found = list(entries(findings))
     report_duplicates(findings, "feature", ((f"{each.path}.feature_name", each.name) for each in found if each.name))
@@ -57,13 +57,13 @@ def check_features(findings: Findings) -> None:
     _check_shared_tables(findings)
 
 
-def _check_crossed(findings: Findings, entry: Entry) -> None:
+def _check_crossed(findings: Findings, entry: FeatureEntry) -> None:
     count = len(entry.inputs)
     if count < 2 and not findings.is_broken(entry.path):
         findings.add(f"{entry.path}.expression", f"{count} input{'s' if count != 1 else ''}; a cross needs 2 or more")
 
 
-def _check_inputs(findings: Findings, entry: Entry) -> None:
+def _check_inputs(findings: Findings, entry: FeatureEntry) -> None:
     known = names(findings)
     linked = findings.config.data_config.fg_mode == FgMode.FG_DAG
     for path, text in entry.inputs:
@@ -91,7 +91,7 @@ def _check_circles(findings: Findings) -> None:
             findings.add(path, f"features read each other in a circle: {' -> '.join(circle)}")
 
 
-def _circle(name: str, known: Mapping[str, Entry], trail: list[str], done: set[str]) -> list[str]:
+def _circle(name: str, known: Mapping[str, FeatureEntry], trail: list[str], done: set[str]) -> list[str]:
     """The first circle met behind a feature, none where all behind it is known."""
     if name in trail:
         return [*trail[trail.index(name) :], name]
@@ -103,7 +103,7 @@ def _circle(name: str, known: Mapping[str, Entry], trail: list[str], done: set[s
     return next((circle for circle in circles if circle), [])
 
 
-def _check_table(findings: Findings, entry: Entry) -> None:
+def _check_table(findings: Findings, entry: FeatureEntry) -> None:
     message = entry.message
     missing = findings.is_broken(entry.path) and not message.HasField("embedding_dim")
     if entry.has_table and message.embedding_dim == 0 and not missing:
@@ -113,7 +113,7 @@ def _check_table(findings: Findings, entry: Entry) -> None:
             findings.unknown(f"{entry.path}.{name}", name, getattr(message, name), known)
 
 
-def _check_half(findings: Findings, entry: Entry) -> None:
+def _check_half(findings: Findings, entry: FeatureEntry) -> None:
     """What is not fused moves whole tables by ordinary gradients, which in half precision are mostly 0."""
     chosen = findings.config.train_config.sparse_optimizer.WhichOneof("optimizer")
     offered = FUSED_ON_CPU if findings.on_cpu else FUSED_ON_CUDA
@@ -124,7 +124,7 @@ def _check_half(findings: Findings, entry: Entry) -> None:
 
 def _check_shared_tables(findings: Findings) -> None:
     """Features with one embedding_name must ask for equal tables."""
-    first: dict[str, Entry] = {}
+    first: dict[str, FeatureEntry] = {}
     for entry in entries(findings):
         if findings.is_refused(entry.path) or not entry.has_table or not hasattr(entry.message, "embedding_name"):
             continue
@@ -133,7 +133,7 @@ def _check_shared_tables(findings: Findings) -> None:
             _compare(findings, entry, other)
 
 
-def _compare(findings: Findings, entry: Entry, other: Entry) -> None:
+def _compare(findings: Findings, entry: FeatureEntry, other: FeatureEntry) -> None:
     head = f'shares table "{entry.table}" with feature "{other.name}"'
     for name in _SHARED:
         ours, theirs = getattr(entry.message, name), getattr(other.message, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tzrec.config.findings import Findings, repeated, report_duplicates
-from tzrec.config.rules.entries import Entry, find_feature, names
+from tzrec.config.rules.entries import FeatureEntry, find_feature, names
 from tzrec.config.rules.sequence_groups import check_sequences, check_stepped
 from tzrec.config.schema import fields_of
 from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, ModelConfig, SeqGroupConfig
@@ -46,7 +46,9 @@ def _names(path: str, group: FeatureGroupConfig) -> Iterator[tuple[str, str]]:
             yield f"{here}.group_name", inner.group_name
 
 
-def _check_member(findings: Findings, path: str, name: str, group: FeatureGroupConfig, known: dict[str, Entry]) -> None:
+def _check_member(
+    findings: Findings, path: str, name: str, group: FeatureGroupConfig, known: dict[str, FeatureEntry]
+) -> None:
     entry = find_feature(findings, path, name, known)
     if entry is None:
         return
@@ -82,7 +84,7 @@ def _check_dropout(findings: Findings, config: ModelConfig) -> None:
         findings.add(f"{path}.regularization_lambda", f"{dropout.regularization_lambda:g} is below 0")
 
 
-def _check_suffixes(findings: Findings, known: dict[str, Entry]) -> None:
+def _check_suffixes(findings: Findings, known: dict[str, FeatureEntry]) -> None:
     """Two suffixes must not make one table name: `a` + `b_c` and `a_b` + `c`."""
     pooled: dict[str, tuple[str, str]] = {}
     stepped: dict[str, tuple[str, str]] = {}  # sequence groups have tables of their own
@@ -97,7 +99,7 @@ def _check_suffix(
     findings: Findings,
     path: str,
     group: FeatureGroupConfig | SeqGroupConfig,
-    known: dict[str, Entry],
+    known: dict[str, FeatureEntry],
     wide: str,
     origins: dict[str, tuple[str, str]],
 ) -> None:

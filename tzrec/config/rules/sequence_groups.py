@@ -7,7 +7,7 @@ from typing import Any
 
 from tzrec.config.findings import Findings, repeated
 from tzrec.config.names import hint
-from tzrec.config.rules.entries import Entry, find_feature
+from tzrec.config.rules.entries import FeatureEntry, find_feature
 from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, FeatureGroupType, SeqGroupConfig
 from tzrec.protos.seq_encoder_pb2 import (
     MultiWindowDINEncoder,
@@ -23,7 +23,7 @@ READERS = ("multi_tower_din", "mind", "dlrm_hstu", "ultra_hstu", "hstu_match", "
 """Models that read SEQUENCE or JAGGED_SEQUENCE groups."""
 
 
-def check_sequences(findings: Findings, path: str, group: FeatureGroupConfig, known: dict[str, Entry]) -> None:
+def check_sequences(findings: Findings, path: str, group: FeatureGroupConfig, known: dict[str, FeatureEntry]) -> None:
     """A group of sequences, or the sequences and encoders of another group."""
     if group.group_type not in (DEEP, WIDE):
         _check_steps(findings, path, group, known)
@@ -45,7 +45,7 @@ def check_sequences(findings: Findings, path: str, group: FeatureGroupConfig, kn
             findings.add(here, f'nothing reads it; add a sequence_encoder with input "{name}", e.g. din_encoder')
 
 
-def check_stepped(findings: Findings, path: str, name: str, known: dict[str, Entry]) -> None:
+def check_stepped(findings: Findings, path: str, name: str, known: dict[str, FeatureEntry]) -> None:
     """A feature of a sequence group, of its row or of its steps."""
     entry = find_feature(findings, path, name, known)
     if entry is not None and entry.steps is None and getattr(entry.message, "weighted", False):
@@ -64,7 +64,7 @@ def _inner(
 
 
 def _check_steps(
-    findings: Findings, path: str, group: FeatureGroupConfig | SeqGroupConfig, known: Mapping[str, Entry]
+    findings: Findings, path: str, group: FeatureGroupConfig | SeqGroupConfig, known: Mapping[str, FeatureEntry]
 ) -> None:
     entries = [known[name] for name in group.feature_names if name in known]
     if len(entries) == len(group.feature_names) and not any(entry.steps for entry in entries):
@@ -89,7 +89,7 @@ def _check_encoder(
     path: str,
     config: SeqEncoderConfig,
     groups: Mapping[str, tuple[str, SeqGroupConfig]],
-    known: Mapping[str, Entry],
+    known: Mapping[str, FeatureEntry],
 ) -> str | None:
     """One encoder; the name of the group it reads, None where that is not clear."""
     kind = config.WhichOneof("seq_module")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tzrec.config.findings import Findings, repeated
-from tzrec.config.rules.entries import Entry, names
-from tzrec.config.sequences import SIDES, Steps
+from tzrec.config.rules.entries import FeatureEntry, names
+from tzrec.config.sequences import SIDES, SequenceSpec
 from tzrec.protos.data_pb2 import FgMode
 
 _NO_DELIMITER = "is empty; give what stands between the steps of a string"
@@ -17,7 +17,7 @@ def check_sequence_groups(findings: Findings) -> None:
             findings.add(f"{path}.sequence_feature.sequence_delim", _NO_DELIMITER)
 
 
-def check_steps(findings: Findings, entry: Entry, steps: Steps) -> None:
+def check_steps(findings: Findings, entry: FeatureEntry, steps: SequenceSpec) -> None:
     """What holds for features of sequences beside what holds for each step."""
     message = entry.message
     if not steps.delimiter and not steps.group:
@@ -32,7 +32,7 @@ def check_steps(findings: Findings, entry: Entry, steps: Steps) -> None:
     _check_inputs(findings, entry, steps)
 
 
-def _check_inputs(findings: Findings, entry: Entry, steps: Steps) -> None:
+def _check_inputs(findings: Findings, entry: FeatureEntry, steps: SequenceSpec) -> None:
     """At least one input is a sequence, and sequence_fields names inputs."""
     listed = [text.partition(":")[2] or text for text in entry.message.sequence_fields]
     own = [name.removeprefix(f"{steps.group}__") for name in (text.partition(":")[2] for text in entry.reads)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tzrec.embedding.assemble import Encoded
+from tzrec.embedding.assemble import SequenceTensors
 
 
 class SequenceEncoder(nn.Module):
@@ -34,7 +34,7 @@ class SequenceEncoder(nn.Module):
         `(B, out_dim)`."""
         raise NotImplementedError
 
-    def forward(self, group: Encoded) -> Tensor:
+    def forward(self, group: SequenceTensors) -> Tensor:
         """(B, out_dim), from the first steps only where the config says so"""
         # Steps behind the limit do not exist, rather than being cut off: torch.export could not tell which is shorter.
         lengths = group.lengths.clamp(max=self._limit) if self._limit else group.lengths

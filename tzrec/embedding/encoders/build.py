@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor, nn
 
 from tzrec import registry
-from tzrec.embedding.assemble import Encoded
+from tzrec.embedding.assemble import SequenceTensors
 from tzrec.embedding.encoders.base import SequenceEncoder
-from tzrec.embedding.layout import Layout
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 from tzrec.protos.seq_encoder_pb2 import SeqEncoderConfig
+from tzrec.tables.layout import Layout
 
 
 class Encoders(nn.ModuleList):
@@ -21,7 +21,7 @@ class Encoders(nn.ModuleList):
     def out_dims(self) -> list[int]:
         return [encoder.out_dim for encoder in self]  # type: ignore[misc]
 
-    def forward(self, sequences: Mapping[str, Encoded]) -> list[Tensor]:
+    def forward(self, sequences: Mapping[str, SequenceTensors]) -> list[Tensor]:
         """Every sequence group by name -> what each encoder makes of its own, `(B, width)`."""
         return [encoder(sequences[encoder.input]) for encoder in self]  # type: ignore[index]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tzrec.embedding.encoders.base import SequenceEncoder
-from tzrec.modules.steps import Pooling
+from tzrec.modules.sequence_pooling import Pooling
 from tzrec.protos import seq_encoder_pb2 as pb
 
 

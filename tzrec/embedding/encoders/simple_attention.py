@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tzrec.embedding.encoders.base import SequenceEncoder
-from tzrec.modules.steps import DotAttention
+from tzrec.modules.sequence_pooling import DotAttention
 from tzrec.protos import seq_encoder_pb2 as pb
 
 

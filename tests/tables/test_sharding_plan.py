@@ -1,0 +1,154 @@
+"""Where tables go: rules by hand, constraints of the config, plans of checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from tests.distributed import toy
+from tests.distributed.training import CASES, Case
+from tzrec.config.optimizers import FUSED_ON_CPU
+from tzrec.distributed.shard import BagSharder
+from tzrec.embedding.group import EmbeddingGroup
+from tzrec.errors import ConfigError
+from tzrec.features.base import Table
+from tzrec.protos.model_pb2 import FeatureGroupConfig
+from tzrec.tables import sharding_plan
+from tzrec.tables.plan_summary import plan_json
+from tzrec.tables.sharded_sequences import SequenceSharder
+from tzrec.tables.sharding_plan import make_plan
+
+EBC = "emb_impls.__BASE__.ebc"
+
+
+def group_of(*tables: Table, features: Mapping[str, Table] | None = None) -> EmbeddingGroup:
+    asked = features or {f"f{i}": table for i, table in enumerate(tables)}
+    made = {name: toy.feature(name, table) for name, table in asked.items()}
+    return EmbeddingGroup(
+        made, [FeatureGroupConfig(group_name="g", feature_names=list(made), group_type=0)], device=torch.device("meta")
+    )
+
+
+def planned(
+    monkeypatch: pytest.MonkeyPatch,
+    model: nn.Module,
+    world: int,
+    optimizer: str = "adagrad_optimizer",
+    types: tuple[str, ...] = (),
+    saved: Any = None,
+) -> dict[str, tuple[str, str, list[int]]]:
+    """Table -> sharding type, kernel and ranks, as if there were that many ranks."""
+    monkeypatch.setattr(sharding_plan.dist, "get_world_size", lambda: world)
+    config = toy.config(optimizer).train_config
+    config.global_embedding_constraints.sharding_types.extend(types)
+    plan = plan_json(make_plan(model, config, torch.device("cpu"), [BagSharder(), SequenceSharder()], saved))
+    return {name: tuple(facts.values()) for tables in plan.values() for name, facts in tables.items()}
+
+
+def test_default_on_one_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = group_of(Table("small", 10, 8), Table("big", 10_000_000, 16))
+    expected = ("table_wise", "fused", [0])
+    assert planned(monkeypatch, model, 1) == {"small": expected, "big": expected}
+
+
+def test_default_on_two_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One rank's share is 2.1 of 4.2 GB: "huge" (3.8 GB) is cut, "large" (0.4 GB) is not; "tiny" is replicated."""
+    model = group_of(
+        Table("tiny", 1000, 8),
+        Table("large", 6_000_000, 16),
+        Table("huge", 60_000_000, 16),
+        Table("other", 6_000_000, 16),
+    )
+    assert planned(monkeypatch, model, 2) == {
+        "tiny": ("data_parallel", "dense", [0, 1]),
+        "large": ("table_wise", "fused", [0]),
+        "huge": ("row_wise", "fused", [0, 1]),
+        "other": ("table_wise", "fused", [1]),
+    }
+
+
+def test_whole_tables_go_to_ranks_in_runs_of_equal_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """log2(1024) = 10 and log2(2^20) = 20 a value: work 20 20 10 10 10 10, half of it after two tables."""
+    big, small = 2**20 - 1, 2**10 - 1
+    model = group_of(*(Table(f"t{i}", rows, 8) for i, rows in enumerate([big, big, small, small, small, small])))
+    monkeypatch.setattr(sharding_plan, "SMALL", 0)
+    ranks = [facts[2][0] for facts in planned(monkeypatch, model, 2).values()]
+    assert ranks == [0, 0, 1, 1, 1, 1]
+
+
+def test_constraints_of_a_table_come_before_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = group_of(
+        Table("own", 5000, 16, sharding_types=("grid_shard",)), Table("common", 5000, 16), Table("narrow", 5000, 4)
+    )
+    assert planned(monkeypatch, model, 2, types=("column_wise", "data_parallel")) == {
+        "own": ("row_wise", "fused", [0, 1]),
+        "common": ("column_wise", "fused", [0, 1]),
+        "narrow": ("column_wise", "fused", [0]),  # 4 columns cannot be cut
+    }
+
+
+def test_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = group_of(
+        Table("plain", 5000, 16, compute_kernels=("dense",)),
+        Table("any", 5000, 16),
+        Table("still", 5000, 16, trainable=False),
+    )
+    kernels = {name: facts[1] for name, facts in planned(monkeypatch, model, 2).items()}
+    assert kernels == {"plain": "dense", "any": "fused", "still": "fused"}
+    kernels = {name: facts[1] for name, facts in planned(monkeypatch, model, 2, "adam_optimizer").items()}
+    assert kernels == {"plain": "dense", "any": "dense", "still": "fused"}
+
+
+def test_saved_plan_is_kept_where_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = {EBC: {name: {"sharding_type": "row_wise"} for name in ("free", "bound")}}
+    model = group_of(Table("free", 5000, 16), Table("bound", 5000, 16, sharding_types=("table_wise",)))
+    types = {name: facts[0] for name, facts in planned(monkeypatch, model, 2, saved=saved).items()}
+    assert types == {"free": "row_wise", "bound": "table_wise"}
+
+
+def test_mean_of_a_feature_with_two_tables_is_not_row_wise(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {"f": toy.feature("f", Table("t", 5000, 8, pooling="mean"))}
+    groups = [
+        FeatureGroupConfig(group_name=n, feature_names=["f"], group_type=0, embedding_name_suffix=n) for n in "ab"
+    ]
+    model = EmbeddingGroup(made, groups, device=torch.device("meta"))
+    types = {name: facts[0] for name, facts in planned(monkeypatch, model, 2, types=("row_wise",)).items()}
+    assert types == {"t_a": "table_wise", "t_b": "table_wise"}
+
+
+def test_refusals_come_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = group_of(
+        Table("odd", 50, 10),
+        Table("typo", 50, 8, sharding_types=("rowwise",)),
+        Table("cut", 50, 8, sharding_types=("table_column_wise",)),
+    )
+    with pytest.raises(ConfigError) as caught:
+        planned(monkeypatch, model, 2, "rowwise_adagrad_optimizer")
+    messages = [problem.message for problem in caught.value.problems]
+    assert len(messages) == 3
+    assert '"odd" has 10' in messages[0]
+    assert '"rowwise"' in messages[1]
+    assert '"cut" is column_wise' in messages[2]
+
+
+def test_half_precision_needs_a_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = group_of(Table("short", 50, 8, data_type="FP16"))
+    assert planned(monkeypatch, model, 2) == {"short": ("table_wise", "fused", [1])}
+    for optimizer, types in (("adam_optimizer", ()), ("adagrad_optimizer", ("data_parallel",))):
+        with pytest.raises(ConfigError, match='table "short" is FP16'):
+            planned(monkeypatch, model, 2, optimizer, types)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if len(case.types) == 1], ids=lambda case: case.name)
+def test_two_ranks_carry_the_plan_out(case: Case, two: list[dict[str, Any]]) -> None:
+    fused = case.optimizer in FUSED_ON_CPU and case.types != ("data_parallel",)
+    ranks = {"table_wise": 1, "row_wise": 2, "column_wise": 2, "data_parallel": 2}[case.types[0]]
+    facts = two[0][case.name]["plan"]["embedding_group.emb_impls.__BASE__.ebc"]["ids"]
+    assert facts["sharding_type"] == case.types[0]
+    assert facts["compute_kernel"] == ("fused" if fused else "dense")
+    assert len(facts["ranks"]) == ranks
+    assert two[0][case.name]["plan"] == two[1][case.name]["plan"]

@@ -1,0 +1,102 @@
+"""From the message of a sparse optimizer to the arguments of fbgemm's kernels. What the kernels then do is tested with
+the sharded model, in tests/distributed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from fbgemm_gpu.split_embedding_configs import EmbOptimType
+from fbgemm_gpu.split_table_batched_embeddings_ops_training import (
+    BoundsCheckMode,
+    SplitTableBatchedEmbeddingBagsCodegen,
+    WeightDecayMode,
+)
+
+from tzrec.config.optimizers import FUSED_ON_CUDA
+from tzrec.protos import optimizer_pb2 as pb
+from tzrec.tables.sparse_optimizer import frozen_params, fused_params, fuses, kind
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def message(name: str, **fields: Any) -> pb.SparseOptimizer:
+    config = pb.SparseOptimizer()
+    for key, value in {"lr": 0.1, **fields}.items():
+        setattr(getattr(config, name), key, value)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("sgd_optimizer", {"gradient_clipping": True, "max_gradient": 0.5}, {"optimizer": EmbOptimType.EXACT_SGD}),
+        ("adagrad_optimizer", {"initial_accumulator_value": 0.1}, {"optimizer": EmbOptimType.EXACT_ADAGRAD}),
+        (
+            "rowwise_adagrad_optimizer",
+            {"weight_decay": 0.25, "weight_decay_mode": pb.L2},
+            {
+                "optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD,
+                "weight_decay": 0.25,
+                "weight_decay_mode": WeightDecayMode.L2,
+            },
+        ),
+        (
+            "adam_optimizer",
+            {"beta1": 0.5},
+            {"optimizer": EmbOptimType.ADAM, "beta1": 0.5, "beta2": 0.999, "weight_decay": 0},
+        ),
+    ],
+)
+def test_arguments_of_the_kernels(name: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    clipping = {key: fields.get(key, default) for key, default in (("gradient_clipping", False), ("max_gradient", 1.0))}
+    always = {"learning_rate": 0.1, "eps": 1e-8, "bounds_check_mode": BoundsCheckMode.FATAL}
+    assert fused_params(message(name, **fields)) == always | clipping | expected
+
+
+@pytest.mark.parametrize("name", FUSED_ON_CUDA)
+def test_the_kernels_know_all_their_arguments(name: str) -> None:
+    """There is no CUDA here to run them on."""
+    known = inspect.signature(SplitTableBatchedEmbeddingBagsCodegen.__init__).parameters
+    assert set(fused_params(message(name))) <= set(known)
+
+
+def test_kernels_of_tables_that_do_not_learn_know_nothing_of_an_optimizer_they_lack() -> None:
+    assert fused_params(message("rmsprop_optimizer", alpha=0.5)) == {
+        "learning_rate": 0.0,
+        "eps": 1e-8,
+        "bounds_check_mode": BoundsCheckMode.FATAL,
+    }
+
+
+def test_frozen_tables_have_rate_zero() -> None:
+    assert frozen_params() == {"optimizer": EmbOptimType.EXACT_SGD, "learning_rate": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("decay", "mode", "fused"), [(0.1, pb.L2, False), (0.1, pb.NONE, True), (0.0, pb.DECOUPLE, True)]
+)
+def test_decay_is_not_left_to_the_kernel_on_cpu(decay: float, mode: int, fused: bool) -> None:
+    config = message("rowwise_adagrad_optimizer", weight_decay=decay, weight_decay_mode=mode)
+    assert fuses(config, CPU) is fused
+    assert fuses(config, CUDA)
+
+
+@pytest.mark.parametrize(
+    ("name", "on_cpu", "on_cuda"),
+    [
+        ("sgd_optimizer", True, True),
+        ("adagrad_optimizer", True, True),
+        ("rowwise_adagrad_optimizer", True, True),
+        ("adam_optimizer", False, True),
+        ("lamb_optimizer", False, True),
+        ("adadelta_optimizer", False, False),
+    ],
+)
+def test_where_optimizers_are_fused(name: str, on_cpu: bool, on_cuda: bool) -> None:
+    config = message(name)
+    assert kind(config) == name
+    assert (fuses(config, CPU), fuses(config, CUDA)) == (on_cpu, on_cuda)

@@ -1,0 +1,62 @@
+"""Made-up data that a config can train on: every column it reads, with labels that can be learned from the features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv as pacsv
+
+from tzrec.data.synthetic.columns import SyntheticColumns
+from tzrec.data.synthetic.labels import make_labels
+from tzrec.data.text import declared_fields
+from tzrec.protos import data_pb2
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+FILES = 2
+
+
+def make_table(config: EasyRecConfig, rows: int, seed: int = 1) -> pa.Table:
+    """Columns of all features, labels and sample weights of a config."""
+    rng = np.random.default_rng(seed)
+    made = SyntheticColumns(config, rows, rng)
+    signal = (made.signal - made.signal.mean()) / (made.signal.std() or 1.0)
+    columns = dict(made.arrays)
+    columns |= {name: array for name, array in make_labels(config, signal, rng).items() if name not in columns}
+    columns |= {name: pa.array(rng.uniform(0.5, 1.5, rows)) for name in config.data_config.sample_weight_fields}
+    return pa.table(columns)
+
+
+def make_data(config: EasyRecConfig, path: str, rows: int, seed: int = 1) -> None:
+    """Write files that a config can train on, in the format of its data_config.
+
+    Args:
+        config: says which columns, of which types, and how they are encoded.
+        path: a folder, or a glob such as `data/train/*.parquet`, whose star becomes `part-0`, `part-1`.
+        rows: in all files together.
+        seed: the same one makes the same rows.
+    """
+    data = config.data_config
+    is_csv = data.dataset_type == data_pb2.CsvDataset
+    pattern = path if "*" in path else f"{path}/*.{'csv' if is_csv else 'parquet'}"
+    Path(pattern).parent.mkdir(parents=True, exist_ok=True)
+    table = make_table(config, rows, seed)
+    for number in range(FILES):
+        first, after = rows * number // FILES, rows * (number + 1) // FILES
+        part, name = table.slice(first, after - first), pattern.replace("*", f"part-{number}")
+        if is_csv:
+            options = pacsv.WriteOptions(include_header=data.with_header, delimiter=data.delimiter)
+            pacsv.write_csv(_in_file_order(part, data), name, options)
+        else:
+            pq.write_table(part, name)
+
+
+def _in_file_order(table: pa.Table, data: data_pb2.DataConfig) -> pa.Table:
+    """A file without header has the declared columns in their order, those that nothing reads as well."""
+    if data.with_header:
+        return table
+    empty = pa.nulls(table.num_rows, pa.string())
+    names = list(declared_fields(data))
+    return pa.table({name: table[name] if name in table.column_names else empty for name in names})

@@ -1,0 +1,1 @@
+"""Formulas of expr_feature: grammar, functions and vectors."""

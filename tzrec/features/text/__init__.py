@@ -1,0 +1,1 @@
+"""Text values: cleaning, tokenizing, splitting and hashing."""

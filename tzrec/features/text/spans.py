@@ -1,0 +1,124 @@
+"""Spans: pieces of text that still lie in an Arrow buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Spans:
+    """N pieces of text, `data[starts[i]:ends[i]]`, none of them empty.
+
+    The methods import the compiled kernels on first use, so that a config without text never loads numba.
+    """
+
+    data: npt.NDArray[np.uint8]
+    starts: Int64Array
+    ends: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, chosen: BoolArray | Int64Array) -> Spans:
+        return Spans(self.data, self.starts[chosen], self.ends[chosen])
+
+    def split(self, separator: str) -> tuple[Spans, npt.NDArray[np.int32]]:
+        """The non-empty parts of every piece, and how many each has, `(N,)`."""
+        from tzrec.features.kernels import parse
+
+        mark = np.frombuffer(separator.encode(), np.uint8)
+        null = np.empty(0, np.bool_)
+        starts, ends, lengths = parse.split(self.data, self.starts, self.ends, null, mark, 0)
+        return Spans(self.data, starts, ends), lengths
+
+    def hash(self, size: int) -> Int64Array:
+        """Hash of every piece modulo `size`, `(N,)`."""
+        from tzrec.features.kernels import parse
+
+        return parse.hash_text(self.data, self.starts, self.ends, size)
+
+    def farm_hash(self, size: int) -> Int64Array:
+        """FarmHash of every piece modulo `size`, `(N,)`."""
+        from tzrec.features.kernels import farm_hash
+
+        return farm_hash.hash_text(self.data, self.starts, self.ends, size)
+
+    def integers(self) -> tuple[Int64Array, BoolArray]:
+        """Every piece read as an integer, and where it is one."""
+        from tzrec.features.kernels import parse
+
+        return parse.parse_integers(self.data, self.starts, self.ends)  # type: ignore[no-any-return]
+
+    def floats(self) -> tuple[npt.NDArray[np.float64], BoolArray]:
+        """Every piece read as a finite number, and where it is one."""
+        from tzrec.features.kernels import parse
+
+        return parse.parse_floats(self.data, self.starts, self.ends)  # type: ignore[no-any-return]
+
+    def weighted(self) -> tuple[Spans, npt.NDArray[np.float32]]:
+        """Cut `id:weight` at its last colon; an id alone weighs 1, what is no number weighs NaN."""
+        from tzrec.features.kernels import parse
+
+        cuts = parse.find_last(self.data, self.starts, self.ends, ord(":"))
+        weights, good = parse.parse_floats(self.data, np.minimum(cuts + 1, self.ends), self.ends)
+        weights[~good] = np.nan
+        weights[cuts == self.ends] = 1.0
+        return Spans(self.data, self.starts, cuts), weights.astype(np.float32)
+
+    def arrow(self) -> pa.Array:
+        """A copy as a large_string array."""
+        from tzrec.features.kernels import parse
+
+        offsets, data = parse.gather(self.data, self.starts, self.ends)
+        return pa.LargeStringArray.from_buffers(len(self), pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def decimals(values: Int64Array) -> Spans:
+    """Decimal text of every number."""
+    from tzrec.features.kernels import text
+
+    return Spans(*text.decimals(values))
+
+
+def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, npt.NDArray[np.int32]]:
+    """Split a string or large_string array of B rows into its non-empty parts; null and "" have none.
+
+    Args:
+        array: what to split.
+        separator: what stands between parts; empty for not splitting.
+        limit: parts to keep per row, 0 for all.
+
+    Returns:
+        the parts of all rows, row after row, and how many each row has, `(B,)`.
+    """
+    from tzrec.features.kernels import parse
+
+    data, begins, stops, null = buffers(array)
+    mark = np.frombuffer(separator.encode(), np.uint8)
+    starts, ends, lengths = parse.split(data, begins, stops, null, mark, limit)
+    return Spans(data, starts, ends), lengths
+
+
+def buffers(array: pa.Array) -> tuple[npt.NDArray[np.uint8], Int64Array, Int64Array, BoolArray]:
+    """What lies behind a string or large_string array of B rows.
+
+    Returns:
+        the bytes of all rows, where each row starts and ends in them `(B,)`, and whether it is null `(B,)`, or nothing
+        where no row is.
+    """
+    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
+    _, offset_buffer, data_buffer = array.buffers()
+    null = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.empty(0, np.bool_)
+    if len(array) == 0 or data_buffer is None:  # Arrow leaves buffers of arrays without any text away
+        nowhere = np.zeros(len(array), np.int64)
+        return np.empty(0, np.uint8), nowhere, nowhere, null
+    offsets = np.frombuffer(offset_buffer, width)[array.offset : array.offset + len(array) + 1]
+    offsets = offsets.astype(np.int64, copy=False)
+    return np.frombuffer(data_buffer, np.uint8), offsets[:-1], offsets[1:], null

@@ -1,0 +1,1 @@
+"""Feature types: one file per member of the `feature` oneof."""

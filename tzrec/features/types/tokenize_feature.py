@@ -1,0 +1,73 @@
+"""tokenize_feature: the tokens of a text, as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tzrec.errors import DataError
+from tzrec.features.base import BadRows, Feature
+from tzrec.features.bucketize import Identity
+from tzrec.features.column import Column
+from tzrec.features.dag import single_input
+from tzrec.features.jagged import Jagged
+from tzrec.features.sparse import Default, SparseEncoder, encoded_ids, table_of
+from tzrec.features.text.cleaning import TextCleaner
+from tzrec.features.text.spans import Int64Array, Spans
+from tzrec.features.text.tokenizer import open_tokenizer
+from tzrec.features.text.words import read_words
+from tzrec.protos import data_pb2, feature_pb2
+
+
+class TokenizeFeature(Feature):
+    """Token ids of a text, or of all texts of a list; the table has a row for each token of the vocabulary.
+
+    A row without any token takes those of default_value.
+    """
+
+    is_sparse = True
+
+    def __init__(self, config: feature_pb2.TokenizeFeature, data: data_pb2.DataConfig) -> None:
+        source = single_input(config, data)
+        self._tokenizer = open_tokenizer(config.tokenizer_type, Path(config.asset_dir) / config.vocab_file)
+        self._clean = TextCleaner(config.text_normalizer) if config.HasField("text_normalizer") else None
+        self.name = config.feature_name
+        self.inputs = (source,)
+        self.table = table_of(config, self._tokenizer.rows)
+        self.stub = config.stub_type
+        self._is_encoded = data.fg_mode == data_pb2.FG_NONE
+        if self._is_encoded:
+            self._encoder = encoded_ids(source.name, self._tokenizer.rows, config, data)
+            return
+        default = Default(self._tokens([config.default_value])[0] if config.default_value else np.empty(0, np.int64))
+        self._encoder = SparseEncoder(source.name, Identity(self._tokenizer.rows), "", default)
+
+    def encode(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Column:
+        column = self.inputs[0].name
+        array = columns[column]
+        if self._is_encoded:
+            return self._encoder.encode(array, bad)
+        texts = read_words(array, column, "", bad)
+        ids, counts = self._tokens(_strings(texts, column))
+        lengths = np.bincount(texts.owners(), weights=counts, minlength=len(array)).astype(np.int32)
+        return self._encoder.finish(Jagged(ids, lengths), array, bad)
+
+    def _tokens(self, texts: Sequence[str]) -> tuple[Int64Array, Int64Array]:
+        """Token ids of all texts, text after text `(N,)`, and how many each text has."""
+        if self._clean is not None:
+            texts = [self._clean(text) for text in texts]
+        found = self._tokenizer.encode(texts)
+        counts = np.fromiter(map(len, found), np.int64, len(found))
+        return np.fromiter(chain.from_iterable(found), np.int64, int(counts.sum())), counts
+
+
+def _strings(texts: Jagged, column: str) -> list[str]:
+    assert isinstance(texts.elements, Spans)
+    try:
+        return texts.elements.arrow().to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError as error:
+        raise DataError(f'column "{column}" holds text that is not UTF-8: {error.object[:40]!r}') from None

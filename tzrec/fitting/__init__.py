@@ -1,1 +1,0 @@
-"""From what columns look like to what a config says about them."""

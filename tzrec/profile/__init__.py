@@ -1,0 +1,1 @@
+"""Column statistics, and suggestions for the config fields that follow from them."""
