@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tzrec import cli
 from tzrec.config.check import check
-from tzrec.config.findings import Findings
+from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource, load_source
 from tzrec.config.rules.tasks import task_names
 from tzrec.errors import ConfigError, Problem
@@ -47,7 +47,7 @@ def _try_model(source: ConfigSource) -> list[Problem]:
     try:
         class_of(source.config.model_config.custom)
     except ConfigError as error:
-        return [Problem(each.field, each.message, Findings(source).location(each.field)) for each in error.problems]
+        return [Problem(each.field, each.message, Checker(source).location(each.field)) for each in error.problems]
     return []
 
 

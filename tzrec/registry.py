@@ -1,14 +1,20 @@
-"""The naming rule: the oneof field's name is the file, the message's name is the class.
+"""Naming rule: the name of a oneof field is the name of the file, the name of its message is the name of the class.
 
-`ModelConfig.model.mmoe : MMoE` is `tzrec.models.mmoe.MMoE`. Where the package is a single file
-(`tzrec.optim.schedule`), the class is looked up in it. Nothing is imported but what a config names.
+`ModelConfig.model.mmoe : MMoE` is implemented by `tzrec.models.mmoe.MMoE`. Its requirements, if it has any, are in
+`tzrec.models.requirements.mmoe`, a module that does not import torch: `config.check` and the class both read it.
+
+If the package is a single file (`tzrec.optim.schedule`), the class is an attribute of that file and its requirements are
+in the package of the file (`tzrec.optim.requirements.manual_step_learning_rate`). Only modules that a config names are
+imported.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 from importlib import metadata
+from types import ModuleType
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -20,33 +26,22 @@ _Base = TypeVar("_Base")
 
 
 def locate(field: FieldDescriptor, package: str) -> tuple[str, str]:
-    """The module and the class that implement a member of a oneof.
-
-    A `sequence_` prefix says how a feature is used, not what it is: `sequence_id_feature : IdFeature` is
-    `id_feature.IdFeature`.
-    """
-    name = field.name.removeprefix("sequence_")
-    if name == "feature":  # `sequence_feature : SequenceFeature` is a member of its own
-        name = field.name
-    spec = importlib.util.find_spec(package)
-    is_package = spec is not None and spec.submodule_search_locations is not None
+    """Module and class name that implement a member of a oneof, whether or not they exist."""
     message = field.message_type
-    assert message is not None  # every member of these oneofs is a message
-    return (f"{package}.{name}" if is_package else package), message.name
+    assert message is not None  # all members of these oneofs are messages
+    return (f"{package}.{_module_name(field)}" if _is_package(package) else package), message.name
 
 
-def implemented(field: FieldDescriptor, package: str) -> bool:
-    """Whether a member of a oneof has its class, without importing heavy modules of a package."""
+def is_implemented(field: FieldDescriptor, package: str) -> bool:
+    """True if the class of a member of a oneof exists; modules of a package are not imported."""
     module, name = locate(field, package)
     if importlib.util.find_spec(module) is None:
         return False
-    if module != package:
-        return True
-    return hasattr(importlib.import_module(module), name)
+    return module != package or hasattr(importlib.import_module(module), name)
 
 
-def chosen(message: Message, oneof: str) -> tuple[FieldDescriptor, Message] | None:
-    """The set member of a oneof and its message, or None."""
+def oneof_member(message: Message, oneof: str) -> tuple[FieldDescriptor, Message] | None:
+    """Field and message of the member that is set in a oneof, or None."""
     name = message.WhichOneof(oneof)
     if name is None:
         return None
@@ -54,23 +49,23 @@ def chosen(message: Message, oneof: str) -> tuple[FieldDescriptor, Message] | No
     return field, getattr(message, name)
 
 
-def resolve(message: Message, oneof: str, package: str) -> Any:
-    """The class that implements the set member of a oneof.
+def resolve_class(message: Message, oneof: str, package: str) -> Any:
+    """Import the class that implements the member that is set in a oneof.
 
     Raises:
-        LookupError: nothing is set, or it has no implementation; `config.check` reports both before anything starts.
+        LookupError: No member is set, or it is not implemented. `config.check` reports both before a run starts.
     """
-    member = chosen(message, oneof)
+    member = oneof_member(message, oneof)
     if member is None:
         raise LookupError(f"{message.DESCRIPTOR.name}.{oneof} is not set")
-    return load(member[0], package)
+    return load_class(member[0], package)
 
 
-def load(field: FieldDescriptor, package: str) -> Any:
-    """The class that implements a member of a oneof.
+def load_class(field: FieldDescriptor, package: str) -> Any:
+    """Import the class that implements a member of a oneof.
 
     Raises:
-        LookupError: there is none.
+        LookupError: The class does not exist.
     """
     module, name = locate(field, package)
     if importlib.util.find_spec(module) is None:
@@ -78,39 +73,75 @@ def load(field: FieldDescriptor, package: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def extension(name: str, group: str, base: type[_Base], field: str) -> type[_Base]:
-    """The class outside of this package that a config names.
+def requirements(field: FieldDescriptor, package: str) -> ModuleType | None:
+    """Import the requirements of a member of a oneof: facts and rules that hold for the component as a whole.
+
+    A requirements module may define `check(checker, path, message)`, which reports problems of a config to a
+    `tzrec.config.checker.Checker`, and constants that the class reads as well.
+
+    Returns:
+        The module, or None where the component has no requirements.
+    """
+    return _import_requirements(package, _module_name(field))
+
+
+@functools.cache
+def _import_requirements(package: str, name: str) -> ModuleType | None:
+    parent = package if _is_package(package) else package.rpartition(".")[0]
+    module = f"{parent}.requirements.{name}"
+    if not _is_package(f"{parent}.requirements") or importlib.util.find_spec(module) is None:
+        return None
+    return importlib.import_module(module)
+
+
+def _module_name(field: FieldDescriptor) -> str:
+    """Name of the module of a member of a oneof.
+
+    The prefix `sequence_` is dropped, since it only tells how a feature is used: `sequence_id_feature : IdFeature` is
+    `id_feature.IdFeature`. `sequence_feature : SequenceFeature` is a feature type of its own.
+    """
+    return field.name if field.name == "sequence_feature" else field.name.removeprefix("sequence_")
+
+
+@functools.cache
+def _is_package(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.submodule_search_locations is not None
+
+
+def load_extension(name: str, group: str, base: type[_Base], field: str) -> type[_Base]:
+    """Import a class outside of tzrec that a config names.
 
     Args:
         name: `package.module:Class`, or an entry point of an installed package.
-        group: of the entry points.
-        base: what it has to be a subclass of.
-        field: of the config, for its errors.
+        group: Group of the entry points.
+        base: Class that the result must be a subclass of.
+        field: Path of the config field, for error messages.
 
     Raises:
-        ConfigError: it is not there, cannot be imported, or is something else.
+        ConfigError: The class does not exist, cannot be imported, or is not a subclass of `base`.
     """
     try:
-        found = _named(name, group)
+        extension = _import_extension(name, group)
     except LookupError as error:
         raise ConfigError([Problem(field, str(error))]) from None
-    except Exception as error:  # whatever a module of somebody else does when it is imported
+    except Exception as error:  # importing a module of another package can raise anything
         message = (
-            f'"{name}" cannot be imported: {type(error).__name__}: {error}. Its package has to be installed, or the '
-            "folder that holds it to be in PYTHONPATH"
+            f'"{name}" cannot be imported: {type(error).__name__}: {error}. Install its package, or add the directory '
+            "that contains it to PYTHONPATH"
         )
         raise ConfigError([Problem(field, message)]) from error
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise ConfigError([Problem(field, f'"{name}" is no subclass of {base.__module__}.{base.__qualname__}')])
-    return found
+    if not (isinstance(extension, type) and issubclass(extension, base)):
+        raise ConfigError([Problem(field, f'"{name}" is not a subclass of {base.__module__}.{base.__qualname__}')])
+    return extension
 
 
-def _named(name: str, group: str) -> Any:
+def _import_extension(name: str, group: str) -> Any:
     module, colon, attribute = name.partition(":")
     if colon:
         return getattr(importlib.import_module(module), attribute)
-    entries = {each.name: each for each in metadata.entry_points(group=group)}
-    if name not in entries:
-        listed = f"; there are {', '.join(sorted(entries))}" if entries else ""
-        raise LookupError(f'"{name}" is neither package.module:Class nor an entry point of the group {group}{listed}')
-    return entries[name].load()
+    entry_points = {entry_point.name: entry_point for entry_point in metadata.entry_points(group=group)}
+    if name not in entry_points:
+        known = f"; there are {', '.join(sorted(entry_points))}" if entry_points else ""
+        raise LookupError(f'"{name}" is neither package.module:Class nor an entry point of the group {group}{known}')
+    return entry_points[name].load()

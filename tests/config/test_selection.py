@@ -3,7 +3,7 @@ from __future__ import annotations
 from google.protobuf import text_format
 
 from tzrec.config.selection import keep_features
-from tzrec.config.sequences import members
+from tzrec.config.sequences import feature_members
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 CONFIG = """
@@ -36,7 +36,7 @@ model_config {
 
 
 def names(config: EasyRecConfig) -> list[str]:
-    return [member.message.feature_name for each in config.feature_configs for member in members(each)]
+    return [member.message.feature_name for each in config.feature_configs for member in feature_members(each)]
 
 
 def groups(config: EasyRecConfig) -> dict[str, list[str]]:

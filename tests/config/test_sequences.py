@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 
 from tests.config.test_check import MMOE, found
-from tzrec.config.sequences import members
+from tzrec.config.sequences import feature_members
 from tzrec.protos.feature_pb2 import FeatureConfig
 
 GROUP = (
@@ -44,7 +44,7 @@ def test_members_of_a_group() -> None:
         'features { lookup_feature { feature_name: "l" map: "user:m" key: "item:k" } } '
         'features { match_feature { feature_name: "m" nested_map: "item:m" pkey: "ALL" skey: "feature:z" } } }'
     )
-    first, formula, lookup, match = members(group)
+    first, formula, lookup, match = feature_members(group)
     assert first.path == "sequence_feature.features[0].id_feature"
     assert (first.message.feature_name, first.message.expression) == ("s__a", "user:s__a")
     assert (first.message.value_dim, first.message.default_value) == (1, "0")
@@ -63,17 +63,19 @@ def test_members_of_a_group() -> None:
 
 
 def test_members_that_stand_alone() -> None:
-    (plain,) = members(parsed('id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 }'))
+    (plain,) = feature_members(parsed('id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 }'))
     assert (plain.steps, plain.message.default_value) == (None, "")
-    (alone,) = members(parsed('sequence_id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 }'))
+    (alone,) = feature_members(
+        parsed('sequence_id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 }')
+    )
     assert alone.steps is not None
     assert (alone.path, alone.steps.inputs, alone.steps.group) == ("sequence_id_feature", {"a"}, "")
     text = 'tokenize_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 vocab_file: "v" '
-    assert next(members(parsed(text + "}"))).steps is None
-    (tokens,) = members(parsed(text + "tokens_as_sequence: true sequence_length: 3 }"))
+    assert next(feature_members(parsed(text + "}"))).steps is None
+    (tokens,) = feature_members(parsed(text + "tokens_as_sequence: true sequence_length: 3 }"))
     assert tokens.steps is not None
     assert (tokens.steps.tokens, tokens.steps.limit, tokens.steps.inputs) == (True, 3, frozenset())
-    assert list(members(FeatureConfig())) == []
+    assert list(feature_members(FeatureConfig())) == []
 
 
 def test_good_sequences(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.features.make import encoder, id_feature, raw_feature
-from tzrec.config.sequences import Member, members
+from tzrec.config.sequences import FeatureMember, feature_members
 from tzrec.data.parquet import plain
 from tzrec.features.base import BadRows
 from tzrec.features.build import FeatureEncoder
@@ -160,9 +160,9 @@ def assert_same(ours: Column, theirs: Column) -> None:
     assert ours.dim == theirs.dim
 
 
-def member_of(text: str) -> Member:
+def member_of(text: str) -> FeatureMember:
     """The entry of the feature "f"."""
-    return next(iter(members(text_format.Parse(text, feature_pb2.FeatureConfig()))))
+    return next(iter(feature_members(text_format.Parse(text, feature_pb2.FeatureConfig()))))
 
 
 @cache

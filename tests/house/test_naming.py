@@ -62,7 +62,7 @@ def test_a_member_with_a_file_has_its_class(field: FieldDescriptor, package: str
         pytest.skip(f"{module}.{name} does not exist yet")
     message = field.containing_type._concrete_class()
     getattr(message, field.name).SetInParent()
-    assert registry.resolve(message, field.containing_oneof.name, package).__name__ == name
+    assert registry.resolve_class(message, field.containing_oneof.name, package).__name__ == name
 
 
 @pytest.mark.parametrize("package", sorted(GROUND))

@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from tests.data.test_synth_sequences import alone, grouped, tokenizer
 from tzrec import check, train_eval
 from tzrec.config.load import dump_config
-from tzrec.config.sequences import members
+from tzrec.config.sequences import feature_members
 from tzrec.data.synthetic import make_data
 from tzrec.log import logger
 
@@ -50,7 +50,7 @@ def test_sequences_train(
     monkeypatch.setattr(logger, "handlers", [])  # one that an earlier test has set up writes to that test's stderr
     config = make(mode, tokenizer)
     config.data_config.batch_size = 64
-    names = [each.message.feature_name for entry in config.feature_configs for each in members(entry)]
+    names = [each.message.feature_name for entry in config.feature_configs for each in feature_members(entry)]
     # the tokens of a text have steps of their own
     stepped = " ".join(f'feature_names: "{name}"' for name in names if name != "letters")
     text_format.Parse(TRAIN, config.train_config)

@@ -28,7 +28,7 @@ def build(name: str, fields: str, dims: Mapping[str, list[int]] | None = None) -
     config = EasyRecConfig()
     text_format.Parse(f"model_config {{ {name} {{ {fields} }} }}", config)
     tasks = build_tasks(config)
-    made = registry.resolve(config.model_config, "model", "tzrec.models")
+    made = registry.resolve_class(config.model_config, "model", "tzrec.models")
     return made(getattr(config.model_config, name), Dims(dims or {"all": [4, 3]}), tasks), tasks
 
 

@@ -31,7 +31,7 @@ def build(text: str, widths: Mapping[str, Sequence[int]], num_class: int = 1) ->
     """The model of `model_config { <text> }` on groups of features of these widths."""
     config = parse(text, num_class)
     chosen = config.model_config
-    made = registry.resolve(chosen, "model", "tzrec.models")
+    made = registry.resolve_class(chosen, "model", "tzrec.models")
     return made(getattr(chosen, chosen.WhichOneof("model")), Dims(widths), build_tasks(config))
 
 

@@ -61,11 +61,11 @@ def named(path: str) -> type[Model]:
     [
         (
             "nowhere.at_all:Net",
-            "No module named 'nowhere'. Its package has to be installed, or the folder that holds it",
+            "No module named 'nowhere'. Install its package, or add the directory",
         ),
         ("examples.residual_tower:Tower", "has no attribute 'Tower'"),
-        ("torch.nn:Linear", '"torch.nn:Linear" is no subclass of tzrec.models.base.Model'),
-        ("torch:float32", '"torch:float32" is no subclass of tzrec.models.base.Model'),
+        ("torch.nn:Linear", '"torch.nn:Linear" is not a subclass of tzrec.models.base.Model'),
+        ("torch:float32", '"torch:float32" is not a subclass of tzrec.models.base.Model'),
         ("net", '"net" is neither package.module:Class nor an entry point of the group tzrec.models'),
     ],
 )

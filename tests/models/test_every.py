@@ -18,7 +18,7 @@ from tzrec.protos.model_pb2 import ModelConfig
 
 HERE = Path(__file__).parent
 FIELDS = ModelConfig.DESCRIPTOR.oneofs_by_name["model"].fields
-NAMES = [field.name for field in FIELDS if registry.implemented(field, "tzrec.models")]
+NAMES = [field.name for field in FIELDS if registry.is_implemented(field, "tzrec.models")]
 SINGLE = [name for name in NAMES if "\nLEARNER = " in (HERE / f"test_{name}.py").read_text()]
 ASKED = ("check_gradients(", "gradcheck(")
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tzrec.config.findings import Findings
+from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource, load_source
 from tzrec.config.rules.data import check_data
-from tzrec.config.rules.dense_step import check_dense_step
+from tzrec.config.rules.dense_optimizer import check_dense_step
 from tzrec.config.rules.features import check_features
 from tzrec.config.rules.groups import check_groups
 from tzrec.config.rules.implemented import refuse_unimplemented
+from tzrec.config.rules.loss_weights import check_weighing
 from tzrec.config.rules.modules import check_modules
 from tzrec.config.rules.multi_task import check_multi_task
 from tzrec.config.rules.optimizer import check_optimizers
 from tzrec.config.rules.ranking import check_ranking
 from tzrec.config.rules.run import check_export, check_sections, check_train
-from tzrec.config.rules.steering import check_steering
 from tzrec.config.rules.tasks import check_model
-from tzrec.config.rules.weighing import check_weighing
+from tzrec.config.rules.training_control import check_steering
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -42,20 +42,20 @@ def check(source: ConfigSource, device: str = "cpu") -> list[Problem]:
         source: the config and the places of its fields.
         device: "cpu" or "cuda", where it is to run.
     """
-    findings = Findings(source, device)
+    checker = Checker(source, device)
     for rule in _ALWAYS:
-        rule(findings)
+        rule(checker)
     if source.config.HasField("data_config"):
-        check_data(findings)
+        check_data(checker)
     if source.config.HasField("model_config"):
-        check_groups(findings)
-        check_model(findings)
-        check_ranking(findings)
-        check_multi_task(findings)
-        check_weighing(findings)
-    check_export(findings)
-    check_steering(findings)
-    return sorted([*source.problems, *findings.problems], key=_order)
+        check_groups(checker)
+        check_model(checker)
+        check_ranking(checker)
+        check_multi_task(checker)
+        check_weighing(checker)
+    check_export(checker)
+    check_steering(checker)
+    return sorted([*source.problems, *checker.problems], key=_order)
 
 
 def load_checked(path: str, edits: Mapping[str, Any] | None = None, device: str = "cpu") -> EasyRecConfig:

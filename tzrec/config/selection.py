@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from tzrec.config.findings import children
-from tzrec.config.sequences import inputs, members
+from tzrec.config.checker import children
+from tzrec.config.sequences import feature_members, inputs
 from tzrec.protos.feature_pb2 import FeatureConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -49,7 +49,7 @@ def _with_sources(used: set[str], config: EasyRecConfig) -> set[str]:
     sources = {
         member.message.feature_name: [text.partition(":")[2] for _, text in inputs(member.message) if _is_feature(text)]
         for each in config.feature_configs
-        for member in members(each)
+        for member in feature_members(each)
     }
     found, ahead = set[str](), list(used)
     while ahead:
@@ -66,7 +66,7 @@ def _is_feature(source: str) -> bool:
 
 def _trimmed(config: FeatureConfig, used: set[str]) -> bool:
     """Whether any feature of an entry is used; features of a sequence that are not are taken out of it."""
-    stays = [member.message.feature_name in used for member in members(config)]
+    stays = [member.message.feature_name in used for member in feature_members(config)]
     if config.WhichOneof("feature") == "sequence_feature":
         features = config.sequence_feature.features
         for index in reversed([index for index, use in enumerate(stays) if not use]):

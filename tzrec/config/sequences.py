@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from google.protobuf.descriptor import FieldDescriptor
 
 from tzrec import registry
-from tzrec.config.findings import repeated
+from tzrec.config.checker import repeated
 from tzrec.config.schema import fields_of
 from tzrec.protos.feature_pb2 import (
     CombineFeature,
@@ -71,7 +71,7 @@ class SequenceSpec:
 
 
 @dataclass(frozen=True)
-class Member:
+class FeatureMember:
     """A feature of an entry of feature_configs.
 
     Attributes:
@@ -88,24 +88,24 @@ class Member:
     steps: SequenceSpec | None = None
 
 
-def members(config: FeatureConfig) -> Iterator[Member]:
+def feature_members(config: FeatureConfig) -> Iterator[FeatureMember]:
     """All features of an entry, in order; none where nothing is chosen."""
-    chosen = registry.chosen(config, "feature")
+    chosen = registry.oneof_member(config, "feature")
     if chosen is None:
         return
     field, message = chosen
     if isinstance(message, SequenceFeature):
         for here, each in repeated(f"{field.name}.features", message.features):
-            inner = registry.chosen(each, "feature")
+            inner = registry.oneof_member(each, "feature")
             if inner is not None:
                 yield _in_group(f"{here}.{inner[0].name}", *inner, message)
     elif field.name.startswith("sequence_"):
         yield _alone(field, message)
     elif isinstance(message, TokenizeFeature) and message.tokens_as_sequence:
         steps = SequenceSpec(frozenset(), message.sequence_delim, message.sequence_length, tokens=True)
-        yield Member(field.name, field, at_step(message), steps)
+        yield FeatureMember(field.name, field, element_message(message), steps)
     else:
-        yield Member(field.name, field, message)
+        yield FeatureMember(field.name, field, message)
 
 
 def inputs(message: Any) -> Iterator[tuple[str, str]]:
@@ -129,14 +129,14 @@ def is_sequence_input(message: Any, text: str) -> bool:
     return side not in ("feature", "const") if isinstance(message, _ONE_INPUT) else side == "item"
 
 
-def _alone(field: FieldDescriptor, message: Any) -> Member:
+def _alone(field: FieldDescriptor, message: Any) -> FeatureMember:
     stepped = frozenset(text.partition(":")[2] for _, text in inputs(message) if is_sequence_input(message, text))
     steps = SequenceSpec(stepped, message.sequence_delim, message.sequence_length)
-    return Member(field.name, field, at_step(message), steps)
+    return FeatureMember(field.name, field, element_message(message), steps)
 
 
-def _in_group(path: str, field: FieldDescriptor, message: Any, group: SequenceFeature) -> Member:
-    full = at_step(message)
+def _in_group(path: str, field: FieldDescriptor, message: Any, group: SequenceFeature) -> FeatureMember:
+    full = element_message(message)
     full.feature_name = f"{group.sequence_name}__{message.feature_name}"
     renamed = {}
     for _, text in inputs(message):
@@ -147,10 +147,10 @@ def _in_group(path: str, field: FieldDescriptor, message: Any, group: SequenceFe
     _rename(full, renamed)
     stepped = frozenset(text.partition(":")[2] for text in renamed.values())
     steps = SequenceSpec(stepped, group.sequence_delim, group.sequence_length, group.sequence_name)
-    return Member(path, field, full, steps)
+    return FeatureMember(path, field, full, steps)
 
 
-def at_step(message: Message) -> Message:
+def element_message(message: Message) -> Message:
     """The message of the feature at one step: one value unless it says otherwise, and never without a value."""
     copy: Message = type(message)()
     copy.CopyFrom(message)

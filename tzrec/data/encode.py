@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from tzrec.config.sequences import members
+from tzrec.config.sequences import feature_members
 from tzrec.data.bad_rows import BadValue, bad_values, left_out, stop, unlike
 from tzrec.data.labels import label_values, weight_values
 from tzrec.data.parquet import plain
@@ -88,7 +88,7 @@ class RowEncoder:
             feature.name: member
             for feature, member in zip(
                 self._encoder.features.values(),
-                (member for each in config.feature_configs for member in members(each)),
+                (member for each in config.feature_configs for member in feature_members(each)),
                 strict=True,
             )
         }

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec import registry
-from tzrec.config.sequences import Member, inputs, members
+from tzrec.config.sequences import FeatureMember, feature_members, inputs
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.base import BadRows, Feature, FeatureInput
 from tzrec.features.column import Column
@@ -47,7 +47,8 @@ class FeatureEncoder:
         paths: dict[str, str] = {}
         problems: list[Problem] = []
         found = [
-            (f"feature_configs[{index}]", config, list(members(config))) for index, config in enumerate(feature_configs)
+            (f"feature_configs[{index}]", config, list(feature_members(config)))
+            for index, config in enumerate(feature_configs)
         ]
         sequences = {each.message.feature_name for *_, row in found for each in row if each.steps is not None}
         for path, config, row in found:
@@ -183,11 +184,11 @@ def _needed(features: Mapping[str, Feature], data: data_pb2.DataConfig) -> dict[
     return {name: feature for name, feature in features.items() if not (is_encoded(data) and feature.stub)}
 
 
-def _make(member: Member, data: data_pb2.DataConfig, sequences: Collection[str]) -> Feature:
+def _make(member: FeatureMember, data: data_pb2.DataConfig, sequences: Collection[str]) -> Feature:
     """The feature of a member of feature_configs; `sequences` are the names of all that are sequences."""
     message, steps = member.message, member.steps
     is_none = data.fg_mode == data_pb2.FG_NONE
-    make = registry.load(member.field, "tzrec.features.types")
+    make = registry.load_class(member.field, "tzrec.features.types")
     if is_none and message.use_mask and steps is None and not message.HasField("fg_encoded_default_value"):
         message = _with_default(message, make, data)
     feature: Feature = make(message, data)

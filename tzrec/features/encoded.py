@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.config.schema import fields_of
-from tzrec.config.sequences import Member
+from tzrec.config.sequences import FeatureMember
 from tzrec.features.column import Column
 from tzrec.protos import feature_pb2
 
 
-def is_single(member: Member) -> bool:
+def is_single(member: FeatureMember) -> bool:
     """Whether a row (a step of a sequence) of a sparse feature never has more than one id."""
     if "value_dim" in fields_of(member.message):
         return bool(member.message.value_dim == 1)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tzrec.config.sequences import Member
+from tzrec.config.sequences import FeatureMember
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.bucketize import Boundaries, Bucketizer, InvalidValues
 from tzrec.features.build import FeatureEncoder
@@ -41,7 +41,7 @@ class _Places(Bucketizer):
 class _Watched(Feature):
     """A feature that also writes down what its ids are made of."""
 
-    def __init__(self, feature: Feature, member: Member, written: dict[str, pa.Array]) -> None:
+    def __init__(self, feature: Feature, member: FeatureMember, written: dict[str, pa.Array]) -> None:
         """
         Args:
             feature: the feature.
@@ -89,7 +89,7 @@ def _placing(part: Any, places: list[_Places]) -> Any:
 
 
 def encode_unbucketized(
-    encoder: FeatureEncoder, entries: Mapping[str, Member], batch: pa.RecordBatch
+    encoder: FeatureEncoder, entries: Mapping[str, FeatureMember], batch: pa.RecordBatch
 ) -> tuple[dict[str, pa.Array], BadRows]:
     """Arrow columns of every feature that is no stub, and which rows hold bad values.
 

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from tzrec import registry
 from tzrec.config.kwargs import kwargs, shortest
-from tzrec.config.results import metric_name
+from tzrec.config.metric_names import metric_name
 from tzrec.data.batch import Batch
 from tzrec.heads.derived import DomainHead, Penalty, Shown
 from tzrec.heads.head import Head, Mean, Predictions, TrainMetricFactory, Weighting, local_mean
@@ -137,7 +137,7 @@ def _head(
 
 
 def _loss(config: loss_pb2.LossConfig) -> tuple[str, Loss]:
-    made = registry.resolve(config, "loss", "tzrec.losses")
+    made = registry.resolve_class(config, "loss", "tzrec.losses")
     loss = made(**_fields(config, "loss"))
     return loss.name, loss
 
@@ -150,7 +150,7 @@ def _online(config: metric_pb2.TrainMetricConfig, num_class: int) -> tuple[str, 
 def _metric(
     config: metric_pb2.MetricConfig | metric_pb2.TrainMetricConfig, num_class: int
 ) -> tuple[str, Callable[[], Metric]]:
-    made = registry.resolve(config, "metric", "tzrec.metrics")
+    made = registry.resolve_class(config, "metric", "tzrec.metrics")
     return metric_name(config), partial(made, num_class, **_fields(config, "metric"))
 
 

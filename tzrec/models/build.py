@@ -41,7 +41,7 @@ def build_model(
     tasks = build_tasks(config)
     message = getattr(chosen, chosen.WhichOneof("model"))
     wide = (getattr(message, "wide_embedding_dim", None), getattr(message, "wide_init_fn", ""))
-    made = registry.resolve(chosen, "model", "tzrec.models")
+    made = registry.resolve_class(chosen, "model", "tzrec.models")
     with torch.device(device or "cpu"):
         embedding_group = EmbeddingGroup(features, chosen.feature_groups, *wide, device=table_device or device)
         model = made(message, embedding_group.dims, tasks)

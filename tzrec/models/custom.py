@@ -27,6 +27,6 @@ def class_of(config: pb.CustomModel) -> type[Model]:
     """The class that a message names.
 
     Raises:
-        ConfigError: see `registry.extension`.
+        ConfigError: see `registry.load_extension`.
     """
-    return registry.extension(config.class_path, GROUP, Model, "model_config.custom.class_path")
+    return registry.load_extension(config.class_path, GROUP, Model, "model_config.custom.class_path")

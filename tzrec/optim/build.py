@@ -87,7 +87,7 @@ def _clip(config: GradClipping) -> Clip:
 
 
 def _optimizer(config: Message, params: Mapping[str, torch.Tensor]) -> Optimizer:
-    member = registry.chosen(config, "optimizer")
+    member = registry.oneof_member(config, "optimizer")
     if member is None:
         raise LookupError(f"{config.DESCRIPTOR.name}.optimizer is not set")
     field, message = member

@@ -33,11 +33,11 @@ class Schedule(Protocol):
 
 def schedule(optimizer: Message) -> Schedule:
     """The schedule of a SparseOptimizer, DenseOptimizer or PartOptimizer; constant where none is set."""
-    member = registry.chosen(optimizer, "learning_rate")
+    member = registry.oneof_member(optimizer, "learning_rate")
     if member is None:
         return ConstantLR()
     field, message = member
-    made = registry.resolve(optimizer, "learning_rate", "tzrec.optim.schedule")
+    made = registry.resolve_class(optimizer, "learning_rate", "tzrec.optim.schedule")
     try:
         return made(**kwargs(message))
     except ValueError as error:

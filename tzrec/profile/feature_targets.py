@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from tzrec.config.findings import Findings
+from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource
 from tzrec.config.rules.bucketizer import chosen_bucketizers
 from tzrec.config.rules.data import ENCODED
-from tzrec.config.rules.entries import FeatureEntry, entries
+from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.config.schema import fields_of
 from tzrec.errors import ConfigError
 from tzrec.features.build import FeatureEncoder
@@ -81,7 +81,7 @@ def subjects(config: EasyRecConfig) -> tuple[list[FeatureTarget], list[str]]:
     """All features to be fitted, and why some that could be are not."""
     found: list[FeatureTarget] = []
     notes: list[str] = []
-    for entry in entries(Findings(ConfigSource(config))):
+    for entry in feature_entries(Checker(ConfigSource(config))):
         if config.data_config.fg_mode in ENCODED and entry.message.stub_type:
             continue
         if isinstance(entry.message, (IdFeature, RawFeature)):
@@ -169,7 +169,7 @@ def _make_bare(message: Any, makes_ids: bool) -> None:
 
 def _read_by(config: EasyRecConfig, entry: FeatureEntry) -> list[FeatureEntry]:
     """The features that a feature reads, directly or through others."""
-    known = {each.name: each for each in entries(Findings(ConfigSource(config)))}
+    known = {each.name: each for each in feature_entries(Checker(ConfigSource(config)))}
     found: dict[str, FeatureEntry] = {}
     waiting = [entry]
     while waiting:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from google.protobuf import text_format
 
-from tzrec.config.sequences import members
+from tzrec.config.sequences import feature_members
 from tzrec.errors import DataError
 from tzrec.profile.column import ColumnStats
 from tzrec.profile.suggestions import Suggestion
@@ -88,7 +88,7 @@ def add_features(config: EasyRecConfig, columns: Sequence[ColumnStats]) -> tuple
 
 def _feature_names(config: EasyRecConfig) -> list[str] | None:
     """Names of the features as they stand in the config, None if there are none."""
-    return [member.message.feature_name for each in config.feature_configs for member in members(each)] or None
+    return [member.message.feature_name for each in config.feature_configs for member in feature_members(each)] or None
 
 
 def _useless(stats: ColumnStats) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tzrec.config.findings import Findings
+from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource
 from tzrec.config.rules.bucketizer import chosen_bucketizers
-from tzrec.config.rules.entries import FeatureEntry, entries
+from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.config.schema import fields_of, is_set
 from tzrec.features.normalizer import parse_normalizer
 from tzrec.profile import choices
@@ -161,7 +161,7 @@ def _as_sharers_have(
     config: EasyRecConfig, entry: FeatureEntry, chosen: dict[str, FieldChoice]
 ) -> dict[str, FieldChoice]:
     """What another feature of the same table says already, where it does."""
-    for other in entries(Findings(ConfigSource(config))):
+    for other in feature_entries(Checker(ConfigSource(config))):
         if other.table != entry.table or other.path == entry.path:
             continue
         why = f"as {other.name}, whose table it shares"
@@ -176,7 +176,7 @@ def _as_sharers_have(
 
 def _width(config: EasyRecConfig, values: int) -> FieldChoice:
     """The width that all other features have, if it is one and the same; models that need equal widths go on."""
-    messages = (entry.message for entry in entries(Findings(ConfigSource(config))))
+    messages = (entry.message for entry in feature_entries(Checker(ConfigSource(config))))
     widths = {message.embedding_dim for message in messages if message.HasField("embedding_dim")}
     if len(widths) == 1:
         return FieldChoice(widths.pop(), "the width of all other features")

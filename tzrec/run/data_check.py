@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from tzrec.config.findings import Findings, repeated
+from tzrec.config.checker import Checker, repeated
 from tzrec.config.load import ConfigSource
 from tzrec.config.names import hint
 from tzrec.config.rules.data import ENCODED, used_columns
-from tzrec.config.rules.entries import FeatureEntry, entries
+from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.data.labels import label_values, weight_values
 from tzrec.data.reader import Reader, open_reader
 from tzrec.data.text import Meaning, typed
@@ -25,7 +25,7 @@ from tzrec.protos.data_pb2 import BadRowPolicy, FgMode
 class _Trial:
     """The sample and what it shows."""
 
-    findings: Findings
+    checker: Checker
     batch: pa.RecordBatch
     bad: BadRows = field(init=False)
 
@@ -43,80 +43,80 @@ def try_data(source: ConfigSource, path: str) -> tuple[list[Problem], list[str]]
     Returns:
         what keeps the config from training on the data, and lines about the data for people to read.
     """
-    findings = Findings(source)
+    checker = Checker(source)
     try:
         encoder = FeatureEncoder.from_config(source.config.feature_configs, source.config.data_config)
-        trial = _open(findings, path)
+        trial = _open(checker, path)
     except ConfigError as error:
-        return [Problem(each.field, each.message, findings.location(each.field)) for each in error.problems], []
+        return [Problem(each.field, each.message, checker.location(each.field)) for each in error.problems], []
     except DataError as error:
         return [Problem("", str(error), path)], []
     if trial is None:
-        return findings.problems, []
+        return checker.problems, []
     _try_features(trial, encoder)
     _try_targets(trial)
-    return findings.problems, [] if findings.problems else _notes(trial, path)
+    return checker.problems, [] if checker.problems else _notes(trial, path)
 
 
-def _open(findings: Findings, path: str) -> _Trial | None:
+def _open(checker: Checker, path: str) -> _Trial | None:
     """The first rows of the data, unless columns are missing, which is then a finding."""
-    data = findings.config.data_config
+    data = checker.config.data_config
     available = open_reader(data, path).available
-    used = dict(used_columns(findings))
+    used = dict(used_columns(checker))
     for here, name in used.items():
         if name not in available:
-            findings.add(here, f'no column "{name}" in the data{hint(name, available)}')
-    if findings.problems:
+            checker.error(here, f'no column "{name}" in the data{hint(name, available)}')
+    if checker.problems:
         return None
     reader = open_reader(data, path, list(used.values()))
     piece = next(reader.read(), None)
     if piece is None:
         raise DataError("no rows")
-    trial = _Trial(findings, piece.batch.slice(0, data.batch_size))
+    trial = _Trial(checker, piece.batch.slice(0, data.batch_size))
     trial.batch = _typed(trial, reader)
     return trial
 
 
 def _typed(trial: _Trial, reader: Reader) -> pa.RecordBatch:
     """Text of CSV as the types it is read as."""
-    data = trial.findings.config.data_config
+    data = trial.checker.config.data_config
     meaning = Meaning.of(data, reader, [*data.label_fields, *data.sample_weight_fields], ())
     return typed(trial.batch, {**meaning.features, **meaning.targets}, trial.bad)
 
 
 def _try_features(trial: _Trial, encoder: FeatureEncoder) -> None:
     """Encode one feature after the other, so that a wrong type does not hide the next one."""
-    for entry in _readable(trial.findings):
+    for entry in _readable(trial.checker):
         feature = encoder.features[entry.name]
         columns = {each.name: trial.batch.column(each.name) for each in feature.inputs}
         try:
             feature.encode(columns, trial.bad)
         except DataError as error:
-            trial.findings.add(entry.path, str(error))
+            trial.checker.error(entry.path, str(error))
 
 
-def _readable(findings: Findings) -> Iterator[FeatureEntry]:
+def _readable(checker: Checker) -> Iterator[FeatureEntry]:
     """Features that read nothing but columns of the data."""
-    mode = findings.config.data_config.fg_mode
+    mode = checker.config.data_config.fg_mode
     encoded = mode in ENCODED
-    for entry in entries(findings):
+    for entry in feature_entries(checker):
         derived = mode == FgMode.FG_DAG and any(text.startswith(("feature:", "const:")) for text in entry.reads)
         if not (entry.message.stub_type if encoded else derived):
             yield entry
 
 
 def _try_targets(trial: _Trial) -> None:
-    data = trial.findings.config.data_config
+    data = trial.checker.config.data_config
     for fields, convert in (("label_fields", label_values), ("sample_weight_fields", weight_values)):
         for here, name in repeated(f"data_config.{fields}", getattr(data, fields)):
             try:
                 convert(name, trial.batch.column(name), trial.bad)
             except DataError as error:
-                trial.findings.add(here, str(error))
+                trial.checker.error(here, str(error))
     if trial.bad and data.bad_row_policy == BadRowPolicy.ERROR:
         wrong = "; ".join(_bad(trial))
         said = f"ERROR stops at the first bad row, and there are: {wrong}; use DEFAULT or SKIP_ROW, or correct the data"
-        trial.findings.add("data_config.bad_row_policy", said)
+        trial.checker.error("data_config.bad_row_policy", said)
 
 
 def _bad(trial: _Trial) -> list[str]:

@@ -80,7 +80,7 @@ def frozen_params() -> dict[str, Any]:
 
 
 def _arguments(config: pb.SparseOptimizer) -> dict[str, Any]:
-    member = registry.chosen(config, "optimizer")
+    member = registry.oneof_member(config, "optimizer")
     assert member is not None
     return kwargs(member[1])
 

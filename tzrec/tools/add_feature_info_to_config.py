@@ -177,7 +177,7 @@ def _features(config: EasyRecConfig) -> Iterator[_Found]:
 
 
 def _chosen(entry: Message) -> Any:
-    member = registry.chosen(entry, "feature")
+    member = registry.oneof_member(entry, "feature")
     if member is None:
         raise ConfigError([Problem("feature_configs", "an entry of the template has no feature in it")])
     return member[1]

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
 from tzrec.config.schema import fields_of, is_set
-from tzrec.config.sequences import ALL, at_step
+from tzrec.config.sequences import ALL, element_message
 from tzrec.protos import data_pb2, feature_pb2
 from tzrec.protos.feature_pb2 import FeatureConfig
 
@@ -75,15 +75,15 @@ def without_bucketizers(described: Object) -> Object:
 
 
 def _described(config: FeatureConfig, data: data_pb2.DataConfig, carry: Callable[[Path, str], str]) -> Iterator[Object]:
-    chosen = registry.chosen(config, "feature")
+    chosen = registry.oneof_member(config, "feature")
     assert chosen is not None  # `check` has seen it
     field, message = chosen[0], cast(Any, chosen[1])
     if isinstance(message, feature_pb2.SequenceFeature):
         parts = [
             part
             for each in message.features
-            if (inner := registry.chosen(each, "feature"))
-            for part in _objects(inner[0].name, at_step(inner[1]), data, carry)
+            if (inner := registry.oneof_member(each, "feature"))
+            for part in _objects(inner[0].name, element_message(inner[1]), data, carry)
         ]
         yield {
             "sequence_name": message.sequence_name,
@@ -94,7 +94,7 @@ def _described(config: FeatureConfig, data: data_pb2.DataConfig, carry: Callable
         }
     elif field.name.startswith("sequence_"):
         whole = {"sequence_delim": message.sequence_delim, "sequence_length": message.sequence_length}
-        yield from (each | whole for each in _objects(field.name, at_step(message), data, carry))
+        yield from (each | whole for each in _objects(field.name, element_message(message), data, carry))
     else:
         yield from _objects(field.name, message, data, carry)
 

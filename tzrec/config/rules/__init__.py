@@ -1,1 +1,1 @@
-"""What can be wrong with a config, one file per subject; each rule takes Findings and adds to them."""
+"""What can be wrong with a config, one file per subject; each rule takes Checker and adds to them."""

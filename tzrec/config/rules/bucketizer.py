@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tzrec.config.findings import Findings
-from tzrec.config.rules.entries import FeatureEntry
+from tzrec.config.checker import Checker
+from tzrec.config.rules.feature_entry import FeatureEntry
 from tzrec.config.rules.normalizer import is_number, normalizer_problem
 from tzrec.config.schema import fields_of, is_set
 from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
@@ -16,16 +16,16 @@ _BUCKETIZERS = (*_IMPLEMENTED, "zch", "dynamicemb")
 _VALUE_TYPES = ("", "string", "int32", "int64")
 
 
-def check_bucketizer(findings: Findings, entry: FeatureEntry) -> None:
+def check_bucketizer(checker: Checker, entry: FeatureEntry) -> None:
     """Exactly one way from values to rows of the table, and what it needs."""
     chosen = chosen_bucketizers(entry)
-    if any(findings.is_refused(f"{entry.path}.{name}") for name in chosen) or findings.is_broken(entry.path):
+    if any(checker.is_unsupported(f"{entry.path}.{name}") for name in chosen) or checker.has_parse_errors(entry.path):
         return
     if not chosen:
         known = [name for name in _IMPLEMENTED if name in fields_of(entry.message)]
-        findings.add(entry.path, f'feature "{entry.name}" needs one of {", ".join(known)}')
+        checker.error(entry.path, f'feature "{entry.name}" needs one of {", ".join(known)}')
     else:
-        check_chosen(findings, entry, chosen)
+        check_chosen(checker, entry, chosen)
 
 
 def chosen_bucketizers(entry: FeatureEntry) -> list[str]:
@@ -33,64 +33,66 @@ def chosen_bucketizers(entry: FeatureEntry) -> list[str]:
     return [name for name in _BUCKETIZERS if name in fields_of(entry.message) and is_set(entry.message, name)]
 
 
-def check_chosen(findings: Findings, entry: FeatureEntry, chosen: Sequence[str]) -> None:
+def check_chosen(checker: Checker, entry: FeatureEntry, chosen: Sequence[str]) -> None:
     """The bucketizers that are set: one, with what it needs."""
     if len(chosen) > 1:
-        findings.add(f"{entry.path}.{chosen[1]}", f"{' and '.join(chosen)} are set; choose one")
+        checker.error(f"{entry.path}.{chosen[1]}", f"{' and '.join(chosen)} are set; choose one")
     else:
-        _RULES[chosen[0]](findings, entry)
+        _RULES[chosen[0]](checker, entry)
     kind = getattr(entry.message, "fg_value_type", "")
     if kind.lower() not in _VALUE_TYPES:
-        findings.unknown(f"{entry.path}.fg_value_type", "type", kind, _VALUE_TYPES[1:])
+        checker.unknown_name(f"{entry.path}.fg_value_type", "type", kind, _VALUE_TYPES[1:])
 
 
-def _check_num_buckets(findings: Findings, entry: FeatureEntry) -> None:
+def _check_num_buckets(checker: Checker, entry: FeatureEntry) -> None:
     message, rows = entry.message, entry.message.num_buckets
     if rows == 0:
-        findings.add(f"{entry.path}.num_buckets", "0 rows; the table needs at least 1")
+        checker.error(f"{entry.path}.num_buckets", "0 rows; the table needs at least 1")
         return
     for word in split(message.default_value, message.separator):
         name = word.partition(":")[0] if getattr(message, "weighted", False) else word
         digits = name.partition(".")[0]
         if not (digits.isdecimal() and int(digits) < rows):
-            findings.add(f"{entry.path}.default_value", f'"{word}" is not in the num_buckets range [0, {rows})')
+            checker.error(f"{entry.path}.default_value", f'"{word}" is not in the num_buckets range [0, {rows})')
 
 
-def _check_hash(findings: Findings, entry: FeatureEntry) -> None:
+def _check_hash(checker: Checker, entry: FeatureEntry) -> None:
     if entry.message.hash_bucket_size == 0:
-        findings.add(f"{entry.path}.hash_bucket_size", "0 rows; the table needs at least 1")
+        checker.error(f"{entry.path}.hash_bucket_size", "0 rows; the table needs at least 1")
 
 
-def _check_vocab_list(findings: Findings, entry: FeatureEntry) -> None:
-    _check_oov(findings, entry, len(entry.message.vocab_list))
+def _check_vocab_list(checker: Checker, entry: FeatureEntry) -> None:
+    _check_oov(checker, entry, len(entry.message.vocab_list))
 
 
-def _check_vocab_dict(findings: Findings, entry: FeatureEntry) -> None:
+def _check_vocab_dict(checker: Checker, entry: FeatureEntry) -> None:
     message = entry.message
     if message.HasField("default_bucketize_value"):
-        _check_oov(findings, entry, max(message.vocab_dict.values()) + 1)
+        _check_oov(checker, entry, max(message.vocab_dict.values()) + 1)
         return
     for word, index in message.vocab_dict.items():
         if index < 2:
             received = f'"{word}" has index {index}; 0 and 1 are those of default_value and of unlisted words'
-            findings.add(f'{entry.path}.vocab_dict["{word}"]', f"{received}: start at 2 or set default_bucketize_value")
+            checker.error(
+                f'{entry.path}.vocab_dict["{word}"]', f"{received}: start at 2 or set default_bucketize_value"
+            )
 
 
-def _check_vocab_file(findings: Findings, entry: FeatureEntry) -> None:
+def _check_vocab_file(checker: Checker, entry: FeatureEntry) -> None:
     path = f"{entry.path}.vocab_file"
     if not entry.message.HasField("default_bucketize_value"):
-        findings.add(path, "needs default_bucketize_value: the id of words that are not in the file")
+        checker.error(path, "needs default_bucketize_value: the id of words that are not in the file")
         return
     try:
-        _check_oov(findings, entry, max(read_vocabulary(vocabulary_path(entry.message)).values()) + 1)
+        _check_oov(checker, entry, max(read_vocabulary(vocabulary_path(entry.message)).values()) + 1)
     except ValueError as error:
-        findings.add(path, str(error))
+        checker.error(path, str(error))
 
 
-def _check_oov(findings: Findings, entry: FeatureEntry, rows: int) -> None:
+def _check_oov(checker: Checker, entry: FeatureEntry, rows: int) -> None:
     value = entry.message.default_bucketize_value
     if entry.message.HasField("default_bucketize_value") and value >= rows:
-        findings.add(f"{entry.path}.default_bucketize_value", f"{value} is not below the {rows} rows of the table")
+        checker.error(f"{entry.path}.default_bucketize_value", f"{value} is not below the {rows} rows of the table")
 
 
 _RULES = {
@@ -102,26 +104,26 @@ _RULES = {
 }
 
 
-def check_raw(findings: Findings, entry: FeatureEntry) -> None:
+def check_raw(checker: Checker, entry: FeatureEntry) -> None:
     """Edges, width, default and normalizer of a raw feature."""
     message = entry.message
-    check_edges(findings, entry)
+    check_edges(checker, entry)
     if not message.boundaries and message.value_dim == 0:
-        findings.add(f"{entry.path}.value_dim", "0 (any number of values) needs boundaries; a dense width is fixed")
+        checker.error(f"{entry.path}.value_dim", "0 (any number of values) needs boundaries; a dense width is fixed")
     for word in split(message.default_value, message.separator):
         if not is_number(word):
-            findings.add(f"{entry.path}.default_value", f'"{word}" is not a number')
+            checker.error(f"{entry.path}.default_value", f'"{word}" is not a number')
     problem = normalizer_problem(message.normalizer)
     if problem:
-        findings.add(f"{entry.path}.normalizer", problem)
+        checker.error(f"{entry.path}.normalizer", problem)
 
 
-def check_edges(findings: Findings, entry: FeatureEntry) -> None:
+def check_edges(checker: Checker, entry: FeatureEntry) -> None:
     """Boundaries rise."""
     edges = list(entry.message.boundaries)
     for index in range(1, len(edges)):
         if not edges[index] > edges[index - 1]:
-            findings.add(f"{entry.path}.boundaries[{index}]", f"{edges[index]:g} is not above {edges[index - 1]:g}")
+            checker.error(f"{entry.path}.boundaries[{index}]", f"{edges[index]:g} is not above {edges[index - 1]:g}")
 
 
 def split(text: str, separator: str) -> list[str]:

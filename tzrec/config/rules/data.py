@@ -4,79 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tzrec.config.findings import Findings, repeated, report_duplicates
+from tzrec.config.checker import Checker, check_unique, repeated
 from tzrec.config.names import hint
-from tzrec.config.rules.entries import entries
+from tzrec.config.rules.feature_entry import feature_entries
 from tzrec.protos.data_pb2 import DatasetType, FgMode, FieldType
 
 _PATH = "data_config"
 
 
-def check_data(findings: Findings) -> None:
+def check_data(checker: Checker) -> None:
     """Everything in data_config."""
-    data = findings.config.data_config
+    data = checker.config.data_config
     if data.batch_size == 0:
-        findings.add(f"{_PATH}.batch_size", "0 rows; a batch has at least 1")
+        checker.error(f"{_PATH}.batch_size", "0 rows; a batch has at least 1")
     if data.HasField("eval_batch_size") and data.eval_batch_size == 0:
-        findings.add(f"{_PATH}.eval_batch_size", "0 rows; leave it out to use batch_size")
+        checker.error(f"{_PATH}.eval_batch_size", "0 rows; leave it out to use batch_size")
     if data.shuffle and data.shuffle_buffer_size == 0:
-        findings.add(f"{_PATH}.shuffle_buffer_size", "0 batches to shuffle in; set it above 0 or shuffle to false")
+        checker.error(f"{_PATH}.shuffle_buffer_size", "0 batches to shuffle in; set it above 0 or shuffle to false")
     if not 0 <= data.sample_mask_prob <= 1:
-        findings.add(f"{_PATH}.sample_mask_prob", f"{data.sample_mask_prob:g} is no probability; it is in [0, 1]")
+        checker.error(f"{_PATH}.sample_mask_prob", f"{data.sample_mask_prob:g} is no probability; it is in [0, 1]")
     labels = repeated(f"{_PATH}.label_fields", data.label_fields)
     weights = repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
-    report_duplicates(findings, "label or weight", [*labels, *weights])
-    _check_declared(findings)
+    check_unique(checker, "label or weight", [*labels, *weights])
+    _check_declared(checker)
     if data.dataset_type == DatasetType.CsvDataset and data.HasField("dataset_type"):
-        _check_csv(findings)
+        _check_csv(checker)
 
 
-def _check_declared(findings: Findings) -> None:
+def _check_declared(checker: Checker) -> None:
     """input_fields_str is `name:TYPE;name:TYPE`, the type optional."""
-    data = findings.config.data_config
+    data = checker.config.data_config
     path, types = f"{_PATH}.input_fields_str", FieldType.DESCRIPTOR.values_by_name
     for part in data.input_fields_str.split(";"):
         name, colon, kind = (each.strip() for each in part.partition(":"))
         if colon and kind not in types:
-            findings.add(path, f'"{part.strip()}": unknown type "{kind}"{hint(kind, types)}')
+            checker.error(path, f'"{part.strip()}": unknown type "{kind}"{hint(kind, types)}')
         elif part.strip() and not name:
-            findings.add(path, f'"{part.strip()}" is not name:TYPE')
+            checker.error(path, f'"{part.strip()}" is not name:TYPE')
     fields = repeated(f"{_PATH}.input_fields", data.input_fields)
-    report_duplicates(findings, "column", ((f"{here}.input_name", field.input_name) for here, field in fields))
+    check_unique(checker, "column", ((f"{here}.input_name", field.input_name) for here, field in fields))
 
 
-def _columns(findings: Findings) -> list[str]:
-    data = findings.config.data_config
+def _columns(checker: Checker) -> list[str]:
+    data = checker.config.data_config
     if data.input_fields_str:
         return [part.partition(":")[0].strip() for part in data.input_fields_str.split(";") if part.strip()]
     return [field.input_name for field in data.input_fields]
 
 
-def _check_csv(findings: Findings) -> None:
-    data = findings.config.data_config
+def _check_csv(checker: Checker) -> None:
+    data = checker.config.data_config
     if len(data.delimiter) != 1:
-        findings.add(f"{_PATH}.delimiter", f"{data.delimiter!r} is not one character")
+        checker.error(f"{_PATH}.delimiter", f"{data.delimiter!r} is not one character")
     if data.with_header:
         return
-    columns = _columns(findings)
-    if not columns and not findings.is_broken(_PATH):
-        findings.add(_PATH, "CSV without a header needs input_fields, all columns in file order; or set with_header")
+    columns = _columns(checker)
+    if not columns and not checker.has_parse_errors(_PATH):
+        checker.error(_PATH, "CSV without a header needs input_fields, all columns in file order; or set with_header")
     elif columns:
-        for path, name in used_columns(findings):
+        for path, name in used_columns(checker):
             if name not in columns:
-                findings.add(path, f'"{name}" is not a column of data_config.input_fields{hint(name, columns)}')
+                checker.error(path, f'"{name}" is not a column of data_config.input_fields{hint(name, columns)}')
 
 
 ENCODED = (FgMode.FG_NONE, FgMode.FG_BUCKETIZE)
 """Modes whose data has one column per feature, named after it."""
 
 
-def used_columns(findings: Findings) -> Iterator[tuple[str, str]]:
+def used_columns(checker: Checker) -> Iterator[tuple[str, str]]:
     """The columns the config reads, with the paths of the fields that name them."""
-    data = findings.config.data_config
+    data = checker.config.data_config
     yield from repeated(f"{_PATH}.label_fields", data.label_fields)
     yield from repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
-    for entry in entries(findings):
+    for entry in feature_entries(checker):
         if data.fg_mode in ENCODED:
             if not entry.message.stub_type:
                 yield f"{entry.path}.feature_name", entry.name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tzrec.config.findings import Findings, repeated, report_duplicates
-from tzrec.config.rules.entries import FeatureEntry, find_feature, names
+from tzrec.config.checker import Checker, check_unique, repeated
+from tzrec.config.rules.feature_entry import FeatureEntry, entries_by_name, find_feature
 from tzrec.config.rules.sequence_groups import check_sequences, check_stepped
 from tzrec.config.schema import fields_of
 from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, ModelConfig, SeqGroupConfig
@@ -13,28 +13,28 @@ from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, ModelConfig, 
 _PATH = "model_config.feature_groups"
 
 
-def check_groups(findings: Findings) -> None:
+def check_groups(checker: Checker) -> None:
     """Every group."""
-    config = findings.config.model_config
+    config = checker.config.model_config
     groups = list(repeated(_PATH, config.feature_groups))
-    if not groups and not findings.is_broken("model_config"):
-        findings.add("model_config", "has no feature_groups; the model needs at least one")
-    report_duplicates(findings, "group", (name for path, group in groups for name in _names(path, group)))
-    known = names(findings)
+    if not groups and not checker.has_parse_errors("model_config"):
+        checker.error("model_config", "has no feature_groups; the model needs at least one")
+    check_unique(checker, "group", (name for path, group in groups for name in _names(path, group)))
+    known = entries_by_name(checker)
     for path, group in groups:
-        if not group.feature_names and not group.sequence_groups and not findings.is_broken(path):
-            findings.add(f"{path}.feature_names", "is empty; list the features of this group")
+        if not group.feature_names and not group.sequence_groups and not checker.has_parse_errors(path):
+            checker.error(f"{path}.feature_names", "is empty; list the features of this group")
         stepped = group.group_type not in (DEEP, WIDE)
         for here, name in repeated(f"{path}.feature_names", group.feature_names):
             if stepped:
-                check_stepped(findings, here, name, known)
+                check_stepped(checker, here, name, known)
             else:
-                _check_member(findings, here, name, group, known)
-        check_sequences(findings, path, group, known)
-    _check_wide(findings)
-    _check_suffixes(findings, known)
+                _check_member(checker, here, name, group, known)
+        check_sequences(checker, path, group, known)
+    _check_wide(checker)
+    _check_suffixes(checker, known)
     if config.HasField("variational_dropout"):
-        _check_dropout(findings, config)
+        _check_dropout(checker, config)
 
 
 def _names(path: str, group: FeatureGroupConfig) -> Iterator[tuple[str, str]]:
@@ -47,56 +47,56 @@ def _names(path: str, group: FeatureGroupConfig) -> Iterator[tuple[str, str]]:
 
 
 def _check_member(
-    findings: Findings, path: str, name: str, group: FeatureGroupConfig, known: dict[str, FeatureEntry]
+    checker: Checker, path: str, name: str, group: FeatureGroupConfig, known: dict[str, FeatureEntry]
 ) -> None:
-    entry = find_feature(findings, path, name, known)
+    entry = find_feature(checker, path, name, known)
     if entry is None:
         return
     if entry.steps is not None:
         advice = "list it in the sequence_groups of a DEEP group, with a sequence_encoder that makes one vector of them"
-        findings.add(path, f'"{name}" is a sequence of any number of steps; {advice}')
-    elif group.group_type == WIDE and not entry.has_table and not findings.is_broken(entry.path):
+        checker.error(path, f'"{name}" is a sequence of any number of steps; {advice}')
+    elif group.group_type == WIDE and not entry.has_table and not checker.has_parse_errors(entry.path):
         advice = "give it boundaries or put it into a DEEP group"
-        findings.add(path, f'"{name}" is dense and has no table, which a WIDE group needs; {advice}')
+        checker.error(path, f'"{name}" is dense and has no table, which a WIDE group needs; {advice}')
 
 
-def _check_wide(findings: Findings) -> None:
+def _check_wide(checker: Checker) -> None:
     """Only models that say how wide they are have use for WIDE groups."""
-    config = findings.config.model_config
+    config = checker.config.model_config
     model = config.WhichOneof("model")
-    if model is None or findings.is_refused(f"model_config.{model}"):
+    if model is None or checker.is_unsupported(f"model_config.{model}"):
         return
     if "wide_embedding_dim" in fields_of(getattr(config, model)):
         return
     for path, group in repeated(_PATH, config.feature_groups):
         if group.group_type == WIDE:
-            findings.add(f"{path}.group_type", f"{model} has no use for a WIDE group; use DEEP")
+            checker.error(f"{path}.group_type", f"{model} has no use for a WIDE group; use DEEP")
 
 
-def _check_dropout(findings: Findings, config: ModelConfig) -> None:
+def _check_dropout(checker: Checker, config: ModelConfig) -> None:
     """There is something to choose from, and choosing is not punished."""
     path, dropout = "model_config.variational_dropout", config.variational_dropout
     plain = [group for group in config.feature_groups if group.group_type in (DEEP, WIDE)]
     several = any(len(group.feature_names) + len(group.sequence_encoders) > 1 for group in plain)
-    if config.feature_groups and not several and not findings.is_broken("model_config"):
-        findings.add(path, "no DEEP or WIDE group has more than one feature to choose from; leave it out")
+    if config.feature_groups and not several and not checker.has_parse_errors("model_config"):
+        checker.error(path, "no DEEP or WIDE group has more than one feature to choose from; leave it out")
     if dropout.regularization_lambda < 0:
-        findings.add(f"{path}.regularization_lambda", f"{dropout.regularization_lambda:g} is below 0")
+        checker.error(f"{path}.regularization_lambda", f"{dropout.regularization_lambda:g} is below 0")
 
 
-def _check_suffixes(findings: Findings, known: dict[str, FeatureEntry]) -> None:
+def _check_suffixes(checker: Checker, known: dict[str, FeatureEntry]) -> None:
     """Two suffixes must not make one table name: `a` + `b_c` and `a_b` + `c`."""
     pooled: dict[str, tuple[str, str]] = {}
     stepped: dict[str, tuple[str, str]] = {}  # sequence groups have tables of their own
-    for path, group in repeated(_PATH, findings.config.model_config.feature_groups):
+    for path, group in repeated(_PATH, checker.config.model_config.feature_groups):
         wide = "_wide" if group.group_type == WIDE else ""
-        _check_suffix(findings, path, group, known, wide, pooled if group.group_type in (DEEP, WIDE) else stepped)
+        _check_suffix(checker, path, group, known, wide, pooled if group.group_type in (DEEP, WIDE) else stepped)
         for here, inner in repeated(f"{path}.sequence_groups", group.sequence_groups):
-            _check_suffix(findings, here, inner, known, "", stepped)
+            _check_suffix(checker, here, inner, known, "", stepped)
 
 
 def _check_suffix(
-    findings: Findings,
+    checker: Checker,
     path: str,
     group: FeatureGroupConfig | SeqGroupConfig,
     known: dict[str, FeatureEntry],
@@ -113,5 +113,5 @@ def _check_suffix(
         if other != (base, suffix):
             made = " + ".join(part for part in other if part)
             here = f"{path}.embedding_name_suffix" if suffix else f"{known[name].path}.embedding_name"
-            findings.add(here, f'makes the table name "{table}", which "{made}" makes too; choose another')
+            checker.error(here, f'makes the table name "{table}", which "{made}" makes too; choose another')
             return

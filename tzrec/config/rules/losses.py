@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tzrec.config.findings import Findings
+from tzrec.config.checker import Checker
 from tzrec.config.rules.sparse import check_sparse
 from tzrec.config.schema import fields_of
 
@@ -22,19 +22,19 @@ LOSSES: Mapping[str, tuple[int, int | None, str]] = {
 """loss -> least and largest num_class, and what a task predicts with it"""
 
 
-def check_loss(findings: Findings, path: str, loss: Any) -> None:
+def check_loss(checker: Checker, path: str, loss: Any) -> None:
     """The fields of one loss."""
     smoothing = getattr(loss, "label_smoothing", 0.0)
     if not 0 <= smoothing < 1:
-        findings.add(f"{path}.label_smoothing", f"{smoothing:g} is not in [0, 1)")
+        checker.error(f"{path}.label_smoothing", f"{smoothing:g} is not in [0, 1)")
     if not 0 <= getattr(loss, "alpha", 0.0) <= 1:
-        findings.add(f"{path}.alpha", f"{loss.alpha:g} is not in [0, 1]; it is the weight of one of two parts")
+        checker.error(f"{path}.alpha", f"{loss.alpha:g} is not in [0, 1]; it is the weight of one of two parts")
     if getattr(loss, "gamma", 0.0) < 0:
-        findings.add(f"{path}.gamma", f"{loss.gamma:g} is below 0, which would have rows that are right count more")
+        checker.error(f"{path}.gamma", f"{loss.gamma:g} is below 0, which would have rows that are right count more")
     if getattr(loss, "delta", 1.0) <= 0:
-        findings.add(f"{path}.delta", f"{loss.delta:g} is not above 0")
+        checker.error(f"{path}.delta", f"{loss.delta:g} is not above 0")
     if "session_name" in fields_of(loss) and loss.HasField("session_name"):
-        check_sparse(findings, f"{path}.session_name", loss.session_name)
+        check_sparse(checker, f"{path}.session_name", loss.session_name)
 
 
 def fits(count: int, least: int, most: int | None) -> bool:

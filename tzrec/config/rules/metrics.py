@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tzrec.config.findings import Findings
+from tzrec.config.checker import Checker
 from tzrec.config.rules.sparse import check_sparse
 from tzrec.config.schema import fields_of
 
@@ -31,33 +31,33 @@ METRICS: Mapping[str, tuple[int, int | None, str]] = {
 """metric -> least and largest num_class, and what it compares with the label"""
 
 
-def check_metric(findings: Findings, path: str, metric: Any, count: int) -> None:
+def check_metric(checker: Checker, path: str, metric: Any, count: int) -> None:
     """The fields of one metric of a task with `count` classes."""
     if getattr(metric, "thresholds", 2) == 1:
-        findings.add(f"{path}.thresholds", "1 threshold makes no curve; use 0 for the exact area, or at least 2")
+        checker.error(f"{path}.thresholds", "1 threshold makes no curve; use 0 for the exact area, or at least 2")
     if "average" in fields_of(metric) and metric.average not in ("macro", "weighted"):
-        findings.unknown(f"{path}.average", "average", metric.average, ("macro", "weighted"))
+        checker.unknown_name(f"{path}.average", "average", metric.average, ("macro", "weighted"))
     if metric.DESCRIPTOR.name in ("Accuracy", "RecallAtK") and not 1 <= metric.top_k <= max(count, 1):
-        findings.add(f"{path}.top_k", f"{metric.top_k} is not in [1, {count}], the classes of this task")
+        checker.error(f"{path}.top_k", f"{metric.top_k} is not in [1, {count}], the classes of this task")
     if not 0 <= getattr(metric, "threshold", 0.0) <= 1:
-        findings.add(f"{path}.threshold", f"{metric.threshold:g} is not a probability")
+        checker.error(f"{path}.threshold", f"{metric.threshold:g} is not a probability")
     if not 0 < getattr(metric, "sample_ratio", 1.0) <= 1:
-        findings.add(f"{path}.sample_ratio", f"{metric.sample_ratio:g} is not in (0, 1], a share of all pairs")
+        checker.error(f"{path}.sample_ratio", f"{metric.sample_ratio:g} is not in (0, 1], a share of all pairs")
     if not 0 < getattr(metric, "eta", 0.1) < 0.5:
-        findings.add(f"{path}.eta", f"{metric.eta:g} is not in (0, 0.5), a distance of the mean label from 0 and 1")
+        checker.error(f"{path}.eta", f"{metric.eta:g} is not in (0, 0.5), a distance of the mean label from 0 and 1")
     for field in ("num_bins", "max_pairs_per_group"):
         if getattr(metric, field, 1) == 0:
-            findings.add(f"{path}.{field}", "is 0; set it above 0")
+            checker.error(f"{path}.{field}", "is 0; set it above 0")
     if "grouping_key" in fields_of(metric) and metric.HasField("grouping_key"):
-        check_sparse(findings, f"{path}.grouping_key", metric.grouping_key)
+        check_sparse(checker, f"{path}.grouping_key", metric.grouping_key)
 
 
-def check_windows(findings: Findings, path: str, config: Any) -> None:
+def check_windows(checker: Checker, path: str, config: Any) -> None:
     """How a metric of training batches forgets."""
     if not 0 <= config.decay_rate < 1:
-        findings.add(f"{path}.decay_rate", f"{config.decay_rate:g} is not in [0, 1); it is the weight of the past")
+        checker.error(f"{path}.decay_rate", f"{config.decay_rate:g} is not in [0, 1); it is the weight of the past")
     if config.decay_step == 0:
-        findings.add(f"{path}.decay_step", "0 steps; a window has at least 1")
+        checker.error(f"{path}.decay_step", "0 steps; a window has at least 1")
     if config.WhichOneof("metric") == "auc" and config.auc.thresholds == 0:
         received = "0 is for the exact area, which needs all rows; over windows of training use at least 2"
-        findings.add(f"{path}.auc.thresholds", received)
+        checker.error(f"{path}.auc.thresholds", received)

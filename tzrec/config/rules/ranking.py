@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tzrec.config.findings import Findings, repeated
-from tzrec.config.rules.entries import names
+from tzrec.config.checker import Checker, repeated
+from tzrec.config.rules.feature_entry import entries_by_name
 from tzrec.config.schema import fields_of
 from tzrec.protos.model_pb2 import WIDE, FeatureGroupConfig
 from tzrec.protos.simi_pb2 import INNER_PRODUCT
@@ -62,150 +62,150 @@ _LISTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def check_ranking(findings: Findings) -> None:
+def check_ranking(checker: Checker) -> None:
     """The chosen model, if it is one of these, and the blocks in it."""
-    config = findings.config.model_config
+    config = checker.config.model_config
     model = config.WhichOneof("model")
-    if model is None or findings.is_refused(f"model_config.{model}"):
+    if model is None or checker.is_unsupported(f"model_config.{model}"):
         return
     message = getattr(config, model)
-    if model in _NEEDS and _check_names(findings, model, _NEEDS[model]):
-        _check_widths(findings, model, _NEEDS[model])
+    if model in _NEEDS and _check_names(checker, model, _NEEDS[model]):
+        _check_widths(checker, model, _NEEDS[model])
     if "dense_mlp" in fields_of(message):
-        _check_dense(findings, model, message)
+        _check_dense(checker, model, message)
     if model == "multi_tower":
-        _check_towers(findings, message)
+        _check_towers(checker, message)
     if model == "finalmlp":
-        _check_streams(findings, message)
+        _check_streams(checker, message)
     if model == "mask_net" and not message.mask_net_module.HasField("top_mlp"):
-        findings.add("model_config.mask_net.mask_net_module", "has no top_mlp, which the model mask_net needs")
+        checker.error("model_config.mask_net.mask_net_module", "has no top_mlp, which the model mask_net needs")
     if model == "rocket_launching" and message.feature_based_distillation:
-        _check_distillation(findings, message)
+        _check_distillation(checker, message)
     if model in _LISTS:
-        _check_list(findings, model, message)
-    _check_blocks(findings, model)
+        _check_list(checker, model, message)
+    _check_blocks(checker, model)
 
 
-def _groups(findings: Findings) -> dict[str, tuple[str, FeatureGroupConfig]]:
+def _groups(checker: Checker) -> dict[str, tuple[str, FeatureGroupConfig]]:
     """Path and message of each group by name."""
-    found = repeated(_GROUPS, findings.config.model_config.feature_groups)
+    found = repeated(_GROUPS, checker.config.model_config.feature_groups)
     return {group.group_name: (path, group) for path, group in found}
 
 
-def _check_names(findings: Findings, model: str, needs: Needs) -> bool:
+def _check_names(checker: Checker, model: str, needs: Needs) -> bool:
     """No group is missing, and none is there that nothing reads: that one is most likely misspelt."""
-    groups, known = _groups(findings), (*needs.required, *needs.optional)
+    groups, known = _groups(checker), (*needs.required, *needs.optional)
     if not known:
         return True
     strange = {name: path for name, (path, _) in groups.items() if name not in known}
     for name, path in strange.items():
-        findings.unknown(f"{path}.group_name", f"group of {model}", name, known)
+        checker.unknown_name(f"{path}.group_name", f"group of {model}", name, known)
     for name in needs.required:
-        if groups and name not in groups and not strange and not findings.is_broken("model_config"):
-            findings.add(_GROUPS, f'{model} needs a group "{name}"; there are {", ".join(groups)}')
+        if groups and name not in groups and not strange and not checker.has_parse_errors("model_config"):
+            checker.error(_GROUPS, f'{model} needs a group "{name}"; there are {", ".join(groups)}')
     return not strange
 
 
-def _check_widths(findings: Findings, model: str, needs: Needs) -> None:
+def _check_widths(checker: Checker, model: str, needs: Needs) -> None:
     """All features of the group that is taken apart are of one width."""
-    groups = _groups(findings)
+    groups = _groups(checker)
     wanted = list(groups)[:1] if needs.equal == ("",) else needs.equal
     name = next((name for name in wanted if name in groups), None)
     if name is None:
         return
     path, group = groups[name]
-    if group.sequence_encoders and not findings.is_refused(f"{path}.sequence_encoders"):
-        findings.add(
+    if group.sequence_encoders and not checker.is_unsupported(f"{path}.sequence_encoders"):
+        checker.error(
             f"{path}.sequence_encoders", f'{model} takes group "{name}" apart by features; it has no place here'
         )
-    widths = list(_widths(findings, path, group))
+    widths = list(_widths(checker, path, group))
     for here, feature, width in widths[1:]:
         _, first, right = widths[0]
         if width != right:
             message = f'"{feature}" is {width} wide and "{first}" {right}; {model} needs equal widths in group "{name}"'
-            findings.add(here, message)
+            checker.error(here, message)
 
 
-def _widths(findings: Findings, path: str, group: FeatureGroupConfig) -> Iterator[tuple[str, str, int]]:
+def _widths(checker: Checker, path: str, group: FeatureGroupConfig) -> Iterator[tuple[str, str, int]]:
     """Path, name and width of each feature of a group, as far as they are known."""
-    known = names(findings)
+    known = entries_by_name(checker)
     for here, name in repeated(f"{path}.feature_names", group.feature_names):
-        if name not in known or findings.is_broken(known[name].path) or group.group_type == WIDE:
+        if name not in known or checker.has_parse_errors(known[name].path) or group.group_type == WIDE:
             continue  # reported elsewhere; tables of WIDE groups are all alike
         yield here, name, known[name].width
 
 
-def _check_dense(findings: Findings, model: str, message: Any) -> None:
+def _check_dense(checker: Checker, model: str, message: Any) -> None:
     """The MLP on the dense group makes one more vector of the width of the others."""
-    groups, path = _groups(findings), f"model_config.{model}"
+    groups, path = _groups(checker), f"model_config.{model}"
     if "dense" in groups and not message.HasField("dense_mlp"):
-        if not findings.is_broken(path):
-            findings.add(path, 'has no dense_mlp, which the group "dense" needs')
+        if not checker.has_parse_errors(path):
+            checker.error(path, 'has no dense_mlp, which the group "dense" needs')
     elif "dense" not in groups and message.HasField("dense_mlp"):
-        findings.add(f"{path}.dense_mlp", 'there is no group "dense" that it could read')
+        checker.error(f"{path}.dense_mlp", 'there is no group "dense" that it could read')
     units = message.dense_mlp.hidden_units
-    widths = list(_widths(findings, *groups["sparse"])) if "sparse" in groups else []
+    widths = list(_widths(checker, *groups["sparse"])) if "sparse" in groups else []
     if units and widths and units[-1] != widths[0][2]:
         received = f'its last width is {units[-1]}, that of the features in group "sparse" is {widths[0][2]}'
-        findings.add(f"{path}.dense_mlp.hidden_units", f"{received}; make them equal")
+        checker.error(f"{path}.dense_mlp.hidden_units", f"{received}; make them equal")
 
 
-def _check_towers(findings: Findings, message: Any) -> None:
-    groups = _groups(findings)
+def _check_towers(checker: Checker, message: Any) -> None:
+    groups = _groups(checker)
     for path, tower in repeated("model_config.multi_tower.towers", message.towers):
         if tower.input not in groups and tower.HasField("input"):
-            findings.unknown(f"{path}.input", "group", tower.input, groups)
+            checker.unknown_name(f"{path}.input", "group", tower.input, groups)
 
 
-def _check_streams(findings: Findings, message: Any) -> None:
-    groups = _groups(findings)
+def _check_streams(checker: Checker, message: Any) -> None:
+    groups = _groups(checker)
     for name in ("first", "second"):
         stream, path = getattr(message, name), f"model_config.finalmlp.{name}"
         if stream.gate_group and stream.gate_group not in groups:
-            findings.unknown(f"{path}.gate_group", "group", stream.gate_group, groups)
+            checker.unknown_name(f"{path}.gate_group", "group", stream.gate_group, groups)
         if stream.HasField("gate_mlp") and not stream.gate_group:
-            findings.add(f"{path}.gate_mlp", "has no gate_group to read")
+            checker.error(f"{path}.gate_mlp", "has no gate_group to read")
         units = stream.mlp.hidden_units
         if units and message.head_num and units[-1] % message.head_num:
             advice = f"its last width is {units[-1]}, no multiple of head_num {message.head_num}"
-            findings.add(f"{path}.mlp.hidden_units", advice)
+            checker.error(f"{path}.mlp.hidden_units", advice)
 
 
-def _check_distillation(findings: Findings, message: Any) -> None:
+def _check_distillation(checker: Checker, message: Any) -> None:
     path = "model_config.rocket_launching"
     if message.feature_distillation_function == INNER_PRODUCT:
-        findings.add(f"{path}.feature_distillation_function", "INNER_PRODUCT is no distance; use COSINE or EUCLID")
+        checker.error(f"{path}.feature_distillation_function", "INNER_PRODUCT is no distance; use COSINE or EUCLID")
     light, booster = message.light_mlp.hidden_units, message.booster_mlp.hidden_units
     if light and booster and not set(light) & set(booster):
         said = "compares layers of equal width; light_mlp and booster_mlp have none"
-        findings.add(f"{path}.feature_based_distillation", said)
+        checker.error(f"{path}.feature_based_distillation", said)
 
 
-def _check_list(findings: Findings, model: str, message: Any) -> None:
+def _check_list(checker: Checker, model: str, message: Any) -> None:
     name, advice = _LISTS[model]
     values = message
     for part in name.split("."):
         values = getattr(values, part)
     path = f"model_config.{model}"
-    if not values and not findings.is_broken(path):
-        findings.add(f"{path}.{name}", f"is empty; {advice}")
+    if not values and not checker.has_parse_errors(path):
+        checker.error(f"{path}.{name}", f"is empty; {advice}")
 
 
-def _check_blocks(findings: Findings, model: str) -> None:
+def _check_blocks(checker: Checker, model: str) -> None:
     """Numbers of the model's message and of all blocks in it."""
-    for path, message in findings.messages():
+    for path, message in checker.messages():
         if path.startswith(f"model_config.{model}"):
-            _check_block(findings, path, message)
+            _check_block(checker, path, message)
 
 
-def _check_block(findings: Findings, path: str, message: Any) -> None:
+def _check_block(checker: Checker, path: str, message: Any) -> None:
     kind = message.DESCRIPTOR.name
     for field in _COUNTS.get(kind, ()):
-        if getattr(message, field) == 0 and (message.HasField(field) or not findings.is_broken(path)):
-            findings.add(f"{path}.{field}", "0; it is at least 1")
+        if getattr(message, field) == 0 and (message.HasField(field) or not checker.has_parse_errors(path)):
+            checker.error(f"{path}.{field}", "0; it is at least 1")
     if kind == "MaskBlock" and not message.reduction_ratio > 0 and not message.aggregation_dim:
-        findings.add(f"{path}.reduction_ratio", "neither reduction_ratio nor aggregation_dim is above 0; set one")
+        checker.error(f"{path}.reduction_ratio", "neither reduction_ratio nor aggregation_dim is above 0; set one")
     if kind == "CIN":
         for here, size in repeated(f"{path}.cin_layer_size", message.cin_layer_size):
             if size == 0:
-                findings.add(here, "0 feature maps; a layer has at least 1")
+                checker.error(here, "0 feature maps; a layer has at least 1")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tzrec.config.findings import Findings, repeated
-from tzrec.config.results import metric_name
+from tzrec.config.checker import Checker, repeated
+from tzrec.config.metric_names import metric_name
 from tzrec.config.rules.tasks import tasks
 
 _SECTIONS = ("train_config", "data_config", "model_config")
@@ -12,66 +12,68 @@ _SHOWN = ("loss", "learning_rate")
 _EXPORTERS = ("latest", "best")
 
 
-def check_sections(findings: Findings) -> None:
+def check_sections(checker: Checker) -> None:
     """Sections that the schema lets out and no run can do without."""
-    config = findings.config
-    unreadable = any("." not in problem.field for problem in findings.source.problems)
+    config = checker.config
+    unreadable = any("." not in problem.field for problem in checker.source.problems)
     for name in _SECTIONS:
         if not config.HasField(name) and not unreadable:
-            findings.add(name, "is missing")
+            checker.error(name, "is missing")
     if not config.feature_configs and not unreadable:
-        findings.add("feature_configs", "is missing; the model needs at least one feature")
+        checker.error("feature_configs", "is missing; the model needs at least one feature")
 
 
-def check_train(findings: Findings) -> None:
+def check_train(checker: Checker) -> None:
     """train_config."""
-    config = findings.config
+    config = checker.config
     train, path = config.train_config, "train_config"
     if not config.HasField(path):
         return
     if train.num_steps and train.num_epochs:
         received = f"num_steps {train.num_steps} and num_epochs {train.num_epochs} are both set"
-        findings.add(f"{path}.num_epochs", f"{received}; choose one")
-    elif not train.num_steps and not train.num_epochs and not findings.is_broken(path):
-        findings.add(path, "neither num_steps nor num_epochs is set; choose one")
+        checker.error(f"{path}.num_epochs", f"{received}; choose one")
+    elif not train.num_steps and not train.num_epochs and not checker.has_parse_errors(path):
+        checker.error(path, "neither num_steps nor num_epochs is set; choose one")
     for here, name in repeated(f"{path}.tensorboard_summaries", train.tensorboard_summaries):
         if name not in _SUMMARIES:
-            findings.unknown(here, "summary", name, _SUMMARIES)
+            checker.unknown_name(here, "summary", name, _SUMMARIES)
         elif name not in _SHOWN:
-            findings.add(here, f'"{name}" is not implemented yet; {" and ".join(_SHOWN)} are always shown')
+            checker.error(here, f'"{name}" is not implemented yet; {" and ".join(_SHOWN)} are always shown')
     if train.HasField("num_threads") and train.num_threads == 0:
-        findings.add(f"{path}.num_threads", "0 threads; leave it out to share the cores among the ranks")
+        checker.error(f"{path}.num_threads", "0 threads; leave it out to share the cores among the ranks")
     for section, message in ((path, train), ("eval_config", config.eval_config)):
         if message.log_step_count_steps == 0:
-            findings.add(f"{section}.log_step_count_steps", "0 steps between two lines; set it above 0")
-    _check_precision(findings, path, train.mixed_precision)
+            checker.error(f"{section}.log_step_count_steps", "0 steps between two lines; set it above 0")
+    _check_precision(checker, path, train.mixed_precision)
 
 
-def check_export(findings: Findings) -> None:
+def check_export(checker: Checker) -> None:
     """export_config."""
-    export, path = findings.config.export_config, "export_config"
-    _check_precision(findings, path, export.mixed_precision)
+    export, path = checker.config.export_config, "export_config"
+    _check_precision(checker, path, export.mixed_precision)
     if export.exporter_type not in _EXPORTERS:
-        findings.unknown(f"{path}.exporter_type", "exporter_type", export.exporter_type, _EXPORTERS)
-    known = results(findings)
-    keeps = findings.config.train_config.keep_checkpoint_best > 0
+        checker.unknown_name(f"{path}.exporter_type", "exporter_type", export.exporter_type, _EXPORTERS)
+    known = results(checker)
+    keeps = checker.config.train_config.keep_checkpoint_best > 0
     chosen = keeps or export.exporter_type == "best" or export.HasField("best_exporter_metric")
     if chosen and known and export.best_exporter_metric not in known:
-        findings.unknown(f"{path}.best_exporter_metric", "result of an evaluation", export.best_exporter_metric, known)
+        checker.unknown_name(
+            f"{path}.best_exporter_metric", "result of an evaluation", export.best_exporter_metric, known
+        )
 
 
-def results(findings: Findings) -> list[str]:
+def results(checker: Checker) -> list[str]:
     """What an evaluation reports, metrics before losses."""
-    found = list(tasks(findings))
+    found = list(tasks(checker))
     metrics = [f"{metric_name(each)}{task.suffix}" for task in found for each in task.message.metrics]
     losses = [f"{each.WhichOneof('loss')}{task.suffix}" for task in found for each in task.message.losses]
     return metrics + losses
 
 
-def _check_precision(findings: Findings, path: str, value: str) -> None:
-    known = ("", "BF16") if findings.on_cpu else ("", "BF16", "FP16")
-    if value == "FP16" and findings.on_cpu:
-        findings.add(f"{path}.mixed_precision", "FP16 needs CUDA; use BF16, or leave it out for FP32")
+def _check_precision(checker: Checker, path: str, value: str) -> None:
+    known = ("", "BF16") if checker.on_cpu else ("", "BF16", "FP16")
+    if value == "FP16" and checker.on_cpu:
+        checker.error(f"{path}.mixed_precision", "FP16 needs CUDA; use BF16, or leave it out for FP32")
     elif value not in known:
         offered = [name for name in known if name]
-        findings.unknown(f"{path}.mixed_precision", "precision", value, offered)
+        checker.unknown_name(f"{path}.mixed_precision", "precision", value, offered)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tzrec.config.findings import Findings, repeated, report_duplicates
+from tzrec.config.checker import Checker, check_unique, repeated
+from tzrec.config.metric_names import metric_name
 from tzrec.config.names import closest
-from tzrec.config.results import metric_name
 from tzrec.config.rules.implemented import members
 from tzrec.config.rules.losses import LOSSES, check_loss, cure, fits
 from tzrec.config.rules.metrics import METRICS, check_metric, check_windows
@@ -33,11 +33,11 @@ class Task:
         return f"_{self.name}" if self.name else ""
 
 
-def tasks(findings: Findings) -> Iterator[Task]:
+def tasks(checker: Checker) -> Iterator[Task]:
     """The tasks of the chosen model; none when nothing implements it."""
-    config = findings.config.model_config
+    config = checker.config.model_config
     name = config.WhichOneof("model")
-    if name is None or findings.is_refused(f"model_config.{name}"):
+    if name is None or checker.is_unsupported(f"model_config.{name}"):
         return
     model = getattr(config, name)
     if "task_towers" not in fields_of(model) or (name == "custom" and not model.task_towers):
@@ -53,44 +53,44 @@ def task_names(config: EasyRecConfig) -> list[str]:
     return [tower.tower_name for tower in getattr(model, "task_towers", ())]
 
 
-def check_model(findings: Findings) -> None:
+def check_model(checker: Checker) -> None:
     """The chosen model and all its tasks."""
-    config = findings.config.model_config
+    config = checker.config.model_config
     name = config.WhichOneof("model")
     if name is None:
-        if not findings.is_broken("model_config"):
+        if not checker.has_parse_errors("model_config"):
             known = members(config, "model", "tzrec.models")
-            findings.add("model_config", f"no model is chosen; there are {', '.join(known)}")
+            checker.error("model_config", f"no model is chosen; there are {', '.join(known)}")
         return
     model = getattr(config, name)
     counts_experts = "num_expert" in fields_of(model) and model.HasField("num_expert")
-    if counts_experts and model.num_expert == 0 and not findings.is_refused(f"model_config.{name}"):
-        findings.add(f"model_config.{name}.num_expert", "0 experts; the model needs at least 1")
-    _check_tasks(findings, name)
+    if counts_experts and model.num_expert == 0 and not checker.is_unsupported(f"model_config.{name}"):
+        checker.error(f"model_config.{name}.num_expert", "0 experts; the model needs at least 1")
+    _check_tasks(checker, name)
 
 
-def _check_tasks(findings: Findings, model: str) -> None:
-    found = list(tasks(findings))
-    broken = findings.is_broken(f"model_config.{model}")
-    if not found and not findings.is_refused(f"model_config.{model}") and not broken:
-        findings.add(f"model_config.{model}.task_towers", "is empty; the model needs at least one tower")
+def _check_tasks(checker: Checker, model: str) -> None:
+    found = list(tasks(checker))
+    broken = checker.has_parse_errors(f"model_config.{model}")
+    if not found and not checker.is_unsupported(f"model_config.{model}") and not broken:
+        checker.error(f"model_config.{model}.task_towers", "is empty; the model needs at least one tower")
     towers = [task for task in found if task.path != "model_config"]
     named = ((f"{task.path}.tower_name", task.name) for task in towers if task.name)
-    report_duplicates(findings, "tower", named)
-    if found and not findings.config.data_config.label_fields and not findings.is_broken("data_config"):
-        findings.add("data_config.label_fields", f"is empty; {model} learns from at least one label column")
+    check_unique(checker, "tower", named)
+    if found and not checker.config.data_config.label_fields and not checker.has_parse_errors("data_config"):
+        checker.error("data_config.label_fields", f"is empty; {model} learns from at least one label column")
     for task in towers:
         if not task.name and task.message.HasField("tower_name"):
-            findings.add(f"{task.path}.tower_name", "is empty; it is the suffix of the outputs of this tower")
-        _check_columns(findings, task)
+            checker.error(f"{task.path}.tower_name", "is empty; it is the suffix of the outputs of this tower")
+        _check_columns(checker, task)
     for task in found:
-        _check_losses(findings, task)
-        _check_metrics(findings, task, "metrics")
-        _check_metrics(findings, task, "train_metrics")
+        _check_losses(checker, task)
+        _check_metrics(checker, task, "metrics")
+        _check_metrics(checker, task, "train_metrics")
 
 
-def _check_columns(findings: Findings, task: Task) -> None:
-    data = findings.config.data_config
+def _check_columns(checker: Checker, task: Task) -> None:
+    data = checker.config.data_config
     label_fields, weight_fields = list(data.label_fields), list(data.sample_weight_fields)
     for field, where, known in (
         ("label_name", "label_fields", label_fields),
@@ -105,64 +105,64 @@ def _check_columns(findings: Findings, task: Task) -> None:
             near = closest(name, known)
             meant = f'; did you mean "{near}"?' if near else ""
             listed = f"({', '.join(known)})" if known else "(empty)"
-            findings.add(f"{task.path}.{field}", f'"{name}" is not in data_config.{where} {listed}{meant}')
+            checker.error(f"{task.path}.{field}", f'"{name}" is not in data_config.{where} {listed}{meant}')
     for field in ("weight", "in_task_space_weight", "out_task_space_weight"):
         if getattr(task.message, field, 0) < 0:
-            findings.add(f"{task.path}.{field}", f"{getattr(task.message, field):g} is below 0")
+            checker.error(f"{task.path}.{field}", f"{getattr(task.message, field):g} is below 0")
 
 
-def _check_losses(findings: Findings, task: Task) -> None:
-    losses = list(_chosen(findings, f"{task.path}.losses", task.message.losses, "loss"))
-    if not task.message.losses and not findings.is_broken(task.path):
-        findings.add(f"{task.path}.losses", "is empty; the task learns from at least one loss")
-    report_duplicates(findings, "loss", losses)
+def _check_losses(checker: Checker, task: Task) -> None:
+    losses = list(_chosen(checker, f"{task.path}.losses", task.message.losses, "loss"))
+    if not task.message.losses and not checker.has_parse_errors(task.path):
+        checker.error(f"{task.path}.losses", "is empty; the task learns from at least one loss")
+    check_unique(checker, "loss", losses)
     for path, name in losses:
         message = getattr(task.message.losses[_index(path)], name)
-        check_loss(findings, path, message)
+        check_loss(checker, path, message)
     count = task.message.num_class
     unfit = [name for _, name in losses if name in LOSSES and not fits(count, *LOSSES[name][:2])]
     if unfit:
-        findings.add(f"{task.path}.num_class", f"{count} does not go with {unfit[0]}; {cure(unfit[0], count)}")
+        checker.error(f"{task.path}.num_class", f"{count} does not go with {unfit[0]}; {cure(unfit[0], count)}")
 
 
-def _check_metrics(findings: Findings, task: Task, field: str) -> None:
+def _check_metrics(checker: Checker, task: Task, field: str) -> None:
     configs = getattr(task.message, field)
-    metrics = list(_chosen(findings, f"{task.path}.{field}", configs, "metric"))
+    metrics = list(_chosen(checker, f"{task.path}.{field}", configs, "metric"))
     named = ((path, metric_name(configs[_index(path)])) for path, _ in metrics)
-    report_duplicates(findings, "metric", named)
+    check_unique(checker, "metric", named)
     losses = [each.WhichOneof("loss") for each in task.message.losses]
     given = {LOSSES[name][2] for name in losses if name in LOSSES}
     count = task.message.num_class
     sound = all(name in LOSSES and fits(count, *LOSSES[name][:2]) for name in losses)
     if field == "train_metrics":
         for path, config in repeated(f"{task.path}.{field}", configs):
-            check_windows(findings, path, config)
+            check_windows(checker, path, config)
     for path, name in metrics:
-        check_metric(findings, path, getattr(configs[_index(path)], name), count)
+        check_metric(checker, path, getattr(configs[_index(path)], name), count)
         if name not in METRICS or not sound or not losses:
             continue  # a task whose losses are wrong is reported once, by them
         least, most, needed = METRICS[name]
         if needed not in given:
-            findings.add(path, f"compares {needed}, but with {' and '.join(losses)} this task predicts {_one(given)}")
+            checker.error(path, f"compares {needed}, but with {' and '.join(losses)} this task predicts {_one(given)}")
         elif not fits(count, least, most):
             other = "multiclass_auc" if count > 1 else "auc"
-            findings.add(path, f"does not go with num_class {count}; use {other}")
+            checker.error(path, f"does not go with num_class {count}; use {other}")
 
 
 def _one(given: set[str]) -> str:
     return " and ".join(sorted(given))
 
 
-def _chosen(findings: Findings, path: str, configs: Any, oneof: str) -> Iterator[tuple[str, str]]:
+def _chosen(checker: Checker, path: str, configs: Any, oneof: str) -> Iterator[tuple[str, str]]:
     """The implemented members chosen in a list of losses or metrics: (path, name)."""
     for here, config in repeated(path, configs):
         name = config.WhichOneof(oneof)
         if name is None:
             other = oneof == "loss" and config.ListFields()  # the loss of another kind of model
-            if not other and not findings.is_broken(here):
+            if not other and not checker.has_parse_errors(here):
                 known = members(config, oneof, {"loss": "tzrec.losses", "metric": "tzrec.metrics"}[oneof])
-                findings.add(here, f"no {oneof} is chosen; there are {', '.join(known)}")
-        elif not findings.is_refused(f"{here}.{name}"):
+                checker.error(here, f"no {oneof} is chosen; there are {', '.join(known)}")
+        elif not checker.is_unsupported(f"{here}.{name}"):
             yield f"{here}.{name}", name
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tzrec.config.sequences import Member, SequenceSpec, inputs, members
+from tzrec.config.sequences import FeatureMember, SequenceSpec, feature_members, inputs
 from tzrec.data.synthetic.cells import UNKNOWN, Cells, Draw, FloatArray, Int64Array, means
 from tzrec.data.synthetic.contents import cells_of, may_be_empty, may_step_be_empty
 from tzrec.data.synthetic.sequences import StepCounts, alternating, as_lists, as_text, first_steps
@@ -102,7 +102,7 @@ def sources(config: EasyRecConfig) -> Iterator[SyntheticSource]:
 
     Features of several inputs come last, for theirs can be made to fit; and keys come before their maps.
     """
-    found = [member for each in config.feature_configs for member in members(each)]
+    found = [member for each in config.feature_configs for member in feature_members(each)]
     data = config.data_config
     for member in sorted(found, key=lambda member: len(list(inputs(member.message))) > 1):
         if not is_encoded(data):
@@ -111,7 +111,7 @@ def sources(config: EasyRecConfig) -> Iterator[SyntheticSource]:
             yield SyntheticSource(member.message.feature_name, member.message, steps=member.steps)
 
 
-def _raw(member: Member, linked: bool) -> Iterator[SyntheticSource]:
+def _raw(member: FeatureMember, linked: bool) -> Iterator[SyntheticSource]:
     for place, (_, text) in enumerate(inputs(member.message)):
         side, _, name = text.partition(":")
         if not (linked and side in ("feature", "const")):

@@ -38,5 +38,5 @@ def build_encoders(groups: Iterable[FeatureGroupConfig], layout: Layout) -> dict
 def _encoder(config: SeqEncoderConfig, layout: Layout) -> nn.Module:
     message = getattr(config, config.WhichOneof("seq_module"))
     group = layout.sequences[message.input]
-    made: type[SequenceEncoder] = registry.resolve(config, "seq_module", "tzrec.embedding.encoders")
+    made: type[SequenceEncoder] = registry.resolve_class(config, "seq_module", "tzrec.embedding.encoders")
     return made(message, sum(entry.dim for entry in group.query), sum(entry.dim for entry in group.steps))

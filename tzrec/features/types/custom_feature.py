@@ -115,5 +115,5 @@ def _operator(config: feature_pb2.CustomFeature) -> Operator:
     Raises:
         ConfigError: there is none of this name, or it is no Operator.
     """
-    found = registry.extension(config.operator_name, GROUP, Operator, "operator_name")
+    found = registry.load_extension(config.operator_name, GROUP, Operator, "operator_name")
     return found(json_format.MessageToDict(config.operator_params))

@@ -1,4 +1,4 @@
-"""Findings: a config under inspection, what has been found wrong with it, and ways to look around in it."""
+"""Checker: a config under inspection, what has been found wrong with it, and ways to look around in it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
 @dataclass
-class Findings:
+class Checker:
     """What the rules share.
 
     Attributes:
         source: the config and its places.
         device: "cpu" or "cuda", where it is to run.
-        refused: paths that nothing implements; no other rule looks below them.
+        unsupported_paths: paths that nothing implements; no other rule looks below them.
         problems: what the rules have found.
     """
 
     source: ConfigSource
     device: str = "cpu"
-    refused: set[str] = field(default_factory=set)
+    unsupported_paths: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -40,18 +40,18 @@ class Findings:
     def on_cpu(self) -> bool:
         return self.device == "cpu"
 
-    def add(self, path: str, message: str) -> None:
+    def error(self, path: str, message: str) -> None:
         """Report a problem at a field."""
         self.problems.append(Problem(path, message, self.location(path)))
 
-    def refuse(self, path: str, message: str) -> None:
+    def unsupported(self, path: str, message: str) -> None:
         """Report a field that nothing implements, and keep the other rules out of it."""
-        self.refused.add(path)
-        self.add(path, message)
+        self.unsupported_paths.add(path)
+        self.error(path, message)
 
-    def unknown(self, path: str, what: str, name: str, names: Iterable[str]) -> None:
+    def unknown_name(self, path: str, what: str, name: str, names: Iterable[str]) -> None:
         """Report a name that is not among the known ones."""
-        self.add(path, f'unknown {what} "{name}"{hint(name, names)}')
+        self.error(path, f'unknown {what} "{name}"{hint(name, names)}')
 
     def location(self, path: str) -> str:
         """`file:line:column` of a field, or of the nearest message around it that stands in the text."""
@@ -63,10 +63,10 @@ class Findings:
         line, column = places.get(path, (1, 1))
         return f"{self.source.path}:{line}:{column}"
 
-    def is_refused(self, path: str) -> bool:
-        return path in self.refused
+    def is_unsupported(self, path: str) -> bool:
+        return path in self.unsupported_paths
 
-    def is_broken(self, path: str) -> bool:
+    def has_parse_errors(self, path: str) -> bool:
         """Whether the text below a path has problems of its own, so that what seems missing there may be misspelt."""
         return any(problem.field.startswith((f"{path}.", f"{path}[")) for problem in self.source.problems)
 
@@ -77,7 +77,7 @@ class Findings:
     def _below(self, path: str, message: Message) -> Iterator[tuple[str, Message]]:
         yield path, message
         for here, value in children(path, message):
-            if here not in self.refused:
+            if here not in self.unsupported_paths:
                 yield from self._below(here, value)
 
 
@@ -98,12 +98,12 @@ def repeated(path: str, values: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     return ((f"{path}[{index}]", value) for index, value in enumerate(values))
 
 
-def report_duplicates(findings: Findings, what: str, named: Iterable[tuple[str, str]]) -> None:
+def check_unique(checker: Checker, what: str, named: Iterable[tuple[str, str]]) -> None:
     """Report names that occur again; `named` are (path of the name, name)."""
     first: dict[str, str] = {}
     for path, name in named:
         if name in first:
-            line = findings.source.locations.get(first[name], (0, 0))[0]
+            line = checker.source.locations.get(first[name], (0, 0))[0]
             where = f"at line {line}" if line else f"at {first[name]}"
-            findings.add(path, f'"{name}" is already the name of another {what}, {where}')
+            checker.error(path, f'"{name}" is already the name of another {what}, {where}')
         first.setdefault(name, path)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tzrec.config.findings import Findings, repeated
+from tzrec.config.checker import Checker, repeated
 from tzrec.config.schema import fields_of, is_set
-from tzrec.config.sequences import SequenceSpec, inputs, members
+from tzrec.config.sequences import SequenceSpec, feature_members, inputs
 
 # whatever makes ids of values
 _BUCKETIZERS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file", "zch", "dynamicemb")
@@ -57,31 +57,31 @@ class FeatureEntry:
         return [(f"{self.path}.{field}", text) for field, text in inputs(self.message)]
 
 
-def entries(findings: Findings) -> Iterator[FeatureEntry]:
+def feature_entries(checker: Checker) -> Iterator[FeatureEntry]:
     """All features, those inside of a sequence_feature by their full name."""
-    for path, config in repeated("feature_configs", findings.config.feature_configs):
-        for each in members(config):
+    for path, config in repeated("feature_configs", checker.config.feature_configs):
+        for each in feature_members(config):
             yield FeatureEntry(f"{path}.{each.path}", each.message, each.steps)
 
 
-def names(findings: Findings) -> dict[str, FeatureEntry]:
+def entries_by_name(checker: Checker) -> dict[str, FeatureEntry]:
     """Features by name."""
-    return {entry.name: entry for entry in entries(findings) if entry.name}
+    return {entry.name: entry for entry in feature_entries(checker) if entry.name}
 
 
-def all_named(findings: Findings) -> bool:
+def all_named(checker: Checker) -> bool:
     """Whether every entry of feature_configs has a name of its own; if not, what seems unknown may be meant there."""
-    found = [entry.name for entry in entries(findings)]
-    chosen = all(config.WhichOneof("feature") for config in findings.config.feature_configs)
+    found = [entry.name for entry in feature_entries(checker)]
+    chosen = all(config.WhichOneof("feature") for config in checker.config.feature_configs)
     return chosen and all(found) and len(set(found)) == len(found)
 
 
-def find_feature(findings: Findings, path: str, name: str, known: dict[str, FeatureEntry]) -> FeatureEntry | None:
+def find_feature(checker: Checker, path: str, name: str, known: dict[str, FeatureEntry]) -> FeatureEntry | None:
     """The feature that a group lists at a path; None where there is none, which is then a finding."""
     entry = known.get(name)
     if entry is None:
-        if all_named(findings):
-            findings.unknown(path, "feature", name, known)
+        if all_named(checker):
+            checker.unknown_name(path, "feature", name, known)
     elif getattr(entry.message, "stub_type", False):
-        findings.add(path, f'"{name}" is a stub, which only other features may read; set its stub_type to false')
+        checker.error(path, f'"{name}" is a stub, which only other features may read; set its stub_type to false')
     return entry
