@@ -1,4 +1,4 @@
-"""What custom features of the examples compute; found from the root of the repository, where Python looks first."""
+"""Operators of the custom features in examples/configs; importable from the root of the repository."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from tzrec.features.types.custom_feature import Operator
 
 
 class EditDistance(Operator):
-    """How many letters have to be put in, left out or replaced to turn one text into the other."""
+    """Levenshtein distance: the number of insertions, deletions and substitutions that turn one text into the other."""
 
-    def __call__(self, one: pa.Array, other: pa.Array) -> pa.Array:
-        pairs = zip(one.to_pylist(), other.to_pylist(), strict=True)
+    def __call__(self, sources: pa.Array, targets: pa.Array) -> pa.Array:
+        pairs = zip(sources.to_pylist(), targets.to_pylist(), strict=True)
         return pa.array([None if None in pair else _distance(*pair) for pair in pairs], pa.int64())
 
 
-def _distance(one: str, other: str) -> int:
-    row = list(range(len(other) + 1))  # from nothing to each beginning of the other
-    for before, letter in enumerate(one):
-        corner, row[0] = row[0], before + 1
-        for place, there in enumerate(other, start=1):
-            corner, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, corner + (letter != there))
+def _distance(source: str, target: str) -> int:
+    row = list(range(len(target) + 1))  # distances from the empty text to each prefix of the target
+    for i, letter in enumerate(source):
+        diagonal, row[0] = row[0], i + 1
+        for j, other in enumerate(target, start=1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (letter != other))
     return row[-1]

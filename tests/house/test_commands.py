@@ -1,4 +1,4 @@
-"""Every command that the documents show is one that works: the verb exists and knows each flag."""
+"""Commands in the documentation are valid: the verb exists and accepts each flag."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ DOCUMENTS = [
 LAUNCHER = re.compile(r"(?:python3?|torchrun(?: --[a-z_-]+(?:=\S+)?)*) -m (tzrec(?:\.\w+)+) ?")
 
 
-class Parsed(Exception):  # noqa: N818 - no error
-    """Raised in place of running a verb."""
+class Parsed(Exception):  # noqa: N818 - not an error
+    """Raised instead of running a verb."""
 
 
 def commands(text: str) -> list[str]:
-    """The command lines in the fenced blocks of a document, continued lines joined, prompt and remark removed."""
+    """List the command lines in the fenced blocks of a document, with continued lines joined and prompts removed."""
     blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [line for line in lines if re.match(r"(make|tzrec|python3?|torchrun) ", line)]
 
 
 def split(command: str) -> tuple[str, list[str]] | None:
-    """The verb's module and its words, or None for a command that is not ours."""
-    found = LAUNCHER.match(command)
-    if found:
-        return found[1], shlex.split(command[found.end() :], comments=True)
+    """Split a command into the module of its verb and the arguments; None for a command that is not part of tzrec."""
+    launcher = LAUNCHER.match(command)
+    if launcher:
+        return launcher[1], shlex.split(command[launcher.end() :], comments=True)
     words = shlex.split(command, comments=True)
     if words[0] == "tzrec" and len(words) > 1 and not words[1].startswith("-"):
         return cli.VERBS[words[1]][0], words[2:]
@@ -45,7 +45,7 @@ def split(command: str) -> tuple[str, list[str]] | None:
 
 
 def parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the words of a command to its verb, but stop once the verb has parsed them."""
+    """Pass the arguments of a command to its verb, and stop once the verb has parsed them."""
     target = split(command)
     if target is None:
         return
@@ -56,13 +56,13 @@ def parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
         raise Parsed
 
     monkeypatch.setattr(cli.Flags, "parse_args", stop)
-    module, words = target
+    module, arguments = target
     with pytest.raises(Parsed):
-        importlib.import_module(module).main.__wrapped__(words)
+        importlib.import_module(module).main.__wrapped__(arguments)
 
 
-def shown() -> list[Any]:
-    """(document, command) of all documents."""
+def documented_commands() -> list[Any]:
+    """Make one test parameter for each command of each document."""
     return [
         pytest.param(command, id=f"{path.relative_to(ROOT)}: {command[:60]}")
         for path in DOCUMENTS
@@ -71,24 +71,24 @@ def shown() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("command", shown())
-def test_shown_command(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", documented_commands())
+def test_documented_command_is_accepted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if command.startswith("make "):
-        target = shlex.split(command, comments=True)[1:]
-        known = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert {word for word in target if "=" not in word} <= set(known)
+        arguments = shlex.split(command, comments=True)[1:]
+        targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert {argument for argument in arguments if "=" not in argument} <= set(targets)
     else:
         parse(command, monkeypatch)
 
 
-def test_the_readme_shows_commands() -> None:
-    readme = commands((ROOT / "README.md").read_text())
-    assert {"make demo", "make test"} <= {" ".join(shlex.split(line, comments=True)) for line in readme}
+def test_readme_shows_demo_and_test_commands() -> None:
+    lines = commands((ROOT / "README.md").read_text())
+    assert {"make demo", "make test"} <= {" ".join(shlex.split(line, comments=True)) for line in lines}
 
 
-def test_commands_are_found() -> None:
-    launched = "torchrun --nproc-per-node=2 -m tzrec.doctor \\\n  --directory x"
-    text = f"a\n```\n$ make demo   # all\n{launched}\nother\n```\ntzrec no\n"
+def test_commands_joins_lines_and_ignores_other_programs() -> None:
+    launch = "torchrun --nproc-per-node=2 -m tzrec.doctor \\\n  --directory x"
+    text = f"a\n```\n$ make demo   # all\n{launch}\nother\n```\ntzrec no\n"
     assert commands(text) == ["make demo   # all", "torchrun --nproc-per-node=2 -m tzrec.doctor    --directory x"]
     assert split("torchrun --nproc-per-node=2 -m tzrec.doctor --directory x # y") == (
         "tzrec.doctor",
@@ -98,6 +98,6 @@ def test_commands_are_found() -> None:
     assert split("python setup.py proto") is None
 
 
-def test_a_wrong_flag_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parse_with_unknown_flag_raises_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="did you mean --directory"):
         parse("tzrec doctor --directry x", monkeypatch)

@@ -1,4 +1,4 @@
-"""What the code imports is what the package declares: nothing missing, nothing for show."""
+"""Declared dependencies are exactly those that the code imports."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# name that is imported -> name that is installed, where they differ
+# import name -> distribution name, if they differ
 DISTRIBUTION = {"google": "protobuf", "fbgemm_gpu": "fbgemm-gpu-cpu", "grpc_tools": "grpcio-tools"}
 
-# needed by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, or by Ray
-FOR_OTHERS = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp"}
-# installed by hand, see pyproject.toml
-BY_HAND = {"torchrec"}
+# required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, or by Ray
+INDIRECT = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp"}
+# installed separately, see pyproject.toml
+SEPARATE = {"torchrec"}
 
 
 def imported() -> set[str]:
-    """Distributions that the modules of tzrec import, wherever in the file."""
+    """Return the distributions that the modules of tzrec import, also inside functions."""
     roots: set[str] = set()
     for path in (ROOT / "tzrec").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -31,21 +31,21 @@ def imported() -> set[str]:
 
 
 def declared(name: str) -> set[str]:
-    """The distributions of a list in pyproject.toml."""
+    """Return the distributions of a list in pyproject.toml."""
     text = (ROOT / "pyproject.toml").read_text()
-    found = re.search(rf"^{name} = \[(.*?)\]$", text, re.DOTALL | re.MULTILINE)
-    assert found is not None
-    return set(re.findall(r'"([\w-]+)', found[1]))
+    entries = re.search(rf"^{name} = \[(.*?)\]$", text, re.DOTALL | re.MULTILINE)
+    assert entries is not None
+    return set(re.findall(r'"([\w-]+)', entries[1]))
 
 
-def test_what_is_imported_is_declared() -> None:
+def test_imported_distributions_are_declared() -> None:
     optional = declared("cpu") | declared("text") | declared("ray") | declared("dev")
-    assert imported() - declared("dependencies") - optional - BY_HAND == set()
+    assert imported() - declared("dependencies") - optional - SEPARATE == set()
 
 
-def test_only_tools_need_what_developers_have() -> None:
+def test_development_dependencies_are_imported_by_tools_only() -> None:
     assert (imported() & declared("dev")) - declared("dependencies") <= {"grpcio-tools"}
 
 
-def test_what_is_declared_is_imported() -> None:
-    assert (declared("dependencies") | declared("text") | declared("ray")) - imported() - FOR_OTHERS == set()
+def test_declared_distributions_are_imported() -> None:
+    assert (declared("dependencies") | declared("text") | declared("ray")) - imported() - INDIRECT == set()

@@ -1,4 +1,4 @@
-"""No example config goes untested."""
+"""Every example config is valid and is trained by an integration test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "examples" / "configs").glob("*.config"))
 
 
-def test_the_integration_test_takes_all_of_them() -> None:
+def test_integration_test_covers_all_example_configs() -> None:
     tree = ast.parse((ROOT / "tests" / "integration" / "test_examples.py").read_text())
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     assert "*.config" in texts
@@ -22,10 +22,10 @@ def test_the_integration_test_takes_all_of_them() -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_an_example_is_good_text_that_survives_saving(path: Path, tmp_path: Path) -> None:
+def test_example_config_is_valid_and_survives_saving(path: Path, tmp_path: Path) -> None:
     source = load_source(str(path))
     assert [str(problem) for problem in check(source)] == []
     config = source.config
-    saved = tmp_path / "pipeline.config"
-    saved.write_text(dump_config(config))
-    assert load_config(str(saved)) == config
+    saved_path = tmp_path / "pipeline.config"
+    saved_path.write_text(dump_config(config))
+    assert load_config(str(saved_path)) == config

@@ -1,4 +1,4 @@
-"""Who may import whom. The layers are drawn in the README; this is the same drawing as a table."""
+"""Import layers of the package: a module imports from lower layers only, as described in the README."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import tzrec
 
 PACKAGE = Path(tzrec.__file__).parent
 
-# (layer, place in the layer): a module imports from its own package, a lower layer, or a lower place of its layer.
-# Packages of equal rank do not know each other.
+# (layer, position in the layer): a module imports from its own package, a lower layer, or a lower position of
+# its layer. Packages of equal rank do not import each other.
 RANK = {
     "errors": (0, 0),
     "protos": (0, 0),
@@ -57,26 +57,27 @@ VERBS = {
 TOP = (8, 0)
 
 PYARROW = {"features", "data", "serving"}
+DISTRIBUTED = {"tables"}  # and every package from layer 6 on
 
 
 def modules() -> list[Path]:
-    """All modules that are written by hand."""
+    """List the handwritten modules."""
     return [path for path in sorted(PACKAGE.rglob("*.py")) if "protos" not in path.relative_to(PACKAGE).parts]
 
 
 def part(path: Path) -> str:
-    """The package or top-level module of tzrec that a file belongs to."""
+    """Return the package or top-level module of tzrec that a file belongs to."""
     first = path.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
 
 
 def rank(name: str) -> tuple[int, int]:
-    """Where a part stands."""
+    """Return the layer and the position of a package or top-level module."""
     return TOP if name in VERBS else RANK[name]
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Every imported name, full: `from a.b import c` is a.b.c; imports inside functions count as well."""
+    """Yield the full name of every import, also inside functions: `from a.b import c` is a.b.c."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -85,37 +86,37 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def faults(name: str, source: str) -> list[str]:
-    """What the rules have against a module of the part `name` with this text."""
+def violations(name: str, source: str) -> list[str]:
+    """List the violations in the source of a module that belongs to the package or top-level module `name`."""
     tree = ast.parse(source)
-    found = []
+    messages = []
     for full in imports(tree):
         words = full.split(".")
         if words[0] == "tzrec" and len(words) > 1:
-            other = words[1]
-            known = other in RANK or other in VERBS
-            if known and other != name and rank(other) >= rank(name) and rank(name) != TOP:
-                found.append(f"{name} imports {full}, which does not stand below it")
-        if f"{full}.".startswith("torch.distributed.") and rank(name) < (6, 0):
-            found.append(f"{name} imports torch.distributed; that begins in layer 6")
+            target = words[1]
+            is_ranked = target in RANK or target in VERBS
+            if is_ranked and target != name and rank(target) >= rank(name) and rank(name) != TOP:
+                messages.append(f"{name} imports {full}, which is not in a lower layer")
+        if f"{full}.".startswith("torch.distributed.") and name not in DISTRIBUTED and rank(name) < (6, 0):
+            messages.append(f"{name} imports torch.distributed; allowed in tables and from layer 6 on")
         if words[0] == "pyarrow" and name not in PYARROW and rank(name) < (7, 0):
-            found.append(f"{name} imports pyarrow; that is for features, data and serving")
+            messages.append(f"{name} imports pyarrow; allowed in features, data and serving")
         if name in ("ops", "modules") and any(word.endswith("_pb2") for word in words):
-            found.append(f"{name} imports {full}; blocks take plain values")
-        if words[0] in ("pickle", "dill", "marshal", "shelve") and not _chooses_classes(tree):
-            found.append(f"{name} imports {words[0]}, which runs code that a file names")
-    return found + [text for node in ast.walk(tree) for text in _misused(name, node)]
+            messages.append(f"{name} imports {full}; blocks take plain values, not messages")
+        if words[0] in ("pickle", "dill", "marshal", "shelve") and not _restricts_classes(tree):
+            messages.append(f"{name} imports {words[0]}, which runs code named by a file")
+    return messages + [text for node in ast.walk(tree) for text in _forbidden_uses(name, node)]
 
 
-def _chooses_classes(tree: ast.AST) -> bool:
-    """Whether this is an unpickler with a list of what it builds: it overrides find_class and has no plain load."""
+def _restricts_classes(tree: ast.AST) -> bool:
+    """Return True for an unpickler with a list of allowed classes: it overrides find_class and has no plain load."""
     functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     plain = {"pickle.load", "pickle.loads", "pickle.Unpickler"}
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     return "find_class" in functions and not calls & plain
 
 
-def _misused(name: str, node: ast.AST) -> Iterator[str]:
+def _forbidden_uses(name: str, node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
         if node.attr in ("environ", "getenv", "putenv", "environb") and name != "env":
             yield f"{name} line {node.lineno}: os.{node.attr}; only env.py reads the environment"
@@ -127,11 +128,11 @@ def _misused(name: str, node: ast.AST) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_module_keeps_to_its_layer(path: Path) -> None:
-    assert faults(part(path), path.read_text()) == []
+def test_module_imports_lower_layers_only(path: Path) -> None:
+    assert violations(part(path), path.read_text()) == []
 
 
-def test_every_part_has_a_place() -> None:
+def test_every_package_has_a_layer() -> None:
     assert {part(path) for path in modules()} <= set(RANK) | VERBS
 
 
@@ -157,8 +158,8 @@ def test_every_part_has_a_place() -> None:
         ("checkpoint", "import pickle\ndef find_class(): pass\npickle.load(f)"),
     ],
 )
-def test_the_rules_bite(name: str, source: str) -> None:
-    assert len(faults(name, source)) == 1
+def test_violations_finds_violation(name: str, source: str) -> None:
+    assert len(violations(name, source)) == 1
 
 
 @pytest.mark.parametrize(
@@ -171,5 +172,5 @@ def test_the_rules_bite(name: str, source: str) -> None:
         ("models", "def f(m):\n    m.eval()"),
     ],
 )
-def test_the_rules_let_good_code_be(name: str, source: str) -> None:
-    assert faults(name, source) == []
+def test_violations_accepts_valid_module(name: str, source: str) -> None:
+    assert violations(name, source) == []

@@ -1,4 +1,4 @@
-"""The naming rule, both ways: the oneof field's name is the file, the message's name is the class."""
+"""Naming rule in both directions: the name of a oneof field is the file, the name of its message is the class."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ ONEOFS: list[tuple[type[Message], str, str]] = [
     (data_pb2.DataConfig, "sampler", "tzrec.data"),
 ]
 
-# files that are no member of a oneof: what their whole package stands on
-GROUND = {
+# modules that are not a member of a oneof: shared by the other modules of their package
+SHARED = {
     "features/types": set(),
     "models": {"base", "build"},
     "embedding/encoders": {"base", "build"},
@@ -40,7 +40,7 @@ GROUND = {
 
 
 def members() -> list[tuple[FieldDescriptor, str]]:
-    """Every member of every oneof that the rule covers, with its package."""
+    """List every member of every oneof that the rule covers, with its package."""
     return [
         (field, package)
         for message, oneof, package in ONEOFS
@@ -49,12 +49,12 @@ def members() -> list[tuple[FieldDescriptor, str]]:
 
 
 def files(package: str) -> set[str]:
-    """The names of the modules of a package."""
+    """Return the names of the modules of a package."""
     return {path.stem for path in (PACKAGE / package).glob("*.py")} - {"__init__"}
 
 
 @pytest.mark.parametrize(("field", "package"), members(), ids=lambda value: getattr(value, "full_name", value))
-def test_a_member_with_a_file_has_its_class(field: FieldDescriptor, package: str) -> None:
+def test_member_with_file_resolves_to_its_class(field: FieldDescriptor, package: str) -> None:
     module, name = registry.locate(field, package)
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} does not exist yet")
@@ -65,20 +65,20 @@ def test_a_member_with_a_file_has_its_class(field: FieldDescriptor, package: str
     assert registry.resolve_class(message, field.containing_oneof.name, package).__name__ == name
 
 
-@pytest.mark.parametrize("package", sorted(GROUND))
-def test_a_file_is_named_by_a_member(package: str) -> None:
-    named = {registry.locate(field, where)[0] for field, where in members()}
+@pytest.mark.parametrize("package", sorted(SHARED))
+def test_file_is_named_by_a_member(package: str) -> None:
+    named = {registry.locate(field, folder)[0] for field, folder in members()}
     room = f"tzrec.{package}".replace("/", ".")
-    stray = {name for name in files(package) - GROUND[package] if f"{room}.{name}" not in named}
+    stray = {name for name in files(package) - SHARED[package] if f"{room}.{name}" not in named}
     assert stray == set(), f"no oneof member leads to these files of tzrec/{package}"
 
 
-@pytest.mark.parametrize("package", sorted(GROUND))
-def test_a_member_has_a_test_of_its_name(package: str) -> None:
-    untested = {name for name in files(package) - GROUND[package] if not (TESTS / package / f"test_{name}.py").exists()}
+@pytest.mark.parametrize("package", sorted(SHARED))
+def test_member_has_test_file_of_its_name(package: str) -> None:
+    untested = {name for name in files(package) - SHARED[package] if not (TESTS / package / f"test_{name}.py").exists()}
     assert untested == set(), f"tests/{package}/test_<name>.py is missing for these"
 
 
-def test_there_is_no_utils() -> None:
+def test_package_has_no_module_called_utils() -> None:
     vague = ("util", "utils", "helper", "helpers", "common", "misc")
     assert [path for path in PACKAGE.rglob("*") if path.stem.lower().strip("_") in vague] == []

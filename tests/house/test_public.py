@@ -1,4 +1,4 @@
-"""The names a stranger may rely on: these and no others."""
+"""Public names of the package."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ ERRORS = {
 }
 
 
-def test_exact_names() -> None:
+def test_public_names_are_exact() -> None:
     assert set(tzrec.__all__) == {"__version__", "load", "train"} | ERRORS
 
 
 @pytest.mark.parametrize("name", sorted(tzrec.__all__))
-def test_each_name_leads_somewhere(name: str) -> None:
+def test_public_name_resolves(name: str) -> None:
     assert getattr(tzrec, name) is not None
     assert name in dir(tzrec)
 
 
-def test_all_errors_are_public_and_of_one_family() -> None:
+def test_errors_are_public_and_derive_from_tzrec_error() -> None:
     classes = {
         name: value
         for name, value in vars(errors).items()
@@ -43,11 +43,11 @@ def test_all_errors_are_public_and_of_one_family() -> None:
     assert all(issubclass(value, errors.TzrecError) for name, value in classes.items() if name != "Problem")
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'tzrec' has no attribute 'trian'"):
         tzrec.trian  # noqa: B018
 
 
-def test_import_is_light() -> None:
+def test_import_loads_no_heavy_package() -> None:
     code = "import sys, tzrec; sys.exit(any(name in sys.modules for name in ('torch', 'pyarrow', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The README tells the truth: its config is good, its links lead somewhere, its tree has every room."""
+"""README and docs: the shown config is valid, links resolve, the repository tree is complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_the_shown_config_is_good(tmp_path: Path) -> None:
+def test_config_in_readme_is_valid(tmp_path: Path) -> None:
     (text,) = re.findall(r"^```proto\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     path = tmp_path / "readme.config"
     path.write_text(text)
@@ -26,14 +26,14 @@ def test_the_shown_config_is_good(tmp_path: Path) -> None:
     assert len(config.feature_configs) == 3
 
 
-def test_the_tree_has_every_room() -> None:
-    rooms = {path.parent.name for path in (ROOT / "tzrec").glob("*/*.py") if path.name != "__init__.py"} - {"protos"}
-    files = {path.name for path in (ROOT / "tzrec").glob("*.py")} - {"__init__.py", "__main__.py"}
-    assert {room for room in rooms if f" {room}/" not in README} == set()
-    assert {file for file in files if f" {file}" not in README} == set()
+def test_repository_tree_lists_every_package_and_module() -> None:
+    packages = {path.parent.name for path in (ROOT / "tzrec").glob("*/*.py") if path.name != "__init__.py"} - {"protos"}
+    modules = {path.name for path in (ROOT / "tzrec").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert {package for package in packages if f" {package}/" not in README} == set()
+    assert {module for module in modules if f" {module}" not in README} == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_relative_links_resolve(document: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []

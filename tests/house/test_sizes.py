@@ -1,4 +1,4 @@
-"""A file fits in a head, a function on a screen."""
+"""Limits on the length of files and functions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ FUNCTION_LINES = 80
 
 
 def sources() -> dict[str, str]:
-    """Path -> text of every module written by hand."""
+    """Map the path of every handwritten module to its text."""
     files = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")]
     return {str(path): (PACKAGE / path).read_text() for path in files if path.parts[0] != "protos"}
 
 
 def long_functions(source: str) -> list[tuple[str, int]]:
-    """Functions over the limit with their lengths, docstring and decorators included."""
+    """List the functions over the limit with their lengths, which include the docstring."""
     functions = [
         node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     ]
@@ -27,16 +27,16 @@ def long_functions(source: str) -> list[tuple[str, int]]:
     return [(name, length) for name, length in lengths if length > FUNCTION_LINES]
 
 
-def test_files() -> None:
+def test_files_are_within_limit() -> None:
     assert {path: len(text.splitlines()) for path, text in sources().items() if text.count("\n") > FILE_LINES} == {}
 
 
-def test_functions() -> None:
-    long = {path: long_functions(text) for path, text in sources().items()}
-    assert {path: found for path, found in long.items() if found} == {}
+def test_functions_are_within_limit() -> None:
+    lengths = {path: long_functions(text) for path, text in sources().items()}
+    assert {path: functions for path, functions in lengths.items() if functions} == {}
 
 
-def test_the_ruler_measures() -> None:
+def test_long_functions_finds_function_over_limit() -> None:
     body = "".join(f"    x = {i}\n" for i in range(FUNCTION_LINES))
     assert long_functions(f"def f():\n{body}") == [("f", FUNCTION_LINES + 1)]
     assert long_functions("def f():\n    x = 1\n") == []
