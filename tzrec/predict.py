@@ -118,11 +118,11 @@ def _predict_all(args: Namespace, session: Session, output: Any) -> None:
     chief = session.rank_info.is_main
     began = time.perf_counter()
     if chief:
-        output.begin()
+        output.create()
     group.barrier()
     error, rows = None, 0
     try:
-        rows = _predict_mine(args, session, output.draft)
+        rows = _predict_mine(args, session, output.temporary)
     except Exception as raised:  # whatever it is, the other ranks must hear of it
         error = raised
     everyone = group.all_agree(error is None)

@@ -43,7 +43,7 @@ def test_published_at_once(tmp_path: Path) -> None:
     output.refuse_occupied()
     (tmp_path / "out.partial").mkdir()
     (tmp_path / "out.partial" / "old").touch()
-    output.begin()
+    output.create()
     assert list((tmp_path / "out.partial").iterdir()) == []
     (tmp_path / "out.partial" / "part-0").touch()
     output.publish()
@@ -60,6 +60,6 @@ def test_occupied(tmp_path: Path, name: str) -> None:
 
 def test_discarded(tmp_path: Path) -> None:
     output = OutputDirectory(f"{tmp_path}/out")
-    output.begin()
+    output.create()
     output.discard()
     assert list(tmp_path.iterdir()) == []

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tzrec.checkpoint.position import Position
+from tzrec.data.atomic import write_synced
 from tzrec.errors import CheckpointError
 
 NAME = "manifest.json"
@@ -96,20 +96,3 @@ def _difference(path: Path, file: FileRecord) -> str:
     if (size := path.stat().st_size) != file.size:
         return f"{name} has {size:,} bytes instead of {file.size:,}"
     return "" if FileRecord.of(path) == file else f"{name} does not match its checksum"
-
-
-def write_synced(path: Path, text: str) -> None:
-    """Write a small file so that it survives a crash."""
-    with path.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames and new files inside a directory survive a crash."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

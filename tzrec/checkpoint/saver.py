@@ -7,8 +7,6 @@ rank 0 writes the manifest with all sums, syncs, and publishes the checkpoint by
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +19,8 @@ import torch.distributed as dist
 from torch.distributed._shard.sharded_tensor import Shard, ShardedTensor
 
 from tzrec.checkpoint import store
-from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord, sync_directory, write_synced
+from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord
+from tzrec.data.atomic import AtomicDirectory, write_synced
 from tzrec.errors import CheckpointError
 from tzrec.log import logger
 
@@ -101,20 +100,21 @@ class Saver:
 
     def _run(self, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
         path = store.path_of(self._model_dir, manifest.position.step)
-        temporary = path.with_name(path.name + ".tmp")
+        directory = AtomicDirectory(path, f"{path}.tmp", is_synced=True, is_replacing=True)
+        temporary = Path(directory.temporary)
         try:
             for part in list(parts):
                 _write(temporary / part, parts.pop(part), self._group)
             if self._rank == 0:
                 write_synced(temporary / "plan", plan)
             manifests = self._gather(_mine(manifest, temporary, self._rank))
-            self._agree(lambda: _publish(manifests, temporary, path))
+            self._agree(lambda: _publish(manifests, directory))
             if self._rank == 0:
                 store.prune(self._model_dir, self._keep, self._protected)
         except Exception as error:  # whatever it is must reach the loop, which raises it in wait()
             self._error = error
             logger.error("saving %s failed: %s", path.name, error)
-            shutil.rmtree(temporary, ignore_errors=True)
+            directory.discard()
 
     def _gather(self, mine: CheckpointManifest) -> list[CheckpointManifest]:
         if self._group is None:
@@ -200,19 +200,9 @@ def _writer(name: str) -> int:
     return int(name.split("_")[2]) if name.startswith("__") else 0
 
 
-def _publish(manifests: list[CheckpointManifest], temporary: Path, path: Path) -> None:
+def _publish(manifests: list[CheckpointManifest], directory: AtomicDirectory) -> None:
+    """Write the manifest of all ranks and publish; replaces a damaged checkpoint of the same step."""
     files = {name: file for each in manifests for name, file in each.files.items()}
     rng = {rank: state for each in manifests for rank, state in each.rng.items()}
-    replace(manifests[0], files=files, rng=rng).write(temporary)
-    for directory in (*temporary.iterdir(), temporary):
-        if directory.is_dir():
-            sync_directory(directory)
-    if path.exists():  # damaged, or a restore would have gone on from there
-        doomed = path.with_name(path.name + ".old")
-        shutil.rmtree(doomed, ignore_errors=True)
-        os.rename(path, doomed)
-        os.rename(temporary, path)
-        shutil.rmtree(doomed, ignore_errors=True)
-    else:
-        os.rename(temporary, path)
-    sync_directory(path.parent)
+    replace(manifests[0], files=files, rng=rng).write(Path(directory.temporary))
+    directory.publish()

@@ -13,6 +13,7 @@ from typing import Any
 
 from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.checkpoint.position import Position
+from tzrec.data.atomic import remove_directory
 from tzrec.errors import CheckpointError
 from tzrec.log import logger
 
@@ -160,7 +161,7 @@ def prune(model_dir: Path, keep: int, protected: Protected) -> None:
     """Delete all but the newest `keep` checkpoints (0: delete none) and the protected ones among the others."""
     older = published(model_dir)[:-keep] if keep else []
     for path in set(older).difference(protected(older)):
-        _delete(path)
+        remove_directory(path)
 
 
 def remove_leftovers(model_dir: Path) -> None:
@@ -168,13 +169,6 @@ def remove_leftovers(model_dir: Path) -> None:
     for path in _entries(model_dir):
         if _UNFINISHED.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _delete(path: Path) -> None:
-    """Delete a checkpoint in one step as others see it."""
-    doomed = path.with_name(path.name + ".old")
-    path.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _entries(model_dir: Path) -> list[Path]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv as pacsv
 
+from tzrec.data.atomic import AtomicFile
 from tzrec.data.paths import filesystem
 
 Self = TypeVar("Self", bound="Writer")
@@ -25,11 +26,10 @@ class Writer(ABC):
 
     extension: str
 
-    def __init__(self, directory: str, name: str) -> None:
-        self._where, inner = filesystem(directory)
-        self._where.create_dir(inner, recursive=True)
-        name = f"{name}.{self.extension}"
-        self._path, self._temporary = f"{inner}/{name}", f"{inner}/.{name}.tmp"
+    def __init__(self, directory: str, name: str, is_synced: bool = False) -> None:
+        store, inner = filesystem(directory)
+        store.create_dir(inner, recursive=True)
+        self._file = AtomicFile(f"{directory}/{name}.{self.extension}", is_synced)
         self._sink: pa.NativeFile | None = None
         self._out: Any = None
 
@@ -50,7 +50,7 @@ class Writer(ABC):
         table = self._shown(table)
         if self._sink is None:
             self._schema = table.schema
-            self._sink = self._where.open_output_stream(self._temporary)
+            self._sink = self._file.open()
             self._out = self._open(self._sink, table.schema)
         if table.schema != self._schema:
             raise ValueError(f"rows with the columns {table.schema} cannot follow rows with {self._schema}")
@@ -60,7 +60,7 @@ class Writer(ABC):
         """Finish the file and give it its name. Nothing written: no file."""
         if self._sink is not None:
             self._finish()
-            self._where.move(self._temporary, self._path)
+            self._file.publish()
 
     def _finish(self) -> None:
         assert self._sink is not None
@@ -71,7 +71,7 @@ class Writer(ABC):
         """Remove what was written."""
         if self._sink is not None:
             self._finish()
-            self._where.delete_file(self._temporary)
+            self._file.discard()
 
     def __enter__(self: Self) -> Self:
         return self

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow.fs as pafs
 
 import tzrec
-from tzrec.checkpoint.manifest import sync_directory, write_synced
 from tzrec.config.vocabulary import self_contained
+from tzrec.data import atomic
 from tzrec.data.paths import InputFile, filesystem
 from tzrec.encoding.parts import Done, Part
 from tzrec.errors import UsageError
@@ -137,14 +137,7 @@ def write_file(directory: str, name: str, text: str) -> None:
     """Write a small file beside the parts; locally it changes at once, and survives a crash."""
     where, inner = filesystem(directory)
     where.create_dir(inner, recursive=True)
-    if not isinstance(where, pafs.LocalFileSystem):
-        with where.open_output_stream(f"{inner}/{name}") as stream:
-            stream.write(text.encode())
-        return
-    draft = Path(directory, f".{name}.tmp")
-    write_synced(draft, text)
-    draft.replace(Path(directory, name))
-    sync_directory(Path(directory))
+    atomic.write_text(f"{directory}/{name}", text, is_synced=True)
 
 
 def _described(part: Part, done: Done | None) -> dict[str, object]:

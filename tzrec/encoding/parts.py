@@ -7,18 +7,15 @@ rename, or not at all; so what is there when a run is started again need not be 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from tzrec.checkpoint.manifest import sync_directory
 from tzrec.data.bad_rows import SAMPLE_ROWS, record
 from tzrec.data.encode import RowEncoder
 from tzrec.data.paths import filesystem
@@ -100,21 +97,10 @@ def _cuts(starts: list[int]) -> list[int]:
 
 
 class _PartWriter(ParquetWriter):
-    """Writes Parquet with a note in its footer, which survives a crash once it has its name."""
+    """Writes Parquet with a note in its footer."""
 
     def note(self, text: str) -> None:
         self._out.add_key_value_metadata({_KEY: text.encode()})
-
-    def close(self) -> None:
-        super().close()
-        if isinstance(self._where, pafs.LocalFileSystem):
-            sync_directory(Path(self._path).parent)
-
-    def _finish(self) -> None:
-        super()._finish()
-        if isinstance(self._where, pafs.LocalFileSystem):
-            with open(self._temporary, "rb") as stream:
-                os.fsync(stream.fileno())
 
 
 def write_part(encoder: RowEncoder, part: Part, directory: str, stamp: str, batch_size: int = PIECE_ROWS) -> Done:
@@ -131,7 +117,7 @@ def write_part(encoder: RowEncoder, part: Part, directory: str, stamp: str, batc
         DataError: the input cannot be read, or a bad value under the ERROR policy.
     """
     reader, done, counts = part.reader, Done(), Counter[tuple[str, str]]()
-    with _PartWriter(directory, part.name) as writer:
+    with _PartWriter(directory, part.name, is_synced=True) as writer:
         for piece in part.pieces(batch_size):
             encoded = encoder.encode(piece.batch, piece.first, reader.describe)
             writer.write(pa.Table.from_batches([encoded.batch]))

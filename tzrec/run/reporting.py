@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tzrec.checkpoint.store import RESULTS
+from tzrec.data.atomic import write_text
 from tzrec.report.chart import Points, line_chart
 from tzrec.report.page import page, table, text
 from tzrec.run.evaluate import Evaluation
@@ -55,9 +55,7 @@ class Report(Listener):
             "Evaluations": table([_row(each) for each in evaluations]),
             "Config": text(self._config),
         }
-        temporary = self._model_dir / f"{NAME}.tmp"
-        temporary.write_text(page(self._model_dir.name, sections))
-        os.replace(temporary, self._model_dir / NAME)
+        write_text(self._model_dir / NAME, page(self._model_dir.name, sections))
 
     def _losses(self) -> dict[str, Points]:
         names = self._logs[0].losses if self._logs else {}

@@ -10,48 +10,28 @@ import pyarrow.fs as pafs
 from torch import Tensor
 
 from tzrec.config.names import hint
+from tzrec.data.atomic import AtomicDirectory
 from tzrec.data.batch import BASE, Batch
 from tzrec.data.paths import filesystem
 from tzrec.errors import UsageError
 from tzrec.serving.predictor import to_arrow
 
 
-class OutputDirectory:
-    """A directory under a temporary name until it is published.
-
-    Attributes:
-        draft: the temporary name, where parts are written.
-    """
+class OutputDirectory(AtomicDirectory):
+    """The directory that all ranks write scores into; one rank creates and publishes it."""
 
     def __init__(self, path: str) -> None:
-        self.path = path.rstrip("/")
-        self.draft = f"{self.path}.partial"
-        self._where, self._inner = filesystem(self.path)
-        _, self._draft = filesystem(self.draft)
+        path = path.rstrip("/")
+        super().__init__(path, f"{path}.partial")
 
     def refuse_occupied(self) -> None:
         """Raises UsageError where results would mix with others."""
-        info = self._where.get_file_info(self._inner)
+        remote, inner = filesystem(self.path)
+        info = remote.get_file_info(inner)
         if info.type == pafs.FileType.NotFound:
             return
-        if info.type == pafs.FileType.File or self._where.get_file_info(pafs.FileSelector(self._inner)):
+        if info.type == pafs.FileType.File or remote.get_file_info(pafs.FileSelector(inner)):
             raise UsageError(f"--predict_output_path {self.path} is not empty; remove it or name another one")
-
-    def begin(self) -> None:
-        """Make the draft anew; one rank does."""
-        self.discard()
-        self._where.create_dir(self._draft, recursive=True)
-
-    def publish(self) -> None:
-        """Give the draft its name; one rank does, when all are done."""
-        if self._where.get_file_info(self._inner).type == pafs.FileType.Directory:
-            self._where.delete_dir(self._inner)  # empty, or refuse_occupied had spoken
-        self._where.move(self._draft, self._inner)
-
-    def discard(self) -> None:
-        """Remove the draft."""
-        if self._where.get_file_info(self._draft).type == pafs.FileType.Directory:
-            self._where.delete_dir(self._draft)
 
 
 @dataclass(frozen=True)

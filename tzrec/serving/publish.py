@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tzrec.checkpoint.manifest import FileRecord, sync_directory
+from tzrec.checkpoint.manifest import FileRecord
 from tzrec.config.load import dump_config
 from tzrec.config.vocabulary import self_contained
+from tzrec.data.atomic import AtomicDirectory
 from tzrec.errors import PackageError, UsageError
 from tzrec.serving import package
 from tzrec.serving.assets import packed
@@ -49,7 +47,8 @@ def publish(
         PackageError: an asset is missing, or the self-test found another answer than the checkpoint's.
     """
     refuse_occupied(directory)
-    with _draft(directory) as draft:
+    with AtomicDirectory(directory, is_synced=True) as package_directory:
+        draft = Path(package_directory.temporary)
         servable, tables = _write_weights(trained, draft)
         compile_servable(servable, draft / package.MODEL)
         (draft / package.CONFIG).write_text(dump_config(packed(self_contained(trained.config), draft)))
@@ -68,29 +67,6 @@ def refuse_occupied(directory: Path) -> None:
     """Raises UsageError where a package cannot be published."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"--export_dir {directory} exists and is not empty; remove it or name another one")
-
-
-@contextmanager
-def _draft(directory: Path) -> Iterator[Path]:
-    """A directory to write into, which takes its name when all went well and disappears otherwise."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    draft = directory.with_name(f"{directory.name}.tmp-{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    try:
-        yield draft
-        _sync(draft)
-        draft.rename(directory)  # over an empty directory too
-        sync_directory(directory.parent)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _sync(draft: Path) -> None:
-    for path in draft.iterdir():
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-    sync_directory(draft)
 
 
 def _write_weights(trained: TrainedModel, draft: Path) -> tuple[Servable, tuple[str, ...]]:

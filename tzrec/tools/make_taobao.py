@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tzrec import cli
+from tzrec.data.atomic import AtomicDirectory
 from tzrec.errors import DataError
 
 Ids = npt.NDArray[np.int32]
@@ -255,16 +254,8 @@ def make_taobao(
     known = _arguments(Path(out))
     if known == arguments:
         return json.loads((Path(out) / ATTAINABLE).read_text()), False
-    temporary = Path(f"{out.rstrip('/')}.tmp-{os.getpid()}")
-    temporary.mkdir(parents=True)
-    try:
-        attainable = _write(temporary, arguments, seed)
-        if Path(out).exists():
-            shutil.rmtree(out)
-        temporary.replace(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return attainable, True
+    with AtomicDirectory(out, is_replacing=True) as directory:
+        return _write(Path(directory.temporary), arguments, seed), True
 
 
 def _write(out: Path, arguments: dict[str, Any], seed: int) -> dict[str, float]:

@@ -1,0 +1,189 @@
+"""Atomic writes: a file or directory has a temporary name beside its own until it is complete; one rename publishes it.
+
+A reader therefore sees the old content or the new one, never a part of it. `is_synced` additionally flushes content and
+rename to the disk, so that they survive a crash of the machine; it has no effect on remote filesystems.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from tzrec.data.paths import filesystem
+
+Self = TypeVar("Self", bound="_AtomicPath")
+
+
+class _AtomicPath(ABC):
+    """As a context manager: published when the block ends, removed when it raises.
+
+    Attributes:
+        path: the final name, a local path or URL.
+        temporary: the name until `publish`, on the same filesystem.
+    """
+
+    def __init__(self, path: str, temporary: str, is_synced: bool) -> None:
+        self.path, self.temporary = path, temporary
+        self._filesystem, self._inner = filesystem(path)
+        _, self._inner_temporary = filesystem(temporary)
+        self._is_synced = is_synced and isinstance(self._filesystem, pafs.LocalFileSystem)
+
+    @abstractmethod
+    def publish(self) -> None:
+        """Rename the temporary to its final name."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove the temporary if it exists."""
+
+    def _exists(self, inner: str) -> bool:
+        return bool(self._filesystem.get_file_info(inner).type != pafs.FileType.NotFound)
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.publish()
+        finally:
+            self.discard()
+
+
+class AtomicFile(_AtomicPath):
+    """A file that is called `.<name>.tmp` until it is published; replaces an existing file.
+
+    Args:
+        path: a local path or URL in an existing directory.
+        is_synced: flush the file and its name to the disk.
+    """
+
+    def __init__(self, path: str | Path, is_synced: bool = False) -> None:
+        directory, name = os.path.split(str(path))
+        super().__init__(str(path), os.path.join(directory, f".{name}.tmp"), is_synced)
+
+    def open(self) -> pa.NativeFile:
+        """Open the temporary file for writing; close it before `publish`."""
+        return self._filesystem.open_output_stream(self._inner_temporary)
+
+    def publish(self) -> None:
+        if self._is_synced:
+            sync_file(Path(self._inner_temporary))
+        self._filesystem.move(self._inner_temporary, self._inner)
+        if self._is_synced:
+            sync_directory(Path(self._inner).parent)
+
+    def discard(self) -> None:
+        if self._exists(self._inner_temporary):
+            self._filesystem.delete_file(self._inner_temporary)
+
+
+class AtomicDirectory(_AtomicPath):
+    """A directory that is written under a temporary name.
+
+    Args:
+        path: a local path or URL; missing parents are created.
+        temporary: default `<path>.tmp-<process id>`.
+        is_synced: flush all files and their names to the disk.
+        is_replacing: replace an existing directory. Otherwise only an empty one is.
+    """
+
+    def __init__(
+        self, path: str | Path, temporary: str = "", is_synced: bool = False, is_replacing: bool = False
+    ) -> None:
+        path = str(path).rstrip("/")
+        super().__init__(path, temporary or f"{path}.tmp-{os.getpid()}", is_synced)
+        self._is_replacing = is_replacing
+
+    def create(self) -> None:
+        """Create the temporary directory, empty."""
+        self.discard()
+        self._filesystem.create_dir(self._inner_temporary, recursive=True)
+
+    def publish(self) -> None:
+        """Rename the temporary directory to its final name.
+
+        Raises:
+            OSError: the final directory exists, is not empty and is not to be replaced.
+        """
+        if self._is_synced:
+            for path in (*Path(self._inner_temporary).rglob("*"), Path(self._inner_temporary)):
+                sync_directory(path) if path.is_dir() else sync_file(path)
+        if isinstance(self._filesystem, pafs.LocalFileSystem):
+            self._publish_locally(Path(self._inner))
+        else:
+            if self._exists(self._inner):
+                self._filesystem.delete_dir(self._inner)
+            self._filesystem.move(self._inner_temporary, self._inner)
+
+    def _publish_locally(self, path: Path) -> None:
+        previous = _set_aside(path) if self._is_replacing and path.exists() else None
+        os.rename(self._inner_temporary, path)  # over an empty directory too
+        if previous:
+            shutil.rmtree(previous, ignore_errors=True)
+        if self._is_synced:
+            sync_directory(path.parent)
+
+    def discard(self) -> None:
+        if isinstance(self._filesystem, pafs.LocalFileSystem):  # several ranks may do so at once
+            shutil.rmtree(self._inner_temporary, ignore_errors=True)
+        elif self._exists(self._inner_temporary):
+            self._filesystem.delete_dir(self._inner_temporary)
+
+    def __enter__(self) -> AtomicDirectory:
+        self.create()
+        return self
+
+
+def write_text(path: str | Path, text: str, is_synced: bool = False) -> None:
+    """Write a small UTF-8 file atomically. Remote stores show a file only when it is complete: no rename there."""
+    target = AtomicFile(path, is_synced)
+    remote, inner = filesystem(target.path)
+    if not isinstance(remote, pafs.LocalFileSystem):
+        with remote.open_output_stream(inner) as stream:
+            stream.write(text.encode())
+        return
+    with target:
+        Path(target.temporary).write_text(text, encoding="utf-8")
+
+
+def write_synced(path: Path, text: str) -> None:
+    """Write a small UTF-8 file inside a directory that is published later, and flush it to the disk."""
+    path.write_text(text, encoding="utf-8")
+    sync_file(path)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a local directory that others read: one rename hides it, then its files are deleted."""
+    shutil.rmtree(_set_aside(path), ignore_errors=True)
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a directory to `<name>.old`."""
+    previous = path.with_name(f"{path.name}.old")
+    shutil.rmtree(previous, ignore_errors=True)
+    return path.rename(previous)
+
+
+def sync_file(path: Path) -> None:
+    """Flush the content of a file to the disk."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Flush the entries of a directory (new files, renames) to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
