@@ -13,7 +13,7 @@ _FOUND = ("use_pareto_loss_weight", "uncertainty_weighting")
 
 def check_weighing(checker: Checker) -> None:
     """The fields of model_config, of its towers and of their losses that weigh losses."""
-    config, found = checker.config.model_config, list(tasks(checker))
+    config, found = checker.config.model_config, tasks(checker)
     towers = [task for task in found if task.path != "model_config"]
     asked = [field for field in _FOUND if getattr(config, field)]
     if len(asked) > 1:

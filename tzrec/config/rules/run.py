@@ -64,7 +64,7 @@ def check_export(checker: Checker) -> None:
 
 def results(checker: Checker) -> list[str]:
     """What an evaluation reports, metrics before losses."""
-    found = list(tasks(checker))
+    found = tasks(checker)
     metrics = [f"{metric_name(each)}{task.suffix}" for task in found for each in task.message.metrics]
     losses = [f"{each.WhichOneof('loss')}{task.suffix}" for task in found for each in task.message.losses]
     return metrics + losses

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tzrec.config.checker import Checker, check_unique, repeated
+from tzrec.config.heads import HeadDeclaration, declare_heads
 from tzrec.config.metric_names import metric_name
 from tzrec.config.names import closest
 from tzrec.config.rules.implemented import members
@@ -15,36 +15,13 @@ from tzrec.config.rules.metrics import METRICS, check_metric, check_windows
 from tzrec.config.schema import fields_of
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-SERVED = {"rocket_launching": "light"}
-"""model without task towers -> name of its task, where that has one"""
 
-
-@dataclass(frozen=True)
-class Task:
-    """A message with num_class, losses and metrics: a task tower, or model_config of a model with one task."""
-
-    path: str
-    name: str
-    message: Any
-
-    @property
-    def suffix(self) -> str:
-        """What its losses and metrics end in."""
-        return f"_{self.name}" if self.name else ""
-
-
-def tasks(checker: Checker) -> Iterator[Task]:
-    """The tasks of the chosen model; none when nothing implements it."""
-    config = checker.config.model_config
-    name = config.WhichOneof("model")
+def tasks(checker: Checker) -> Sequence[HeadDeclaration]:
+    """Heads of the chosen model that have losses and metrics in the config; none if the model is not implemented."""
+    name = checker.config.model_config.WhichOneof("model")
     if name is None or checker.is_unsupported(f"model_config.{name}"):
-        return
-    model = getattr(config, name)
-    if "task_towers" not in fields_of(model) or (name == "custom" and not model.task_towers):
-        yield Task("model_config", SERVED.get(name, ""), config)
-        return
-    for path, tower in repeated(f"model_config.{name}.task_towers", model.task_towers):
-        yield Task(path, tower.tower_name, tower)
+        return []
+    return declare_heads(checker.config).evaluated
 
 
 def task_names(config: EasyRecConfig) -> list[str]:
@@ -70,7 +47,7 @@ def check_model(checker: Checker) -> None:
 
 
 def _check_tasks(checker: Checker, model: str) -> None:
-    found = list(tasks(checker))
+    found = tasks(checker)
     broken = checker.has_parse_errors(f"model_config.{model}")
     if not found and not checker.is_unsupported(f"model_config.{model}") and not broken:
         checker.error(f"model_config.{model}.task_towers", "is empty; the model needs at least one tower")
@@ -89,7 +66,7 @@ def _check_tasks(checker: Checker, model: str) -> None:
         _check_metrics(checker, task, "train_metrics")
 
 
-def _check_columns(checker: Checker, task: Task) -> None:
+def _check_columns(checker: Checker, task: HeadDeclaration) -> None:
     data = checker.config.data_config
     label_fields, weight_fields = list(data.label_fields), list(data.sample_weight_fields)
     for field, where, known in (
@@ -111,7 +88,7 @@ def _check_columns(checker: Checker, task: Task) -> None:
             checker.error(f"{task.path}.{field}", f"{getattr(task.message, field):g} is below 0")
 
 
-def _check_losses(checker: Checker, task: Task) -> None:
+def _check_losses(checker: Checker, task: HeadDeclaration) -> None:
     losses = list(_chosen(checker, f"{task.path}.losses", task.message.losses, "loss"))
     if not task.message.losses and not checker.has_parse_errors(task.path):
         checker.error(f"{task.path}.losses", "is empty; the task learns from at least one loss")
@@ -125,7 +102,7 @@ def _check_losses(checker: Checker, task: Task) -> None:
         checker.error(f"{task.path}.num_class", f"{count} does not go with {unfit[0]}; {cure(unfit[0], count)}")
 
 
-def _check_metrics(checker: Checker, task: Task, field: str) -> None:
+def _check_metrics(checker: Checker, task: HeadDeclaration, field: str) -> None:
     configs = getattr(task.message, field)
     metrics = list(_chosen(checker, f"{task.path}.{field}", configs, "metric"))
     named = ((path, metric_name(configs[_index(path)])) for path, _ in metrics)
