@@ -21,11 +21,10 @@ from tzrec.errors import (
     TzrecError,
     UsageError,
 )
+from tzrec.version import __version__
 
 if TYPE_CHECKING:
     from tzrec.api import load, train
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",

@@ -31,9 +31,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-import tzrec
 from tzrec import env, log
 from tzrec.errors import ConfigError, TzrecError, UsageError
+from tzrec.version import __version__
 
 # verb -> (module, what it does); the ones whose module exists are offered
 VERBS = {
@@ -214,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage())
         return 0
     if words[0] == "--version":
-        print(f"tzrec {tzrec.__version__}")
+        print(f"tzrec {__version__}")
         return 0
     verb, rest = words[0], words[1:]
     if verb not in verbs():

@@ -9,6 +9,7 @@ from typing import Any
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
+from tzrec.formatting import format_bytes
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -56,7 +57,7 @@ def _export(
     trained = load_trained(config, encoder.features, checkpoint)
     manifest = publish(trained, directory, tuple(Path(name) for name in assets.split(",") if name), additional)
     size = sum(file.size for file in manifest.files.values())
-    logger.info("export %s  %.0f MB in %.0f s", directory, size / 1e6, time.perf_counter() - began)
+    logger.info("export %s  %s in %.0f s", directory, format_bytes(size), time.perf_counter() - began)
     logger.info("self-test: max |package - checkpoint| = %.1e", manifest.self_test)
 
 

@@ -113,7 +113,7 @@ def _scorer(args: Namespace, session: Session) -> Scorer:
 def _predict_all(args: Namespace, session: Session, output: Any) -> None:
     """This rank's share; published when every rank has done its own."""
     from tzrec.distributed import group
-    from tzrec.run.listeners import short
+    from tzrec.formatting import format_count
 
     chief = session.rank_info.is_main
     began = time.perf_counter()
@@ -133,7 +133,7 @@ def _predict_all(args: Namespace, session: Session, output: Any) -> None:
     if not everyone:
         raise TrainingError("another rank failed, so nothing was published; it says why")
     total, seconds = int(group.total([rows])[0]), time.perf_counter() - began
-    logger.info("predict %s  (%s rows, %s/s)", args.predict_output_path, f"{total:,}", short(total / seconds))
+    logger.info("predict %s  (%s rows, %s/s)", args.predict_output_path, f"{total:,}", format_count(total / seconds))
 
 
 def _predict_mine(args: Namespace, session: Session, directory: str) -> int:

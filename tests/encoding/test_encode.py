@@ -205,7 +205,7 @@ def test_another_version(
 ) -> None:
     config = write_config(data)
     assert run_fg(config, tmp_path / "out") == 0
-    monkeypatch.setattr("tzrec.__version__", "99")
+    monkeypatch.setattr("tzrec.encoding.manifest.__version__", "99")
     assert run_fg(config, tmp_path / "out") == 2
     assert "begun by tzrec " in capsys.readouterr().err
 

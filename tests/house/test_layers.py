@@ -16,6 +16,8 @@ PACKAGE = Path(tzrec.__file__).parent
 # its layer. Packages of equal rank do not import each other.
 RANK = {
     "errors": (0, 0),
+    "formatting": (0, 0),
+    "version": (0, 0),
     "protos": (0, 0),
     "env": (0, 1),
     "log": (0, 2),

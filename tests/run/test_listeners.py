@@ -12,7 +12,7 @@ from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.saver import SaveResult
 from tzrec.data.batch import Cursor
 from tzrec.run.evaluate import Evaluation
-from tzrec.run.listeners import Progress, TensorBoard, bar, clock, evaluation_line, losses_text, progress_line, short
+from tzrec.run.listeners import Progress, TensorBoard, bar, evaluation_line, losses_text, progress_line
 from tzrec.run.metric_logger import StepLog, StopCondition
 
 LOSSES = {"binary_cross_entropy_ctr": 0.187, "binary_cross_entropy_cvr": 0.025}
@@ -65,10 +65,8 @@ def test_losses_leave_out_what_their_names_share(losses: dict[str, float], text:
     assert losses_text(losses) == text
 
 
-def test_numbers_for_people() -> None:
+def test_bar_shows_tenths() -> None:
     assert [bar(share) for share in (0.0, 0.05, 0.49, 1.0)] == [" " * 10, "5         ", "####9     ", "#" * 10]
-    assert [short(number) for number in (12.4, 999, 1000, 36_449, 1_204_000)] == ["12", "999", "1.0k", "36.4k", "1.20M"]
-    assert [clock(seconds) for seconds in (0.4, 59.6, 279, 3723)] == ["0:00", "1:00", "4:39", "1:02:03"]
 
 
 def test_in_a_file_one_line_per_log(caplog: pytest.LogCaptureFixture) -> None:

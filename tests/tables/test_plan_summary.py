@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.distributed.training import Case, Run
-from tzrec.tables.plan_summary import PlanRow, plan_json, plan_rows, readable, render
+from tzrec.tables.plan_summary import PlanRow, plan_json, plan_rows, render
 
 
 def test_text_is_aligned_numbers_to_the_right() -> None:
@@ -18,13 +16,6 @@ def test_text_is_aligned_numbers_to_the_right() -> None:
         "user_id_emb  1,141,730   16  fp32   row_wise    fused   adagrad    73 MB  0,1",
         "age                  7    4  fp16   table_wise  fused   frozen      56 B  1",
     ]
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (73e6, "73 MB"), (5e12, "5000 GB")]
-)
-def test_readable(count: float, text: str) -> None:
-    assert readable(count) == text
 
 
 def test_rows_of_a_model(alone: None) -> None:

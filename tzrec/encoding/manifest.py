@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
-import tzrec
 from tzrec.config.vocabulary import self_contained
 from tzrec.data import atomic
 from tzrec.data.paths import InputFile, filesystem
 from tzrec.encoding.parts import Done, Part
 from tzrec.errors import UsageError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.version import __version__
 
 NAME = "_manifest.json"  # readers of whole folders pass over names that begin with _
 _FORMAT = 1
@@ -59,7 +59,7 @@ class Origin:
         cls, config: EasyRecConfig, fg_mode: str, on_ray: bool, reserved: Sequence[str], files: Sequence[InputFile]
     ) -> Origin:
         inputs = tuple(SourceFile.of(file) for file in files)
-        return cls(_digest(config, reserved), tzrec.__version__, fg_mode, on_ray, inputs)
+        return cls(_digest(config, reserved), __version__, fg_mode, on_ray, inputs)
 
     @property
     def stamp(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import tzrec
 from tzrec.checkpoint.lock import Lock
 from tzrec.checkpoint.store import remove_leftovers
 from tzrec.config.load import dump_config
@@ -18,6 +17,7 @@ from tzrec.run.resume import agreed_checkpoint, find_resume_state
 from tzrec.run.session import Session
 from tzrec.run.train import Outcome, train
 from tzrec.run.training import Training
+from tzrec.version import __version__
 
 
 def run_training(
@@ -96,7 +96,7 @@ def run_evaluation(
 def _write_config(config: EasyRecConfig, model_dir: Path) -> None:
     """What this run really does, beside its results."""
     (model_dir / "pipeline.config").write_text(dump_config(config))
-    (model_dir / "version").write_text(f"{tzrec.__version__}\n")
+    (model_dir / "version").write_text(f"{__version__}\n")
 
 
 def _listeners(config: EasyRecConfig, model_dir: Path) -> list[Listener]:

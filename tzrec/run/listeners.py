@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.saver import SaveResult
+from tzrec.formatting import format_bytes, format_count, format_duration
 from tzrec.log import logger
 from tzrec.run.evaluate import Evaluation
 from tzrec.run.metric_logger import StepLog
@@ -61,7 +62,7 @@ class Progress(Listener):
             logger.info(progress_line(log, log.position))
 
     def on_save(self, saved: SaveResult) -> None:
-        size, waited = megabytes(saved.size), f"{saved.waited:.2f} s"
+        size, waited = format_bytes(saved.size), f"{saved.waited:.2f} s"
         self._say(f"save   {saved.path.name}  {size} in the background; the loop waited {waited}")
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
@@ -140,12 +141,12 @@ def progress_line(log: StepLog, position: Position) -> str:
     """`train  1,200/2,441 steps  epoch 1/1  49 %|####9     | 36.4k samples/s  eta 4:39  loss 0.212 (...)  lr 1.0e-3`"""
     goal = log.goal
     steps = f"{position.steps:,}" + (f"/{goal.steps:,}" if goal.steps is not None else "") + " steps"
-    parts = ["train", steps, _epoch(log, position), f"{short(log.speed)} samples/s"]
+    parts = ["train", steps, _epoch(log, position), f"{format_count(log.speed)} samples/s"]
     if goal.steps:
         share = min(position.steps / goal.steps, 1.0)
         parts[3] = f"{share:.0%}".replace("%", " %") + f"|{bar(share)}| {parts[3]}"
     if log.eta is not None:
-        parts.append(f"eta {clock(log.eta)}")
+        parts.append(f"eta {format_duration(log.eta)}")
     rates = list(dict.fromkeys(f"{rate:.1e}".replace("e-0", "e-") for rate in log.rates))
     metrics = [f"{name} {value:.4f}" for name, value in log.metrics.items()]
     return "  ".join([*parts, losses_text(log.losses), *metrics, f"lr {', '.join(rates)}"])
@@ -162,7 +163,7 @@ def evaluation_line(evaluation: Evaluation) -> str:
     """`eval   step 1200  auc_ctr 0.6341  auc_cvr 0.6407  (200,000 rows, 61k/s)`"""
     step = "" if evaluation.step is None else f"step {evaluation.step}  "
     values = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items())
-    speed = short(evaluation.rows / max(evaluation.seconds, 1e-9))
+    speed = format_count(evaluation.rows / max(evaluation.seconds, 1e-9))
     return f"eval   {step}{values}  ({evaluation.rows:,} rows, {speed}/s)"
 
 
@@ -182,22 +183,3 @@ def bar(share: float) -> str:
     tenths = int(share * _BAR * 10 + 1e-9)
     full, digit = divmod(tenths, 10)
     return ("#" * full + (str(digit) if digit else "")).ljust(_BAR)[:_BAR]
-
-
-def megabytes(size: int) -> str:
-    """`396 MB`, `0.3 MB`."""
-    return f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
-
-
-def short(number: float) -> str:
-    """`36.4k`, `980`, `1.20M`."""
-    if number >= 1e6:
-        return f"{number / 1e6:.2f}M"
-    return f"{number / 1e3:.1f}k" if number >= 1e3 else f"{number:.0f}"
-
-
-def clock(seconds: float) -> str:
-    """`4:39`, `1:02:03`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

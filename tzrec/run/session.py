@@ -20,6 +20,7 @@ from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters, shard
 from tzrec.errors import CheckpointError
 from tzrec.features.build import FeatureEncoder
+from tzrec.formatting import format_count
 from tzrec.log import logger
 from tzrec.models.base import ModelOutput, RecModel
 from tzrec.models.build import build_model
@@ -112,7 +113,7 @@ class Session:
         dense = sum(parameter.numel() for _, parameter in dense_parameters(self.model))
         named = f"{len(tasks)} tasks: {', '.join(tasks)}" if len(tasks) > 1 else "1 task"
         groups = [f'{len(dims.features(each))} features in group "{each}" ({dims[each]})' for each in dims]
-        logger.info("model  %s  %s   dense %s parameters   %s", name, named, count(dense), ", ".join(groups))
+        logger.info("model  %s  %s   dense %s parameters   %s", name, named, format_count(dense), ", ".join(groups))
         rows = plan_rows(self.rec_model, self.model.plan, self.config.train_config)
         logger.info("plan   %s", render(rows).replace("\n", "\n       "))
         logger.info("cpu    %s", self.cpu)
@@ -120,11 +121,6 @@ class Session:
     def close(self) -> None:
         """Leave the process group."""
         group.close()
-
-
-def count(number: int) -> str:
-    """`1.01 M`, `3.2 k`."""
-    return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number / 1e3:.1f} k"
 
 
 def _allow_tf32(config: EasyRecConfig) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-import tzrec
 from tzrec.checkpoint import store
 from tzrec.checkpoint.cadence import Cadence
 from tzrec.checkpoint.manifest import CheckpointManifest
@@ -39,6 +38,7 @@ from tzrec.run.session import Session
 from tzrec.run.training_control import TrainingControl
 from tzrec.tables.plan_summary import plan_json
 from tzrec.tables.sparse_optimizer import SparseOptimizer
+from tzrec.version import __version__
 
 _PACKAGES = ("torch", "torchrec", "fbgemm-gpu-cpu", "fbgemm-gpu")
 
@@ -263,7 +263,7 @@ def _pareto(session: Session) -> Pareto | None:
 
 def _facts(session: Session) -> tuple[str, dict[str, str]]:
     """Digest of the config, and versions."""
-    versions = {"tzrec": tzrec.__version__}
+    versions = {"tzrec": __version__}
     for name in _PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

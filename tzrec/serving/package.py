@@ -22,12 +22,12 @@ import fbgemm_gpu  # noqa: F401  registers the lookups that the machine code cal
 import torch
 from torch import Tensor
 
-import tzrec
 from tzrec.checkpoint.manifest import FileRecord
 from tzrec.errors import PackageError
 from tzrec.serving.sequences import Sequences
 from tzrec.serving.signature import NO_SEQUENCES, Signature
 from tzrec.serving.weights import Weights, map_weights
+from tzrec.version import __version__
 
 MODEL, WEIGHTS, CONFIG, FEATURES, MANIFEST = (
     "model.pt2",
@@ -96,7 +96,7 @@ class PackageManifest:
         try:
             value = json.loads(path.read_text())
             if value["format"] > _FORMAT:
-                raise PackageError(_too_new(directory, "tzrec", str(value["versions"]["tzrec"]), tzrec.__version__))
+                raise PackageError(_too_new(directory, "tzrec", str(value["versions"]["tzrec"]), __version__))
             return _manifest(value)
         except FileNotFoundError:
             raise PackageError(f"{directory} is no package: it has no {MANIFEST}; `tzrec export` makes one") from None
@@ -127,7 +127,7 @@ def _manifest(value: dict[str, Any]) -> PackageManifest:
 
 def versions() -> dict[str, str]:
     """Of what packages are made with here."""
-    return {"tzrec": tzrec.__version__, "torch": torch.__version__.partition("+")[0], "machine": platform.machine()}
+    return {"tzrec": __version__, "torch": torch.__version__.partition("+")[0], "machine": platform.machine()}
 
 
 class Package:

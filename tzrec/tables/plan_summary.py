@@ -11,6 +11,7 @@ from torchrec.distributed.types import ParameterSharding, ShardingPlan
 
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.features.base import Table
+from tzrec.formatting import format_bytes
 from tzrec.protos.train_pb2 import TrainConfig
 from tzrec.tables.layout import SEQUENCE_PREFIX
 from tzrec.tables.sparse_optimizer import kind
@@ -48,7 +49,7 @@ class PlanRow:
 
     def cells(self) -> list[str]:
         """As text, in the order of the fields."""
-        texts = {"rows": f"{self.rows:,}", "bytes": readable(self.bytes), "ranks": ",".join(map(str, self.ranks))}
+        texts = {"rows": f"{self.rows:,}", "bytes": format_bytes(self.bytes), "ranks": ",".join(map(str, self.ranks))}
         return [texts.get(each.name, str(value)) for each, value in zip(fields(self), astuple(self), strict=True)]
 
 
@@ -100,12 +101,3 @@ def _aligned(name: str, cell: str, width: int) -> str:
 def table_bytes(table: Table) -> int:
     """Size of a whole table, without optimizer state."""
     return table.rows * table.dim * (2 if table.data_type == "FP16" else 4)
-
-
-def readable(count: float) -> str:
-    """Bytes for people: 73 MB."""
-    unit = 0
-    while count >= 1000 and unit < 3:
-        count, unit = count / 1000, unit + 1
-    digits = 1 if unit and count < 10 else 0
-    return f"{count:.{digits}f} {('B', 'kB', 'MB', 'GB')[unit]}"

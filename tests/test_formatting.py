@@ -1,0 +1,26 @@
+"""Short forms of numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tzrec.formatting import format_bytes, format_count, format_duration
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(12.4, "12"), (999, "999"), (1000, "1.0k"), (36_449, "36.4k"), (1_204_000, "1.20M")]
+)
+def test_format_count(number: float, text: str) -> None:
+    assert format_count(number) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (73e6, "73 MB"), (5e12, "5000 GB")]
+)
+def test_format_bytes(size: float, text: str) -> None:
+    assert format_bytes(size) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (279, "4:39"), (3723, "1:02:03")])
+def test_format_duration(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text

@@ -1,0 +1,26 @@
+"""Short forms of counts, sizes and durations for log lines and tables."""
+
+from __future__ import annotations
+
+
+def format_count(number: float) -> str:
+    """Format a count or a rate: `980`, `36.4k`, `1.20M`."""
+    if number >= 1e6:
+        return f"{number / 1e6:.2f}M"
+    return f"{number / 1e3:.1f}k" if number >= 1e3 else f"{number:.0f}"
+
+
+def format_bytes(size: float) -> str:
+    """Format a size in decimal units: `56 B`, `1.5 kB`, `396 MB`."""
+    unit = 0
+    while size >= 1000 and unit < 3:
+        size, unit = size / 1000, unit + 1
+    digits = 1 if unit and size < 10 else 0
+    return f"{size:.{digits}f} {('B', 'kB', 'MB', 'GB')[unit]}"
+
+
+def format_duration(seconds: float) -> str:
+    """Format seconds like a clock: `4:39`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
