@@ -16,7 +16,8 @@ from tzrec.heads.build import build_tasks
 from tzrec.models.base import RecModel
 from tzrec.modules.regularizer import Regularizer
 from tzrec.modules.uncertainty import Uncertainty
-from tzrec.protos.model_pb2 import DEEP, WIDE, ModelConfig
+from tzrec.ops.selection import kernel_target
+from tzrec.protos.model_pb2 import DEEP, WIDE, Kernel, ModelConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
@@ -25,6 +26,7 @@ def build_model(
     features: Mapping[str, Feature],
     device: torch.device | None = None,
     table_device: torch.device | None = None,
+    compute_device: torch.device | None = None,
 ) -> RecModel:
     """The model of a config with fresh weights, drawn from torch's current generator.
 
@@ -33,6 +35,7 @@ def build_model(
         features: as the feature encoder made them, by name.
         device: where the weights are made; the CPU if None, "meta" for a shape alone.
         table_device: where the tables are made, if not there too; "meta" for a model that is sharded next.
+        compute_device: where the model will run; its kernels are selected for this device. The CPU if None.
 
     Raises:
         ConfigError: what only shows when modules are made, such as an activation that does not exist.
@@ -42,7 +45,8 @@ def build_model(
     message = getattr(chosen, chosen.WhichOneof("model"))
     wide = (getattr(message, "wide_embedding_dim", None), getattr(message, "wide_init_fn", ""))
     made = registry.resolve_class(chosen, "model", "tzrec.models")
-    with torch.device(device or "cpu"):
+    runs_on = compute_device.type if compute_device else "cpu"
+    with torch.device(device or "cpu"), kernel_target(Kernel.Name(chosen.kernel), runs_on):
         embedding_group = EmbeddingGroup(features, chosen.feature_groups, *wide, device=table_device or device)
         model = made(message, embedding_group.dims, tasks)
         dropout = _feature_dropout(chosen, embedding_group.dims)

@@ -9,7 +9,7 @@ from tzrec.embedding.group import Dims
 from tzrec.heads.build import Tasks
 from tzrec.models.base import Grouped, Logits, Model
 from tzrec.modules.mlp import MLP
-from tzrec.ops.dot_pairs import dot_pairs
+from tzrec.ops import dot_pairs
 from tzrec.protos.models import rank_model_pb2 as pb
 
 
@@ -22,12 +22,13 @@ class DLRM(Model):
         self.dense_mlp = MLP(dims["dense"], **kwargs(config.dense_mlp)) if "dense" in dims else None
         with_dense = int(self.dense_mlp is not None)
         fields = len(sparse) + with_dense
-        self.passed = fields if config.arch_with_sparse else with_dense
-        self.final = MLP(fields * (fields - 1) // 2 + self.passed * self.dim, **kwargs(config.final))
+        self.num_passed = fields if config.arch_with_sparse else with_dense
+        self.final = MLP(fields * (fields - 1) // 2 + self.num_passed * self.dim, **kwargs(config.final))
         self.output = nn.Linear(self.final.out_dim, tasks[""].out_dim)
+        self._dot_pairs = dot_pairs.select()
 
     def body(self, grouped: Grouped) -> Logits:
         parts = [grouped["sparse"]]  # (B, F * D)
         if self.dense_mlp is not None:
             parts.insert(0, self.dense_mlp(grouped["dense"]))  # (B, D)
-        return {"": self.output(self.final(dot_pairs(parts, self.dim, self.passed)))}
+        return {"": self.output(self.final(self._dot_pairs(parts, self.dim, self.num_passed)))}

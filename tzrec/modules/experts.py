@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from tzrec.modules.mlp import MLP
+from tzrec.ops import gated_mix
 from tzrec.ops.autocast import compute_type
-from tzrec.ops.gated_mix import gated_mix
 
 
 class MixtureOfExperts(nn.Module):
@@ -40,12 +40,13 @@ class MixtureOfExperts(nn.Module):
         self.out_dim = experts[0].out_dim
         self.experts = nn.ModuleList(experts)
         self.gates = nn.ModuleList(_gate(in_dim, num_expert, gate) for _ in range(num_task))
+        self._gated_mix = gated_mix.select()
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(B, in_dim) -> one (B, out_dim) per task"""
         x = x.to(compute_type(x))  # once, not once per expert and gate
         outputs = [expert(x) for expert in self.experts]  # N of (B, D)
-        return [gated_mix(torch.softmax(gate(x), dim=1), outputs) for gate in self.gates]  # shares (B, N)
+        return [self._gated_mix(torch.softmax(gate(x), dim=1), outputs) for gate in self.gates]  # shares (B, N)
 
 
 def _gate(in_dim: int, num_expert: int, mlp: Mapping[str, Any] | None) -> nn.Sequential:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tzrec.modules.mlp import MLP
-from tzrec.ops.gated_mix import gated_mix
+from tzrec.ops import gated_mix
 
 
 class Extraction(nn.Module):
@@ -49,6 +49,7 @@ class Extraction(nn.Module):
         self.task_gates = nn.ModuleList(nn.Linear(in_dim, per_task + shared) for _ in range(num_task))
         self.shared_gate = nn.Linear(in_dim, num_task * per_task + shared) if mixes_shared else None
         self.out_dim = [*task_expert["hidden_units"]][-1]
+        self._gated_mix = gated_mix.select()
 
     def forward(
         self, inputs: Sequence[torch.Tensor], shared: torch.Tensor | None
@@ -58,10 +59,13 @@ class Extraction(nn.Module):
             [expert(x) for expert in experts] for x, experts in zip(inputs, self._by_task())
         ]  # T x N of (B, out_dim)
         common = [] if shared is None else [expert(shared) for expert in self.shared_experts]
-        mixed = [_mixed(gate, x, [*each, *common]) for gate, x, each in zip(self.task_gates, inputs, own)]
+        mixed = [self._mix(gate, x, [*each, *common]) for gate, x, each in zip(self.task_gates, inputs, own)]
         if self.shared_gate is None or shared is None:
             return mixed, None
-        return mixed, _mixed(self.shared_gate, shared, [*chain.from_iterable(own), *common])
+        return mixed, self._mix(self.shared_gate, shared, [*chain.from_iterable(own), *common])
+
+    def _mix(self, gate: nn.Module, x: torch.Tensor, experts: Sequence[torch.Tensor]) -> torch.Tensor:
+        return self._gated_mix(torch.softmax(gate(x), dim=1), experts)
 
     def _by_task(self) -> list[nn.ModuleList]:
         return [experts for experts in self.task_experts if isinstance(experts, nn.ModuleList)]
@@ -69,7 +73,3 @@ class Extraction(nn.Module):
 
 def _experts(in_dim: int, count: int, mlp: Mapping[str, Any]) -> nn.ModuleList:
     return nn.ModuleList(MLP(in_dim, **mlp) for _ in range(count))
-
-
-def _mixed(gate: nn.Module, x: torch.Tensor, experts: Sequence[torch.Tensor]) -> torch.Tensor:
-    return gated_mix(torch.softmax(gate(x), dim=1), experts)

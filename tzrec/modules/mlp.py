@@ -12,7 +12,7 @@ from torch import nn
 from tzrec.errors import ConfigError, Problem
 from tzrec.modules.activation import activation as make_activation
 from tzrec.modules.dropout import Dropout
-from tzrec.ops.relu_mlp import relu_mlp
+from tzrec.ops import relu_mlp
 
 
 class MLP(nn.Module):
@@ -49,7 +49,8 @@ class MLP(nn.Module):
         dims = [in_dim, *hidden_units]
         ratios = _per_layer(dropout_ratio, len(hidden_units))
         self.out_dim = dims[-1]
-        self._fusable = not (use_bn or use_ln) and bias
+        self._relu_mlp = relu_mlp.select()
+        self._is_relu_stack = not (use_bn or use_ln) and bias
         self.layers = nn.Sequential()
         for layer_in, layer_out, ratio in zip(dims[:-1], dims[1:], ratios, strict=True):
             layer: OrderedDict[str, nn.Module] = OrderedDict()
@@ -61,14 +62,14 @@ class MLP(nn.Module):
                 layer["norm"] = nn.LayerNorm(layer_out)
             if (active := make_activation(activation, layer_out)) is not None:
                 layer["activation"] = active
-            self._fusable &= type(active) is nn.ReLU
+            self._is_relu_stack &= type(active) is nn.ReLU
             if ratio > 0:
                 layer["dropout"] = Dropout(ratio)
             self.layers.append(nn.Sequential(layer))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, in_dim) -> (B, out_dim)"""
-        if not self._fusable:
+        if not self._is_relu_stack:
             return self.layers(x)
         run: list[nn.Linear] = []
         for layer in self.layers:
@@ -78,9 +79,9 @@ class MLP(nn.Module):
                 continue
             run.append(linear)
             if self.training and hasattr(layer, "dropout"):
-                x = layer.get_submodule("dropout")(_relu_run(x, run))
+                x = layer.get_submodule("dropout")(self._relu_layers(x, run))
                 run = []
-        return _relu_run(x, run)
+        return self._relu_layers(x, run)
 
     def hidden(self, x: torch.Tensor) -> list[torch.Tensor]:
         """What each layer makes of `(B, in_dim)`, `(B, units)` each; the last is what `forward` returns."""
@@ -90,10 +91,11 @@ class MLP(nn.Module):
             outputs.append(x)
         return outputs
 
-
-def _relu_run(x: torch.Tensor, run: Sequence[nn.Linear]) -> torch.Tensor:
-    """Consecutive linear + ReLU layers at once."""
-    return relu_mlp(x, [linear.weight for linear in run], [linear.bias for linear in run]) if run else x
+    def _relu_layers(self, x: torch.Tensor, linears: Sequence[nn.Linear]) -> torch.Tensor:
+        """Consecutive linear + ReLU layers in one call."""
+        if not linears:
+            return x
+        return self._relu_mlp(x, [linear.weight for linear in linears], [linear.bias for linear in linears])
 
 
 def _per_layer(ratios: Sequence[float], layers: int) -> Sequence[float]:

@@ -1,1 +1,1 @@
-"""Tensor functions: each fast path beside a readable twin."""
+"""Tensor functions; those with a fast path have a reference in plain torch beside it (see `selection`)."""

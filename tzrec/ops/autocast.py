@@ -1,4 +1,4 @@
-"""The type that autocast computes in, for operations that autocast does not know."""
+"""Autocast for operations that torch's own autocast does not cover."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import torch
 
 
 def compute_type(x: torch.Tensor) -> torch.dtype:
-    """The type a matrix product of `x` would be computed in here: autocast's where it is on, else the type of `x`."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    """The type in which a matrix product of `x` is computed: autocast's where it is on, else the type of `x`."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

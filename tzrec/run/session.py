@@ -77,7 +77,8 @@ class Session:
         """
         seed = self.config.train_config.seed
         torch.manual_seed(seed)
-        ranker = build_model(self.config, self.encoder.features, table_device=torch.device("meta"))
+        meta = torch.device("meta")
+        ranker = build_model(self.config, self.encoder.features, table_device=meta, compute_device=self.device)
         self.model = shard(ranker, self.config, self.device, saved)
         self.rec_model = self.model.module
         torch.manual_seed(seed + 1 + self.rank_info.rank)
