@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _export(
     config: EasyRecConfig, checkpoint_path: str | None, directory: Path, assets: str, additional: dict[str, Any]
 ) -> None:
-    from tzrec.features.build import FeatureEncoder  # torch and torchrec take seconds to import
+    from tzrec.features.feature_encoder import FeatureEncoder  # torch and torchrec take seconds to import
     from tzrec.run import cpu
     from tzrec.serving.compile import require_compiler
     from tzrec.serving.publish import publish, refuse_occupied

@@ -25,7 +25,7 @@ from bench import Figures, execute, launch, steady_rate
 from fg_data import Maker, write
 
 from tzrec.config.load import load_config
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "fg.config"

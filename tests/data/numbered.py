@@ -7,7 +7,7 @@ import pyarrow as pa
 from google.protobuf import text_format
 
 from tzrec.data.loader import DataLoader
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 CONFIG = """

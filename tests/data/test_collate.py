@@ -72,9 +72,9 @@ def test_sequences_by_hand() -> None:
     """Rows of 2, 0 and 1 steps; `many` has 2, 0 and 3 ids in them."""
     steps = np.array([2, 0, 1], np.int32)
     columns = {
-        "one": Column(np.array([7, 8, 9]), steps=steps),
-        "many": Column(np.array([1, 2, 3, 4, 5]), lengths=np.array([2, 0, 3], np.int32), steps=steps),
-        "x": Column(np.array([[1, 2], [3, 4], [5, 6]], np.float32), dim=2, steps=steps),
+        "one": Column(np.array([7, 8, 9]), sequence_lengths=steps),
+        "many": Column(np.array([1, 2, 3, 4, 5]), lengths=np.array([2, 0, 3], np.int32), sequence_lengths=steps),
+        "x": Column(np.array([[1, 2], [3, 4], [5, 6]], np.float32), dim=2, sequence_lengths=steps),
         "id": Column(np.array([10, 11, 12])),
     }
     batch = collate(columns, 3)
@@ -95,17 +95,16 @@ def test_sequences_by_hand() -> None:
 
 
 def test_a_batch_maps_its_sequences() -> None:
-    column = Column(np.array([7, 8]), lengths=np.array([1, 1], np.int32), steps=np.array([2], np.int32))
+    column = Column(np.array([7, 8]), lengths=np.array([1, 1], np.int32), sequence_lengths=np.array([2], np.int32))
     seen: list[object] = []
-    collate({"ids": column, "x": Column(np.ones((1, 1), np.float32), dim=1, steps=np.array([1], np.int32))}, 1).map(
-        lambda value: seen.append(value) or value
-    )
+    dense = Column(np.ones((1, 1), np.float32), dim=1, sequence_lengths=np.array([1], np.int32))
+    collate({"ids": column, "x": dense}, 1).map(lambda value: seen.append(value) or value)
     assert len(seen) == 3
 
 
 def test_steps_that_lie_in_memory_of_arrow_are_copied() -> None:
     values, steps = np.array([[1.0]], np.float32), np.array([1], np.int32)
     values.flags.writeable = steps.flags.writeable = False
-    made = collate({"x": Column(values, dim=1, steps=steps)}, 1).element_values["x"].values()
+    made = collate({"x": Column(values, dim=1, sequence_lengths=steps)}, 1).element_values["x"].values()
     made += 1
     assert (values.item(), made.item()) == (1.0, 2.0)

@@ -10,6 +10,7 @@ from tzrec.data.permute import permuted
 from tzrec.features.column import Column
 
 SIZES = np.array([2, 0, 1], np.int32)
+PERMUTED_SIZES = np.array([1, 2, 0], np.int32)
 
 
 def column(values: list[float], kind: type = np.int64, **fields: object) -> Column:
@@ -21,18 +22,18 @@ COLUMNS = {
     "many": column([1, 2, 3], lengths=SIZES, weights=np.array([0.1, 0.2, 0.3], np.float32)),
     "x": Column(np.array([[1, 2], [3, 4], [5, 6]], np.float32), dim=2),
     "y": Column(np.array([[7], [8], [9]], np.float32), dim=1),
-    "clicks": column([11, 12, 13], steps=SIZES),
-    "tags": column([1, 2, 3, 4], lengths=np.array([1, 2, 1], np.int32), steps=SIZES),
-    "prices": Column(np.array([[0.1], [0.2], [0.3]], np.float32), dim=1, steps=SIZES),
+    "clicks": column([11, 12, 13], sequence_lengths=SIZES),
+    "tags": column([1, 2, 3, 4], lengths=np.array([1, 2, 1], np.int32), sequence_lengths=SIZES),
+    "prices": Column(np.array([[0.1], [0.2], [0.3]], np.float32), dim=1, sequence_lengths=SIZES),
 }
 MOVED = {
     "one": column([7, 5, 6]),
     "many": column([3, 1, 2], lengths=np.array([1, 2, 0], np.int32), weights=np.array([0.3, 0.1, 0.2], np.float32)),
     "x": Column(np.array([[5, 6], [1, 2], [3, 4]], np.float32), dim=2),
     "y": Column(np.array([[9], [7], [8]], np.float32), dim=1),
-    "clicks": column([13, 11, 12], steps=np.array([1, 2, 0], np.int32)),
-    "tags": column([4, 1, 2, 3], lengths=np.array([1, 1, 2], np.int32), steps=np.array([1, 2, 0], np.int32)),
-    "prices": Column(np.array([[0.3], [0.1], [0.2]], np.float32), dim=1, steps=np.array([1, 2, 0], np.int32)),
+    "clicks": column([13, 11, 12], sequence_lengths=PERMUTED_SIZES),
+    "tags": column([4, 1, 2, 3], lengths=np.array([1, 1, 2], np.int32), sequence_lengths=PERMUTED_SIZES),
+    "prices": Column(np.array([[0.3], [0.1], [0.2]], np.float32), dim=1, sequence_lengths=PERMUTED_SIZES),
 }
 
 

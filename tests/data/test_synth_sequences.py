@@ -14,7 +14,7 @@ from tzrec.config.sequences import SequenceSpec
 from tzrec.data.synthetic import make_table
 from tzrec.data.synthetic.cells import Cells
 from tzrec.data.synthetic.sequences import StepCounts, as_lists, as_text, first_steps
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -159,14 +159,14 @@ def test_sequences_are_encoded_without_a_bad_row(mode: str, make: Any, kind: int
     columns, bad = encoder.encode(table)
     assert not bad
     prefix = "click__" if make is grouped else ""
-    steps = columns[f"{prefix}id"].steps
+    steps = columns[f"{prefix}id"].sequence_lengths
     assert steps is not None
     raw = steps_of(table[prefix + ("id" if mode in ENCODED else "brand")])
     missing = 0 if mode == "FG_NONE" else 1  # a step that holds the default
     assert steps.tolist() == [len(row) or missing for row in raw]
     for name, column in columns.items():
         if name != "letters":
-            assert column.steps is not None and column.steps.tolist() == steps.tolist(), name
+            assert column.sequence_lengths is not None and column.sequence_lengths.tolist() == steps.tolist(), name
         assert len(np.unique(column.values)) > 2, name
     for name in ("found", "matched"):
         assert mode in ENCODED or (columns[prefix + name].values != -9).mean() > 0.3

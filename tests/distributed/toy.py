@@ -117,9 +117,9 @@ class Rows:
                 columns[name] = Column(ids, sizes, weights)
             elif name == "s":
                 inner = np.array([len(step) for row in rows for step in in_two(row)], np.int32)
-                columns[name] = Column(ids, inner, steps=np.full(len(rows), 2, np.int32))
+                columns[name] = Column(ids, inner, sequence_lengths=np.full(len(rows), 2, np.int32))
             else:
-                columns[name] = Column(ids, steps=sizes)
+                columns[name] = Column(ids, sequence_lengths=sizes)
         return replace(collate(columns, len(self.x)), labels={"y": self.label})
 
 

@@ -60,10 +60,10 @@ def column(name: str) -> Column:
     steps = np.array([len(row) for row in values], np.int32)
     flat = [step for row in values for step in row]
     if made.table is None:
-        return Column(np.array(flat, np.float32), dim=made.dim, steps=steps)
+        return Column(np.array(flat, np.float32), dim=made.dim, sequence_lengths=steps)
     sizes = np.array([len(step) for step in flat], np.int32)
     ids = np.array([i for step in flat for i in step])
-    return Column(ids, None if (sizes == 1).all() else sizes, steps=steps)
+    return Column(ids, None if (sizes == 1).all() else sizes, sequence_lengths=steps)
 
 
 def batch(*names: str) -> Batch:

@@ -27,8 +27,8 @@ def history(seed: int) -> tuple[Batch, torch.Tensor]:
     lengths = np.array([len(row) for row in steps], np.int32)
     columns = {
         "item": Column(np.array([row[at] for row, at in zip(steps, chosen, strict=True)])),
-        "h": Column(np.concatenate(steps), steps=lengths),
-        "liked": Column(np.concatenate(liked)[:, None].astype(np.float32), dim=1, steps=lengths),
+        "h": Column(np.concatenate(steps), sequence_lengths=lengths),
+        "liked": Column(np.concatenate(liked)[:, None].astype(np.float32), dim=1, sequence_lengths=lengths),
     }
     labels = [float(row[at]) for row, at in zip(liked, chosen, strict=True)]
     return collate(columns, ROWS), torch.tensor(labels)

@@ -64,7 +64,7 @@ def test_jagged_groups_follow_each_other_without_padding() -> None:
 
 
 def test_no_steps_at_all_leave_one_empty_place() -> None:
-    none = Column(np.zeros(0, np.int64), steps=np.zeros(2, np.int32))
+    none = Column(np.zeros(0, np.int64), sequence_lengths=np.zeros(2, np.int32))
     grouped = made(group("g", "h__item"))(collate({"h__item": none}, 2))
     assert torch.equal(grouped["g.sequence"], torch.zeros(2, 1, 4))
     assert grouped["g.sequence_length"].tolist() == [0, 0]

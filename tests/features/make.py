@@ -8,8 +8,8 @@ import pyarrow as pa
 from google.protobuf import text_format
 
 from tzrec.features.base import BadRows
-from tzrec.features.build import FeatureEncoder
 from tzrec.features.column import Column
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2, feature_pb2
 
 
@@ -54,7 +54,7 @@ def reports(bad: BadRows) -> list[tuple[str, str, list[int], list[Any]]]:
 
 def steps(column: Column) -> list[list[Any]]:
     """What a sequence column holds: per row and step its ids, or its numbers."""
-    assert column.steps is not None
+    assert column.sequence_lengths is not None
     flat = rows(column) if column.is_sparse else column.values.tolist()
-    ends = column.steps.cumsum().tolist()
-    return [flat[end - count : end] for end, count in zip(ends, column.steps.tolist(), strict=True)]
+    ends = column.sequence_lengths.cumsum().tolist()
+    return [flat[end - count : end] for end, count in zip(ends, column.sequence_lengths.tolist(), strict=True)]

@@ -10,8 +10,8 @@ import pytest
 
 from tests.features.make import encoder, reports
 from tzrec.features.base import BadRows
-from tzrec.features.build import FeatureEncoder
 from tzrec.features.column import Column
+from tzrec.features.feature_encoder import FeatureEncoder
 
 HASHED = "hash_bucket_size: 100 embedding_dim: 4"
 USER: dict[str, Any] = {
@@ -46,7 +46,7 @@ def assert_equal(one: Column, other: Column) -> None:
     assert np.array_equal(one.values, other.values)
     assert one.values.dtype == other.values.dtype
     assert one.dim == other.dim
-    for name in ("lengths", "weights", "steps"):
+    for name in ("lengths", "weights", "sequence_lengths"):
         ours, theirs = getattr(one, name), getattr(other, name)
         assert (ours is None and theirs is None) or np.array_equal(ours, theirs), name
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tests.features.twin as twin
 from tests.features.kernels.test_parse import text
+from tests.features.reference import text as reference
 from tzrec.features.jagged import positions
-from tzrec.features.sequence import ElementArray, missing, read_steps
+from tzrec.features.sequence import ElementArray, is_missing, read_elements
 
 quick = settings(max_examples=60, deadline=None)
 cuts = st.tuples(st.integers(0, 4), st.integers(0, 12))
@@ -38,8 +38,8 @@ def by_row(steps: ElementArray) -> list[list[Any]]:
 def test_strings(
     rows: list[str | None], delimiter: str, limit: int, fill: bool, kind: pa.DataType, cut: tuple[int, int]
 ) -> None:
-    found = read_steps(pa.array(rows, kind).slice(*cut), delimiter, limit, fill)
-    assert by_row(found) == twin.split_steps(rows[cut[0] : cut[0] + cut[1]], delimiter, limit, fill)
+    found = read_elements(pa.array(rows, kind).slice(*cut), delimiter, limit, fill)
+    assert by_row(found) == reference.split_elements(rows[cut[0] : cut[0] + cut[1]], delimiter, limit, fill)
 
 
 @quick
@@ -53,7 +53,7 @@ def test_strings(
 def test_lists(
     rows: list[list[int | None] | None], limit: int, fill: bool, kind: pa.DataType, cut: tuple[int, int]
 ) -> None:
-    found = read_steps(pa.array(rows, kind).slice(*cut), ";", limit, fill)
+    found = read_elements(pa.array(rows, kind).slice(*cut), ";", limit, fill)
     part = rows[cut[0] : cut[0] + cut[1]]
     assert by_row(found) == [row[: limit or None] if row else [None] * fill for row in part]
 
@@ -61,19 +61,19 @@ def test_lists(
 @quick
 @given(rows=st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=6), extra=st.integers(0, 3))
 def test_shorter_rows_are_filled(rows: list[list[int]], extra: int) -> None:
-    steps = read_steps(pa.array(rows, pa.list_(pa.int64())), ";", 0, fill=False)
+    steps = read_elements(pa.array(rows, pa.list_(pa.int64())), ";", 0, fill=False)
     longer = np.array([len(row) + (i + extra) % 3 for i, row in enumerate(rows)], np.int32)
-    assert by_row(ElementArray(steps.fitted(longer), longer)) == [
+    assert by_row(ElementArray(steps.pad(longer), longer)) == [
         row + [None] * (count - len(row)) for row, count in zip(rows, longer.tolist(), strict=True)
     ]
 
 
 def test_what_is_no_list_is_one_step() -> None:
     maps = pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64()))
-    assert by_row(read_steps(maps, ";", 0, fill=True)) == [[[("a", 1)]], [None]]
-    assert by_row(read_steps(pa.array([1.5, None]), ";", 0, fill=False)) == [[1.5], []]
+    assert by_row(read_elements(maps, ";", 0, fill=True)) == [[[("a", 1)]], [None]]
+    assert by_row(read_elements(pa.array([1.5, None]), ";", 0, fill=False)) == [[1.5], []]
     fixed = pa.array([[1, 2], None], pa.list_(pa.int64(), 2))
-    assert by_row(read_steps(fixed, ";", 1, fill=False)) == [[1], []]
+    assert by_row(read_elements(fixed, ";", 1, fill=False)) == [[1], []]
 
 
 def test_positions() -> None:
@@ -90,5 +90,5 @@ def test_positions() -> None:
     ],
 )
 def test_missing(array: pa.Array, expected: list[bool]) -> None:
-    assert missing(array, np.arange(4)).tolist() == expected
-    assert missing(array, np.array([3, 1])).tolist() == [expected[3], expected[1]]
+    assert is_missing(array, np.arange(4)).tolist() == expected
+    assert is_missing(array, np.array([3, 1])).tolist() == [expected[3], expected[1]]

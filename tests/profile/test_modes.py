@@ -10,7 +10,7 @@ import pytest
 
 from tests.data.test_synth_sequences import alone, grouped, tokenizer
 from tzrec.data.synthetic import make_table
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.profile.suggest import fit_config
 from tzrec.tools.fit import REFITTED
 

@@ -21,7 +21,7 @@ from tzrec.checkpoint.saver import Saver
 from tzrec.config.load import dump_config
 from tzrec.data.batch import Batch
 from tzrec.data.collate import collate
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig

@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.serving.small import expected, small_batch, small_encoder, small_ranker, small_rows, without_sequences
 from tzrec.embedding.regroup import regroup
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.build import build_model
 from tzrec.serving.servable import Servable, offsets_of, tables_of
 

@@ -22,8 +22,8 @@ def collate(columns: Mapping[str, Column], rows: int) -> Batch:
         columns: encoded features.
         rows: B, the rows of each.
     """
-    single = {name: column for name, column in columns.items() if column.steps is None}
-    stepped = {name: column for name, column in columns.items() if column.steps is not None}
+    single = {name: column for name, column in columns.items() if column.sequence_lengths is None}
+    stepped = {name: column for name, column in columns.items() if column.sequence_lengths is not None}
     dense = {name: column for name, column in single.items() if not column.is_sparse}
     sparse = {name: column for name, column in single.items() if column.is_sparse}
     ids = {name: column for name, column in stepped.items() if column.is_sparse}
@@ -66,8 +66,8 @@ def _id_sequences(columns: Mapping[str, Column]) -> KeyedJaggedTensor:
 
 def _jagged(values: np.ndarray, column: Column) -> JaggedTensor:
     """Something of each step `(S, ...)`."""
-    assert column.steps is not None
-    return JaggedTensor(own(values), lengths=own(column.steps))
+    assert column.sequence_lengths is not None
+    return JaggedTensor(own(values), lengths=own(column.sequence_lengths))
 
 
 def own(array: np.ndarray) -> torch.Tensor:
@@ -77,12 +77,12 @@ def own(array: np.ndarray) -> torch.Tensor:
 
 def ids_per_row(column: Column) -> Lengths:
     """Ids of a sparse sequence in each row, `(B,)`."""
-    assert column.steps is not None
+    assert column.sequence_lengths is not None
     if column.lengths is None:
-        return column.steps
+        return column.sequence_lengths
     before = np.concatenate([[0], np.cumsum(column.lengths)])  # ids before each step
-    ends = np.cumsum(column.steps)
-    return (before[ends] - before[ends - column.steps]).astype(np.int32)
+    ends = np.cumsum(column.sequence_lengths)
+    return (before[ends] - before[ends - column.sequence_lengths]).astype(np.int32)
 
 
 def _lengths(columns: Mapping[str, Column]) -> Lengths:

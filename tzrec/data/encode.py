@@ -21,9 +21,9 @@ from tzrec.data.labels import label_values, weight_values
 from tzrec.data.parquet import plain
 from tzrec.data.text import Meaning, typed
 from tzrec.errors import ConfigError, DataError, Problem, UsageError
+from tzrec.features.arrow import is_single, to_arrow
 from tzrec.features.base import BadRows
-from tzrec.features.build import FeatureEncoder
-from tzrec.features.encoded import is_single, to_arrow
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.unbucketized import encode_unbucketized
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig

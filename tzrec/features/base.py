@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from tzrec.features.arrays import BoolArray, Int64Array
 from tzrec.features.column import Column
 
 
@@ -71,13 +71,13 @@ class BadRows:
     """
 
     size: int
-    mask: npt.NDArray[np.bool_] = field(init=False)
-    reports: list[tuple[str, str, npt.NDArray[np.int64], Sequence[Any]]] = field(default_factory=list)
+    mask: BoolArray = field(init=False)
+    reports: list[tuple[str, str, Int64Array, Sequence[Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.mask = np.zeros(self.size, dtype=np.bool_)
 
-    def report(self, column: str, reason: str, rows: npt.NDArray[np.int64], values: Sequence[Any]) -> None:
+    def report(self, column: str, reason: str, rows: Int64Array, values: Sequence[Any]) -> None:
         """Record bad rows of one column.
 
         Args:
@@ -90,7 +90,7 @@ class BadRows:
             self.mask[rows] = True
             self.reports.append((column, reason, rows, values))
 
-    def lift(self, inner: BadRows, owners: npt.NDArray[np.int64]) -> None:
+    def lift(self, inner: BadRows, owners: Int64Array) -> None:
         """Take over what was reported of the steps of sequences, once per row.
 
         Args:
@@ -101,8 +101,8 @@ class BadRows:
             rows, first = np.unique(owners[steps], return_index=True)
             self.report(column, reason, rows, [values[i] for i in first])
 
-    def repeated(self, times: int) -> BadRows:
-        """The reports of the only row as those of as many rows."""
+    def repeat(self, times: int) -> BadRows:
+        """Repeat the reports of a single row for `times` rows."""
         bad = BadRows(times)
         for column, reason, rows, values in self.reports:
             if len(rows):

@@ -10,22 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
 from tzrec.errors import ConfigError, Problem
-from tzrec.features import hashing
+from tzrec.features.arrays import BoolArray, FloatArray, Int64Array
 from tzrec.features.jagged import Elements
-from tzrec.features.text.spans import BoolArray, Int64Array, Spans, decimals
+from tzrec.features.text.spans import Spans, decimals
 from tzrec.protos import data_pb2
 
 NOT_AN_INTEGER = "not an integer"
 NOT_A_NUMBER = "not a number"
 NOT_FINITE = "not finite"
 _LARGEST = float(np.finfo(np.float32).max)
-FloatArray = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,8 @@ class Hash(Bucketizer):
         return (elements.farm_hash(self.rows) if self.farm else elements.hash(self.rows)), faults
 
     def one(self, word: str) -> int:
-        return hashing.bucket(str(whole(word)) if self.as_integer else word, self.rows, self.farm)
+        spans = Spans.repeat(str(whole(word)) if self.as_integer else word, 1)
+        return int((spans.farm_hash(self.rows) if self.farm else spans.hash(self.rows))[0])
 
 
 class Vocabulary(Bucketizer):

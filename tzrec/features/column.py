@@ -1,4 +1,4 @@
-"""Column: what encoding a feature yields, as plain numpy."""
+"""Column: the encoded values of one feature, as plain numpy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from tzrec.features.arrays import Float32Array, Int32Array, Int64Array
 
 
 @dataclass(frozen=True)
@@ -18,27 +19,27 @@ class Column:
         lengths: sparse: int32 `(B,)`, ids per row; None means exactly one id in each row. Dense: None.
         weights: sparse and weighted: float32 `(N,)`; else None.
         dim: width of a dense column, 0 for a sparse one.
-        steps: int32 `(B,)`, steps of each row's sequence; None for a column that is none. The rows above are then the
-            steps of all rows, row after row: `lengths` has one entry per step, and dense values are `(steps, dim)`.
+        sequence_lengths: int32 `(B,)`, elements of each row's sequence; None for a feature that is not a sequence.
+            With S elements in all rows, `lengths` is `(S,)` and dense values are `(S, dim)`, row after row.
     """
 
-    values: npt.NDArray[np.int64] | npt.NDArray[np.float32]
-    lengths: npt.NDArray[np.int32] | None = None
-    weights: npt.NDArray[np.float32] | None = None
+    values: Int64Array | Float32Array
+    lengths: Int32Array | None = None
+    weights: Float32Array | None = None
     dim: int = 0
-    steps: npt.NDArray[np.int32] | None = None
+    sequence_lengths: Int32Array | None = None
 
     @property
     def is_sparse(self) -> bool:
         return self.dim == 0
 
-    def repeated(self, times: int) -> Column:
-        """The only row as often as asked."""
+    def repeat(self, times: int) -> Column:
+        """Repeat the single row of this column `times` times."""
         values: Any = np.tile(self.values, (times, 1) if self.dim else times)
         return Column(
             values,
             None if self.lengths is None else np.tile(self.lengths, times),
             None if self.weights is None else np.tile(self.weights, times),
             self.dim,
-            None if self.steps is None else np.tile(self.steps, times),
+            None if self.sequence_lengths is None else np.tile(self.sequence_lengths, times),
         )

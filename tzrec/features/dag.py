@@ -139,9 +139,9 @@ def _suggestion(name: str, known: Mapping[str, object]) -> str:
 
 def as_array(column: Column) -> pa.Array:
     """A feature's output as the Arrow input of another: numbers, lists where rows hold several, none or steps."""
-    if column.steps is not None:
-        offsets = pa.array([0, *column.steps.cumsum()], pa.int32())
-        return pa.ListArray.from_arrays(offsets, as_array(replace(column, steps=None)))
+    if column.sequence_lengths is not None:
+        offsets = pa.array([0, *column.sequence_lengths.cumsum()], pa.int32())
+        return pa.ListArray.from_arrays(offsets, as_array(replace(column, sequence_lengths=None)))
     if not column.is_sparse:
         flat = pa.array(column.values.reshape(-1))
         return flat if column.dim == 1 else pa.FixedSizeListArray.from_arrays(flat, column.dim)

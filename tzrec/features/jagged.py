@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tzrec.errors import DataError
-from tzrec.features.text.spans import BoolArray, Int64Array, Spans, split
+from tzrec.features.arrays import BoolArray, Float32Array, Int32Array, Int64Array
+from tzrec.features.text.spans import Spans, split
 
 Elements = Spans | npt.NDArray[Any]
 """N values as the data holds them: text, int64, float32 or float64."""
@@ -31,8 +32,8 @@ class Jagged:
     """
 
     elements: Elements
-    lengths: npt.NDArray[np.int32] | None
-    weights: npt.NDArray[np.float32] | None = None
+    lengths: Int32Array | None
+    weights: Float32Array | None = None
 
     def owners(self) -> Int64Array:
         """Row number of every element, `(N,)`."""
@@ -40,7 +41,7 @@ class Jagged:
             return np.arange(len(self.elements))
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
-    def counts(self) -> npt.NDArray[np.int32]:
+    def counts(self) -> Int32Array:
         """Elements of every row, `(B,)`."""
         return np.ones(len(self.elements), np.int32) if self.lengths is None else self.lengths
 
@@ -63,7 +64,7 @@ class Jagged:
         return self.keep(positions(self.lengths) < limit)
 
 
-def positions(lengths: npt.NDArray[np.int32]) -> Int64Array:
+def positions(lengths: Int32Array) -> Int64Array:
     """The number of each element in its row, `(N,)`, from the elements of each row `(B,)`."""
     return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths, dtype=np.int64) - lengths, lengths)
 
@@ -121,7 +122,7 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _none_if_single(lengths: npt.NDArray[np.int32] | None) -> npt.NDArray[np.int32] | None:
+def _none_if_single(lengths: Int32Array | None) -> Int32Array | None:
     return None if lengths is None or (lengths == 1).all() else lengths
 
 
@@ -169,13 +170,13 @@ def _read_list(array: pa.Array, refuse: Callable[[], DataError]) -> Jagged:
     return Jagged(inner.elements, _none_if_single(lengths))
 
 
-def list_lengths(array: pa.Array) -> npt.NDArray[np.int32]:
+def list_lengths(array: pa.Array) -> Int32Array:
     """Items per row `(B,)`, 0 where the list is null."""
     lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     return lengths.astype(np.int32, copy=False)  # type: ignore[no-any-return]
 
 
-def read_map(array: pa.Array, column: str) -> tuple[Elements, Elements, npt.NDArray[np.int32]]:
+def read_map(array: pa.Array, column: str) -> tuple[Elements, Elements, Int32Array]:
     """Read an Arrow column of maps, without pairs whose key or value is null or "".
 
     Args:
@@ -194,7 +195,7 @@ def read_map(array: pa.Array, column: str) -> tuple[Elements, Elements, npt.NDAr
     return keys.keep(whole[keys.owners()]).elements, values.keep(whole[values.owners()]).elements, rows.counts()
 
 
-def _map_parts(array: pa.Array, refuse: Callable[[], DataError]) -> tuple[npt.NDArray[np.int32], Jagged, Jagged]:
+def _map_parts(array: pa.Array, refuse: Callable[[], DataError]) -> tuple[Int32Array, Jagged, Jagged]:
     """Pairs per row, and keys and values with one row for each pair."""
     offsets = pa.array(array.offsets.to_numpy())  # from_arrays takes a mask only with offsets that are no slice
     null = array.is_null()
@@ -213,7 +214,7 @@ def _read_map(array: pa.Array, refuse: Callable[[], DataError]) -> Jagged:
     return Jagged(keys.elements, _none_if_single(rows.lengths), weights[named])
 
 
-def _as_weights(elements: Elements) -> npt.NDArray[np.float32]:
+def _as_weights(elements: Elements) -> Float32Array:
     if not isinstance(elements, Spans):
         return elements.astype(np.float32)
     values, good = elements.floats()

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tzrec.errors import ConfigError, Problem
+from tzrec.features.arrays import FloatArray
 from tzrec.features.formula.expression import Expression
 
-Normalizer = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+Normalizer = Callable[[FloatArray], FloatArray]
 
 
 def parse_normalizer(text: str) -> Normalizer:
@@ -69,7 +69,7 @@ def _parameters(text: str, given: Mapping[str, str], defaults: Mapping[str, floa
 def _log10(p: Mapping[str, float]) -> Normalizer:
     """x > threshold ? log10(x) : default."""
 
-    def apply(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def apply(x: FloatArray) -> FloatArray:
         values = x.astype(np.float64)
         out = np.full(values.shape, p["default"])
         return np.log10(values, out=out, where=values > max(p["threshold"], 0.0))

@@ -1,87 +1,86 @@
-"""Steps: an Arrow column of sequences, taken apart into one row per step."""
+"""ElementArray: an Arrow column of sequences, split into one entry per element."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from tzrec.features.arrays import BoolArray, Int32Array, Int64Array
 from tzrec.features.jagged import is_list, is_text, list_lengths, plain, positions
-from tzrec.features.text.spans import Int64Array, buffers
-
-Lengths = npt.NDArray[np.int32]
+from tzrec.features.text.spans import buffers
 
 
 @dataclass(frozen=True)
 class ElementArray:
-    """The steps of B rows.
+    """Sequence elements of B rows.
 
     Attributes:
-        values: one element per step, row after row, `(S,)`: text, a number, a list of values, a map, or null.
-        lengths: int32 `(B,)`, steps per row.
+        values: one entry per element, row after row, `(S,)`: text, a number, a list of values, a map, or null.
+        lengths: int32 `(B,)`, elements per row.
     """
 
     values: pa.Array
-    lengths: Lengths
+    lengths: Int32Array
 
-    def fitted(self, lengths: Lengths) -> pa.Array:
-        """One element per step for rows of at least as many steps; null at steps that are not there."""
+    def pad(self, lengths: Int32Array) -> pa.Array:
+        """Return the values for rows of at least as many elements; the added ones are null."""
         if np.array_equal(lengths, self.lengths):
             return self.values
         starts = np.cumsum(self.lengths) - self.lengths
         within = positions(lengths)
-        there = within < np.repeat(self.lengths, lengths)
-        places = np.where(there, np.repeat(starts, lengths) + within, 0)
-        return self.values.take(pa.array(places, mask=~there))
+        exists = within < np.repeat(self.lengths, lengths)
+        indices = np.where(exists, np.repeat(starts, lengths) + within, 0)
+        return self.values.take(pa.array(indices, mask=~exists))
 
 
-def read_steps(array: pa.Array, delimiter: str, limit: int, fill: bool) -> ElementArray:
-    """Take a column of sequences apart.
+def read_elements(array: pa.Array, delimiter: str, limit: int, fill: bool) -> ElementArray:
+    """Split a column of sequences into their elements.
 
-    A string is split at the delimiter, a list is a step per element, anything else is one step. Nothing is left out,
-    for steps of several columns belong together by their place.
+    A string is split at the delimiter, a list has one element per item, any other value is one element. Empty elements
+    are kept, because elements of several columns belong together by their position.
 
     Args:
         array: B rows.
-        delimiter: what stands between the steps of a string.
-        limit: steps to keep per row, from the first; 0 for all.
-        fill: whether a missing row (null, "", an empty list) has one step without a value instead of none.
+        delimiter: separates the elements of a string.
+        limit: number of elements to keep per row, from the first; 0 for all.
+        fill: give a missing row (null, "", an empty list) one element without a value instead of none.
     """
     array = plain(array)
     if is_text(array.type):
-        steps = _read_text(array, delimiter, limit, fill)
+        elements = _split_text(array, delimiter, limit, fill)
     elif is_list(array.type):
-        steps = _cut(ElementArray(array.flatten(), list_lengths(array)), limit)
+        elements = _truncate(ElementArray(array.flatten(), list_lengths(array)), limit)
     else:
-        there = array.is_valid().to_numpy(zero_copy_only=False).astype(np.int32)
-        steps = ElementArray(array if there.all() else array.drop_null(), there)
-    if fill and not steps.lengths.all():
-        return ElementArray(steps.fitted(np.maximum(steps.lengths, 1)), np.maximum(steps.lengths, 1))
-    return steps
+        lengths = array.is_valid().to_numpy(zero_copy_only=False).astype(np.int32)
+        elements = ElementArray(array if lengths.all() else array.drop_null(), lengths)
+    if fill and not elements.lengths.all():
+        lengths = np.maximum(elements.lengths, 1)
+        return ElementArray(elements.pad(lengths), lengths)
+    return elements
 
 
-def _read_text(array: pa.Array, delimiter: str, limit: int, fill: bool) -> ElementArray:
+def _split_text(array: pa.Array, delimiter: str, limit: int, fill: bool) -> ElementArray:
     from tzrec.features.kernels import text
 
     data, begins, stops, null = buffers(array)
     mark = np.frombuffer(delimiter.encode(), np.uint8)
-    offsets, text, lengths = text.split_steps(data, begins, stops, null, mark, limit, fill)
-    values = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(text))
+    offsets, pieces, lengths = text.split_elements(data, begins, stops, null, mark, limit, fill)
+    values = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(pieces))
     return ElementArray(values, lengths)
 
 
-def _cut(steps: ElementArray, limit: int) -> ElementArray:
-    """At most `limit` steps of each row, all for 0."""
-    if not limit or not (steps.lengths > limit).any():
-        return steps
-    kept = positions(steps.lengths) < limit
-    return ElementArray(steps.values.filter(pa.array(kept)), np.minimum(steps.lengths, np.int32(limit)))
+def _truncate(elements: ElementArray, limit: int) -> ElementArray:
+    """Keep at most `limit` elements of each row, all for 0."""
+    if not limit or not (elements.lengths > limit).any():
+        return elements
+    is_kept = positions(elements.lengths) < limit
+    return ElementArray(elements.values.filter(pa.array(is_kept)), np.minimum(elements.lengths, np.int32(limit)))
 
 
-def missing(array: pa.Array, rows: Int64Array) -> npt.NDArray[np.bool_]:
-    """Whether these rows of a column are missing: null, "" or an empty list."""
+def is_missing(array: pa.Array, rows: Int64Array) -> BoolArray:
+    """Return a mask of these rows of a column: true for null, "" and an empty list."""
     array = plain(array).take(pa.array(rows))
     null = array.is_null().to_numpy(zero_copy_only=False)
     if is_text(array.type):

@@ -11,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.config.sequences import FeatureMember
+from tzrec.features.arrays import Int64Array
+from tzrec.features.arrow import is_single, to_arrow
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.bucketize import Boundaries, Bucketizer, InvalidValues
-from tzrec.features.build import FeatureEncoder
 from tzrec.features.column import Column
-from tzrec.features.combined import CombinedEncoder
-from tzrec.features.encoded import is_single, to_arrow
+from tzrec.features.encoders.combined import CombinedEncoder
+from tzrec.features.encoders.sparse import Default, SparseEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.jagged import Elements
-from tzrec.features.sparse import Default, SparseEncoder
-from tzrec.features.text.spans import Int64Array, Spans
+from tzrec.features.text.spans import Spans
 from tzrec.protos.feature_pb2 import TokenizeFeature
 
 

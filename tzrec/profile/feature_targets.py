@@ -16,8 +16,8 @@ from tzrec.config.rules.data import ENCODED
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.config.schema import fields_of
 from tzrec.errors import ConfigError
-from tzrec.features.build import FeatureEncoder
 from tzrec.features.dag import as_array
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.profile.column import ColumnStats
 from tzrec.protos.data_pb2 import DataConfig, FgMode
 from tzrec.protos.feature_pb2 import (
@@ -74,7 +74,7 @@ class Computed(ColumnStats):
     def take(self, batch: pa.RecordBatch) -> None:
         """Take in B rows; the steps of a sequence count as rows."""
         columns, _ = self._encoder.encode(batch)
-        self.add(as_array(replace(columns[self.name], steps=None)))
+        self.add(as_array(replace(columns[self.name], sequence_lengths=None)))
 
 
 def subjects(config: EasyRecConfig) -> tuple[list[FeatureTarget], list[str]]:

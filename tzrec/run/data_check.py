@@ -17,7 +17,7 @@ from tzrec.data.reader import Reader, open_reader
 from tzrec.data.text import Meaning, typed
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.base import BadRows
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos.data_pb2 import BadRowPolicy, FgMode
 
 

@@ -13,7 +13,7 @@ from tzrec.checkpoint.restore import restore
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.config.selection import keep_features
 from tzrec.errors import CheckpointError
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig

@@ -19,7 +19,7 @@ from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters, shard
 from tzrec.errors import CheckpointError
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.formatting import format_count
 from tzrec.log import logger
 from tzrec.models.base import ModelOutput, RecModel

@@ -14,7 +14,7 @@ from torch import Tensor
 from tzrec.config.load import load_config
 from tzrec.errors import DataError
 from tzrec.features.base import BadRows
-from tzrec.features.build import FeatureEncoder
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving.assets import unpacked

@@ -51,8 +51,8 @@ class StepInput:
 
     @classmethod
     def from_column(cls, column: Column) -> StepInput:
-        assert column.steps is not None
-        values, lengths = own(column.values), own(column.steps)
+        assert column.sequence_lengths is not None
+        values, lengths = own(column.values), own(column.sequence_lengths)
         if not column.is_sparse:
             return cls(values, lengths, None)
         sizes = column.lengths

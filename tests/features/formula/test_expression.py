@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features import twin_more as twin
+from tests.features.reference import pairs as reference
 from tzrec.features.formula.expression import Expression
 from tzrec.features.formula.functions import FUNCTIONS, VECTOR_FUNCTIONS
 from tzrec.features.formula.vectors import Vectors
@@ -156,7 +156,7 @@ def vectors(rows: list[list[float]]) -> Vectors:
     return Vectors(np.array([x for row in rows for x in row], np.float64), np.array([len(row) for row in rows]))
 
 
-def of_rows(result: np.ndarray | Vectors) -> list[twin.Row]:
+def of_rows(result: np.ndarray | Vectors) -> list[reference.Row]:
     if not isinstance(result, Vectors):
         return result.tolist()
     return [part.tolist() for part in np.split(result.values, np.cumsum(result.lengths)[:-1])]
@@ -206,10 +206,10 @@ def test_vectors_equal_the_twin(rows: list[tuple[list[float], list[float], float
     values = {"a": a, "b": b, "c": c}
     got = of_rows(Expression("a * b - c", ("a", "b", "c"), fill).over_rows(values))
     for result, (left, right, one) in zip(got, rows, strict=True):
-        expected = twin.elementwise(lambda x, y, z: x * y - z, fill, left, right, one)
+        expected = reference.elementwise(lambda x, y, z: x * y - z, fill, left, right, one)
         np.testing.assert_allclose(np.atleast_1d(result), expected, rtol=1e-12)
     dots = Expression("dot(a, b) + c", ("a", "b", "c"), fill).over_rows(values)
-    expected = [sum(x * y for x, y in twin.padded(fill, left, right)) + one for left, right, one in rows]
+    expected = [sum(x * y for x, y in reference.padded(fill, left, right)) + one for left, right, one in rows]
     np.testing.assert_allclose(dots, expected, rtol=1e-9, atol=1e-9)
 
 

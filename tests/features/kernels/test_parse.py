@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tests.features.twin as twin
+from tests.features.reference import text as reference
 from tzrec.features.kernels import parse
 from tzrec.features.text.spans import Spans, split
 
@@ -54,7 +54,7 @@ def pieces(found: Spans) -> list[bytes]:
 def test_split(rows: list[str | None], separator: str, limit: int, kind: pa.DataType, cut: tuple[int, int]) -> None:
     array = pa.array(rows, kind).slice(*cut)
     found, lengths = split(array, separator, limit)
-    expected = twin.split(rows[cut[0] : cut[0] + cut[1]], separator, limit)
+    expected = reference.split(rows[cut[0] : cut[0] + cut[1]], separator, limit)
     assert lengths.tolist() == [len(parts) for parts in expected]
     assert pieces(found) == [part for parts in expected for part in parts]
 
@@ -69,21 +69,21 @@ def test_split_by_hand() -> None:
 @given(words=st.lists(text | st.text(max_size=100), max_size=8), size=st.integers(1, 2**63 - 1))
 def test_hash_text(words: list[str], size: int) -> None:
     found, expected = spans(words)
-    assert found.hash(size).tolist() == twin.hash_text(expected, size)
+    assert found.hash(size).tolist() == reference.hash_text(expected, size)
 
 
 @quick
 @given(values=st.lists(int64 | st.integers(-100, 100), max_size=8), size=st.integers(1, 2**63 - 1))
 def test_hash_integers(values: list[int], size: int) -> None:
     hashed = parse.hash_integers(np.array(values, np.int64), size)
-    assert hashed.tolist() == twin.hash_integers(values, size)
+    assert hashed.tolist() == reference.hash_integers(values, size)
 
 
 def test_hash_integers_at_the_edges() -> None:
     values = [0, 1, 2, 3, 4, -1, 2**63 - 1, -(2**63)]
     hashed = parse.hash_integers(np.array(values), 100).tolist()
     assert hashed[:5] == [26, 95, 70, 13, 56]
-    assert hashed == twin.hash_integers(values, 100)
+    assert hashed == reference.hash_integers(values, 100)
 
 
 @quick
@@ -91,7 +91,7 @@ def test_hash_integers_at_the_edges() -> None:
 def test_parse_integers(words: list[str]) -> None:
     found, raw = spans(words)
     values, good = found.integers()
-    expected = twin.parse_integers(raw)
+    expected = reference.parse_integers(raw)
     assert good.tolist() == [value is not None for value in expected]
     assert values.tolist() == [value or 0 for value in expected]
 
@@ -121,7 +121,7 @@ def ulps(left: float, right: float) -> int:
 def test_parse_floats(words: list[str]) -> None:
     found, raw = spans(words)
     values, good = found.floats()
-    for got, is_good, expected in zip(values.tolist(), good.tolist(), twin.parse_floats(raw), strict=True):
+    for got, is_good, expected in zip(values.tolist(), good.tolist(), reference.parse_floats(raw), strict=True):
         if expected is None or abs(expected) > 1e307:  # at the very end of the range rounding decides
             assert not is_good or abs(got) > 1e307
         else:
@@ -149,12 +149,13 @@ def test_parse_float(word: str, value: float | None) -> None:
 def test_find_last_and_gather(words: list[str]) -> None:
     found, raw = spans(words)
     positions = parse.find_last(found.data, found.starts, found.ends, ord(":")) - found.starts
-    assert positions.tolist() == twin.find_last(raw, b":")
+    assert positions.tolist() == reference.find_last(raw, b":")
     assert found.arrow().cast(pa.large_binary()).to_pylist() == raw
 
 
 def test_numba_waits_until_text_comes() -> None:
     """Start-up of a config with integer columns only does not pay for the compiler."""
-    program = "import sys, tzrec.features.build, tzrec.features.types.id_feature, tzrec.features.types.raw_feature; "
+    program = "import sys, tzrec.features.feature_encoder; "
+    program += "from tzrec.features.types import id_feature, raw_feature; "
     program += "sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2]).returncode == 0

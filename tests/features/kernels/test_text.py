@@ -7,8 +7,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tests.features.twin as twin
 from tests.features.kernels.test_parse import int64, pieces, text
+from tests.features.reference import text as reference
 from tzrec.features.jagged import Jagged
 from tzrec.features.text.pairs import Pairs, cut, find
 from tzrec.features.text.spans import Spans, decimals, split
@@ -45,7 +45,7 @@ def test_cross(left: list[list[str]], right: list[list[str]]) -> None:
     count = min(len(left), len(right))
     left, right = left[:count], right[:count]
     crossed = cross(ragged(left), ragged(right))
-    assert by_row(crossed.elements, crossed.counts()) == twin.cross(encoded(left), encoded(right))
+    assert by_row(crossed.elements, crossed.counts()) == reference.cross(encoded(left), encoded(right))
 
 
 word = st.text(st.sampled_from("ab模"), min_size=1, max_size=2) | st.just("ALL")
@@ -67,7 +67,7 @@ def test_find(rows: list[tuple[list[tuple[str, str]], list[str]]], wildcard: str
     pairs = Pairs(keys.elements, values.elements, keys.counts())
     found = find(pairs, ragged([words for _, words in rows]), wildcard)
     held = [[(key.encode(), value.encode()) for key, value in pairs] for pairs, _ in rows]
-    expected = twin.find(held, encoded([words for _, words in rows]), wildcard.encode())
+    expected = reference.find(held, encoded([words for _, words in rows]), wildcard.encode())
     assert by_row(values.elements[found.pairs], found.lengths) == expected
     sought = [word.encode() for _, words in rows for word in words]
     for pair, finder in zip(found.pairs, found.words, strict=True):
@@ -79,7 +79,7 @@ def test_find(rows: list[tuple[list[tuple[str, str]], list[str]]], wildcard: str
 def test_cut(words: list[str]) -> None:
     found, _ = split(pa.array(words, pa.string()))
     keys, values, good = cut(found, ":")
-    expected = [twin.cut(word.encode(), b":") for word in words]
+    expected = [reference.cut(word.encode(), b":") for word in words]
     assert good.tolist() == [pair is not None for pair in expected]
     assert list(zip(pieces(keys[good]), pieces(values[good]), strict=True)) == [pair for pair in expected if pair]
 
@@ -98,4 +98,4 @@ def test_rows_are_taken_as_often_as_named(rows: list[list[str]], data: st.DataOb
 )
 def test_farm_hash(words: list[str], size: int) -> None:
     found, _ = split(pa.array(words, pa.string()))
-    assert found.farm_hash(size).tolist() == twin.farm_hash([word.encode() for word in words], size)
+    assert found.farm_hash(size).tolist() == reference.farm_hash([word.encode() for word in words], size)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features import twin_more as twin
 from tests.features.make import encoder, reports, rows
+from tests.features.reference import pairs as reference
 from tzrec.errors import ConfigError
 from tzrec.features.base import BadRows, Table
 from tzrec.features.column import Column
@@ -112,5 +112,5 @@ def test_against_the_twin(batch: list[list[tuple[str, bool]]], as_text: bool) ->
     mask = [[keep for _, keep in row] for row in batch]
     given_values = pa.array([",".join(row) for row in values] if as_text else values)
     column, bad = encode(bool_mask("num_buckets: 100"), given_values, pa.array(mask, pa.list_(pa.bool_())))
-    assert rows(column) == [[int(word) for word in twin.masked(*row)] for row in zip(values, mask)]
+    assert rows(column) == [[int(word) for word in reference.masked(*row)] for row in zip(values, mask)]
     assert not bad

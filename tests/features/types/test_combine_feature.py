@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.features.make import encode, encoder, reports, rows
 from tzrec.errors import ConfigError
 from tzrec.features.base import Table
-from tzrec.features.combined import COMBINERS, combine
+from tzrec.features.encoders.combined import COMBINERS, combine
 
 
 def feature(text: str = "") -> str:

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from tests.features.make import encoder, reports, rows
+from tests.features.reference.hashes import bucket
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.base import BadRows, FeatureInput, Table
 from tzrec.features.column import Column
-from tzrec.features.hashing import bucket
 
 
 def combo(text: str, inputs: str = '["user:u", "item:i"]') -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features import twin_more as twin
 from tests.features.make import encoder, reports, rows
+from tests.features.reference import pairs as reference
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.base import BadRows, Table
 from tzrec.features.column import Column
@@ -200,7 +201,7 @@ def test_against_the_twin(pairs: list[tuple[Any, Any]], as_text: bool) -> None:
     text = 'boundaries: [-10, 0, 10] embedding_dim: 4 separator: "|" fill_missing: 2 default_value: ""'
     column, bad = encode(expr("a - b", text), *sides)
     expected = [
-        [sum(np.float32(x) >= edge for edge in (-10, 0, 10)) for x in twin.elementwise(lambda x, y: x - y, 2.0, a, b)]
+        [sum(np.float32(x) >= edge for edge in (-10, 0, 10)) for x in reference.elementwise(operator.sub, 2.0, a, b)]
         if a and b
         else []
         for a, b in pairs

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features import twin_more as twin
 from tests.features.make import encoder, reports, rows
+from tests.features.reference import pairs as reference
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.base import BadRows, Table
 from tzrec.features.column import Column
@@ -118,5 +118,5 @@ side = st.lists(
 def test_against_the_twin(pairs: list[tuple[Any, Any]]) -> None:
     texts = [["|".join(f"{key}:{weight}" for key, weight in side) for side in sides] for sides in zip(*pairs)]
     column, bad = encode(product('default_value: "-99"'), *texts)
-    np.testing.assert_allclose(column.values[:, 0], np.nan_to_num([twin.dot(q, d) for q, d in pairs], nan=-99))
+    np.testing.assert_allclose(column.values[:, 0], np.nan_to_num([reference.dot(q, d) for q, d in pairs], nan=-99))
     assert not bad

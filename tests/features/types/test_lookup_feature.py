@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features import twin
 from tests.features.make import encoder, reports, rows
+from tests.features.reference import text as reference
+from tests.features.reference.hashes import bucket
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.base import BadRows, FeatureInput, Table
 from tzrec.features.column import Column
-from tzrec.features.hashing import bucket
 
 
 def lookup(text: str = "", key: str = "item:k") -> str:
@@ -223,6 +223,6 @@ def test_any_text(data: list[tuple[list[tuple[str, str]], list[str]]], as_map: b
     feature = lookup('hash_bucket_size: 1000 default_value: "" need_key: true')
     column, bad = encode(feature, maps, pa.array(["\x1d".join(keys) for _, keys in data], pa.string()))
     held = [[(key.encode(), f"{key}_{value}".encode()) for key, value in pairs] for pairs, _ in data]
-    found = twin.find(held, [[key.encode() for key in keys] for _, keys in data], b"")
-    assert rows(column) == [twin.hash_text(values, 1000) for values in found]
+    found = reference.find(held, [[key.encode() for key in keys] for _, keys in data], b"")
+    assert rows(column) == [reference.hash_text(values, 1000) for values in found]
     assert not bad

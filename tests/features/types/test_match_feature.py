@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.features.make import encoder, reports, rows
+from tests.features.reference.hashes import bucket
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.base import BadRows, FeatureInput
 from tzrec.features.column import Column
-from tzrec.features.hashing import bucket
 
 NESTED = "ca^ba:1,bb:2|cb^ba:3,bb:4"
 

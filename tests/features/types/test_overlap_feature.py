@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features import twin_more as twin
 from tests.features.make import encoder, reports, rows
+from tests.features.reference import pairs as reference
 from tzrec.config.overlap import METHODS
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.base import BadRows, Table
@@ -136,6 +136,6 @@ def test_against_the_twin(method: str, pairs: list[tuple[list[str], list[str]]],
     kind = pa.large_string() if as_text else pa.list_(pa.string())
     sides = [pa.array(["x", *side] if as_text else [["x"], *side], kind).slice(1) for side in zip(*cells)]
     column, bad = encode(overlap(method, 'separator: "|"'), *sides)
-    expected = [twin.OVERLAP[method](query, title) if query and title else 0.0 for query, title in pairs]
+    expected = [reference.OVERLAP[method](query, title) if query and title else 0.0 for query, title in pairs]
     np.testing.assert_allclose(column.values[:, 0], expected, rtol=1e-6)
     assert not bad

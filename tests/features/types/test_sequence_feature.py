@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from tests.features.make import encoder, reports, steps
+from tests.features.reference.hashes import bucket
 from tzrec.errors import ConfigError
 from tzrec.features.base import BadRows
-from tzrec.features.hashing import bucket
 
 HASHED = "hash_bucket_size: 100 embedding_dim: 4"
 
@@ -369,7 +369,7 @@ def test_encoded_vectors_that_do_not_come_out_even() -> None:
 def test_an_empty_batch() -> None:
     built = encoder(sequence_id(), group('raw_feature { feature_name: "p" expression: "item:p" }'))
     made, bad = built.encode(pa.table({"c": pa.array([], pa.string()), "s__p": pa.array([], pa.list_(pa.float32()))}))
-    assert [(column.steps.tolist(), len(column.values)) for column in made.values()] == [([], 0), ([], 0)]
+    assert [(column.sequence_lengths.tolist(), len(column.values)) for column in made.values()] == [([], 0), ([], 0)]
     assert made["s__p"].values.shape == (0, 1)
     assert not bad
 

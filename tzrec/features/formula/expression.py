@@ -19,12 +19,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tzrec.features.arrays import FloatArray
 from tzrec.features.formula.functions import CONSTANTS, FUNCTIONS, OPERATORS, VECTOR_FUNCTIONS, draw
 from tzrec.features.formula.vectors import Value, Vectors, aligned, elementwise
-
-Array = npt.NDArray[Any]
 
 _LEVELS = {symbol: level for level, operators in enumerate(OPERATORS) for symbol in operators}
 _NUMBER = r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
@@ -58,13 +56,13 @@ class Expression:
         self.variables = tuple(variables)
         self._steps, self._draws = _Parser(text, self.variables, fill).parse()
 
-    def __call__(self, **values: Array) -> Array:
+    def __call__(self, **values: FloatArray) -> FloatArray:
         """The formula's float64 value for each element of the variables, which are arrays of one shape `(B,)`."""
         result = self.over_rows(values)
         assert not isinstance(result, Vectors)  # numbers make numbers
         return result
 
-    def over_rows(self, values: Mapping[str, Value]) -> Array | Vectors:
+    def over_rows(self, values: Mapping[str, Value]) -> FloatArray | Vectors:
         """The formula's value in B rows: numbers `(B,)` or vectors.
 
         Args:
@@ -242,6 +240,6 @@ class _Parser:
         self._steps.append(_Step(0, lambda: number))
 
 
-def _of_vectors(function: Callable[..., Array], fill: float, *values: Value) -> Array:
+def _of_vectors(function: Callable[..., FloatArray], fill: float, *values: Value) -> FloatArray:
     """Apply a function of the vectors of a row."""
     return function(*aligned(fill, *values))

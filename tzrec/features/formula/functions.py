@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tzrec.features.formula.vectors import FloatArray, Value, Vectors
+from tzrec.features.arrays import FloatArray
+from tzrec.features.formula.vectors import Value, Vectors
 
 EARTH_RADIUS_KM = 6371.0088
 """Mean radius of the earth (IUGG)."""

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[Any]
+from tzrec.features.arrays import FloatArray, Int64Array
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,10 @@ class Vectors:
     """
 
     values: FloatArray
-    lengths: npt.NDArray[np.int64]
+    lengths: Int64Array
 
     @property
-    def starts(self) -> npt.NDArray[np.int64]:
+    def starts(self) -> Int64Array:
         """Where each row begins in `values`, `(B,)`."""
         return np.cumsum(self.lengths) - self.lengths
 
@@ -76,7 +75,7 @@ def as_vectors(*values: Value) -> list[Vectors]:
     ]
 
 
-def _longest(values: Any) -> npt.NDArray[np.int64]:
+def _longest(values: Any) -> Int64Array:
     """The length of each row's longest vector, `(B,)`."""
     lengths = [value.lengths for value in values if isinstance(value, Vectors)]
     longest = lengths[0]
@@ -85,7 +84,7 @@ def _longest(values: Any) -> npt.NDArray[np.int64]:
     return longest
 
 
-def _fitted(value: Value, lengths: npt.NDArray[np.int64], fill: float, stretch: bool) -> FloatArray:
+def _fitted(value: Value, lengths: Int64Array, fill: float, stretch: bool) -> FloatArray:
     """Values for rows of these lengths, `(sum of lengths,)`, or `()` where they are the same for all rows."""
     if not isinstance(value, Vectors):
         return value if np.ndim(value) == 0 else np.repeat(value, lengths)

@@ -1,17 +1,14 @@
-"""Kernels of FarmHash Fingerprint64; tzrec.features.hashing has the readable form. See tzrec.features.kernels.parse."""
+"""FarmHash Fingerprint64 of text spans; `tests/features/reference/hashes.py` has the readable form."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
-from tzrec.features.kernels.compiled import BYTES, LONGS, LONGS_OUT, compiled
-
-ByteArray = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
+from tzrec.features.arrays import ByteArray, Int64Array
+from tzrec.features.kernels.jit import BYTES, LONGS, LONGS_OUT, compiled
 
 _K0, _K1, _K2 = np.uint64(0xC3A5C85C97CB3127), np.uint64(0xB492B66FBE98F273), np.uint64(0x9AE16A3B2F90404F)
 _U64 = types.uint64

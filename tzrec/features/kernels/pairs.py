@@ -1,7 +1,7 @@
 """Kernels over the words of two columns, row by row: overlap measures and dot products.
 
 Words come as 64-bit codes (their hashes), equal exactly where the words are; the kernels never see text.
-`tests/features/twin_more.py` says the same things in plain Python.
+`tests/features/reference/pairs.py` holds the same functions in plain Python.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
-from tzrec.features.kernels.compiled import LONGS, compiled
-
-Int64Array = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[Any]
+from tzrec.features.arrays import FloatArray, Int64Array
+from tzrec.features.kernels.jit import LONGS, compiled
 
 _DOUBLES = types.Array(types.float64, 1, "C", readonly=True)
 _DOUBLES_OUT = types.float64[::1]

@@ -1,8 +1,8 @@
 """Kernels over Arrow text buffers: split, hash, parse; compiled once, cached on disk, free of the GIL.
 
 Import this module only where text has to be read: importing numba takes half a second. A piece of text is a span
-`data[start:end]`, so nothing is copied and no Python object is made per value. `tests/features/twin.py` says the
-same things in plain Python.
+`data[start:end]`, so nothing is copied and no Python object is made per value.
+`tests/features/reference/text.py` holds the same functions in plain Python.
 """
 
 from __future__ import annotations
@@ -10,22 +10,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
-from tzrec.features.kernels.compiled import BYTES as _BYTES
-from tzrec.features.kernels.compiled import BYTES_OUT as _BYTES_OUT
-from tzrec.features.kernels.compiled import FLAGS as _FLAGS
-from tzrec.features.kernels.compiled import FLAGS_OUT as _FLAGS_OUT
-from tzrec.features.kernels.compiled import INTS_OUT as _INTS_OUT
-from tzrec.features.kernels.compiled import LONGS as _LONGS
-from tzrec.features.kernels.compiled import LONGS_OUT as _LONGS_OUT
-from tzrec.features.kernels.compiled import compiled as _compiled
-from tzrec.features.kernels.compiled import load64
-
-ByteArray = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from tzrec.features.arrays import BoolArray, ByteArray, Int64Array
+from tzrec.features.kernels.jit import BYTES as _BYTES
+from tzrec.features.kernels.jit import BYTES_OUT as _BYTES_OUT
+from tzrec.features.kernels.jit import FLAGS as _FLAGS
+from tzrec.features.kernels.jit import FLAGS_OUT as _FLAGS_OUT
+from tzrec.features.kernels.jit import INTS_OUT as _INTS_OUT
+from tzrec.features.kernels.jit import LONGS as _LONGS
+from tzrec.features.kernels.jit import LONGS_OUT as _LONGS_OUT
+from tzrec.features.kernels.jit import compiled as _compiled
+from tzrec.features.kernels.jit import load64
 
 _POWERS = np.array([float(f"1e{i}") for i in range(310)])  # the last one is infinite
 
@@ -108,7 +104,7 @@ def split(
 
 @_compiled(types.uint64(_BYTES, types.int64, types.int64))
 def _murmur64a(data: ByteArray, start: int, end: int) -> Any:
-    """MurmurHash64A of `data[start:end]`; see tzrec.features.hashing.murmur64a for the readable form."""
+    """MurmurHash64A of `data[start:end]` with the seed of libstdc++."""
     mix = np.uint64(0xC6A4A7935BD1E995)
     shift = np.uint64(47)
     state = np.uint64(0xC70F6907) ^ (np.uint64(end - start) * mix)

@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
-from tzrec.features.kernels.compiled import BYTES, BYTES_OUT, FLAGS, INTS, INTS_OUT, LONGS, LONGS_OUT, compiled
-
-ByteArray = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
-Int32Array = npt.NDArray[np.int32]
-BoolArray = npt.NDArray[np.bool_]
+from tzrec.features.arrays import BoolArray, ByteArray, Int32Array, Int64Array
+from tzrec.features.kernels.jit import BYTES, BYTES_OUT, FLAGS, INTS, INTS_OUT, LONGS, LONGS_OUT, compiled
 
 _ZERO, _MINUS, _JOINT = ord("0"), ord("-"), ord("_")
 _DIGITS = 20  # "-9223372036854775808" has 20 characters
@@ -181,7 +176,7 @@ def select(
 
 
 @compiled(types.Tuple((LONGS_OUT, BYTES_OUT, INTS_OUT))(BYTES, LONGS, LONGS, FLAGS, BYTES, types.int64, types.boolean))
-def split_steps(
+def split_elements(
     data: ByteArray,
     begins: Int64Array,
     stops: Int64Array,

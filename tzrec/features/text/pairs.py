@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from tzrec.features.arrays import BoolArray, Int32Array, Int64Array
 from tzrec.features.base import BadRows
+from tzrec.features.encoders.sparse import report
 from tzrec.features.jagged import Elements, Jagged, read, read_map
-from tzrec.features.sparse import report
-from tzrec.features.text.spans import BoolArray, Int64Array, Spans
+from tzrec.features.text.spans import Spans
 from tzrec.features.text.words import spelled
 
 NO_PAIR = "not key{}value"
@@ -30,7 +30,7 @@ class Pairs:
 
     keys: Spans
     values: Elements
-    lengths: npt.NDArray[np.int32]
+    lengths: Int32Array
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Found:
 
     pairs: Int64Array
     words: Int64Array
-    lengths: npt.NDArray[np.int32]
+    lengths: Int32Array
 
     def owners(self) -> Int64Array:
         """Row of each of them, `(M,)`."""

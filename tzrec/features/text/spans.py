@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from tzrec.features.arrays import BoolArray, ByteArray, Float32Array, Int32Array, Int64Array
 
 
 @dataclass(frozen=True)
@@ -19,9 +18,15 @@ class Spans:
     The methods import the compiled kernels on first use, so that a config without text never loads numba.
     """
 
-    data: npt.NDArray[np.uint8]
+    data: ByteArray
     starts: Int64Array
     ends: Int64Array
+
+    @classmethod
+    def repeat(cls, word: str, times: int) -> Spans:
+        """The same word, `times` times."""
+        data = np.frombuffer(word.encode(), np.uint8)
+        return cls(data, np.zeros(times, np.int64), np.full(times, len(data)))
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -29,7 +34,7 @@ class Spans:
     def __getitem__(self, chosen: BoolArray | Int64Array) -> Spans:
         return Spans(self.data, self.starts[chosen], self.ends[chosen])
 
-    def split(self, separator: str) -> tuple[Spans, npt.NDArray[np.int32]]:
+    def split(self, separator: str) -> tuple[Spans, Int32Array]:
         """The non-empty parts of every piece, and how many each has, `(N,)`."""
         from tzrec.features.kernels import parse
 
@@ -62,7 +67,7 @@ class Spans:
 
         return parse.parse_floats(self.data, self.starts, self.ends)  # type: ignore[no-any-return]
 
-    def weighted(self) -> tuple[Spans, npt.NDArray[np.float32]]:
+    def weighted(self) -> tuple[Spans, Float32Array]:
         """Cut `id:weight` at its last colon; an id alone weighs 1, what is no number weighs NaN."""
         from tzrec.features.kernels import parse
 
@@ -87,7 +92,7 @@ def decimals(values: Int64Array) -> Spans:
     return Spans(*text.decimals(values))
 
 
-def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, npt.NDArray[np.int32]]:
+def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, Int32Array]:
     """Split a string or large_string array of B rows into its non-empty parts; null and "" have none.
 
     Args:
@@ -106,7 +111,7 @@ def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, 
     return Spans(data, starts, ends), lengths
 
 
-def buffers(array: pa.Array) -> tuple[npt.NDArray[np.uint8], Int64Array, Int64Array, BoolArray]:
+def buffers(array: pa.Array) -> tuple[ByteArray, Int64Array, Int64Array, BoolArray]:
     """What lies behind a string or large_string array of B rows.
 
     Returns:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tzrec.features.arrays import Int64Array
 from tzrec.features.jagged import Jagged
-from tzrec.features.text.spans import Int64Array, Spans
+from tzrec.features.text.spans import Spans
 
 _ALL = 1 << 63
 """Codes are hashes modulo this: two of a million different words are equal with a chance of one in ten million."""

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from tzrec.features.base import BadRows
 from tzrec.features.bucketize import integers
+from tzrec.features.encoders.sparse import report
 from tzrec.features.jagged import Elements, Jagged, read
-from tzrec.features.sparse import report
 from tzrec.features.text.spans import Spans, decimals
 
 

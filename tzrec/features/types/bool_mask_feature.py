@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 
 from tzrec.errors import ConfigError, Problem
 from tzrec.features import bucketize
+from tzrec.features.arrays import BoolArray
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.column import Column
 from tzrec.features.dag import inputs_of, is_encoded
+from tzrec.features.encoders.sparse import report, sparse_encoder, table_of
 from tzrec.features.jagged import Elements, Jagged, read
-from tzrec.features.sparse import report, sparse_encoder, table_of
-from tzrec.features.text.spans import BoolArray, Spans
+from tzrec.features.text.spans import Spans
 from tzrec.protos import data_pb2, feature_pb2
 
 NO_FLAG = "not true or false, 1 or 0"

@@ -12,12 +12,12 @@ from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.bucketize import Boundaries, Bucketizer, Identity, rows_of
 from tzrec.features.column import Column
-from tzrec.features.combined import CombinedEncoder, combiner_of
 from tzrec.features.dag import is_encoded, single_input
-from tzrec.features.dense import DenseEncoder, dense_embedding, dense_encoder
+from tzrec.features.encoders.combined import CombinedEncoder, combiner_of
+from tzrec.features.encoders.dense import DenseEncoder, dense_embedding, dense_encoder
+from tzrec.features.encoders.sparse import SparseEncoder, numbers_encoder, table_of
 from tzrec.features.jagged import Jagged, read
 from tzrec.features.normalizer import normalizer_of
-from tzrec.features.sparse import SparseEncoder, numbers_encoder, table_of
 from tzrec.features.text.spans import Spans
 from tzrec.features.text.words import read_words
 from tzrec.protos import data_pb2, feature_pb2

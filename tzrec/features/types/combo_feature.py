@@ -12,7 +12,7 @@ from tzrec.features import bucketize
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.column import Column
 from tzrec.features.dag import inputs_of, is_encoded
-from tzrec.features.sparse import sparse_encoder, table_of
+from tzrec.features.encoders.sparse import sparse_encoder, table_of
 from tzrec.features.text.words import cross, read_words
 from tzrec.protos import data_pb2, feature_pb2
 

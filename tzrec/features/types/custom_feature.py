@@ -17,9 +17,9 @@ from tzrec.features.base import BadRows, Feature
 from tzrec.features.bucketize import Bucketizer
 from tzrec.features.column import Column
 from tzrec.features.dag import inputs_of, is_encoded
-from tzrec.features.dense import dense_embedding
-from tzrec.features.numbers import number_encoder
-from tzrec.features.sparse import sparse_encoder, table_of
+from tzrec.features.encoders.dense import dense_embedding
+from tzrec.features.encoders.sparse import sparse_encoder, table_of
+from tzrec.features.number_feature import number_encoder
 from tzrec.protos import data_pb2, feature_pb2
 
 GROUP = "tzrec.features"

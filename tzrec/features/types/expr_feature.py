@@ -8,15 +8,16 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
+from tzrec.features.arrays import BoolArray
 from tzrec.features.base import BadRows
 from tzrec.features.bucketize import NOT_A_NUMBER
 from tzrec.features.dag import inputs_of
+from tzrec.features.encoders.sparse import report
 from tzrec.features.formula.expression import Expression
 from tzrec.features.formula.vectors import Value, Vectors
 from tzrec.features.jagged import Jagged, read
-from tzrec.features.numbers import NumberFeature
-from tzrec.features.sparse import report
-from tzrec.features.text.spans import BoolArray, Spans
+from tzrec.features.number_feature import NumberFeature
+from tzrec.features.text.spans import Spans
 from tzrec.protos import data_pb2, feature_pb2
 
 

@@ -10,7 +10,7 @@ from tzrec.features import bucketize
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.column import Column
 from tzrec.features.dag import single_input
-from tzrec.features.sparse import SparseEncoder, encoded_ids, parse_default, table_of
+from tzrec.features.encoders.sparse import SparseEncoder, encoded_ids, parse_default, table_of
 from tzrec.protos import data_pb2, feature_pb2
 
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows
 from tzrec.features.dag import inputs_of
+from tzrec.features.encoders.sparse import BAD_WEIGHT, report
 from tzrec.features.jagged import Jagged, read
-from tzrec.features.numbers import NumberFeature
-from tzrec.features.sparse import BAD_WEIGHT, report
+from tzrec.features.number_feature import NumberFeature
 from tzrec.features.text.string_hash import codes, ends
 from tzrec.features.text.words import spelled
 from tzrec.protos import data_pb2, feature_pb2

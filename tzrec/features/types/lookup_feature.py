@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from tzrec.features.base import BadRows
-from tzrec.features.combined import combiner_of
 from tzrec.features.dag import inputs_of
+from tzrec.features.encoders.combined import combiner_of
 from tzrec.features.jagged import Jagged
-from tzrec.features.map_lookup import MapLookupFeature
+from tzrec.features.map_lookup_feature import MapLookupFeature
 from tzrec.features.text.pairs import find, read_pairs
 from tzrec.features.text.spans import Spans
 from tzrec.features.text.words import join, read_words, spelled

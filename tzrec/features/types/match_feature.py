@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features import bucketize
+from tzrec.features.arrays import Int64Array
 from tzrec.features.base import BadRows
 from tzrec.features.dag import inputs_of
+from tzrec.features.encoders.sparse import report
 from tzrec.features.jagged import Jagged
-from tzrec.features.map_lookup import MapLookupFeature
-from tzrec.features.sparse import report
+from tzrec.features.map_lookup_feature import MapLookupFeature
 from tzrec.features.text.pairs import NO_PAIR, WILDCARD, Found, Pairs, cut, find, read_pairs
-from tzrec.features.text.spans import Int64Array, Spans
+from tzrec.features.text.spans import Spans
 from tzrec.features.text.words import join, read_words
 from tzrec.protos import data_pb2, feature_pb2
 
@@ -57,7 +58,7 @@ class MatchFeature(MapLookupFeature):
 
     def _words(self, key: str, columns: Mapping[str, pa.Array], rows: int, bad: BadRows) -> Jagged:
         if key == WILDCARD:
-            return Jagged(_constant(WILDCARD, rows), None)
+            return Jagged(Spans.repeat(WILDCARD, rows), None)
         name = key.partition(":")[2]
         return read_words(columns[name], name, self._separator, bad)
 
@@ -74,13 +75,8 @@ class MatchFeature(MapLookupFeature):
     def _shown(self, pkeys: Spans, skeys: Spans) -> list[Spans]:
         """What comes before each value found."""
         shown = [keys for keys, is_shown in zip((pkeys, skeys), self._shows, strict=True) if is_shown]
-        return [_constant(self._prefix, len(pkeys)), *shown] if self._prefix else shown
+        return [Spans.repeat(self._prefix, len(pkeys)), *shown] if self._prefix else shown
 
 
 def _per_row(found: Found, owners: Int64Array, rows: int) -> np.ndarray:
     return np.bincount(owners, weights=found.lengths, minlength=rows).astype(np.int32)
-
-
-def _constant(word: str, times: int) -> Spans:
-    data = np.frombuffer(word.encode(), np.uint8)
-    return Spans(data, np.zeros(times, np.int64), np.full(times, len(data)))

@@ -11,7 +11,7 @@ from tzrec.config.overlap import METHODS
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BadRows
 from tzrec.features.dag import inputs_of
-from tzrec.features.numbers import NumberFeature
+from tzrec.features.number_feature import NumberFeature
 from tzrec.features.text.string_hash import codes, ends
 from tzrec.features.text.words import read_words, spelled
 from tzrec.protos import data_pb2, feature_pb2

@@ -11,9 +11,9 @@ from tzrec.features.base import BadRows, Feature
 from tzrec.features.bucketize import Boundaries
 from tzrec.features.column import Column
 from tzrec.features.dag import is_encoded, single_input
-from tzrec.features.dense import DenseEncoder, dense_embedding, dense_encoder
+from tzrec.features.encoders.dense import DenseEncoder, dense_embedding, dense_encoder
+from tzrec.features.encoders.sparse import SparseEncoder, numbers_encoder, table_of
 from tzrec.features.normalizer import normalizer_of
-from tzrec.features.sparse import SparseEncoder, numbers_encoder, table_of
 from tzrec.protos import data_pb2, feature_pb2
 
 

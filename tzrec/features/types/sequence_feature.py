@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from tzrec.config.sequences import SequenceSpec
 from tzrec.errors import ConfigError, Problem
+from tzrec.features.arrays import Int32Array, Int64Array
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.column import Column
 from tzrec.features.jagged import positions
-from tzrec.features.sequence import ElementArray, Lengths, missing, read_steps
-from tzrec.features.text.spans import Int64Array
+from tzrec.features.sequence import ElementArray, is_missing, read_elements
 
 UNEQUAL = "has another number of steps than the other inputs"
 
@@ -50,19 +50,19 @@ class SequenceFeature(Feature):
         for name, each in steps.items():
             self._report_unequal(name, columns[name], each.lengths, lengths, bad)
         flat = {
-            name: steps[name].fitted(lengths) if name in steps else array.take(pa.array(_owners(lengths)))
+            name: steps[name].pad(lengths) if name in steps else array.take(pa.array(_owners(lengths)))
             for name, array in columns.items()
         }
         inner = BadRows(int(lengths.sum()))
         column = self._step.encode(flat, inner)
         if inner:
             bad.lift(inner, _owners(lengths))
-        return replace(column, steps=lengths)
+        return replace(column, sequence_lengths=lengths)
 
     def _read(self, name: str, array: pa.Array, bad: BadRows) -> ElementArray:
         if not self._fill and self.dim > 1:
             array = self._vectors(name, array, bad)
-        return read_steps(array, self._steps.delimiter, self._steps.limit, self._fill)
+        return read_elements(array, self._steps.delimiter, self._steps.limit, self._fill)
 
     def _vectors(self, name: str, array: pa.Array, bad: BadRows) -> pa.Array:
         """Encoded lists of numbers as lists of vectors."""
@@ -81,10 +81,10 @@ class SequenceFeature(Feature):
         return pa.ListArray.from_arrays(pa.array(offsets), pa.FixedSizeListArray.from_arrays(flat, self.dim))
 
     @staticmethod
-    def _report_unequal(name: str, array: pa.Array, found: Lengths, lengths: Lengths, bad: BadRows) -> None:
+    def _report_unequal(name: str, array: pa.Array, found: Int32Array, lengths: Int32Array, bad: BadRows) -> None:
         rows = np.flatnonzero(found != lengths)
         if len(rows):
-            rows = rows[~missing(array, rows)]
+            rows = rows[~is_missing(array, rows)]
             bad.report(name, UNEQUAL, rows, array.take(pa.array(rows)).to_pylist())
 
 
@@ -107,11 +107,13 @@ class TokenSequence(Feature):
         column = self._tokens.encode(columns, bad)
         lengths = np.ones(bad.size, np.int32) if column.lengths is None else column.lengths
         if not self._limit or not (lengths > self._limit).any():
-            return Column(column.values, steps=lengths)
-        return Column(column.values[positions(lengths) < self._limit], steps=np.minimum(lengths, np.int32(self._limit)))
+            return Column(column.values, sequence_lengths=lengths)
+        return Column(
+            column.values[positions(lengths) < self._limit], sequence_lengths=np.minimum(lengths, np.int32(self._limit))
+        )
 
 
-def _owners(lengths: Lengths) -> Int64Array:
+def _owners(lengths: Int32Array) -> Int64Array:
     """The row of each step, `(S,)`."""
     return np.repeat(np.arange(len(lengths)), lengths)
 

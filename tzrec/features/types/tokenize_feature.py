@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.errors import DataError
+from tzrec.features.arrays import Int64Array
 from tzrec.features.base import BadRows, Feature
 from tzrec.features.bucketize import Identity
 from tzrec.features.column import Column
 from tzrec.features.dag import single_input
+from tzrec.features.encoders.sparse import Default, SparseEncoder, encoded_ids, table_of
 from tzrec.features.jagged import Jagged
-from tzrec.features.sparse import Default, SparseEncoder, encoded_ids, table_of
 from tzrec.features.text.cleaning import TextCleaner
-from tzrec.features.text.spans import Int64Array, Spans
+from tzrec.features.text.spans import Spans
 from tzrec.features.text.tokenizer import open_tokenizer
 from tzrec.features.text.words import read_words
 from tzrec.protos import data_pb2, feature_pb2

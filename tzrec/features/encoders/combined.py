@@ -6,23 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
+from tzrec.features.arrays import FloatArray, Int32Array
 from tzrec.features.base import BadRows
 from tzrec.features.bucketize import InvalidValues, floats
 from tzrec.features.column import Column
-from tzrec.features.dense import DenseEncoder
+from tzrec.features.encoders.dense import DenseEncoder
+from tzrec.features.encoders.sparse import SparseEncoder, expected, report
 from tzrec.features.jagged import Elements, Jagged
-from tzrec.features.sparse import SparseEncoder, expected, report
 from tzrec.features.text.spans import Spans
 
 COMBINERS = ("sum", "mean", "avg", "min", "max", "count")
-Numbers = npt.NDArray[Any]
 
 
-def combine(how: str, values: Numbers, lengths: npt.NDArray[np.int32]) -> Numbers:
+def combine(how: str, values: FloatArray, lengths: Int32Array) -> FloatArray:
     """Combine the values of each row that has any.
 
     Args:
@@ -81,7 +80,7 @@ class CombinedEncoder:
         lengths = np.where(counts > 0, self.dim, 0).astype(np.int32)
         return self.encoder.finish(Jagged(combined.ravel(), None if (lengths == 1).all() else lengths), array, bad)
 
-    def _vectors(self, elements: Elements) -> tuple[Numbers, list[InvalidValues]]:
+    def _vectors(self, elements: Elements) -> tuple[FloatArray, list[InvalidValues]]:
         """The numbers of every value, float64 `(N, dim)`, arbitrary where a fault says so."""
         if self.dim == 1:
             values, faults = floats(elements)

@@ -12,9 +12,9 @@ from tzrec.features.base import BadRows, Feature, FeatureInput
 from tzrec.features.bucketize import Boundaries
 from tzrec.features.column import Column
 from tzrec.features.dag import is_encoded
-from tzrec.features.dense import DenseEncoder, dense_embedding, dense_encoder
+from tzrec.features.encoders.dense import DenseEncoder, dense_embedding, dense_encoder
+from tzrec.features.encoders.sparse import SparseEncoder, numbers_encoder, table_of
 from tzrec.features.normalizer import normalizer_of
-from tzrec.features.sparse import SparseEncoder, numbers_encoder, table_of
 from tzrec.protos import data_pb2
 
 

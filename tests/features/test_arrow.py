@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from tests.features.make import encoder, id_feature, raw_feature
 from tzrec.config.sequences import FeatureMember, feature_members
 from tzrec.data.parquet import plain
+from tzrec.features.arrow import is_single, to_arrow
 from tzrec.features.base import BadRows
-from tzrec.features.build import FeatureEncoder
 from tzrec.features.column import Column
-from tzrec.features.encoded import is_single, to_arrow
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.unbucketized import encode_unbucketized
 from tzrec.protos import feature_pb2
 
@@ -151,7 +151,7 @@ def stored(array: pa.Array) -> pa.Array:
 
 
 def assert_same(ours: Column, theirs: Column) -> None:
-    for name in ("values", "lengths", "weights", "steps"):
+    for name in ("values", "lengths", "weights", "sequence_lengths"):
         one, other = getattr(ours, name), getattr(theirs, name)
         assert (one is None) == (other is None), name
         if one is not None:

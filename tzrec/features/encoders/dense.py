@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.config.kwargs import kwargs
 from tzrec.errors import ConfigError, Problem
+from tzrec.features.arrays import BoolArray, Float32Array, FloatArray, Int64Array
 from tzrec.features.base import BadRows, DenseEmbedding
-from tzrec.features.bucketize import FloatArray, InvalidValues, number, scaled
+from tzrec.features.bucketize import InvalidValues, number, scaled
 from tzrec.features.column import Column
 from tzrec.features.dag import is_encoded
+from tzrec.features.encoders.sparse import expected, report
 from tzrec.features.jagged import Jagged, read
 from tzrec.features.normalizer import Normalizer
-from tzrec.features.sparse import expected, report
-from tzrec.features.text.spans import BoolArray
 from tzrec.protos import data_pb2
 
 NO_DEFAULT = "missing, and there is no default value"
@@ -43,7 +42,7 @@ class DenseEncoder:
     column: str
     separator: str
     dim: int
-    default: npt.NDArray[np.float32] | None
+    default: Float32Array | None
     normalize: Callable[[FloatArray], FloatArray] | None = None
 
     def encode(self, array: pa.Array, bad: BadRows) -> Column:
@@ -73,7 +72,7 @@ class DenseEncoder:
             report(bad, self.column, NO_DEFAULT, np.flatnonzero(missing), array)
         return ~(missing | wrong | spoiled)
 
-    def _filled(self, numbers: npt.NDArray[np.float32], given: BoolArray, owners: npt.NDArray[np.int64]) -> Column:
+    def _filled(self, numbers: Float32Array, given: BoolArray, owners: Int64Array) -> Column:
         matrix = np.zeros((len(given), self.dim), np.float32)  # (B, dim)
         if self.default is not None:
             matrix[:] = self.default
@@ -121,7 +120,7 @@ def dense_embedding(config: Any, value_dim: int) -> DenseEmbedding | None:
     return DenseEmbedding(kind, value_dim, config.embedding_dim, **kwargs(getattr(config, kind)))
 
 
-def parse_dense_default(text: str, separator: str, dim: int, field_name: str) -> npt.NDArray[np.float32] | None:
+def parse_dense_default(text: str, separator: str, dim: int, field_name: str) -> Float32Array | None:
     """Read a dense default from a config: `dim` parts, or one part for all; "" is none.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from tzrec.features.hashing import farm64, murmur64a
+from tests.features.reference.hashes import farm64, murmur64a
 
 
 def split(rows: list[str | None], separator: str, limit: int) -> list[list[bytes]]:
@@ -18,7 +18,7 @@ def split(rows: list[str | None], separator: str, limit: int) -> list[list[bytes
     return out
 
 
-def split_steps(rows: list[str | None], delimiter: str, limit: int, fill: bool) -> list[list[str]]:
+def split_elements(rows: list[str | None], delimiter: str, limit: int, fill: bool) -> list[list[str]]:
     """All pieces of each row, the empty ones too."""
     return [row.split(delimiter)[: limit or None] if row else [""] * fill for row in rows]
 

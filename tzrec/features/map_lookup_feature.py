@@ -12,12 +12,12 @@ from tzrec.features import bucketize
 from tzrec.features.base import BadRows, Feature, FeatureInput
 from tzrec.features.bucketize import Boundaries, Bucketizer
 from tzrec.features.column import Column
-from tzrec.features.combined import CombinedEncoder
 from tzrec.features.dag import is_encoded
-from tzrec.features.dense import DenseEncoder, dense_embedding, dense_encoder
+from tzrec.features.encoders.combined import CombinedEncoder
+from tzrec.features.encoders.dense import DenseEncoder, dense_embedding, dense_encoder
+from tzrec.features.encoders.sparse import SparseEncoder, numbers_encoder, sparse_encoder, table_of
 from tzrec.features.jagged import Jagged
 from tzrec.features.normalizer import normalizer_of
-from tzrec.features.sparse import SparseEncoder, numbers_encoder, sparse_encoder, table_of
 from tzrec.protos import data_pb2
 
 Encoder = SparseEncoder | DenseEncoder | CombinedEncoder

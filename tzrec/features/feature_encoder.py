@@ -12,10 +12,10 @@ import pyarrow as pa
 from tzrec import registry
 from tzrec.config.sequences import FeatureMember, feature_members, inputs
 from tzrec.errors import ConfigError, DataError, Problem
+from tzrec.features.arrays import BoolArray
 from tzrec.features.base import BadRows, Feature, FeatureInput
 from tzrec.features.column import Column
 from tzrec.features.dag import Dag, as_array, is_encoded, make_dag
-from tzrec.features.text.spans import BoolArray
 from tzrec.features.types.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
 from tzrec.protos import data_pb2, feature_pb2
 
@@ -112,8 +112,8 @@ class FeatureEncoder:
         given = {name: _whole(user if name in columns else items, name) for name in self.columns}
         outputs: dict[str, Column] = {}
         self._run(order, given, outputs, lone)
-        outputs = {name: column.repeated(rows) for name, column in outputs.items()}
-        bad = lone.repeated(rows)
+        outputs = {name: column.repeat(rows) for name, column in outputs.items()}
+        bad = lone.repeat(rows)
         rest = [name for name in self._dag.order if name not in outputs]
         places = pa.array(np.zeros(rows, np.int64))
         read = {each.name for name in rest for each in self.features[name].inputs if self._dag.is_column(each)}
@@ -163,7 +163,7 @@ class FeatureEncoder:
         for name, column in outputs.items():
             group = self.features[name].sequence
             if group and first.setdefault(group, name) != name:
-                ours, theirs = column.steps, outputs[first[group]].steps
+                ours, theirs = column.sequence_lengths, outputs[first[group]].sequence_lengths
                 assert ours is not None and theirs is not None
                 rows = np.flatnonzero(ours != theirs)
                 counts = [f"{n} steps, not the {m} of {first[group]}" for n, m in zip(ours[rows], theirs[rows])]

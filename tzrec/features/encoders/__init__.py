@@ -1,0 +1,1 @@
+"""Encoders: from the values of one input to the Column of a feature."""
