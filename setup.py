@@ -1,7 +1,7 @@
-"""Compiles the protos into the package when it is built or installed; everything else is in pyproject.toml.
+"""Compile the protos when the package is built or installed; all other settings are in pyproject.toml.
 
-`python setup.py proto` compiles them in place (that is `make proto`). tzrec/protos is generated as a whole and kept
-out of git, so the list of packages is made from protos/, not found on disk.
+`python setup.py proto` compiles them in place, as `make proto` does. All of tzrec/protos is generated and not in git,
+so the list of packages is derived from protos/.
 """
 
 import os
@@ -17,21 +17,21 @@ PROTOS = ROOT / "protos"
 
 
 def sources() -> list[Path]:
-    """The .proto files, as paths below protos/."""
+    """List the .proto files, as paths below protos/."""
     return sorted(path.relative_to(PROTOS) for path in PROTOS.rglob("*.proto"))
 
 
 def packages() -> list[str]:
-    """The packages on disk, and the ones that the protos make: setuptools wants to see their folders."""
+    """List the packages on disk and those generated from protos/, whose folders setuptools expects to exist."""
     folders = sorted({path.parent for path in sources()})
     for folder in folders:
         (ROOT / folder).mkdir(parents=True, exist_ok=True)
-    made = [".".join(folder.parts) for folder in folders]
-    return sorted({*find_packages(include=["tzrec", "tzrec.*"]), *made})
+    generated = [".".join(folder.parts) for folder in folders]
+    return sorted({*find_packages(include=["tzrec", "tzrec.*"]), *generated})
 
 
 def compile_protos() -> None:
-    """Write tzrec/protos/**/x_pb2.py and .pyi, and drop what no .proto stands for any more."""
+    """Write tzrec/protos/**/x_pb2.py and .pyi, and delete generated files without a .proto."""
     names = [path.as_posix() for path in sources()]
     command = [sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", "--python_out=.", "--pyi_out=.", *names]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -42,27 +42,27 @@ def compile_protos() -> None:
 
 
 class Proto(Command):
-    """`python setup.py proto`."""
+    """The command `python setup.py proto`."""
 
     description = "compile protos/ into tzrec/protos"
     user_options = []
 
     def initialize_options(self) -> None:
-        """Nothing to choose."""
+        """No options."""
 
     def finalize_options(self) -> None:
-        """Nothing to choose."""
+        """No options."""
 
     def run(self) -> None:
-        """Compile."""
+        """Compile the protos."""
         compile_protos()
 
 
 class BuildPy(build_py):
-    """The usual copying of modules, after the protos are compiled; editable installs come through here as well."""
+    """Copy the modules after compiling the protos; editable installs run this command as well."""
 
     def run(self) -> None:
-        """Compile, then copy."""
+        """Compile the protos, then copy the modules."""
         compile_protos()
         super().run()
 
