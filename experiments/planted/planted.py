@@ -158,7 +158,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         data = make_data(Path(folder))
         print(f"attainable AUC: clk {data.attainable['clk']:.4f}, buy {data.attainable['buy']:.4f}")
-        print("| model | loss left of 256 rows | AUC | share of the attainable gain | passes | s |")
+        print("| model | relative loss on 256 rows | AUC | share of the attainable gain | passes | s |")
         print("|---|---|---|---|---|---|")
         linear = (data.linear - 0.5) / (data.attainable["clk"] - 0.5)
         print(f"| logistic regression (scikit-learn) | | click {data.linear:.4f} | {linear:.3f} | | |", flush=True)
