@@ -77,12 +77,13 @@ def _config(args: Namespace) -> EasyRecConfig:
         if args.checkpoint_path:
             raise UsageError("--checkpoint_path goes with --pipeline_config; a package holds its own weights")
         from tzrec.config.load import load_config
-        from tzrec.serving.assets import unpacked
-        from tzrec.serving.package import CONFIG, PackageManifest
+        from tzrec.serving.assets import locate_assets
+        from tzrec.serving.package import CONFIG
+        from tzrec.serving.package_manifest import PackageManifest
 
         PackageManifest.read(Path(args.model_path))  # says so when it is no package
         path = Path(args.model_path)
-        config = unpacked(load_config(str(path / CONFIG), args.edit_config_json, ignore_unknown=True), path)
+        config = locate_assets(load_config(str(path / CONFIG), args.edit_config_json, ignore_unknown=True), path)
     else:
         from tzrec.config.check import load_checked
 
@@ -100,14 +101,14 @@ def _scorer(args: Namespace, session: Session) -> Scorer:
 
         package = open_package(Path(args.model_path))
         logger.info("model  %s  step %d", args.model_path, package.manifest.step)
-        return package
+        return package.program()
     from tzrec.serving.servable import Servable
     from tzrec.serving.trained import choose, load_trained, precision_of
 
     checkpoint = choose(session.config, args.checkpoint_path)
     logger.info("model  %s", checkpoint.path)
     trained = load_trained(session.config, session.encoder.features, checkpoint)
-    return Servable.of(trained.ranker, precision_of(session.config))
+    return Servable.from_model(trained.ranker, precision_of(session.config))
 
 
 def _predict_all(args: Namespace, session: Session, output: Any) -> None:

@@ -66,7 +66,7 @@ def test_every_column_by_itself() -> None:
 
 def test_a_servable_scales_too() -> None:
     made = ranker().eval()
-    servable = Servable.of(made)
+    servable = Servable.from_model(made)
     received = servable.predict(servable.signature.from_batch(batch()))
     for name, value in made.predict(made(batch())).items():
         torch.testing.assert_close(received[name], value)

@@ -15,7 +15,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from tests.serving.small import OUTPUTS, expected, exported, saved, small_rows
+from tests.fixtures.small_model import OUTPUTS, expected_predictions, exported_package, saved_model, small_rows
 from tzrec import export, predict
 from tzrec.distributed import group
 
@@ -36,11 +36,11 @@ def words(data: Path, out: Path, *more: str) -> list[str]:
 
 
 def from_package() -> list[str]:
-    return ["--model_path", str(exported())]
+    return ["--model_path", str(exported_package())]
 
 
 def from_checkpoint() -> list[str]:
-    return ["--pipeline_config", str(saved() / "pipeline.config")]
+    return ["--pipeline_config", str(saved_model() / "pipeline.config")]
 
 
 def read(out: Path) -> pa.Table:
@@ -124,7 +124,7 @@ def test_columns_and_kinds(data: Path, tmp_path: Path) -> None:
     assert table.column_names == ["probs_kind", "probs_ctr", *rows.column_names, "__features__"]
     assert table["row"].to_pylist() == list(range(16))  # two batches of eight
     probs = np.array([json.loads(text) for text in table["probs_kind"].to_pylist()])
-    np.testing.assert_allclose(probs, expected(rows)["probs_kind"][:16].numpy(), atol=1e-6)
+    np.testing.assert_allclose(probs, expected_predictions(rows)["probs_kind"][:16].numpy(), atol=1e-6)
     assert f"item:{rows['item'][3]}" in table["__features__"][3].as_py().split(" | ")
 
 
@@ -170,7 +170,7 @@ def test_results_are_never_mixed(data: Path, tmp_path: Path, capfd: pytest.Captu
 
 
 def test_a_damaged_package_scores_nothing(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    package = Path(shutil.copytree(exported(), tmp_path / "package"))
+    package = Path(shutil.copytree(exported_package(), tmp_path / "package"))
     (package / "weights.safetensors").write_bytes(b"")
     assert predict.main(["--model_path", str(package), *words(data, tmp_path / "out")]) == 1
     assert "weights.safetensors has 0 bytes instead of" in capfd.readouterr().err
@@ -178,7 +178,7 @@ def test_a_damaged_package_scores_nothing(data: Path, tmp_path: Path, capfd: pyt
 
 
 def test_export_refuses(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    config = ["--pipeline_config", str(saved() / "pipeline.config")]
+    config = ["--pipeline_config", str(saved_model() / "pipeline.config")]
     (tmp_path / "file").touch()
     assert export.main([*config, "--export_dir", str(tmp_path)]) == 2
     assert "is not empty" in capfd.readouterr().err

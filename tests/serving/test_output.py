@@ -15,20 +15,20 @@ OUTPUTS = {"b": torch.tensor([1.0, 2.0]), "a": torch.tensor([3.0, 4.0])}
 BATCH = Batch(rows=2, kept=pa.table({"user": ["x", "y"], "clk": [0, 1]}))
 
 
-def test_columns() -> None:
+def test_output_columns_table_has_outputs_and_reserved_columns() -> None:
     table = OutputColumns().table(OUTPUTS, BATCH)
     assert table.to_pydict() == {"a": [3.0, 4.0], "b": [1.0, 2.0], "user": ["x", "y"], "clk": [0, 1]}
     assert OutputColumns(("b",)).table(OUTPUTS, Batch(rows=2)).to_pydict() == {"b": [1.0, 2.0]}
 
 
-def test_names_that_do_not_go() -> None:
+def test_output_columns_with_invalid_name_raises() -> None:
     with pytest.raises(UsageError, match='no output "bb"'):
         OutputColumns(("bb",)).table(OUTPUTS, BATCH)
     with pytest.raises(UsageError, match='"a" is also an output'):
         OutputColumns().table(OUTPUTS, Batch(rows=2, kept=pa.table({"a": [1, 2]})))
 
 
-def test_features_text() -> None:
+def test_features_text_lists_values_of_each_row() -> None:
     batch = Batch(
         rows=2,
         sparse={BASE: KeyedJaggedTensor(["u", "t"], torch.tensor([7, 8, 1, 2]), lengths=torch.tensor([1, 1, 2, 0]))},
@@ -37,9 +37,9 @@ def test_features_text() -> None:
     assert features_text(batch).to_pylist() == ["u:7 | t:1,2 | p:0.5,1", "u:8 | t: | p:2,3.25"]
 
 
-def test_published_at_once(tmp_path: Path) -> None:
+def test_output_directory_publish_renames_temporary(tmp_path: Path) -> None:
     output = OutputDirectory(f"{tmp_path}/out/")
-    (tmp_path / "out").mkdir()  # empty: may be there
+    (tmp_path / "out").mkdir()  # an empty directory is replaced
     output.refuse_occupied()
     (tmp_path / "out.partial").mkdir()
     (tmp_path / "out.partial" / "old").touch()
@@ -51,14 +51,14 @@ def test_published_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["full", "full/file"])
-def test_occupied(tmp_path: Path, name: str) -> None:
+def test_refuse_occupied_of_nonempty_path_raises(tmp_path: Path, name: str) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(UsageError, match="not empty; remove it"):
         OutputDirectory(f"{tmp_path}/{name}").refuse_occupied()
 
 
-def test_discarded(tmp_path: Path) -> None:
+def test_output_directory_discard_removes_temporary(tmp_path: Path) -> None:
     output = OutputDirectory(f"{tmp_path}/out")
     output.create()
     output.discard()

@@ -8,15 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.serving.small import OUTPUTS, STEP, expected, exported, small_batch, small_rows
+from tests.fixtures.small_model import OUTPUTS, STEP, expected_predictions, exported_package, small_batch, small_rows
 from tzrec.checkpoint.manifest import FileRecord
 from tzrec.errors import PackageError
-from tzrec.serving.package import MANIFEST, PackageManifest, open_package
+from tzrec.serving.package import open_package
+from tzrec.serving.package_manifest import MANIFEST, PackageManifest
 from tzrec.serving.signature import Signature
 from tzrec.serving.weights import map_weights
 
-STEPS = [
-    *(f"clicks__{name}.{what}" for name in ("half", "item", "tags") for what in ("values", "lengths", "key_lengths")),
+SEQUENCE_INPUTS = [
+    *(
+        f"clicks__{name}.{suffix}"
+        for name in ("half", "item", "tags")
+        for suffix in ("values", "lengths", "key_lengths")
+    ),
     *("clicks__price.values", "clicks__price.lengths", "clicks.positions", "tags.positions"),
 ]
 
@@ -24,62 +29,66 @@ STEPS = [
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A package that may be damaged."""
-    return Path(shutil.copytree(exported(), tmp_path / "package"))
+    return Path(shutil.copytree(exported_package(), tmp_path / "package"))
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8192])
-def test_says_what_the_trained_model_says(rows: int) -> None:
-    package, table = open_package(exported()), small_rows(rows)
+def test_package_predicts_as_trained_model(rows: int) -> None:
+    package, table = open_package(exported_package()).program(), small_rows(rows)
     received = package.predict(package.signature.from_batch(small_batch(table)))
     assert list(received) == OUTPUTS
-    for name, value in expected(table).items():
+    for name, value in expected_predictions(table).items():
         assert received[name].shape == value.shape
-        # 2e-6 for outputs up to 1, relative to the greatest beyond: this model's logits reach 10
+        # 2e-6 for outputs up to 1, relative to the greatest above: the logits of this model reach 10
         torch.testing.assert_close(received[name], value, atol=2e-6 * max(1.0, float(value.abs().max())), rtol=0)
 
 
-def test_no_ids_at_all() -> None:
-    """Every bag empty: the pooled vectors are zero, whatever the pooling."""
-    package = open_package(exported())
+def test_package_without_ids_predicts_finite_values() -> None:
+    """Pooled vectors of no ids are zero for every pooling."""
+    package = open_package(exported_package()).program()
     features = len(package.signature.sparse)
     empty = (torch.zeros(0, dtype=torch.int64), torch.zeros(features, 2, dtype=torch.int32), torch.zeros(0))
     dense = torch.tensor([[0.5, 1.0, 2.0]] * 2)
-    received = package.predict((*empty, dense, *without_steps(package.signature, rows=2)))
+    received = package.predict((*empty, dense, *without_elements(package.signature, rows=2)))
     assert all(torch.isfinite(value).all() and torch.equal(value[0], value[1]) for value in received.values())
 
 
-def without_steps(signature: Signature, rows: int) -> list[torch.Tensor]:
-    """The inputs of sequences that have no step in any row; each group has one empty place all the same."""
-    made = []
-    for told in signature.sequences.described().items():
-        name, (dtype, shape) = told
+def without_elements(signature: Signature, rows: int) -> list[torch.Tensor]:
+    """The inputs of sequences without elements in any row; each group still has one position, which is empty."""
+    inputs = []
+    for name, (dtype, shape) in signature.sequences.types_and_shapes().items():
         sizes = [rows if size == "B" else size if isinstance(size, int) else int("positions" in name) for size in shape]
-        made.append(torch.zeros(sizes, dtype=getattr(torch, dtype)))
-    return made
+        inputs.append(torch.zeros(sizes, dtype=getattr(torch, dtype)))
+    return inputs
 
 
-def test_an_id_beyond_its_table_is_refused() -> None:
-    package = open_package(exported())
-    values, *others = package.signature.from_batch(small_batch(small_rows(3)))
+def test_package_with_id_out_of_table_raises() -> None:
+    package = open_package(exported_package()).program()
+    values, *other_inputs = package.signature.from_batch(small_batch(small_rows(3)))
     values = values.clone()
     values[0] = 10**6
     with pytest.raises(RuntimeError, match="out of bounds"):
-        package.predict((values, *others))
+        package.predict((values, *other_inputs))
 
 
-def test_manifest() -> None:
-    value = json.loads((exported() / MANIFEST).read_text())
+def test_manifest_of_one_program_lists_inputs_outputs_and_files() -> None:
+    value = json.loads((exported_package() / MANIFEST).read_text())
     assert (value["model"], value["step"], value["precision"]) == ("mmoe", STEP, "FP32")
-    assert [each["name"] for each in value["inputs"]] == ["values", "lengths", "weights", "dense", *STEPS]
-    assert [(each["name"], each["shape"]) for each in value["outputs"]] == [
+    assert [entry["name"] for entry in value["inputs"]] == ["values", "lengths", "weights", "dense", *SEQUENCE_INPUTS]
+    assert [(entry["name"], entry["shape"]) for entry in value["outputs"]] == [
         ("logits_ctr", []),
         ("logits_kind", [3]),
         ("probs_ctr", []),
         ("probs_kind", [3]),
         ("y_ltv", []),
     ]
+    assert value["format"] == 1
+    assert list(value) == [
+        *("format", "inputs", "model", "step", "precision", "signature", "tables", "outputs", "additional"),
+        *("self_test", "versions", "files"),
+    ]
     assert 0 <= value["self_test"] <= 1e-6
-    names = {path.name for path in exported().iterdir()}
+    names = {path.name for path in exported_package().iterdir()}
     assert set(value["files"]) == names - {MANIFEST}
     assert names == {
         "extra.txt",
@@ -91,9 +100,9 @@ def test_manifest() -> None:
     }
 
 
-def test_weights_are_stored_as_they_are() -> None:
-    """The tables lie under their own names; the FP16 one takes two bytes a number."""
-    weights = map_weights(exported() / "weights.safetensors").tensors
+def test_package_weights_keep_type_and_name_of_tables() -> None:
+    """The FP16 table takes two bytes per number."""
+    weights = map_weights(exported_package() / "weights.safetensors").tensors
     assert weights["tables.item_emb"].shape == (40, 6)
     assert weights["tables.half_emb"].dtype == torch.float16
 
@@ -113,7 +122,9 @@ def truncate(path: Path) -> None:
     ("damage", "message"),
     [(flip, "does not match its checksum"), (truncate, "bytes instead of"), (Path.unlink, "is missing")],
 )
-def test_damage_is_named(copy: Path, name: str, damage: Callable[[Path], None], message: str) -> None:
+def test_open_package_with_damaged_file_names_it(
+    copy: Path, name: str, damage: Callable[[Path], None], message: str
+) -> None:
     damage(copy / name)
     with pytest.raises(PackageError, match=f"{name} .*{message}"):
         open_package(copy)
@@ -127,33 +138,33 @@ def change(directory: Path, **values: object) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": 2, "versions": {"tzrec": "9.0.0"}}, "made with tzrec 9.0.0, newer than"),
+        ({"format": 3, "versions": {"tzrec": "9.0.0"}}, "made with tzrec 9.0.0, newer than"),
         ({"versions": {"tzrec": "0.1.0", "torch": "99.1.0", "machine": "x86_64"}}, "torch 99.1.0, newer than"),
         ({"versions": {"tzrec": "0.1.0", "torch": "2.0.0", "machine": "vax"}}, "machine code for vax"),
         ({"files": {"../outside": {"size": 1, "sha256": ""}}}, "outside the package"),
         ({"signature": None}, "manifest.json is damaged"),
     ],
 )
-def test_a_package_that_does_not_fit(copy: Path, values: dict[str, object], message: str) -> None:
+def test_open_package_with_invalid_manifest_raises(copy: Path, values: dict[str, object], message: str) -> None:
     change(copy, **values)
     with pytest.raises(PackageError, match=message):
         open_package(copy)
 
 
-def test_no_package(tmp_path: Path) -> None:
+def test_open_package_of_other_directory_raises(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match=r"no manifest.json; `tzrec export` makes one"):
         open_package(tmp_path)
 
 
-def test_a_manifest_that_is_cut_off(copy: Path) -> None:
+def test_manifest_read_of_truncated_file_raises(copy: Path) -> None:
     truncate(copy / MANIFEST)
     (copy / MANIFEST).write_text((copy / MANIFEST).read_text()[:100])
     with pytest.raises(PackageError, match=r"manifest.json is damaged"):
         PackageManifest.read(copy)
 
 
-def test_weights_missing_from_a_package(copy: Path) -> None:
-    """A file that is whole, but holds other weights than the machine code asks for."""
+def test_open_package_with_replaced_weights_raises(copy: Path) -> None:
+    """The checksum is correct, but the file is none of the weights that the machine code needs."""
     shutil.copy(copy / "features.json", copy / "weights.safetensors")
     files = {path.name: FileRecord.of(path).__dict__ for path in copy.iterdir() if path.name != MANIFEST}
     change(copy, files=files)

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from tests.serving.small import (
+from tests.fixtures.small_model import (
     OUTPUTS,
-    expected,
-    exported,
+    expected_predictions,
+    exported_package,
     small_config,
     small_encoder,
-    small_ranker,
+    small_model,
     small_rows,
 )
 from tzrec.errors import DataError
@@ -26,16 +26,16 @@ from tzrec.serving.servable import Servable
 def eager(policy: int = data_pb2.ERROR) -> Predictor:
     config = small_config()
     config.data_config.bad_row_policy = policy  # type: ignore[assignment]
-    return Predictor(Servable.of(small_ranker()), config, small_encoder())
+    return Predictor(Servable.from_model(small_model()), config, small_encoder())
 
 
-def test_scores_of_a_package_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three batches of 8, 8 and 4 rows say what one batch of the trained model says, in order."""
-    monkeypatch.setattr(predictor, "ROWS", 8)
+def test_predictor_of_package_in_batches_equals_trained_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 8, 8 and 4 rows against one batch of the trained model, in order."""
+    monkeypatch.setattr(predictor, "BATCH_SIZE", 8)
     rows = small_rows(20)
-    scores = load(exported()).predict(rows)
+    scores = load(exported_package()).predict(rows)
     assert scores.column_names == OUTPUTS
-    for name, value in expected(rows).items():
+    for name, value in expected_predictions(rows).items():
         np.testing.assert_allclose(np.stack(scores[name].to_numpy()), value.numpy(), atol=1e-6, rtol=1e-6)
     assert scores.schema.field("probs_ctr").type == pa.float32()
     assert scores.schema.field("probs_kind").type == pa.list_(pa.float32())
@@ -49,13 +49,13 @@ def test_scores_of_a_package_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda table: table.slice(0, 7).append_column("more", pa.array(range(7))),
     ],
 )
-def test_kinds_of_frames(frame: Any) -> None:
+def test_predict_of_record_batch_chunks_and_extra_columns_equals_table(frame: Any) -> None:
     table = small_rows(7)
     assert eager().predict(frame(table)) == eager().predict(table)
 
 
 class Frame:
-    """What pandas and polars frames have in common."""
+    """Frame with an Arrow C stream, as those of pandas and polars."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
@@ -64,28 +64,28 @@ class Frame:
         return self.table.__arrow_c_stream__(requested_schema)
 
 
-def test_any_frame_that_speaks_arrow() -> None:
+def test_predict_of_arrow_stream_equals_table() -> None:
     assert as_table(Frame(small_rows(3))) == small_rows(3)
     assert eager().predict(Frame(small_rows(3))) == eager().predict(small_rows(3))
 
 
-def test_no_frame() -> None:
+def test_predict_of_list_raises() -> None:
     with pytest.raises(DataError, match="list is no table"):
         eager().predict([1, 2])
 
 
-def test_missing_columns() -> None:
+def test_predict_with_missing_columns_raises() -> None:
     with pytest.raises(DataError, match="no column scores, place; the table has row, user"):
         eager().predict(small_rows(3).drop_columns(["place", "scores"]))
 
 
-def test_no_rows() -> None:
+def test_predict_without_rows_raises() -> None:
     with pytest.raises(DataError, match="no rows"):
         eager().predict(small_rows(3).slice(0, 0))
 
 
-def test_bad_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor, "ROWS", 4)
+def test_predict_with_bad_value_raises_or_takes_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictor, "BATCH_SIZE", 4)
     rows = small_rows(7)
     items = rows["item"].to_pylist()
     items[5] = 999
@@ -97,7 +97,7 @@ def test_bad_values(monkeypatch: pytest.MonkeyPatch) -> None:
     assert eager(data_pb2.DEFAULT).predict(bad) == eager().predict(default)
 
 
-def test_to_arrow() -> None:
+def test_to_arrow_returns_float32_columns_in_alphabetical_order() -> None:
     outputs = {"y": torch.tensor([1.5, 2.5]).bfloat16(), "a": torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])}
     table = to_arrow(outputs)
     assert table.to_pydict() == {"a": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "y": [1.5, 2.5]}

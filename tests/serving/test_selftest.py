@@ -3,17 +3,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.serving.small import small_encoder, small_ranker
+from tests.fixtures.small_model import small_encoder, small_model
 from tzrec.data.batch import BASE
-from tzrec.serving.selftest import difference, made_up_batch
+from tzrec.serving.selftest import difference, synthetic_batch
 from tzrec.serving.servable import Servable
 
 
-class Wrong:
-    """A servable with one output shifted."""
+class ShiftedServable:
+    """A servable with an error added to one output."""
 
     def __init__(self, name: str, error: float) -> None:
-        self.servable, self.name, self.error = Servable.of(small_ranker()), name, error
+        self.servable, self.name, self.error = Servable.from_model(small_model()), name, error
         self.signature = self.servable.signature
 
     def predict(self, inputs: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
@@ -22,39 +22,39 @@ class Wrong:
 
 
 @pytest.mark.parametrize("name", ["probs_ctr", "probs_kind"])
-def test_finds_the_difference(name: str) -> None:
-    found = difference(Wrong(name, 0.01), small_ranker(), small_encoder().features)  # type: ignore[arg-type]
-    assert found == pytest.approx(0.01, abs=1e-6)
+def test_difference_of_shifted_output_equals_shift(name: str) -> None:
+    measured = difference(ShiftedServable(name, 0.01), small_model(), small_encoder().features)  # type: ignore[arg-type]
+    assert measured == pytest.approx(0.01, abs=1e-6)
 
 
-def test_finds_none() -> None:
-    assert difference(Wrong("probs_ctr", 0.0), small_ranker(), small_encoder().features) < 1e-6  # type: ignore[arg-type]
+def test_difference_of_equal_outputs_is_small() -> None:
+    assert difference(ShiftedServable("probs_ctr", 0.0), small_model(), small_encoder().features) < 1e-6  # type: ignore[arg-type]
 
 
-def test_not_a_number_is_a_difference() -> None:
-    found = difference(Wrong("probs_ctr", float("nan")), small_ranker(), small_encoder().features)  # type: ignore[arg-type]
-    assert not found <= 1e-6
+def test_difference_of_nan_exceeds_tolerance() -> None:
+    measured = difference(ShiftedServable("probs_ctr", float("nan")), small_model(), small_encoder().features)  # type: ignore[arg-type]
+    assert not measured <= 1e-6
 
 
-def test_differences_count_relative_to_the_size_of_an_output() -> None:
-    ranker = small_ranker()
+def test_difference_is_relative_to_greatest_value_of_output() -> None:
+    model = small_model()
     with torch.no_grad():
-        for parameter in ranker.model.parameters():
+        for parameter in model.model.parameters():
             parameter.mul_(3)
-    wrong = Wrong("logits_ctr", 0.01)
-    wrong.servable = Servable.of(ranker)
+    shifted = ShiftedServable("logits_ctr", 0.01)
+    shifted.servable = Servable.from_model(model)
     features = small_encoder().features
     generator = torch.Generator().manual_seed(0)
-    batches = [made_up_batch(features, rows, generator) for rows in (1, 7, 256)]
+    batches = [synthetic_batch(features, rows, generator) for rows in (1, 7, 256)]
     with torch.inference_mode():
-        greatest = max(float(ranker.predict(ranker(batch))["logits_ctr"].abs().max()) for batch in batches)
+        greatest = max(float(model.predict(model(batch))["logits_ctr"].abs().max()) for batch in batches)
     assert greatest > 2
-    assert difference(wrong, ranker, features) == pytest.approx(0.01 / greatest, rel=1e-3)  # type: ignore[arg-type]
+    assert difference(shifted, model, features) == pytest.approx(0.01 / greatest, rel=1e-3)  # type: ignore[arg-type]
 
 
-def test_ids_lie_in_their_tables() -> None:
+def test_synthetic_batch_has_ids_in_range_and_weights() -> None:
     features = small_encoder().features
-    batch = made_up_batch(features, 50, torch.Generator().manual_seed(0))
+    batch = synthetic_batch(features, 50, torch.Generator().manual_seed(0))
     ids = batch.sparse[BASE].to_dict()
     for name, jagged in ids.items():
         assert int(jagged.values().max()) < features[name].table.rows  # type: ignore[union-attr]

@@ -1,31 +1,29 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import torch
 
-from tests.serving.small import small_batch, small_encoder, small_ranker, small_rows
-from tzrec.serving.sequences import Sequences
-from tzrec.serving.signature import Signature, describe
+from tests.fixtures.small_model import small_batch, small_encoder, small_model, small_rows
+from tzrec.serving.signature import NO_SEQUENCES, Signature, describe_features
 
 
 def signature() -> Signature:
-    return Signature.of(small_ranker().embedding_group.layout)
+    return Signature.from_layout(small_model().embedding_group.layout)
 
 
-def test_a_batch_and_its_columns_become_the_same_inputs() -> None:
+def test_inputs_from_batch_equal_inputs_from_columns() -> None:
     rows = small_rows(9)
     columns, _ = small_encoder().encode(rows.combine_chunks())
     from_batch = signature().from_batch(small_batch(rows))
     from_columns = signature().from_columns(columns, 9)
-    for one, other in zip(from_batch, from_columns, strict=True):
-        assert torch.equal(one, other)
-        assert one.dtype == other.dtype
+    for batch_input, column_input in zip(from_batch, from_columns, strict=True):
+        assert torch.equal(batch_input, column_input)
+        assert batch_input.dtype == column_input.dtype
 
 
-def test_inputs_by_hand() -> None:
-    """Rows 0 and 1; unused features are left out, the others stand in the order of the signature."""
+def test_inputs_of_two_rows_are_in_signature_order() -> None:
+    """Rows 0 and 1; features without a group are left out."""
     rows = small_rows(9).slice(0, 2)
     values, lengths, weights, dense, *_ = signature().from_batch(small_batch(rows))
     tags = rows["tags"].to_pylist()
@@ -42,8 +40,8 @@ def test_inputs_by_hand() -> None:
     torch.testing.assert_close(dense, torch.tensor(expected))
 
 
-def test_described() -> None:
-    assert signature().described() == [
+def test_describe_inputs_and_features() -> None:
+    assert signature().describe_inputs() == [
         {"name": "values", "dtype": "int64", "shape": ["N"]},
         {"name": "lengths", "dtype": "int32", "shape": [7, "B"]},
         {"name": "weights", "dtype": "float32", "shape": ["N"]},
@@ -56,16 +54,16 @@ def test_described() -> None:
         {"name": "clicks.positions", "dtype": "int64", "shape": ["L clicks"]},
         {"name": "tags.positions", "dtype": "int64", "shape": ["L tags"]},
     ]
-    told = describe(small_encoder().features, signature())
-    assert told["tags"] == {
+    features = describe_features(small_encoder().features, signature())
+    assert features["tags"] == {
         "inputs": ["item:tags"],
         "kind": "ids",
         "weighted": False,
         "table": {"name": "tags_emb", "rows": 30, "dim": 3, "pooling": "mean"},
     }
-    assert told["place"] == {"inputs": ["user:place"], "kind": "dense", "weighted": False, "width": 2}
-    assert "unused" not in told
-    assert told["clicks__price"] == {
+    assert features["place"] == {"inputs": ["user:place"], "kind": "dense", "weighted": False, "width": 2}
+    assert "unused" not in features
+    assert features["clicks__price"] == {
         "inputs": ["item:clicks__price"],
         "kind": "dense",
         "weighted": False,
@@ -82,23 +80,37 @@ def ids_of(name: str) -> list[dict[str, object]]:
     ]
 
 
-def test_steps_by_hand() -> None:
+def test_sequence_inputs_of_three_rows() -> None:
     rows = small_rows(9).slice(0, 3)
     named = dict(zip(signature().names, signature().from_batch(small_batch(rows)), strict=True))
     items = [row[:5] for row in rows["clicks__item"].to_pylist()]  # sequence_length is 5
     tags = [row[:5] for row in rows["clicks__tags"].to_pylist()]
-    # a row without steps has one, and a step without a value has the default, 0
-    steps = [max(len(row), 1) for row in items]
-    assert named["clicks__item.lengths"].tolist() == steps
-    assert named["clicks__item.key_lengths"].tolist() == [1] * sum(steps)
+    # a row without elements has one, and an element without a value has the default, 0
+    num_elements = [max(len(row), 1) for row in items]
+    assert named["clicks__item.lengths"].tolist() == num_elements
+    assert named["clicks__item.key_lengths"].tolist() == [1] * sum(num_elements)
     assert named["clicks__item.values"].tolist() == [i for row in items for i in row or [0]]
-    assert named["clicks__tags.key_lengths"].tolist() == [len(step) or 1 for row in tags for step in row or [[]]]
-    assert named["clicks__tags.values"].tolist() == [i for row in tags for step in row or [[]] for i in step or [0]]
-    assert named["clicks__price.values"].shape == (sum(steps), 1)
-    assert named["clicks.positions"].tolist() == list(range(min(4, max(steps))))  # the pooling reads four
-    assert named["tags.positions"].tolist() == list(range(max(steps)))
+    assert named["clicks__tags.key_lengths"].tolist() == [len(ids) or 1 for row in tags for ids in row or [[]]]
+    assert named["clicks__tags.values"].tolist() == [i for row in tags for ids in row or [[]] for i in ids or [0]]
+    assert named["clicks__price.values"].shape == (sum(num_elements), 1)
+    assert named["clicks.positions"].tolist() == list(range(min(4, max(num_elements))))  # the pooling reads four
+    assert named["tags.positions"].tolist() == list(range(max(num_elements)))
 
 
-def test_a_manifest_keeps_the_inputs_of_sequences() -> None:
-    kept = json.loads(json.dumps(asdict(signature().sequences)))
-    assert Sequences.read(kept) == signature().sequences
+def test_signature_round_trip_through_json() -> None:
+    value = json.loads(json.dumps(signature().to_json()))
+    assert Signature.from_json(value) == signature()
+    del value["sequences"]  # as in older packages
+    assert Signature.from_json(value).sequences == NO_SEQUENCES
+
+
+def test_signature_to_json_keeps_format_of_manifest() -> None:
+    value = signature().to_json()
+    assert list(value) == ["sparse", "weighted", "dense", "sequences"]
+    assert value["sequences"]["steps"] == {
+        "clicks__half": 0,
+        "clicks__item": 0,
+        "clicks__tags": 0,
+        "clicks__price": 1,
+    }
+    assert value["sequences"]["groups"]["tags"] == {"features": ["clicks__item"], "limit": 0, "jagged": False}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.serving.small import STEP, saved, small_config, small_encoder, small_ranker
+from tests.fixtures.small_model import STEP, saved_model, small_config, small_encoder, small_model
 from tzrec.checkpoint import store
 from tzrec.errors import CheckpointError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -20,9 +20,9 @@ def config_of(model_dir: Path) -> EasyRecConfig:
 
 
 def test_reads_every_weight() -> None:
-    trained = load_trained(small_config(), small_encoder().features, choose(config_of(saved()), None))
+    trained = load_trained(small_config(), small_encoder().features, choose(config_of(saved_model()), None))
     assert trained.step == STEP
-    read, written = trained.ranker.state_dict(), small_ranker().state_dict()
+    read, written = trained.ranker.state_dict(), small_model().state_dict()
     assert list(read) == list(written)
     for name, value in written.items():
         assert torch.equal(read[name], value)
@@ -30,7 +30,7 @@ def test_reads_every_weight() -> None:
 
 
 def test_another_model_is_refused() -> None:
-    config = config_of(saved())
+    config = config_of(saved_model())
     config.model_config.mmoe.num_expert = 3
     with pytest.raises(CheckpointError, match=r"does not fit.*\n(.*\n)*.*experts\.2.*not in the checkpoint"):
         load_trained(config, small_encoder().features, choose(config, None))

@@ -10,7 +10,7 @@ from tzrec.errors import PackageError
 from tzrec.serving.weights import map_weights, write_weights
 
 
-def test_round_trip(tmp_path: Path) -> None:
+def test_write_weights_round_trip_keeps_types_and_alignment(tmp_path: Path) -> None:
     tensors = {
         "steps": torch.tensor([1, 2, 3]),
         "a": torch.randn(3, 2),
@@ -31,7 +31,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert read.flat([]).numel() == 0
 
 
-def test_format(tmp_path: Path) -> None:
+def test_write_weights_writes_safetensors_format(tmp_path: Path) -> None:
     """8 bytes of header length, a JSON header padded to 64 bytes, then the numbers."""
     write_weights(tmp_path / "w", {"a": torch.tensor([1.0, 2.0])})
     data = (tmp_path / "w").read_bytes()
@@ -42,7 +42,7 @@ def test_format(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b'\x05\x00\x00\x00\x00\x00\x00\x00{"a"', b"\xff" * 20])
-def test_damage_is_named(tmp_path: Path, damage: bytes) -> None:
+def test_map_weights_of_damaged_file_raises(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "w").write_bytes(damage)
     with pytest.raises(PackageError, match="w is damaged"):
         map_weights(tmp_path / "w")

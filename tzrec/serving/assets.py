@@ -1,4 +1,4 @@
-"""Files that features read, carried in the package: tokenizers and the characters their texts lose."""
+"""Files that features read, copied into the package: vocabularies of tokenizers and stop characters."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from tzrec.protos import feature_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
-def packed(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
-    """The same config reading copies of these files in a package, which it names without their folder."""
-    whole = _copy(config)
-    for message in _tokenized(whole):
-        message.vocab_file = _carry(Path(message.asset_dir) / message.vocab_file, message.feature_name, directory)
+def pack_assets(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
+    """Copy the files of a config into a package; returns the config with their names there, without directory."""
+    result = _copy(config)
+    for message in _tokenized(result):
+        message.vocab_file = _copy_file(Path(message.asset_dir) / message.vocab_file, message.feature_name, directory)
         message.ClearField("asset_dir")
-        stops = message.text_normalizer.stop_char_file
-        if stops:
-            carried = _carry(Path(stops), f"{message.feature_name}.stop", directory)
-            message.text_normalizer.stop_char_file = carried
-    return whole
+        normalizer = message.text_normalizer
+        if normalizer.stop_char_file:
+            path = Path(normalizer.stop_char_file)
+            normalizer.stop_char_file = _copy_file(path, f"{message.feature_name}.stop", directory)
+    return result
 
 
-def unpacked(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
-    """The config of a package with these files at the place where the package lies now."""
-    whole = _copy(config)
-    for message in _tokenized(whole):
+def locate_assets(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
+    """The config of a package with the full paths of these files in the package."""
+    result = _copy(config)
+    for message in _tokenized(result):
         if (directory / message.vocab_file).is_file():
             message.asset_dir = str(directory)
-        stops = message.text_normalizer.stop_char_file
-        if stops and (directory / stops).is_file():
-            message.text_normalizer.stop_char_file = str(directory / stops)
-    return whole
+        normalizer = message.text_normalizer
+        if normalizer.stop_char_file and (directory / normalizer.stop_char_file).is_file():
+            normalizer.stop_char_file = str(directory / normalizer.stop_char_file)
+    return result
 
 
 def _copy(config: EasyRecConfig) -> EasyRecConfig:
-    whole = EasyRecConfig()
-    whole.CopyFrom(config)
-    return whole
+    result = EasyRecConfig()
+    result.CopyFrom(config)
+    return result
 
 
 def _tokenized(config: EasyRecConfig) -> Iterator[feature_pb2.TokenizeFeature]:
-    return (each.tokenize_feature for each in config.feature_configs if each.HasField("tokenize_feature"))
+    features = config.feature_configs
+    return (feature.tokenize_feature for feature in features if feature.HasField("tokenize_feature"))
 
 
-def _carry(path: Path, stem: str, directory: Path) -> str:
-    """Copy a file into the package; its name there."""
+def _copy_file(path: Path, stem: str, directory: Path) -> str:
+    """Copy a file into the package; returns its name there."""
     name = f"{stem}.{path.name}"
     shutil.copyfile(path, directory / name)
     return name

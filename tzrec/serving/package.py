@@ -1,20 +1,22 @@
-"""The exported directory: machine code, weights, config, what its inputs and outputs are, and checksums of all of it.
+"""Exported package: a directory with machine code, weights, config and manifest.
 
     model.pt2             AOTInductor: the forward pass as machine code, without weights
     weights.safetensors   every table and every dense weight
-    pipeline.config       the config it was trained with: how raw columns become inputs
+    pipeline.config       the training config: how raw columns become inputs
     features.json         per input feature: raw columns, kind, table
-    manifest.json         versions, inputs, outputs, size and SHA-256 of the files above
+    manifest.json         programs with inputs and outputs, versions, size and SHA-256 of the files above
+
+A package with several programs has `<program>.pt2` for each of them. They share the tables; their other weights are
+stored as `<program>.<name>`.
 
 Opening a package unpickles nothing. Its machine code is code all the same: open only packages you trust.
 """
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,130 +26,64 @@ from torch import Tensor
 
 from tzrec.checkpoint.manifest import FileRecord
 from tzrec.errors import PackageError
-from tzrec.serving.sequences import Sequences
-from tzrec.serving.signature import NO_SEQUENCES, Signature
+from tzrec.serving.package_manifest import MANIFEST, MODEL, PackageManifest, ProgramSpec, newer_version
 from tzrec.serving.weights import Weights, map_weights
 from tzrec.version import __version__
 
-MODEL, WEIGHTS, CONFIG, FEATURES, MANIFEST = (
-    "model.pt2",
-    "weights.safetensors",
-    "pipeline.config",
-    "features.json",
-    "manifest.json",
-)
-_FORMAT = 1
+WEIGHTS, CONFIG, FEATURES = "weights.safetensors", "pipeline.config", "features.json"
 
 
-@dataclass(frozen=True)
-class OutputSpec:
-    """One output: its name, type, and what follows the batch dimension in its shape."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-    @classmethod
-    def of(cls, name: str, example: Tensor) -> OutputSpec:
-        return cls(name, str(example.dtype).removeprefix("torch."), tuple(example.shape[1:]))
-
-
-@dataclass(frozen=True)
-class PackageManifest:
-    """What a package says of itself.
+class Program:
+    """A loaded program of a package: plain tensors in, predictions out.
 
     Attributes:
-        model: oneof member of model_config, e.g. "mmoe".
-        step: training steps of the checkpoint it was made from.
-        precision: what matrix products are computed in.
         signature: its inputs.
-        tables: the tables that make the constant `tables`, in order.
-        outputs: in the order in which the machine code returns them.
-        additional: what `tzrec export --additional_export_config` said, handed through to whoever serves it.
-        self_test: greatest difference to the checkpoint that was found when it was made.
-        versions: of what it was made with, and the kind of machine it runs on.
-        files: name -> size and checksum.
+        outputs: its outputs, in alphabetical order.
     """
 
-    model: str
-    step: int
-    precision: str
-    signature: Signature
-    tables: tuple[str, ...]
-    outputs: tuple[OutputSpec, ...]
-    additional: dict[str, Any] = field(default_factory=dict)
-    self_test: float = 0.0
-    versions: dict[str, str] = field(default_factory=dict)
-    files: dict[str, FileRecord] = field(default_factory=dict)
+    def __init__(self, spec: ProgramSpec, model: Any) -> None:
+        self.signature, self.outputs = spec.signature, spec.outputs
+        self._model = model
 
-    def write(self, directory: Path) -> None:
-        told = {"format": _FORMAT, "inputs": self.signature.described(), **asdict(self)}
-        text = json.dumps(told, indent=1)
-        (directory / MANIFEST).write_text(text + "\n")
+    def predict(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Run the program.
 
-    @classmethod
-    def read(cls, directory: Path) -> PackageManifest:
-        """Read it without looking at the other files.
+        Args:
+            inputs: those of `signature`.
 
-        Raises:
-            PackageError: it is missing, damaged, or made by a newer tzrec.
+        Returns:
+            per output `(B,)` or `(B, C)`.
         """
-        path = directory / MANIFEST
-        try:
-            value = json.loads(path.read_text())
-            if value["format"] > _FORMAT:
-                raise PackageError(_too_new(directory, "tzrec", str(value["versions"]["tzrec"]), __version__))
-            return _manifest(value)
-        except FileNotFoundError:
-            raise PackageError(f"{directory} is no package: it has no {MANIFEST}; `tzrec export` makes one") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PackageError(f"{path} is damaged: {type(error).__name__} {error}") from None
-
-
-def _manifest(value: dict[str, Any]) -> PackageManifest:
-    signature = value["signature"]
-    return PackageManifest(
-        model=value["model"],
-        step=value["step"],
-        precision=value["precision"],
-        signature=Signature(
-            sparse=tuple(signature["sparse"]),
-            weighted=signature["weighted"],
-            dense=dict(signature["dense"]),
-            sequences=Sequences.read(signature["sequences"]) if "sequences" in signature else NO_SEQUENCES,
-        ),
-        tables=tuple(value["tables"]),
-        outputs=tuple(OutputSpec(each["name"], each["dtype"], tuple(each["shape"])) for each in value["outputs"]),
-        additional=dict(value["additional"]),
-        self_test=value["self_test"],
-        versions=dict(value["versions"]),
-        files={name: FileRecord(**each) for name, each in value["files"].items()},
-    )
-
-
-def versions() -> dict[str, str]:
-    """Of what packages are made with here."""
-    return {"tzrec": __version__, "torch": torch.__version__.partition("+")[0], "machine": platform.machine()}
+        names = [output.name for output in self.outputs]
+        return dict(zip(names, self._model.run(list(inputs)), strict=True))
 
 
 class Package:
     """An opened package.
 
     Attributes:
-        directory: where it lies.
-        manifest: what it says of itself.
+        directory: its path.
+        manifest: its description.
+        programs: by name; `model` is the only one of a package for ranking.
     """
 
     def __init__(self, directory: Path, manifest: PackageManifest) -> None:
         self.directory, self.manifest = directory, manifest
-        self.signature = manifest.signature
-        self._weights = map_weights(directory / WEIGHTS)
-        self._model = _load(directory / MODEL, self._weights, manifest.tables)
-        self._names = tuple(output.name for output in manifest.outputs)
+        weights = map_weights(directory / WEIGHTS)
+        self.programs: Mapping[str, Program] = {
+            name: Program(spec, _load(program_path(directory, name), spec, weights, constant_prefix(manifest, name)))
+            for name, spec in manifest.programs.items()
+        }
 
-    def predict(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """The inputs of `signature` -> per output `(B,)` or `(B, C)`, in alphabetical order."""
-        return dict(zip(self._names, self._model.run(list(inputs)), strict=True))
+    def program(self, name: str = MODEL) -> Program:
+        """One of the programs.
+
+        Raises:
+            PackageError: the package has no program of this name.
+        """
+        if name not in self.programs:
+            raise PackageError(f'{self.directory} has no program "{name}"; it has {", ".join(self.programs)}')
+        return self.programs[name]
 
 
 def open_package(directory: Path) -> Package:
@@ -158,36 +94,50 @@ def open_package(directory: Path) -> Package:
     """
     manifest = PackageManifest.read(directory)
     _check_versions(directory, manifest.versions)
-    wrong = [text for name, file in manifest.files.items() if (text := _difference(directory, name, file))]
-    if wrong:
-        raise PackageError(f"{directory} is damaged: {'; '.join(wrong)}. Export it again.")
+    problems = [text for name, file in manifest.files.items() if (text := _difference(directory, name, file))]
+    if problems:
+        raise PackageError(f"{directory} is damaged: {'; '.join(problems)}. Export it again.")
     return Package(directory, manifest)
 
 
-def _load(path: Path, weights: Weights, tables: tuple[str, ...]) -> Any:
+def program_path(directory: Path, name: str) -> Path:
+    """The machine code of a program."""
+    return directory / f"{name}.pt2"
+
+
+def constant_prefix(manifest: PackageManifest, name: str) -> str:
+    """The prefix of the weights of a program in `weights.safetensors`, tables aside."""
+    return "" if list(manifest.programs) == [MODEL] else f"{name}."
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of tzrec and torch, and the machine type."""
+    return {"tzrec": __version__, "torch": torch.__version__.partition("+")[0], "machine": platform.machine()}
+
+
+def _load(path: Path, spec: ProgramSpec, weights: Weights, prefix: str) -> Any:
     # The loader itself, not aoti_load_package around it: that one may unpickle weights that a package brings along.
     model = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)  # type: ignore[attr-defined]
-    constants = {**weights.tensors, "tables": weights.flat(tables)}
+    names = {name.removeprefix(prefix): name for name in weights.tensors if name.startswith(prefix)}
+    constants = {constant: weights.tensors[name] for constant, name in names.items()}
+    constants["tables"] = weights.flat(spec.tables)
     needed = {name: constants[name] for name in model.get_constant_fqns()}
     model.load_constants(needed, False, True, True, False)  # checks that none is missing; keeps our memory
     return model
 
 
-def _check_versions(directory: Path, made: dict[str, str]) -> None:
-    here = versions()
-    if _number(made["torch"]) > _number(here["torch"]):
-        raise PackageError(_too_new(directory, "torch", made["torch"], here["torch"]))
-    if made["machine"] != here["machine"]:
+def _check_versions(directory: Path, exported_with: dict[str, str]) -> None:
+    installed = installed_versions()
+    if _release(exported_with["torch"]) > _release(installed["torch"]):
+        raise PackageError(newer_version(directory, "torch", exported_with["torch"], installed["torch"]))
+    if exported_with["machine"] != installed["machine"]:
         raise PackageError(
-            f"{directory / MODEL} is machine code for {made['machine']}; this is {here['machine']}. Export it here."
+            f"{directory} holds machine code for {exported_with['machine']}; this is {installed['machine']}. "
+            "Export it here."
         )
 
 
-def _too_new(directory: Path, what: str, made: str, here: str) -> str:
-    return f"{directory} was made with {what} {made}, newer than {here} here; install that one, or export it again"
-
-
-def _number(version: str) -> tuple[int, ...]:
+def _release(version: str) -> tuple[int, ...]:
     """Major and minor number."""
     return tuple(int(part) for part in version.split(".")[:2])
 
@@ -204,7 +154,7 @@ def _difference(directory: Path, name: str, file: FileRecord) -> str:
 
 
 def copy_assets(assets: tuple[Path, ...], directory: Path) -> None:
-    """Put further files into a package.
+    """Copy further files into a package.
 
     Raises:
         PackageError: one does not exist, or two would have the same name.

@@ -1,4 +1,4 @@
-"""Predictor: raw rows in, scores out, with the feature encoder that training used."""
+"""Predictor: scores of raw rows, encoded as in training."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tzrec.features.base import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.serving.assets import unpacked
+from tzrec.serving.assets import locate_assets
 from tzrec.serving.package import CONFIG, open_package
 from tzrec.serving.signature import Signature
 
-ROWS = 8192
-"""Rows that are encoded and scored at a time."""
+BATCH_SIZE = 8192
+"""Number of rows encoded and scored at a time."""
 
 
 class Scorer(Protocol):
-    """What turns encoded features into outputs: a Package, or a Servable."""
+    """Encoded features in, outputs out: a `Program` of a package, or a `Servable`."""
 
     signature: Signature
 
@@ -34,17 +34,17 @@ class Scorer(Protocol):
 
 
 class Predictor:
-    """Scores tables of raw columns, as they stand in the training data; labels are not needed.
+    """Score tables of raw columns, named as in the training data; labels are not needed.
 
     Args:
         scorer: the model.
-        config: of the model; says how raw columns are read and what happens to bad values.
+        config: of the model.
         encoder: the features of that config.
     """
 
     def __init__(self, scorer: Scorer, config: EasyRecConfig, encoder: FeatureEncoder) -> None:
         self.scorer, self.encoder = scorer, encoder
-        self._stop_at_bad = config.data_config.bad_row_policy == data_pb2.ERROR
+        self._is_strict = config.data_config.bad_row_policy == data_pb2.ERROR
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -55,33 +55,32 @@ class Predictor:
         """Score rows.
 
         Args:
-            frame: a pyarrow Table or RecordBatch, a pandas or polars frame, or whatever speaks Arrow's C stream.
+            frame: a pyarrow Table or RecordBatch, a pandas or polars frame, or any object with an Arrow C stream.
 
         Returns:
-            one row for each row of the input, in its order; outputs in alphabetical order. Every output is float32,
-            one number or a list of them.
+            one row for each row of the input, in its order; outputs in alphabetical order, float32 numbers or lists.
 
         Raises:
-            DataError: no rows, a column is missing, or a bad value under the ERROR policy; under the other policies
-                bad values become the default of their feature.
+            DataError: no rows, a missing column, or a bad value where `bad_row_policy` is ERROR; under the other
+                policies a bad value becomes the default of its feature.
         """
         table = as_table(frame)
         if table.num_rows == 0:
             raise DataError("the table has no rows")
-        return pa.concat_tables([to_arrow(self._scored(batch, first)) for first, batch in self._batches(table)])
+        return pa.concat_tables([to_arrow(self._score(batch, first_row)) for first_row, batch in self._batches(table)])
 
     def _batches(self, table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:
         missing = [name for name in self.columns if name not in table.column_names]
         if missing:
             raise DataError(f"no column {', '.join(missing)}; the table has {', '.join(table.column_names)}")
         table = table.select(self.columns)
-        for first in range(0, table.num_rows, ROWS):
-            yield first, table.slice(first, ROWS).combine_chunks().to_batches()[0]
+        for first_row in range(0, table.num_rows, BATCH_SIZE):
+            yield first_row, table.slice(first_row, BATCH_SIZE).combine_chunks().to_batches()[0]
 
-    def _scored(self, batch: pa.RecordBatch, first: int) -> dict[str, Tensor]:
+    def _score(self, batch: pa.RecordBatch, first_row: int) -> dict[str, Tensor]:
         columns, bad = self.encoder.encode(batch)
-        if bad and self._stop_at_bad:
-            raise _first(bad, first)
+        if bad and self._is_strict:
+            raise _bad_value(bad, first_row)
         with torch.inference_mode():
             return self.scorer.predict(self.scorer.signature.from_columns(columns, batch.num_rows))
 
@@ -94,12 +93,12 @@ def load(path: str | Path) -> Predictor:
     """
     directory = Path(path)
     package = open_package(directory)
-    config = unpacked(load_config(str(directory / CONFIG), ignore_unknown=True), directory)
-    return Predictor(package, config, FeatureEncoder.from_config(config.feature_configs, config.data_config))
+    config = locate_assets(load_config(str(directory / CONFIG), ignore_unknown=True), directory)
+    return Predictor(package.program(), config, FeatureEncoder.from_config(config.feature_configs, config.data_config))
 
 
 def as_table(frame: Any) -> pa.Table:
-    """Any frame as an Arrow table.
+    """Convert any frame to an Arrow table.
 
     Raises:
         DataError: it is no frame.
@@ -114,7 +113,7 @@ def as_table(frame: Any) -> pa.Table:
 
 
 def to_arrow(outputs: Mapping[str, Tensor]) -> pa.Table:
-    """Outputs `(B,)` or `(B, C)` as columns of numbers or lists, floats as float32, in alphabetical order."""
+    """Convert outputs `(B,)` or `(B, C)` to columns of numbers or lists, floats to float32, in alphabetical order."""
     return pa.table({name: _column(outputs[name]) for name in sorted(outputs)})
 
 
@@ -127,10 +126,10 @@ def _column(output: Tensor) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32) * width), flat)
 
 
-def _first(bad: BadRows, first: int) -> DataError:
+def _bad_value(bad: BadRows, first_row: int) -> DataError:
     column, reason, rows, values = bad.reports[0]
     what = "is missing" if values[0] is None else f"has {str(values[0])!r}"
     return DataError(
-        f'row {first + int(rows[0])}: column "{column}" {what}: {reason}. Correct it, or set '
+        f'row {first_row + int(rows[0])}: column "{column}" {what}: {reason}. Correct it, or set '
         "data_config.bad_row_policy to DEFAULT when exporting"
     )

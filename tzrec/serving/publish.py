@@ -1,4 +1,4 @@
-"""Making a package: everything is written and tested beside its place, then one rename publishes it."""
+"""Write a package: under a temporary name until its self-test has passed, then one rename publishes it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tzrec.config.load import dump_config
 from tzrec.config.vocabulary import self_contained
 from tzrec.data.atomic import AtomicDirectory
 from tzrec.errors import PackageError, UsageError
-from tzrec.serving import package
-from tzrec.serving.assets import packed
+from tzrec.serving.assets import pack_assets
 from tzrec.serving.compile import compile_servable, example_inputs
-from tzrec.serving.package import OutputSpec, Package, PackageManifest
+from tzrec.serving.package import CONFIG, FEATURES, WEIGHTS, Package, copy_assets, installed_versions, program_path
+from tzrec.serving.package_manifest import MODEL, OutputSpec, PackageManifest, ProgramSpec
 from tzrec.serving.selftest import difference
 from tzrec.serving.servable import Servable, offsets_of, tables_of
-from tzrec.serving.signature import describe
+from tzrec.serving.signature import describe_features
 from tzrec.serving.trained import TrainedModel, precision_of
 from tzrec.serving.weights import map_weights, write_weights
 
 TOLERANCE = 1e-6
-"""What an FP32 package may differ from its checkpoint, relative to outputs greater than 1."""
+"""Greatest difference of an FP32 package to its checkpoint, relative to outputs greater than 1."""
 
 
 def publish(
@@ -38,25 +38,25 @@ def publish(
     Args:
         trained: the model.
         directory: new or empty.
-        assets: further files to put into it.
-        additional: goes into the manifest as it is.
+        assets: further files to copy into it.
+        additional: copied into the manifest.
 
     Raises:
         UsageError: the directory exists and is not empty.
         SetupError: there is no C++ compiler.
-        PackageError: an asset is missing, or the self-test found another answer than the checkpoint's.
+        PackageError: an asset is missing, or the self-test found other predictions than those of the checkpoint.
     """
     refuse_occupied(directory)
     with AtomicDirectory(directory, is_synced=True) as package_directory:
         draft = Path(package_directory.temporary)
         servable, tables = _write_weights(trained, draft)
-        compile_servable(servable, draft / package.MODEL)
-        (draft / package.CONFIG).write_text(dump_config(packed(self_contained(trained.config), draft)))
-        told = describe(trained.features, servable.signature)
-        (draft / package.FEATURES).write_text(json.dumps(told, indent=1) + "\n")
-        package.copy_assets(assets, draft)
+        compile_servable(servable, program_path(draft, MODEL))
+        (draft / CONFIG).write_text(dump_config(pack_assets(self_contained(trained.config), draft)))
+        features = describe_features(trained.features, servable.signature)
+        (draft / FEATURES).write_text(json.dumps(features, indent=1) + "\n")
+        copy_assets(assets, draft)
         manifest = replace(_manifest(trained, servable, tables), additional=dict(additional or {}))
-        manifest = replace(manifest, self_test=_tested(Package(draft, manifest), trained))
+        manifest = replace(manifest, self_test=_self_test(Package(draft, manifest), trained))
         files = {path.name: FileRecord.of(path) for path in sorted(draft.iterdir())}
         manifest = replace(manifest, files=files)
         manifest.write(draft)
@@ -64,26 +64,30 @@ def publish(
 
 
 def refuse_occupied(directory: Path) -> None:
-    """Raises UsageError where a package cannot be published."""
+    """Check that a package can be published.
+
+    Raises:
+        UsageError: the directory exists and is not empty.
+    """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"--export_dir {directory} exists and is not empty; remove it or name another one")
 
 
 def _write_weights(trained: TrainedModel, draft: Path) -> tuple[Servable, tuple[str, ...]]:
-    """All weights into one file, and a servable whose tables are mapped from it."""
+    """Write all weights into one file; returns a servable whose tables are mapped from it, and their names."""
     tables = tables_of(trained.ranker)
     offsets = offsets_of(tables)
     servable = Servable(trained.ranker, torch.empty(0, dtype=torch.uint8), offsets, precision_of(trained.config))
     constants = {name: tensor for name, tensor in servable.state_dict().items() if name != "tables"}
-    named = {f"tables.{name}": table for name, table in tables.items()}
-    write_weights(draft / package.WEIGHTS, _aligned(constants, named))
-    mapped = map_weights(draft / package.WEIGHTS)
-    servable.tables = mapped.flat(list(named))
-    return servable, tuple(named)
+    named_tables = {f"tables.{name}": table for name, table in tables.items()}
+    write_weights(draft / WEIGHTS, _aligned(constants, named_tables))
+    mapped = map_weights(draft / WEIGHTS)
+    servable.tables = mapped.flat(list(named_tables))
+    return servable, tuple(named_tables)
 
 
 def _aligned(constants: Mapping[str, Tensor], tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Wider types first, tables side by side: FP32 and FP16 tables stand between what is wider and what is narrower."""
+    """Order tensors by width, with adjacent tables: FP32 and FP16 tables go between wider and narrower constants."""
     order = sorted(constants, key=lambda name: -constants[name].itemsize)
     wide = {name: constants[name] for name in order if constants[name].itemsize >= 4}
     narrow = {name: constants[name] for name in order if constants[name].itemsize < 4}
@@ -93,21 +97,21 @@ def _aligned(constants: Mapping[str, Tensor], tables: Mapping[str, Tensor]) -> d
 def _manifest(trained: TrainedModel, servable: Servable, tables: tuple[str, ...]) -> PackageManifest:
     with torch.inference_mode():
         outputs = servable.predict(example_inputs(servable.signature))
+    specs = tuple(OutputSpec.from_tensor(name, outputs[name]) for name in sorted(outputs))
+    program = ProgramSpec(servable.signature, tables, specs)
     return PackageManifest(
         model=trained.config.model_config.WhichOneof("model") or "",
         step=trained.step,
         precision=precision_of(trained.config),
-        signature=servable.signature,
-        tables=tables,
-        outputs=tuple(OutputSpec.of(name, outputs[name]) for name in sorted(outputs)),
-        versions=package.versions(),
+        programs={MODEL: program},
+        versions=installed_versions(),
     )
 
 
-def _tested(made: Package, trained: TrainedModel) -> float:
-    found = difference(made, trained.ranker, trained.features)
-    if precision_of(trained.config) == "FP32" and not found <= TOLERANCE:
+def _self_test(package: Package, trained: TrainedModel) -> float:
+    measured = difference(package.program(), trained.ranker, trained.features)
+    if precision_of(trained.config) == "FP32" and not measured <= TOLERANCE:
         raise PackageError(
-            f"self-test: max |package - checkpoint| = {found:.1e}, more than {TOLERANCE:.0e}; nothing was published"
+            f"self-test: max |package - checkpoint| = {measured:.1e}, more than {TOLERANCE:.0e}; nothing was published"
         )
-    return found
+    return measured

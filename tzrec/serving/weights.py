@@ -1,7 +1,7 @@
-"""One file with all tensors of a package, in the safetensors format: a JSON header, then raw numbers.
+"""All tensors of a package in one safetensors file: a JSON header, then raw numbers.
 
 The file is mapped, not read: opening takes no time, processes that serve the same package share the memory, and
-tables that lie side by side in the file can be taken as one flat tensor.
+tables that are adjacent in the file can be viewed as one flat tensor.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NAMES = {
 }
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 _ALIGN = 64
-"""The numbers start at a multiple of this, so that every tensor is aligned where wider types come first."""
+"""Alignment of the first tensor in bytes; the others are aligned where wider types come first."""
 
 
 def write_weights(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors in the given order, without gaps; give wider types first, so that all of them are aligned."""
+    """Write tensors in the given order, without gaps; wider types come first, so that all of them are aligned."""
     header, end = {}, 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.nbytes
@@ -48,31 +48,37 @@ def write_weights(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 @dataclass(frozen=True)
 class Weights:
-    """A mapped file: `data` is all of its numbers as bytes, `spans` where each tensor stands in them."""
+    """A mapped file.
+
+    Attributes:
+        data: all of its numbers as bytes.
+        tensors: views of `data` by name.
+        spans: start and end of each tensor in `data`.
+    """
 
     data: torch.Tensor
     tensors: dict[str, torch.Tensor]
     spans: dict[str, tuple[int, int]]
 
     def flat(self, names: Sequence[str]) -> torch.Tensor:
-        """The bytes of tensors that lie side by side, as one uint8 tensor; empty for none."""
+        """View adjacent tensors as one uint8 tensor; empty for none."""
         if not names:
             return self.data[:0]
         return self.data[self.spans[names[0]][0] : self.spans[names[-1]][1]]
 
 
 def map_weights(path: Path) -> Weights:
-    """Map a file that `write_weights` or another safetensors writer made.
+    """Map a file of `write_weights` or of another safetensors writer.
 
     Raises:
-        PackageError: the header is damaged or does not fit the file.
+        PackageError: the header is damaged or does not match the size of the file.
     """
     size = path.stat().st_size
     try:
         with path.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > size:
-                raise ValueError(f"a header of {length} bytes in a file of {size}")
+                raise ValueError(f"header of {length} bytes in a file of {size}")
             header = json.loads(stream.read(length))
         header.pop("__metadata__", None)
         data = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)[8 + length :]

@@ -1,0 +1,168 @@
+"""Manifest of a package: programs with inputs and outputs, versions, and checksums of the other files.
+
+A package has one program, `model`, or several: `user` and `item` of a two-tower model, `embedding` and `tree` of an
+index. The manifest of a package with one program called `model` has format 1; others have format 2, with an entry
+`programs`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from tzrec.checkpoint.manifest import FileRecord
+from tzrec.errors import PackageError
+from tzrec.serving.signature import Signature
+from tzrec.version import __version__
+
+MANIFEST = "manifest.json"
+MODEL = "model"
+"""Name of the program of a package that has only one."""
+_FORMAT, _FORMAT_WITH_PROGRAMS = 1, 2
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """One output of a program.
+
+    Attributes:
+        name: as in predictions.
+        dtype: e.g. "float32".
+        shape: without the batch dimension.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def from_tensor(cls, name: str, tensor: Tensor) -> OutputSpec:
+        """The output of which a batch is `tensor`."""
+        return cls(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape[1:]))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> OutputSpec:
+        """Read one output of a manifest."""
+        return cls(value["name"], value["dtype"], tuple(value["shape"]))
+
+
+@dataclass(frozen=True)
+class ProgramSpec:
+    """Inputs and outputs of one program.
+
+    Attributes:
+        signature: its inputs.
+        tables: the tables that make up its constant `tables`, in order.
+        outputs: in the order in which the machine code returns them.
+    """
+
+    signature: Signature
+    tables: tuple[str, ...]
+    outputs: tuple[OutputSpec, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Its form in a manifest."""
+        return {
+            "signature": self.signature.to_json(),
+            "tables": list(self.tables),
+            "outputs": [asdict(output) for output in self.outputs],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ProgramSpec:
+        """The inverse of `to_json`."""
+        outputs = tuple(OutputSpec.from_json(output) for output in value["outputs"])
+        return cls(Signature.from_json(value["signature"]), tuple(value["tables"]), outputs)
+
+
+@dataclass(frozen=True)
+class PackageManifest:
+    """Description of a package.
+
+    Attributes:
+        model: oneof member of model_config, e.g. "mmoe".
+        step: training steps of the exported checkpoint.
+        precision: type in which matrix products are computed.
+        programs: by name; the machine code of each is `<name>.pt2`.
+        additional: value of `tzrec export --additional_export_config`, not interpreted.
+        self_test: greatest difference to the checkpoint, measured at export.
+        versions: of tzrec and torch at export, and the machine type that the code is for.
+        files: size and checksum by file name.
+    """
+
+    model: str
+    step: int
+    precision: str
+    programs: Mapping[str, ProgramSpec]
+    additional: dict[str, Any] = field(default_factory=dict)
+    self_test: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
+
+    def write(self, directory: Path) -> None:
+        """Write `manifest.json`."""
+        text = json.dumps(self._to_json(), indent=1)
+        (directory / MANIFEST).write_text(text + "\n")
+
+    @classmethod
+    def read(cls, directory: Path) -> PackageManifest:
+        """Read `manifest.json`; the other files are not verified.
+
+        Raises:
+            PackageError: it is missing, damaged, or written by a newer tzrec.
+        """
+        path = directory / MANIFEST
+        try:
+            value = json.loads(path.read_text())
+            if value["format"] > _FORMAT_WITH_PROGRAMS:
+                raise PackageError(newer_version(directory, "tzrec", str(value["versions"]["tzrec"]), __version__))
+            return cls._from_json(value)
+        except FileNotFoundError:
+            raise PackageError(f"{directory} is no package: it has no {MANIFEST}; `tzrec export` makes one") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PackageError(f"{path} is damaged: {type(error).__name__} {error}") from None
+
+    def _to_json(self) -> dict[str, Any]:
+        about = {"model": self.model, "step": self.step, "precision": self.precision}
+        rest = {
+            "additional": self.additional,
+            "self_test": self.self_test,
+            "versions": self.versions,
+            "files": {name: asdict(record) for name, record in self.files.items()},
+        }
+        if list(self.programs) == [MODEL]:
+            program = self.programs[MODEL]
+            inputs = {"inputs": program.signature.describe_inputs()}
+            return {"format": _FORMAT, **inputs, **about, **program.to_json(), **rest}
+        programs = {
+            name: {"inputs": program.signature.describe_inputs(), **program.to_json()}
+            for name, program in self.programs.items()
+        }
+        return {"format": _FORMAT_WITH_PROGRAMS, **about, **rest, "programs": programs}
+
+    @classmethod
+    def _from_json(cls, value: Mapping[str, Any]) -> PackageManifest:
+        programs = value.get("programs", {MODEL: value})
+        return cls(
+            model=value["model"],
+            step=value["step"],
+            precision=value["precision"],
+            programs={name: ProgramSpec.from_json(program) for name, program in programs.items()},
+            additional=dict(value["additional"]),
+            self_test=value["self_test"],
+            versions=dict(value["versions"]),
+            files={name: FileRecord(**record) for name, record in value["files"].items()},
+        )
+
+
+def newer_version(directory: Path, what: str, exported_with: str, installed: str) -> str:
+    """Message: the package needs a newer version of `what`."""
+    return (
+        f"{directory} was made with {what} {exported_with}, newer than {installed} here; install that one, or export "
+        "it again"
+    )
