@@ -14,11 +14,7 @@ from tzrec import cli
 from tzrec.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [
-    ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "experiments").glob("*/README.md")),
-]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/*/README.md")])
 LAUNCHER = re.compile(r"(?:python3?|torchrun(?: --[a-z_-]+(?:=\S+)?)*) -m (tzrec(?:\.\w+)+) ?")
 
 
@@ -66,7 +62,6 @@ def documented_commands() -> list[Any]:
     return [
         pytest.param(command, id=f"{path.relative_to(ROOT)}: {command[:60]}")
         for path in DOCUMENTS
-        if path.exists()
         for command in commands(path.read_text())
     ]
 
