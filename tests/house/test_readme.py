@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from tzrec.config.load import load_source
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/*/README.md")])
+
+
+def relative(path: Path) -> str:
+    """Return the path of a document from the root of the repository."""
+    return str(path.relative_to(ROOT))
 
 
 def test_config_in_readme_is_valid(tmp_path: Path) -> None:
@@ -33,7 +39,23 @@ def test_repository_tree_lists_every_package_and_module() -> None:
     assert {module for module in modules if f" {module}" not in README} == set()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 def test_relative_links_resolve(document: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name != "add_a_model.md"], ids=relative)
+def test_paths_in_code_spans_exist(document: Path) -> None:
+    paths = re.findall(r"`((?:tzrec|protos|tests|examples|docs|experiments)/[\w./-]+)`", document.read_text())
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_imports_in_code_blocks_resolve(document: Path) -> None:
+    imports = re.findall(
+        r"^\s*(?:>>> )?from (tzrec[\w.]*) import ([\w, ]+?)(?: as \w+)?$", document.read_text(), re.MULTILINE
+    )
+    names = [(module, name.strip()) for module, listed in imports for name in listed.split(",")]
+    missing = [f"{module}.{name}" for module, name in names if not hasattr(importlib.import_module(module), name)]
+    assert missing == []
