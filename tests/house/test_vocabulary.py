@@ -12,15 +12,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tzrec"
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/*/README.md")])
-DOCUMENTS.remove(ROOT / "docs" / "config_reference.md")  # generated from the comments in protos/
+GENERATED = "docs/config_reference.md"
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", "docs/**/*.md", "experiments/*/README.md")
+    for path in ROOT.glob(pattern)
+    if path != ROOT / GENERATED
+)
 
 PROSE_COLUMNS = 120
 QUESTION = re.compile(r"(What|Whether|How|Where|Which|Who|Whose)\b")
 
-# Folders that are not finished: their violations are expected failures. Empty this set to enforce the rules.
+# Folders and pages that are not finished: their violations are expected failures. Empty this set to enforce the rules.
 PENDING = {
-    *("tzrec", "tests", "experiments", "docs"),
+    *("tzrec", "tests", "experiments", "docs/add_a_model.md", "docs/fit.md", "docs/glossary.md"),
     *(f"tzrec/{path.name}" for path in PACKAGE.iterdir() if path.is_dir()),
     *(f"tests/{path.name}" for path in (ROOT / "tests").iterdir() if path.is_dir()),
 }
@@ -103,13 +108,13 @@ def test_names_of_tests_are_descriptive(files: list[Path]) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [pytest.param(path, id=str(path.relative_to(ROOT)), marks=pending("docs")) for path in DOCUMENTS],
+    [pytest.param(ROOT / name, id=name, marks=pending(name)) for name in DOCUMENTS],
 )
 def test_lines_of_prose_fit_in_width(document: Path) -> None:
     assert list(long_lines(document.read_text())) == []
 
 
-@pytest.mark.xfail("docs" in PENDING, reason="docs is in PENDING", strict=False)
+@pytest.mark.xfail("docs/glossary.md" in PENDING, reason="docs/glossary.md is in PENDING", strict=False)
 def test_classes_in_glossary_exist() -> None:
     rows = [line for line in (ROOT / "docs" / "glossary.md").read_text().splitlines() if line.startswith("|")]
     names = {name for line in rows for name in re.findall(r"`([A-Z]\w+)`", line)}
