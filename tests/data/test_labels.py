@@ -8,7 +8,7 @@ import pytest
 
 from tzrec.data.labels import label_values, weight_values
 from tzrec.errors import DataError
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 
 
 def reported(bad: BadRows) -> list[tuple[str, list[int]]]:

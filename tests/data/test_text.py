@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tzrec.data.text import declared_fields, declared_types, natural_type, number_type, typed
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.protos import data_pb2
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from google.protobuf import text_format
 
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.features.column import Column
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2, feature_pb2

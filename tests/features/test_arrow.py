@@ -18,7 +18,7 @@ from tests.features.make import encoder, id_feature, raw_feature
 from tzrec.config.sequences import FeatureMember, feature_members
 from tzrec.data.parquet import plain
 from tzrec.features.arrow import is_single, to_arrow
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.features.column import Column
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.unbucketized import encode_unbucketized

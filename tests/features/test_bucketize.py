@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tzrec.features.bucketize import Boundaries, Bucketizer, Hash, Identity, Vocabulary, number, whole
+from tzrec.features.bucketize import Boundaries, Bucketizer, Hash, Identity, Vocabulary
+from tzrec.features.numbers import parse_integer, parse_number
 from tzrec.features.text.spans import split
 
 BUCKETIZERS = [
@@ -79,13 +80,13 @@ def test_an_empty_vocabulary_column() -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("12", 12), (" -3.00 ", -3), ("+4.", 4)])
 def test_whole(text: str, expected: int) -> None:
-    assert whole(text) == expected
+    assert parse_integer(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "²", "1_0", "--1", "1.0.0", "٣"])
 def test_not_whole(text: str) -> None:
     with pytest.raises(ValueError, match="not an integer"):
-        whole(text)
+        parse_integer(text)
 
 
 @pytest.mark.parametrize(
@@ -93,4 +94,4 @@ def test_not_whole(text: str) -> None:
 )
 def test_not_a_number(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        number(text)
+        parse_number(text)

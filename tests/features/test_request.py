@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tests.features.make import encoder, reports
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.features.column import Column
 from tzrec.features.feature_encoder import FeatureEncoder
 
@@ -113,4 +113,4 @@ def test_columns_that_no_feature_reads_leave_nothing_behind() -> None:
     items = pa.RecordBatch.from_pydict(ITEMS)
     for name in ("x1", "x2", "x3"):
         built.encode_request(pa.RecordBatch.from_pydict({**USER, name: [1]}), items)
-    assert len(built._user_orders) == 1
+    assert len(built._computable) == 1

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tzrec.data.reader import Reader
 from tzrec.errors import DataError
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.protos import data_pb2
 
 SAMPLE_ROWS = 100

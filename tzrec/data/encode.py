@@ -22,7 +22,7 @@ from tzrec.data.parquet import plain
 from tzrec.data.text import Meaning, typed
 from tzrec.errors import ConfigError, DataError, Problem, UsageError
 from tzrec.features.arrow import is_single, to_arrow
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.unbucketized import encode_unbucketized
 from tzrec.protos import data_pb2
@@ -101,7 +101,7 @@ class RowEncoder:
     def _refuse_namesakes(self) -> None:
         for what, names in (("--reserved_columns", self._reserved), ("data_config.label_fields", self._targets)):
             for name in names:
-                if name in self._entries and not self._encoder.features[name].stub:
+                if name in self._entries and not self._encoder.features[name].is_stub:
                     message = f'{what}: "{name}" is a feature as well, and an encoded row has one column of a name'
                     raise UsageError(f"{message}; leave it out or rename the feature")
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.errors import DataError
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 
 Values = npt.NDArray[Any]
 

@@ -26,7 +26,7 @@ from tzrec.data.shuffle import in_order, shuffled
 from tzrec.data.text import Meaning, typed
 from tzrec.errors import DataError
 from tzrec.features.arrays import BoolArray
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tzrec.data.reader import Reader
 from tzrec.errors import DataError
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.protos import data_pb2
 
 _SCALARS = {

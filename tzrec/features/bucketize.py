@@ -1,12 +1,11 @@
-"""From values to rows of a table: hash, identity, vocabulary, boundaries.
+"""Bucketizers: map values to rows of a table by hash, identity, vocabulary or boundaries.
 
-A bucketizer maps whole columns; `one` says the same for a single word and serves the default values.
+A bucketizer maps whole columns; `one` maps a single word in the same way and serves the default values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,12 @@ import pyarrow.compute as pc
 
 from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
 from tzrec.errors import ConfigError, Problem
-from tzrec.features.arrays import BoolArray, FloatArray, Int64Array
+from tzrec.features.arrays import FloatArray, Int64Array
+from tzrec.features.bad_rows import InvalidValues
 from tzrec.features.jagged import Elements
+from tzrec.features.numbers import parse_integer, parse_number, to_float32, to_integers
 from tzrec.features.text.spans import Spans, decimals
 from tzrec.protos import data_pb2
-
-NOT_AN_INTEGER = "not an integer"
-NOT_A_NUMBER = "not a number"
-NOT_FINITE = "not finite"
-_LARGEST = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True)
-class InvalidValues:
-    """Elements that have no bucket, `(N,)` true, and why."""
-
-    reason: str
-    mask: BoolArray
 
 
 class Bucketizer:
@@ -40,69 +28,20 @@ class Bucketizer:
     rows: int
 
     def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
-        """Ids `(N,)`, arbitrary where a fault says so."""
+        """Return ids `(N,)`, arbitrary for invalid values."""
         raise NotImplementedError
 
     def one(self, word: str) -> int:
-        """Id of a single word.
+        """Return the id of a single word.
 
         Raises:
             ValueError: it has none; the message is the reason.
         """
         raise NotImplementedError
 
-
-def integers(elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
-    """Elements as int64; floats count when they are whole, for pandas turns integers with gaps into floats."""
-    if isinstance(elements, Spans):
-        values, good = elements.integers()
-    elif elements.dtype.kind == "f":
-        # -2**63 is a float64, 2**63 - 1 is not: the next float64 above the range is 2**63 itself
-        good = (elements == np.trunc(elements)) & (elements >= -(2.0**63)) & (elements < 2.0**63)
-        values = np.where(good, elements, 0).astype(np.int64)
-    else:
-        return elements, []
-    return values, _faults(NOT_AN_INTEGER, ~good)
-
-
-def floats(elements: Elements) -> tuple[FloatArray, list[InvalidValues]]:
-    """Elements as finite numbers."""
-    if isinstance(elements, Spans):
-        values, good = elements.floats()
-        return values, _faults(NOT_A_NUMBER, ~good)
-    if elements.dtype.kind == "f":
-        return elements, _faults(NOT_FINITE, ~np.isfinite(elements))
-    return elements, []
-
-
-def scaled(
-    elements: Elements, normalize: Callable[[FloatArray], FloatArray] | None
-) -> tuple[FloatArray, list[InvalidValues]]:
-    """Elements as normalized float32 `(N,)`."""
-    values, faults = floats(elements)
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is a fault
-        numbers = (normalize(values) if normalize else values).astype(np.float32, copy=False)
-    infinite = ~np.isfinite(numbers)
-    for fault in faults:
-        infinite &= ~fault.mask
-    return numbers, faults + _faults(NOT_FINITE, infinite)
-
-
-def _faults(reason: str, mask: BoolArray) -> list[InvalidValues]:
-    return [InvalidValues(reason, mask)] if mask.any() else []
-
-
-def whole(word: str) -> int:
-    """A word as an integer, by the rules of `integers`.
-
-    Raises:
-        ValueError: it is none.
-    """
-    digits, _, zeros = word.strip(" ").partition(".")
-    sign = digits[:1] in ("-", "+")
-    if not (digits[sign:].isascii() and digits[sign:].isdigit()) or zeros.strip("0"):
-        raise ValueError(NOT_AN_INTEGER)
-    return int(digits)
+    def encoded_values(self, elements: Elements) -> Elements:
+        """Return the values that data for FG_BUCKETIZE holds in place of these elements, `(N,)`."""
+        return elements
 
 
 class Identity(Bucketizer):
@@ -113,14 +52,14 @@ class Identity(Bucketizer):
         self.out_of_range = f"out of range [0, {rows})"
 
     def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
-        ids, faults = integers(elements)
+        ids, invalid = to_integers(elements)
         unsigned = ids.view(np.uint64)  # a negative id becomes a huge one: one comparison serves both ends
         if len(ids) and unsigned.max() >= self.rows:
-            faults.append(InvalidValues(self.out_of_range, unsigned >= self.rows))
-        return ids, faults
+            invalid.append(InvalidValues(self.out_of_range, unsigned >= self.rows))
+        return ids, invalid
 
     def one(self, word: str) -> int:
-        value = whole(word)
+        value = parse_integer(word)
         if not 0 <= value < self.rows:
             raise ValueError(self.out_of_range)
         return value
@@ -129,8 +68,10 @@ class Identity(Bucketizer):
 class Hash(Bucketizer):
     """`hash_bucket_size`: hash of the text, numbers in decimal, modulo the rows.
 
-    With `as_integer` text is read as a number first, so that "007" and "7" are one id. With `farm` the hash is
-    FarmHash's Fingerprint64 instead of MurmurHash64A.
+    Args:
+        rows: rows of the table.
+        as_integer: read text as a number first, so that "007" and "7" are one id.
+        farm: hash with FarmHash's Fingerprint64, as TensorFlow does, instead of MurmurHash64A, as libstdc++ does.
     """
 
     def __init__(self, rows: int, as_integer: bool = False, farm: bool = False) -> None:
@@ -139,23 +80,25 @@ class Hash(Bucketizer):
         self.farm = farm
 
     def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
-        faults: list[InvalidValues] = []
+        invalid: list[InvalidValues] = []
         if not isinstance(elements, Spans) or self.as_integer:
-            values, faults = integers(elements)
+            values, invalid = to_integers(elements)
             if not self.farm:
                 from tzrec.features.kernels import parse
 
-                return parse.hash_integers(values, self.rows), faults
+                return parse.hash_integers(values, self.rows), invalid
             elements = decimals(values)
-        return (elements.farm_hash(self.rows) if self.farm else elements.hash(self.rows)), faults
+        return self._hash(elements), invalid
 
     def one(self, word: str) -> int:
-        spans = Spans.repeat(str(whole(word)) if self.as_integer else word, 1)
-        return int((spans.farm_hash(self.rows) if self.farm else spans.hash(self.rows))[0])
+        return int(self._hash(Spans.repeat(str(parse_integer(word)) if self.as_integer else word, 1))[0])
+
+    def _hash(self, spans: Spans) -> Int64Array:
+        return spans.farm_hash(self.rows) if self.farm else spans.hash(self.rows)
 
 
 class Vocabulary(Bucketizer):
-    """`vocab_list`, `vocab_dict`, `vocab_file`: listed words have ids, all others share one."""
+    """`vocab_list`, `vocab_dict`, `vocab_file`: listed words have ids, all others share the id `oov`."""
 
     def __init__(self, ids: Mapping[str, int], oov: int, rows: int, as_integer: bool = False) -> None:
         self.rows = rows
@@ -164,24 +107,24 @@ class Vocabulary(Bucketizer):
         self._ids = dict(ids)
         self._words = pa.array(self._ids.keys(), pa.large_string())
         # one more at the end, for index -1: words that are not listed
-        self._rows_of = np.array([*self._ids.values(), oov], np.int64)
+        self._id_by_index = np.array([*self._ids.values(), oov], np.int64)
 
     def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
-        faults: list[InvalidValues] = []
+        invalid: list[InvalidValues] = []
         if isinstance(elements, Spans) and not self.as_integer:
             words = elements.arrow()
         else:
-            values, faults = integers(elements)
+            values, invalid = to_integers(elements)
             words = pa.array(values).cast(pa.large_string())
-        found = pc.index_in(words, value_set=self._words).fill_null(-1).to_numpy(zero_copy_only=False)
-        return self._rows_of[found], faults
+        indices = pc.index_in(words, value_set=self._words).fill_null(-1).to_numpy(zero_copy_only=False)
+        return self._id_by_index[indices], invalid
 
     def one(self, word: str) -> int:
-        return self._ids.get(str(whole(word)) if self.as_integer else word, self.oov)
+        return self._ids.get(str(parse_integer(word)) if self.as_integer else word, self.oov)
 
 
 class Boundaries(Bucketizer):
-    """`boundaries`: the number of edges <= value, compared in float32 as the edges are."""
+    """`boundaries`: the number of edges <= value, compared in float32, the type of the edges."""
 
     def __init__(self, edges: Sequence[float], normalize: Callable[[FloatArray], FloatArray] | None = None) -> None:
         self.rows = len(edges) + 1
@@ -189,54 +132,39 @@ class Boundaries(Bucketizer):
         self._normalize = normalize
 
     def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
-        numbers, faults = self.compared(elements)
-        return np.searchsorted(self._edges, numbers, side="right").astype(np.int64, copy=False), faults
+        numbers, invalid = to_float32(elements, self._normalize)
+        return np.searchsorted(self._edges, numbers, side="right").astype(np.int64, copy=False), invalid
 
-    def compared(self, elements: Elements) -> tuple[FloatArray, list[InvalidValues]]:
-        """The normalized numbers, float32 `(N,)`, that are compared with the edges."""
-        return scaled(elements, self._normalize)
+    def encoded_values(self, elements: Elements) -> Elements:
+        """Return the normalized numbers, float32 `(N,)`, that are compared with the edges."""
+        return to_float32(elements, self._normalize)[0]
 
     def one(self, word: str) -> int:
-        """Id of a default value, which bypasses the normalizer."""
-        return int(np.searchsorted(self._edges, np.float32(number(word)), side="right"))
+        """Return the id of a default value, which is not normalized."""
+        return int(np.searchsorted(self._edges, np.float32(parse_number(word)), side="right"))
 
 
-def number(word: str) -> float:
-    """A word as a finite number.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        value = float(word.replace("_", "?"))  # Python reads 1_000, nobody else does
-    except ValueError:
-        raise ValueError(NOT_A_NUMBER) from None
-    if not abs(value) <= _LARGEST:
-        raise ValueError(NOT_FINITE)
-    return value
-
-
-def from_config(config: Any, data: data_pb2.DataConfig) -> Bucketizer:
-    """The bucketizer that the fields of a feature message choose.
+def make_bucketizer(config: Any, data: data_pb2.DataConfig) -> Bucketizer:
+    """Build the bucketizer that the fields of a feature message choose.
 
     Raises:
         ConfigError: none or several are chosen, one is not implemented, or its ids do not fit.
     """
-    found = chosen(config)
-    known = [name for name in NAMES if name in config.DESCRIPTOR.fields_by_name]
-    if len(found) != 1:
-        said = f"{' and '.join(found)} are set" if found else "none is set"
-        raise _problem("", f"needs exactly one of {', '.join(known)}; {said}")
-    if found[0] == "hash_bucket_size":
+    chosen = chosen_bucketizers(config)
+    available = [name for name in BUCKETIZERS if name in config.DESCRIPTOR.fields_by_name]
+    if len(chosen) != 1:
+        received = f"{' and '.join(chosen)} are set" if chosen else "none is set"
+        raise _problem("", f"needs exactly one of {', '.join(available)}; {received}")
+    if chosen[0] == "hash_bucket_size":
         farm = data.string_hash == data_pb2.STRING_HASH_FARM64
-        return Hash(rows_of(config, "hash_bucket_size"), _as_integer(config), farm)
-    if found[0] not in _MAKERS:
-        raise _problem(found[0], f"not implemented yet; use one of {', '.join(known)}")
-    return _MAKERS[found[0]](config)
+        return Hash(table_rows(config, "hash_bucket_size"), _as_integer(config), farm)
+    if chosen[0] not in _MAKERS:
+        raise _problem(chosen[0], f"not implemented yet; use one of {', '.join(available)}")
+    return _MAKERS[chosen[0]](config)
 
 
-def chosen(config: Any) -> list[str]:
-    """The bucketizers that are set in a feature message."""
+def chosen_bucketizers(config: Any) -> list[str]:
+    """List the bucketizer fields that are set in a feature message."""
     return [name for name in _FIELDS if _is_set(config, name)]
 
 
@@ -251,11 +179,11 @@ def _problem(name: str, message: str) -> ConfigError:
     return ConfigError([Problem(name, message)])
 
 
-def rows_of(config: Any, name: str) -> int:
-    """The rows a field asks for.
+def table_rows(config: Any, name: str) -> int:
+    """Read the number of table rows from a field.
 
     Raises:
-        ConfigError: there can be no such table.
+        ConfigError: it is not a possible size of a table.
     """
     rows = getattr(config, name)
     if not 0 < rows < 1 << 63:
@@ -271,30 +199,30 @@ def _as_integer(config: Any) -> bool:
 
 
 def _from_vocab_list(config: Any) -> Bucketizer:
-    """Without default_bucketize_value rows 0 and 1 are the default and all unlisted words."""
+    """Build from vocab_list; without default_bucketize_value rows 0 and 1 are the default and all unlisted words."""
     words = list(config.vocab_list)
     if config.HasField("default_bucketize_value"):
         oov = config.default_bucketize_value
     else:
         words, oov = [config.default_value, "<OOV>", *words], 1
-    ids = {word: i for i, word in enumerate(words)}  # a default that is listed keeps its later place
+    ids = {word: i for i, word in enumerate(words)}  # a default that is listed keeps its later row
     return _vocabulary(config, ids, oov, len(words))
 
 
 def _from_vocab_dict(config: Any) -> Bucketizer:
-    """Without default_bucketize_value rows 0 and 1 are the default and all unlisted words."""
+    """Build from vocab_dict; without default_bucketize_value rows 0 and 1 are the default and all unlisted words."""
     ids = dict(config.vocab_dict)
     rows = max(ids.values()) + 1
     if config.HasField("default_bucketize_value"):
         return _vocabulary(config, ids, config.default_bucketize_value, rows)
-    low = sorted(word for word, i in ids.items() if i < 2)
-    if low:
+    reserved = sorted(word for word, i in ids.items() if i < 2)
+    if reserved:
         raise _problem(
             "vocab_dict",
-            f'"{low[0]}" has index {ids[low[0]]}; 0 is the default value and 1 every unlisted word, so indices start '
-            "at 2 unless default_bucketize_value is set",
+            f'"{reserved[0]}" has index {ids[reserved[0]]}; 0 is the default value and 1 every unlisted word, so '
+            "indices start at 2 unless default_bucketize_value is set",
         )
-    ids[config.default_value] = 0  # also where it is listed: the opposite of vocab_list
+    ids[config.default_value] = 0  # also if it is listed, unlike vocab_list
     return _vocabulary(config, ids, 1, rows)
 
 
@@ -315,10 +243,10 @@ def _vocabulary(config: Any, ids: Mapping[str, int], oov: int, rows: int) -> Buc
 
 
 _MAKERS: dict[str, Callable[[Any], Bucketizer]] = {
-    "num_buckets": lambda config: Identity(rows_of(config, "num_buckets")),
+    "num_buckets": lambda config: Identity(table_rows(config, "num_buckets")),
     "vocab_list": _from_vocab_list,
     "vocab_dict": _from_vocab_dict,
     "vocab_file": _from_vocab_file,
 }
-NAMES = ("hash_bucket_size", *_MAKERS)
-_FIELDS = (*NAMES, "zch", "dynamicemb")
+BUCKETIZERS = ("hash_bucket_size", *_MAKERS)
+_FIELDS = (*BUCKETIZERS, "zch", "dynamicemb")

@@ -1,4 +1,4 @@
-"""Normalizers of raw features: `method=log10,threshold=1e-10,default=-10` and its kin."""
+"""Normalizers of numbers, as in `method=log10,threshold=1e-10,default=-10`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ Normalizer = Callable[[FloatArray], FloatArray]
 
 
 def parse_normalizer(text: str) -> Normalizer:
-    """Read a normalizer from a config.
+    """Parse the normalizer of a config.
 
     Raises:
-        ValueError: no such method, a parameter is missing, unknown or no number, or the formula cannot be read.
+        ValueError: the method or a parameter is unknown, a parameter is missing or not a number, or the formula is
+            invalid.
     """
-    head, formula, *_ = (*re.split(r"\bexpr\s*=", text, maxsplit=1), "")  # a formula may hold commas itself
+    head, formula, *_ = (*re.split(r"\bexpr\s*=", text, maxsplit=1), "")  # a formula may contain commas
     pairs = dict(_pair(part) for part in head.split(",") if part.strip())
     method = pairs.pop("method", "")
     if method == "expression":
@@ -32,8 +33,8 @@ def parse_normalizer(text: str) -> Normalizer:
     return make(_parameters(text, pairs, defaults))
 
 
-def normalizer_of(config: Any) -> Normalizer | None:
-    """The normalizer of a feature message, None where it has none.
+def make_normalizer(config: Any) -> Normalizer | None:
+    """Build the normalizer of a feature message, None if it has none.
 
     Raises:
         ConfigError: it cannot be read.
@@ -50,13 +51,13 @@ def _pair(part: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _parameters(text: str, given: Mapping[str, str], defaults: Mapping[str, float | None]) -> dict[str, float]:
-    unknown = sorted(given.keys() - defaults.keys())
+def _parameters(text: str, received: Mapping[str, str], defaults: Mapping[str, float | None]) -> dict[str, float]:
+    unknown = sorted(received.keys() - defaults.keys())
     if unknown:
         raise ValueError(f'"{text}": no parameter "{unknown[0]}"; there are {", ".join(defaults)}')
     values = {}
     for name, default in defaults.items():
-        value = given.get(name, default)
+        value = received.get(name, default)
         if value is None:
             raise ValueError(f'"{text}": {name} is missing')
         try:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tzrec.features.jagged import Elements, read
+from tzrec.features.jagged import Elements, read_jagged
 from tzrec.features.text.spans import Spans, split
 from tzrec.profile import hyperloglog
 from tzrec.profile.hyperloglog import HyperLogLog
@@ -123,8 +123,8 @@ class ColumnStats:
             elements, steps = self._read(array.flatten())
             return elements, _sums(steps, pc.list_parent_indices(array).to_numpy(), len(array))
         several = len(self._separators) > 1  # the weights come with the last separator
-        rows = read(array, self.name, self._separators[0], weighted=self._weighted and not several)
-        elements, counts = rows.elements, rows.counts().astype(np.int64)
+        rows = read_jagged(array, self.name, self._separators[0], weighted=self._weighted and not several)
+        elements, counts = rows.elements, rows.row_lengths().astype(np.int64)
         for separator in self._separators[1:]:
             if isinstance(elements, Spans):
                 owners = np.repeat(np.arange(len(array)), counts)

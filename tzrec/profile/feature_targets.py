@@ -16,7 +16,7 @@ from tzrec.config.rules.data import ENCODED
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.config.schema import fields_of
 from tzrec.errors import ConfigError
-from tzrec.features.dag import as_array
+from tzrec.features.arrow import as_array
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.profile.column import ColumnStats
 from tzrec.protos.data_pb2 import DataConfig, FgMode

@@ -16,7 +16,7 @@ from tzrec.data.labels import label_values, weight_values
 from tzrec.data.reader import Reader, open_reader
 from tzrec.data.text import Meaning, typed
 from tzrec.errors import ConfigError, DataError, Problem
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos.data_pb2 import BadRowPolicy, FgMode
 

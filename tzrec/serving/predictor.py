@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tzrec.config.load import load_config
 from tzrec.errors import DataError
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig

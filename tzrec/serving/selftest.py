@@ -51,7 +51,7 @@ def synthetic_batch(features: Mapping[str, Feature], num_rows: int, generator: t
     Ids are uniform over the tables, 0 to 3 for each row, with weights uniform in [0.5, 1.5); dense values are drawn
     from N(0, 1). Sequences have 0 to 3 elements in each row, of 0 to 3 ids each.
     """
-    used = [feature for feature in features.values() if not feature.stub]
+    used = [feature for feature in features.values() if not feature.is_stub]
     by_row = [feature for feature in used if not feature.is_sequence]
     sequences = [feature for feature in used if feature.is_sequence]
     sparse = [feature for feature in by_row if feature.table]

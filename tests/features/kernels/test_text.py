@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.features.kernels.test_parse import int64, pieces, text
 from tests.features.reference import text as reference
 from tzrec.features.jagged import Jagged
-from tzrec.features.text.pairs import Pairs, cut, find
+from tzrec.features.text.pairs import Pairs, find_pairs, split_pairs
 from tzrec.features.text.spans import Spans, decimals, split
 from tzrec.features.text.words import cross
 
@@ -45,7 +45,7 @@ def test_cross(left: list[list[str]], right: list[list[str]]) -> None:
     count = min(len(left), len(right))
     left, right = left[:count], right[:count]
     crossed = cross(ragged(left), ragged(right))
-    assert by_row(crossed.elements, crossed.counts()) == reference.cross(encoded(left), encoded(right))
+    assert by_row(crossed.elements, crossed.row_lengths()) == reference.cross(encoded(left), encoded(right))
 
 
 word = st.text(st.sampled_from("ab模"), min_size=1, max_size=2) | st.just("ALL")
@@ -64,8 +64,8 @@ word = st.text(st.sampled_from("ab模"), min_size=1, max_size=2) | st.just("ALL"
 def test_find(rows: list[tuple[list[tuple[str, str]], list[str]]], wildcard: str) -> None:
     keys = ragged([[key for key, _ in pairs] for pairs, _ in rows])
     values = ragged([[value for _, value in pairs] for pairs, _ in rows])
-    pairs = Pairs(keys.elements, values.elements, keys.counts())
-    found = find(pairs, ragged([words for _, words in rows]), wildcard)
+    pairs = Pairs(keys.elements, values.elements, keys.row_lengths())
+    found = find_pairs(pairs, ragged([words for _, words in rows]), wildcard)
     held = [[(key.encode(), value.encode()) for key, value in pairs] for pairs, _ in rows]
     expected = reference.find(held, encoded([words for _, words in rows]), wildcard.encode())
     assert by_row(values.elements[found.pairs], found.lengths) == expected
@@ -78,7 +78,7 @@ def test_find(rows: list[tuple[list[tuple[str, str]], list[str]]], wildcard: str
 @given(words=st.lists(text.filter(bool), max_size=8))
 def test_cut(words: list[str]) -> None:
     found, _ = split(pa.array(words, pa.string()))
-    keys, values, good = cut(found, ":")
+    keys, values, good = split_pairs(found, ":")
     expected = [reference.cut(word.encode(), b":") for word in words]
     assert good.tolist() == [pair is not None for pair in expected]
     assert list(zip(pieces(keys[good]), pieces(values[good]), strict=True)) == [pair for pair in expected if pair]
@@ -89,7 +89,7 @@ def test_cut(words: list[str]) -> None:
 def test_rows_are_taken_as_often_as_named(rows: list[list[str]], data: st.DataObject) -> None:
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=6)) if rows else []
     taken = ragged(rows).take(np.array(chosen, np.int64))
-    assert by_row(taken.elements, taken.counts()) == encoded([rows[i] for i in chosen])
+    assert by_row(taken.elements, taken.row_lengths()) == encoded([rows[i] for i in chosen])
 
 
 @quick

@@ -9,7 +9,8 @@ import pytest
 from tests.features.make import encoder, reports, rows
 from tests.features.reference.hashes import bucket
 from tzrec.errors import ConfigError, DataError
-from tzrec.features.base import BadRows, FeatureInput, Table
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.base import FeatureInput, Table
 from tzrec.features.column import Column
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.features.make import encoder, reports, rows
 from tests.features.reference import pairs as reference
 from tzrec.errors import ConfigError, DataError
-from tzrec.features.base import BadRows, Table
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.base import Table
 from tzrec.features.column import Column
 
 NAN = math.nan

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.features.make import encoder, reports, rows
 from tests.features.reference.hashes import bucket
 from tzrec.errors import ConfigError, DataError
-from tzrec.features.base import BadRows, FeatureInput
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.base import FeatureInput
 from tzrec.features.column import Column
 
 NESTED = "ca^ba:1,bb:2|cb^ba:3,bb:4"

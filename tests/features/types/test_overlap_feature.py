@@ -12,7 +12,8 @@ from tests.features.make import encoder, reports, rows
 from tests.features.reference import pairs as reference
 from tzrec.config.overlap import METHODS
 from tzrec.errors import ConfigError, DataError
-from tzrec.features.base import BadRows, Table
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.base import Table
 from tzrec.features.column import Column
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.features.make import encoder, reports, steps
 from tests.features.reference.hashes import bucket
 from tzrec.errors import ConfigError
-from tzrec.features.base import BadRows
+from tzrec.features.bad_rows import BadRows
 
 HASHED = "hash_bucket_size: 100 embedding_dim: 4"
 
@@ -281,7 +281,7 @@ def test_inputs_of_other_lengths() -> None:
     text = f'sequence_combo_feature {{ feature_name: "f" expression: ["item:a", "item:b"] {HASHED} }}'
     found, bad = encode(text, {"a": ["x;y", "x", "x;y"], "b": ["1;2", "1;2", None]})
     assert found == [[[h("x_1")], [h("y_2")]], [[h("x_1")], [26]], [[26], [26]]]
-    assert reports(bad) == [("a", "has another number of steps than the other inputs", [1], ["x"])]
+    assert reports(bad) == [("a", "has another number of elements than the other inputs", [1], ["x"])]
 
 
 def test_features_of_a_group_of_other_lengths() -> None:
@@ -292,8 +292,8 @@ def test_features_of_a_group_of_other_lengths() -> None:
         )
     )
     _, bad = built.encode(pa.table({"s__a": ["x;y", "x;y", ""], "s__b": ["1;2", "1", ""]}))
-    reason = "has another number of steps than the other inputs"
-    assert reports(bad) == [("s__b", reason, [1], ["1 steps, not the 2 of s__a"])]
+    reason = "has another number of elements than the other inputs"
+    assert reports(bad) == [("s__b", reason, [1], ["1 elements, not the 2 of s__a"])]
 
 
 def test_a_sequence_made_of_another() -> None:

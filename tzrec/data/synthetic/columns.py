@@ -15,7 +15,7 @@ from tzrec.data.synthetic.cells import UNKNOWN, Cells, Draw, FloatArray, Int64Ar
 from tzrec.data.synthetic.contents import cells_of, may_be_empty, may_step_be_empty
 from tzrec.data.synthetic.sequences import StepCounts, alternating, as_lists, as_text, first_steps
 from tzrec.data.text import declared_types
-from tzrec.features.dag import is_encoded
+from tzrec.features.inputs import is_encoded
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 

@@ -1,8 +1,8 @@
-"""DenseEncoder: the way from an Arrow column to float32 values."""
+"""DenseEncoder: from an Arrow column to float32 values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,30 +12,31 @@ import pyarrow as pa
 from tzrec.config.kwargs import kwargs
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.arrays import BoolArray, Float32Array, FloatArray, Int64Array
-from tzrec.features.base import BadRows, DenseEmbedding
-from tzrec.features.bucketize import InvalidValues, number, scaled
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.base import DenseEmbedding, Encoder
 from tzrec.features.column import Column
-from tzrec.features.dag import is_encoded
-from tzrec.features.encoders.sparse import expected, report
-from tzrec.features.jagged import Jagged, read
+from tzrec.features.encoders.sparse import expected
+from tzrec.features.inputs import is_encoded
+from tzrec.features.jagged import Jagged, read_jagged
 from tzrec.features.normalizer import Normalizer
+from tzrec.features.numbers import parse_number, to_float32
 from tzrec.protos import data_pb2
 
 NO_DEFAULT = "missing, and there is no default value"
 
 
 @dataclass(frozen=True)
-class DenseEncoder:
-    """Reads one column into `dim` numbers per row.
+class DenseEncoder(Encoder):
+    """Encodes one column as `dim` numbers per row.
 
-    A row that is bad is reported and takes the default as a whole. Missing rows take the default silently, unless
-    there is none: they are bad then, and become zero.
+    A bad row is reported and takes the whole default. A missing row takes the default without a report; if there is no
+    default, it is bad and becomes zero.
 
     Attributes:
         column: name of the input.
-        separator: what stands between the values of a string.
+        separator: separates the values of a string.
         dim: numbers in every row.
-        default: float32 `(dim,)`, put in as it is: no normalizer touches it.
+        default: float32 `(dim,)`, inserted as it is, without normalization.
         normalize: maps values `(N,)` to values `(N,)`.
     """
 
@@ -46,41 +47,38 @@ class DenseEncoder:
     normalize: Callable[[FloatArray], FloatArray] | None = None
 
     def encode(self, array: pa.Array, bad: BadRows) -> Column:
-        """Values of B rows, `(B, dim)`."""
-        return self.finish(read(array, self.column, self.separator), array, bad)
+        return self.finish(read_jagged(array, self.column, self.separator), array, bad)
 
     def finish(self, rows: Jagged, array: pa.Array, bad: BadRows) -> Column:
-        """Values of B rows of numbers; `array` shows what stood in a bad row."""
-        numbers, faults = scaled(rows.elements, self.normalize)
-        if rows.lengths is None and self.dim == 1 and not faults:
+        numbers, invalid = to_float32(rows.elements, self.normalize)
+        if rows.lengths is None and self.dim == 1 and not invalid:
             return Column(np.ascontiguousarray(numbers).reshape(-1, 1), dim=1)
-        given = self._given(rows, faults, array, bad)
-        return self._filled(numbers, given, rows.owners())
+        row_indices = rows.row_indices()
+        valid = bad.report_invalid(self.column, invalid, row_indices, array)
+        is_usable = self._usable_rows(rows, row_indices[~valid], array, bad)
+        return self._to_column(numbers, is_usable, row_indices)
 
-    def _given(self, rows: Jagged, faults: Sequence[InvalidValues], array: pa.Array, bad: BadRows) -> BoolArray:
-        """Rows with `dim` good values, `(B,)`; all others that are not silently missing are reported."""
-        lengths = np.ones(len(rows.elements), np.int32) if rows.lengths is None else rows.lengths
-        owners = rows.owners()
-        spoiled = np.zeros(len(lengths), np.bool_)
-        for fault in faults:
-            report(bad, self.column, fault.reason, np.unique(owners[fault.mask]), array)
-            spoiled[owners[fault.mask]] = True
-        missing = lengths == 0
-        wrong = (lengths != self.dim) & ~missing & ~spoiled
-        report(bad, self.column, expected(self.dim), np.flatnonzero(wrong), array)
+    def _usable_rows(self, rows: Jagged, invalid_rows: Int64Array, array: pa.Array, bad: BadRows) -> BoolArray:
+        """Return a mask of rows with `dim` valid values, `(B,)`; report those with another number of values."""
+        lengths = rows.row_lengths()
+        is_invalid = np.zeros(len(lengths), np.bool_)
+        is_invalid[invalid_rows] = True
+        is_missing = lengths == 0
+        has_other_length = (lengths != self.dim) & ~is_missing & ~is_invalid
+        bad.report_array(self.column, expected(self.dim), np.flatnonzero(has_other_length), array)
         if self.default is None:
-            report(bad, self.column, NO_DEFAULT, np.flatnonzero(missing), array)
-        return ~(missing | wrong | spoiled)
+            bad.report_array(self.column, NO_DEFAULT, np.flatnonzero(is_missing), array)
+        return ~(is_missing | has_other_length | is_invalid)
 
-    def _filled(self, numbers: Float32Array, given: BoolArray, owners: Int64Array) -> Column:
-        matrix = np.zeros((len(given), self.dim), np.float32)  # (B, dim)
+    def _to_column(self, numbers: Float32Array, is_usable: BoolArray, row_indices: Int64Array) -> Column:
+        matrix = np.zeros((len(is_usable), self.dim), np.float32)  # (B, dim)
         if self.default is not None:
             matrix[:] = self.default
-        matrix[given] = numbers[given[owners]].reshape(-1, self.dim)
+        matrix[is_usable] = numbers[is_usable[row_indices]].reshape(-1, self.dim)
         return Column(matrix, dim=self.dim)
 
 
-def dense_encoder(
+def make_dense_encoder(
     column: str,
     config: Any,
     data: data_pb2.DataConfig,
@@ -89,7 +87,7 @@ def dense_encoder(
     default: str,
     normalize: Normalizer | None,
 ) -> DenseEncoder:
-    """The encoder of a dense feature: its default and normalizer only count where the data is not encoded.
+    """Build the encoder of a dense feature; `separator`, `default` and `normalize` apply if data is not encoded.
 
     Raises:
         ConfigError: the default is not `dim` numbers.
@@ -102,11 +100,15 @@ def dense_encoder(
     return DenseEncoder(column, separator, dim, values, None if is_encoded(data) else normalize)
 
 
-def dense_embedding(config: Any, value_dim: int) -> DenseEmbedding | None:
-    """How a message wants its `value_dim` numbers embedded, 0 of them where its values are ids; None for not at all.
+def make_dense_embedding(config: Any, value_dim: int) -> DenseEmbedding | None:
+    """Read the embedding of a message's numbers, None if there is none.
+
+    Args:
+        config: a feature message.
+        value_dim: numbers per row, 0 if the values become ids.
 
     Raises:
-        ConfigError: its values are ids or too many, or the width of the embedding is not given.
+        ConfigError: the values become ids or are too many, or the width of the embedding is missing.
     """
     kind = config.WhichOneof("dense_emb")
     if kind is None:
@@ -121,10 +123,10 @@ def dense_embedding(config: Any, value_dim: int) -> DenseEmbedding | None:
 
 
 def parse_dense_default(text: str, separator: str, dim: int, field_name: str) -> Float32Array | None:
-    """Read a dense default from a config: `dim` parts, or one part for all; "" is none.
+    """Read a dense default from a config: `dim` parts, or one part for all; "" means no default.
 
     Raises:
-        ConfigError: a part is no number, or there is another number of them.
+        ConfigError: a part is not a number, or the number of parts is wrong.
     """
     if not text:
         return None
@@ -132,6 +134,6 @@ def parse_dense_default(text: str, separator: str, dim: int, field_name: str) ->
     if len(words) not in (1, dim):
         raise ConfigError([Problem(field_name, f"{text!r} has {len(words)} values; value_dim is {dim}")])
     try:
-        return np.broadcast_to(np.array([number(word) for word in words], np.float32), (dim,))
+        return np.broadcast_to(np.array([parse_number(word) for word in words], np.float32), (dim,))
     except ValueError as error:
         raise ConfigError([Problem(field_name, f"{text!r} is {error}")]) from None

@@ -1,9 +1,9 @@
-"""SparseEncoder: the way from an Arrow column to ids that all sparse features share."""
+"""SparseEncoder: from an Arrow column to ids, shared by all sparse features."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.arrays import BoolArray, Float32Array, Int32Array, Int64Array
-from tzrec.features.base import BadRows, Table
-from tzrec.features.bucketize import Bucketizer, Identity, InvalidValues, number
+from tzrec.features.bad_rows import BadRows, InvalidValues
+from tzrec.features.base import Encoder, Table
+from tzrec.features.bucketize import Bucketizer, Identity
 from tzrec.features.column import Column
-from tzrec.features.jagged import Jagged, read
+from tzrec.features.jagged import Jagged, read_jagged
+from tzrec.features.numbers import parse_number
 from tzrec.protos import data_pb2
 
 BAD_WEIGHT = "weight is not a finite number"
@@ -23,7 +25,7 @@ BAD_WEIGHT = "weight is not a finite number"
 
 @dataclass(frozen=True)
 class Default:
-    """The ids a row gets that has none; no ids leave it empty, which pools to a zero vector."""
+    """Ids of a row without values; without any id the row stays empty, which pools to a zero vector."""
 
     ids: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
     weights: Float32Array = field(default_factory=lambda: np.empty(0, np.float32))
@@ -33,18 +35,18 @@ class Default:
 
 
 @dataclass(frozen=True)
-class SparseEncoder:
-    """Reads one column into ids.
+class SparseEncoder(Encoder):
+    """Encodes one column as ids.
 
-    A value that is bad (see Bucketizer) counts as missing and is reported. A row without any id takes the default.
+    An invalid value (see Bucketizer) counts as missing and is reported. A row without any id takes the default.
 
     Attributes:
         column: name of the input.
         bucketizer: from values to ids.
-        separator: what stands between the values of a string.
-        default: ids of a row that has none.
-        limit: ids to keep per row, 0 for all.
-        exact: ids every row must have that has any, 0 for any number; a row with another number is bad.
+        separator: separates the values of a string.
+        default: ids of a row without values.
+        limit: number of ids to keep per row, 0 for all.
+        exact: required number of ids per row, 0 for any number; a row with another number, except for 0, is bad.
         weighted: values carry weights.
     """
 
@@ -57,78 +59,64 @@ class SparseEncoder:
     weighted: bool = False
 
     def encode(self, array: pa.Array, bad: BadRows) -> Column:
-        """Ids of B rows."""
-        return self.finish(read(array, self.column, self.separator, self.limit, self.weighted), array, bad)
+        return self.finish(read_jagged(array, self.column, self.separator, self.limit, self.weighted), array, bad)
 
     def finish(self, rows: Jagged, array: pa.Array, bad: BadRows) -> Column:
-        """Ids of B rows of values; `array` shows what stood in a bad row."""
-        rows = rows.first(self.limit)
-        ids, faults = self.bucketizer(rows.elements)
+        rows = rows.truncate(self.limit)
+        ids, invalid = self.bucketizer(rows.elements)
         rows = Jagged(ids, rows.lengths, rows.weights)
         if rows.weights is not None and not np.isfinite(rows.weights).all():
-            faults = [*faults, InvalidValues(BAD_WEIGHT, ~np.isfinite(rows.weights))]
-        if faults:
-            rows = self._without(rows, faults, array, bad)
+            invalid = [*invalid, InvalidValues(BAD_WEIGHT, ~np.isfinite(rows.weights))]
+        if invalid:
+            rows = self._drop_invalid(rows, invalid, array, bad)
         if self.exact > 1 or (self.exact and rows.lengths is not None):
-            rows = self._exact(rows, array, bad)
-        return self._filled(rows)
+            rows = self._drop_other_lengths(rows, array, bad)
+        return self._fill_empty(rows)
 
-    def _without(self, rows: Jagged, faults: Sequence[InvalidValues], array: pa.Array, bad: BadRows) -> Jagged:
-        owners = rows.owners()
-        good = np.ones(len(owners), np.bool_)
-        for fault in faults:
-            report(bad, self.column, fault.reason, np.unique(owners[fault.mask]), array)
-            good &= ~fault.mask
-        if self.exact:  # positions mean something: one bad value spoils its row
-            spoiled = np.zeros(len(array), np.bool_)
-            spoiled[owners[~good]] = True
-            good = ~spoiled[owners]
-        return rows.keep(good)
+    def with_bucketizer(self, wrap: Callable[[Bucketizer], Bucketizer]) -> SparseEncoder:
+        return replace(self, bucketizer=wrap(self.bucketizer), default=Default())
 
-    def _exact(self, rows: Jagged, array: pa.Array, bad: BadRows) -> Jagged:
-        lengths = np.ones(len(rows.elements), np.int32) if rows.lengths is None else rows.lengths
-        wrong = (lengths != 0) & (lengths != self.exact)
-        report(bad, self.column, expected(self.exact), np.flatnonzero(wrong), array)
-        return rows.keep(~wrong[rows.owners()]) if wrong.any() else rows
+    def _drop_invalid(self, rows: Jagged, invalid: Sequence[InvalidValues], array: pa.Array, bad: BadRows) -> Jagged:
+        row_indices = rows.row_indices()
+        valid = bad.report_invalid(self.column, invalid, row_indices, array)
+        if self.exact:  # positions have a meaning: one invalid value invalidates its row
+            is_bad_row = np.zeros(len(array), np.bool_)
+            is_bad_row[row_indices[~valid]] = True
+            valid = ~is_bad_row[row_indices]
+        return rows.keep(valid)
 
-    def _filled(self, rows: Jagged) -> Column:
+    def _drop_other_lengths(self, rows: Jagged, array: pa.Array, bad: BadRows) -> Jagged:
+        lengths = rows.row_lengths()
+        is_bad_row = (lengths != 0) & (lengths != self.exact)
+        bad.report_array(self.column, expected(self.exact), np.flatnonzero(is_bad_row), array)
+        return rows.keep(~is_bad_row[rows.row_indices()]) if is_bad_row.any() else rows
+
+    def _fill_empty(self, rows: Jagged) -> Column:
         ids, lengths, weights = rows.elements, rows.lengths, rows.weights
         assert isinstance(ids, np.ndarray)
         if lengths is not None and len(self.default.ids) and not lengths.all():
-            empty = lengths == 0
-            lengths = np.where(empty, np.int32(len(self.default.ids)), lengths)
-            ids = _insert(ids, self.default.ids, empty, lengths)
+            is_empty = lengths == 0
+            lengths = np.where(is_empty, np.int32(len(self.default.ids)), lengths)
+            ids = _insert(ids, self.default.ids, is_empty, lengths)
             if weights is not None:
-                weights = _insert(weights, self.default.weights, empty, lengths)
+                weights = _insert(weights, self.default.weights, is_empty, lengths)
         if lengths is not None and (lengths == 1).all():
             lengths = None
         return Column(np.ascontiguousarray(ids), lengths, weights)
 
 
-def _insert(values: npt.NDArray, default: npt.NDArray, empty: BoolArray, lengths: Int32Array) -> npt.NDArray:
-    """Values with the default put into the empty rows; `lengths` are those afterwards."""
-    filled = np.repeat(empty, lengths)
-    out = np.empty(len(filled), values.dtype)
-    out[~filled] = values
-    out[filled] = np.tile(default, int(empty.sum()))
+def _insert(values: npt.NDArray, default: npt.NDArray, is_empty: BoolArray, lengths: Int32Array) -> npt.NDArray:
+    """Insert the default into the empty rows; `lengths` are those afterwards."""
+    is_default = np.repeat(is_empty, lengths)
+    out = np.empty(len(is_default), values.dtype)
+    out[~is_default] = values
+    out[is_default] = np.tile(default, int(is_empty.sum()))
     return out
 
 
 def expected(count: int) -> str:
-    """The reason for a row with another number of values."""
+    """Return the reason for a row with another number of values."""
     return f"expected {count} value{'s' if count != 1 else ''}"
-
-
-def report(bad: BadRows, column: str, reason: str, rows: Int64Array, array: pa.Array) -> None:
-    """Report rows of a column together with what stood there."""
-    if not len(rows):
-        return
-    values = array.take(pa.array(rows))
-    try:
-        shown = values.to_pylist()
-    except UnicodeDecodeError:
-        shown = ["text that is not UTF-8"] * len(rows)
-    bad.report(column, reason, rows, shown)
 
 
 def parse_default(
@@ -137,7 +125,7 @@ def parse_default(
     """Read a default from a config; "" means no id.
 
     Raises:
-        ConfigError: a part of it has no bucket.
+        ConfigError: a part of it has no id.
     """
     words = [word for word in (text.split(separator) if separator else [text]) if word]
     ids, weights = [], []
@@ -145,31 +133,31 @@ def parse_default(
         name, colon, weight = word.rpartition(":") if weighted else (word, "", "")
         try:
             ids.append(bucketizer.one(name if colon else word))
-            weights.append(number(weight) if colon else 1.0)
+            weights.append(parse_number(weight) if colon else 1.0)
         except ValueError as error:
             raise ConfigError([Problem(field_name, f"{word!r} is {error}")]) from None
     return Default(np.array(ids, np.int64), np.array(weights, np.float32))
 
 
-def sparse_encoder(column: str, bucketizer: Bucketizer, config: Any, data: data_pb2.DataConfig) -> SparseEncoder:
-    """The encoder of a feature whose values, `value_dim` of them per row or any number, are ids one by one."""
+def make_sparse_encoder(column: str, bucketizer: Bucketizer, config: Any, data: data_pb2.DataConfig) -> SparseEncoder:
+    """Build the encoder of a feature with one id per value, `value_dim` of them per row or any number."""
     if data.fg_mode == data_pb2.FG_NONE:
-        return encoded_ids(column, bucketizer.rows, config, data)
+        return make_encoded_ids_encoder(column, bucketizer.rows, config, data)
     limit = config.value_dim
     default = parse_default(config.default_value, config.separator, bucketizer, "default_value", limit)
     return SparseEncoder(column, bucketizer, config.separator, default, limit=limit)
 
 
-def numbers_encoder(
+def make_number_ids_encoder(
     column: str, config: Any, data: data_pb2.DataConfig, bucketizer: Bucketizer, dim: int = 1, separator: str = ""
 ) -> SparseEncoder:
-    """The encoder of a feature with one id for each of `dim` numbers, 0 for any number of them.
+    """Build the encoder of a feature with one id for each of `dim` numbers, 0 for any number of them.
 
     Raises:
-        ConfigError: the default has another number of values, or one of them has no bucket.
+        ConfigError: the default has another number of values, or one of them has no id.
     """
     if data.fg_mode == data_pb2.FG_NONE:
-        return encoded_ids(column, bucketizer.rows, config, data)
+        return make_encoded_ids_encoder(column, bucketizer.rows, config, data)
     separator = separator or config.separator
     text = getattr(config, "default_value", "0")
     default = parse_default(text, separator, bucketizer, "default_value")
@@ -181,10 +169,10 @@ def numbers_encoder(
     return SparseEncoder(column, bucketizer, separator, default, exact=dim)
 
 
-def encoded_ids(
+def make_encoded_ids_encoder(
     column: str, rows: int, config: Any, data: data_pb2.DataConfig, weighted: bool = False
 ) -> SparseEncoder:
-    """The encoder of a sparse feature whose data holds row numbers already (FG_NONE)."""
+    """Build the encoder of a sparse feature whose data holds row numbers already (FG_NONE)."""
     bucketizer = Identity(rows)
     separator = data.fg_encoded_multival_sep
     default = parse_default(
@@ -193,8 +181,8 @@ def encoded_ids(
     return SparseEncoder(column, bucketizer, separator, default, weighted=weighted)
 
 
-def table_of(config: Any, rows: int) -> Table:
-    """The embedding table a feature message asks for; features with one embedding_name share it."""
+def make_table(config: Any, rows: int) -> Table:
+    """Build the table request of a feature message; features with one embedding_name share the table."""
     constraints = config.embedding_constraints
     return Table(
         name=config.embedding_name or f"{config.feature_name}_emb",

@@ -1,4 +1,4 @@
-"""TextCleaner: what a text goes through before it is cut into tokens."""
+"""TextCleaner: normalization of texts before tokenization."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tzrec.errors import ConfigError, Problem, SetupError
 from tzrec.protos import feature_pb2 as pb
 
-Step = Callable[[str], str]
+Operation = Callable[[str], str]
 
 _STANDARD = (pb.TEXT_LOWER2UPPER, pb.TEXT_SBC2DBC, pb.TEXT_CHT2CHS, pb.TEXT_FILTER)
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: ord(" ")}
@@ -20,37 +20,37 @@ _SPACES = re.compile(r"\s+")
 
 
 class TextCleaner:
-    """Applies the steps of a TextNormalizer, in their order; texts longer than max_length stay as they are.
+    """Applies the operations of a TextNormalizer in their order; texts longer than max_length stay as they are.
 
     Raises:
-        ConfigError: the file of characters to drop cannot be read.
-        SetupError: a step needs a package that is not installed.
+        ConfigError: the file of characters to remove cannot be read.
+        SetupError: an operation needs a package that is not installed.
     """
 
     def __init__(self, config: pb.TextNormalizer) -> None:
-        self._longest = config.max_length
-        self._steps = [_step(option, config) for option in config.norm_options or _STANDARD]
+        self._max_length = config.max_length
+        self._operations = [_make_operation(option, config) for option in config.norm_options or _STANDARD]
 
     def __call__(self, text: str) -> str:
-        """The text after all steps."""
-        if self._longest and len(text) > self._longest:
+        """Return the text after all operations."""
+        if self._max_length and len(text) > self._max_length:
             return text
-        for step in self._steps:
-            text = step(text)
+        for operation in self._operations:
+            text = operation(text)
         return text
 
 
-def _step(option: int, config: pb.TextNormalizer) -> Step:
+def _make_operation(option: int, config: pb.TextNormalizer) -> Operation:
     if option == pb.TEXT_CHT2CHS:
         return _simplifier()
     if option == pb.TEXT_FILTER:
-        table = _listed(config.stop_char_file) if config.stop_char_file else _Special()
+        table = _read_characters(config.stop_char_file) if config.stop_char_file else _SpecialCharacters()
         return lambda text: text.translate(table)
-    return _STEPS[option]
+    return _OPERATIONS[option]
 
 
-def _simplifier() -> Step:
-    """Traditional Chinese to simplified, by the tables of OpenCC."""
+def _simplifier() -> Operation:
+    """Convert traditional Chinese to simplified, by the tables of OpenCC."""
     try:
         import opencc
     except ImportError:
@@ -58,18 +58,18 @@ def _simplifier() -> Step:
     return opencc.OpenCC("t2s").convert  # type: ignore[no-any-return]
 
 
-class _Special(dict[int, str | None]):
-    """Drops punctuation, symbols and control characters; learns each character when it first comes."""
+class _SpecialCharacters(dict[int, str | None]):
+    """Translation table that removes punctuation, symbols and control characters; filled on first use of each."""
 
     def __missing__(self, code: int) -> str | None:
         letter = chr(code)
-        dropped = unicodedata.category(letter)[0] in "PSC" and not letter.isspace()
-        self[code] = None if dropped else letter
+        is_special = unicodedata.category(letter)[0] in "PSC" and not letter.isspace()
+        self[code] = None if is_special else letter
         return self[code]
 
 
-def _listed(path: str) -> dict[int, None]:
-    """Drops the characters of a file, its line ends aside."""
+def _read_characters(path: str) -> dict[int, None]:
+    """Read a translation table that removes the characters of a file, but not line ends."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -78,7 +78,7 @@ def _listed(path: str) -> dict[int, None]:
     return {ord(letter): None for letter in text if letter not in "\r\n"}
 
 
-_STEPS: dict[int, Step] = {
+_OPERATIONS: dict[int, Operation] = {
     pb.TEXT_LOWER2UPPER: str.upper,
     pb.TEXT_UPPER2LOWER: str.lower,
     pb.TEXT_SBC2DBC: lambda text: text.translate(_HALF_WIDTH),

@@ -1,4 +1,4 @@
-"""Pairs: rows of keys and values, and what is found in them."""
+"""Pairs: rows of keys and values, and their lookup by words."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.features.arrays import BoolArray, Int32Array, Int64Array
-from tzrec.features.base import BadRows
-from tzrec.features.encoders.sparse import report
-from tzrec.features.jagged import Elements, Jagged, read, read_map
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.jagged import Elements, Jagged, read_jagged, read_map
 from tzrec.features.text.spans import Spans
-from tzrec.features.text.words import spelled
+from tzrec.features.text.words import to_text
 
 NO_PAIR = "not key{}value"
 WILDCARD = "ALL"
@@ -34,73 +33,72 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Pairs that words have found.
+class Matches:
+    """Pairs whose keys match a word.
 
     Attributes:
-        pairs: their numbers `(M,)`.
-        words: numbers of the words that found them `(M,)`.
-        lengths: int32 `(B,)`, how many each row has found.
+        pairs: indices of the pairs `(M,)`.
+        words: indices of the words that match them `(M,)`.
+        lengths: int32 `(B,)`, matches per row.
     """
 
     pairs: Int64Array
     words: Int64Array
     lengths: Int32Array
 
-    def owners(self) -> Int64Array:
-        """Row of each of them, `(M,)`."""
+    def row_indices(self) -> Int64Array:
+        """Return the row of each match, `(M,)`."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
 
-def find(pairs: Pairs, words: Jagged, wildcard: str = "") -> Found:
-    """Pairs of each row whose key is one of the row's words, word after word; of equal keys the first counts.
+def find_pairs(pairs: Pairs, words: Jagged, wildcard: str = "") -> Matches:
+    """Find the pairs of each row whose key is one of the row's words, word after word; of equal keys the first counts.
 
     Args:
         pairs: B rows.
         words: B rows of text.
-        wildcard: the word that stands for every key; empty for none.
+        wildcard: the word that matches every key; "" for none.
     """
     from tzrec.features.kernels import text
 
-    keys, sought = pairs.keys, words.elements
-    assert isinstance(sought, Spans)
-    every = np.frombuffer(wildcard.encode(), np.uint8)
-    held = keys.data, keys.starts, keys.ends, pairs.lengths
-    looked_for = sought.data, sought.starts, sought.ends, words.counts()
-    return Found(*text.select(*held, *looked_for, every))
+    keys, spans = pairs.keys, words.elements
+    assert isinstance(spans, Spans)
+    key_arrays = keys.data, keys.starts, keys.ends, pairs.lengths
+    word_arrays = spans.data, spans.starts, spans.ends, words.row_lengths()
+    return Matches(*text.select(*key_arrays, *word_arrays, np.frombuffer(wildcard.encode(), np.uint8)))
 
 
-def read_pairs(array: pa.Array, column: str, between: str, within: str, bad: BadRows) -> Pairs:
+def read_pairs(array: pa.Array, column: str, separator: str, key_delimiter: str, bad: BadRows) -> Pairs:
     """Read an Arrow column as rows of pairs.
 
     Args:
-        array: B rows of maps, of strings "key:value", or of lists of such.
+        array: B rows of maps, of strings "key:value", or of lists of such strings.
         column: its name, for the error.
-        between: what stands between the pairs of a string.
-        within: the character between key and value.
-        bad: takes the rows with text that is no pair.
+        separator: separates the pairs of a string.
+        key_delimiter: the character between key and value.
+        bad: collects the rows with text that is not a pair.
 
     Raises:
         DataError: the column has another type.
     """
     if pa.types.is_map(array.type):
         keys, values, lengths = read_map(array, column)
-        return Pairs(spelled(keys), values, lengths)
-    rows = read(array, column, between)
-    if not isinstance(rows.elements, Spans):
-        rows = Jagged(spelled(rows.elements), rows.lengths)
-        assert isinstance(rows.elements, Spans)
-    keys, values, good = cut(rows.elements, within)
-    if not good.all():
-        report(bad, column, NO_PAIR.format(within), np.unique(rows.owners()[~good]), array)
-    return Pairs(keys[good], values[good], rows.keep(good).counts())
+        return Pairs(to_text(keys), values, lengths)
+    rows = read_jagged(array, column, separator)
+    pieces = to_text(rows.elements)
+    rows = Jagged(pieces, rows.lengths)
+    key_spans, value_spans, is_pair = split_pairs(pieces, key_delimiter)
+    if not is_pair.all():
+        bad.report_array(column, NO_PAIR.format(key_delimiter), np.unique(rows.row_indices()[~is_pair]), array)
+    return Pairs(key_spans[is_pair], value_spans[is_pair], rows.keep(is_pair).row_lengths())
 
 
-def cut(pieces: Spans, symbol: str) -> tuple[Spans, Spans, BoolArray]:
-    """Cut every piece at its first `symbol`: keys, values, and where neither is empty."""
+def split_pairs(pieces: Spans, delimiter: str) -> tuple[Spans, Spans, BoolArray]:
+    """Split every piece at its first `delimiter` into key and value; the mask is true if neither is empty."""
     from tzrec.features.kernels import text
 
-    cuts = text.find_first(pieces.data, pieces.starts, pieces.ends, ord(symbol))
-    behind = np.minimum(cuts + 1, pieces.ends)
-    good = (cuts > pieces.starts) & (behind < pieces.ends)
-    return Spans(pieces.data, pieces.starts, cuts), Spans(pieces.data, behind, pieces.ends), good
+    key_ends = text.find_first(pieces.data, pieces.starts, pieces.ends, ord(delimiter))
+    value_starts = np.minimum(key_ends + 1, pieces.ends)
+    is_pair = (key_ends > pieces.starts) & (value_starts < pieces.ends)
+    keys, values = Spans(pieces.data, pieces.starts, key_ends), Spans(pieces.data, value_starts, pieces.ends)
+    return keys, values, is_pair

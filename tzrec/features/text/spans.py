@@ -1,4 +1,4 @@
-"""Spans: pieces of text that still lie in an Arrow buffer."""
+"""Spans: pieces of text that stay in their Arrow buffer."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Spans:
 
     @classmethod
     def repeat(cls, word: str, times: int) -> Spans:
-        """The same word, `times` times."""
+        """Return the same word `times` times."""
         data = np.frombuffer(word.encode(), np.uint8)
         return cls(data, np.zeros(times, np.int64), np.full(times, len(data)))
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, chosen: BoolArray | Int64Array) -> Spans:
-        return Spans(self.data, self.starts[chosen], self.ends[chosen])
+    def __getitem__(self, index: BoolArray | Int64Array) -> Spans:
+        return Spans(self.data, self.starts[index], self.ends[index])
 
     def split(self, separator: str) -> tuple[Spans, Int32Array]:
-        """The non-empty parts of every piece, and how many each has, `(N,)`."""
+        """Split every piece into its non-empty parts, and count them, `(N,)`."""
         from tzrec.features.kernels import parse
 
         mark = np.frombuffer(separator.encode(), np.uint8)
@@ -44,41 +44,41 @@ class Spans:
         return Spans(self.data, starts, ends), lengths
 
     def hash(self, size: int) -> Int64Array:
-        """Hash of every piece modulo `size`, `(N,)`."""
+        """Return MurmurHash64A of every piece modulo `size`, `(N,)`."""
         from tzrec.features.kernels import parse
 
         return parse.hash_text(self.data, self.starts, self.ends, size)
 
     def farm_hash(self, size: int) -> Int64Array:
-        """FarmHash of every piece modulo `size`, `(N,)`."""
+        """Return FarmHash Fingerprint64 of every piece modulo `size`, `(N,)`."""
         from tzrec.features.kernels import farm_hash
 
         return farm_hash.hash_text(self.data, self.starts, self.ends, size)
 
     def integers(self) -> tuple[Int64Array, BoolArray]:
-        """Every piece read as an integer, and where it is one."""
+        """Read every piece as an integer, and return a mask of those that are one."""
         from tzrec.features.kernels import parse
 
         return parse.parse_integers(self.data, self.starts, self.ends)  # type: ignore[no-any-return]
 
     def floats(self) -> tuple[npt.NDArray[np.float64], BoolArray]:
-        """Every piece read as a finite number, and where it is one."""
+        """Read every piece as a finite number, and return a mask of those that are one."""
         from tzrec.features.kernels import parse
 
         return parse.parse_floats(self.data, self.starts, self.ends)  # type: ignore[no-any-return]
 
     def weighted(self) -> tuple[Spans, Float32Array]:
-        """Cut `id:weight` at its last colon; an id alone weighs 1, what is no number weighs NaN."""
+        """Split `id:weight` at the last colon; an id alone weighs 1, and a weight that is not a number is NaN."""
         from tzrec.features.kernels import parse
 
-        cuts = parse.find_last(self.data, self.starts, self.ends, ord(":"))
-        weights, good = parse.parse_floats(self.data, np.minimum(cuts + 1, self.ends), self.ends)
-        weights[~good] = np.nan
-        weights[cuts == self.ends] = 1.0
-        return Spans(self.data, self.starts, cuts), weights.astype(np.float32)
+        id_ends = parse.find_last(self.data, self.starts, self.ends, ord(":"))
+        weights, is_number = parse.parse_floats(self.data, np.minimum(id_ends + 1, self.ends), self.ends)
+        weights[~is_number] = np.nan
+        weights[id_ends == self.ends] = 1.0
+        return Spans(self.data, self.starts, id_ends), weights.astype(np.float32)
 
     def arrow(self) -> pa.Array:
-        """A copy as a large_string array."""
+        """Copy the pieces to a large_string array."""
         from tzrec.features.kernels import parse
 
         offsets, data = parse.gather(self.data, self.starts, self.ends)
@@ -86,7 +86,7 @@ class Spans:
 
 
 def decimals(values: Int64Array) -> Spans:
-    """Decimal text of every number."""
+    """Return the decimal text of every number."""
     from tzrec.features.kernels import text
 
     return Spans(*text.decimals(values))
@@ -96,12 +96,12 @@ def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, 
     """Split a string or large_string array of B rows into its non-empty parts; null and "" have none.
 
     Args:
-        array: what to split.
-        separator: what stands between parts; empty for not splitting.
-        limit: parts to keep per row, 0 for all.
+        array: strings.
+        separator: separates the parts; "" to keep every string whole.
+        limit: number of parts to keep per row, 0 for all.
 
     Returns:
-        the parts of all rows, row after row, and how many each row has, `(B,)`.
+        the parts of all rows, row after row, and parts per row, `(B,)`.
     """
     from tzrec.features.kernels import parse
 
@@ -112,18 +112,18 @@ def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, 
 
 
 def buffers(array: pa.Array) -> tuple[ByteArray, Int64Array, Int64Array, BoolArray]:
-    """What lies behind a string or large_string array of B rows.
+    """Return the buffers of a string or large_string array of B rows.
 
     Returns:
-        the bytes of all rows, where each row starts and ends in them `(B,)`, and whether it is null `(B,)`, or nothing
-        where no row is.
+        the bytes of all rows, start and end of each row in them `(B,)`, and a mask of null rows `(B,)`, which is empty
+        if no row is null.
     """
     width = np.int64 if pa.types.is_large_string(array.type) else np.int32
     _, offset_buffer, data_buffer = array.buffers()
     null = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.empty(0, np.bool_)
-    if len(array) == 0 or data_buffer is None:  # Arrow leaves buffers of arrays without any text away
-        nowhere = np.zeros(len(array), np.int64)
-        return np.empty(0, np.uint8), nowhere, nowhere, null
+    if len(array) == 0 or data_buffer is None:  # Arrow omits the buffers of arrays without any text
+        zeros = np.zeros(len(array), np.int64)
+        return np.empty(0, np.uint8), zeros, zeros, null
     offsets = np.frombuffer(offset_buffer, width)[array.offset : array.offset + len(array) + 1]
     offsets = offsets.astype(np.int64, copy=False)
     return np.frombuffer(data_buffer, np.uint8), offsets[:-1], offsets[1:], null

@@ -1,4 +1,4 @@
-"""Tokenizers: from texts to ids by a vocabulary file."""
+"""Tokenizer: from texts to ids by a vocabulary file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Tokenizer:
 
     Attributes:
         rows: tokens of the vocabulary, special ones included.
-        encode: the ids of each of many texts, without special tokens around them.
+        encode: maps texts to the ids of each, without special tokens around them.
     """
 
     rows: int
@@ -31,7 +31,7 @@ def open_tokenizer(kind: str, path: Path) -> Tokenizer:
     """Read a tokenizer.
 
     Args:
-        kind: "bpe" for a JSON file of the package tokenizers, "sentencepiece" for a model of that one.
+        kind: "bpe" for a JSON file of the package tokenizers, "sentencepiece" for a model of the package sentencepiece.
         path: the file.
 
     Raises:
@@ -49,7 +49,7 @@ def open_tokenizer(kind: str, path: Path) -> Tokenizer:
     except ImportError:
         package = "tokenizers" if kind == "bpe" else "sentencepiece"
         raise SetupError(f"tokenizer_type {kind} needs the package {package}: pip install 'tzrec[text]'") from None
-    except Exception as error:  # the packages raise what their C++ and Rust raise
+    except Exception as error:  # the packages pass on exceptions of any type from C++ and Rust
         reason = str(error).splitlines()[0][:200]
         raise ConfigError([Problem("vocab_file", f"{path} is no {kind} tokenizer: {reason}")]) from None
 
@@ -57,16 +57,16 @@ def open_tokenizer(kind: str, path: Path) -> Tokenizer:
 def _open_bpe(data: bytes) -> Tokenizer:
     import tokenizers
 
-    found: Any = tokenizers.Tokenizer.from_buffer(data)
+    tokenizer: Any = tokenizers.Tokenizer.from_buffer(data)
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
-        return [each.ids for each in found.encode_batch(list(texts), add_special_tokens=False)]
+        return [encoding.ids for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
-    return Tokenizer(found.get_vocab_size(), encode)
+    return Tokenizer(tokenizer.get_vocab_size(), encode)
 
 
 def _open_sentencepiece(data: bytes) -> Tokenizer:
     import sentencepiece
 
-    found: Any = sentencepiece.SentencePieceProcessor(model_proto=data)
-    return Tokenizer(found.vocab_size(), lambda texts: found.encode(list(texts)) if texts else [])
+    processor: Any = sentencepiece.SentencePieceProcessor(model_proto=data)
+    return Tokenizer(processor.vocab_size(), lambda texts: processor.encode(list(texts)) if texts else [])

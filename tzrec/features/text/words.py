@@ -1,14 +1,12 @@
-"""Words: columns read as text, whatever they hold, and what can be done with two of them."""
+"""Words: columns of any type read as text, and their crosses."""
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
-from tzrec.features.base import BadRows
-from tzrec.features.bucketize import integers
-from tzrec.features.encoders.sparse import report
-from tzrec.features.jagged import Elements, Jagged, read
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.jagged import Elements, Jagged, read_jagged
+from tzrec.features.numbers import to_integers
 from tzrec.features.text.spans import Spans, decimals
 
 
@@ -18,42 +16,39 @@ def read_words(array: pa.Array, column: str, separator: str, bad: BadRows) -> Ja
     Args:
         array: B rows.
         column: its name, for the error.
-        separator: what stands between the values of a string.
-        bad: takes the rows with numbers that are not whole, which have no word.
+        separator: separates the values of a string.
+        bad: collects the rows with numbers that are not whole, which have no word.
 
     Raises:
         DataError: the column has a type that is neither text nor numbers.
     """
-    rows = read(array, column, separator)
+    rows = read_jagged(array, column, separator)
     if isinstance(rows.elements, Spans):
         return rows
-    values, faults = integers(rows.elements)
+    values, invalid = to_integers(rows.elements)
     rows = Jagged(decimals(values), rows.lengths)
-    for fault in faults:
-        report(bad, column, fault.reason, np.unique(rows.owners()[fault.mask]), array)
-        rows = rows.keep(~fault.mask)
-    return rows
+    return rows.keep(bad.report_invalid(column, invalid, rows.row_indices(), array)) if invalid else rows
 
 
-def spelled(elements: Elements) -> Spans:
-    """Elements as text; those of no whole number are arbitrary."""
-    return elements if isinstance(elements, Spans) else decimals(integers(elements)[0])
+def to_text(elements: Elements) -> Spans:
+    """Write elements as text; the text of a number that is not whole is arbitrary."""
+    return elements if isinstance(elements, Spans) else decimals(to_integers(elements)[0])
 
 
 def cross(left: Jagged, right: Jagged) -> Jagged:
-    """Every pair of a left and a right word of each row, joined by "_", left outermost."""
+    """Join every pair of a left and a right word of each row by "_", left outermost."""
     from tzrec.features.kernels import text
 
-    one, other = left.elements, right.elements
-    assert isinstance(one, Spans) and isinstance(other, Spans)
-    data, starts, ends, lengths = text.cross(
-        *(one.data, one.starts, one.ends, left.counts()), *(other.data, other.starts, other.ends, right.counts())
-    )
+    left_words, right_words = left.elements, right.elements
+    assert isinstance(left_words, Spans) and isinstance(right_words, Spans)
+    left_arrays = left_words.data, left_words.starts, left_words.ends, left.row_lengths()
+    right_arrays = right_words.data, right_words.starts, right_words.ends, right.row_lengths()
+    data, starts, ends, lengths = text.cross(*left_arrays, *right_arrays)
     return Jagged(Spans(data, starts, ends), lengths)
 
 
 def join(left: Spans, right: Spans) -> Spans:
-    """Word by word, joined by "_"."""
+    """Join words pairwise by "_"."""
     joined = cross(Jagged(left, None), Jagged(right, None)).elements
     assert isinstance(joined, Spans)
     return joined

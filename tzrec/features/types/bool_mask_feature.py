@@ -1,4 +1,4 @@
-"""bool_mask_feature: the values of one column that a second column lets through, turned into ids."""
+"""bool_mask_feature: values of one column selected by a mask in a second column, mapped to ids."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tzrec.errors import ConfigError, Problem
-from tzrec.features import bucketize
 from tzrec.features.arrays import BoolArray
-from tzrec.features.base import BadRows, Feature
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.base import Feature
+from tzrec.features.bucketize import make_bucketizer
 from tzrec.features.column import Column
-from tzrec.features.dag import inputs_of, is_encoded
-from tzrec.features.encoders.sparse import report, sparse_encoder, table_of
-from tzrec.features.jagged import Elements, Jagged, read
+from tzrec.features.encoders.sparse import make_sparse_encoder, make_table
+from tzrec.features.inputs import is_encoded, read_inputs
+from tzrec.features.jagged import Elements, Jagged, read_jagged
 from tzrec.features.text.spans import Spans
 from tzrec.protos import data_pb2, feature_pb2
 
@@ -25,9 +26,9 @@ _TRUE, _FALSE = pa.array(["true", "1"], pa.large_string()), pa.array(["false", "
 
 
 class BoolMaskFeature(Feature):
-    """Values whose place in the mask holds true; the mask is text (true, false, 1, 0), bool or numbers 1 and 0.
+    """Values at the true positions of a mask, which is text (true, false, 1, 0), bool, or numbers 1 and 0.
 
-    A row without values or without a mask takes the default, as does one in which nothing is let through.
+    A row without values, without a mask, or without a selected value takes the default.
     """
 
     is_sparse = True
@@ -36,43 +37,45 @@ class BoolMaskFeature(Feature):
         if len(config.expression) != 2:
             message = f"{len(config.expression)} inputs; list two, the values and then the mask"
             raise ConfigError([Problem("expression", message)])
-        bucketizer = bucketize.from_config(config, data)
+        bucketizer = make_bucketizer(config, data)
         self.name = config.feature_name
-        self.inputs = inputs_of(config, data, "expression")
-        self.table = table_of(config, bucketizer.rows)
-        self.stub = config.stub_type
+        self.inputs = read_inputs(config, data, "expression")
+        self.table = make_table(config, bucketizer.rows)
+        self.is_stub = config.stub_type
         self._is_encoded = is_encoded(data)
         self._separator = config.separator
-        self._encoder = sparse_encoder(self.inputs[0].name, bucketizer, config, data)
+        self.encoder = make_sparse_encoder(self.inputs[0].name, bucketizer, config, data)
 
     def encode(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Column:
         arrays = [columns[source.name] for source in self.inputs]
         if self._is_encoded:
-            return self._encoder.encode(arrays[0], bad)
-        values = read(arrays[0], self.inputs[0].name, self._separator)
-        mask = read(arrays[1], self.inputs[1].name, self._separator)
-        flags, good = _flags(mask.elements)
-        usable = self._usable(values, mask, good, arrays[1], bad)
-        values = values.keep(usable[values.owners()])
-        kept = values.keep(flags[usable[mask.owners()]])
-        return self._encoder.finish(kept.first(self._encoder.limit), arrays[0], bad)
+            return self.encoder.encode(arrays[0], bad)
+        values = read_jagged(arrays[0], self.inputs[0].name, self._separator)
+        mask = read_jagged(arrays[1], self.inputs[1].name, self._separator)
+        flags, is_valid = _read_flags(mask.elements)
+        is_usable = self._usable_rows(values, mask, is_valid, arrays[1], bad)
+        values = values.keep(is_usable[values.row_indices()])
+        selected = values.keep(flags[is_usable[mask.row_indices()]])
+        return self.encoder.finish(selected, arrays[0], bad)
 
-    def _usable(self, values: Jagged, mask: Jagged, good: BoolArray, array: pa.Array, bad: BadRows) -> BoolArray:
-        """Rows with values and a mask that fits them, `(B,)`; those where it does not are reported."""
+    def _usable_rows(
+        self, values: Jagged, mask: Jagged, is_valid: BoolArray, array: pa.Array, bad: BadRows
+    ) -> BoolArray:
+        """Return a mask of rows with as many flags as values, `(B,)`; report those that have both and differ."""
         column = self.inputs[1].name
-        spoiled = np.zeros(len(array), np.bool_)
-        spoiled[mask.owners()[~good]] = True
-        report(bad, column, NO_FLAG, np.flatnonzero(spoiled), array)
-        given = (values.counts() > 0) & (mask.counts() > 0) & ~spoiled
-        unequal = given & (values.counts() != mask.counts())
-        report(bad, column, OTHER_LENGTH, np.flatnonzero(unequal), array)
-        return given & ~unequal
+        is_invalid = np.zeros(len(array), np.bool_)
+        is_invalid[mask.row_indices()[~is_valid]] = True
+        bad.report_array(column, NO_FLAG, np.flatnonzero(is_invalid), array)
+        has_both = (values.row_lengths() > 0) & (mask.row_lengths() > 0) & ~is_invalid
+        is_unequal = has_both & (values.row_lengths() != mask.row_lengths())
+        bad.report_array(column, OTHER_LENGTH, np.flatnonzero(is_unequal), array)
+        return has_both & ~is_unequal
 
 
-def _flags(elements: Elements) -> tuple[BoolArray, BoolArray]:
-    """Every element as true or false, and where it is one of both."""
+def _read_flags(elements: Elements) -> tuple[BoolArray, BoolArray]:
+    """Read every element as a flag, and return a mask of those that are one."""
     if not isinstance(elements, Spans):
         return elements == 1, (elements == 1) | (elements == 0)
     words = pc.utf8_lower(pc.utf8_trim_whitespace(elements.arrow()))
-    true = pc.is_in(words, value_set=_TRUE).to_numpy(zero_copy_only=False)
-    return true, true | pc.is_in(words, value_set=_FALSE).to_numpy(zero_copy_only=False)
+    is_true = pc.is_in(words, value_set=_TRUE).to_numpy(zero_copy_only=False)
+    return is_true, is_true | pc.is_in(words, value_set=_FALSE).to_numpy(zero_copy_only=False)

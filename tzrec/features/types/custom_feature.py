@@ -1,4 +1,4 @@
-"""custom_feature: what a Python class of yours makes of columns."""
+"""custom_feature: the output of a user's Python class over columns."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from google.protobuf import json_format
 
 from tzrec import registry
 from tzrec.errors import ConfigError, DataError, Problem
-from tzrec.features import bucketize
-from tzrec.features.base import BadRows, Feature
-from tzrec.features.bucketize import Bucketizer
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.base import Feature
+from tzrec.features.bucketize import chosen_bucketizers, make_bucketizer
 from tzrec.features.column import Column
-from tzrec.features.dag import inputs_of, is_encoded
-from tzrec.features.encoders.dense import dense_embedding
-from tzrec.features.encoders.sparse import sparse_encoder, table_of
-from tzrec.features.number_feature import number_encoder
+from tzrec.features.encoders.dense import make_dense_embedding
+from tzrec.features.encoders.number import make_number_encoder
+from tzrec.features.encoders.sparse import make_sparse_encoder, make_table
+from tzrec.features.inputs import is_encoded, read_inputs
 from tzrec.protos import data_pb2, feature_pb2
 
 GROUP = "tzrec.features"
-"""Entry points of installed packages under which operators have names."""
+"""Entry-point group under which installed packages name their operators."""
 
 
 class Operator:
-    """What a custom feature computes; subclass it and name the class in operator_name as `package.module:Class`.
+    """Computation of a custom feature; subclass it and name the class in operator_name as `package.module:Class`.
 
     Args:
         params: operator_params of the config, as plain values.
@@ -40,7 +40,7 @@ class Operator:
         """Compute B rows.
 
         Args:
-            columns: the inputs in the order of the config, B rows each, of whatever type the data has.
+            columns: the inputs in the order of the config, B rows each, in the type of the data.
 
         Returns:
             B numbers or texts, or lists of these; null takes the feature's default_value.
@@ -49,71 +49,72 @@ class Operator:
 
 
 class CustomFeature(Feature):
-    """Results of an Operator: ids where there is a bucketizer or boundaries, else numbers as they are.
+    """Results of an Operator: ids with a bucketizer or boundaries, else numbers as they are.
 
-    Encoded data holds the results, so that no operator is needed then.
+    Encoded data holds the results, so the operator is not loaded.
     """
 
     table = None
 
     def __init__(self, config: feature_pb2.CustomFeature, data: data_pb2.DataConfig) -> None:
-        self._refuse(config)
+        chosen = chosen_bucketizers(config)
+        _validate(config, chosen)
         self.name = config.feature_name
-        self.inputs = inputs_of(config, data, "expression")
-        self.stub = config.stub_type
-        self._operator = None if is_encoded(data) else _operator(config)
-        self._turn: AbstractContextManager[Any] = nullcontext() if config.is_op_thread_safe else Lock()
-        bucketizer: Bucketizer | None = bucketize.from_config(config, data) if bucketize.chosen(config) else None
-        self.is_sparse = bucketizer is not None or bool(config.boundaries)
+        self.inputs = read_inputs(config, data, "expression")
+        self.is_stub = config.stub_type
+        self._operator = None if is_encoded(data) else _load_operator(config)
+        self._lock: AbstractContextManager[Any] = nullcontext() if config.is_op_thread_safe else Lock()
+        self.is_sparse = bool(chosen or config.boundaries)
         self.dim = 0 if self.is_sparse else config.value_dim or 1
-        self.embedding = dense_embedding(config, self.dim)
-        if bucketizer is not None:
-            self.table = table_of(config, bucketizer.rows)
-            self._encoder: Any = sparse_encoder(self.name, bucketizer, config, data)
+        self.embedding = make_dense_embedding(config, self.dim)
+        if chosen:
+            bucketizer = make_bucketizer(config, data)
+            self.table = make_table(config, bucketizer.rows)
+            self.encoder = make_sparse_encoder(self.name, bucketizer, config, data)
             return
         if config.boundaries:
-            self.table = table_of(config, len(config.boundaries) + 1)
-        self._encoder = number_encoder(self.name, config, data, config.value_dim)
-
-    @staticmethod
-    def _refuse(config: feature_pb2.CustomFeature) -> None:
-        if config.operator_lib_file:
-            message = (
-                f'"{config.operator_lib_file}": shared libraries are not loaded; leave it out and name a Python class '
-                "in operator_name, as package.module:Class (see tzrec.features.types.custom_feature.Operator)"
-            )
-            raise ConfigError([Problem("operator_lib_file", message)])
-        if not config.expression:
-            raise ConfigError([Problem("expression", "is empty; list what the operator reads, e.g. user:age")])
-        if config.boundaries and bucketize.chosen(config):
-            raise ConfigError([Problem("boundaries", f"{bucketize.chosen(config)[0]} is set as well; choose one")])
+            self.table = make_table(config, len(config.boundaries) + 1)
+        self.encoder = make_number_encoder(self.name, config, data, config.value_dim)
 
     def encode(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Column:
         arrays = [columns[source.name] for source in self.inputs]
         result: Any = arrays[0]
         if self._operator is not None:
-            with self._turn:
+            with self._lock:
                 result = self._operator(*arrays)
             if isinstance(result, pa.ChunkedArray):
                 result = result.combine_chunks()
-            self._check(result, len(arrays[0]))
-        return self._encoder.encode(result, bad)  # type: ignore[no-any-return]
+            self._validate_result(result, len(arrays[0]))
+        return self.encoder.encode(result, bad)
 
-    def _check(self, result: Any, rows: int) -> None:
+    def _validate_result(self, result: Any, rows: int) -> None:
         if not isinstance(result, pa.Array) or len(result) != rows:
-            got = f"{len(result)} rows" if isinstance(result, pa.Array) else f"a {type(result).__name__}"
+            received = f"{len(result)} rows" if isinstance(result, pa.Array) else f"a {type(result).__name__}"
             name = type(self._operator).__name__
             raise DataError(
-                f'custom feature "{self.name}": {name} was given {rows} rows and returned {got}; it has to return an '
-                "Arrow array with one value for each row"
+                f'custom feature "{self.name}": {name} was given {rows} rows and returned {received}; it has to return '
+                "an Arrow array with one value for each row"
             )
 
 
-def _operator(config: feature_pb2.CustomFeature) -> Operator:
-    """The operator a message names, made with its parameters.
+def _validate(config: feature_pb2.CustomFeature, chosen: list[str]) -> None:
+    if config.operator_lib_file:
+        message = (
+            f'"{config.operator_lib_file}": shared libraries are not loaded; leave it out and name a Python class '
+            "in operator_name, as package.module:Class (see tzrec.features.types.custom_feature.Operator)"
+        )
+        raise ConfigError([Problem("operator_lib_file", message)])
+    if not config.expression:
+        raise ConfigError([Problem("expression", "is empty; list the inputs of the operator, e.g. user:age")])
+    if config.boundaries and chosen:
+        raise ConfigError([Problem("boundaries", f"{chosen[0]} is set as well; choose one")])
+
+
+def _load_operator(config: feature_pb2.CustomFeature) -> Operator:
+    """Construct the operator of a message with its parameters.
 
     Raises:
-        ConfigError: there is none of this name, or it is no Operator.
+        ConfigError: there is no operator of this name, or it is not an Operator.
     """
-    found = registry.load_extension(config.operator_name, GROUP, Operator, "operator_name")
-    return found(json_format.MessageToDict(config.operator_params))
+    operator_class = registry.load_extension(config.operator_name, GROUP, Operator, "operator_name")
+    return operator_class(json_format.MessageToDict(config.operator_params))

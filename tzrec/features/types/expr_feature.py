@@ -9,27 +9,26 @@ import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.arrays import BoolArray
-from tzrec.features.base import BadRows
-from tzrec.features.bucketize import NOT_A_NUMBER
-from tzrec.features.dag import inputs_of
-from tzrec.features.encoders.sparse import report
+from tzrec.features.bad_rows import BadRows
 from tzrec.features.formula.expression import Expression
 from tzrec.features.formula.vectors import Value, Vectors
-from tzrec.features.jagged import Jagged, read
+from tzrec.features.inputs import read_inputs
+from tzrec.features.jagged import Jagged, read_jagged
 from tzrec.features.number_feature import NumberFeature
+from tzrec.features.numbers import NOT_A_NUMBER
 from tzrec.features.text.spans import Spans
 from tzrec.protos import data_pb2, feature_pb2
 
 
 class ExprFeature(NumberFeature):
-    """What a formula makes of its variables, each a number or a vector per row.
+    """Value of a formula over its variables, each a number or a vector per row.
 
     A row in which any variable is missing takes the default; one whose value is not finite is bad.
     """
 
     def __init__(self, config: feature_pb2.ExprFeature, data: data_pb2.DataConfig) -> None:
         if not config.variables:
-            raise ConfigError([Problem("variables", "is empty; list what the formula reads, e.g. user:age")])
+            raise ConfigError([Problem("variables", "is empty; list the variables of the formula, e.g. user:age")])
         names = [text.partition(":")[2] for text in config.variables]
         fill = config.fill_missing if config.HasField("fill_missing") else np.nan
         try:
@@ -38,55 +37,55 @@ class ExprFeature(NumberFeature):
             raise ConfigError([Problem("expression", str(error))]) from None
         self._separator = config.separator
         label = f"{config.feature_name} = {config.expression}"
-        super().__init__(config, data, inputs_of(config, data, "variables"), config.value_dim, label)
+        super().__init__(config, data, read_inputs(config, data, "variables"), config.value_dim, label)
 
     def compute(self, columns: Mapping[str, pa.Array], bad: BadRows) -> pa.Array:
         names = [source.name for source in self.inputs]
-        variables = {name: self._read(_stretched(columns[name], bad.size), name, bad) for name in names}
-        given = np.ones(bad.size, np.bool_)
+        variables = {name: self._read_numbers(_expand(columns[name], bad.size), name, bad) for name in names}
+        is_complete = np.ones(bad.size, np.bool_)
         for rows in variables.values():
             if rows.lengths is not None:
-                given &= rows.lengths > 0
-        values = {name: _of_rows(rows, given) for name, rows in variables.items()}
-        return _array(self._formula.over_rows(values), given)
+                is_complete &= rows.lengths > 0
+        values = {name: _to_value(rows, is_complete) for name, rows in variables.items()}
+        return _to_arrow(self._formula.over_rows(values), is_complete)
 
-    def _read(self, array: pa.Array, column: str, bad: BadRows) -> Jagged:
-        """Rows of numbers; those with a word that is none are reported and empty."""
-        rows = read(array, column, self._separator)
+    def _read_numbers(self, array: pa.Array, column: str, bad: BadRows) -> Jagged:
+        """Read rows of numbers; a row with a word that is not a number is reported and empty."""
+        rows = read_jagged(array, column, self._separator)
         if not isinstance(rows.elements, Spans):
             return rows
-        numbers, good = rows.elements.floats()
+        numbers, is_number = rows.elements.floats()
         rows = Jagged(numbers, rows.lengths)
-        if good.all():
+        if is_number.all():
             return rows
-        owners = rows.owners()
-        wrong = np.unique(owners[~good])
-        report(bad, column, NOT_A_NUMBER, wrong, array)
-        return rows.keep(~np.isin(owners, wrong))
+        row_indices = rows.row_indices()
+        bad_rows = np.unique(row_indices[~is_number])
+        bad.report_array(column, NOT_A_NUMBER, bad_rows, array)
+        return rows.keep(~np.isin(row_indices, bad_rows))
 
 
-def _stretched(array: pa.Array, rows: int) -> pa.Array:
-    """The column as it is; a single row beside many, as in a request with one user, goes with all of them."""
+def _expand(array: pa.Array, rows: int) -> pa.Array:
+    """Repeat a single row, as in a request with one user, for all rows; other columns stay as they are."""
     return array if len(array) == rows else array.take(pa.array(np.zeros(rows, np.int64)))
 
 
-def _of_rows(rows: Jagged, given: BoolArray) -> Value:
-    """The values of the given rows, none of which is empty."""
+def _to_value(rows: Jagged, mask: BoolArray) -> Value:
+    """Return the numbers or vectors of these rows, none of which is empty."""
     assert isinstance(rows.elements, np.ndarray)
     if rows.lengths is None:
-        return rows.elements[given]
-    lengths = rows.lengths[given].astype(np.int64)
-    values = rows.elements[np.repeat(given, rows.lengths)].astype(np.float64)
+        return rows.elements[mask]
+    lengths = rows.lengths[mask].astype(np.int64)
+    values = rows.elements[np.repeat(mask, rows.lengths)].astype(np.float64)
     return values if (lengths == 1).all() else Vectors(values, lengths)
 
 
-def _array(result: Value, given: BoolArray) -> pa.Array:
-    """The result as an Arrow array of all rows, null or empty where they are not given."""
+def _to_arrow(result: Value, mask: BoolArray) -> pa.Array:
+    """Convert the result for the rows of a mask to an Arrow array of all rows, null or empty in the other rows."""
     if isinstance(result, Vectors):
-        lengths = np.zeros(len(given), np.int64)
-        lengths[given] = result.lengths
+        lengths = np.zeros(len(mask), np.int64)
+        lengths[mask] = result.lengths
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(result.values, from_pandas=False))
-    numbers = np.zeros(len(given))
-    numbers[given] = result
-    return pa.array(numbers, mask=~given, from_pandas=False)
+    numbers = np.zeros(len(mask))
+    numbers[mask] = result
+    return pa.array(numbers, mask=~mask, from_pandas=False)

@@ -1,4 +1,4 @@
-"""lookup_feature: what a map of one column holds for the keys of another."""
+"""lookup_feature: values of a map in one column, looked up by the keys of another."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from tzrec.features.base import BadRows
-from tzrec.features.dag import inputs_of
-from tzrec.features.encoders.combined import combiner_of
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.encoders.combined import read_combiner
+from tzrec.features.inputs import read_inputs
 from tzrec.features.jagged import Jagged
 from tzrec.features.map_lookup_feature import MapLookupFeature
-from tzrec.features.text.pairs import find, read_pairs
+from tzrec.features.text.pairs import find_pairs, read_pairs
 from tzrec.features.text.spans import Spans
-from tzrec.features.text.words import join, read_words, spelled
+from tzrec.features.text.words import join, read_words, to_text
 from tzrec.protos import data_pb2, feature_pb2
 
-BETWEEN, WITHIN = "\x1d", ":"
+PAIR_SEPARATOR, KEY_DELIMITER = "\x1d", ":"
 
 
 class LookupFeature(MapLookupFeature):
-    """Values of `key:value` pairs under the keys of a row; keys that are not there are skipped."""
+    """Values of `key:value` pairs under the keys of a row; keys without a pair are skipped."""
 
     def __init__(self, config: feature_pb2.LookupFeature, data: data_pb2.DataConfig) -> None:
-        combiner = combiner_of(config) if config.combiner else ""
-        inputs = inputs_of(config, data, "map", "key")
+        combiner = read_combiner(config) if config.combiner else ""
+        inputs = read_inputs(config, data, "map", "key")
         super().__init__(config, data, inputs, "need_key" if config.need_key else "", combiner)
         self._separator = config.separator
         self._need_key = config.need_key
 
     def find(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Jagged:
-        source, key = (each.name for each in self.inputs)
-        pairs = read_pairs(columns[source], source, BETWEEN, WITHIN, bad)
-        words = read_words(columns[key], key, self._separator, bad)
-        found = find(pairs, words)
-        values = pairs.values[found.pairs]
+        map_name, key_name = (source.name for source in self.inputs)
+        pairs = read_pairs(columns[map_name], map_name, PAIR_SEPARATOR, KEY_DELIMITER, bad)
+        keys = read_words(columns[key_name], key_name, self._separator, bad)
+        matches = find_pairs(pairs, keys)
+        values = pairs.values[matches.pairs]
         if self._need_key:
-            assert isinstance(words.elements, Spans)
-            values = join(words.elements[found.words], spelled(values))
-        return Jagged(values, found.lengths)
+            assert isinstance(keys.elements, Spans)
+            values = join(keys.elements[matches.words], to_text(values))
+        return Jagged(values, matches.lengths)

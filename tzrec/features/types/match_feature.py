@@ -1,4 +1,4 @@
-"""match_feature: what a map of maps holds for two keys."""
+"""match_feature: values of a map of maps, looked up by two keys."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.errors import ConfigError, DataError, Problem
-from tzrec.features import bucketize
-from tzrec.features.arrays import Int64Array
-from tzrec.features.base import BadRows
-from tzrec.features.dag import inputs_of
-from tzrec.features.encoders.sparse import report
+from tzrec.features.arrays import Int32Array, Int64Array
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.bucketize import chosen_bucketizers
+from tzrec.features.inputs import read_inputs
 from tzrec.features.jagged import Jagged
 from tzrec.features.map_lookup_feature import MapLookupFeature
-from tzrec.features.text.pairs import NO_PAIR, WILDCARD, Found, Pairs, cut, find, read_pairs
+from tzrec.features.text.pairs import NO_PAIR, WILDCARD, Matches, Pairs, find_pairs, read_pairs, split_pairs
 from tzrec.features.text.spans import Spans
 from tzrec.features.text.words import join, read_words
 from tzrec.protos import data_pb2, feature_pb2
@@ -25,20 +24,20 @@ from tzrec.protos import data_pb2, feature_pb2
 class MatchFeature(MapLookupFeature):
     """Values of `outer^inner:value,inner:value|outer^...` under an outer and an inner key.
 
-    The key ALL, in the config or in the data, stands for every key. Several numbers found are added. Values that are
-    hashed begin with the feature's name.
+    The key ALL, in the config or in the data, matches every key. Several numbers of a row are added. Values that are
+    hashed are prefixed by the feature's name.
     """
 
     def __init__(self, config: feature_pb2.MatchFeature, data: data_pb2.DataConfig) -> None:
         self._keys = (config.pkey, config.skey)
         keys = [name for name in ("pkey", "skey") if getattr(config, name) != WILDCARD]
-        shown = "show_pkey" if config.show_pkey else "show_skey" if config.show_skey else ""
-        super().__init__(config, data, inputs_of(config, data, "nested_map", *keys), shown, "sum")
+        key_field = "show_pkey" if config.show_pkey else "show_skey" if config.show_skey else ""
+        super().__init__(config, data, read_inputs(config, data, "nested_map", *keys), key_field, "sum")
         if self.dim > 1:
             raise ConfigError([Problem("value_dim", f"{self.dim}; a match is one number")])
         self._separator = config.separator
-        self._shows = (config.show_pkey, config.show_skey)
-        self._prefix = self.name if bucketize.chosen(config) == ["hash_bucket_size"] else ""
+        self._show_keys = (config.show_pkey, config.show_skey)
+        self._prefix = self.name if chosen_bucketizers(config) == ["hash_bucket_size"] else ""
 
     def find(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Jagged:
         column = self.inputs[0].name
@@ -46,37 +45,37 @@ class MatchFeature(MapLookupFeature):
         outer = read_pairs(array, column, "|", "^", bad)
         if not isinstance(outer.values, Spans):
             raise DataError(f'column "{column}" has type {array.type}; the values of its maps must be strings')
-        pkeys, skeys = (self._words(key, columns, len(array), bad) for key in self._keys)
-        first = find(outer, pkeys, WILDCARD)
-        owners = first.owners()
-        inner = self._inner(outer.values[first.pairs], owners, array, bad)
-        second = find(inner, skeys.take(owners), WILDCARD)
+        pkeys, skeys = (self._read_keys(key, columns, len(array), bad) for key in self._keys)
+        outer_matches = find_pairs(outer, pkeys, WILDCARD)
+        row_indices = outer_matches.row_indices()
+        inner = self._read_inner(outer.values[outer_matches.pairs], row_indices, array, bad)
+        matches = find_pairs(inner, skeys.take(row_indices), WILDCARD)
         assert isinstance(inner.values, Spans)
-        shown = self._shown(outer.keys[first.pairs][second.owners()], inner.keys[second.pairs])
-        values = reduce(join, [*shown, inner.values[second.pairs]])
-        return Jagged(values, _per_row(second, owners, len(array)))
+        prefixes = self._prefixes(outer.keys[outer_matches.pairs][matches.row_indices()], inner.keys[matches.pairs])
+        values = reduce(join, [*prefixes, inner.values[matches.pairs]])
+        return Jagged(values, _row_lengths(matches, row_indices, len(array)))
 
-    def _words(self, key: str, columns: Mapping[str, pa.Array], rows: int, bad: BadRows) -> Jagged:
+    def _read_keys(self, key: str, columns: Mapping[str, pa.Array], rows: int, bad: BadRows) -> Jagged:
         if key == WILDCARD:
             return Jagged(Spans.repeat(WILDCARD, rows), None)
         name = key.partition(":")[2]
         return read_words(columns[name], name, self._separator, bad)
 
-    def _inner(self, maps: Spans, owners: Int64Array, array: pa.Array, bad: BadRows) -> Pairs:
-        """The inner pairs of every outer one that was found."""
+    def _read_inner(self, maps: Spans, row_indices: Int64Array, array: pa.Array, bad: BadRows) -> Pairs:
+        """Read the inner pairs of every matched outer pair."""
         pieces, lengths = maps.split(",")
-        keys, values, good = cut(pieces, ":")
+        keys, values, is_pair = split_pairs(pieces, ":")
         rows = Jagged(pieces, lengths)
-        if not good.all():
-            wrong = owners[rows.owners()[~good]]
-            report(bad, self.inputs[0].name, NO_PAIR.format(":"), np.unique(wrong), array)
-        return Pairs(keys[good], values[good], rows.keep(good).counts())
+        if not is_pair.all():
+            bad_rows = np.unique(row_indices[rows.row_indices()[~is_pair]])
+            bad.report_array(self.inputs[0].name, NO_PAIR.format(":"), bad_rows, array)
+        return Pairs(keys[is_pair], values[is_pair], rows.keep(is_pair).row_lengths())
 
-    def _shown(self, pkeys: Spans, skeys: Spans) -> list[Spans]:
-        """What comes before each value found."""
-        shown = [keys for keys, is_shown in zip((pkeys, skeys), self._shows, strict=True) if is_shown]
-        return [Spans.repeat(self._prefix, len(pkeys)), *shown] if self._prefix else shown
+    def _prefixes(self, pkeys: Spans, skeys: Spans) -> list[Spans]:
+        """List the prefixes of each value: the feature's name and the keys, as configured."""
+        prefixes = [keys for keys, show in zip((pkeys, skeys), self._show_keys, strict=True) if show]
+        return [Spans.repeat(self._prefix, len(pkeys)), *prefixes] if self._prefix else prefixes
 
 
-def _per_row(found: Found, owners: Int64Array, rows: int) -> np.ndarray:
-    return np.bincount(owners, weights=found.lengths, minlength=rows).astype(np.int32)
+def _row_lengths(matches: Matches, row_indices: Int64Array, rows: int) -> Int32Array:
+    return np.bincount(row_indices, weights=matches.lengths, minlength=rows).astype(np.int32)

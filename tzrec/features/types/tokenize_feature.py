@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from tzrec.errors import DataError
 from tzrec.features.arrays import Int64Array
-from tzrec.features.base import BadRows, Feature
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.base import Feature
 from tzrec.features.bucketize import Identity
 from tzrec.features.column import Column
-from tzrec.features.dag import single_input
-from tzrec.features.encoders.sparse import Default, SparseEncoder, encoded_ids, table_of
+from tzrec.features.encoders.sparse import Default, SparseEncoder, make_encoded_ids_encoder, make_table
+from tzrec.features.inputs import read_input
 from tzrec.features.jagged import Jagged
 from tzrec.features.text.cleaning import TextCleaner
 from tzrec.features.text.spans import Spans
@@ -33,40 +34,40 @@ class TokenizeFeature(Feature):
     is_sparse = True
 
     def __init__(self, config: feature_pb2.TokenizeFeature, data: data_pb2.DataConfig) -> None:
-        source = single_input(config, data)
+        source = read_input(config, data)
         self._tokenizer = open_tokenizer(config.tokenizer_type, Path(config.asset_dir) / config.vocab_file)
         self._clean = TextCleaner(config.text_normalizer) if config.HasField("text_normalizer") else None
         self.name = config.feature_name
         self.inputs = (source,)
-        self.table = table_of(config, self._tokenizer.rows)
-        self.stub = config.stub_type
+        self.table = make_table(config, self._tokenizer.rows)
+        self.is_stub = config.stub_type
         self._is_encoded = data.fg_mode == data_pb2.FG_NONE
         if self._is_encoded:
-            self._encoder = encoded_ids(source.name, self._tokenizer.rows, config, data)
+            self.encoder = make_encoded_ids_encoder(source.name, self._tokenizer.rows, config, data)
             return
-        default = Default(self._tokens([config.default_value])[0] if config.default_value else np.empty(0, np.int64))
-        self._encoder = SparseEncoder(source.name, Identity(self._tokenizer.rows), "", default)
+        ids = self._tokenize([config.default_value])[0] if config.default_value else np.empty(0, np.int64)
+        self.encoder = SparseEncoder(source.name, Identity(self._tokenizer.rows), "", Default(ids))
 
     def encode(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Column:
         column = self.inputs[0].name
         array = columns[column]
         if self._is_encoded:
-            return self._encoder.encode(array, bad)
+            return self.encoder.encode(array, bad)
         texts = read_words(array, column, "", bad)
-        ids, counts = self._tokens(_strings(texts, column))
-        lengths = np.bincount(texts.owners(), weights=counts, minlength=len(array)).astype(np.int32)
-        return self._encoder.finish(Jagged(ids, lengths), array, bad)
+        ids, counts = self._tokenize(_to_strings(texts, column))
+        lengths = np.bincount(texts.row_indices(), weights=counts, minlength=len(array)).astype(np.int32)
+        return self.encoder.finish(Jagged(ids, lengths), array, bad)
 
-    def _tokens(self, texts: Sequence[str]) -> tuple[Int64Array, Int64Array]:
-        """Token ids of all texts, text after text `(N,)`, and how many each text has."""
+    def _tokenize(self, texts: Sequence[str]) -> tuple[Int64Array, Int64Array]:
+        """Return the token ids of all texts, text after text `(N,)`, and the number of tokens of each text."""
         if self._clean is not None:
             texts = [self._clean(text) for text in texts]
-        found = self._tokenizer.encode(texts)
-        counts = np.fromiter(map(len, found), np.int64, len(found))
-        return np.fromiter(chain.from_iterable(found), np.int64, int(counts.sum())), counts
+        ids_by_text = self._tokenizer.encode(texts)
+        counts = np.fromiter(map(len, ids_by_text), np.int64, len(ids_by_text))
+        return np.fromiter(chain.from_iterable(ids_by_text), np.int64, int(counts.sum())), counts
 
 
-def _strings(texts: Jagged, column: str) -> list[str]:
+def _to_strings(texts: Jagged, column: str) -> list[str]:
     assert isinstance(texts.elements, Spans)
     try:
         return texts.elements.arrow().to_pylist()  # type: ignore[no-any-return]
