@@ -22,6 +22,7 @@ DOCUMENTS = sorted(
 
 PROSE_COLUMNS = 120
 QUESTION = re.compile(r"(What|Whether|How|Where|Which|Who|Whose)\b")
+UNCLEAR = {"each", "found", "here", "made", "others", "said", "strange", "told", "wanted", "where", "whole"}
 
 # Folders and pages that are not finished: their violations are expected failures. Empty this set to enforce the rules.
 PENDING = {
@@ -71,6 +72,22 @@ def question_docstrings(source: str) -> list[str]:
     return [text.splitlines()[0] for text in docstrings if QUESTION.match(text)]
 
 
+def unclear_names(source: str) -> list[str]:
+    """List the pronouns, adverbs and participles used as names; variables of comprehensions do not count."""
+    tree = ast.parse(source)
+    loops = [node for node in ast.walk(tree) if isinstance(node, ast.comprehension)]
+    ignored = {id(name) for loop in loops for name in ast.walk(loop.target)}
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in ignored:
+            names.append(node.id)
+        elif isinstance(node, ast.arg):
+            names.append(node.arg)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.append(node.name)
+    return sorted({name for name in names if name.strip("_").lower() in UNCLEAR})
+
+
 def vague_test_names(source: str) -> list[str]:
     """List the test functions with fewer than three words, and those called `test_by_hand...` or `test_it_...`."""
     functions = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
@@ -98,6 +115,12 @@ def test_class_names_in_package_are_unique() -> None:
 def test_docstrings_begin_with_no_question_word(files: list[Path]) -> None:
     lines = {str(path): question_docstrings((ROOT / path).read_text()) for path in files}
     assert {path: first_lines for path, first_lines in lines.items() if first_lines} == {}
+
+
+@pytest.mark.parametrize("files", by_folder(["tzrec", "experiments", "examples"]))
+def test_names_in_code_say_what_things_are(files: list[Path]) -> None:
+    names = {str(path): unclear_names((ROOT / path).read_text()) for path in files}
+    assert {path: unclear for path, unclear in names.items() if unclear} == {}
 
 
 @pytest.mark.parametrize("files", by_folder(["tests"]))
@@ -135,6 +158,18 @@ def test_question_docstrings_finds_each_question_word(word: str) -> None:
     assert question_docstrings(f'"""{line}"""') == [line]
     assert question_docstrings(f'class A:\n    def f():\n        """{line}"""') == [line]
     assert question_docstrings(f'def f():\n    """Return {word.lower()}."""\ndef g():\n    """{word}xyz."""') == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["found = 1", "for found in x: pass", "def f(found): pass", "def _found(): pass", "class Found: pass", "FOUND = 1"],
+)
+def test_unclear_names_finds_name(source: str) -> None:
+    assert [name.strip("_").lower() for name in unclear_names(source)] == ["found"]
+
+
+def test_unclear_names_accepts_comprehension() -> None:
+    assert unclear_names("tables = [each for each in here]\nfounded = 1") == []
 
 
 @pytest.mark.parametrize("name", ["test_auc", "test_by_hand", "test_it_travels", "test_by_hand_again"])
