@@ -50,7 +50,7 @@ def read(out: Path) -> pa.Table:
 
 def assert_scores(table: pa.Table) -> None:
     """Every row once and in order, with the scores of the trained model."""
-    for name, value in expected(small_rows(ROWS)).items():
+    for name, value in expected_predictions(small_rows(ROWS)).items():
         scores = np.stack(table[name].to_numpy())
         np.testing.assert_allclose(scores, value.numpy()[: len(scores)], atol=1e-6, rtol=1e-6)
 
