@@ -42,8 +42,9 @@ VERBS = {
     "export": ("tzrec.export", "turn a checkpoint into a package for serving"),
     "predict": ("tzrec.predict", "score rows with a package or a checkpoint"),
     "serve": ("tzrec.serve", "answer requests with a package"),
-    "fit": ("tzrec.tools.fit", "look at the data and propose what a config leaves open"),
-    "fg": ("tzrec.encoding.encode", "encode the features of a data set once"),
+    "init": ("tzrec.tools.init", "write a first config from a data set"),
+    "suggest": ("tzrec.tools.suggest", "suggest values for the fields that a config leaves open"),
+    "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),
     "check": ("tzrec.check", "find everything that is wrong with a config"),
     "doctor": ("tzrec.doctor", "find what is wrong with this installation"),
 }

@@ -92,7 +92,7 @@ def train(data: Path, out: Path, mode: str) -> Figures:
 
 def encode_files(raw: Path, encoded: Path, out: Path) -> None:
     shutil.rmtree(encoded, ignore_errors=True)
-    execute(sys.executable, "-m", "tzrec.encoding.encode", "--pipeline_config", str(out / "simple.config"),
+    execute(sys.executable, "-m", "tzrec.tools.fg_encode", "--pipeline_config", str(out / "simple.config"),
             "--input_path", f"{raw}/*.parquet", "--output_path", str(encoded))  # fmt: skip
 
 

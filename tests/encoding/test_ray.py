@@ -1,4 +1,4 @@
-"""`tzrec fg --ray`: the same rows in the same order as without. Needs the package ray, and is left out without it."""
+"""`tzrec fg --ray`: the same rows in the same order as without. Skipped where the package ray is not installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.numbered import table
-from tests.encoding.test_encode import ids, manifest, run_fg, write_bad_csv, write_config
+from tests.encoding.test_job import ids, manifest, run_fg, write_bad_csv, write_config
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert pq.read_table(out / "train").equals(pq.read_table(tmp_path / "here" / "train"))
     capsys.readouterr()
     assert run_fg(config, out, *words) == 0
-    assert "is there already" in capsys.readouterr().err
+    assert "is already encoded" in capsys.readouterr().err
 
     bad = table(3).set_column(0, "uid", [[5, 5000, 6]])
     pq.write_table(bad, data / "5.parquet")

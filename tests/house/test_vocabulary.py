@@ -38,7 +38,7 @@ def python_files(folder: str) -> list[Path]:
 
 
 def folder_of(path: Path) -> str:
-    """Return the folder that a file is checked with, such as `tzrec/data` for `tzrec/data/text.py`."""
+    """Return the folder that a file is checked with, such as `tzrec/data` for `tzrec/data/text_schema.py`."""
     return "/".join(path.parts[:-1][:2] if path.parts[0] in ("tzrec", "tests") else path.parts[:1])
 
 

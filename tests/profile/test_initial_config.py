@@ -8,15 +8,15 @@ import pytest
 
 from tzrec.errors import DataError
 from tzrec.profile.column import ColumnStats
-from tzrec.profile.initial_config import add_features, add_model, start_config, tolerate, unreadable
-from tzrec.profile.suggestions import Suggestion
+from tzrec.profile.initial_config import add_features, add_model, base_config, tolerate_bad_rows, unreadable_columns
+from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import CsvDataset, ParquetDataset
 
 
 def column(name: str, values: Any) -> ColumnStats:
-    found = ColumnStats(name)
-    found.add(pa.array(values))
-    return found
+    stats = ColumnStats(name)
+    stats.add(pa.array(values))
+    return stats
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ def column(name: str, values: Any) -> ColumnStats:
         ("data/*.tsv", CsvDataset, "\t"),
     ],
 )
-def test_the_name_of_the_files_says_how_they_are_read(path: str, kind: int, delimiter: str) -> None:
-    config = start_config(path, "eval", "model", ["clk"])
+def test_base_config_chooses_the_dataset_type_by_file_name(path: str, kind: int, delimiter: str) -> None:
+    config = base_config(path, "eval", "model", ["clk"])
     data = config.data_config
     assert (data.dataset_type, data.delimiter, data.with_header) == (kind, delimiter, kind == CsvDataset)
     assert (config.train_input_path, config.eval_input_path, config.model_dir) == (path, "eval", "model")
@@ -37,16 +37,17 @@ def test_the_name_of_the_files_says_how_they_are_read(path: str, kind: int, deli
 
 
 def features(*columns: ColumnStats) -> tuple[list[str], list[str]]:
-    """The features as short text, and what is said of columns that are left out."""
-    config = start_config("x.parquet", "x.parquet", "model", ["clk"])
+    """The features as short text, and the notes on columns that are left out."""
+    config = base_config("x.parquet", "x.parquet", "model", ["clk"])
     change, notes = add_features(config, columns)
-    messages = [getattr(each, each.WhichOneof("feature")) for each in config.feature_configs]
-    assert change.new == ([each.feature_name for each in messages] or None)
-    return [f"{each.DESCRIPTOR.name} {each.feature_name} {each.expression}" for each in messages], notes
+    messages = [getattr(feature, feature.WhichOneof("feature")) for feature in config.feature_configs]
+    assert change.value == ([message.feature_name for message in messages] or None)
+    texts = [f"{message.DESCRIPTOR.name} {message.feature_name} {message.expression}" for message in messages]
+    return texts, notes
 
 
-def test_a_feature_per_column() -> None:
-    found, notes = features(
+def test_add_features_creates_a_feature_per_column() -> None:
+    texts, notes = features(
         column("user_id", [1, 2, 1]),
         column("tags", ["a\x1db", None, "c"]),
         column("price", [1.0, 2.5, 1.0]),
@@ -55,7 +56,7 @@ def test_a_feature_per_column() -> None:
         column("as-text", ["1", "2", "1"]),
         column("as_text", ["x", "y", "x"]),
     )
-    assert found == [
+    assert texts == [
         "IdFeature user_id user:user_id",
         "IdFeature tags item:tags",
         "RawFeature price item:price",
@@ -64,18 +65,18 @@ def test_a_feature_per_column() -> None:
         "IdFeature as_text_ item:as-text",
         "IdFeature as_text__ item:as_text",
     ]
-    assert notes == ['column "whole" is floating point, so it is taken for a quantity; ids are integers']
+    assert notes == ['column "whole" is floating point and therefore a quantity; ids are integers']
 
 
-def test_vectors() -> None:
-    config = start_config("x.parquet", "x.parquet", "model", ["clk"])
+def test_add_features_sets_the_dimension_of_vectors() -> None:
+    config = base_config("x.parquet", "x.parquet", "model", ["clk"])
     add_features(config, [column("v", [[1.0, 2.5], [3.0, 4.0]]), column("w", [[1.0, 2.5], [3.0]])])
-    (only,) = config.feature_configs
-    assert (only.raw_feature.feature_name, only.raw_feature.value_dim) == ("v", 2)
+    (feature,) = config.feature_configs
+    assert (feature.raw_feature.feature_name, feature.raw_feature.value_dim) == ("v", 2)
 
 
-def test_what_teaches_nothing_is_left_out() -> None:
-    found, notes = features(
+def test_add_features_leaves_out_columns_without_information() -> None:
+    texts, notes = features(
         column("a:b", [1, 2]),
         column("none", pa.array([None, None], pa.string())),
         column("same", [7, 7]),
@@ -83,7 +84,7 @@ def test_what_teaches_nothing_is_left_out() -> None:
         column("key", np.arange(2000)),
         column("lists", [[1.0, 2.5], [3.0]]),
     )
-    assert found == ["IdFeature sometimes item:sometimes"]
+    assert texts == ["IdFeature sometimes item:sometimes"]
     assert [note.partition(" is left out: ")[0] for note in notes] == [
         'column "a:b"',
         'column "none"',
@@ -91,17 +92,17 @@ def test_what_teaches_nothing_is_left_out() -> None:
         'column "key"',
         'column "lists"',
     ]
-    assert notes[3].endswith("nearly every row has a value of its own, 2,000 in 2,000")
+    assert notes[3].endswith("nearly every row has its own value, 2,000 in 2,000")
     assert notes[4].endswith("rows with 1 to 2 numbers have no fixed width")
 
 
-def test_types_that_no_feature_reads() -> None:
+def test_unreadable_columns_are_those_no_feature_reads() -> None:
     batch = pa.record_batch({"a": pa.array([{"x": 1}]), "b": pa.array([1]), "c": pa.array([b"x"])})
-    assert unreadable(batch) == {"a": "no feature reads struct<x: int64>", "c": "no feature reads binary"}
+    assert unreadable_columns(batch) == {"a": "no feature reads struct<x: int64>", "c": "no feature reads binary"}
 
 
 def model_of(*labels: ColumnStats) -> Any:
-    config = start_config("x.parquet", "x.parquet", "model", [each.name for each in labels])
+    config = base_config("x.parquet", "x.parquet", "model", [label.name for label in labels])
     add_features(config, [column("price", [1.0, 2.5])])
     add_model(config, labels)
     return config.model_config
@@ -120,32 +121,32 @@ def model_of(*labels: ColumnStats) -> Any:
         ([0.5, 3.0], "l2_loss", "mean_squared_error", 1),
     ],
 )
-def test_a_label_decides_about_its_loss(values: list[float], loss: str, metric: str, classes: int) -> None:
+def test_label_values_decide_the_loss(values: list[float], loss: str, metric: str, classes: int) -> None:
     model = model_of(column("clk", values))
     assert model.WhichOneof("model") == "multi_tower"
     assert (model.losses[0].WhichOneof("loss"), model.metrics[0].WhichOneof("metric")) == (loss, metric)
     assert model.num_class == classes
 
 
-def test_several_labels_are_several_tasks() -> None:
+def test_several_labels_become_several_tasks() -> None:
     model = model_of(column("clk", [0, 1]), column("pay-ment", [0.5, 3.0]))
     towers = model.mmoe.task_towers
-    assert [(each.tower_name, each.label_name) for each in towers] == [("clk", "clk"), ("pay_ment", "pay-ment")]
-    assert [each.losses[0].WhichOneof("loss") for each in towers] == ["binary_cross_entropy", "l2_loss"]
+    assert [(tower.tower_name, tower.label_name) for tower in towers] == [("clk", "clk"), ("pay_ment", "pay-ment")]
+    assert [tower.losses[0].WhichOneof("loss") for tower in towers] == ["binary_cross_entropy", "l2_loss"]
 
 
-def test_text_is_no_label() -> None:
-    with pytest.raises(DataError, match='label column "clk" is string; a label is a number'):
+def test_text_label_is_refused() -> None:
+    with pytest.raises(DataError, match='label column "clk" is string; a label has to be a number'):
         model_of(column("clk", ["0", "1"]))
 
 
-def test_rows_that_training_would_stop_at() -> None:
-    config = start_config("x.parquet", "x.parquet", "model", ["clk"])
+def test_tolerate_bad_rows_sets_the_policy_once() -> None:
+    config = base_config("x.parquet", "x.parquet", "model", ["clk"])
     columns = [column("price", [1.0, float("nan")])]
     labels = [column("clk", [1, None])]
-    assert list(tolerate(config, [], [])) == []
-    why = "price has values that are not finite; rows without clk are left out"
-    assert list(tolerate(config, columns, labels)) == [
-        Suggestion("data_config.bad_row_policy", "ERROR", "DEFAULT", why)
+    assert list(tolerate_bad_rows(config, [], [])) == []
+    reason = "price has values that are not finite; rows without clk are left out"
+    assert list(tolerate_bad_rows(config, columns, labels)) == [
+        Suggestion("DEFAULT", reason, "data_config.bad_row_policy", "ERROR")
     ]
-    assert list(tolerate(config, columns, labels)) == []  # said once, set once
+    assert list(tolerate_bad_rows(config, columns, labels)) == []

@@ -12,24 +12,24 @@ SHARES = [0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999]
 
 
 def sketch(values: np.ndarray, pieces: int, seed: int = 1) -> QuantileSketch:
-    found = QuantileSketch(seed)
+    quantiles = QuantileSketch(seed)
     for piece in np.array_split(values, pieces):
-        found.add(piece.astype(np.float64))
-    return found
+        quantiles.add(piece.astype(np.float64))
+    return quantiles
 
 
-def worst(found: QuantileSketch, values: np.ndarray) -> float:
-    """By how much the share of values up to an answer, or below it, misses what was asked for."""
+def max_rank_error(quantiles: QuantileSketch, values: np.ndarray) -> float:
+    """Largest difference between a requested share and the share of values up to, or below, the answer."""
     ordered = np.sort(values)
-    answers = found.at(SHARES)
+    answers = quantiles.at(SHARES)
     below, upto = (np.searchsorted(ordered, answers, side=side) / len(values) for side in ("left", "right"))
     shares = np.array(SHARES)
     return float(np.maximum(below - shares, shares - upto).max())
 
 
 def test_few_values_are_exact() -> None:
-    found = sketch(np.array([3.0, 1.0, 2.0, 10.0]), 2)
-    assert found.at([0.0, 0.25, 0.26, 0.5, 0.75, 1.0]) == [1.0, 1.0, 2.0, 2.0, 3.0, 10.0]
+    quantiles = sketch(np.array([3.0, 1.0, 2.0, 10.0]), 2)
+    assert quantiles.at([0.0, 0.25, 0.26, 0.5, 0.75, 1.0]) == [1.0, 1.0, 2.0, 2.0, 3.0, 10.0]
     assert math.isnan(QuantileSketch().at([0.5])[0])
 
 
@@ -45,26 +45,26 @@ def test_few_values_are_exact() -> None:
 )
 def test_ranks_lie_within_the_bound(make: Callable[[np.random.Generator], np.ndarray], pieces: int) -> None:
     values = make(np.random.default_rng(3))
-    found = sketch(values, pieces)
-    assert found.count == len(values)
-    assert worst(found, values) <= ERROR
+    quantiles = sketch(values, pieces)
+    assert quantiles.count == len(values)
+    assert max_rank_error(quantiles, values) <= ERROR
 
 
-def test_the_bound_holds_for_nearly_all_seeds_and_is_not_idle() -> None:
+def test_bound_holds_for_all_of_thirty_seeds_and_is_not_loose() -> None:
     values = np.random.default_rng(3).lognormal(size=100_000)
-    misses = [worst(sketch(values, 20, seed), values) for seed in range(30)]
-    assert max(misses) <= ERROR
-    assert max(misses) > ERROR / 20
+    errors = [max_rank_error(sketch(values, 20, seed), values) for seed in range(30)]
+    assert max(errors) <= ERROR
+    assert max(errors) > ERROR / 20
 
 
-def test_merging_is_seeing_both() -> None:
+def test_merge_stays_within_the_bound() -> None:
     values = np.random.default_rng(4).lognormal(size=400_000)
     first, second = sketch(values[:100_000], 9), sketch(values[100_000:], 30, seed=2)
     first.merge(second)
     assert first.count == len(values)
-    assert worst(first, values) <= ERROR
+    assert max_rank_error(first, values) <= ERROR
 
 
 def test_memory_is_bounded() -> None:
-    found = sketch(np.random.default_rng(5).random(2_000_000), 60)
-    assert sum(map(len, found._levels)) <= SIZE * (math.log2(2_000_000 / SIZE) + 2)
+    quantiles = sketch(np.random.default_rng(5).random(2_000_000), 60)
+    assert sum(map(len, quantiles._levels)) <= SIZE * (math.log2(2_000_000 / SIZE) + 2)

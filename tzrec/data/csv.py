@@ -16,7 +16,7 @@ from pyarrow import csv as pacsv
 
 from tzrec.data.paths import InputFile
 from tzrec.data.reader import Piece, Reader, Spot, require
-from tzrec.data.text import declared_fields
+from tzrec.data.text_schema import declared_fields
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 

@@ -19,7 +19,7 @@ from tzrec.config.sequences import feature_members
 from tzrec.data.bad_rows import BadValue, bad_values, left_out, stop, unlike
 from tzrec.data.labels import label_values, weight_values
 from tzrec.data.parquet import plain
-from tzrec.data.text import Meaning, typed
+from tzrec.data.text_schema import TextSchema, typed
 from tzrec.errors import ConfigError, DataError, Problem, UsageError
 from tzrec.features.arrow import is_single, to_arrow
 from tzrec.features.bad_rows import BadRows
@@ -59,14 +59,14 @@ class RowEncoder:
         self,
         config: EasyRecConfig,
         reserved: Sequence[str] = (),
-        meaning: Meaning | None = None,
+        schema: TextSchema | None = None,
         fg_mode: int = data_pb2.FG_NONE,
     ) -> None:
         """
         Args:
             config: its features and its data_config; see `config.check.load_checked`.
             reserved: raw columns to hand through.
-            meaning: types of columns that come as text; None where all columns have types.
+            schema: types of columns that come as text; None where all columns have types.
             fg_mode: how the rows are to be read: FG_NONE as they are, FG_BUCKETIZE to make ids of them.
 
         Raises:
@@ -77,10 +77,10 @@ class RowEncoder:
         if data.fg_mode in (data_pb2.FG_NONE, fg_mode):
             name = data_pb2.FgMode.Name(data.fg_mode)
             raise ConfigError([Problem("data_config.fg_mode", f"{name}: this data is encoded already")])
-        self.made_of = (config, reserved, meaning, fg_mode)
+        self.made_of = (config, reserved, schema, fg_mode)
         self._fg_mode = fg_mode
         self._data = data
-        self._meaning = meaning or Meaning({}, {}, {})
+        self._schema = schema or TextSchema({}, {}, {})
         self._encoder = FeatureEncoder.from_config(config.feature_configs, data)
         self._targets = [*data.label_fields, *data.sample_weight_fields]
         self._reserved = [name for name in dict.fromkeys(reserved) if name not in self._targets]
@@ -95,7 +95,7 @@ class RowEncoder:
         self._refuse_namesakes()
         self.columns = tuple(dict.fromkeys([*self._encoder.columns, *self._targets, *self._reserved]))
 
-    def __reduce__(self) -> tuple[type[RowEncoder], tuple[EasyRecConfig, Sequence[str], Meaning | None, int]]:
+    def __reduce__(self) -> tuple[type[RowEncoder], tuple[EasyRecConfig, Sequence[str], TextSchema | None, int]]:
         return RowEncoder, self.made_of
 
     def _refuse_namesakes(self) -> None:
@@ -133,11 +133,11 @@ class RowEncoder:
         """
         describe = describe or (lambda row: f"row {row} of the batch")
         features, targets, reserved = (BadRows(raw.num_rows) for _ in range(3))
-        arrays, found = self._encoded(typed(raw, self._meaning.features, features))
+        arrays, found = self._encoded(typed(raw, self._schema.features, features))
         for report in found.reports:
             features.report(*report)
         arrays |= self._checked_targets(raw, targets)
-        kept = typed(raw.select(self._reserved), self._meaning.kept, reserved)
+        kept = typed(raw.select(self._reserved), self._schema.kept, reserved)
         arrays |= dict(zip(kept.schema.names, kept.columns, strict=True))
         numbers = first + np.arange(raw.num_rows)
         if reserved:
@@ -158,7 +158,7 @@ class RowEncoder:
 
     def _checked_targets(self, raw: pa.RecordBatch, bad: BadRows) -> dict[str, pa.Array]:
         """Label and weight columns as they are; bad values are reported."""
-        meant = typed(raw.select(self._targets), self._meaning.targets, bad)
+        meant = typed(raw.select(self._targets), self._schema.targets, bad)
         for names, convert in (
             (self._data.label_fields, label_values),
             (self._data.sample_weight_fields, weight_values),

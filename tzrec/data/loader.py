@@ -23,7 +23,7 @@ from tzrec.data.partition import BatchPartition
 from tzrec.data.prefetch import ordered_prefetch
 from tzrec.data.reader import open_reader
 from tzrec.data.shuffle import in_order, shuffled
-from tzrec.data.text import Meaning, typed
+from tzrec.data.text_schema import TextSchema, typed
 from tzrec.errors import DataError
 from tzrec.features.arrays import BoolArray
 from tzrec.features.bad_rows import BadRows
@@ -92,7 +92,7 @@ class DataLoader:
         every = open_reader(data, path).available if ALL_COLUMNS in keep else ()
         self._keep = _kept_names(keep, every, encoder.columns)
         self._reader = open_reader(data, path, [*encoder.columns, *self._targets, *self._keep])
-        self._meaning = Meaning.of(data, self._reader, self._targets, self._keep)
+        self._schema = TextSchema.of(data, self._reader, self._targets, self._keep)
         self._rows = self._reader.count() if mode == "predict" else self._reader.num_rows
         self._reader.malformed = 0  # what was met so far was met while looking around, and will be met again
         self._log = BadRowLog()
@@ -200,10 +200,10 @@ class DataLoader:
         return masked_rows(numbers, self._seed, cursor.epoch, probability) if probability else None
 
     def _batch(self, raw: pa.RecordBatch, masked: BoolArray | None, features: BadRows, targets: BadRows) -> Batch:
-        columns, found = self._encoder.encode(typed(raw, self._meaning.features, features), masked)
+        columns, found = self._encoder.encode(typed(raw, self._schema.features, features), masked)
         for report in found.reports:
             features.report(*report)
-        meant = typed(raw.select(self._targets), self._meaning.targets, targets)
+        meant = typed(raw.select(self._targets), self._schema.targets, targets)
         return replace(
             collate(columns, raw.num_rows),
             labels=_tensors(meant, self._data.label_fields, label_values, targets),
@@ -212,7 +212,7 @@ class DataLoader:
 
     def _kept(self, raw: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> pa.Table:
         refused = BadRows(raw.num_rows)
-        kept = typed(raw.select(self._keep), self._meaning.kept, refused)
+        kept = typed(raw.select(self._keep), self._schema.kept, refused)
         if refused:
             raise unlike(bad_values(refused, numbers)[0], self._reader.describe)
         return pa.Table.from_batches([kept])

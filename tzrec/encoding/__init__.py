@@ -1,1 +1,1 @@
-"""`tzrec fg`: encode the features of a data set once and write them as Parquet."""
+"""Encoding of data sets, for `tzrec fg`: features are encoded once and stored as Parquet."""

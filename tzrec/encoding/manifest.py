@@ -1,4 +1,4 @@
-"""What an encoded data set was made from, and of how many rows: its _manifest.json."""
+"""Manifest of an encoded data set, `_manifest.json`: input, settings, parts and their numbers of rows."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.fs as pafs
 
 from tzrec.config.vocabulary import self_contained
 from tzrec.data import atomic
 from tzrec.data.paths import InputFile, filesystem
-from tzrec.encoding.parts import Done, Part
+from tzrec.encoding.parts import Part, PartResult
 from tzrec.errors import UsageError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.version import __version__
 
-NAME = "_manifest.json"  # readers of whole folders pass over names that begin with _
+NAME = "_manifest.json"  # readers of directories skip names that begin with _
 _FORMAT = 1
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """An input file, by what changes when it is written again."""
+    """An input file, identified by size and time of modification."""
 
     path: str
     size: int
@@ -37,14 +38,14 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What the rows of an encoded data set follow from.
+class Provenance:
+    """Input and settings that determine the rows of an encoded data set.
 
     Attributes:
-        config_sha256: digest of features, data_config, the files these name, and the reserved columns.
-        version: of tzrec; another one may cut the input into other parts, or encode otherwise.
-        fg_mode: how the rows are to be read.
-        on_ray: whether Ray cuts it into files, which it does in its own way.
+        config_sha256: digest of features, data_config, the files that these name, and the reserved columns.
+        version: of tzrec; another version may split the input or encode it differently.
+        fg_mode: name of the mode the output is read with.
+        on_ray: true if Ray splits the rows into files, differently from `split_into_parts`.
         inputs: the files in reading order.
     """
 
@@ -57,92 +58,105 @@ class Origin:
     @classmethod
     def of(
         cls, config: EasyRecConfig, fg_mode: str, on_ray: bool, reserved: Sequence[str], files: Sequence[InputFile]
-    ) -> Origin:
+    ) -> Provenance:
         inputs = tuple(SourceFile.of(file) for file in files)
         return cls(_digest(config, reserved), __version__, fg_mode, on_ray, inputs)
 
     @property
     def stamp(self) -> str:
-        """A digest of all of it."""
+        """Digest of all attributes."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
 
 
 def _digest(config: EasyRecConfig, reserved: Sequence[str]) -> str:
-    whole = self_contained(config)
-    digest = hashlib.sha256(whole.data_config.SerializeToString(deterministic=True))
-    for each in whole.feature_configs:
-        digest.update(each.SerializeToString(deterministic=True))
-        for _, message in each.ListFields():
+    config = self_contained(config)
+    digest = hashlib.sha256(config.data_config.SerializeToString(deterministic=True))
+    for feature in config.feature_configs:
+        digest.update(feature.SerializeToString(deterministic=True))
+        for _, message in feature.ListFields():
             name = getattr(message, "vocab_file", "")
-            if name:  # of a tokenizer: what it holds decides about the ids, not what it is called
+            if name:  # of a tokenizer: the ids depend on its content, not on its name
                 digest.update(Path(message.asset_dir, name).read_bytes())
     digest.update("\0".join(reserved).encode())
     return digest.hexdigest()
 
 
-def refuse_other(directory: str, origin: Origin) -> None:
-    """Raises UsageError where a directory holds something else than a beginning of this very data set."""
-    where, inner = filesystem(directory)
-    if where.get_file_info(inner).type == pafs.FileType.NotFound:
+def validate_directory(directory: str, provenance: Provenance) -> None:
+    """Raises UsageError unless a directory is new, empty, or holds a part of the same data set."""
+    remote, inner = filesystem(directory)
+    if remote.get_file_info(inner).type == pafs.FileType.NotFound:
         return
-    if where.get_file_info(f"{inner}/{NAME}").type != pafs.FileType.File:
-        names = [info.base_name for info in where.get_file_info(pafs.FileSelector(inner))]
+    manifest = _read(directory)
+    if manifest is None:
+        names = [info.base_name for info in remote.get_file_info(pafs.FileSelector(inner))]
         if [name for name in names if not name.startswith(".")]:
             raise UsageError(f"{directory} is not empty and has no {NAME}; name another --output_path")
         return
-    with where.open_input_file(f"{inner}/{NAME}") as stream:
-        found = json.loads(stream.read())
     changed = []
-    if found["config_sha256"] != origin.config_sha256:
+    if manifest["config_sha256"] != provenance.config_sha256:
         changed.append("with another config (features, data_config or reserved columns)")
-    if found["version"] != origin.version:
-        changed.append(f"by tzrec {found['version']}")
-    if found["fg_mode"] != origin.fg_mode:
-        changed.append(f"with --fg_mode {found['fg_mode']}")
-    if found["on_ray"] != origin.on_ray:
-        changed.append(f"with{'' if found['on_ray'] else 'out'} --ray")
-    if found["inputs"] != [asdict(each) for each in origin.inputs]:
-        changed.append("from other files, or from files that have changed since")
+    if manifest["version"] != provenance.version:
+        changed.append(f"by tzrec {manifest['version']}")
+    if manifest["fg_mode"] != provenance.fg_mode:
+        changed.append(f"with --fg_mode {manifest['fg_mode']}")
+    if manifest["on_ray"] != provenance.on_ray:
+        changed.append(f"with{'' if manifest['on_ray'] else 'out'} --ray")
+    if manifest["inputs"] != [asdict(file) for file in provenance.inputs]:
+        changed.append("from other files, or from files that were modified since")
     if changed:
-        raise UsageError(f"{directory} was begun {' and '.join(changed)}; remove it or name another --output_path")
+        raise UsageError(f"{directory} was created {' and '.join(changed)}; remove it or name another --output_path")
 
 
 def is_complete(directory: str) -> bool:
-    """Whether a data set that `refuse_other` has let pass is all there."""
-    where, inner = filesystem(directory)
-    if where.get_file_info(f"{inner}/{NAME}").type != pafs.FileType.File:
-        return False
-    with where.open_input_file(f"{inner}/{NAME}") as stream:
-        return bool(json.loads(stream.read())["complete"])
+    """True if all parts of a data set that `validate_directory` accepted are encoded."""
+    manifest = _read(directory)
+    return bool(manifest and manifest["complete"])
 
 
-def write_manifest(directory: str, origin: Origin, parts: Sequence[Part], done: Sequence[Done | None]) -> None:
-    """Write the manifest: parts that are not there yet have no number of rows; without parts there are as many files
-    as there are values in `done`."""
+def _read(directory: str) -> dict[str, Any] | None:
+    remote, inner = filesystem(f"{directory}/{NAME}")
+    if remote.get_file_info(inner).type != pafs.FileType.File:
+        return None
+    with remote.open_input_file(inner) as stream:
+        content: dict[str, Any] = json.loads(stream.read())
+        return content
+
+
+def write_manifest(
+    directory: str, provenance: Provenance, parts: Sequence[Part], results: Sequence[PartResult | None]
+) -> None:
+    """Write the manifest.
+
+    Args:
+        directory: of the data set.
+        provenance: its input and settings.
+        parts: of the input; empty for files written by Ray, one per result.
+        results: per part, None if it is not encoded yet.
+    """
     if parts:
-        listed = [_described(part, each) for part, each in zip(parts, done, strict=True)]
+        entries = [_part_entry(part, result) for part, result in zip(parts, results, strict=True)]
     else:
-        listed = [{"name": f"part-{number:06d}", "rows": each.rows} for number, each in enumerate(done) if each]
+        entries = [{"name": f"part-{index:06d}", "rows": result.rows} for index, result in enumerate(results) if result]
     value = {
         "format": _FORMAT,
-        **asdict(origin),
-        "complete": None not in done,
-        "rows": sum(each.rows for each in done if each),
-        "parts": listed,
+        **asdict(provenance),
+        "complete": None not in results,
+        "rows": sum(result.rows for result in results if result),
+        "parts": entries,
     }
     write_file(directory, NAME, json.dumps(value, indent=1) + "\n")
 
 
 def write_file(directory: str, name: str, text: str) -> None:
-    """Write a small file beside the parts; locally it changes at once, and survives a crash."""
-    where, inner = filesystem(directory)
-    where.create_dir(inner, recursive=True)
+    """Write a small file beside the parts, atomically."""
+    remote, inner = filesystem(directory)
+    remote.create_dir(inner, recursive=True)
     atomic.write_text(f"{directory}/{name}", text, is_synced=True)
 
 
-def _described(part: Part, done: Done | None) -> dict[str, object]:
-    told = {"name": part.name, "input": part.reader.files[0].name, "first": part.first, "after": part.after}
-    if done is None:
-        return told
-    bad = [{"column": column, "reason": reason, "count": count} for column, reason, count in done.bad]
-    return {**told, "rows_read": done.read, "rows": done.rows, "bad": bad}
+def _part_entry(part: Part, result: PartResult | None) -> dict[str, object]:
+    entry = {"name": part.name, "input": part.reader.files[0].name, "first": part.first, "after": part.after}
+    if result is None:
+        return entry
+    bad = [{"column": column, "reason": reason, "count": count} for column, reason, count in result.bad]
+    return {**entry, "rows_read": result.read, "rows": result.rows, "bad": bad}

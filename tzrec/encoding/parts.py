@@ -1,7 +1,7 @@
-"""The parts of an encoded data set: which rows each holds, how one is written, and whether it is there already.
+"""Parts of an encoded data set: split the input into parts, write a part, find a part that is already written.
 
-A part is one Parquet file whose footer says of which run it is and what became of its rows. It appears whole, by a
-rename, or not at all; so what is there when a run is started again need not be done again.
+A part is one Parquet file. Its footer holds the stamp of its data set and its row counts, and it is published by a
+rename. A job that is run again therefore keeps the parts that exist.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tzrec.data.reader import PIECE_ROWS, Piece, Reader
 from tzrec.data.writer import ParquetWriter
 
 PART_ROWS = 1 << 18
-"""Rows of a part, about: it ends with a row group of the input or with its file."""
+"""Minimum rows of a part, which ends with a row group of the input or with its file."""
 
 _KEY = b"tzrec.fg"
 
@@ -46,11 +46,11 @@ class Part:
 
     @property
     def name(self) -> str:
-        """Of its file, without extension; in sorted order the rows are those of the input."""
+        """Name of its file without extension; sorted by name, parts are in the order of the input."""
         return f"part-{self.number:06d}"
 
     def pieces(self, rows: int) -> Iterator[Piece]:
-        """The rows, at most so many at a time."""
+        """Yield the rows, at most `rows` at a time."""
         for piece in self.reader.read(self.first):
             stop = piece.batch.num_rows if self.after is None else min(piece.batch.num_rows, self.after - piece.first)
             for begin in range(0, stop, rows):
@@ -60,13 +60,13 @@ class Part:
 
 
 @dataclass
-class Done:
-    """What became of the rows of a part.
+class PartResult:
+    """Row counts of an encoded part.
 
     Attributes:
         read: rows of the input.
-        rows: rows written: those that are not left out.
-        bad: how often each (column, reason) occurred.
+        rows: rows written, without those skipped by the bad-row policy.
+        bad: (column, reason, count) of bad values.
         sample: the first bad values.
     """
 
@@ -76,76 +76,76 @@ class Done:
     sample: list[dict[str, Any]] = field(default_factory=list)
 
 
-def plan(reader: Reader) -> list[Part]:
-    """Parts of all files of a reader, in its order."""
+def split_into_parts(reader: Reader) -> list[Part]:
+    """Split the files of a reader into parts, in its order."""
     parts: list[Part] = []
     for index in range(len(reader.files)):
-        one = reader.only(index)
-        cuts = _cuts(one.starts())
-        for first, after in zip(cuts, [*cuts[1:], None], strict=True):
-            parts.append(Part(len(parts), one, first, after))
+        file_reader = reader.only(index)
+        starts = _part_starts(file_reader.starts())
+        for first, after in zip(starts, [*starts[1:], None], strict=True):
+            parts.append(Part(len(parts), file_reader, first, after))
     return parts
 
 
-def _cuts(starts: list[int]) -> list[int]:
-    """Where parts of a file start: every row group that ends a part of at least PART_ROWS."""
-    cuts = starts[:1]
-    for start in starts[1:]:
-        if start - cuts[-1] >= PART_ROWS:
-            cuts.append(start)
-    return cuts
+def _part_starts(group_starts: list[int]) -> list[int]:
+    """First rows of the parts of a file: the first row group that starts at least PART_ROWS after the last one."""
+    starts = group_starts[:1]
+    for start in group_starts[1:]:
+        if start - starts[-1] >= PART_ROWS:
+            starts.append(start)
+    return starts
 
 
 class _PartWriter(ParquetWriter):
-    """Writes Parquet with a note in its footer."""
+    """Parquet writer that adds a note to the footer."""
 
     def note(self, text: str) -> None:
         self._out.add_key_value_metadata({_KEY: text.encode()})
 
 
-def write_part(encoder: RowEncoder, part: Part, directory: str, stamp: str, batch_size: int = PIECE_ROWS) -> Done:
+def write_part(encoder: RowEncoder, part: Part, directory: str, stamp: str, batch_size: int = PIECE_ROWS) -> PartResult:
     """Encode a part and write its file.
 
     Args:
         encoder: encodes the rows.
-        part: which rows.
-        directory: where the file goes.
-        stamp: of the run, which `find_part` has to see again.
+        part: the rows to encode.
+        directory: of the data set.
+        stamp: of the data set, which `find_part` compares.
         batch_size: rows to encode at a time.
 
     Raises:
         DataError: the input cannot be read, or a bad value under the ERROR policy.
     """
-    reader, done, counts = part.reader, Done(), Counter[tuple[str, str]]()
+    reader, result, counts = part.reader, PartResult(), Counter[tuple[str, str]]()
     with _PartWriter(directory, part.name, is_synced=True) as writer:
         for piece in part.pieces(batch_size):
             encoded = encoder.encode(piece.batch, piece.first, reader.describe)
             writer.write(pa.Table.from_batches([encoded.batch]))
             counts.update((value.column, value.reason) for value in encoded.bad)
-            done.sample += [record(value, reader) for value in encoded.bad[: SAMPLE_ROWS - len(done.sample)]]
-            done.read += piece.batch.num_rows
-            done.rows += encoded.batch.num_rows
-        if not done.read:  # nothing but broken lines
-            nothing = pa.RecordBatch.from_pylist([], schema=reader.schema)
-            writer.write(pa.Table.from_batches([encoder.encode(nothing).batch]))
+            result.sample += [record(value, reader) for value in encoded.bad[: SAMPLE_ROWS - len(result.sample)]]
+            result.read += piece.batch.num_rows
+            result.rows += encoded.batch.num_rows
+        if not result.read:  # malformed lines only
+            empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
+            writer.write(pa.Table.from_batches([encoder.encode(empty).batch]))
         if reader.malformed:
             counts["line", "wrong number of cells"] = reader.malformed
-        done.bad = [(column, reason, count) for (column, reason), count in counts.items()]
-        writer.note(json.dumps({"stamp": stamp, "done": asdict(done)}))
-    return done
+        result.bad = [(column, reason, count) for (column, reason), count in counts.items()]
+        writer.note(json.dumps({"stamp": stamp, "done": asdict(result)}))
+    return result
 
 
-def find_part(part: Part, directory: str, stamp: str) -> Done | None:
-    """What became of the rows of a part that was written with this stamp; None where it is not there."""
-    where, inner = filesystem(f"{directory}/{part.name}.{ParquetWriter.extension}")
-    if where.get_file_info(inner).type != pafs.FileType.File:
+def find_part(part: Part, directory: str, stamp: str) -> PartResult | None:
+    """Read the result of a part that was written with this stamp; None if there is no such part."""
+    remote, inner = filesystem(f"{directory}/{part.name}.{ParquetWriter.extension}")
+    if remote.get_file_info(inner).type != pafs.FileType.File:
         return None
     try:
-        with where.open_input_file(inner) as stream:
-            noted = json.loads((pq.read_metadata(stream).metadata or {}).get(_KEY, b"{}"))
+        with remote.open_input_file(inner) as stream:
+            note = json.loads((pq.read_metadata(stream).metadata or {}).get(_KEY, b"{}"))
     except (pa.ArrowException, ValueError):
-        return None  # damaged: write it again
-    if noted.get("stamp") != stamp:
+        return None  # damaged: it is written again
+    if note.get("stamp") != stamp:
         return None
-    done = noted["done"]
-    return Done(done["read"], done["rows"], [(c, r, n) for c, r, n in done["bad"]], done["sample"])
+    done = note["done"]
+    return PartResult(done["read"], done["rows"], [(c, r, n) for c, r, n in done["bad"]], done["sample"])

@@ -1,4 +1,4 @@
-"""Parts of an encoded data set, written by several processes of this machine."""
+"""Write parts of an encoded data set in several processes of this machine."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 from tzrec.data.encode import RowEncoder
-from tzrec.encoding.parts import Done, Part, write_part
+from tzrec.encoding.parts import Part, PartResult, write_part
 from tzrec.errors import TrainingError
 
 _encoder: RowEncoder
-"""Of a process that writes parts."""
+"""Encoder of a worker process, set by its initializer."""
 
 
 def write_parts(
     encoder: RowEncoder, parts: Sequence[Part], directory: str, stamp: str, batch_size: int, processes: int
-) -> Iterator[tuple[Part, Done]]:
-    """Write parts, see `write_part`, and yield each as soon as it is there.
+) -> Iterator[tuple[Part, PartResult]]:
+    """Write parts with `write_part`, and yield each with its result when it is written.
 
     Raises:
         TrainingError: a process was killed.
@@ -28,16 +28,16 @@ def write_parts(
         for part in parts:
             yield part, write_part(encoder, part, directory, stamp, batch_size)
         return
-    # spawned, not forked: Arrow and torch have threads, which a fork would leave behind in the middle of something
+    # spawned, not forked: a fork does not copy the threads of Arrow and torch, and their locks may be held
     pool = ProcessPoolExecutor(count, get_context("spawn"), _start, (encoder,))
     try:
-        waiting = {pool.submit(_work, part, directory, stamp, batch_size): part for part in parts}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+        part_by_future = {pool.submit(_work, part, directory, stamp, batch_size): part for part in parts}
+        for future in as_completed(part_by_future):
+            yield part_by_future[future], future.result()
     except BrokenProcessPool:
         raise TrainingError(
-            "a process that encoded was killed, perhaps for want of memory. Parts that are done are kept: run the same "
-            "command again, with fewer --processes or a smaller --batch_size"
+            "an encoding process was killed, possibly out of memory. Finished parts are kept: run the same command "
+            "again, with fewer --processes or a smaller --batch_size"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
@@ -48,5 +48,5 @@ def _start(encoder: RowEncoder) -> None:
     _encoder = encoder
 
 
-def _work(part: Part, directory: str, stamp: str, batch_size: int) -> Done:
+def _work(part: Part, directory: str, stamp: str, batch_size: int) -> PartResult:
     return write_part(_encoder, part, directory, stamp, batch_size)

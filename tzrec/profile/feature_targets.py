@@ -1,4 +1,4 @@
-"""Subjects: the features that data can say something about, and how to look at each."""
+"""Features that statistics of the data apply to, each with the columns it reads and an empty ColumnStats."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ from tzrec.protos.feature_pb2 import (
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 _IDS = (IdFeature, ComboFeature, BoolMaskFeature)
-_UNKNOWN = (CustomFeature, TokenizeFeature)
-"""Nothing to find out: the vocabulary settles the tokens, and only the operator knows what it makes."""
+_EXCLUDED = (CustomFeature, TokenizeFeature)
+"""Nothing to suggest: a vocabulary file fixes the tokens, and a custom operator defines its own values."""
 _HASHES = 1 << 62
-_PLACE = re.compile(r"feature_configs\[(\d+)\]\.(?:sequence_feature\.features\[(\d+)\]\.)?(\w+)")
+_PATH = re.compile(r"feature_configs\[(\d+)\]\.(?:sequence_feature\.features\[(\d+)\]\.)?(\w+)")
 
 
 @dataclass(frozen=True)
 class FeatureTarget:
-    """A feature to be fitted.
+    """A feature that values are suggested for.
 
     Attributes:
-        entry: where it stands.
-        columns: what it reads from the data.
-        makes_ids: whether it turns values to rows of a table by a hash or the like, not by edges.
-        look: begins to look at its values.
+        entry: the feature in the config.
+        columns: columns of the data that it reads.
+        makes_ids: true if a hash, vocabulary or the like maps its values to rows of a table; false for boundaries.
+        new_stats: creates empty statistics of its values.
     """
 
     entry: FeatureEntry
     columns: tuple[str, ...]
     makes_ids: bool
-    look: Callable[[], ColumnStats]
+    new_stats: Callable[[], ColumnStats]
 
     @property
     def name(self) -> str:
@@ -60,42 +60,42 @@ class FeatureTarget:
 
     @property
     def is_column(self) -> bool:
-        """Whether its values stand in a column, rather than being computed."""
+        """True if its values are those of a column, false if they are computed."""
         return isinstance(self.entry.message, (IdFeature, RawFeature))
 
 
-class Computed(ColumnStats):
-    """What a feature computes from several columns: numbers, or long hashes in place of ids."""
+class ComputedStats(ColumnStats):
+    """Statistics of values that a feature computes from several columns: numbers, or 62-bit hashes in place of ids."""
 
     def __init__(self, name: str, encoder: FeatureEncoder) -> None:
         super().__init__(name)
         self._encoder = encoder
 
-    def take(self, batch: pa.RecordBatch) -> None:
-        """Take in B rows; the steps of a sequence count as rows."""
+    def add_batch(self, batch: pa.RecordBatch) -> None:
+        """Add B rows; the elements of a sequence count as rows."""
         columns, _ = self._encoder.encode(batch)
         self.add(as_array(replace(columns[self.name], sequence_lengths=None)))
 
 
-def subjects(config: EasyRecConfig) -> tuple[list[FeatureTarget], list[str]]:
-    """All features to be fitted, and why some that could be are not."""
-    found: list[FeatureTarget] = []
+def feature_targets(config: EasyRecConfig) -> tuple[list[FeatureTarget], list[str]]:
+    """List the features that values are suggested for, and a note for each one that cannot be encoded yet."""
+    targets: list[FeatureTarget] = []
     notes: list[str] = []
     for entry in feature_entries(Checker(ConfigSource(config))):
         if config.data_config.fg_mode in ENCODED and entry.message.stub_type:
             continue
         if isinstance(entry.message, (IdFeature, RawFeature)):
-            found += _of_column(entry, config.data_config)
-        elif config.data_config.fg_mode not in ENCODED and not isinstance(entry.message, _UNKNOWN):
+            targets += _of_column(entry, config.data_config)
+        elif config.data_config.fg_mode not in ENCODED and not isinstance(entry.message, _EXCLUDED):
             try:
-                found.append(_computed(config, entry))
+                targets.append(_computed(config, entry))
             except ConfigError as error:
-                notes.append(f"{entry.path} is not looked at: {error.problems[0].message}")
-    return found, notes
+                notes.append(f"{entry.path} is skipped: {error.problems[0].message}")
+    return targets, notes
 
 
 def _of_column(entry: FeatureEntry, data: DataConfig) -> Iterator[FeatureTarget]:
-    """Nothing where another feature or a constant is its input."""
+    """Yield the target of an id or raw feature, unless its input is another feature or a constant."""
     message = entry.message
     side, _, column = message.expression.partition(":")
     if data.fg_mode in ENCODED:
@@ -108,55 +108,55 @@ def _of_column(entry: FeatureEntry, data: DataConfig) -> Iterator[FeatureTarget]
 
 
 def _separators(entry: FeatureEntry, data: DataConfig) -> tuple[str, ...]:
-    """What stands between the values of a string, the outermost first."""
+    """Separators between the values of a string, the outermost first."""
     within = data.fg_encoded_multival_sep if data.fg_mode == FgMode.FG_NONE else entry.message.separator
-    steps = entry.steps
-    return (within,) if steps is None else (steps.delimiter, within)
+    sequence = entry.steps
+    return (within,) if sequence is None else (sequence.delimiter, within)
 
 
 def _computed(config: EasyRecConfig, entry: FeatureEntry) -> FeatureTarget:
-    """A feature whose values are made by encoding it, alone with those that it reads.
+    """Target of a feature whose values are computed by encoding it together with the features that it reads.
 
     Raises:
-        ConfigError: it, or one that it reads, cannot be built yet.
+        ConfigError: the feature, or one that it reads, cannot be built yet.
     """
     makes_ids = isinstance(entry.message, _IDS) or bool(chosen_bucketizers(entry))
     makes_ids = makes_ids or getattr(entry.message, "need_discrete", False)
-    bare = _alone(config, entry)
-    _make_bare(_message(bare), makes_ids)
-    needed = [_alone(config, each) for each in _read_by(config, entry)] if _is_linked(config) else []
-    encoder = FeatureEncoder.from_config([bare, *needed], config.data_config)
-    return FeatureTarget(entry, encoder.columns, makes_ids, lambda: Computed(entry.name, encoder))
+    bare = _copy_alone(config, entry)
+    _clear_encoding(_message(bare), makes_ids)
+    inputs = [_copy_alone(config, source) for source in _input_features(config, entry)] if _is_linked(config) else []
+    encoder = FeatureEncoder.from_config([bare, *inputs], config.data_config)
+    return FeatureTarget(entry, encoder.columns, makes_ids, lambda: ComputedStats(entry.name, encoder))
 
 
 def _is_linked(config: EasyRecConfig) -> bool:
     return config.data_config.fg_mode == FgMode.FG_DAG
 
 
-def _alone(config: EasyRecConfig, entry: FeatureEntry) -> FeatureConfig:
-    """A copy of a feature as it stands in the config, without the others of its group."""
-    place = _PLACE.fullmatch(entry.path)
-    assert place is not None
+def _copy_alone(config: EasyRecConfig, entry: FeatureEntry) -> FeatureConfig:
+    """Copy a feature without the other features of its sequence group."""
+    match = _PATH.fullmatch(entry.path)
+    assert match is not None
     copy = FeatureConfig()
-    copy.CopyFrom(config.feature_configs[int(place[1])])
-    if place[2]:
-        only = copy.sequence_feature.features[int(place[2])]
+    copy.CopyFrom(config.feature_configs[int(match[1])])
+    if match[2]:
+        member = copy.sequence_feature.features[int(match[2])]
         del copy.sequence_feature.features[:]
-        copy.sequence_feature.features.append(only)
+        copy.sequence_feature.features.append(member)
     return copy
 
 
 def _message(config: FeatureConfig) -> Any:
-    """The message of a feature that stands alone."""
+    """The message of a feature copied by `_copy_alone`."""
     message = getattr(config, config.WhichOneof("feature") or "")
     if config.WhichOneof("feature") == "sequence_feature":
-        (only,) = message.features
-        return getattr(only, only.WhichOneof("feature"))
+        (member,) = message.features
+        return getattr(member, member.WhichOneof("feature"))
     return message
 
 
-def _make_bare(message: Any, makes_ids: bool) -> None:
-    """Leave out what turns its values to rows of a table, but for a hash that keeps them apart where they are text."""
+def _clear_encoding(message: Any, makes_ids: bool) -> None:
+    """Clear the fields that map values to rows of a table; text gets a 62-bit hash, which keeps values distinct."""
     for name in ("boundaries", "normalizer", "embedding_dim", "stub_type", "autodis", "mlp"):
         if name in fields_of(message):
             message.ClearField(name)
@@ -167,15 +167,15 @@ def _make_bare(message: Any, makes_ids: bool) -> None:
             message.hash_bucket_size, message.embedding_dim = _HASHES, 1
 
 
-def _read_by(config: EasyRecConfig, entry: FeatureEntry) -> list[FeatureEntry]:
+def _input_features(config: EasyRecConfig, entry: FeatureEntry) -> list[FeatureEntry]:
     """The features that a feature reads, directly or through others."""
-    known = {each.name: each for each in feature_entries(Checker(ConfigSource(config)))}
-    found: dict[str, FeatureEntry] = {}
-    waiting = [entry]
-    while waiting:
-        sides = (text.partition(":") for text in waiting.pop().reads)
-        for name in (name for side, _, name in sides if side == "feature" and name in known):
-            if name not in found:
-                found[name] = known[name]
-                waiting.append(known[name])
-    return list(found.values())
+    entry_by_name = {entry.name: entry for entry in feature_entries(Checker(ConfigSource(config)))}
+    inputs: dict[str, FeatureEntry] = {}
+    queue = [entry]
+    while queue:
+        sides = (text.partition(":") for text in queue.pop().reads)
+        for name in (name for side, _, name in sides if side == "feature" and name in entry_by_name):
+            if name not in inputs:
+                inputs[name] = entry_by_name[name]
+                queue.append(entry_by_name[name])
+    return list(inputs.values())

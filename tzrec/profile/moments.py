@@ -1,4 +1,4 @@
-"""Moments: mean, standard deviation and range of numbers that come in pieces."""
+"""Mean, standard deviation and range of numbers that arrive in pieces."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 
 class Moments:
-    """Mean and sum of squared deviations, put together as by Chan, Golub and LeVeque, 1979, which loses no digits.
+    """Mean and sum of squared deviations, merged as in Chan, Golub and LeVeque, 1979, without loss of precision.
 
     Attributes:
-        count: how many numbers there were.
-        mean: of all.
+        count: number of numbers.
+        mean: their mean.
         least, most: their range.
-        least_positive: the least one above 0; infinite if there is none.
+        least_positive: the least positive number; infinite if there is none.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Moments:
         return math.sqrt(self._squares / self.count) if self.count else 0.0
 
     def add(self, values: npt.NDArray[np.float64]) -> None:
-        """Take in one or more finite numbers."""
+        """Add one or more finite numbers."""
         part = Moments()
         part.count, part.mean = len(values), float(values.mean())
         part._squares = float(np.square(values - part.mean).sum())
@@ -37,12 +37,12 @@ class Moments:
         self.merge(part)
 
     def merge(self, other: Moments) -> None:
-        """Take in what another one has seen."""
+        """Add the numbers of another one."""
         if not other.count:
             return
-        total, apart = self.count + other.count, other.mean - self.mean
-        self._squares += other._squares + apart * apart * self.count * other.count / total
-        self.mean += apart * other.count / total
+        total, distance = self.count + other.count, other.mean - self.mean
+        self._squares += other._squares + distance * distance * self.count * other.count / total
+        self.mean += distance * other.count / total
         self.count = total
         self.least, self.most = min(self.least, other.least), max(self.most, other.most)
         self.least_positive = min(self.least_positive, other.least_positive)

@@ -1,4 +1,4 @@
-"""One pass over the rows of a reader, several pieces at a time."""
+"""Column statistics of all rows of a reader, computed on several threads."""
 
 from __future__ import annotations
 
@@ -11,35 +11,39 @@ from tzrec.data.reader import Reader
 from tzrec.profile.column import ColumnStats
 
 
-def look(reader: Reader, make: Callable[[], list[ColumnStats]], threads: int) -> tuple[int, list[ColumnStats]]:
-    """Look at all rows; how many there are, and what they show.
+def scan(reader: Reader, new_stats: Callable[[], list[ColumnStats]], threads: int) -> tuple[int, list[ColumnStats]]:
+    """Read all rows once.
 
-    Piece i goes to part i modulo `threads`, so that the same rows give the same estimates whatever is fast or slow.
+    Thread i takes pieces i, i + threads, ...: the estimates do not depend on which thread is faster.
 
     Args:
         reader: reads the columns.
-        make: begins to look at the columns; called once for each part.
-        threads: parts that are looked at side by side.
+        new_stats: creates empty statistics of the columns, once per thread.
+        threads: how many threads add pieces.
+
+    Returns:
+        the number of rows, and the merged statistics.
     """
-    parts = [make() for _ in range(threads)]
+    stats_by_thread = [new_stats() for _ in range(threads)]
     running: list[Future[None] | None] = [None] * threads
     rows = 0
     with ThreadPoolExecutor(threads) as pool:
         for number, piece in enumerate(reader.read()):
-            at = number % threads
+            thread = number % threads
             rows += piece.batch.num_rows
-            if (before := running[at]) is not None:
-                before.result()
-            running[at] = pool.submit(_add, parts[at], piece.batch)
-        for last in running:
-            if last is not None:
-                last.result()
-    for part in parts[1:]:
-        for column, other in zip(parts[0], part, strict=True):
-            column.merge(other)
-    return rows, parts[0]
+            if (previous := running[thread]) is not None:
+                previous.result()
+            running[thread] = pool.submit(_add, stats_by_thread[thread], piece.batch)
+        for future in running:
+            if future is not None:
+                future.result()
+    merged, *others = stats_by_thread
+    for stats in others:
+        for column, part in zip(merged, stats, strict=True):
+            column.merge(part)
+    return rows, merged
 
 
 def _add(columns: list[ColumnStats], batch: pa.RecordBatch) -> None:
     for column in columns:
-        column.take(batch)
+        column.add_batch(batch)

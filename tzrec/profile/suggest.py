@@ -1,10 +1,11 @@
-"""Fit: one look at the data, what it proposes for a config, and the config with it."""
+"""Functions of `tzrec init` and `tzrec suggest`: scan the data once, suggest values, apply them to the config."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from tzrec import env
 from tzrec.config.check import check
 from tzrec.config.edit import apply_edits
 from tzrec.config.load import ConfigSource
@@ -13,66 +14,74 @@ from tzrec.config.schema import MISSING, missing_required
 from tzrec.data.reader import open_reader, require
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.profile.column import ColumnStats
-from tzrec.profile.feature_targets import FeatureTarget, subjects
-from tzrec.profile.initial_config import add_features, add_model, add_training, tolerate, unreadable
-from tzrec.profile.scan import look
-from tzrec.profile.suggestions import Suggestion, outside, propose, together
+from tzrec.profile.feature_targets import FeatureTarget, feature_targets
+from tzrec.profile.initial_config import add_features, add_model, add_training, tolerate_bad_rows, unreadable_columns
+from tzrec.profile.rules import Suggestion
+from tzrec.profile.scan import scan
+from tzrec.profile.suggestions import merge_shared, out_of_range, suggest_fields
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+REFITTABLE = ("vocab_list", "hash_bucket_size", "num_buckets", "embedding_dim", "boundaries", "normalizer")
+"""Fields that `suggest` can suggest again where the config sets them."""
 
 
 @dataclass
 class SuggestResult:
-    """What came out.
+    """Outcome of `init` or `suggest`.
 
     Attributes:
-        config: with all that is proposed.
-        rows: of the data.
-        columns: what was looked at.
-        proposals: the fields that have changed by it.
-        notes: what else there is to know.
+        config: the config with all suggestions applied.
+        rows: number of rows of the data.
+        columns: statistics of the columns.
+        suggestions: the fields that were set or changed.
+        notes: columns that were left out, ids out of range, remaining problems of the config.
     """
 
     config: EasyRecConfig
     rows: int
     columns: list[ColumnStats]
-    proposals: list[Suggestion] = field(default_factory=list)
+    suggestions: list[Suggestion] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def fit_config(config: EasyRecConfig, threads: int, names: Collection[str], refit: Collection[str]) -> SuggestResult:
+def suggest(
+    config: EasyRecConfig, features: Collection[str] = (), refit: Collection[str] = (), threads: int | None = None
+) -> SuggestResult:
     """Complete the features of a config, in place.
 
     Args:
         config: required fields of its features may be missing.
-        threads: parts of the data that are looked at side by side.
-        names: features to look at; empty for all.
-        refit: fields to propose anew where they are set.
+        features: names of the features to complete; empty for all.
+        refit: fields to suggest again where they are set, of `REFITTABLE`.
+        threads: parts of the data that are scanned in parallel; default: the cores of this machine.
 
     Raises:
-        ConfigError: there is no such feature.
+        ConfigError: the config has no features, or none of such a name.
         DataError: the data cannot be read.
     """
-    features, notes = _chosen(config, names)
-    read = [column for each in features for column in each.columns]
-    reader = open_reader(config.data_config, config.train_input_path, read)
-    rows, found = look(reader, lambda: [each.look() for each in features], threads)
-    # hashes in place of ids would tell nothing
+    if not config.feature_configs:
+        raise ConfigError([Problem("feature_configs", "is empty; create features from the data with tzrec init")])
+    targets, notes = _select(config, features)
+    names = [column for target in targets for column in target.columns]
+    reader = open_reader(config.data_config, config.train_input_path, names)
+    rows, stats = scan(reader, lambda: [target.new_stats() for target in targets], threads or env.cores())
+    # statistics of hashes mean nothing to a reader
     columns = [
-        each for each, feature in zip(found, features, strict=True) if feature.is_column or not feature.makes_ids
+        column for column, target in zip(stats, targets, strict=True) if target.is_column or not target.makes_ids
     ]
-    fit = SuggestResult(config, rows, columns, notes=notes)
-    _conclude(fit, features, found, refit)
-    return fit
+    result = SuggestResult(config, rows, columns, notes=notes)
+    _complete(result, targets, stats, refit)
+    return result
 
 
-def fit_from_data(config: EasyRecConfig, threads: int, names: Collection[str]) -> SuggestResult:
-    """Give a config features for the columns of its data, and a model and training if it has none, in place.
+def init(config: EasyRecConfig, columns: Collection[str] = (), threads: int | None = None) -> SuggestResult:
+    """Create the features of a config from the columns of its data, and a model and training if it has none, in place.
 
     Args:
-        config: says where the data is, and what is to be predicted.
-        threads: parts of the data that are looked at side by side.
-        names: columns to make features of; empty for all.
+        config: names the data and the labels, see `initial_config.base_config`; existing features are replaced.
+        columns: columns to create features for; empty for all.
+        threads: parts of the data that are scanned in parallel; default: the cores of this machine.
 
     Raises:
         ConfigError: the data is not raw, or a new model has no label.
@@ -80,68 +89,68 @@ def fit_from_data(config: EasyRecConfig, threads: int, names: Collection[str]) -
     """
     data = config.data_config
     if data.fg_mode != FgMode.FG_DAG:
-        raise ConfigError([Problem("data_config.fg_mode", "features can be made from raw columns only; use FG_DAG")])
+        raise ConfigError([Problem("data_config.fg_mode", "features can be created from raw columns only; use FG_DAG")])
     if not data.label_fields and not config.HasField("model_config"):
-        raise ConfigError([Problem("data_config.label_fields", "is empty; name what is to be predicted")])
-    wanted, refused = _columns(config, names)
-    reader = open_reader(data, config.train_input_path, wanted)
-    rows, columns = look(reader, lambda: [ColumnStats(name) for name in wanted], threads)
-    fit = SuggestResult(
-        config, rows, columns, notes=[f'column "{name}" is left out: {why}' for name, why in refused.items()]
-    )
-    labels = [each for each in columns if each.name in data.label_fields]
-    inputs = [each for each in columns if each.name not in data.label_fields]
-    made, left_out = add_features(config, inputs)
-    fit.notes += left_out
-    fit.proposals += [made, *tolerate(config, inputs, labels)]
+        raise ConfigError([Problem("data_config.label_fields", "is empty; name the columns to predict")])
+    names, reason_by_column = _readable_columns(config, columns)
+    reader = open_reader(data, config.train_input_path, names)
+    rows, stats = scan(reader, lambda: [ColumnStats(name) for name in names], threads or env.cores())
+    notes = [f'column "{name}" is left out: {reason}' for name, reason in reason_by_column.items()]
+    result = SuggestResult(config, rows, stats, notes=notes)
+    labels = [column for column in stats if column.name in data.label_fields]
+    inputs = [column for column in stats if column.name not in data.label_fields]
+    features, feature_notes = add_features(config, inputs)
+    result.notes += feature_notes
+    result.suggestions += [features, *tolerate_bad_rows(config, inputs, labels)]
     if not config.HasField("train_config"):
-        fit.proposals.append(add_training(config))
+        result.suggestions.append(add_training(config))
     if not config.HasField("model_config"):
-        fit.proposals.append(add_model(config, labels))
-    by_name = {each.name: each for each in columns}
-    features, _ = subjects(config)
-    _conclude(fit, features, [by_name[each.columns[0]] for each in features], ())
-    return fit
+        result.suggestions.append(add_model(config, labels))
+    stats_by_column = {column.name: column for column in stats}
+    targets, _ = feature_targets(config)
+    _complete(result, targets, [stats_by_column[target.columns[0]] for target in targets], ())
+    return result
 
 
-def _columns(config: EasyRecConfig, names: Collection[str]) -> tuple[list[str], dict[str, str]]:
-    """The columns to look at, labels among them, and those that no feature reads, with the reason."""
+def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[list[str], dict[str, str]]:
+    """The columns to scan, labels included, and the reason for each column that no feature can read."""
     data = config.data_config
     reader = open_reader(data, config.train_input_path)
-    inputs = set(names or reader.available) - {*data.label_fields, *data.sample_weight_fields}
+    inputs = set(columns or reader.available) - {*data.label_fields, *data.sample_weight_fields}
     require([*data.label_fields, *inputs], reader.available, reader.files[0])
     first = next(reader.read(), None)
     if first is None:
         raise DataError(f"{config.train_input_path}: no rows")
-    refused = unreadable(first.batch.select([name for name in reader.available if name in inputs]))
-    return [name for name in reader.available if name in {*data.label_fields, *inputs} - {*refused}], refused
+    reason_by_column = unreadable_columns(first.batch.select([name for name in reader.available if name in inputs]))
+    readable = {*data.label_fields, *inputs} - {*reason_by_column}
+    return [name for name in reader.available if name in readable], reason_by_column
 
 
-def _conclude(
-    fit: SuggestResult, features: Sequence[FeatureTarget], columns: Sequence[ColumnStats], refit: Collection[str]
+def _complete(
+    result: SuggestResult, targets: Sequence[FeatureTarget], stats: Sequence[ColumnStats], refit: Collection[str]
 ) -> None:
-    """Propose, apply, and see what is still missing."""
-    pairs = list(zip(features, together(features, columns), strict=True))
-    found = [each for feature, stats in pairs for each in propose(fit.config, feature, stats, refit)]
-    apply_edits(fit.config, {each.path: each.new for each in found})
-    fit.proposals += found
-    fit.notes += filter(None, map(_wrong, features, columns))
-    still = [f"{name} {MISSING}" for name in missing_required(fit.config)]
-    fit.notes += still or [str(problem) for problem in check(ConfigSource(fit.config))]
+    """Add and apply the suggestions for all targets, and note the remaining problems."""
+    pairs = zip(targets, merge_shared(targets, stats), strict=True)
+    suggestions = [item for target, merged in pairs for item in suggest_fields(result.config, target, merged, refit)]
+    apply_edits(result.config, {item.path: item.value for item in suggestions})
+    result.suggestions += suggestions
+    result.notes += filter(None, map(_mismatch, targets, stats))
+    missing = [f"{name} {MISSING}" for name in missing_required(result.config)]
+    result.notes += missing or [str(problem) for problem in check(ConfigSource(result.config))]
 
 
-def _wrong(feature: FeatureTarget, stats: ColumnStats) -> str:
-    """What does not fit between a feature and its values, or ""."""
-    return outside(feature, stats) if stats.values else f"{feature.entry.path}: {stats.name} holds nothing"
+def _mismatch(target: FeatureTarget, stats: ColumnStats) -> str:
+    """Describe values of a column that do not match its feature; "" if they do."""
+    return out_of_range(target, stats) if stats.values else f"{target.entry.path}: {stats.name} holds no values"
 
 
-def _chosen(config: EasyRecConfig, names: Collection[str]) -> tuple[list[FeatureTarget], list[str]]:
-    features, notes = subjects(config)
+def _select(config: EasyRecConfig, names: Collection[str]) -> tuple[list[FeatureTarget], list[str]]:
+    targets, notes = feature_targets(config)
     if not names:
-        return features, notes
-    known = [each.name for each in features]
-    unknown = [name for name in names if name not in known]
+        return targets, notes
+    available = [target.name for target in targets]
+    unknown = [name for name in names if name not in available]
     if unknown:
-        said = "is no feature that data says something about"
-        raise ConfigError([Problem("", f'--features: "{name}" {said}{hint(name, known)}') for name in unknown])
-    return [each for each in features if each.name in names], []
+        message = "is not a feature that values can be suggested for"
+        raise ConfigError([Problem("", f'--features: "{name}" {message}{hint(name, available)}') for name in unknown])
+    return [target for target in targets if target.name in names], []

@@ -1,4 +1,4 @@
-"""What was found out and what is proposed, as text, JSON and a page."""
+"""Column statistics and suggestions as text, JSON and an HTML report."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from itertools import accumulate
 from typing import Any
 
 from tzrec.profile import hyperloglog, quantile_sketch
-from tzrec.profile.choices import counted
 from tzrec.profile.column import ColumnStats
-from tzrec.profile.suggestions import Suggestion
+from tzrec.profile.rules import Suggestion, format_distinct
 from tzrec.report.page import page, table
 
 _SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-_SHOWN = 4
-_KEPT = 50
-_WIDEST = 60
+_TOP_IN_TEXT = 4
+_TOP_IN_JSON = 50
+_MAX_WIDTH = 60
 
 
 def as_text(columns: Sequence[ColumnStats]) -> str:
-    """A line per column, under a head."""
-    rows = [row(each) for each in columns]
+    """Format a table with a line per column."""
+    rows = [row(stats) for stats in columns]
     if not rows:
         return ""
-    lines = [list(rows[0]), *(list(each.values()) for each in rows)]
+    lines = [list(rows[0]), *(list(cells.values()) for cells in rows)]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    last = len(widths) - 1  # the most frequent values are text, all between it and the type numbers
+    left = (0, 1, len(widths) - 1)  # name, type and most frequent values are text, the others numbers
     aligned = [
         "  ".join(
-            cell.ljust(width) if at in (0, 1, last) else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if index in left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     ]
@@ -39,68 +38,68 @@ def as_text(columns: Sequence[ColumnStats]) -> str:
 
 
 def row(stats: ColumnStats) -> dict[str, str]:
-    """The cells of a column's line; a tilde marks what is estimated."""
+    """The cells of a column; a tilde marks an estimate."""
     numbers = dict.fromkeys(("least", "5 %", "50 %", "95 %", "most", "mean", "deviation"), "")
     if _is_measured(stats):
         moments = stats.moments
-        found = [moments.least, *stats.quantiles([0.05, 0.5, 0.95]), moments.most, moments.mean, moments.deviation]
-        numbers = {name: f"{value:.4g}" for name, value in zip(numbers, found, strict=True)}
-    often = [f"{_short(each.value)} {100 * each.at_least / stats.values:.3g} %" for each in stats.top(_SHOWN)]
+        values = [moments.least, *stats.quantiles([0.05, 0.5, 0.95]), moments.most, moments.mean, moments.deviation]
+        numbers = {name: f"{value:.4g}" for name, value in zip(numbers, values, strict=True)}
+    top = [f"{_short(item.value)} {100 * item.at_least / stats.values:.3g} %" for item in stats.top(_TOP_IN_TEXT)]
     return {
         "column": stats.name,
         "type": str(stats.kind),
         "missing": f"{100 * stats.missing / max(stats.rows, 1):.3g} %",
-        "distinct": counted(stats).replace("about ", "~"),
+        "distinct": format_distinct(stats).replace("about ", "~"),
         **numbers,
-        "most frequent": ", ".join(often),
+        "most frequent": ", ".join(top),
     }
 
 
-def line(proposal: Suggestion) -> str:
-    """`path: old -> new (why)`."""
-    old = "not set" if proposal.old is None else shown(proposal.old)
-    return f"{proposal.path}: {old} -> {shown(proposal.new)} ({proposal.why})"
+def line(suggestion: Suggestion) -> str:
+    """Format `path: old -> value (reason)`."""
+    old = "not set" if suggestion.old is None else format_value(suggestion.old)
+    return f"{suggestion.path}: {old} -> {format_value(suggestion.value)} ({suggestion.reason})"
 
 
-def shown(value: object) -> str:
-    """A value of the config in few words."""
+def format_value(value: object) -> str:
+    """Format a config value; a long list is shortened."""
     if not isinstance(value, list):
         return json.dumps(value, ensure_ascii=False)
-    words = [json.dumps(each, ensure_ascii=False) for each in value]
+    words = [json.dumps(item, ensure_ascii=False) for item in value]
     ends = accumulate(len(word) + 2 for word in words)
-    fit = [word for word, end in zip(words, ends, strict=True) if end <= _WIDEST]
-    return f"[{', '.join(fit if len(fit) == len(words) else [*fit, f'... {len(words)} in all'])}]"
+    short = [word for word, end in zip(words, ends, strict=True) if end <= _MAX_WIDTH]
+    return f"[{', '.join(short if len(short) == len(words) else [*short, f'... {len(words)} in all'])}]"
 
 
-def as_json(columns: Sequence[ColumnStats], proposals: Sequence[Suggestion], notes: Sequence[str]) -> str:
-    """Everything, with the bounds of all estimates."""
+def as_json(columns: Sequence[ColumnStats], suggestions: Sequence[Suggestion], notes: Sequence[str]) -> str:
+    """Format statistics, suggestions and notes, with the error bounds of all estimates."""
     bounds = {"distinct_standard_error": hyperloglog.ERROR, "quantile_rank_error": quantile_sketch.ERROR}
     content = {
         "bounds": bounds,
-        "columns": [_column(each) for each in columns],
-        "proposals": [asdict(each) for each in proposals],
+        "columns": [_column(stats) for stats in columns],
+        "suggestions": [asdict(item) for item in suggestions],
         "notes": list(notes),
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def as_page(columns: Sequence[ColumnStats], proposals: Sequence[Suggestion], notes: Sequence[str]) -> str:
-    """One HTML file."""
+def as_page(columns: Sequence[ColumnStats], suggestions: Sequence[Suggestion], notes: Sequence[str]) -> str:
+    """Format the same as one HTML file."""
     lines = [
         {
-            "field": each.path,
-            "now": "" if each.old is None else shown(each.old),
-            "proposed": shown(each.new),
-            "why": each.why,
+            "field": item.path,
+            "old": "" if item.old is None else format_value(item.old),
+            "suggested": format_value(item.value),
+            "reason": item.reason,
         }
-        for each in proposals
+        for item in suggestions
     ]
-    sections = {"Columns": table([row(each) for each in columns]), "Proposals": table(lines)}
-    return page("tzrec fit", sections | {"Notes": table([{"note": each} for each in notes])})
+    sections = {"Columns": table([row(stats) for stats in columns]), "Suggestions": table(lines)}
+    return page("tzrec suggest", sections | {"Notes": table([{"note": note} for note in notes])})
 
 
 def _column(stats: ColumnStats) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "name": stats.name,
         "type": str(stats.kind),
         "rows": stats.rows,
@@ -109,11 +108,11 @@ def _column(stats: ColumnStats) -> dict[str, Any]:
         "values_per_row": list(stats.widths),
         "distinct": stats.distinct,
         "is_exact": stats.is_exact,
-        "top": [asdict(each) for each in stats.top(_KEPT)],
+        "top": [asdict(item) for item in stats.top(_TOP_IN_JSON)],
     }
     if _is_measured(stats):
         moments = stats.moments
-        found["numbers"] = {
+        content["numbers"] = {
             "count": stats.numbers,
             "mean": moments.mean,
             "standard_deviation": moments.deviation,
@@ -121,11 +120,11 @@ def _column(stats: ColumnStats) -> dict[str, Any]:
             "most": moments.most,
             "quantiles": dict(zip(map(str, _SHARES), stats.quantiles(_SHARES), strict=True)),
         }
-    return found
+    return content
 
 
 def _is_measured(stats: ColumnStats) -> bool:
-    """Whether its numbers say something: text of which only a part is numbers does not."""
+    """True if the numbers describe the column; false for text of which only a part is numbers."""
     return stats.numbers > 0 and (stats.is_numeric or "string" not in str(stats.kind))
 
 

@@ -14,7 +14,7 @@ from tzrec.config.rules.data import ENCODED, used_columns
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.data.labels import label_values, weight_values
 from tzrec.data.reader import Reader, open_reader
-from tzrec.data.text import Meaning, typed
+from tzrec.data.text_schema import TextSchema, typed
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
@@ -80,8 +80,8 @@ def _open(checker: Checker, path: str) -> _Trial | None:
 def _typed(trial: _Trial, reader: Reader) -> pa.RecordBatch:
     """Text of CSV as the types it is read as."""
     data = trial.checker.config.data_config
-    meaning = Meaning.of(data, reader, [*data.label_fields, *data.sample_weight_fields], ())
-    return typed(trial.batch, {**meaning.features, **meaning.targets}, trial.bad)
+    schema = TextSchema.of(data, reader, [*data.label_fields, *data.sample_weight_fields], ())
+    return typed(trial.batch, {**schema.features, **schema.targets}, trial.bad)
 
 
 def _try_features(trial: _Trial, encoder: FeatureEncoder) -> None:

@@ -14,7 +14,7 @@ from tzrec.config.sequences import FeatureMember, SequenceSpec, feature_members,
 from tzrec.data.synthetic.cells import UNKNOWN, Cells, Draw, FloatArray, Int64Array, means
 from tzrec.data.synthetic.contents import cells_of, may_be_empty, may_step_be_empty
 from tzrec.data.synthetic.sequences import StepCounts, alternating, as_lists, as_text, first_steps
-from tzrec.data.text import declared_types
+from tzrec.data.text_schema import declared_types
 from tzrec.features.inputs import is_encoded
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig

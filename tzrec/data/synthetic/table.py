@@ -11,7 +11,7 @@ from pyarrow import csv as pacsv
 
 from tzrec.data.synthetic.columns import SyntheticColumns
 from tzrec.data.synthetic.labels import make_labels
-from tzrec.data.text import declared_fields
+from tzrec.data.text_schema import declared_fields
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from tzrec.data.text import declared_fields, declared_types, natural_type, number_type, typed
+from tzrec.data.text_schema import declared_fields, declared_types, natural_type, number_type, typed
 from tzrec.features.bad_rows import BadRows
 from tzrec.protos import data_pb2
 

@@ -45,7 +45,7 @@ def declared_types(config: data_pb2.DataConfig) -> dict[str, pa.DataType]:
 
 
 @dataclass(frozen=True)
-class Meaning:
+class TextSchema:
     """Types of columns that come as text, by what they are used for; all empty where files are typed.
 
     A declared input_type decides. Without one, features get the text itself, weights are floats, and labels and kept
@@ -57,7 +57,7 @@ class Meaning:
     kept: Mapping[str, pa.DataType]
 
     @classmethod
-    def of(cls, config: data_pb2.DataConfig, reader: Reader, targets: Sequence[str], keep: Sequence[str]) -> Meaning:
+    def of(cls, config: data_pb2.DataConfig, reader: Reader, targets: Sequence[str], keep: Sequence[str]) -> TextSchema:
         """Settle the types of a reader's columns.
 
         Raises:

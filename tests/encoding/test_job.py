@@ -25,11 +25,12 @@ from tzrec.checkpoint.lock import Lock
 from tzrec.config.check import load_checked
 from tzrec.config.load import dump_config, load_config
 from tzrec.data.synthetic import make_data
-from tzrec.encoding import encode, parts
+from tzrec.encoding import parts
 from tzrec.encoding.processes import write_part
 from tzrec.protos import data_pb2
 from tzrec.protos.feature_pb2 import FeatureConfig
 from tzrec.run.job import run_training
+from tzrec.tools import fg_encode
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -74,7 +75,7 @@ def data(tmp_path: Path) -> Path:
 
 def run_fg(config: str, out: Path, *more: str, processes: int = 1) -> int:
     words = ["--pipeline_config", config, "--output_path", str(out), "--processes", str(processes), *more]
-    return encode.main(words)
+    return fg_encode.main(words)
 
 
 def ids(folder: Path) -> list[int]:
@@ -110,7 +111,7 @@ def test_every_row_once(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_two_processes(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_fg(write_config(data), tmp_path / "out", processes=2) == 0
     assert ids(tmp_path / "out" / "train") == list(range(50))
-    write_bad_csv(tmp_path / "bad")  # what stops a process is said as if it were this one
+    write_bad_csv(tmp_path / "bad")  # an error of a worker process is reported as one of this process
     (tmp_path / "bad" / "1.csv").write_text("uid,price,clk,w\n5,1,1,1\n")
     assert run_fg(write_config(tmp_path / "bad", "csv"), tmp_path / "no", processes=2) == 1
     assert f"{tmp_path}/bad/0.csv, line 3: column \"uid\" has '2000'" in capsys.readouterr().err
@@ -138,7 +139,7 @@ def test_one_path(data: Path, tmp_path: Path) -> None:
 
 
 def stop_before(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the run die in the middle of a part, its file begun and not finished."""
+    """Interrupt the run in the middle of a part, whose file is not complete."""
 
     def dying(encoder: Any, each: Any, directory: str, *more: Any) -> Any:
         if each.number == part:
@@ -183,21 +184,24 @@ def test_parts_of_other_runs_do_not_count(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        (lambda data: write_config(data, more="bad_row_policy: DEFAULT"), "begun with another config"),
-        (lambda data: pq.write_table(table(3), data / "3.parquet"), "begun from other files, or from files that"),
-        (lambda data: os.utime(data / "0.parquet", (1, 1)), "begun from other files, or from files that have changed"),
+        (lambda data: write_config(data, more="bad_row_policy: DEFAULT"), "created with another config"),
+        (lambda data: pq.write_table(table(3), data / "3.parquet"), "created from other files, or from files that"),
+        (
+            lambda data: os.utime(data / "0.parquet", (1, 1)),
+            "created from other files, or from files that were modified",
+        ),
     ],
 )
 def test_another_data_set(
-    data: Path, tmp_path: Path, change: Any, said: str, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, change: Any, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = write_config(data)
     assert run_fg(config, tmp_path / "out") == 0
     change(data)
     assert run_fg(config, tmp_path / "out") == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_another_version(
@@ -207,14 +211,14 @@ def test_another_version(
     assert run_fg(config, tmp_path / "out") == 0
     monkeypatch.setattr("tzrec.encoding.manifest.__version__", "99")
     assert run_fg(config, tmp_path / "out") == 2
-    assert "begun by tzrec " in capsys.readouterr().err
+    assert "created by tzrec " in capsys.readouterr().err
 
 
 def test_another_engine(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ray cuts the rows into other files: with those of both, rows would be there twice."""
     assert run_fg(write_config(data), tmp_path / "out") == 0
     assert run_fg(write_config(data), tmp_path / "out", "--ray") == 2
-    assert "begun without --ray; remove it" in capsys.readouterr().err
+    assert "created without --ray; remove it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--batch_size", "--processes"])
@@ -226,7 +230,8 @@ def test_numbers_that_make_no_sense(data: Path, tmp_path: Path, flag: str, capsy
 def test_two_at_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock = Lock(tmp_path / "out" / "train")
     assert run_fg(write_config(data), tmp_path / "out") == 1
-    assert "is being written by process" in (said := capsys.readouterr().err) and "choose another --output_path" in said
+    error = capsys.readouterr().err
+    assert "is being written by process" in error and "choose another --output_path" in error
     lock.release()
     assert run_fg(write_config(data), tmp_path / "out") == 0
 
@@ -310,7 +315,7 @@ def test_killed(tmp_path: Path) -> None:
     folder.mkdir()
     for number in range(30):
         pq.write_table(table(20, number * 20), folder / f"{number:02d}.parquet")
-    words = ["-m", "tzrec.encoding.encode", "--pipeline_config", write_config(folder), "--output_path", str(out)]
+    words = ["-m", "tzrec.tools.fg_encode", "--pipeline_config", write_config(folder), "--output_path", str(out)]
     for _ in range(3):
         before = len(list(out.glob("train/*.parquet")))
         process = subprocess.Popen([sys.executable, *words, "--processes", "2"], cwd=ROOT, start_new_session=True)
@@ -372,7 +377,7 @@ def test_another_mode(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run_fg(write_config(data), tmp_path / "out", "--fg_mode", "FG_BUCKETIZE") == 0
     assert load_config(str(tmp_path / "out" / "pipeline.config")).data_config.fg_mode == data_pb2.FG_BUCKETIZE
     assert run_fg(write_config(data), tmp_path / "out") == 2
-    assert "begun with --fg_mode FG_BUCKETIZE; remove it" in capsys.readouterr().err
+    assert "created with --fg_mode FG_BUCKETIZE; remove it" in capsys.readouterr().err
     again = str(tmp_path / "out" / "pipeline.config")  # ids are made of what was written
     assert run_fg(again, tmp_path / "ids") == 0
     assert ids(tmp_path / "ids" / "train") == list(range(50))

@@ -1,9 +1,10 @@
-"""`tzrec fit`: from files to a config that trains, and what it tells on the way."""
+"""`tzrec init` and `tzrec suggest`: from data files to a config that trains."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,8 @@ import pytest
 from tzrec import check, train_eval
 from tzrec.config.load import load_config
 from tzrec.data.synthetic import make_data
-from tzrec.tools import fit
+from tzrec.profile.suggest import REFITTABLE
+from tzrec.tools import init, suggest
 
 ROWS = 3000
 
@@ -46,17 +48,17 @@ def data(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"{folder}/*.parquet"
 
 
-def test_from_data_to_two_steps_of_training(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "new" / "first.config"
     words = ["--train_input_path", data, "--label_fields", "clk,pay", "--output_config", str(path)]
-    assert fit.main([*words, "--report", str(tmp_path / "report.json")]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith(f"fit    3,000 rows of {data} in ")
-    assert f"wrote  {path}" in said
-    assert 'model_config: not set -> "mmoe" (2 labels)' in said
-    assert 'feature_configs[2].raw_feature.normalizer: not set -> "method=log10" (price: quantile skewness' in said
-    assert 'note: column "at" is left out: no feature reads timestamp[ms]' in said
-    assert 'note: column "request" is left out: nearly every row has a value of its own' in said
+    assert init.main([*words, "--report", str(tmp_path / "report.json")]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith(f"init    3,000 rows of {data} in ")
+    assert f"wrote   {path}" in output
+    assert 'model_config: not set -> "mmoe" (2 labels)' in output
+    assert 'feature_configs[2].raw_feature.normalizer: not set -> "method=log10" (price: quantile skewness' in output
+    assert 'note: column "at" is left out: no feature reads timestamp[ms]' in output
+    assert 'note: column "request" is left out: nearly every row has its own value' in output
 
     assert check.main(["--pipeline_config", str(path)]) == 0
     assert "mmoe (clk, pay), 4 features" in capsys.readouterr().out
@@ -72,14 +74,22 @@ def test_from_data_to_two_steps_of_training(data: str, tmp_path: Path, capsys: p
     assert price.raw_feature.normalizer == "method=log10"
     assert not rate.raw_feature.normalizer  # from 0 to 1 as it is
     report = json.loads((tmp_path / "report.json").read_text())
-    assert [each["name"] for each in report["columns"]] == ["request", "user_id", "city", "price", "rate", "clk", "pay"]
+    assert [column["name"] for column in report["columns"]] == [
+        "request",
+        "user_id",
+        "city",
+        "price",
+        "rate",
+        "clk",
+        "pay",
+    ]
 
 
-def test_from_csv(table: pa.Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_reads_csv(table: pa.Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pacsv.write_csv(table.drop_columns(["at"]), tmp_path / "a.csv")
     path = tmp_path / "first.config"
     words = ["--train_input_path", str(tmp_path / "a.csv"), "--label_fields", "clk", "--output_config", str(path)]
-    assert fit.main([*words, "--features", "user_id,price"]) == 0
+    assert init.main([*words, "--features", "user_id,price"]) == 0
     assert check.main(["--pipeline_config", str(path)]) == 0
     assert "multi_tower, 2 features" in capsys.readouterr().out
     user, price = load_config(str(path)).feature_configs
@@ -113,127 +123,151 @@ def config(data: str, tmp_path: Path) -> Path:
     return path
 
 
-def test_what_a_config_leaves_open(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_suggest_completes_only_open_fields(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = config.read_text()
-    assert fit.main(["--pipeline_config", str(config)]) == 0
-    said = capsys.readouterr().out
-    assert "wrote nothing" in said
+    assert suggest.main(["--pipeline_config", str(config)]) == 0
+    output = capsys.readouterr().out
+    assert "nothing written" in output
     assert config.read_text() == before
-    assert [line.partition(": not set ->")[0] for line in said.splitlines() if " -> " in line] == [
+    assert [line.partition(": not set ->")[0] for line in output.splitlines() if " -> " in line] == [
         "feature_configs[0].id_feature.hash_bucket_size",
         "feature_configs[0].id_feature.embedding_dim",
     ]
-    assert "note" not in said
+    assert "note" not in output
 
-    out = tmp_path / "whole.config"
-    assert fit.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
+    out = tmp_path / "complete.config"
+    assert suggest.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
     assert check.main(["--pipeline_config", str(out)]) == 0
     old, new = before.replace('user_id"', 'user_id" hash_bucket_size: 1 embedding_dim: 8'), load_config(str(out))
     config.write_text(old)
     expected = load_config(str(config))
     user = new.feature_configs[0].id_feature
-    assert user.embedding_dim == 8  # the width of all other features
+    assert user.embedding_dim == 8  # the dimension of all other features
     added = f"hash_bucket_size: {user.hash_bucket_size} embedding_dim: 8"
     assert out.read_text() == before.replace('expression: "user:user_id"', f'expression: "user:user_id" {added}')
     expected.feature_configs[0].id_feature.hash_bucket_size = user.hash_bucket_size
     assert new == expected  # nothing else has changed
 
 
-def test_what_text_cannot_keep_is_written_from_the_message(
+def test_suggest_keeps_comments_unless_the_config_is_edited(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "whole.config"
+    out = tmp_path / "complete.config"
     words = ["--pipeline_config", str(config), "--output_config", str(out)]
     config.write_text(f"# mine\n{config.read_text()}")
-    assert fit.main([*words, "--eval_input_path", "other"]) == 0
+    assert suggest.main([*words, "--eval_input_path", "other"]) == 0
     assert out.read_text().startswith("# mine")
     assert load_config(str(out)).eval_input_path == "other"
     edits = json.dumps({"feature_configs[:].id_feature.embedding_dim": 4})
-    assert fit.main([*words, "--overwrite", "--edit_config_json", edits]) == 0
+    assert suggest.main([*words, "--overwrite", "--edit_config_json", edits]) == 0
     assert "#" not in out.read_text()
-    assert [each.id_feature.embedding_dim for each in load_config(str(out)).feature_configs] == [4, 4, 0]
+    assert [feature.id_feature.embedding_dim for feature in load_config(str(out)).feature_configs] == [4, 4, 0]
 
 
-def test_what_is_asked_for_anew(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fit.main(["--pipeline_config", str(config), "--features", "city", "--refit", "hash_bucket_size"]) == 0
-    said = capsys.readouterr().out
-    assert "feature_configs[1].id_feature.hash_bucket_size: 9 -> 150 (city: 30 different values;" in said
-    assert said.count(" -> ") == 1
-    assert "note: feature_configs[0].id_feature.embedding_dim is required and missing" in said
+def test_suggest_refits_the_fields_asked_for(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert suggest.main(["--pipeline_config", str(config), "--features", "city", "--refit", "hash_bucket_size"]) == 0
+    output = capsys.readouterr().out
+    assert "feature_configs[1].id_feature.hash_bucket_size: 9 -> 150 (city: 30 distinct values;" in output
+    assert output.count(" -> ") == 1
+    assert "note: feature_configs[0].id_feature.embedding_dim is required and missing" in output
 
 
-def test_features_made_anew_for_a_config(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_replaces_the_features_of_a_config(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "other.config"
-    words = ["--pipeline_config", str(config), "--from_data", "--features", "city,price", "--output_config", str(out)]
-    assert fit.main(words) == 0
-    said = capsys.readouterr().out
-    assert 'feature_configs: ["user", "city", "rate"] -> ["city", "price"] (one for each column)' in said
-    assert "note: model_config.feature_groups[0].feature_names[0]: unknown feature" in said
-    assert "model_config: not set" not in said
-    made = out.read_text()
-    assert made.count("feature_configs {") == 2 and "multi_tower" in made
+    words = ["--pipeline_config", str(config), "--features", "city,price", "--output_config", str(out)]
+    assert init.main(words) == 0
+    output = capsys.readouterr().out
+    assert 'feature_configs: ["user", "city", "rate"] -> ["city", "price"] (one for each column)' in output
+    assert "note: model_config.feature_groups[0].feature_names[0]: unknown feature" in output
+    assert "model_config: not set" not in output
+    text = out.read_text()
+    assert text.count("feature_configs {") == 2 and "multi_tower" in text
 
 
-def test_a_config_without_features(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_completes_a_config_without_features(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     head = config.read_text().partition("feature_configs")[0]
     config.write_text(head)
     out = tmp_path / "first.config"
-    assert fit.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
+    assert init.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
     assert check.main(["--pipeline_config", str(out)]) == 0
     assert "multi_tower, 5 features" in capsys.readouterr().out
     assert load_config(str(out)).train_config.sparse_optimizer.adagrad_optimizer.lr == pytest.approx(0.1)
     config.write_text(head[: head.index("train_config")] + head[head.index("data_config") :])
-    assert fit.main(["--pipeline_config", str(config), "--output_config", str(out), "--overwrite"]) == 0
-    assert 'train_config: not set -> "1 epoch" (Adagrad for tables, Adam for the rest)' in capsys.readouterr().out
-    # which features there are is settled now, and everything about them
-    assert fit.main(["--pipeline_config", str(out)]) == 0
-    assert "nothing is left open" in capsys.readouterr().out
+    assert init.main(["--pipeline_config", str(config), "--output_config", str(out), "--overwrite"]) == 0
+    reason = "Adagrad for embedding tables, Adam for dense parameters"
+    assert f'train_config: not set -> "1 epoch" ({reason})' in capsys.readouterr().out
+    assert suggest.main(["--pipeline_config", str(out)]) == 0
+    assert "no field is left open" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["--train_input_path", "x"]])
+def test_init_requires_data_and_labels(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert init.main(words) == 2
+    assert "give --train_input_path and --label_fields, or --pipeline_config" in capsys.readouterr().err
+
+
+def test_suggest_requires_features(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(config.read_text().partition("feature_configs")[0])
+    assert suggest.main(["--pipeline_config", str(config)]) == 2
+    assert "feature_configs: is empty; create features from the data with tzrec init" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        ([], "give --pipeline_config, or --train_input_path and --label_fields"),
-        (["--train_input_path", "x"], "give --pipeline_config, or --train_input_path and --label_fields"),
         (["--pipeline_config", "x", "--refit", "boundries"], "'boundries' is not one of vocab_list, hash_bucket_size"),
         (["--pipeline_config", "x", "--report", "x.txt"], "'x.txt' ends in neither .json nor .html"),
-        (["--pipeline_config", "x", "--output_config", "x.json"], "x.json would be read as JSON, and text is written"),
+        (["--pipeline_config", "x", "--output_config", "x.json"], "x.json would be read as JSON, but text is written"),
         (["--pipeline_config", __file__, "--output_config", __file__], "exists; name another file, or add --overwrite"),
     ],
 )
-def test_wrong_command_lines(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fit.main(words) == 2
-    assert said in capsys.readouterr().err
+def test_suggest_refuses_wrong_command_lines(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert suggest.main(words) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("change", "words", "status", "said"),
+    ("verb", "change", "words", "status", "message"),
     [
-        (("item:rate", "item:rat"), [], 1, 'no column "rat" (did you mean "rate"?)'),
-        (('feature_name: "rate"', 'feature_nam: "rate"'), [], 2, "feature_nam"),
-        (("", ""), ["--features", "cit"], 2, '--features: "cit" is no feature that data says something about'),
-        (("FG_DAG", "FG_NONE"), ["--from_data"], 2, "features can be made from raw columns only; use FG_DAG"),
-        (("", ""), ["--from_data", "--features", "x"], 1, 'no column "x"'),
-        (("", ""), ["--label_fields", "click", "--from_data"], 1, 'no column "click" (did you mean "clk"?)'),
+        (suggest, ("item:rate", "item:rat"), [], 1, 'no column "rat" (did you mean "rate"?)'),
+        (suggest, ('feature_name: "rate"', 'feature_nam: "rate"'), [], 2, "feature_nam"),
+        (suggest, ("", ""), ["--features", "cit"], 2, '"cit" is not a feature that values can be suggested for'),
+        (init, ("FG_DAG", "FG_NONE"), [], 2, "features can be created from raw columns only; use FG_DAG"),
+        (init, ("", ""), ["--features", "x"], 1, 'no column "x"'),
+        (init, ("", ""), ["--label_fields", "click"], 1, 'no column "click" (did you mean "clk"?)'),
     ],
 )
-def test_wrong_configs(
-    config: Path, change: tuple[str, str], words: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_configs_are_reported(
+    config: Path,
+    verb: Any,
+    change: tuple[str, str],
+    words: list[str],
+    status: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     config.write_text(config.read_text().replace(*change))
-    assert fit.main(["--pipeline_config", str(config), *words]) == status
-    assert said in capsys.readouterr().err
+    assert verb.main(["--pipeline_config", str(config), *words]) == status
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["mmoe_features", "mmoe_more_features"])
-def test_computed_features_of_the_examples(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_suggest_refits_the_computed_features_of_the_examples(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     example = Path(__file__).parents[2] / "examples" / "configs" / f"{name}.config"
     make_data(load_config(str(example)), str(tmp_path / "data"), rows=500, seed=3)
     words = ["--pipeline_config", str(example), "--train_input_path", f"{tmp_path}/data/*.parquet"]
     out = tmp_path / "new.config"
-    words += ["--refit", ",".join(fit.REFITTED), "--output_config", str(out)]
-    assert fit.main(words) == 0
-    said = capsys.readouterr().out
-    assert "note" not in said
-    assert said.count(" -> ") >= 5
+    words += ["--refit", ",".join(REFITTABLE), "--output_config", str(out)]
+    assert suggest.main(words) == 0
+    output = capsys.readouterr().out
+    assert "note" not in output
+    assert output.count(" -> ") >= 5
     assert check.main(["--pipeline_config", str(out)]) == 0

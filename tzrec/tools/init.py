@@ -1,0 +1,46 @@
+"""`tzrec init`: scan the data once and write a first config with a feature for each column."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tzrec import cli
+from tzrec.config.comma_list import split_commas
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.tools.suggest import add_data_flags, add_output_flags, load_incomplete, report, validate_output
+
+
+@cli.run
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return exit status 0; 2 for an invalid command line or config; 1 for other errors."""
+    flags = cli.parser("init", "Scan the data once; write a first config with a feature for each column, and a model.")
+    flags.config(required=False, help="config to start from, whose features are replaced; default: none")
+    add_data_flags(flags)
+    text = "create features for these columns only; default: all"
+    flags.add_argument("--features", type=split_commas, default=[], metavar="A,B", help=text)
+    add_output_flags(flags)
+    args = flags.parse_args(argv)
+    if not args.pipeline_config and not (args.train_input_path and args.label_fields):
+        flags.error("give --train_input_path and --label_fields, or --pipeline_config with a config that names them")
+    validate_output(flags, args)
+    from tzrec.profile.suggest import init
+
+    config = load_incomplete(args) if args.pipeline_config else _base_config(args)
+    keep_text = bool(args.pipeline_config) and not config.feature_configs and not args.edit_config_json
+    report("init", args, lambda: init(config, args.features), keep_text)
+    return 0
+
+
+def _base_config(args: Any) -> EasyRecConfig:
+    from tzrec.profile.initial_config import base_config
+
+    name = Path(args.output_config or "first").stem
+    eval_path = args.eval_input_path or args.train_input_path
+    return base_config(args.train_input_path, eval_path, f"experiments/{name}", args.label_fields)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""`tzrec suggest`: scan the data once and suggest values for the fields that a config leaves open."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tzrec import cli
+from tzrec.config.comma_list import split_commas
+from tzrec.config.load import dump_config, load_source
+from tzrec.config.rewrite import rewrite
+from tzrec.config.schema import MISSING
+from tzrec.errors import ConfigError
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+if TYPE_CHECKING:
+    from tzrec.profile.suggest import SuggestResult
+
+REPORTS = (".json", ".html")
+
+
+@cli.run
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return exit status 0; 2 for an invalid command line or config; 1 for other errors."""
+    flags = cli.parser("suggest", "Scan the data once; suggest vocabularies, table sizes, boundaries and normalizers.")
+    flags.config(help="config to complete")
+    add_data_flags(flags)
+    flags.add_argument(
+        "--features", type=split_commas, default=[], metavar="A,B", help="only these features; default: all"
+    )
+    flags.add_argument(
+        "--refit", type=split_commas, default=[], metavar="A,B", help="fields to suggest again where they are set"
+    )
+    add_output_flags(flags)
+    args = flags.parse_args(argv)
+    validate_output(flags, args)
+    from tzrec.profile.suggest import REFITTABLE, suggest
+
+    for name in args.refit:
+        if name not in REFITTABLE:
+            near = cli.did_you_mean(name, REFITTABLE)
+            flags.error(f"--refit: {name!r} is not one of {', '.join(REFITTABLE)}{near}")
+    config = load_incomplete(args)
+    report("suggest", args, lambda: suggest(config, args.features, args.refit), keep_text=not args.edit_config_json)
+    return 0
+
+
+def add_data_flags(flags: cli.Flags) -> None:
+    """Add the flags that name the data, and `--edit_config_json`."""
+    flags.edits()
+    flags.add_argument("--train_input_path", help="data to scan; replaces train_input_path of the config")
+    flags.add_argument("--eval_input_path", help="replaces eval_input_path; default of a new config: the training data")
+    text = "columns to predict; replaces data_config.label_fields"
+    flags.add_argument("--label_fields", type=split_commas, metavar="A,B", help=text)
+
+
+def add_output_flags(flags: cli.Flags) -> None:
+    """Add the flags that name the files to write."""
+    flags.add_argument("--output_config", metavar="FILE", help="write the config with all suggestions to this file")
+    flags.add_argument("--report", metavar="FILE", help="write statistics and suggestions to this .json or .html file")
+    flags.switch("--overwrite", "let --output_config replace a file")
+
+
+def validate_output(flags: cli.Flags, args: Any) -> None:
+    """Raises UsageError for files that cannot be written as asked."""
+    if args.report and not args.report.endswith(REPORTS):
+        flags.error(f"--report: {args.report!r} ends in neither {' nor '.join(REPORTS)}")
+    if args.output_config and args.output_config.endswith(".json"):
+        flags.error(f"--output_config: {args.output_config} would be read as JSON, but text is written")
+    if args.output_config and Path(args.output_config).exists() and not args.overwrite:
+        flags.error(f"--output_config: {args.output_config} exists; name another file, or add --overwrite")
+
+
+def load_incomplete(args: Any) -> EasyRecConfig:
+    """Load a config whose required fields may be missing.
+
+    Raises:
+        ConfigError: it has other problems.
+    """
+    source = load_source(args.pipeline_config, _edits(args))
+    problems = [problem for problem in source.problems if not problem.message.startswith(MISSING)]
+    if problems:
+        raise ConfigError(problems)
+    return source.config
+
+
+def report(verb: str, args: Any, run: Callable[[], SuggestResult], keep_text: bool) -> None:
+    """Run `init` or `suggest`, print the result and write the files asked for.
+
+    Args:
+        verb: begins the first line.
+        args: the parsed flags.
+        run: calls the function.
+        keep_text: write the text of the config file with the changes in it, comments included, where possible.
+    """
+    from tzrec.profile import summary
+
+    start = time.perf_counter()
+    result = run()
+    rows = f"{result.rows:,} rows of {result.config.train_input_path} in {time.perf_counter() - start:.1f} s"
+    print(f"{verb:<7} {rows}\n\n{summary.as_text(result.columns)}\n")
+    lines = [*map(summary.line, result.suggestions), *(f"note: {note}" for note in result.notes)]
+    print("\n".join(lines or ["no field is left open"]))
+    if args.report:
+        write = summary.as_json if args.report.endswith(".json") else summary.as_page
+        _write(args.report, write(result.columns, result.suggestions, result.notes))
+    if args.output_config:
+        if not (keep_text and _write_changed_text(args, result)):
+            _write(args.output_config, dump_config(result.config))
+        print(f"wrote   {args.output_config}")
+    else:
+        print("nothing written; --output_config FILE writes the config with all suggestions")
+
+
+def _write_changed_text(args: Any, result: SuggestResult) -> bool:
+    """Write the text of the config file with the suggestions in it; returns False where text cannot express them."""
+    if args.pipeline_config.endswith(".json"):
+        return False
+    changes: Mapping[str, object] = {item.path: item.value for item in result.suggestions}
+    try:
+        text = rewrite(Path(args.pipeline_config).read_text(encoding="utf-8-sig"), _edits(args) | dict(changes))
+    except LookupError:  # a message that is in the config only because one of its fields was set
+        return False
+    _write(args.output_config, text)
+    return load_source(args.output_config).config == result.config
+
+
+def _write(path: str, text: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def _edits(args: Any) -> dict[str, Any]:
+    fields = {
+        "train_input_path": args.train_input_path,
+        "eval_input_path": args.eval_input_path,
+        "data_config.label_fields": args.label_fields,
+    }
+    return {path: value for path, value in fields.items() if value is not None} | args.edit_config_json
+
+
+if __name__ == "__main__":
+    sys.exit(main())
