@@ -65,7 +65,8 @@ def test_features_that_read_features_are_encoded_with_them() -> None:
     fields = suggestions(batch, deep, raw, base)
     assert fields["feature_configs[0].combo_feature.hash_bucket_size"] == 5 * 6  # three buckets, two values
     _, notes = feature_targets(config_of(CROSS.replace("user:a", "feature:none") % ""))
-    assert notes == ['feature_configs[0].combo_feature is skipped: no feature "none" for "feature:none"']
+    message = 'no feature "none" for "feature:none"; known: f'
+    assert notes == [f"feature_configs[0].combo_feature is skipped: {message}"]
 
 
 def test_feature_of_a_sequence_group_is_encoded_from_its_elements() -> None:
