@@ -8,25 +8,25 @@ from typing import Any
 from torch import nn
 
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 
 
 class ResidualTower(Model):
     """Blocks `x = x + W_2 tanh(W_1 x + b_1) + b_2` on the first feature group, then a tower for each task."""
 
-    def build(self, config: Mapping[str, Any], dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: Mapping[str, Any], dims: Dims, heads: Heads) -> None:
         self.group, width = dims.only()
         hidden = config["hidden"]
         blocks = [
             nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, width))
             for _ in range(config.get("blocks", 1))
         ]
-        self.blocks, self.num_task = nn.ModuleList(blocks), len(tasks)
-        self.towers = tasks.towers(width)
+        self.blocks, self.num_task = nn.ModuleList(blocks), len(heads)
+        self.towers = heads.towers(width)
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         x = grouped[self.group]  # (B, D)
         for block in self.blocks:
             x = x + block(x)
-        return self.towers([x] * self.num_task)
+        return ModelOutput(self.towers([x] * self.num_task))

@@ -42,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _try_model(source: ConfigSource) -> list[Problem]:
     """What keeps the class of a custom model from being imported."""
-    from tzrec.models.custom import class_of  # pulls in torch, which the rules do without
+    from tzrec.models.custom import load_custom_class  # pulls in torch, which the rules do without
 
     try:
-        class_of(source.config.model_config.custom)
+        load_custom_class(source.config.model_config.custom)
     except ConfigError as error:
         return [Problem(each.field, each.message, Checker(source).location(each.field)) for each in error.problems]
     return []

@@ -34,16 +34,16 @@ def test_groups_of_several_features_are_scaled() -> None:
     assert made.feature_dropout.groups == ["all"]
     keep = 1 - torch.sigmoid(torch.tensor([-1.0, -1, -1, 1, 1]))
     grouped = made.embedding_group(batch())
-    expected = made.model({"all": grouped["all"] * keep, "one": grouped["one"]})
+    expected = made.model({"all": grouped["all"] * keep, "one": grouped["one"]}).logits
     received = made(batch())
-    assert received.losses == {}
+    assert received.auxiliary_losses == {}
     for task, logits in expected.items():
         assert torch.equal(received.logits[task], logits)
 
 
 def test_its_loss_is_one_of_those_that_are_minimised() -> None:
     made, given = ranker("regularization_lambda: 0.6"), batch(6)
-    losses = made.losses(made(given), given)
+    losses = made.compute_losses(made(given), given)
     keep = 2 - torch.sigmoid(torch.tensor([-1.0, 1.0])).sum().item()
     assert losses["all_feature_p_loss"].item() == pytest.approx(0.6 / 6 * keep)
     assert [name for name in losses if "feature_p" in name] == ["all_feature_p_loss"]
@@ -57,7 +57,7 @@ def test_every_column_by_itself() -> None:
     (dropout,) = made.feature_dropout.dropouts
     assert dropout.logits.shape == (5,)
     keep = 1 - torch.sigmoid(torch.linspace(-1, 1, 5))
-    losses = made.losses(made(given), given)
+    losses = made.compute_losses(made(given), given)
     assert losses["all_feature_p_loss"].item() == pytest.approx(0.01 / 6 * keep.sum().item())
     grouped = made.embedding_group(given)
     scaled, _ = made.eval().feature_dropout(grouped)

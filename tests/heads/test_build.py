@@ -6,9 +6,11 @@ import pytest
 import torch
 from google.protobuf import text_format
 
+from tzrec.config.heads import declare_heads
 from tzrec.data.batch import Batch
-from tzrec.heads.build import Tasks, build_tasks
+from tzrec.heads.build import build_heads
 from tzrec.heads.head import Weighting
+from tzrec.heads.heads import Heads
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 TOWER = 'tower_name: "ctr" label_name: "clk" losses { binary_cross_entropy {} } '
@@ -17,18 +19,18 @@ TOWER = 'tower_name: "ctr" label_name: "clk" losses { binary_cross_entropy {} } 
 LABEL = 'label_fields: "clk"'
 
 
-def tasks(model: str, data: str = "") -> Tasks:
+def build(model: str, data: str = "") -> Heads:
     config = EasyRecConfig()
     text_format.Parse(f"data_config {{ {data} }} model_config {{ {model} }}", config)
-    return build_tasks(config)
+    return build_heads(declare_heads(config))
 
 
 def weighting(fields: str) -> Weighting:
-    return tasks(f"mmoe {{ task_towers {{ {TOWER} {fields} }} }}")["ctr"].weighting
+    return build(f"mmoe {{ task_towers {{ {TOWER} {fields} }} }}")["ctr"].weighting
 
 
-def test_task_towers() -> None:
-    built = tasks(
+def test_head_of_each_task_tower_has_its_fields() -> None:
+    heads = build(
         """
         mmoe {
           task_towers {
@@ -42,8 +44,8 @@ def test_task_towers() -> None:
         }
         """
     )
-    assert list(built) == ["ctr", "kind"]
-    ctr, kind = built.values()
+    assert list(heads) == ["ctr", "kind"]
+    ctr, kind = heads.values()
     assert (ctr.label_name, ctr.num_class, ctr.tower["hidden_units"], ctr.tower["dropout_ratio"]) == (
         "clk",
         1,
@@ -52,28 +54,28 @@ def test_task_towers() -> None:
     )
     assert ctr.losses["binary_cross_entropy"].label_smoothing == 0.1
     assert (kind.label_name, kind.num_class, kind.tower) == ("kind_id", 3, None)
-    metrics = kind.metrics()
+    metrics = kind.build_metrics()
     assert list(metrics) == ["accuracy_kind", "multiclass_auc_kind"]
     probs = torch.tensor([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4], [0.5, 0.3, 0.2]])
     metrics["accuracy_kind"].update({"probs": probs}, torch.tensor([1, 1, 2]))
     assert metrics["accuracy_kind"].compute() == pytest.approx(1 / 3)  # top 2: {0 1} {0 2} {0 1}
 
 
-def test_single_task() -> None:
-    built = tasks(
+def test_single_task_uses_the_first_label_and_sample_weight() -> None:
+    heads = build(
         "num_class: 2 losses { softmax_cross_entropy {} } metrics { auc {} } deepfm {}",
         'label_fields: "clk" label_fields: "buy" sample_weight_fields: "w" sample_weight_fields: "v"',
     )
-    head = built[""]
-    assert (head.label_name, head.num_class, head.weighting) == ("clk", 2, Weighting(sample_weight="w"))
-    predictions = built.predict({"": torch.tensor([[3.0, 1.0]]).log()})
+    head = heads[""]
+    assert (head.label_name, head.num_class, head.weighting) == ("clk", 2, Weighting(sample_weight_name="w"))
+    predictions = heads.predict({"": torch.tensor([[3.0, 1.0]]).log()})
     assert sorted(predictions) == ["logits", "probs", "probs1"]
     torch.testing.assert_close(predictions["probs1"], torch.tensor([0.25]))
-    assert list(head.metrics()) == ["auc"]
+    assert list(head.build_metrics()) == ["auc"]
 
 
-def test_single_task_without_sample_weight() -> None:
-    assert tasks("losses { l2_loss {} } deepfm {}", 'label_fields: "ltv"')[""].weighting == Weighting()
+def test_single_task_without_a_sample_weight_has_no_weighting() -> None:
+    assert build("losses { l2_loss {} } deepfm {}", 'label_fields: "ltv"')[""].weighting == Weighting()
 
 
 @pytest.mark.parametrize(
@@ -82,39 +84,39 @@ def test_single_task_without_sample_weight() -> None:
         ("", Weighting()),
         ("weight: 1.0", Weighting()),
         ("weight: 0.1", Weighting(scale=0.1)),
-        ('sample_weight_name: "w"', Weighting(sample_weight="w")),
-        ('task_space_indicator_label: "s"', Weighting(indicator="s")),
+        ('sample_weight_name: "w"', Weighting(sample_weight_name="w")),
+        ('task_space_indicator_label: "s"', Weighting(indicator_name="s")),
         (
             'task_space_indicator_label: "s" in_task_space_weight: 2 out_task_space_weight: 0',
-            Weighting(indicator="s", inside=2.0, outside=0.0),
+            Weighting(indicator_name="s", in_space_weight=2.0, out_space_weight=0.0),
         ),
     ],
 )
-def test_weighting(fields: str, expected: Weighting) -> None:
+def test_weighting_of_a_tower_has_its_fields(fields: str, expected: Weighting) -> None:
     assert weighting(fields) == expected
 
 
 @pytest.mark.parametrize("fields", ["in_task_space_weight: 5", "out_task_space_weight: 0"])
 def test_space_weights_without_an_indicator_change_nothing(fields: str) -> None:
     labels = {"clk": torch.tensor([1, 0])}
-    head = tasks(f"mmoe {{ task_towers {{ {TOWER} {fields} }} }}")["ctr"]
-    value = head.loss(torch.zeros(2, 1), Batch(2, labels=labels))["binary_cross_entropy_ctr"]
+    head = build(f"mmoe {{ task_towers {{ {TOWER} {fields} }} }}")["ctr"]
+    value = head.compute_losses(torch.zeros(2, 1), Batch(2, labels=labels))["binary_cross_entropy_ctr"]
     assert value.item() == pytest.approx(math.log(2))
 
 
 @pytest.mark.parametrize(
     "fields", ["", "weight: 1.0", 'sample_weight_name: "ones"', 'task_space_indicator_label: "ones"']
 )
-def test_presence_alone_changes_no_loss(fields: str) -> None:
+def test_explicit_defaults_change_no_loss(fields: str) -> None:
     """An explicit weight of 1, equal sample weights and a space that holds every row are the plain mean."""
     batch = Batch(2, labels={"clk": torch.tensor([1, 0]), "ones": torch.ones(2)}, weights={"ones": torch.ones(2)})
-    head = tasks(f"mmoe {{ task_towers {{ {TOWER} {fields} }} }}")["ctr"]
-    value = head.loss(torch.tensor([[1.0], [1.0]]).mul(math.log(3)), batch)["binary_cross_entropy_ctr"]
+    head = build(f"mmoe {{ task_towers {{ {TOWER} {fields} }} }}")["ctr"]
+    value = head.compute_losses(torch.tensor([[1.0], [1.0]]).mul(math.log(3)), batch)["binary_cross_entropy_ctr"]
     assert value.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
 
 
-def test_losses_of_all_tasks() -> None:
-    built = tasks(
+def test_losses_of_all_heads_are_named_by_task() -> None:
+    heads = build(
         f"""
         mmoe {{
           task_towers {{ {TOWER} weight: 0.5 }}
@@ -127,26 +129,26 @@ def test_losses_of_all_tasks() -> None:
         labels={"clk": torch.tensor([1, 0]), "pay": torch.tensor([3.0, 1.0])},
         weights={"w": torch.tensor([3.0, 1.0])},
     )
-    losses = built.losses({"ctr": torch.zeros(2, 1), "ltv": torch.ones(2, 1)}, batch)
+    losses = heads.compute_losses({"ctr": torch.zeros(2, 1), "ltv": torch.ones(2, 1)}, batch)
     assert list(losses) == ["binary_cross_entropy_ctr", "l2_loss_ltv"]
     assert losses["binary_cross_entropy_ctr"].item() == pytest.approx(0.5 * math.log(2))
     assert losses["l2_loss_ltv"].item() == pytest.approx((4.0 * 1.5 + 0.0 * 0.5) / 2)
 
 
-def test_a_loss_has_a_factor_among_those_of_its_task() -> None:
-    """0.1 of the log loss and 3 of the squared error, and both half: the weight of the task."""
+def test_loss_weights_multiply_the_losses_of_a_task() -> None:
+    """0.1 of the log loss and 3 of the squared error, both times 0.5, the weight of the task."""
     losses = "losses { binary_cross_entropy {} weight: 0.1 } losses { l2_loss {} weight: 3 }"
-    built = tasks(f'mmoe {{ task_towers {{ tower_name: "ctr" label_name: "clk" weight: 0.5 {losses} }} }}')
+    heads = build(f'mmoe {{ task_towers {{ tower_name: "ctr" label_name: "clk" weight: 0.5 {losses} }} }}')
     batch = Batch(2, labels={"clk": torch.tensor([1, 0])})
-    found = built.losses({"ctr": torch.zeros(2, 1)}, batch)
+    found = heads.compute_losses({"ctr": torch.zeros(2, 1)}, batch)
     assert found["binary_cross_entropy_ctr"].item() == pytest.approx(0.1 * 0.5 * math.log(2))
     assert found["l2_loss_ctr"].item() == pytest.approx(3 * 0.5 * 0.5)
-    (total,) = built.totals(found | {"l2_reg_dnn": torch.tensor(7.0)}).values()
+    (total,) = heads.task_totals(found | {"l2_reg_dnn": torch.tensor(7.0)}).values()
     torch.testing.assert_close(total, found["binary_cross_entropy_ctr"] + found["l2_loss_ctr"])
 
 
-def test_predictions_of_all_tasks() -> None:
-    built = tasks(
+def test_predictions_of_all_heads_are_named_by_task() -> None:
+    heads = build(
         f"""
         mmoe {{
           task_towers {{ {TOWER} losses {{ l2_loss {{}} }} }}
@@ -154,7 +156,7 @@ def test_predictions_of_all_tasks() -> None:
         }}
         """
     )
-    predictions = built.predict({"ctr": torch.zeros(2, 1), "kind": torch.zeros(2, 2)})
+    predictions = heads.predict({"ctr": torch.zeros(2, 1), "kind": torch.zeros(2, 2)})
     shapes = {name: tuple(value.shape) for name, value in predictions.items()}
     assert shapes == {
         "logits_ctr": (2,),
@@ -166,16 +168,16 @@ def test_predictions_of_all_tasks() -> None:
     }
 
 
-def test_metrics_with_ranks_are_called_by_them() -> None:
+def test_metrics_with_top_k_have_it_in_their_names() -> None:
     metrics = "metrics { recall_at_k { top_k: 2 } } metrics { ndcg { grouping_key: 'u' top_k: 10 } }"
     more = "metrics { ndcg { grouping_key: 'u' } } metrics { mrr { grouping_key: 'v' } } metrics { accuracy {} }"
-    head = tasks(f"num_class: 2 losses {{ jrc_loss {{ session_name: 'u' }} }} {metrics} {more} deepfm {{}}", LABEL)[""]
-    found = head.metrics()
+    head = build(f"num_class: 2 losses {{ jrc_loss {{ session_name: 'u' }} }} {metrics} {more} deepfm {{}}", LABEL)[""]
+    found = head.build_metrics()
     assert list(found) == ["recall@2", "ndcg@10", "ndcg", "mrr", "accuracy"]
     assert [metric.grouping_key for metric in found.values()] == ["", "u", "u", "v", ""]
     assert (head.losses["jrc_loss"].session_name, head.losses["jrc_loss"].alpha) == ("u", 0.5)
 
 
 @pytest.mark.parametrize("loss", ["huber_loss {}", "bpr_loss {}", "ziln_loss {}", "binary_focal_loss {}"])
-def test_every_loss_is_made_of_its_fields(loss: str) -> None:
-    assert list(tasks(f"losses {{ {loss} }} deepfm {{}}", LABEL)[""].losses) == [loss.split()[0]]
+def test_every_loss_is_built_from_its_message(loss: str) -> None:
+    assert list(build(f"losses {{ {loss} }} deepfm {{}}", LABEL)[""].losses) == [loss.split()[0]]

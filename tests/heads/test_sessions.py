@@ -1,4 +1,4 @@
-"""Losses that compare rows of a session, as a head computes them."""
+"""Losses over the rows of a session, as a head computes them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def batch(rows: int) -> Batch:
     return Batch(rows, sparse={BASE: users}, labels={"clk": label}, weights={"w": torch.tensor([2.0, 0, 1, 1, 0])})
 
 
-def test_rows_that_do_not_count_are_nobodys_rival() -> None:
+def test_rows_that_do_not_count_form_no_pairs() -> None:
     head = Head("ctr", "clk", 1, {"bpr_loss": BPRLoss("user")})
     pairs = [math.log(4 / 3), math.log(11 / 9)]
-    expected = torch.tensor(sum(2 * each for each in pairs) / 4)
-    torch.testing.assert_close(head.loss(LOGITS, batch(4))["bpr_loss_ctr"], expected)
+    expected = torch.tensor(sum(2 * pair for pair in pairs) / 4)
+    torch.testing.assert_close(head.compute_losses(LOGITS, batch(4))["bpr_loss_ctr"], expected)
 
 
-def test_rows_weigh_what_their_sample_weights_say() -> None:
+def test_pairs_are_weighted_by_sample_weights() -> None:
     """Weights 2, 0, 1, 1 with mean 1, over four rows."""
-    head = Head("", "clk", 1, {"bpr_loss": BPRLoss("user")}, weighting=Weighting(sample_weight="w"))
+    head = Head("", "clk", 1, {"bpr_loss": BPRLoss("user")}, weighting=Weighting(sample_weight_name="w"))
     expected = torch.tensor((2 * math.log(4 / 3) + 2 * math.log(11 / 9)) / 4)
-    torch.testing.assert_close(head.loss(LOGITS, batch(4))["bpr_loss"], expected)
+    torch.testing.assert_close(head.compute_losses(LOGITS, batch(4))["bpr_loss"], expected)
 
 
-def test_without_rows_it_is_0() -> None:
+def test_loss_without_rows_is_zero() -> None:
     head = Head("", "clk", 1, {"bpr_loss": BPRLoss("user")})
-    assert head.loss(LOGITS, batch(0))["bpr_loss"].item() == 0.0
+    assert head.compute_losses(LOGITS, batch(0))["bpr_loss"].item() == 0.0

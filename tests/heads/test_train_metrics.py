@@ -8,8 +8,10 @@ import pytest
 import torch
 from google.protobuf import text_format
 
+from tzrec.config.heads import declare_heads
 from tzrec.data.batch import Batch
-from tzrec.heads.build import Tasks, build_tasks
+from tzrec.heads.build import build_heads
+from tzrec.heads.heads import Heads
 from tzrec.heads.train_metrics import States, TrainMetrics
 from tzrec.metrics.auc import AUC
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -17,12 +19,12 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 AUC_OF_2 = "auc { thresholds: 5 } decay_rate: 0.75 decay_step: 2"
 
 
-def tasks(losses: str, *metrics: str) -> Tasks:
+def build(losses: str, *metrics: str) -> Heads:
     tower = f'tower_name: "ctr" label_name: "clk" losses {{ {losses} }} '
     tower += " ".join(f"train_metrics {{ {each} }}" for each in metrics)
     config = EasyRecConfig()
     text_format.Parse(f"model_config {{ mmoe {{ task_towers {{ {tower} }} }} }}", config)
-    return build_tasks(config)
+    return build_heads(declare_heads(config))
 
 
 def alone(states: States) -> Sequence[States]:
@@ -38,7 +40,7 @@ def step(scores: TrainMetrics, logits: list[float], label: list[float], rows: in
 
 def test_values_are_averaged_over_windows() -> None:
     """Windows of two steps with errors {1, 3}, {2}, then {4, 4}, {4}, then {8}, {8, 8}: 2, then 3, then 5.5."""
-    scores = TrainMetrics(tasks("l2_loss {}", "mean_absolute_error {} decay_rate: 0.5 decay_step: 2"))
+    scores = TrainMetrics(build("l2_loss {}", "mean_absolute_error {} decay_rate: 0.5 decay_step: 2"))
     assert step(scores, [1.0, 3.0], [0.0, 0.0]) == {}
     assert step(scores, [2.0], [0.0]) == {"mean_absolute_error_ctr": 2.0}
     assert step(scores, [4.0, 4.0], [0.0, 0.0]) == {"mean_absolute_error_ctr": 2.0}
@@ -49,7 +51,7 @@ def test_values_are_averaged_over_windows() -> None:
 
 def test_auc_is_that_of_mixed_histograms() -> None:
     """Not the mean of the areas: the second window has 3 rows to the 2 of the first."""
-    scores = TrainMetrics(tasks("binary_cross_entropy {}", AUC_OF_2))
+    scores = TrainMetrics(build("binary_cross_entropy {}", AUC_OF_2))
     windows = [([2.0, -2.0], [1, 0]), ([0.3, 2.0, -2.0], [0, 0, 1])]
     shown, mixed = [], None
     for logits, label in windows:
@@ -70,14 +72,14 @@ def test_auc_is_that_of_mixed_histograms() -> None:
 
 def test_windows_of_their_own_length() -> None:
     one, three = "mean_absolute_error {} decay_step: 1", "mean_squared_error {} decay_step: 3"
-    scores = TrainMetrics(tasks("l2_loss {}", one, three))
+    scores = TrainMetrics(build("l2_loss {}", one, three))
     assert [len(step(scores, [1.0], [0.0])) for _ in range(4)] == [1, 1, 2, 2]
 
 
 def test_ranks_close_a_window_together() -> None:
     """One rank sees errors 1 and 3, another one row of 5, a third a row that does not count."""
     config = "l2_loss {}", "mean_absolute_error {} decay_step: 1"
-    ranks = [TrainMetrics(tasks(*config)) for _ in range(3)]
+    ranks = [TrainMetrics(build(*config)) for _ in range(3)]
     sent: list[States] = []
 
     def post(states: States) -> Sequence[States]:
@@ -91,25 +93,25 @@ def test_ranks_close_a_window_together() -> None:
     ]
     for scores, (logits, batch) in zip(ranks, given, strict=True):
         scores.update(logits, batch, post)
-    again = [TrainMetrics(tasks(*config)) for _ in range(3)]
+    again = [TrainMetrics(build(*config)) for _ in range(3)]
     for scores, (logits, batch) in zip(again, given, strict=True):
         scores.update(logits, batch, lambda states: sent)
         assert scores.values() == {"mean_absolute_error_ctr": 3.0}
 
 
 def test_a_window_without_a_value_changes_nothing() -> None:
-    scores = TrainMetrics(tasks("l2_loss {}", "mean_absolute_error {} decay_step: 1"))
+    scores = TrainMetrics(build("l2_loss {}", "mean_absolute_error {} decay_step: 1"))
     step(scores, [2.0], [0.0])
     assert step(scores, [7.0], [0.0], rows=0) == {"mean_absolute_error_ctr": 2.0}
 
 
 def test_defaults() -> None:
-    (maker,) = tasks("l2_loss {}", "recall_at_k { top_k: 3 }")["ctr"].online_makers.items()
+    (maker,) = build("l2_loss {}", "recall_at_k { top_k: 3 }")["ctr"].train_metric_factories.items()
     assert (maker[0], maker[1].decay_rate, maker[1].decay_step) == ("recall@3", 0.9, 100)
 
 
 def test_keeps_no_graph() -> None:
-    scores = TrainMetrics(tasks("l2_loss {}", "mean_absolute_error {} decay_step: 1"))
+    scores = TrainMetrics(build("l2_loss {}", "mean_absolute_error {} decay_step: 1"))
     seen: list[States] = []
 
     def exchange(states: States) -> Sequence[States]:

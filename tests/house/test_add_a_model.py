@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from google.protobuf import text_format
 
+from tzrec.config.heads import declare_heads
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import build_tasks
+from tzrec.heads.build import build_heads
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "add_a_model.md"
@@ -34,12 +35,14 @@ def shown_class() -> Any:
 
 def test_the_shown_model_computes_its_towers() -> None:
     config = text_format.Parse(CONFIG, EasyRecConfig())
-    model = shown_class()(config.model_config.simple_multi_task, Dims({"all": [2, 1]}), build_tasks(config)).eval()
+    model = shown_class()(
+        config.model_config.simple_multi_task, Dims({"all": [2, 1]}), build_heads(declare_heads(config))
+    ).eval()
     x = torch.tensor([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]])
     weights = dict(model.towers.named_parameters())
     assert {name.split(".")[0] for name in weights} == {"tower_ctr", "tower_cvr"}
 
-    logits = model({"all": x})
+    logits = model({"all": x}).logits
     ctr = x @ weights["tower_ctr.linear.weight"].T + weights["tower_ctr.linear.bias"]
     torch.testing.assert_close(logits["ctr"], ctr)
 

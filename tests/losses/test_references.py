@@ -12,8 +12,9 @@ import torch
 from google.protobuf import text_format
 from torchrec import KeyedJaggedTensor
 
+from tzrec.config.heads import declare_heads
 from tzrec.data.batch import BASE, Batch
-from tzrec.heads.build import build_tasks
+from tzrec.heads.build import build_heads
 from tzrec.protos.loss_pb2 import LossConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -136,13 +137,13 @@ def test_equals_a_naive_loop(name: str, case: str) -> None:
     text = f"tower_name: 't' label_name: 'label' num_class: {num_class} losses {{ {name} {{ {fields} }} weight: 3 }}"
     config = EasyRecConfig()
     text_format.Parse(f"model_config {{ mmoe {{ task_towers {{ {text} {weighting(case)} }} }} }}", config)
-    head = build_tasks(config)["t"]
+    head = build_heads(declare_heads(config))["t"]
     z = torch.randn(ROWS, num_class) * 2
     z = torch.round(z) if case == "ties" else z
     label = torch.randint(largest + 1, (ROWS,))
     label = torch.ones_like(label) if case == "one label" else label
     given = batch(label if head.losses[name].integer_label or largest == 1 else label.float(), case)
-    found = head.loss(z, given)[f"{name}_t"].item()
+    found = head.compute_losses(z, given)[f"{name}_t"].item()
 
     rows = Rows(*(each[:COUNTED].double().numpy() for each in (z, label, given.first_ids("session"))))
     losses = np.array([of_row(rows, i) for i in range(COUNTED)])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference
 
 SMOOTH = 'autoint { attention { layer_num: 2 head_dim: 2 } deep { hidden_units: 2 activation: "nn.Tanh" } }'
 SMALL = {"all": [2, 2, 2]}
@@ -11,7 +11,7 @@ LEARNER = "autoint { attention { layer_num: 2 head_dim: 8 } deep { hidden_units:
 WIDTHS = {"all": [8, 8, 8]}
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     """Field by field, head by head; every text below has two heads."""
     vectors = np.split(row["all"], len(widths["all"]))
     layer = 0
@@ -26,9 +26,9 @@ def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[
                 heads.append(sum(s * (v @ other) for s, other in zip(scores / scores.sum(), vectors, strict=True)))
             outputs.append(np.maximum(np.concatenate(heads) + residual @ mine, 0))
         vectors, layer = outputs, layer + 1
-    logits = single.linear(w, "output", np.concatenate(vectors))
+    logits = reference.linear(w, "output", np.concatenate(vectors))
     if "deep.1.weight" in w:
-        logits = logits + w["deep.1.weight"] @ single.mlp(w, "deep.0", row["all"])
+        logits = logits + w["deep.1.weight"] @ reference.relu_layers(w, "deep.0", row["all"])
     return logits
 
 
@@ -41,13 +41,3 @@ CASES = [
         id="deep beside",
     ),
 ]
-
-
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])

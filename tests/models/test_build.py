@@ -27,7 +27,7 @@ model_config {
 
 
 class Fixed(Feature):
-    """A feature that exists already."""
+    """Feature without a message."""
 
     def __init__(self, name: str, table: Table | None, dim: int) -> None:
         self.name, self.table, self.dim = name, table, dim
@@ -38,7 +38,7 @@ class Fixed(Feature):
 FEATURES = {"user": Fixed("user", Table("user_emb", 10, 3), 0), "price": Fixed("price", None, 2)}
 
 
-def ranker(activation: str = "nn.ReLU", device: torch.device | None = None, more: str = "") -> RecModel:
+def rec_model(activation: str = "nn.ReLU", device: torch.device | None = None, more: str = "") -> RecModel:
     config = EasyRecConfig()
     text_format.Parse(CONFIG % activation, config)
     text_format.Merge(f"model_config {{ {more} }}", config)
@@ -56,16 +56,16 @@ def batch(rows: int = 3) -> Batch:
     )
 
 
-def test_forward_is_the_model_on_tables_and_values() -> None:
-    built = ranker()
+def test_rec_model_applies_the_model_to_embeddings() -> None:
+    built = rec_model()
     with torch.no_grad():
         output = built(batch())
         logits = output.logits
         table = built.embedding_group.emb_impls[BASE].ebc.embedding_bags["user_emb"].weight
         grouped = {"all": torch.cat([table[:3], batch().dense[BASE].values()], 1)}
-        expected = built.model(grouped)
+        expected = built.model(grouped).logits
         predictions = built.predict(output)
-        from_grouped = built.predict_grouped(grouped)
+        from_grouped = built.dense_part()(grouped)
     assert list(logits) == ["ctr", "kind"]
     for task in logits:
         torch.testing.assert_close(logits[task], expected[task], rtol=0, atol=0)
@@ -75,11 +75,11 @@ def test_forward_is_the_model_on_tables_and_values() -> None:
     assert all(torch.equal(predictions[name], from_grouped[name]) for name in predictions)
 
 
-def test_losses() -> None:
-    built = ranker()
+def test_losses_are_of_all_heads() -> None:
+    built = rec_model()
     with torch.no_grad():
         output = built(batch())
-        losses = built.losses(output, batch())
+        losses = built.compute_losses(output, batch())
         logits = output.logits
     kind = torch.log_softmax(logits["kind"], 1)
     torch.testing.assert_close(losses["softmax_cross_entropy_kind"], -(kind[0, 0] + kind[1, 1] + kind[2, 0]) / 3)
@@ -89,10 +89,10 @@ def test_losses() -> None:
 PENALTIES = "l2_reg_embedding: 0.5 l1_reg_embedding: 2 l2_reg_dnn: 0.25 l1_reg_dnn: 4"
 
 
-def test_penalties_are_losses_of_training() -> None:
-    """On the embedding of each row, not on the price beside it, and on all matrices of the dense part."""
-    built = ranker(more=PENALTIES)
-    losses = built.losses(built(batch()), batch())
+def test_penalties_are_losses_in_training_only() -> None:
+    """They are of the embeddings of rows, without the dense price, and of all matrices of the dense part."""
+    built = rec_model(more=PENALTIES)
+    losses = built.compute_losses(built(batch()), batch())
     vectors = built.embedding_group.emb_impls[BASE].ebc.embedding_bags["user_emb"].weight[:3]
     matrices = torch.cat([each.flatten() for name, each in built.model.named_parameters() if name.endswith("weight")])
     assert list(losses)[2:] == ["l2_reg_embedding", "l1_reg_embedding", "l2_reg_dnn", "l1_reg_dnn"]
@@ -100,14 +100,14 @@ def test_penalties_are_losses_of_training() -> None:
     torch.testing.assert_close(losses["l1_reg_embedding"], 2 * vectors.abs().sum() / 3)
     torch.testing.assert_close(losses["l2_reg_dnn"], 0.25 * matrices.square().sum())
     torch.testing.assert_close(losses["l1_reg_dnn"], 4 * matrices.abs().sum())
-    assert built.eval()(batch()).losses == {}
+    assert built.eval()(batch()).auxiliary_losses == {}
 
 
-def test_uncertainty_weighs_the_tasks() -> None:
-    built = ranker(more="uncertainty_weighting: true")
+def test_uncertainty_weights_the_tasks() -> None:
+    built = rec_model(more="uncertainty_weighting: true")
     with torch.no_grad():
         built.uncertainty.log_variance.copy_(torch.tensor([0.5, -1.0]))
-        losses = built.losses(built(batch()), batch())
+        losses = built.compute_losses(built(batch()), batch())
     plain = list(losses.values())[:2]
     torch.testing.assert_close(
         sum(losses.values()), plain[0] * math.exp(-0.5) + plain[1] * math.exp(1.0) + (0.5 - 1.0) / 2
@@ -115,24 +115,24 @@ def test_uncertainty_weighs_the_tasks() -> None:
     assert list(losses)[2:] == ["uncertainty_weighting"]
 
 
-def test_every_parameter_learns() -> None:
-    built = ranker("nn.Tanh")
-    sum(built.losses(built(batch()), batch()).values()).backward()
-    silent = [name for name, each in built.named_parameters() if each.grad is None or not each.grad.abs().sum() > 0]
-    assert silent == []
+def test_every_parameter_has_a_gradient() -> None:
+    built = rec_model("nn.Tanh")
+    sum(built.compute_losses(built(batch()), batch()).values()).backward()
+    missing = [name for name, x in built.named_parameters() if x.grad is None or not x.grad.abs().sum() > 0]
+    assert missing == []
 
 
-def test_the_same_seed_makes_the_same_weights() -> None:
+def test_same_seed_gives_same_weights() -> None:
     states = []
     for seed in (5, 5, 6):
         torch.manual_seed(seed)
-        states.append(ranker().state_dict())
+        states.append(rec_model().state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not any(torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
-def test_on_meta_only_shapes_are_made() -> None:
-    real, shape = ranker(), ranker(device=torch.device("meta"))
+def test_meta_device_builds_shapes_only() -> None:
+    real, shape = rec_model(), rec_model(device=torch.device("meta"))
     assert {name: each.shape for name, each in shape.state_dict().items()} == {
         name: each.shape for name, each in real.state_dict().items()
     }
@@ -140,33 +140,22 @@ def test_on_meta_only_shapes_are_made() -> None:
 
 
 def test_half_precision_ends_at_the_logits() -> None:
-    built = ranker()
+    built = rec_model()
     with torch.no_grad():
         full = built(batch()).logits
         with torch.autocast("cpu", torch.bfloat16):
-            inside, output = built.model(built.embedding_group(batch())), built(batch())
-            losses = built.losses(output, batch())
+            inside, output = built.model(built.embedding_group(batch())).logits, built(batch())
+            losses = built.compute_losses(output, batch())
     logits = output.logits
-    assert {each.dtype for each in inside.values()} == {torch.bfloat16}
-    assert {each.dtype for each in [*logits.values(), *losses.values()]} == {torch.float32}
+    assert {x.dtype for x in inside.values()} == {torch.bfloat16}
+    assert {x.dtype for x in [*logits.values(), *losses.values()]} == {torch.float32}
     for task in full:
         torch.testing.assert_close(logits[task], full[task], rtol=0.03, atol=0.03)
         assert not torch.equal(logits[task], full[task])
 
 
-class OnGrouped(torch.nn.Module):
-    """What serving exports, without the lookup."""
-
-    def __init__(self, ranker: RecModel) -> None:
-        super().__init__()
-        self.ranker = ranker
-
-    def forward(self, grouped: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return self.ranker.predict_grouped(grouped)
-
-
-def test_can_be_exported_with_any_number_of_rows() -> None:
-    module = OnGrouped(ranker()).eval()
+def test_exports_with_any_number_of_rows() -> None:
+    module = rec_model().dense_part().eval()
     shapes = {"grouped": {"all": {0: torch.export.Dim("rows", min=2)}}}
     program = torch.export.export(module, ({"all": torch.randn(4, 5)},), dynamic_shapes=shapes).module()
     for rows in (2, 7, 100):
@@ -177,7 +166,7 @@ def test_can_be_exported_with_any_number_of_rows() -> None:
             torch.testing.assert_close(result[name], expected[name], rtol=0, atol=1e-6)
 
 
-def test_wide_groups_get_their_width_and_first_values_from_the_model() -> None:
+def test_wide_groups_have_width_and_initialization_of_the_model() -> None:
     config = text_format.Parse(
         """
         data_config { label_fields: "clk" }
@@ -204,12 +193,12 @@ def test_wide_groups_get_their_width_and_first_values_from_the_model() -> None:
         output = built(batch())
         deep = torch.cat([tables["user_emb"].weight[:3], batch().dense[BASE].values()], 1)
         expected = 8 * 0.25 + built.model.output(built.model.deep(deep))
-        predictions, losses = built.predict(output), built.losses(output, batch())
+        predictions, losses = built.predict(output), built.compute_losses(output, batch())
     torch.testing.assert_close(output.logits[""], expected)
     assert sorted(predictions) == ["logits", "probs"]
     assert list(losses) == ["binary_cross_entropy"]
 
 
-def test_unknown_activation() -> None:
+def test_unknown_activation_is_refused() -> None:
     with pytest.raises(ConfigError, match=r'did you mean "nn\.ReLU"'):
-        ranker("nn.RELU")
+        rec_model("nn.RELU")

@@ -9,12 +9,11 @@ import pytest
 import torch
 from google.protobuf import text_format
 
-from tests.models import multi_task as mt
-from tests.models import single
+from tests.fixtures import multi_task, reference, single_task
 from tzrec import check
 from tzrec.errors import ConfigError
 from tzrec.models.base import Model
-from tzrec.models.custom import GROUP, CustomModel, class_of
+from tzrec.models.custom import ENTRY_POINT_GROUP, CustomModel, load_custom_class
 from tzrec.protos.models.custom_model_pb2 import CustomModel as Message
 
 CLASS = "examples.residual_tower:ResidualTower"
@@ -28,32 +27,36 @@ LEARNER = SMOOTH.replace("number_value: 3", "number_value: 64")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "configs" / "custom_taobao.config"
 
 
-def residual(w: single.Weights, x: np.ndarray) -> np.ndarray:
+def residual(w: reference.Weights, x: np.ndarray) -> np.ndarray:
     for block in ("model.blocks.0", "model.blocks.1"):
-        x = x + single.linear(w, f"{block}.2", np.tanh(single.linear(w, f"{block}.0", x)))
+        x = x + reference.linear(w, f"{block}.2", np.tanh(reference.linear(w, f"{block}.0", x)))
     return x
 
 
 @pytest.mark.parametrize("num_class", [1, 3])
-def test_one_task_equals_a_naive_loop(num_class: int) -> None:
-    model = single.build(f"custom {{ {TEXT} }}", WIDTHS, num_class)
+def test_logits_of_one_task_equal_the_reference(num_class: int) -> None:
+    model = single_task.build(f"custom {{ {TEXT} }}", WIDTHS, num_class)
     assert isinstance(model, CustomModel)
-    grouped, w = single.groups(WIDTHS, 9), single.weights(model)
-    naive = [single.linear(w, "model.towers.tower.linear", residual(w, row["all"])) for row in single.rows_of(grouped)]
-    single.equals(model, grouped, naive)
+    grouped, w = single_task.random_groups(WIDTHS, 9), reference.weights(model)
+    naive = [
+        reference.linear(w, "model.towers.tower.linear", residual(w, row["all"])) for row in reference.rows(grouped)
+    ]
+    single_task.assert_logits_equal(model, grouped, naive)
 
 
-def test_task_towers_equal_a_naive_loop() -> None:
-    model, _ = mt.build("custom", TEXT + mt.tower("ctr", mlp="hidden_units: [6, 3]") + mt.tower("cvr", "buy"))
+def test_logits_of_task_towers_equal_the_reference() -> None:
+    model, _ = multi_task.build(
+        "custom", TEXT + multi_task.task_tower("ctr", mlp="hidden_units: [6, 3]") + multi_task.task_tower("cvr", "buy")
+    )
 
-    def naive(w: mt.Weights, row: dict[str, mt.Array]) -> dict[str, mt.Array]:
-        return mt.towers(w, ["ctr", "cvr"], [residual(w, row["all"])] * 2, "model.towers")
+    def naive(w: reference.Weights, row: dict[str, reference.Array]) -> dict[str, reference.Array]:
+        return reference.towers(w, ["ctr", "cvr"], [residual(w, row["all"])] * 2, "model.towers")
 
-    mt.check_rows(model, mt.inputs(), naive)
+    multi_task.assert_equals_reference(model, multi_task.random_groups(), naive)
 
 
-def named(path: str) -> type[Model]:
-    return class_of(text_format.Parse(f'class_path: "{path}"', Message()))
+def load(path: str) -> type[Model]:
+    return load_custom_class(text_format.Parse(f'class_path: "{path}"', Message()))
 
 
 @pytest.mark.parametrize(
@@ -69,42 +72,47 @@ def named(path: str) -> type[Model]:
         ("net", '"net" is neither package.module:Class nor an entry point of the group tzrec.models'),
     ],
 )
-def test_a_class_that_is_not_there(path: str, problem: str) -> None:
+def test_class_path_that_cannot_be_loaded_is_refused(path: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        named(path)
-    (found,) = caught.value.problems
-    assert found.field == "model_config.custom.class_path"
-    assert problem in found.message
+        load(path)
+    (reported,) = caught.value.problems
+    assert reported.field == "model_config.custom.class_path"
+    assert problem in reported.message
 
 
-def test_a_module_that_fails_is_named_with_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_that_raises_is_reported_with_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_net.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ConfigError, match="cannot be imported: ZeroDivisionError: division by zero"):
-        named("broken_net:Net")
+        load("broken_net:Net")
 
 
-def test_an_installed_package_gives_it_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = metadata.EntryPoint("residual", CLASS, GROUP)
-    monkeypatch.setattr(metadata, "entry_points", lambda group: (entry,) if group == GROUP else ())
-    assert named("residual").__name__ == "ResidualTower"
+def test_entry_point_names_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = metadata.EntryPoint("residual", CLASS, ENTRY_POINT_GROUP)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: (entry,) if group == ENTRY_POINT_GROUP else ())
+    assert load("residual").__name__ == "ResidualTower"
     with pytest.raises(ConfigError, match="there are residual"):
-        named("residuum")
+        load("residuum")
 
 
-def test_check_says_where_the_class_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_the_line_of_the_class_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = EXAMPLE.read_text().replace("ResidualTower", "Tower")
     line = text[: text.index("class_path")].count("\n") + 1
     (tmp_path / "my.config").write_text(text)
     assert check.main(["--pipeline_config", str(tmp_path / "my.config")]) == 2
-    said = "".join(capsys.readouterr())
-    assert f"my.config:{line}:5 model_config.custom.class_path:" in said
-    assert "has no attribute 'Tower'" in said
+    output = "".join(capsys.readouterr())
+    assert f"my.config:{line}:5 model_config.custom.class_path:" in output
+    assert "has no attribute 'Tower'" in output
     assert check.main(["--pipeline_config", str(EXAMPLE)]) == 0
 
 
-def test_params_keep_whole_numbers_whole() -> None:
+def test_params_with_whole_numbers_are_integers() -> None:
     assert "examples.residual_tower" in sys.modules
-    model = single.build(f"custom {{ {TEXT} }}", WIDTHS)
-    assert [tuple(each.shape) for each in model.model.blocks[0].parameters()] == [(3, 16), (3,), (16, 3), (16,)]
-    assert all(each.dtype == torch.float32 for each in model.parameters())
+    model = single_task.build(f"custom {{ {TEXT} }}", WIDTHS)
+    assert [tuple(parameter.shape) for parameter in model.model.blocks[0].parameters()] == [
+        (3, 16),
+        (3,),
+        (16, 3),
+        (16,),
+    ]
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference
 
 SMOOTH = (
     'deepfm { deep { hidden_units: [3, 2] activation: "nn.Tanh" } final { hidden_units: 2 activation: "nn.Tanh" } }'
@@ -13,15 +13,15 @@ LEARNER = "deepfm { deep { hidden_units: [64, 32] } }"
 WIDTHS = {"wide": [2, 2], "deep": [8, 8, 8]}
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     """Pair by pair."""
     vectors = np.split(row["fm" if "fm" in row else "deep"], len(widths["fm" if "fm" in row else "deep"]))
     pairs = sum(vectors[i] * vectors[j] for i in range(len(vectors)) for j in range(i + 1, len(vectors)))
-    deep = single.mlp(w, "deep", row["deep"])
+    deep = reference.relu_layers(w, "deep", row["deep"])
     if "final.layers.0.linear.weight" in w:
         hidden = np.concatenate([[row["wide"].sum()], pairs, deep])
-        return single.linear(w, "output", single.mlp(w, "final", hidden))
-    return row["wide"].sum() + pairs.sum() + single.linear(w, "output", deep)
+        return reference.linear(w, "output", reference.relu_layers(w, "final", hidden))
+    return row["wide"].sum() + pairs.sum() + reference.linear(w, "output", deep)
 
 
 CASES = [
@@ -44,13 +44,3 @@ CASES = [
         id="fm apart and final",
     ),
 ]
-
-
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])

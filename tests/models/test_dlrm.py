@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models import single
+from tests.fixtures import reference, single_task
 
 SMOOTH = (
     'dlrm { dense_mlp { hidden_units: 2 activation: "nn.Tanh" } final { hidden_units: [3, 2] activation: "nn.Tanh" } }'
@@ -14,10 +14,10 @@ LEARNER = "dlrm { dense_mlp { hidden_units: [16, 8] } final { hidden_units: [64,
 WIDTHS = {"dense": [1, 1, 2], "sparse": [8, 8, 8]}
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     """Pair by pair."""
     vectors = np.split(row["sparse"], len(widths["sparse"]))
-    dense = [single.mlp(w, "dense_mlp", row["dense"])] if "dense" in row else []
+    dense = [reference.relu_layers(w, "dense_mlp", row["dense"])] if "dense" in row else []
     vectors = dense + vectors
     dots = [vectors[i] @ vectors[j] for i in range(len(vectors)) for j in range(i + 1, len(vectors))]
     weight = w["final.layers.0.linear.weight"]
@@ -25,8 +25,8 @@ def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[
     hidden = weight @ np.concatenate([dots, *passed]) + w["final.layers.0.linear.bias"]
     hidden = np.maximum(hidden, 0)
     if "final.layers.1.linear.weight" in w:
-        hidden = np.maximum(single.linear(w, "final.layers.1.linear", hidden), 0)
-    return single.linear(w, "output", hidden)
+        hidden = np.maximum(reference.linear(w, "final.layers.1.linear", hidden), 0)
+    return reference.linear(w, "output", hidden)
 
 
 CASES = [
@@ -49,27 +49,19 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])
-
-
-def test_norm_and_dropout_of_the_first_layer_behind_the_dot_products() -> None:
+def test_first_layer_after_the_dot_products_has_norm_and_dropout() -> None:
     text = "dlrm { final { hidden_units: [8, 5] use_ln: true dropout_ratio: 0.5 } }"
-    model = single.build(text, {"sparse": [4, 4]})
-    grouped = single.groups({"sparse": [4, 4]}, 5)
-    w = single.weights(model)
+    model = single_task.build(text, {"sparse": [4, 4]})
+    grouped = single_task.random_groups({"sparse": [4, 4]}, 5)
+    w = reference.weights(model)
     expected = []
-    for row in single.rows_of(grouped):
+    for row in reference.rows(grouped):
         first, second = np.split(row["sparse"], 2)
         hidden = np.concatenate([[first @ second], first, second])
         for layer in ("final.layers.0", "final.layers.1"):
-            hidden = np.maximum(single.layer_norm(w, f"{layer}.norm", single.linear(w, f"{layer}.linear", hidden)), 0)
-        expected.append(single.linear(w, "output", hidden))
-    single.equals(model, grouped, expected)
-    assert not torch.equal(model.train()(grouped)[""], model(grouped)[""])
+            hidden = np.maximum(
+                reference.layer_norm(w, f"{layer}.norm", reference.linear(w, f"{layer}.linear", hidden)), 0
+            )
+        expected.append(reference.linear(w, "output", hidden))
+    single_task.assert_logits_equal(model, grouped, expected)
+    assert not torch.equal(model.train()(grouped).logits[""], model(grouped).logits[""])

@@ -3,32 +3,34 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tests.models import multi_task as mt
+from tests.fixtures import multi_task, reference
 from tzrec.data.batch import Batch
 
-TASKS = mt.tower("ctr", mlp="hidden_units: [6, 3]") + mt.tower("ctcvr", "buy", mlp="hidden_units: 4")
+TASKS = multi_task.task_tower("ctr", mlp="hidden_units: [6, 3]") + multi_task.task_tower(
+    "ctcvr", "buy", mlp="hidden_units: 4"
+)
 
 
-def naive(w: mt.Weights, x: mt.Array) -> dict[str, mt.Array]:
-    logits = mt.towers(w, ["ctr", "ctcvr"], mt.bottom(w, x, 2))
-    both = mt.sigmoid(logits["ctr"]) * mt.sigmoid(logits["ctcvr"])
+def naive(w: reference.Weights, x: reference.Array) -> dict[str, reference.Array]:
+    logits = reference.towers(w, ["ctr", "ctcvr"], reference.bottom(w, x, 2))
+    both = reference.sigmoid(logits["ctr"]) * reference.sigmoid(logits["ctcvr"])
     return {"ctr": logits["ctr"], "ctcvr": np.log(both / (1 - both)), "cvr": logits["ctcvr"]}
 
 
-def test_equals_a_naive_loop() -> None:
+def test_logits_equal_the_reference() -> None:
     for bottom in ("", "bottom_mlp { hidden_units: 5 }"):
-        model, _ = mt.build("esmm", bottom + TASKS)
-        mt.check_rows(model, mt.inputs(), lambda w, row: naive(w, row["all"]))
+        model, _ = multi_task.build("esmm", bottom + TASKS)
+        multi_task.assert_equals_reference(model, multi_task.random_groups(), lambda w, row: naive(w, row["all"]))
 
 
-def test_losses_are_those_of_click_and_of_both_over_all_rows() -> None:
-    model, tasks = mt.build("esmm", TASKS)
-    x = mt.inputs(rows=20)
-    batch = mt.path_batch(x["all"])
-    logits = model(x)
-    losses = tasks.losses(logits, batch)
-    click = mt.sigmoid(logits["ctr"][:, 0].double().detach().numpy())
-    both = click * mt.sigmoid(logits["cvr"][:, 0].double().detach().numpy())
+def test_losses_are_of_click_and_of_click_and_conversion_over_all_rows() -> None:
+    model, heads = multi_task.build("esmm", TASKS)
+    x = multi_task.random_groups(num_rows=20)
+    batch = multi_task.click_and_buy_batch(x["all"])
+    output = model(x)
+    logits, losses = output.logits, multi_task.compute_losses(heads, output, batch)
+    click = reference.sigmoid(logits["ctr"][:, 0].double().detach().numpy())
+    both = click * reference.sigmoid(logits["cvr"][:, 0].double().detach().numpy())
     assert list(losses) == ["binary_cross_entropy_ctr", "binary_cross_entropy_ctcvr"]
     for name, p in (("clk", click), ("buy", both)):
         y = batch.labels[name].numpy()
@@ -37,9 +39,9 @@ def test_losses_are_those_of_click_and_of_both_over_all_rows() -> None:
         np.testing.assert_allclose(received.item(), right, rtol=1e-5)
 
 
-def test_all_three_are_predicted() -> None:
-    model, tasks = mt.build("esmm", 'conditional_name: "after_click"' + TASKS)
-    predictions = tasks.predict(model(mt.inputs()))
+def test_predictions_include_the_conditional_head() -> None:
+    model, heads = multi_task.build("esmm", 'conditional_name: "after_click"' + TASKS)
+    predictions = heads.predict(model(multi_task.random_groups()).logits)
     names = ["ctr", "ctcvr", "after_click"]
     assert sorted(predictions) == sorted(f"{kind}_{name}" for kind in ("logits", "probs") for name in names)
     torch.testing.assert_close(
@@ -47,28 +49,30 @@ def test_all_three_are_predicted() -> None:
     )
 
 
-def test_rows_that_do_not_count() -> None:
-    model, tasks = mt.build("esmm", TASKS)
-    x = mt.inputs(rows=4)
-    whole = mt.path_batch(x["all"])
-    losses = tasks.losses(model(x), Batch(0, labels=whole.labels))
+def test_losses_without_rows_that_count_are_zero() -> None:
+    model, heads = multi_task.build("esmm", TASKS)
+    x = multi_task.random_groups(num_rows=4)
+    batch = multi_task.click_and_buy_batch(x["all"])
+    losses = multi_task.compute_losses(heads, model(x), Batch(0, labels=batch.labels))
     assert all(loss.item() == 0 for loss in losses.values())
 
 
 def test_gradients_equal_finite_differences() -> None:
     tanh = 'hidden_units: 2 activation: "nn.Tanh"'
-    mt.check_gradients(mt.build("esmm", mt.tower("a", mlp=tanh) + mt.tower("b", mlp=tanh))[0])
+    multi_task.assert_gradients_correct(
+        multi_task.build("esmm", multi_task.task_tower("a", mlp=tanh) + multi_task.task_tower("b", mlp=tanh))[0]
+    )
 
 
-def test_can_be_exported() -> None:
-    mt.check_export(mt.build("esmm", TASKS)[0], mt.inputs())
+def test_exports() -> None:
+    multi_task.assert_exports(multi_task.build("esmm", TASKS)[0], multi_task.random_groups())
 
 
-def test_half_precision() -> None:
-    mt.check_half_precision(mt.build("esmm", TASKS)[0])
+def test_half_precision_stays_near_float32() -> None:
+    multi_task.assert_half_precision(multi_task.build("esmm", TASKS)[0])
 
 
 def test_overfits() -> None:
-    model, tasks = mt.build("esmm", "bottom_mlp { hidden_units: 64 }" + TASKS)
-    grouped = mt.inputs(rows=256)
-    mt.check_overfits(model, tasks, grouped, mt.path_batch(grouped["all"]))
+    model, heads = multi_task.build("esmm", "bottom_mlp { hidden_units: 64 }" + TASKS)
+    grouped = multi_task.random_groups(num_rows=256)
+    multi_task.assert_overfits(model, heads, grouped, multi_task.click_and_buy_batch(grouped["all"]))

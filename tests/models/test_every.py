@@ -1,7 +1,7 @@
-"""What every model must do, asked of all of them.
+"""Properties of every model.
 
-A model with one task names in its own test two of its kind: SMOOTH, small and without kinks, on SMALL, and LEARNER on
-WIDTHS. Models of other kinds ask in their own tests, with what multi_task.py has.
+The test of a single-task model defines SMOOTH, a small model without kinks on the widths SMALL, LEARNER on WIDTHS, and
+usually CASES with a reference `naive`. Tests of multi-task models call tests/fixtures/multi_task.py themselves.
 """
 
 from __future__ import annotations
@@ -9,43 +9,65 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from tests.models import single
+from tests.fixtures import single_task
 from tzrec import registry
 from tzrec.protos.model_pb2 import ModelConfig
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 FIELDS = ModelConfig.DESCRIPTOR.oneofs_by_name["model"].fields
 NAMES = [field.name for field in FIELDS if registry.is_implemented(field, "tzrec.models")]
-SINGLE = [name for name in NAMES if "\nLEARNER = " in (HERE / f"test_{name}.py").read_text()]
-ASKED = ("check_gradients(", "gradcheck(")
+SINGLE = [name for name in NAMES if "\nLEARNER = " in (FOLDER / f"test_{name}.py").read_text()]
+GRADIENT_CHECKS = ("assert_gradients_correct(", "gradcheck(")
+
+
+def module_of(name: str) -> ModuleType:
+    return importlib.import_module(f"tests.models.test_{name}")
+
+
+def cases() -> list[Any]:
+    """Cases of all single-task models that have a reference of their own."""
+    return [
+        pytest.param(module.naive, *case.values, id=f"{name}-{case.id}")
+        for name, module in ((name, module_of(name)) for name in SINGLE)
+        for case in getattr(module, "CASES", ())
+    ]
 
 
 @pytest.fixture(params=SINGLE)
-def case(request: pytest.FixtureRequest) -> ModuleType:
-    return importlib.import_module(f"tests.models.test_{request.param}")
+def module(request: pytest.FixtureRequest) -> ModuleType:
+    return module_of(request.param)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_model_is_asked_for_its_formula_and_its_gradients(name: str) -> None:
-    text = (HERE / f"test_{name}.py").read_text()
+def test_model_has_a_reference_and_a_gradient_check(name: str) -> None:
+    text = (FOLDER / f"test_{name}.py").read_text()
     assert "naive" in text
-    assert name in SINGLE or any(each in text for each in ASKED)
+    assert name in SINGLE or any(check in text for check in GRADIENT_CHECKS)
 
 
-def test_gradients_equal_finite_differences(case: ModuleType) -> None:
-    single.gradients_are_right(single.build(case.SMOOTH, case.SMALL), case.SMALL)
+@pytest.mark.parametrize(("naive", "model", "widths", "num_class"), cases())
+@pytest.mark.parametrize("num_rows", [1, 9])
+def test_logits_equal_the_reference(
+    naive: Any, model: str, widths: single_task.Widths, num_class: int, num_rows: int
+) -> None:
+    single_task.assert_equals_reference(naive, model, widths, num_class, num_rows)
 
 
-def test_learns_by_heart(case: ModuleType) -> None:
-    single.learns_by_heart(single.build(case.LEARNER, case.WIDTHS), case.WIDTHS)
+def test_gradients_equal_finite_differences(module: ModuleType) -> None:
+    single_task.assert_gradients_correct(single_task.build(module.SMOOTH, module.SMALL), module.SMALL)
 
 
-def test_half_precision(case: ModuleType) -> None:
-    single.survives_half_precision(single.build(case.LEARNER, case.WIDTHS), case.WIDTHS)
+def test_overfits(module: ModuleType) -> None:
+    single_task.assert_overfits(single_task.build(module.LEARNER, module.WIDTHS), module.WIDTHS)
 
 
-def test_can_be_exported(case: ModuleType) -> None:
-    single.exports(single.build(case.LEARNER, case.WIDTHS), case.WIDTHS)
+def test_half_precision_stays_near_float32(module: ModuleType) -> None:
+    single_task.assert_half_precision(single_task.build(module.LEARNER, module.WIDTHS), module.WIDTHS)
+
+
+def test_exports(module: ModuleType) -> None:
+    single_task.assert_exports(single_task.build(module.LEARNER, module.WIDTHS), module.WIDTHS)

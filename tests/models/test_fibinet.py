@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference, single_task
 
 SMOOTH = 'fibinet { reduction_ratio: 1 deep { hidden_units: 2 activation: "nn.Tanh" } }'
 SMALL = {"all": [2, 2, 2]}
@@ -13,21 +13,21 @@ WIDTHS = {"all": [8, 8, 8]}
 
 def pairs_of(vectors: list[np.ndarray], matrices: np.ndarray) -> list[np.ndarray]:
     """Pair by pair; as many matrices as 1, the vectors, or their pairs (four vectors have six)."""
-    found: list[np.ndarray] = []
+    pairs: list[np.ndarray] = []
     for i in range(len(vectors)):
         for j in range(i + 1, len(vectors)):
-            place = {1: 0, len(vectors): i}.get(len(matrices), len(found))
-            found.append((vectors[i] @ matrices[place]) * vectors[j])
-    return found
+            index = {1: 0, len(vectors): i}.get(len(matrices), len(pairs))
+            pairs.append((vectors[i] @ matrices[index]) * vectors[j])
+    return pairs
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     vectors = np.split(row["all"], len(widths["all"]))
     hidden = np.maximum(w["weigh.squeeze.weight"] @ [vector.mean() for vector in vectors], 0)
     shares = np.maximum(w["weigh.excite.weight"] @ hidden, 0)
     weighed = [share * vector for share, vector in zip(shares, vectors, strict=True)]
     pairs = pairs_of(vectors, w["plain_pairs.weight"]) + pairs_of(weighed, w["weighed_pairs.weight"])
-    return single.linear(w, "output", single.mlp(w, "deep", np.concatenate(pairs)))
+    return reference.linear(w, "output", reference.relu_layers(w, "deep", np.concatenate(pairs)))
 
 
 CASES = [
@@ -47,18 +47,8 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])
-
-
-def test_the_weights_of_features_learn() -> None:
-    model = single.build(LEARNER, WIDTHS)
-    model(single.groups(WIDTHS, 64))[""].square().sum().backward()
+def test_feature_weights_have_gradients() -> None:
+    model = single_task.build(LEARNER, WIDTHS)
+    model(single_task.random_groups(WIDTHS, 64)).logits[""].square().sum().backward()
     assert model.weigh.squeeze.weight.grad.abs().sum() > 0
     assert model.weigh.excite.weight.grad.abs().sum() > 0

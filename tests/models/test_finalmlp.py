@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference
 
 SMOOTH = (
     'finalmlp { first { gate_group: "user" gate_mlp { hidden_units: 2 activation: "nn.Tanh" } '
@@ -18,18 +18,18 @@ LEARNER = (
 WIDTHS = {"all": [8, 8], "user": [8]}
 
 
-def stream(w: single.Weights, name: str, row: dict[str, np.ndarray], group: str) -> np.ndarray:
+def stream(w: reference.Weights, name: str, row: dict[str, np.ndarray], group: str) -> np.ndarray:
     x = row["all"]
     if f"{name}.gate.weight" in w:
-        gate = single.linear(w, f"{name}.gate", single.mlp(w, f"{name}.gate_mlp", row[group]))
+        gate = reference.linear(w, f"{name}.gate", reference.relu_layers(w, f"{name}.gate_mlp", row[group]))
         x = x * 2 / (1 + np.exp(-gate))
-    return single.mlp(w, f"{name}.mlp", x)
+    return reference.relu_layers(w, f"{name}.mlp", x)
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     """Class by class, head by head; gates read "user" and "item" in the texts below."""
     first, second = stream(w, "first", row, "user"), stream(w, "second", row, "item")
-    logits = single.linear(w, "fusion.linear", np.concatenate([first, second]))
+    logits = reference.linear(w, "fusion.linear", np.concatenate([first, second]))
     heads = len(w["fusion.weight"])
     for form, a, b in zip(w["fusion.weight"], np.split(first, heads), np.split(second, heads), strict=True):
         for index in range(len(logits)):
@@ -63,13 +63,3 @@ CASES = [
         id="classes and heads",
     ),
 ]
-
-
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference
 
 SMOOTH = 'gdcn { cross { cross_num: 2 } deep { hidden_units: 2 activation: "nn.Tanh" } }'
 SMALL = {"all": [2, 1]}
@@ -11,14 +11,14 @@ LEARNER = "gdcn { cross {} deep { hidden_units: [64, 32] } }"
 WIDTHS = {"all": [8, 8]}
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     x = crossed = row["all"]
     for layer, bias in enumerate(w["cross.bias"]):
         matrix, gate = np.split(w[f"cross.layers.{layer}.weight"], 2)
         crossed = x * (matrix @ crossed + bias) / (1 + np.exp(-(gate @ crossed))) + crossed
     if w["output.weight"].shape[1] > 4:  # in the texts below the MLP ends in 4
-        return single.linear(w, "output", np.concatenate([crossed, single.mlp(w, "deep", x)]))
-    return single.linear(w, "output", single.mlp(w, "deep", crossed))
+        return reference.linear(w, "output", np.concatenate([crossed, reference.relu_layers(w, "deep", x)]))
+    return reference.linear(w, "output", reference.relu_layers(w, "deep", crossed))
 
 
 CASES = [
@@ -27,13 +27,3 @@ CASES = [
         "gdcn { cross { cross_num: 2 } deep { hidden_units: [6, 4] } stacked: true }", {"all": [4, 3]}, 2, id="stacked"
     ),
 ]
-
-
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])

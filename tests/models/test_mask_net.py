@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference, single_task
 
 SMOOTH = (
     "mask_net { mask_net_module { n_mask_blocks: 2 mask_block { hidden_dim: 3 } top_mlp { "
@@ -14,20 +14,20 @@ LEARNER = "mask_net { mask_net_module { n_mask_blocks: 2 mask_block { hidden_dim
 WIDTHS = {"all": [8, 8]}
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     x = row["all"]
-    normed = single.layer_norm(w, "mask_net.norm", x)
+    normed = reference.layer_norm(w, "mask_net.norm", x)
     parallel = w["mask_net.blocks.1.linear.weight"].shape[1] == len(x)  # in the texts below hidden_dim is another
     outputs: list[np.ndarray] = []
     for index in range(2):
         block = f"mask_net.blocks.{index}"
-        mask = single.linear(w, f"{block}.mask", single.mlp(w, f"{block}.mask_hidden", x))
+        mask = reference.linear(w, f"{block}.mask", reference.relu_layers(w, f"{block}.mask_hidden", x))
         source = normed if parallel or not outputs else outputs[-1]
         outputs.append(
-            np.maximum(single.layer_norm(w, f"{block}.norm", w[f"{block}.linear.weight"] @ (source * mask)), 0)
+            np.maximum(reference.layer_norm(w, f"{block}.norm", w[f"{block}.linear.weight"] @ (source * mask)), 0)
         )
-    return single.linear(
-        w, "output", single.mlp(w, "mask_net.top", np.concatenate(outputs) if parallel else outputs[-1])
+    return reference.linear(
+        w, "output", reference.relu_layers(w, "mask_net.top", np.concatenate(outputs) if parallel else outputs[-1])
     )
 
 
@@ -62,25 +62,15 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])
-
-
 def test_the_masks_hidden_width() -> None:
     block = "n_mask_blocks: 1 mask_block {{ hidden_dim: 5 {} }}"
     text = f"mask_net {{{{ mask_net_module {{{{ {block} top_mlp {{{{ hidden_units: 6 }}}} }}}} }}}}"
     widths = []
     for fields in ("", "reduction_ratio: 2.5", "reduction_ratio: 0.01", "reduction_ratio: 0 aggregation_dim: 3"):
-        (block,) = single.build(text.format(fields), {"all": [4, 4]}).mask_net.blocks
+        (block,) = single_task.build(text.format(fields), {"all": [4, 4]}).mask_net.blocks
         widths.append(block.mask.in_features)
     assert widths == [8, 20, 1, 3]
 
 
 def test_the_output_has_no_bias() -> None:
-    assert single.build(LEARNER, WIDTHS).output.bias is None
+    assert single_task.build(LEARNER, WIDTHS).output.bias is None

@@ -3,15 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from google.protobuf import text_format
 
+from tests.fixtures import multi_task, reference
 from tzrec.data.batch import Batch
-from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks, build_tasks
+from tzrec.heads.heads import Heads
 from tzrec.models.mmoe import MMoE
-from tzrec.protos.pipeline_pb2 import EasyRecConfig
-
-Weights = dict[str, np.ndarray]
 
 CTR = 'task_towers { tower_name: "ctr" label_name: "clk" losses { binary_cross_entropy {} } %s }'
 KIND = 'task_towers { tower_name: "kind" label_name: "k" num_class: 2 losses { softmax_cross_entropy {} } %s }'
@@ -20,36 +16,21 @@ EXPERTS = "num_expert: 4 expert_mlp { hidden_units: [8, 5] }"
 TOWER = "mlp { hidden_units: [6, 3] }"
 
 
-def build(fields: str, in_dim: int = 7) -> tuple[MMoE, Tasks]:
-    config = EasyRecConfig()
-    text_format.Parse(f"model_config {{ mmoe {{ {fields} }} }}", config)
-    tasks = build_tasks(config)
-    return MMoE(config.model_config.mmoe, Dims({"all": [4, in_dim - 4], "ignored": [9]}), tasks), tasks
+def build(fields: str, in_dim: int = 7) -> tuple[MMoE, Heads]:
+    return multi_task.build("mmoe", fields, {"all": [4, in_dim - 4], "ignored": [9]})
 
 
-def linear(w: Weights, prefix: str, x: np.ndarray) -> np.ndarray:
-    return w[f"{prefix}.weight"] @ x + w[f"{prefix}.bias"]
-
-
-def relu_layers(w: Weights, prefix: str, x: np.ndarray) -> np.ndarray:
-    layer = 0
-    while f"{prefix}.layers.{layer}.linear.weight" in w:
-        x = np.maximum(linear(w, f"{prefix}.layers.{layer}.linear", x), 0)
-        layer += 1
-    return x
-
-
-def naive(w: Weights, x: np.ndarray, num_expert: int, tasks: list[str]) -> dict[str, np.ndarray]:
-    """Row by row, task by task, expert by expert."""
+def naive(w: reference.Weights, x: np.ndarray, num_expert: int, tasks: list[str]) -> dict[str, np.ndarray]:
+    """Compute logits row by row, task by task, expert by expert."""
     logits: dict[str, list[np.ndarray]] = {task: [] for task in tasks}
     for row in x:
-        experts = [relu_layers(w, f"experts.experts.{n}", row) for n in range(num_expert)]
+        experts = [reference.relu_layers(w, f"experts.experts.{n}", row) for n in range(num_expert)]
         for position, task in enumerate(tasks):
-            hidden = relu_layers(w, f"experts.gates.{position}.mlp", row)
-            scores = np.exp(linear(w, f"experts.gates.{position}.linear", hidden))
+            hidden = reference.relu_layers(w, f"experts.gates.{position}.mlp", row)
+            scores = np.exp(reference.linear(w, f"experts.gates.{position}.linear", hidden))
             mixed = sum(scores[n] / scores.sum() * experts[n] for n in range(num_expert))
-            hidden = relu_layers(w, f"towers.tower_{task}.mlp", mixed)
-            logits[task].append(linear(w, f"towers.tower_{task}.linear", hidden))
+            hidden = reference.relu_layers(w, f"towers.tower_{task}.mlp", mixed)
+            logits[task].append(reference.linear(w, f"towers.tower_{task}.linear", hidden))
     return {task: np.stack(rows) for task, rows in logits.items()}
 
 
@@ -64,29 +45,28 @@ def naive(w: Weights, x: np.ndarray, num_expert: int, tasks: list[str]) -> dict[
     ids=["linear towers", "towers", "gates", "one expert"],
 )
 @pytest.mark.parametrize("rows", [1, 11])
-def test_equals_a_naive_loop(fields: str, rows: int) -> None:
-    model, tasks = build(fields)
+def test_logits_equal_the_reference(fields: str, rows: int) -> None:
+    model, heads = build(fields)
     x = torch.randn(rows, 7)
-    weights = {name: value.double().numpy() for name, value in model.state_dict().items()}
-    expected = naive(weights, x.double().numpy(), len(model.experts.experts), list(tasks))
-    logits = model({"all": x, "ignored": torch.zeros(rows, 9)})
-    assert list(logits) == list(tasks)
-    for task, head in tasks.items():
+    expected = naive(reference.weights(model), x.double().numpy(), len(model.experts.experts), list(heads))
+    logits = model({"all": x, "ignored": torch.zeros(rows, 9)}).logits
+    assert list(logits) == list(heads)
+    for task, head in heads.items():
         assert logits[task].shape == (rows, head.num_class)
         np.testing.assert_allclose(logits[task].detach().numpy(), expected[task], atol=1e-5)
 
 
-def test_tasks_differ() -> None:
+def test_tasks_with_different_gates_have_different_logits() -> None:
     """Equal towers on unequal gates: with the same weights everywhere but in the gates, the logits still differ."""
     model, _ = build(f"{EXPERTS} {CTR % ''} {LTV % ''}")
     with torch.no_grad():
         for name, parameter in model.towers.named_parameters():
             parameter.fill_(0.3 if "weight" in name else 0.0)
     x = torch.randn(5, 7)
-    logits = model({"all": x})
+    logits = model({"all": x}).logits
     assert (logits["ctr"] - logits["ltv"]).abs().min() > 1e-6
     model.experts.gates[1].load_state_dict(model.experts.gates[0].state_dict())
-    logits = model({"all": x})
+    logits = model({"all": x}).logits
     assert torch.equal(logits["ctr"], logits["ltv"])
 
 
@@ -101,22 +81,22 @@ def test_gradients_equal_finite_differences() -> None:
     names = [name for name, _ in model.named_parameters()]
 
     def forward(x: torch.Tensor, *parameters: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        logits = torch.func.functional_call(model, dict(zip(names, parameters, strict=True)), ({"all": x},))
+        logits = torch.func.functional_call(model, dict(zip(names, parameters, strict=True)), ({"all": x},)).logits
         return tuple(logits.values())
 
     x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(forward, (x, *model.parameters()))
 
 
-def test_learns_a_planted_signal() -> None:
-    """Two tasks that look at different columns of the input, from noise to almost certain in 60 steps."""
-    model, tasks = build(f"num_expert: 3 expert_mlp {{ hidden_units: 32 }} {CTR % ''} {KIND % ''}")
+def test_losses_fall_on_a_planted_signal() -> None:
+    """Two tasks that depend on different columns of the input: from chance to almost certain in 60 steps."""
+    model, heads = build(f"num_expert: 3 expert_mlp {{ hidden_units: 32 }} {CTR % ''} {KIND % ''}")
     x = torch.randn(512, 7)
     batch = Batch(512, labels={"clk": (x[:, 0] > 0).long(), "k": (x[:, 1] > 0).long()})
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     history = []
     for _ in range(60):
-        losses = tasks.losses(model({"all": x}), batch)
+        losses = heads.compute_losses(model({"all": x}).logits, batch)
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()

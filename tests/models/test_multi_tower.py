@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference
 
 SMOOTH = (
     'multi_tower { towers { input: "item" mlp { hidden_units: 2 activation: "nn.Tanh" } } '
@@ -17,10 +17,12 @@ LEARNER = (
 WIDTHS = {"user": [8], "item": [8]}
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     """The towers in the order in which the texts below name them: item, user."""
-    towers = [single.mlp(w, f"towers.{position}", row[group]) for position, group in enumerate(("item", "user"))]
-    return single.linear(w, "output", single.mlp(w, "final", np.concatenate(towers)))
+    towers = [
+        reference.relu_layers(w, f"towers.{position}", row[group]) for position, group in enumerate(("item", "user"))
+    ]
+    return reference.linear(w, "output", reference.relu_layers(w, "final", np.concatenate(towers)))
 
 
 CASES = [
@@ -43,13 +45,3 @@ CASES = [
         id="one without mlp",
     ),
 ]
-
-
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.models import multi_task as mt
+from tests.fixtures import multi_task, reference
 
-TASKS = mt.tower("ctr", mlp="hidden_units: [6, 3]") + mt.tower("cvr", "buy")
+TASKS = multi_task.task_tower("ctr", mlp="hidden_units: [6, 3]") + multi_task.task_tower("cvr", "buy")
 
 
 def level(own: int, shared: int, units: str, shared_units: str = "", more: str = "") -> str:
@@ -14,25 +14,27 @@ def level(own: int, shared: int, units: str, shared_units: str = "", more: str =
     return f'extraction_networks {{ network_name: "n" expert_num_per_task: {own} {share} {task} {net} }}'
 
 
-def naive(w: mt.Weights, x: mt.Array, levels: list[tuple[int, int]], tasks: list[str]) -> dict[str, mt.Array]:
+def naive(
+    w: reference.Weights, x: reference.Array, levels: list[tuple[int, int]], tasks: list[str]
+) -> dict[str, reference.Array]:
     """Level by level, task by task, expert by expert."""
     own, shared = [x] * len(tasks), x
     for number, (per_task, share_num) in enumerate(levels):
-        here = f"levels.{number}"
+        prefix = f"levels.{number}"
         task_experts = [
-            [mt.relu_layers(w, f"{here}.task_experts.{t}.{n}", own[t]) for n in range(per_task)]
+            [reference.relu_layers(w, f"{prefix}.task_experts.{t}.{n}", own[t]) for n in range(per_task)]
             for t in range(len(tasks))
         ]
-        common = [mt.relu_layers(w, f"{here}.shared_experts.{n}", shared) for n in range(share_num)]
-        if number + 1 < len(levels) and f"{here}.shared_gate.weight" in w:
-            everything = [each for experts in task_experts for each in experts] + common
-            above = mt.mixed(mt.linear(w, f"{here}.shared_gate", shared), everything)
+        common = [reference.relu_layers(w, f"{prefix}.shared_experts.{n}", shared) for n in range(share_num)]
+        if number + 1 < len(levels) and f"{prefix}.shared_gate.weight" in w:
+            experts_read = [expert for experts in task_experts for expert in experts] + common
+            above = reference.softmax_mixture(reference.linear(w, f"{prefix}.shared_gate", shared), experts_read)
         own = [
-            mt.mixed(mt.linear(w, f"{here}.task_gates.{t}", own[t]), task_experts[t] + common)
+            reference.softmax_mixture(reference.linear(w, f"{prefix}.task_gates.{t}", own[t]), task_experts[t] + common)
             for t in range(len(tasks))
         ]
-        shared = above if number + 1 < len(levels) and f"{here}.shared_gate.weight" in w else shared * float("nan")
-    return mt.towers(w, tasks, own)
+        shared = above if number + 1 < len(levels) and f"{prefix}.shared_gate.weight" in w else shared * float("nan")
+    return reference.towers(w, tasks, own)
 
 
 @pytest.mark.parametrize(
@@ -46,15 +48,17 @@ def naive(w: mt.Weights, x: mt.Array, levels: list[tuple[int, int]], tasks: list
     ],
     ids=["one level", "two", "three", "nothing shared", "a level without shared experts between"],
 )
-def test_equals_a_naive_loop(levels: list[tuple[int, int]], text: str) -> None:
-    model, _ = mt.build("ple", text + TASKS)
-    mt.check_rows(model, mt.inputs(), lambda w, row: naive(w, row["all"], levels, ["ctr", "cvr"]))
+def test_logits_equal_the_reference(levels: list[tuple[int, int]], text: str) -> None:
+    model, _ = multi_task.build("ple", text + TASKS)
+    multi_task.assert_equals_reference(
+        model, multi_task.random_groups(), lambda w, row: naive(w, row["all"], levels, ["ctr", "cvr"])
+    )
 
 
-def test_only_what_is_read_is_made() -> None:
+def test_shared_gates_that_no_level_reads_are_not_built() -> None:
     """A shared mixture that no level above reads would be a parameter without gradient."""
     gates = [
-        [each.shared_gate is not None for each in mt.build("ple", text + TASKS)[0].levels]
+        [level.shared_gate is not None for level in multi_task.build("ple", text + TASKS)[0].levels]
         for text in (
             level(1, 1, "5") + level(1, 1, "4"),
             level(1, 1, "5") + level(1, 0, "4"),
@@ -67,18 +71,22 @@ def test_only_what_is_read_is_made() -> None:
 def test_gradients_equal_finite_differences() -> None:
     tanh = 'activation: "nn.Tanh"'
     text = level(1, 1, "3", more=tanh) + level(1, 1, "2", "2", more=tanh)
-    mt.check_gradients(mt.build("ple", text + mt.tower("a") + mt.tower("b"))[0])
+    multi_task.assert_gradients_correct(
+        multi_task.build("ple", text + multi_task.task_tower("a") + multi_task.task_tower("b"))[0]
+    )
 
 
-def test_can_be_exported() -> None:
-    mt.check_export(mt.build("ple", level(2, 1, "5") + level(1, 1, "4") + TASKS)[0], mt.inputs())
+def test_exports() -> None:
+    multi_task.assert_exports(
+        multi_task.build("ple", level(2, 1, "5") + level(1, 1, "4") + TASKS)[0], multi_task.random_groups()
+    )
 
 
-def test_half_precision() -> None:
-    mt.check_half_precision(mt.build("ple", level(2, 1, "8") + level(1, 1, "8") + TASKS)[0])
+def test_half_precision_stays_near_float32() -> None:
+    multi_task.assert_half_precision(multi_task.build("ple", level(2, 1, "8") + level(1, 1, "8") + TASKS)[0])
 
 
 def test_overfits() -> None:
-    model, tasks = mt.build("ple", level(2, 1, "[32, 16]") + level(1, 1, "16") + TASKS)
-    grouped = mt.inputs(rows=256)
-    mt.check_overfits(model, tasks, grouped, mt.path_batch(grouped["all"]))
+    model, heads = multi_task.build("ple", level(2, 1, "[32, 16]") + level(1, 1, "16") + TASKS)
+    grouped = multi_task.random_groups(num_rows=256)
+    multi_task.assert_overfits(model, heads, grouped, multi_task.click_and_buy_batch(grouped["all"]))

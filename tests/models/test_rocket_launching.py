@@ -5,11 +5,11 @@ import pytest
 import torch
 from google.protobuf import text_format
 
-from tests.models import single
+from tests.fixtures import multi_task, reference, single_task
 from tzrec.data.batch import Batch
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks, build_tasks
 from tzrec.heads.eval_metrics import EvalMetrics
+from tzrec.heads.heads import Heads
 from tzrec.models.rocket_launching import RocketLaunching
 
 WIDTHS = {"all": [4, 3]}
@@ -19,93 +19,98 @@ DISTILL = "feature_based_distillation: true"
 EUCLID = f"{DISTILL} feature_distillation_function: EUCLID"
 
 
-def build(fields: str, num_class: int = 1, more: str = "") -> tuple[RocketLaunching, Tasks]:
-    config = single.parse(f"rocket_launching {{ {fields} }}", num_class)
+def build(fields: str, num_class: int = 1, more: str = "") -> tuple[RocketLaunching, Heads]:
+    config = single_task.parse_config(f"rocket_launching {{ {fields} }}", num_class)
     text_format.Merge(f"{more} model_config {{ metrics {{ {'auc' if num_class == 1 else 'accuracy'} {{}} }} }}", config)
-    tasks = build_tasks(config)
-    return RocketLaunching(config.model_config.rocket_launching, Dims(WIDTHS), tasks), tasks
+    heads = RocketLaunching.heads(config)
+    return RocketLaunching(config.model_config.rocket_launching, Dims(WIDTHS), heads), heads
 
 
-def layers(w: single.Weights, prefix: str, x: np.ndarray) -> list[np.ndarray]:
-    """What each layer makes of a row."""
-    found, layer = [], 0
+def layers(w: reference.Weights, prefix: str, x: np.ndarray) -> list[np.ndarray]:
+    """Output of each layer for a row."""
+    outputs, layer = [], 0
     while f"{prefix}.layers.{layer}.linear.weight" in w:
-        x = np.maximum(single.linear(w, f"{prefix}.layers.{layer}.linear", x), 0)
-        found.append(x)
+        x = np.maximum(reference.linear(w, f"{prefix}.layers.{layer}.linear", x), 0)
+        outputs.append(x)
         layer += 1
-    return found
+    return outputs
 
 
-def naive(w: single.Weights, row: np.ndarray, euclid: bool = False) -> dict[str, np.ndarray]:
+def naive(w: reference.Weights, row: np.ndarray, euclid: bool = False) -> dict[str, np.ndarray]:
     x = (layers(w, "share", row) or [row])[-1]
     light, booster = layers(w, "light", x), layers(w, "booster", x)
     last = {"light": light[-1], "booster": booster[-1]}
-    logits = {name: single.linear(w, f"{name}_output", each) for name, each in last.items()}
-    found = {**logits, "hint_l2_loss": ((logits["light"] - logits["booster"]) ** 2).mean(keepdims=True)}
+    logits = {name: reference.linear(w, f"{name}_output", hidden) for name, hidden in last.items()}
+    values = {**logits, "hint_l2_loss": ((logits["light"] - logits["booster"]) ** 2).mean()}
     for i, j in ((0, 1), (1, 2)):
         a, b = light[i], booster[j]
         cosine = a @ b / max(np.linalg.norm(a), 1e-12) / max(np.linalg.norm(b), 1e-12)
-        found[f"similarity_{i}_{j}"] = np.array([((a - b) ** 2).sum() if euclid else cosine])
-    return found
+        values[f"similarity_{i}_{j}"] = ((a - b) ** 2).sum() if euclid else cosine
+    return values
 
 
 @pytest.mark.parametrize("share", ["", "share_mlp { hidden_units: 6 }"])
 @pytest.mark.parametrize("num_class", [1, 3])
 @pytest.mark.parametrize("kind", [DISTILL, EUCLID])
-def test_equals_a_naive_loop(share: str, num_class: int, kind: str) -> None:
+def test_logits_equal_the_reference(share: str, num_class: int, kind: str) -> None:
     model, _ = build(f"{share} {NETS} {kind}", num_class)
-    grouped, w = single.groups(WIDTHS, 9), single.weights(model)
-    expected = [naive(w, row["all"], kind == EUCLID) for row in single.rows_of(grouped)]
-    found = model.train()(grouped)
-    assert list(found) == list(expected[0])
-    for name, values in found.items():
+    grouped, w = single_task.random_groups(WIDTHS, 9), reference.weights(model)
+    expected = [naive(w, row["all"], kind == EUCLID) for row in reference.rows(grouped)]
+    trained = multi_task.values(model.train()(grouped))
+    assert list(trained) == list(expected[0])
+    for name, received in trained.items():
         right = np.stack([row[name] for row in expected])
         assert np.ptp(right) > 1e-3
-        np.testing.assert_allclose(values.detach().numpy(), right, atol=1e-5)
-    served = model.eval()(grouped)
+        np.testing.assert_allclose(received.detach().numpy(), right, atol=1e-5)
+    served = multi_task.values(model.eval()(grouped))
     assert list(served) == ["light"]
-    torch.testing.assert_close(served["light"], found["light"])
+    torch.testing.assert_close(served["light"], trained["light"])
 
 
 @pytest.mark.parametrize("kind", [DISTILL, EUCLID])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_losses_by_hand(kind: str, weighted: bool) -> None:
+def test_losses_equal_their_formulas(kind: str, weighted: bool) -> None:
     """Four rows that count of five; weights 1, 2, 3, 2 count relative to their mean 2."""
-    model, tasks = build(f"{NETS} {kind}", more='data_config { sample_weight_fields: "w" }' if weighted else "")
-    grouped, w = single.groups(WIDTHS, 5), single.weights(model)
+    model, heads = build(f"{NETS} {kind}", more='data_config { sample_weight_fields: "w" }' if weighted else "")
+    grouped, w = single_task.random_groups(WIDTHS, 5), reference.weights(model)
     label, weight = torch.tensor([1, 0, 1, 1, 0]), torch.tensor([1.0, 2.0, 3.0, 2.0, 9.0])
-    found = tasks.losses(model(grouped), Batch(4, labels={"clk": label}, weights={"w": weight}))
-    rows = [naive(w, row["all"], kind == EUCLID) for row in single.rows_of(grouped)][:4]
+    batch = Batch(4, labels={"clk": label}, weights={"w": weight})
+    losses = multi_task.compute_losses(heads, model(grouped), batch)
+    rows = [naive(w, row["all"], kind == EUCLID) for row in reference.rows(grouped)][:4]
     share = weight[:4].double().numpy() / 2 if weighted else np.ones(4)
-    p = {name: 1 / (1 + np.exp(-np.concatenate([row[name] for row in rows]))) for name in ("light", "booster")}
+    p = {name: reference.sigmoid(np.concatenate([row[name] for row in rows])) for name in ("light", "booster")}
     y = label[:4].numpy()
     right = {f"binary_cross_entropy_{n}": -np.mean(share * np.log(np.where(y == 1, p[n], 1 - p[n]))) for n in p}
-    right["hint_l2_loss"] = np.mean(share * np.concatenate([row["hint_l2_loss"] for row in rows]))
+    right["hint_l2_loss"] = np.mean(share * np.stack([row["hint_l2_loss"] for row in rows]))
     for name in ("similarity_0_1", "similarity_1_2"):
-        values = share * np.concatenate([row[name] for row in rows])
+        values = share * np.stack([row[name] for row in rows])
         right[name] = np.sqrt(values.sum()) if kind == EUCLID else -0.1 * values.mean()
-    assert {name: each.item() for name, each in found.items()} == pytest.approx(right, abs=1e-6)
+    assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(right, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", [DISTILL, EUCLID])
-def test_losses_of_a_batch_that_does_not_count_teach_nothing(kind: str) -> None:
-    model, tasks = build(f"{NETS} {kind}")
-    losses = tasks.losses(model(single.groups(WIDTHS, 1)), Batch(0, labels={"clk": torch.tensor([1])}))
+def test_losses_of_a_batch_without_rows_that_count_have_no_gradients(kind: str) -> None:
+    model, heads = build(f"{NETS} {kind}")
+    losses = multi_task.compute_losses(
+        heads, model(single_task.random_groups(WIDTHS, 1)), Batch(0, labels={"clk": torch.tensor([1])})
+    )
     torch.stack(list(losses.values())).sum().backward()
-    assert all(each.abs().item() < 1e-5 for each in losses.values())
-    assert all(each.grad is None or not each.grad.any() for each in model.parameters())
+    assert all(loss.abs().item() < 1e-5 for loss in losses.values())
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.parameters())
 
 
-def test_the_booster_learns_from_labels_alone_and_shared_layers_from_the_booster_alone() -> None:
-    model, tasks = build(f"share_mlp {{ hidden_units: 6 }} {NETS} {DISTILL}")
-    losses = tasks.losses(model(single.groups(WIDTHS, 9)), Batch(9, labels={"clk": torch.arange(9) % 2}))
+def test_gradients_of_distillation_reach_the_light_net_only() -> None:
+    model, heads = build(f"share_mlp {{ hidden_units: 6 }} {NETS} {DISTILL}")
+    losses = multi_task.compute_losses(
+        heads, model(single_task.random_groups(WIDTHS, 9)), Batch(9, labels={"clk": torch.arange(9) % 2})
+    )
     names = [name.split(".")[0].split("_")[0] for name, _ in model.named_parameters()]
-    learned = {}
+    reached = {}
     for name, loss in losses.items():
-        found = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True, allow_unused=True)
-        learned[name] = {part for part, by in zip(names, found, strict=True) if by is not None}
+        gradients = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True, allow_unused=True)
+        reached[name] = {part for part, gradient in zip(names, gradients, strict=True) if gradient is not None}
     light = {"light"}
-    assert learned == {
+    assert reached == {
         "binary_cross_entropy_light": light,
         "binary_cross_entropy_booster": {"share", "booster"},
         "hint_l2_loss": light,
@@ -114,40 +119,43 @@ def test_the_booster_learns_from_labels_alone_and_shared_layers_from_the_booster
     }
 
 
-def test_only_the_light_net_is_evaluated_and_predicted() -> None:
-    model, tasks = build(NETS)
-    logits, batch = model.eval()(single.groups(WIDTHS, 9)), Batch(9, labels={"clk": torch.arange(9) % 2})
-    scores = EvalMetrics(tasks)
-    scores.update(logits, batch)
-    assert list(scores.compute()) == ["auc_light", "binary_cross_entropy_light"]
-    assert list(tasks.predict(logits)) == ["logits_light", "probs_light"]
-    assert list(tasks.predict(model.train()(single.groups(WIDTHS, 9)))) == ["logits_light", "probs_light"]
+def test_booster_is_not_evaluated_or_predicted() -> None:
+    model, heads = build(NETS)
+    logits = model.eval()(single_task.random_groups(WIDTHS, 9)).logits
+    metrics = EvalMetrics(heads)
+    metrics.update(logits, {}, Batch(9, labels={"clk": torch.arange(9) % 2}))
+    assert list(metrics.compute()) == ["auc_light", "binary_cross_entropy_light"]
+    assert list(heads.predict(logits)) == ["logits_light", "probs_light"]
+    assert list(heads.predict(model.train()(single_task.random_groups(WIDTHS, 9)).logits)) == [
+        "logits_light",
+        "probs_light",
+    ]
 
 
 @pytest.mark.parametrize("fields", [SMOOTH, f"{SMOOTH} {DISTILL}", f"{SMOOTH} {EUCLID}"])
 def test_gradients_equal_finite_differences(fields: str) -> None:
-    """By the parameters; what the light net reads, and what the booster is compared by, is cut off."""
+    """Gradients of the parameters; the model detaches the input of the light net and the compared booster."""
     model, _ = build(fields)
     model.double().train()
     names, x = [name for name, _ in model.named_parameters()], torch.randn(3, 7, dtype=torch.float64)
 
     def forward(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        found = torch.func.functional_call(model, dict(zip(names, values, strict=True)), ({"all": x},))
-        return found["light"], found["booster"]
+        output = torch.func.functional_call(model, dict(zip(names, values, strict=True)), ({"all": x},))
+        return output.logits["light"], output.logits["booster"]
 
     assert torch.autograd.gradcheck(forward, tuple(model.parameters()))
     light = [name for name in names if name.startswith("light")]
 
-    def drawn(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        found = torch.func.functional_call(model, dict(zip(light, values, strict=True)), ({"all": x},))
-        return tuple(each for name, each in found.items() if name not in ("light", "booster"))
+    def distillation(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        output = torch.func.functional_call(model, dict(zip(light, values, strict=True)), ({"all": x},))
+        return tuple(output.auxiliary_losses.values())
 
-    assert torch.autograd.gradcheck(drawn, tuple(dict(model.named_parameters())[name] for name in light))
+    assert torch.autograd.gradcheck(distillation, tuple(dict(model.named_parameters())[name] for name in light))
 
 
-def test_can_be_exported() -> None:
+def test_exports() -> None:
     model, _ = build(f"{NETS} {DISTILL}")
     shapes = ({"all": {0: torch.export.Dim("rows", min=2)}},)
-    program = torch.export.export(model.eval(), (single.groups(WIDTHS, 4),), dynamic_shapes=shapes).module()
-    grouped = single.groups(WIDTHS, 7)
-    torch.testing.assert_close(program(grouped)["light"], model(grouped)["light"], rtol=0, atol=1e-5)
+    program = torch.export.export(model.eval(), (single_task.random_groups(WIDTHS, 4),), dynamic_shapes=shapes).module()
+    grouped = single_task.random_groups(WIDTHS, 7)
+    torch.testing.assert_close(program(grouped).logits["light"], model(grouped).logits["light"], rtol=0, atol=1e-5)

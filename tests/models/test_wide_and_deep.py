@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference
 
 SMOOTH = (
     'wide_and_deep { deep { hidden_units: [3, 2] activation: "nn.Tanh" } final { hidden_units: '
@@ -14,11 +14,11 @@ LEARNER = "wide_and_deep { deep { hidden_units: [64, 32] } }"
 WIDTHS = {"wide": [2, 2], "deep": [8, 8]}
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
-    deep = single.mlp(w, "deep", row["deep"])
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+    deep = reference.relu_layers(w, "deep", row["deep"])
     if "final.layers.0.linear.weight" in w:
-        return single.linear(w, "output", single.mlp(w, "final", np.append(row["wide"].sum(), deep)))
-    return row["wide"].sum() + single.linear(w, "output", deep)
+        return reference.linear(w, "output", reference.relu_layers(w, "final", np.append(row["wide"].sum(), deep)))
+    return row["wide"].sum() + reference.linear(w, "output", deep)
 
 
 CASES = [
@@ -36,13 +36,3 @@ CASES = [
         id="final",
     ),
 ]
-
-
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])

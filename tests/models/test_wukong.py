@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference
 
 SMOOTH = (
     'wukong { dense_mlp { hidden_units: 3 activation: "nn.Tanh" } wukong_layers { '
@@ -19,26 +19,26 @@ LEARNER = (
 WIDTHS = {"sparse": [8, 8, 8]}
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     """Vector by vector."""
     vectors = np.split(row["sparse"], len(widths["sparse"]))
     if "dense" in row:
-        vectors = [single.mlp(w, "dense_mlp", row["dense"]), *vectors]
+        vectors = [reference.relu_layers(w, "dense_mlp", row["dense"]), *vectors]
     layer = 0
     while (at := f"layers.{layer}.") + "norm.weight" in w:
         combined = [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "combine.weight"]]
         dots = np.array([vector @ other for vector in vectors for other in combined])
-        machines = single.linear(
-            w, at + "fm_output", single.mlp(w, at + "fm_mlp", single.layer_norm(w, at + "fm_norm", dots))
+        machines = reference.linear(
+            w, at + "fm_output", reference.relu_layers(w, at + "fm_mlp", reference.layer_norm(w, at + "fm_norm", dots))
         )
         together = list(machines.reshape(-1, len(vectors[0])))
         together += [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "compress.weight"]]
         kept = vectors
         if at + "residual.weight" in w:
             kept = [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "residual.weight"]]
-        vectors = [single.layer_norm(w, at + "norm", a + b) for a, b in zip(together, kept, strict=True)]
+        vectors = [reference.layer_norm(w, at + "norm", a + b) for a, b in zip(together, kept, strict=True)]
         layer += 1
-    return single.linear(w, "output", single.mlp(w, "final", np.concatenate(vectors)))
+    return reference.linear(w, "output", reference.relu_layers(w, "final", np.concatenate(vectors)))
 
 
 CASES = [
@@ -63,13 +63,3 @@ CASES = [
         id="sparse alone, counts kept",
     ),
 ]
-
-
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])

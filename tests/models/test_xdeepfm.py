@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.models import single
+from tests.fixtures import reference
 
 SMOOTH = (
     'xdeepfm { cin { cin_layer_size: [2, 2] } deep { hidden_units: 2 activation: "nn.Tanh" } '
@@ -14,7 +14,7 @@ LEARNER = "xdeepfm { cin { cin_layer_size: [8, 8] } deep { hidden_units: [64, 32
 WIDTHS = {"wide": [4, 4, 4], "deep": [8, 8]}
 
 
-def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
+def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, list[int]]) -> np.ndarray:
     """Map by map, pair by pair."""
     first = previous = np.split(row["wide"], len(widths["wide"]))
     sums, layer = [], 0
@@ -26,8 +26,8 @@ def naive(w: single.Weights, row: dict[str, np.ndarray], widths: dict[str, list[
             maps.append(sum(products) + shift)
         sums += [each.sum() for each in maps]
         previous, layer = maps, layer + 1
-    hidden = np.concatenate([sums, single.mlp(w, "deep", row["deep"])])
-    return single.linear(w, "output", single.mlp(w, "final", hidden))
+    hidden = np.concatenate([sums, reference.relu_layers(w, "deep", row["deep"])])
+    return reference.linear(w, "output", reference.relu_layers(w, "final", hidden))
 
 
 CASES = [
@@ -44,13 +44,3 @@ CASES = [
         id="one layer",
     ),
 ]
-
-
-@pytest.mark.parametrize(("text", "widths", "num_class"), CASES)
-@pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(text: str, widths: dict[str, list[int]], num_class: int, rows: int) -> None:
-    model = single.build(text, widths, num_class)
-    single.shake(model)
-    grouped = single.groups(widths, rows)
-    w = single.weights(model)
-    single.equals(model, grouped, [naive(w, row, widths) for row in single.rows_of(grouped)])

@@ -128,7 +128,7 @@ def test_servable_with_dense_features_only_predicts_as_model() -> None:
 class Groups(nn.Module):
     """Replaces the model: returns its input."""
 
-    def predict_grouped(self, grouped: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def forward(self, grouped: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return grouped
 
 
@@ -140,7 +140,7 @@ def test_servable_with_sequence_groups_equals_embedding_group() -> None:
         )
     model = build_model(config, small_encoder().features).eval()
     servable, batch = Servable.from_model(model), small_batch(small_rows(9))
-    servable.ranker = Groups()  # type: ignore[assignment]
+    servable.dense_part = Groups()  # type: ignore[assignment]
     with torch.inference_mode():
         received = servable.predict(servable.signature.from_batch(batch))
         expected = model.embedding_group.float()(batch)

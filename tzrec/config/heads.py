@@ -22,6 +22,7 @@ class HeadDeclaration:
         path: config path of `message`.
         message: message with num_class, losses, metrics and train_metrics: a task tower or model_config.
         label_name: label column; "" if the config names none.
+        sample_weight_name: sample weight column; "" for none.
         is_training_only: True if the head is not evaluated, predicted or exported.
         is_derived: True if the head has the outputs of its message, but no tower, losses or metrics of its own.
         domain_name: label column with the domain of a row; "" if the head has no domains.
@@ -32,6 +33,7 @@ class HeadDeclaration:
     path: str
     message: Any
     label_name: str
+    sample_weight_name: str = ""
     is_training_only: bool = False
     is_derived: bool = False
     domain_name: str = ""
@@ -132,12 +134,15 @@ def tower_heads(config: EasyRecConfig) -> list[HeadDeclaration]:
     name = config.model_config.WhichOneof("model")
     path, towers = f"model_config.{name}.task_towers", getattr(config.model_config, name).task_towers
     return [
-        HeadDeclaration(tower.tower_name, f"{path}[{index}]", tower, tower.label_name)
+        HeadDeclaration(
+            tower.tower_name, f"{path}[{index}]", tower, tower.label_name, getattr(tower, "sample_weight_name", "")
+        )
         for index, tower in enumerate(towers)
     ]
 
 
 def single_head(config: EasyRecConfig) -> HeadDeclaration:
-    """Declare the head of model_config, on the first label column."""
+    """Declare the head of model_config, on the first label column and the first sample weight column, if any."""
     label_name = next(iter(config.data_config.label_fields), "")
-    return HeadDeclaration("", "model_config", config.model_config, label_name)
+    sample_weight_name = next(iter(config.data_config.sample_weight_fields), "")
+    return HeadDeclaration("", "model_config", config.model_config, label_name, sample_weight_name)

@@ -1,1 +1,1 @@
-"""A head is one task: its loss, its outputs, its metrics."""
+"""Heads: each is one task with its losses, outputs and metrics."""

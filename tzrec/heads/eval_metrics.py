@@ -1,4 +1,4 @@
-"""Scores: everything an evaluation reports of a model's tasks."""
+"""EvalMetrics: metrics and mean losses of an evaluation."""
 
 from __future__ import annotations
 
@@ -7,52 +7,63 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from tzrec.data.batch import Batch
-from tzrec.heads.build import Tasks
+from tzrec.heads.heads import Heads
 from tzrec.metrics.base import Mean, Metric, State
 
 
 class EvalMetrics:
-    """All metrics, and every loss as the mean of its batch means weighted by rows.
+    """All metrics of the served heads, and every loss as the mean of its batch means weighted by rows.
 
-    `state()` of every rank, gathered, goes into `merge` of any: then `compute` is that of the union.
+    On several ranks: gather `state()` of all ranks and pass the list to `merge` on any rank; `compute` then returns
+    the metrics of the union of their rows.
     """
 
-    def __init__(self, tasks: Tasks) -> None:
-        self.tasks = tasks
+    def __init__(self, heads: Heads) -> None:
+        self.heads = heads
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything counted."""
-        heads = self.tasks.served().values()
-        self.metrics = {name: metric for head in heads for name, metric in head.metrics().items()}
-        self.losses = {name + head.suffix: Mean() for head in heads for name in head.losses}
+        """Remove all counts."""
+        heads = self.heads.served.values()
+        losses = [name + head.suffix for head in heads for name in head.losses]
+        self.metrics = {name: metric for head in heads for name, metric in head.build_metrics().items()}
+        self.losses = {name: Mean() for name in [*losses, *self.heads.evaluated_auxiliary_losses]}
 
     @torch.no_grad()
-    def update(self, logits: Mapping[str, torch.Tensor], batch: Batch) -> None:
-        """Count the rows of a batch that count; logits `(B, num_class)` per task."""
-        rows = batch.rows
-        for task, head in self.tasks.served().items():
-            outputs = head.scored(logits[task], batch)
-            for name in head.metric_makers:
-                metric = self.metrics[name + head.suffix]
-                metric.update(outputs | _group(metric, batch), batch.labels[head.label_name][:rows])
-            for name, loss in head.loss(logits[task], batch).items():
-                self.losses[name].add(loss.double() * rows, rows)
+    def update(
+        self, logits: Mapping[str, torch.Tensor], auxiliary_losses: Mapping[str, torch.Tensor], batch: Batch
+    ) -> None:
+        """Add the rows of a batch that count.
+
+        Args:
+            logits: `(B, num_class)` by head.
+            auxiliary_losses: row values `(B,)` of the auxiliary losses, as the model returns them.
+            batch: batch with labels, weights and groups.
+        """
+        losses = self.heads.compute_auxiliary_losses(auxiliary_losses, batch)
+        for name, head in self.heads.served.items():
+            outputs = head.metric_inputs(logits[name], batch)
+            for metric_name in head.metric_factories:
+                metric = self.metrics[metric_name + head.suffix]
+                metric.update(outputs | _group(metric, batch), batch.labels[head.label_name][: batch.rows])
+            losses |= head.compute_losses(logits[name], batch)
+        for name, mean in self.losses.items():
+            mean.add(losses[name].double() * batch.rows, batch.rows)
 
     def state(self) -> dict[str, State]:
-        """What has been counted, by metric and loss."""
-        return {name: each.state() for name, each in (self.metrics | self.losses).items()}
+        """Counts by metric and loss."""
+        return {name: metric.state() for name, metric in (self.metrics | self.losses).items()}
 
     def merge(self, states: Sequence[Mapping[str, State]]) -> None:
-        """Hold the union of these states, those of all ranks including this one."""
-        for name, each in (self.metrics | self.losses).items():
-            each.merge([state[name] for state in states])
+        """Replace the counts by the union of these states, which are those of all ranks including this one."""
+        for name, metric in (self.metrics | self.losses).items():
+            metric.merge([state[name] for state in states])
 
     def compute(self) -> dict[str, float]:
-        """By name, sorted: `auc_ctr`, `binary_cross_entropy_ctr` and so on."""
-        return {name: each.compute() for name, each in sorted((self.metrics | self.losses).items())}
+        """Metrics and losses by name, sorted: `auc_ctr`, `binary_cross_entropy_ctr` and so on."""
+        return {name: metric.compute() for name, metric in sorted((self.metrics | self.losses).items())}
 
 
 def _group(metric: Metric, batch: Batch) -> dict[str, torch.Tensor]:
-    """The groups of the rows of a batch that count, for a metric that asks for them."""
+    """Groups of the rows that count, for a metric over groups."""
     return {"group": batch.first_ids(metric.grouping_key)[: batch.rows]} if metric.grouping_key else {}

@@ -1,4 +1,4 @@
-"""Metrics of the training batches, smoothed over windows of steps."""
+"""Metrics of training batches, averaged over windows of steps with exponential decay."""
 
 from __future__ import annotations
 
@@ -10,109 +10,109 @@ from typing import TypeVar
 import torch
 
 from tzrec.data.batch import Batch
-from tzrec.heads.build import Tasks
 from tzrec.heads.head import TrainMetricFactory
-from tzrec.metrics.auc import AUC
+from tzrec.heads.heads import Heads
 from tzrec.metrics.base import State
 
-_Mixed = TypeVar("_Mixed", torch.Tensor, float)
+_Decayed = TypeVar("_Decayed", torch.Tensor, float)
 States = Mapping[str, State]
-Exchange = Callable[[States], Sequence[States]]
-"""From the states of this rank, by metric, to those of all ranks in rank order."""
+GatherStates = Callable[[States], Sequence[States]]
+"""Function from the states of this rank, by metric, to those of all ranks in rank order."""
 
 
 class TrainMetric:
-    """One metric over windows of `decay_step` steps; the past keeps the weight `decay_rate` when a window closes.
+    """One metric over windows of `decay_step` steps; at the end of a window, earlier ones have the weight `decay_rate`.
 
-    The histograms of an AUC are mixed, `d old + (1 - d) new`, and it is computed from the mixture; of any other metric
-    its values are. The first window is taken as it is, and one in which the metric is not defined changes nothing.
+    A metric with `decays_state` mixes the counts of windows, `d old + (1 - d) new`, and is computed from the mixture;
+    any other metric mixes its values. The first window is taken as it is. A window without a value changes nothing.
 
     Attributes:
-        metric: counts the window that is open.
-        value: as of the last window that was closed; nan before.
+        metric: counts of the current window.
+        value: value as of the last window that ended; nan before.
     """
 
-    def __init__(self, maker: TrainMetricFactory) -> None:
-        self.metric = maker.make()
+    def __init__(self, factory: TrainMetricFactory) -> None:
+        self.metric = factory.build()
         self.value = math.nan
-        self._rate, self._length = maker.decay_rate, maker.decay_step
-        self._steps = 0
-        self._past: State = {}
+        self._decay_rate, self._decay_step = factory.decay_rate, factory.decay_step
+        self._num_steps = 0
+        self._decayed_state: State = {}
 
-    def stepped(self) -> bool:
-        """Count a step; whether it was the last one of a window."""
-        self._steps += 1
-        return self._steps % self._length == 0
+    def step(self) -> bool:
+        """Count a step; True if it is the last one of a window."""
+        self._num_steps += 1
+        return self._num_steps % self._decay_step == 0
 
-    def close(self, states: Sequence[State]) -> None:
-        """End the window; `states` are those of all ranks."""
+    def end_window(self, states: Sequence[State]) -> None:
+        """Update the value with the states of all ranks and start the next window."""
         self.metric.merge(states)
-        if isinstance(self.metric, AUC):
-            counted = self.metric.state()
-            self._past = {key: self._mix(self._past.get(key, new), new) for key, new in counted.items()}
-            self.metric.merge([self._past])
-        value = self.metric.compute()
-        if isinstance(self.metric, AUC) or math.isnan(self.value):
-            self.value = value
-        elif not math.isnan(value):
-            self.value = self._mix(self.value, value)
+        if self.metric.decays_state:
+            old, new = self._decayed_state, self.metric.state()
+            self._decayed_state = {key: self._decay(old.get(key, counts), counts) for key, counts in new.items()}
+            self.metric.merge([self._decayed_state])
+            self.value = self.metric.compute()
+        else:
+            value = self.metric.compute()
+            if not math.isnan(value):
+                self.value = value if math.isnan(self.value) else self._decay(self.value, value)
         self.metric.reset()
 
-    def _mix(self, old: _Mixed, new: _Mixed) -> _Mixed:
-        return old * self._rate + new * (1 - self._rate)
+    def _decay(self, old: _Decayed, new: _Decayed) -> _Decayed:
+        return old * self._decay_rate + new * (1 - self._decay_rate)
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """A metric with the names it needs.
+class _HeadMetric:
+    """Train metric with the head it belongs to.
 
     Attributes:
-        task: its task's name.
-        name: its own with the suffix of the task.
+        head: name of the head.
+        name: full name of the metric, with the suffix of the head.
     """
 
-    task: str
+    head: str
     name: str
-    online: TrainMetric
+    train_metric: TrainMetric
 
 
 class TrainMetrics:
-    """The train metrics of all tasks."""
+    """The train metrics of all heads."""
 
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
         self._metrics = [
-            _Placed(task, name + head.suffix, TrainMetric(maker))
-            for task, head in tasks.items()
-            for name, maker in head.online_makers.items()
+            _HeadMetric(head_name, name + head.suffix, TrainMetric(factory))
+            for head_name, head in heads.items()
+            for name, factory in head.train_metric_factories.items()
         ]
 
     @torch.no_grad()
-    def update(self, logits: Mapping[str, torch.Tensor], batch: Batch, exchange: Exchange) -> None:
-        """Count a step that has been learned from; every rank calls it at every step.
+    def update(self, logits: Mapping[str, torch.Tensor], batch: Batch, gather: GatherStates) -> None:
+        """Add a training step; every rank calls it at every step.
 
         Args:
-            logits: per task `(B, num_class)`.
-            batch: whose rows count.
-            exchange: asked for the states of all ranks when windows close, by all of them at the same step.
+            logits: `(B, num_class)` by head.
+            batch: batch whose rows are added, with its labels.
+            gather: gathers the states of all ranks; called at the end of windows, on all ranks at the same step.
         """
         if batch.rows:
-            self._count(logits, batch)
-        closing = [each for each in self._metrics if each.online.stepped()]
-        if closing:
-            ranks = exchange({each.name: each.online.metric.state() for each in closing})
-            for each in closing:
-                each.online.close([states[each.name] for states in ranks])
+            self._add(logits, batch)
+        ending = [metric for metric in self._metrics if metric.train_metric.step()]
+        if ending:
+            states_by_rank = gather({metric.name: metric.train_metric.metric.state() for metric in ending})
+            for metric in ending:
+                metric.train_metric.end_window([states[metric.name] for states in states_by_rank])
 
-    def _count(self, logits: Mapping[str, torch.Tensor], batch: Batch) -> None:
-        for task in dict.fromkeys(each.task for each in self._metrics):
-            head = self._tasks[task]
-            outputs = head.scored(logits[task], batch)
-            for each in self._metrics:
-                if each.task == task:
-                    each.online.metric.update(outputs, batch.labels[head.label_name][: batch.rows])
+    def _add(self, logits: Mapping[str, torch.Tensor], batch: Batch) -> None:
+        for head_name in dict.fromkeys(metric.head for metric in self._metrics):
+            head = self._heads[head_name]
+            outputs = head.metric_inputs(logits[head_name], batch)
+            label = batch.labels[head.label_name][: batch.rows]
+            for metric in self._metrics:
+                if metric.head == head_name:
+                    metric.train_metric.metric.update(outputs, label)
 
     def values(self) -> dict[str, float]:
-        """By name; a metric without a closed window, or not defined in any, is left out."""
-        found = {each.name: each.online.value for each in self._metrics}
-        return {name: value for name, value in found.items() if not math.isnan(value)}
+        """Values by name; a metric that has no value yet is left out."""
+        values = {metric.name: metric.train_metric.value for metric in self._metrics}
+        return {name: value for name, value in values.items() if not math.isnan(value)}

@@ -38,7 +38,3 @@ class Loss(ABC):
     def in_batch(self, logits: torch.Tensor, label: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The same of the rows of a batch that count; a loss that compares rows looks there which belong together."""
         return self.per_sample(logits, label)
-
-    def reduced(self, losses: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch from the weighted losses of its rows, `(rows,)`: their mean; 0 of none."""
-        return losses.sum() / max(len(losses), 1)

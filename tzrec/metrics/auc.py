@@ -20,6 +20,8 @@ class AUC(RocMetric):
         thresholds: scores between two of so many cuts of [0, 1] are ties; 0 for the exact area.
     """
 
+    decays_state = True
+
     def __init__(self, num_class: int, thresholds: int = 200) -> None:
         self.reads = positive_probs(num_class)
         super().__init__(1, thresholds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 
@@ -19,10 +20,12 @@ class Metric(ABC):
     Attributes:
         grouping_key: sparse feature whose first id says which group a row is in; "" for a metric without groups.
         larger_is_better: which way is up; None for a metric that is best somewhere between.
+        decays_state: True if a train metric mixes the counts of its windows, False if it mixes their values.
     """
 
     grouping_key: str = ""
     larger_is_better: bool | None = True
+    decays_state: ClassVar[bool] = False
 
     @abstractmethod
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:

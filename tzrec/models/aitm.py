@@ -1,4 +1,4 @@
-"""AITM: each step of a user's path takes what it can use from the step before."""
+"""AITM: information is transferred from each step of a user's path to the next."""
 
 from __future__ import annotations
 
@@ -7,46 +7,44 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
+from tzrec.models.requirements.aitm import CALIBRATOR
 from tzrec.modules.bottom import Bottom
 from tzrec.modules.mlp import MLP
 from tzrec.modules.transfer import Transfer
 from tzrec.protos.models import more_multi_task_pb2 as pb
 
-CALIBRATOR = "behavioral_calibrator"
-
 
 class AITM(Model):
     """Adaptive information transfer on the first feature group.
 
-    Step t of the path has `z_t = transfer_t(z_(t-1), mlp_t(x))`, the first `z_1 = mlp_1(x)`, and a linear on z_t.
-    Nobody takes a step without the one before, so a penalty, the behavioral calibrator, is added to the losses:
+    Step t of the path has `z_t = transfer_t(z_(t-1), mlp_t(x))`, the first `z_1 = mlp_1(x)`, and a linear layer on z_t.
+    A step requires the one before, so an auxiliary loss, the behavioral calibrator, penalizes a step that is likelier:
     `weight * mean sum_t max(p_t - p_(t-1), 0)`.
 
     Xi et al., Modeling the Sequential Dependence among Audience Multi-step Conversions with Multi-task Learning in
     Targeted Display Advertising, KDD 2021.
     """
 
-    def build(self, config: pb.AITM, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.AITM, dims: Dims, heads: Heads) -> None:
         self.group, in_dim = dims.only()
-        self.bottom = Bottom(in_dim, len(tasks), kwargs(config).get("bottom_mlp"))
-        own = [MLP(self.bottom.out_dim, **(head.tower or {"hidden_units": []})) for head in tasks.values()]
-        self.own, width = nn.ModuleList(own), own[0].out_dim
-        self.transfers = nn.ModuleList(Transfer(width) for _ in own[1:])
-        self.names, self.linears = list(tasks), nn.ModuleList(nn.Linear(width, head.out_dim) for head in tasks.values())
-        tasks.penalise(CALIBRATOR, kwargs(config)["calibrator_weight"])
+        self.bottom = Bottom(in_dim, len(heads), kwargs(config).get("bottom_mlp"))
+        mlps = [MLP(self.bottom.out_dim, **(head.tower or {"hidden_units": []})) for head in heads.values()]
+        self.own, width = nn.ModuleList(mlps), mlps[0].out_dim
+        self.transfers = nn.ModuleList(Transfer(width) for _ in mlps[1:])
+        self.names, self.linears = list(heads), nn.ModuleList(nn.Linear(width, head.out_dim) for head in heads.values())
 
-    def body(self, grouped: Grouped) -> Logits:
-        first, *others = (own(x) for own, x in zip(self.own, self.bottom(grouped[self.group])))
+    def forward(self, grouped: Grouped) -> ModelOutput:
+        first, *following = (own(x) for own, x in zip(self.own, self.bottom(grouped[self.group])))
         steps = [first]  # (B, D) each
-        for transfer, own in zip(self.transfers, others):
+        for transfer, own in zip(self.transfers, following):
             steps.append(transfer(steps[-1], own))
         logits = {name: linear(z) for name, linear, z in zip(self.names, self.linears, steps)}
-        return {**logits, CALIBRATOR: _too_likely(list(logits.values()))}
+        return ModelOutput(logits, {CALIBRATOR: _violations(list(logits.values()))})
 
 
-def _too_likely(logits: list[torch.Tensor]) -> torch.Tensor:
-    """`sum_t max(p_t - p_(t-1), 0)`, (B, 1)."""
+def _violations(logits: list[torch.Tensor]) -> torch.Tensor:
+    """`sum_t max(p_t - p_(t-1), 0)` of logits `(B, 1)` per step, `(B,)`."""
     probs = torch.sigmoid(torch.cat(logits, dim=1))  # (B, T)
-    return (probs[:, 1:] - probs[:, :-1]).clamp(min=0).sum(1, keepdim=True)
+    return (probs[:, 1:] - probs[:, :-1]).clamp(min=0).sum(1)

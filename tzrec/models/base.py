@@ -1,4 +1,4 @@
-"""Model: what an author of a model writes; Ranker: a model with its embeddings and its tasks."""
+"""Model, the base class of models, and RecModel, a model with its embeddings and heads."""
 
 from __future__ import annotations
 
@@ -7,80 +7,105 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from tzrec.config.heads import declare_heads
 from tzrec.data.batch import Batch
 from tzrec.embedding.feature_dropout import FeatureDropout
 from tzrec.embedding.group import Dims, EmbeddingGroup
-from tzrec.heads.build import Tasks
-from tzrec.heads.head import Mean, Predictions, local_mean
+from tzrec.heads.build import build_heads
+from tzrec.heads.head import Predictions, WeightMean, local_mean
+from tzrec.heads.heads import Heads
 from tzrec.modules.regularizer import Regularizer
 from tzrec.modules.uncertainty import Uncertainty
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-Grouped = dict[str, torch.Tensor]
-"""What the embedding of each feature group yields, `(B, width)`; for sequences see `EmbeddingGroup.forward`."""
+Tensors = dict[str, torch.Tensor]
 
-Logits = dict[str, torch.Tensor]
-"""Per task `(B, num_class)`, at least float32; the task of a single-task model has the name ""."""
+Grouped = Tensors
+"""Embedding of each feature group, `(B, width)`; for sequences see `EmbeddingGroup.forward`."""
 
-Losses = dict[str, torch.Tensor]
+Losses = Tensors
 """Losses by name, 0-dimensional, each a mean over the rows of one rank."""
 
 
 class ModelOutput(NamedTuple):
-    """What a forward pass yields.
+    """Result of a forward pass.
 
     Attributes:
-        logits: of every task.
-        losses: auxiliary ones, which modules on the way compute themselves and hand up; none outside of training. They
-            are logged by name and added to those of the tasks. (What a body computes row by row goes through
-            `Tasks.penalise`.)
+        logits: `(B, num_class)` by head; the head of a single-task model has the name "".
+        auxiliary_losses: by name, one value per row `(B,)` for those that `Heads.auxiliary_losses` declares. Any other
+            one is a loss that a module computes in training, 0-dimensional; it is logged and added to the total.
+        embeddings: vectors `(B, D)` by tower, for models that compare them.
     """
 
-    logits: Logits
-    losses: Losses
+    logits: Tensors
+    auxiliary_losses: Tensors = {}  # noqa: RUF012  never modified
+    embeddings: Tensors = {}  # noqa: RUF012
 
 
 class Model(nn.Module):
-    """The dense part of a model, between embeddings and logits. Subclasses live in the file their oneof member names.
+    """Dense part of a model, between embeddings and logits. The oneof member of a subclass names its file.
 
     Args:
-        config: the model's own message.
-        dims: the width of every feature group.
-        tasks: what is predicted.
+        config: message of the model.
+        dims: width of every feature group.
+        heads: heads whose logits the model computes.
     """
 
-    def __init__(self, config: Any, dims: Dims, tasks: Tasks) -> None:
+    def __init__(self, config: Any, dims: Dims, heads: Heads) -> None:
         super().__init__()
-        self.build(config, dims, tasks)
+        self.build(config, dims, heads)
 
-    def build(self, config: Any, dims: Dims, tasks: Tasks) -> None:
-        """Make the modules."""
+    @classmethod
+    def heads(cls, config: EasyRecConfig) -> Heads:
+        """Build the heads of a config; called before the model is constructed."""
+        return build_heads(declare_heads(config))
+
+    def build(self, config: Any, dims: Dims, heads: Heads) -> None:
+        """Construct the modules."""
         raise NotImplementedError
 
-    def body(self, grouped: Grouped) -> Logits:
-        """The forward pass; free of branches on values, so that torch.export can follow it."""
+    def forward(self, grouped: Grouped) -> ModelOutput:
+        """Compute the logits of every head, without branches on values, so that torch.export can trace it."""
         raise NotImplementedError
 
-    def forward(self, grouped: Grouped) -> Logits:
-        return self.body(grouped)
+
+class DensePart(nn.Module):
+    """Prediction from the embeddings of feature groups: the part of a model that serving exports.
+
+    Args:
+        model: computes logits.
+        heads: turn logits into predictions.
+        feature_dropout: applied to the groups before the model; None for none.
+    """
+
+    def __init__(self, model: Model, heads: Heads, feature_dropout: FeatureDropout | None) -> None:
+        super().__init__()
+        self.feature_dropout = feature_dropout
+        self.model = model
+        self.heads = heads
+
+    def forward(self, grouped: Grouped) -> Predictions:
+        """Map embeddings by group to the outputs of the served heads."""
+        return self.heads.predict(_forward_dense(self.model, self.feature_dropout, grouped).logits)
 
 
 class RecModel(nn.Module):
-    """Embeddings, dense part and tasks: what is trained, saved, exported.
+    """Embeddings, dense part and heads: the module that is trained, saved and exported.
 
     Args:
-        embedding_group: makes the groups.
-        model: makes logits of them.
-        tasks: make losses and predictions of these.
-        feature_dropout: what the groups go through before the model, if anything.
+        embedding_group: embeds the feature groups of a batch.
+        model: computes logits from them.
+        heads: compute losses and predictions from the logits.
+        feature_dropout: applied to the groups before the model; None for none.
         regularizer: penalties in training; None for none.
-        uncertainty: how the tasks are weighed in training; None for their plain sum.
+        uncertainty: learned weights of the tasks in training; None for the plain sum of their losses.
     """
 
     def __init__(
         self,
         embedding_group: EmbeddingGroup,
         model: Model,
-        tasks: Tasks,
+        heads: Heads,
         feature_dropout: FeatureDropout | None = None,
         regularizer: Regularizer | None = None,
         uncertainty: Uncertainty | None = None,
@@ -89,41 +114,50 @@ class RecModel(nn.Module):
         self.embedding_group = embedding_group
         self.feature_dropout = feature_dropout
         self.model = model
-        self.tasks = tasks
+        self.heads = heads
         self.regularizer = regularizer or Regularizer()
         self.uncertainty = uncertainty
 
     def forward(self, batch: Batch) -> ModelOutput:
         grouped = self.embedding_group(batch)
-        output = self._output(grouped)
-        return output._replace(losses=output.losses | self._penalties(grouped, batch)) if self.training else output
+        output = _forward_dense(self.model, self.feature_dropout, grouped)
+        if not self.training:
+            return output
+        return output._replace(auxiliary_losses=output.auxiliary_losses | self._penalties(grouped, batch))
 
-    def losses(self, output: ModelOutput, batch: Batch, mean: Mean = local_mean) -> Losses:
-        """Every loss by name, 0-dimensional; what is minimised is their sum. See `Head.loss`."""
-        losses = self.tasks.losses(output.logits, batch, mean)
+    def compute_losses(self, output: ModelOutput, batch: Batch, mean: WeightMean = local_mean) -> Losses:
+        """Compute every loss by name, 0-dimensional; training minimizes their sum. See `Head.compute_losses`."""
+        auxiliary = output.auxiliary_losses
+        losses = self.heads.compute_losses(output.logits, batch, mean)
+        losses |= self.heads.compute_auxiliary_losses(auxiliary, batch, mean)
         if self.uncertainty is not None:
-            losses["uncertainty_weighting"] = self.uncertainty(list(self.tasks.totals(losses).values()))
-        return losses | output.losses
+            losses["uncertainty_weighting"] = self.uncertainty(list(self.heads.task_totals(losses).values()))
+        undeclared = {name: loss for name, loss in auxiliary.items() if name not in self.heads.auxiliary_losses}
+        return losses | undeclared
 
     def predict(self, output: ModelOutput) -> Predictions:
-        """The outputs of every task by name."""
-        return self.tasks.predict(output.logits)
+        """Outputs of every served head by name."""
+        return self.heads.predict(output.logits)
 
-    def predict_grouped(self, grouped: Grouped) -> Predictions:
-        """From the outputs of the embeddings to the predictions: what serving exports."""
-        return self.predict(self._output(grouped))
+    def dense_part(self) -> DensePart:
+        """Part without the embeddings; it shares all modules with this model."""
+        return DensePart(self.model, self.heads, self.feature_dropout)
 
     def _penalties(self, grouped: Grouped, batch: Batch) -> Losses:
-        rows = max(batch.rows, 1)  # the losses of a batch that does not count are not learned from
+        rows = max(batch.rows, 1)  # the losses of a batch without rows that count have no effect
         looked_up = self.embedding_group.looked_up(grouped)
         return self.regularizer.embeddings(looked_up, rows) | self.regularizer.weights(self.model.parameters())
 
-    def _output(self, grouped: Grouped) -> ModelOutput:
-        losses: Losses = {}
-        if self.feature_dropout is not None:
-            grouped, losses = self.feature_dropout(grouped)
-        # Under BF16 only the model is in half precision: losses, probabilities and ranks of close scores are not.
-        logits = self.model(grouped)
-        return ModelOutput(
-            {task: each.to(torch.promote_types(each.dtype, torch.float32)) for task, each in logits.items()}, losses
-        )
+
+def _forward_dense(model: Model, feature_dropout: FeatureDropout | None, grouped: Grouped) -> ModelOutput:
+    dropout_losses: Losses = {}
+    if feature_dropout is not None:
+        grouped, dropout_losses = feature_dropout(grouped)
+    output: ModelOutput = model(grouped)
+    # Under BF16 only the model computes in half precision: losses, probabilities and ranks of close scores do not.
+    logits, auxiliary_losses = _at_least_float32(output.logits), _at_least_float32(output.auxiliary_losses)
+    return output._replace(logits=logits, auxiliary_losses=auxiliary_losses | dropout_losses)
+
+
+def _at_least_float32(tensors: Tensors) -> Tensors:
+    return {name: x.to(torch.promote_types(x.dtype, torch.float32)) for name, x in tensors.items()}

@@ -5,28 +5,34 @@ from __future__ import annotations
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.protos.models import custom_model_pb2 as pb
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-GROUP = "tzrec.models"
-"""Entry points of installed packages under which models have names."""
+ENTRY_POINT_GROUP = "tzrec.models"
+"""Group of the entry points by which installed packages name their models."""
 
 
 class CustomModel(Model):
-    """The model that `class_path` names; its `build` gets `params` as plain values in place of a message."""
+    """Model of the class `class_path`; its `build` receives `params` as a dict in place of a message."""
 
-    def build(self, config: pb.CustomModel, dims: Dims, tasks: Tasks) -> None:
-        self.model = class_of(config)(kwargs(config).get("params", {}), dims, tasks)
+    @classmethod
+    def heads(cls, config: EasyRecConfig) -> Heads:
+        return load_custom_class(config.model_config.custom).heads(config)
 
-    def body(self, grouped: Grouped) -> Logits:
-        return self.model(grouped)  # type: ignore[no-any-return]
+    def build(self, config: pb.CustomModel, dims: Dims, heads: Heads) -> None:
+        self.model = load_custom_class(config)(kwargs(config).get("params", {}), dims, heads)
+
+    def forward(self, grouped: Grouped) -> ModelOutput:
+        output: ModelOutput = self.model(grouped)
+        return output
 
 
-def class_of(config: pb.CustomModel) -> type[Model]:
-    """The class that a message names.
+def load_custom_class(config: pb.CustomModel) -> type[Model]:
+    """Import the class that a message names.
 
     Raises:
-        ConfigError: see `registry.load_extension`.
+        ConfigError: See `registry.load_extension`.
     """
-    return registry.load_extension(config.class_path, GROUP, Model, "model_config.custom.class_path")
+    return registry.load_extension(config.class_path, ENTRY_POINT_GROUP, Model, "model_config.custom.class_path")

@@ -10,8 +10,8 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.bottom import Bottom
 from tzrec.modules.mask_net import MaskNetModule
 from tzrec.modules.mlp import MLP
@@ -27,17 +27,17 @@ class DBMTL(Model):
     Wang et al., Deep Bayesian Multi-Target Learning for Recommender Systems, 2019.
     """
 
-    def build(self, config: pb.DBMTL, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.DBMTL, dims: Dims, heads: Heads) -> None:
         self.group, in_dim = dims.only()
         self.mask_net = (
             MaskNetModule(in_dim, **kwargs(config.mask_net)) if config.HasField("mask_net") else nn.Identity()
         )
         in_dim = getattr(self.mask_net, "out_dim", in_dim)
-        self.bottom = make_bottom(config, in_dim, len(tasks))
+        self.bottom = make_bottom(config, in_dim, len(heads))
         self.sources = earlier(config.task_towers, "relation_tower_names")
-        self.names, self.own, self.relations, self.linears = list(tasks), *(nn.ModuleList() for _ in range(3))
+        self.names, self.own, self.relations, self.linears = list(heads), *(nn.ModuleList() for _ in range(3))
         widths: list[int] = []
-        for tower, head, sources in zip(config.task_towers, tasks.values(), self.sources):
+        for tower, head, sources in zip(config.task_towers, heads.values(), self.sources):
             own = MLP(self.bottom.out_dim, **(head.tower or {"hidden_units": []}))
             relation = kwargs(tower).get("relation_mlp", {"hidden_units": []})
             joined = MLP(own.out_dim + sum(widths[at] for at in sources), **relation)
@@ -46,12 +46,12 @@ class DBMTL(Model):
             self.linears.append(nn.Linear(joined.out_dim, head.out_dim))
             widths.append(joined.out_dim)
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         inputs = self.bottom(self.mask_net(grouped[self.group]))
         related: list[torch.Tensor] = []  # (B, D_t) each
         for x, own, relation, sources in zip(inputs, self.own, self.relations, self.sources):
             related.append(relation(torch.cat([own(x), *(related[at] for at in sources)], dim=1)))
-        return {name: linear(x) for name, linear, x in zip(self.names, self.linears, related)}
+        return ModelOutput({name: linear(x) for name, linear, x in zip(self.names, self.linears, related)})
 
 
 def make_bottom(config: pb.DBMTL | pb.DC2VR, in_dim: int, num_task: int) -> Bottom:

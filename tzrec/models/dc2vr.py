@@ -7,8 +7,8 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.models.dbmtl import earlier, make_bottom
 from tzrec.modules.intervention import Intervention
 from tzrec.modules.mlp import MLP
@@ -22,14 +22,14 @@ class DC2VR(Model):
     `mlp_t(x_t)` alone, and a linear on y_t. What the other towers learn is not disturbed: nothing flows back into them.
     """
 
-    def build(self, config: pb.DC2VR, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.DC2VR, dims: Dims, heads: Heads) -> None:
         self.group, in_dim = dims.only()
-        self.bottom = make_bottom(config, in_dim, len(tasks))
+        self.bottom = make_bottom(config, in_dim, len(heads))
         self.sources = earlier(config.task_towers, "intervention_tower_names")
-        self.names, self.own, self.linears = list(tasks), nn.ModuleList(), nn.ModuleList()
+        self.names, self.own, self.linears = list(heads), nn.ModuleList(), nn.ModuleList()
         self.interventions = nn.ModuleDict()
         widths: list[int] = []
-        for tower, head, sources in zip(config.task_towers, tasks.values(), self.sources):
+        for tower, head, sources in zip(config.task_towers, heads.values(), self.sources):
             own = MLP(self.bottom.out_dim, **(head.tower or {"hidden_units": []}))
             if sources:
                 read, values = sum(widths[at] for at in sources), kwargs(tower)
@@ -39,11 +39,11 @@ class DC2VR(Model):
             self.linears.append(nn.Linear(own.out_dim, head.out_dim))
             widths.append(own.out_dim)
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         outputs: list[torch.Tensor] = []  # (B, D_t) each
         for place, (x, own, sources) in enumerate(zip(self.bottom(grouped[self.group]), self.own, self.sources)):
             y = own(x)
             if sources:
                 y = self.interventions[str(place)](y, torch.cat([outputs[at] for at in sources], dim=1))
             outputs.append(y)
-        return {name: linear(y) for name, linear, y in zip(self.names, self.linears, outputs)}
+        return ModelOutput({name: linear(y) for name, linear, y in zip(self.names, self.linears, outputs)})

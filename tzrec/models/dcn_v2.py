@@ -7,8 +7,8 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.cross import LowRankCrossNet
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import rank_model_pb2 as pb
@@ -17,7 +17,7 @@ from tzrec.protos.models import rank_model_pb2 as pb
 class DCNV2(Model):
     """DCN V2 (Wang et al., WWW 2021) on the first feature group."""
 
-    def build(self, config: pb.DCNV2, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.DCNV2, dims: Dims, heads: Heads) -> None:
         self.group, in_dim = dims.only()
         self.backbone = MLP(in_dim, **kwargs(config.backbone))  # without layers, the identity
         self.cross = LowRankCrossNet(self.backbone.out_dim, **kwargs(config.cross))
@@ -27,11 +27,11 @@ class DCNV2(Model):
             self.deep = MLP(self.backbone.out_dim, **kwargs(config.deep))
             width += self.deep.out_dim
         self.final = MLP(width, **kwargs(config.final))
-        self.output = nn.Linear(self.final.out_dim, tasks[""].out_dim, bias=False)
+        self.output = nn.Linear(self.final.out_dim, heads[""].out_dim, bias=False)
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         x = self.backbone(grouped[self.group])  # (B, D)
         crossed = self.cross(x)  # (B, D)
         if self.deep is not None:
             crossed = torch.cat([crossed, self.deep(x)], 1)  # (B, D + H)
-        return {"": self.output(self.final(crossed))}
+        return ModelOutput({"": self.output(self.final(crossed))})

@@ -7,8 +7,8 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.fm import factorization_machine
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import rank_model_pb2 as pb
@@ -17,7 +17,7 @@ from tzrec.protos.models import rank_model_pb2 as pb
 class DeepFM(Model):
     """DeepFM (Guo et al., IJCAI 2017) on the groups "wide", "deep" and, where it differs from "deep", "fm"."""
 
-    def build(self, config: pb.DeepFM, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.DeepFM, dims: Dims, heads: Heads) -> None:
         self.fm_group = "fm" if "fm" in dims else "deep"
         widths = dims.features(self.fm_group)
         self.fields = len(widths)
@@ -27,12 +27,12 @@ class DeepFM(Model):
         if config.HasField("final"):
             self.final = MLP(1 + widths[0] + width, **kwargs(config.final))
             width = self.final.out_dim
-        self.output = nn.Linear(width, tasks[""].out_dim)
+        self.output = nn.Linear(width, heads[""].out_dim)
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         wide = grouped["wide"].sum(1, keepdim=True)  # (B, 1)
         machine = factorization_machine(grouped[self.fm_group].unflatten(1, (self.fields, -1)))  # (B, D)
         deep = self.deep(grouped["deep"])  # (B, H)
         if self.final is not None:
-            return {"": self.output(self.final(torch.cat([wide, machine, deep], 1)))}
-        return {"": wide + machine.sum(1, keepdim=True) + self.output(deep)}
+            return ModelOutput({"": self.output(self.final(torch.cat([wide, machine, deep], 1)))})
+        return ModelOutput({"": wide + machine.sum(1, keepdim=True) + self.output(deep)})

@@ -6,8 +6,8 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.mlp import MLP
 from tzrec.ops import dot_pairs
 from tzrec.protos.models import rank_model_pb2 as pb
@@ -16,7 +16,7 @@ from tzrec.protos.models import rank_model_pb2 as pb
 class DLRM(Model):
     """Deep learning recommendation model (Naumov et al., 2019) on the groups "dense", if there is one, and "sparse"."""
 
-    def build(self, config: pb.DLRM, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.DLRM, dims: Dims, heads: Heads) -> None:
         sparse = dims.features("sparse")
         self.dim = sparse[0]
         self.dense_mlp = MLP(dims["dense"], **kwargs(config.dense_mlp)) if "dense" in dims else None
@@ -24,11 +24,11 @@ class DLRM(Model):
         fields = len(sparse) + with_dense
         self.num_passed = fields if config.arch_with_sparse else with_dense
         self.final = MLP(fields * (fields - 1) // 2 + self.num_passed * self.dim, **kwargs(config.final))
-        self.output = nn.Linear(self.final.out_dim, tasks[""].out_dim)
+        self.output = nn.Linear(self.final.out_dim, heads[""].out_dim)
         self._dot_pairs = dot_pairs.select()
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         parts = [grouped["sparse"]]  # (B, F * D)
         if self.dense_mlp is not None:
             parts.insert(0, self.dense_mlp(grouped["dense"]))  # (B, D)
-        return {"": self.output(self.final(self._dot_pairs(parts, self.dim, self.num_passed)))}
+        return ModelOutput({"": self.output(self.final(self._dot_pairs(parts, self.dim, self.num_passed)))})

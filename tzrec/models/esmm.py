@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.bottom import Bottom
 from tzrec.ops.joint_logit import joint_logit
 from tzrec.protos.models import more_multi_task_pb2 as pb
@@ -22,15 +22,14 @@ class ESMM(Model):
     SIGIR 2018.
     """
 
-    def build(self, config: pb.ESMM, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.ESMM, dims: Dims, heads: Heads) -> None:
         self.group, in_dim = dims.only()
         self.bottom = Bottom(in_dim, 2, kwargs(config).get("bottom_mlp"))
-        self.towers = tasks.towers(self.bottom.out_dim)
-        self.click, self.both = tasks
-        self.conditional = config.conditional_name
-        tasks.show(self.conditional, like=self.both)
+        self.towers = heads.towers(self.bottom.out_dim)
+        self.click, self.both, self.conditional = heads
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         logits = self.towers(self.bottom(grouped[self.group]))
         click, conversion = logits[self.click], logits[self.both]
-        return {self.click: click, self.both: joint_logit(click, conversion), self.conditional: conversion}
+        both = joint_logit(click, conversion)
+        return ModelOutput({self.click: click, self.both: both, self.conditional: conversion})

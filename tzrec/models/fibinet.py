@@ -7,8 +7,8 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.bilinear import BilinearPairs, SqueezeExcitation
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import more_rank_models_pb2 as pb
@@ -17,7 +17,7 @@ from tzrec.protos.models import more_rank_models_pb2 as pb
 class FiBiNET(Model):
     """FiBiNET (Huang et al., RecSys 2019) on the first feature group."""
 
-    def build(self, config: pb.FiBiNET, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.FiBiNET, dims: Dims, heads: Heads) -> None:
         self.group, _ = dims.only()
         widths = dims.features(self.group)
         self.fields = len(widths)
@@ -26,9 +26,9 @@ class FiBiNET(Model):
         self.plain_pairs = BilinearPairs(self.fields, widths[0], kind)
         self.weighed_pairs = BilinearPairs(self.fields, widths[0], kind)
         self.deep = MLP(2 * self.plain_pairs.out_dim, **kwargs(config.deep))
-        self.output = nn.Linear(self.deep.out_dim, tasks[""].out_dim)
+        self.output = nn.Linear(self.deep.out_dim, heads[""].out_dim)
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         vectors = grouped[self.group].unflatten(1, (self.fields, -1))  # (B, F, D)
         pairs = [self.plain_pairs(vectors), self.weighed_pairs(self.weigh(vectors))]  # (B, F (F - 1) / 2 * D) each
-        return {"": self.output(self.deep(torch.cat(pairs, 1)))}
+        return ModelOutput({"": self.output(self.deep(torch.cat(pairs, 1)))})

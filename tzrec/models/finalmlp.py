@@ -7,8 +7,8 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.bilinear import BilinearFusion
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import more_rank_models_pb2 as pb
@@ -17,16 +17,16 @@ from tzrec.protos.models import more_rank_models_pb2 as pb
 class FinalMLP(Model):
     """FinalMLP (Mao et al., AAAI 2023) on the first feature group, gated by the groups that its streams name."""
 
-    def build(self, config: pb.FinalMLP, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.FinalMLP, dims: Dims, heads: Heads) -> None:
         self.group, in_dim = dims.only()
         self.first = _Stream(config.first, in_dim, dims)
         self.second = _Stream(config.second, in_dim, dims)
         widths = (self.first.mlp.out_dim, self.second.mlp.out_dim)
-        self.fusion = BilinearFusion(*widths, tasks[""].out_dim, config.head_num)
+        self.fusion = BilinearFusion(*widths, heads[""].out_dim, config.head_num)
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         x = grouped[self.group]  # (B, D)
-        return {"": self.fusion(self.first(x, grouped), self.second(x, grouped))}
+        return ModelOutput({"": self.fusion(self.first(x, grouped), self.second(x, grouped))})
 
 
 class _Stream(nn.Module):

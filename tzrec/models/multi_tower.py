@@ -7,8 +7,8 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import rank_model_pb2 as pb
 
@@ -16,14 +16,14 @@ from tzrec.protos.models import rank_model_pb2 as pb
 class MultiTower(Model):
     """A tower on each of the groups that `towers` names."""
 
-    def build(self, config: pb.MultiTower, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.MultiTower, dims: Dims, heads: Heads) -> None:
         self.groups = [tower.input for tower in config.towers]
         # a tower without MLP is one without layers, the identity
         towers = [MLP(dims[tower.input], **kwargs(tower.mlp)) for tower in config.towers]
         self.towers = nn.ModuleList(towers)
         self.final = MLP(sum(tower.out_dim for tower in towers), **kwargs(config.final))
-        self.output = nn.Linear(self.final.out_dim, tasks[""].out_dim)
+        self.output = nn.Linear(self.final.out_dim, heads[""].out_dim)
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         towers = [tower(grouped[group]) for group, tower in zip(self.groups, self.towers, strict=True)]
-        return {"": self.output(self.final(torch.cat(towers, 1)))}
+        return ModelOutput({"": self.output(self.final(torch.cat(towers, 1)))})

@@ -7,8 +7,8 @@ from torch import nn
 
 from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
-from tzrec.heads.build import Tasks
-from tzrec.models.base import Grouped, Logits, Model
+from tzrec.heads.heads import Heads
+from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.mlp import MLP
 from tzrec.modules.wukong import WuKongLayer
 from tzrec.protos.models import rank_model_pb2 as pb
@@ -17,7 +17,7 @@ from tzrec.protos.models import rank_model_pb2 as pb
 class WuKong(Model):
     """Wukong (Zhang et al., ICML 2024) on the groups "dense", if there is one, and "sparse"."""
 
-    def build(self, config: pb.WuKong, dims: Dims, tasks: Tasks) -> None:
+    def build(self, config: pb.WuKong, dims: Dims, heads: Heads) -> None:
         widths = dims.features("sparse")
         self.dense_mlp = MLP(dims["dense"], **kwargs(config.dense_mlp)) if "dense" in dims else None
         self.fields = len(widths) + int(self.dense_mlp is not None)
@@ -27,11 +27,11 @@ class WuKong(Model):
             self.layers.append(made)
             fields = made.out_fields
         self.final = MLP(fields * widths[0], **kwargs(config.final))
-        self.output = nn.Linear(self.final.out_dim, tasks[""].out_dim)
+        self.output = nn.Linear(self.final.out_dim, heads[""].out_dim)
 
-    def body(self, grouped: Grouped) -> Logits:
+    def forward(self, grouped: Grouped) -> ModelOutput:
         vectors = grouped["sparse"]  # (B, F * D)
         if self.dense_mlp is not None:
             vectors = torch.cat([self.dense_mlp(grouped["dense"]).to(vectors.dtype), vectors], 1)  # (B, (1 + F) * D)
         stacked = self.layers(vectors.unflatten(1, (self.fields, -1)))  # (B, F', D)
-        return {"": self.output(self.final(stacked.flatten(1)))}
+        return ModelOutput({"": self.output(self.final(stacked.flatten(1)))})

@@ -55,14 +55,15 @@ def evaluate(session: Session, loader: DataLoader, step: int | None) -> Evaluati
 
 def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dict[str, float], int]:
     """Metrics and losses by name, and rows, of all ranks; of each batch first what the model sees, then the truth."""
-    scores, rows = EvalMetrics(session.rec_model.tasks), 0
+    scores, rows = EvalMetrics(session.rec_model.heads), 0
     training = session.model.training
     session.model.eval()
     with torch.no_grad():
         for seen, batch in batches:
             output, moved = session.forward(seen)
             if batch.rows:
-                scores.update(output.logits, moved if seen is batch else batch.to(session.device))
+                labelled = moved if seen is batch else batch.to(session.device)
+                scores.update(output.logits, output.auxiliary_losses, labelled)
                 rows += batch.rows
     session.model.train(training)
     scores.merge(of_all_ranks(scores.state()))

@@ -112,7 +112,7 @@ def run_importance(config: EasyRecConfig, checkpoint_path: str | None = None, re
 
 def measure(session: Session, batches: Sequence[Batch], repeats: int) -> Importances:
     """Score batches as they are, and again with the values of each feature in other rows."""
-    signs = _signs(EvalMetrics(session.rec_model.tasks))
+    signs = _signs(EvalMetrics(session.rec_model.heads))
     whole, rows = score(session, zip(batches, batches, strict=True))
     found = []
     for unit, names in _units(session).items():

@@ -109,7 +109,7 @@ class Session:
     def describe(self) -> None:
         """Log what was built: `model`, `plan` and `cpu`."""
         dims = self.rec_model.embedding_group.dims
-        tasks = [head.name for head in self.rec_model.tasks.values() if head.name]  # penalties have none
+        tasks = list(self.rec_model.heads)
         name = self.config.model_config.WhichOneof("model")
         dense = sum(parameter.numel() for _, parameter in dense_parameters(self.model))
         named = f"{len(tasks)} tasks: {', '.join(tasks)}" if len(tasks) > 1 else "1 task"

@@ -73,7 +73,7 @@ class Training:
         self.steering = _steering(session, start)
         start.begin(session.rank_info)
         schedules: list[tuple[Any, Schedule]] = [(part[0], part[1]) for part in self.dense.parts]
-        self.online = TrainMetrics(session.rec_model.tasks)
+        self.online = TrainMetrics(session.rec_model.heads)
         self.rates = LearningRates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
         self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
         self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _protected(session))
@@ -130,7 +130,7 @@ class Training:
         """Every loss by name, 0-dimensional, over the rows of this rank."""
         output, batch = self.session.forward(batch)
         self._seen = {task: each.detach() for task, each in output.logits.items()}, batch
-        return self.session.rec_model.losses(output, batch, _mean_over_ranks)
+        return self.session.rec_model.compute_losses(output, batch, _mean_over_ranks)
 
     def apply_task_weights(self, losses: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
         """The same losses, and with `use_pareto_loss_weight` what turns their sum into `sum_k w_k L_k` of the tasks.
@@ -139,7 +139,7 @@ class Training:
         """
         if self._pareto is None:
             return losses
-        totals = list(self.session.rec_model.tasks.totals(losses).values())
+        totals = list(self.session.rec_model.heads.task_totals(losses).values())
         weights = self._pareto.weights([each * share for each in totals])
         more = torch.stack([(weight - 1) * each for weight, each in zip(weights, totals, strict=True)]).sum()
         return {**losses, "pareto_weighting": more}

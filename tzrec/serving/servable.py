@@ -169,7 +169,7 @@ class Servable(nn.Module):
         self.register_buffer("tables", tables)
         runs = _neighbours(layout, self.signature)
         self.lookups = nn.ModuleList(PooledLookup(first, entries, layout, offsets) for first, entries in runs)
-        self.ranker = RecModel(_Nothing(), model.model, model.tasks, model.feature_dropout)  # type: ignore[arg-type]
+        self.dense_part = model.dense_part()
         self.autocast = AUTOCAST[precision]
         self.element_lookup = ElementLookup(layout, offsets)
         self.dense, self.encoders = model.embedding_group.dense_impls, model.embedding_group.encoders
@@ -200,7 +200,9 @@ class Servable(nn.Module):
         elements = self.element_lookup(self.tables, by_name)
         with torch.autocast("cpu", self.autocast, enabled=self.autocast is not None):
             by_row, index = regroup(sources, self._plan), partial(index_of_group, by_name)
-            return self.ranker.predict_grouped(assemble(self._layout, self.encoders, by_row, elements, index))
+            grouped = assemble(self._layout, self.encoders, by_row, elements, index)
+            predictions: dict[str, Tensor] = self.dense_part(grouped)
+            return predictions
 
     def _pooled(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         if not self.lookups:
@@ -217,10 +219,6 @@ def index_of_group(inputs: Mapping[str, Tensor], group: str, lengths: Tensor) ->
     if f"{group}.rows" in inputs:
         return PaddedIndex(inputs[f"{group}.rows"], positions, lengths)
     return PaddedIndex(torch.arange(lengths.shape[0]).unsqueeze(1), positions.unsqueeze(0), lengths)
-
-
-class _Nothing(nn.Module):
-    """In place of the embeddings, which a servable looks up itself."""
 
 
 def _neighbours(layout: Layout, signature: Signature) -> list[tuple[int, list[LayoutEntry]]]:

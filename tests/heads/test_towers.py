@@ -3,13 +3,13 @@ from __future__ import annotations
 import torch
 
 from tzrec.heads.head import Head
-from tzrec.heads.tower import Towers
+from tzrec.heads.towers import Towers
 
 HEADS = [Head("ctr", "clk", 1, {}), Head("train", "kind", 3, {}, tower={"hidden_units": [2]})]
 
 
-def test_names_of_parameters() -> None:
-    """A task may be called like an attribute of every module."""
+def test_parameters_are_named_by_head() -> None:
+    """The name of a head may be an attribute of every module, as `train` is."""
     assert list(Towers(HEADS, 4).state_dict()) == [
         "tower_ctr.linear.weight",
         "tower_ctr.linear.bias",
@@ -21,7 +21,7 @@ def test_names_of_parameters() -> None:
     assert list(Towers([Head("", "clk", 1, {})], 4).state_dict()) == ["tower.linear.weight", "tower.linear.bias"]
 
 
-def test_by_hand() -> None:
+def test_logits_equal_their_formula() -> None:
     """Every weight is 1, every bias 1: ctr is the sum + 1, the other 2 relu(sum + 1) + 1."""
     towers = Towers(HEADS, 2)
     with torch.no_grad():
