@@ -102,7 +102,7 @@ def test_skewness_equals_the_quantile_formula() -> None:
 
 
 def test_documentation_lists_the_constants() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "fit.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "suggest.md").read_text()
     sentences = [
         f"at most {rules.MAX_VOCABULARY} distinct values",
         f"{rules.ROWS_PER_VALUE} rows for each value",

@@ -1,4 +1,4 @@
-"""Rules that turn column statistics into values for table sizes, boundaries and normalizers; listed in docs/fit.md."""
+"""Rules that turn column statistics into table sizes, boundaries and normalizers; listed in docs/suggest.md."""
 
 from __future__ import annotations
 
