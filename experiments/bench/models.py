@@ -34,7 +34,7 @@ from tzrec.config.check import load_checked
 from tzrec.config.load import load_config
 from tzrec.data.batch import Batch
 from tzrec.data.synthetic import make_data
-from tzrec.models.base import Model
+from tzrec.models.base import Model, ModelOutput
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
 from tzrec.run.train import sync_step
@@ -120,18 +120,18 @@ class Bench:
 
     def against(self, twin: Twin) -> float:
         """How many times as long the loop version of the blocks takes, forward and backward, on the same values."""
-        ranker = self.session.ranker
+        rec_model = self.session.rec_model
         batch: Batch = next(self.batches)
-        grouped = {name: x.detach().requires_grad_() for name, x in ranker.embedding_group(batch).items()}
-        model: Model = ranker.model
+        grouped = {name: x.detach().requires_grad_() for name, x in rec_model.embedding_group(batch).items()}
+        model: Model = rec_model.model
 
         def ours() -> list[Tensor]:
-            return list(model(grouped).values())
+            return outputs(model(grouped))
 
         def loops() -> list[Tensor]:
             return twin(model, grouped)
 
-        for got, right in zip(model.eval()(grouped).values(), loops(), strict=True):
+        for got, right in zip(outputs(model.eval()(grouped)), loops(), strict=True):
             torch.testing.assert_close(got, right, rtol=1e-3, atol=1e-4)
         model.train()
         times: dict[str, list[float]] = defaultdict(list)
@@ -139,6 +139,11 @@ class Bench:
             for name, forward in (("ours", ours), ("loops", loops)):
                 times[name].append(seconds(lambda forward=forward: sum(y.sum() for y in forward()).backward()))
         return statistics.median(times["loops"]) / statistics.median(times["ours"])
+
+
+def outputs(output: ModelOutput) -> list[Tensor]:
+    """Logits and auxiliary losses of a model, as the loop version returns them."""
+    return [*output.logits.values(), *output.auxiliary_losses.values()]
 
 
 def seconds(what: Callable[[], object]) -> float:

@@ -67,7 +67,7 @@ def deepfm(m: Any, g: Grouped) -> list[Tensor]:
 def dlrm(m: Any, g: Grouped) -> list[Tensor]:
     vectors = [plain(m.dense_mlp, g["dense"]), *fields(g["sparse"], g["sparse"].shape[1] // m.dim)]
     dots = [(a * b).sum(1, keepdim=True) for a, b in combinations(vectors, 2)]
-    return [m.output(plain(m.final, torch.cat([*dots, *vectors[: m.passed]], 1)))]
+    return [m.output(plain(m.final, torch.cat([*dots, *vectors[: m.num_passed]], 1)))]
 
 
 def xdeepfm(m: Any, g: Grouped) -> list[Tensor]:
@@ -217,7 +217,7 @@ def aitm(m: Any, g: Grouped) -> list[Tensor]:
     logits = [each(z) for each, z in zip(m.linears, steps, strict=True)]
     probs = [torch.sigmoid(each) for each in logits]
     calibrator = sum((b - a).clamp(min=0) for a, b in zip(probs, probs[1:], strict=False))
-    return [*logits, calibrator]  # type: ignore[list-item]
+    return [*logits, calibrator.squeeze(1)]  # type: ignore[union-attr]
 
 
 def esmm(m: Any, g: Grouped) -> list[Tensor]:
@@ -249,7 +249,7 @@ def rocket_launching(m: Any, g: Grouped) -> list[Tensor]:
     if not m.training:
         return [light]
     booster = m.booster_output(plain(m.booster, x))
-    return [light, booster, (light - booster.detach()).square()]
+    return [light, booster, (light - booster.detach()).square().squeeze(1)]
 
 
 def custom(m: Any, g: Grouped) -> list[Tensor]:

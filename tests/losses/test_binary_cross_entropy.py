@@ -12,13 +12,13 @@ LABEL = torch.tensor([1, 0, 1])
 
 
 def test_by_hand() -> None:
-    result = BinaryCrossEntropy().per_sample(LOGITS, LABEL)
+    result = BinaryCrossEntropy().row_losses(LOGITS, LABEL)
     torch.testing.assert_close(result, torch.tensor([math.log(2), math.log(4), math.log(5)]))
 
 
 def test_label_smoothing() -> None:
     """s = 0.2: labels 1, 0, 1 become 0.9, 0.1, 0.9."""
-    result = BinaryCrossEntropy(label_smoothing=0.2).per_sample(LOGITS, LABEL)
+    result = BinaryCrossEntropy(label_smoothing=0.2).row_losses(LOGITS, LABEL)
     expected = [
         math.log(2),
         -0.1 * math.log(0.75) - 0.9 * math.log(0.25),
@@ -30,12 +30,12 @@ def test_label_smoothing() -> None:
 def test_equals_sklearn() -> None:
     torch.manual_seed(0)
     logits, label = torch.randn(500, 1, dtype=torch.float64), torch.randint(2, (500,)).float()
-    result = BinaryCrossEntropy().per_sample(logits, label).mean().item()
+    result = BinaryCrossEntropy().row_losses(logits, label).mean().item()
     assert abs(result - log_loss(label.numpy(), torch.sigmoid(logits[:, 0]).numpy())) < 1e-12
 
 
 def test_large_logits_stay_finite() -> None:
-    result = BinaryCrossEntropy().per_sample(torch.tensor([[200.0], [-200.0]]), torch.tensor([0, 1]))
+    result = BinaryCrossEntropy().row_losses(torch.tensor([[200.0], [-200.0]]), torch.tensor([0, 1]))
     assert result.tolist() == [200.0, 200.0]
 
 

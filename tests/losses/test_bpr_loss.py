@@ -23,7 +23,7 @@ def test_by_hand() -> None:
     """Positive log 3 over negatives 0 and log 9: log(1 + 1/3) and log(1 + 3)."""
     logits, label = torch.tensor([[3.0], [1.0], [9.0]]).log(), torch.tensor([1, 0, 0])
     pairs = [math.log(4 / 3), math.log(4)]
-    torch.testing.assert_close(BPRLoss().per_sample(logits, label), torch.tensor([sum(pairs) / 2, *pairs]))
+    torch.testing.assert_close(BPRLoss().row_losses(logits, label), torch.tensor([sum(pairs) / 2, *pairs]))
 
 
 def test_the_mean_over_rows_is_the_mean_over_pairs() -> None:
@@ -31,7 +31,7 @@ def test_the_mean_over_rows_is_the_mean_over_pairs() -> None:
     logits, label = torch.randn(100, 1, dtype=torch.float64), (torch.rand(100) < 0.2).long()
     difference = logits[label == 1] - logits[label == 0].T  # (positives, negatives)
     expected = torch.log1p(torch.exp(-difference)).mean()
-    torch.testing.assert_close(BPRLoss().per_sample(logits, label).mean(), expected)
+    torch.testing.assert_close(BPRLoss().row_losses(logits, label).mean(), expected)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
@@ -41,7 +41,7 @@ def test_sessions_equal_the_definition(share: float) -> None:
     logits, session = torch.randn(150, 1, dtype=torch.float64), torch.randint(-1, 30, (150,))
     label = (torch.rand(150) < share).long()
     expected = naive(logits[:, 0].tolist(), label.tolist(), session.tolist())
-    result = BPRLoss("user").per_session(logits, label, session)
+    result = BPRLoss("user").session_row_losses(logits, label, session)
     torch.testing.assert_close(result, torch.tensor(expected, dtype=torch.float64))
 
 
@@ -49,11 +49,11 @@ def test_gradient() -> None:
     torch.manual_seed(0)
     logits = torch.randn(10, 1, dtype=torch.float64, requires_grad=True)
     label, session = torch.randint(2, (10,)), torch.tensor([0, 0, 0, 0, 1, 1, 2, -1, 0, 1])
-    assert torch.autograd.gradcheck(lambda x: BPRLoss("user").per_session(x, label, session), logits)
+    assert torch.autograd.gradcheck(lambda x: BPRLoss("user").session_row_losses(x, label, session), logits)
 
 
 def test_no_rows() -> None:
-    assert BPRLoss().per_sample(torch.zeros(0, 1), torch.zeros(0)).shape == (0,)
+    assert BPRLoss().row_losses(torch.zeros(0, 1), torch.zeros(0)).shape == (0,)
 
 
 def test_outputs_and_name() -> None:

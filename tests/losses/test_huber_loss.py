@@ -9,18 +9,18 @@ LABEL = torch.tensor([0.5, 1.0, 0.5, 2.0])  # errors 0.5, -3, 0, 2
 
 
 def test_by_hand() -> None:
-    assert HuberLoss().per_sample(LOGITS, LABEL).tolist() == [0.125, 2.5, 0.0, 1.5]
-    assert HuberLoss(delta=2.0).per_sample(LOGITS, LABEL).tolist() == [0.125, 4.0, 0.0, 2.0]
+    assert HuberLoss().row_losses(LOGITS, LABEL).tolist() == [0.125, 2.5, 0.0, 1.5]
+    assert HuberLoss(delta=2.0).row_losses(LOGITS, LABEL).tolist() == [0.125, 4.0, 0.0, 2.0]
 
 
 def test_gradient_is_cut_at_delta() -> None:
     logits = LOGITS.clone().requires_grad_()
-    HuberLoss().per_sample(logits, LABEL).sum().backward()
+    HuberLoss().row_losses(logits, LABEL).sum().backward()
     assert logits.grad[:, 0].tolist() == [0.5, -1.0, 0.0, 1.0]
 
 
 def test_integer_labels() -> None:
-    assert HuberLoss().per_sample(LOGITS, torch.tensor([1, -2, 0, 2])).tolist() == [0.0, 0.0, 0.125, 1.5]
+    assert HuberLoss().row_losses(LOGITS, torch.tensor([1, -2, 0, 2])).tolist() == [0.0, 0.0, 0.125, 1.5]
 
 
 def test_outputs_and_name() -> None:

@@ -25,7 +25,7 @@ def test_by_hand() -> None:
     """Session 5: log 2 of the positive against log 1 and log 3: -log(2 / 6). Session 9 has one row."""
     logits = torch.tensor([[1.0, 2.0], [1.0, 1.0], [4.0, 3.0], [1.0, 1.0]]).log()
     label, session = torch.tensor([1, 0, 0, 1]), torch.tensor([5, 5, 5, 9])
-    result = JRCLoss("user", alpha=0.0).per_session(logits, label, session)
+    result = JRCLoss("user", alpha=0.0).session_row_losses(logits, label, session)
     torch.testing.assert_close(result, -torch.tensor([2 / 6, 1 / 2, 4 / 5, 1.0]).log())
 
 
@@ -36,7 +36,7 @@ def test_equals_the_definition(alpha: float, share: float) -> None:
     torch.manual_seed(0)
     logits = 3 * torch.randn(120, 2, dtype=torch.float64)
     label, session = (torch.rand(120) < share).long(), torch.randint(-1, 30, (120,))
-    result = JRCLoss("user", alpha).per_session(logits, label, session)
+    result = JRCLoss("user", alpha).session_row_losses(logits, label, session)
     torch.testing.assert_close(result, torch.tensor(naive(logits, label, session, alpha), dtype=torch.float64))
 
 
@@ -44,13 +44,13 @@ def test_gradient() -> None:
     torch.manual_seed(0)
     logits = torch.randn(12, 2, dtype=torch.float64, requires_grad=True)
     label, session = torch.randint(2, (12,)), torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 3, 3, -1, -1])
-    assert torch.autograd.gradcheck(lambda x: JRCLoss("user", 0.3).per_session(x, label, session), logits)
+    assert torch.autograd.gradcheck(lambda x: JRCLoss("user", 0.3).session_row_losses(x, label, session), logits)
 
 
 def test_large_logits_stay_finite() -> None:
     logits = torch.tensor([[-300.0, 300.0], [-300.0, 300.0], [300.0, -300.0]], requires_grad=True)
     label, session = torch.tensor([1, 0, 0]), torch.tensor([1, 1, 1])
-    result = JRCLoss("user", 0.0).per_session(logits, label, session)
+    result = JRCLoss("user", 0.0).session_row_losses(logits, label, session)
     torch.testing.assert_close(result, torch.tensor([math.log(2), math.log(2), 0.0]))
     result.sum().backward()
     assert logits.grad.isfinite().all()
@@ -66,11 +66,11 @@ def test_sessions_come_from_the_batch() -> None:
     batch = Batch(3, sparse={BASE: ids})
     logits, label = torch.tensor([[0.0, 1.0], [2.0, -1.0], [0.5, 0.0]]), torch.tensor([1, 0, 0])
     expected = naive(logits, label, torch.tensor([1, 1, -1]), 0.5)
-    torch.testing.assert_close(JRCLoss("user").in_batch(logits, label, batch), torch.tensor(expected))
+    torch.testing.assert_close(JRCLoss("user").batch_row_losses(logits, label, batch), torch.tensor(expected))
 
 
 def test_no_rows() -> None:
-    assert JRCLoss("user").per_sample(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)).shape == (0,)
+    assert JRCLoss("user").row_losses(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)).shape == (0,)
 
 
 def test_outputs_and_name() -> None:

@@ -8,7 +8,7 @@ LOGITS = torch.tensor([[1.0], [-2.0], [0.5]])
 
 
 def test_by_hand() -> None:
-    assert L2Loss().per_sample(LOGITS, torch.tensor([0.5, 1.0, 0.5])).tolist() == [0.25, 9.0, 0.0]
+    assert L2Loss().row_losses(LOGITS, torch.tensor([0.5, 1.0, 0.5])).tolist() == [0.25, 9.0, 0.0]
 
 
 def test_outputs() -> None:

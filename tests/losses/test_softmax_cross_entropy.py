@@ -12,13 +12,13 @@ LABEL = torch.tensor([2, 1])
 
 
 def test_by_hand() -> None:
-    result = SoftmaxCrossEntropy().per_sample(LOGITS, LABEL)
+    result = SoftmaxCrossEntropy().row_losses(LOGITS, LABEL)
     torch.testing.assert_close(result, -torch.tensor([0.5, 0.3]).log())
 
 
 def test_label_smoothing() -> None:
     """s = 0.3 over 3 classes: 0.8 on the label, 0.1 on each of the others."""
-    result = SoftmaxCrossEntropy(label_smoothing=0.3).per_sample(LOGITS, LABEL)
+    result = SoftmaxCrossEntropy(label_smoothing=0.3).row_losses(LOGITS, LABEL)
     expected = [
         -0.8 * math.log(0.5) - 0.1 * math.log(0.25) - 0.1 * math.log(0.25),
         -0.8 * math.log(0.3) - 0.1 * math.log(0.5) - 0.1 * math.log(0.2),
@@ -29,7 +29,7 @@ def test_label_smoothing() -> None:
 def test_equals_sklearn() -> None:
     torch.manual_seed(0)
     logits, label = torch.randn(500, 4, dtype=torch.float64), torch.randint(4, (500,))
-    result = SoftmaxCrossEntropy().per_sample(logits, label).mean().item()
+    result = SoftmaxCrossEntropy().row_losses(logits, label).mean().item()
     assert abs(result - log_loss(label.numpy(), torch.softmax(logits, 1).numpy())) < 1e-12
 
 

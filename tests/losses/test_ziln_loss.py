@@ -12,7 +12,7 @@ def test_by_hand() -> None:
     """p 0.75, mu 0, sigma 1: -log 0.25 of nothing; -log 0.75 + 1 + log sqrt(2 pi) + 1/2 of e."""
     s = math.log(math.e - 1)  # softplus(s) = 1
     logits = torch.tensor([[math.log(3), 0.0, s]] * 2)
-    result = ZILNLoss().per_sample(logits, torch.tensor([0.0, math.e]))
+    result = ZILNLoss().row_losses(logits, torch.tensor([0.0, math.e]))
     expected = [math.log(4), -math.log(0.75) + 1 + math.log(2 * math.pi) / 2 + 0.5]
     torch.testing.assert_close(result, torch.tensor(expected))
 
@@ -21,7 +21,7 @@ def test_equals_scipy() -> None:
     torch.manual_seed(0)
     logits, label = torch.randn(300, 3, dtype=torch.float64), torch.rand(300, dtype=torch.float64) * 50
     label[::3] = 0
-    result = ZILNLoss().per_sample(logits, label)
+    result = ZILNLoss().row_losses(logits, label)
     for (a, mu, s), x, loss in zip(logits.tolist(), label.tolist(), result.tolist(), strict=True):
         p, sigma = 1 / (1 + math.exp(-a)), math.log1p(math.exp(s))
         expected = -math.log(p) - lognorm.logpdf(x, sigma, scale=math.exp(mu)) if x else -math.log(1 - p)
@@ -41,12 +41,12 @@ def test_gradient() -> None:
     torch.manual_seed(0)
     logits = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
     label = torch.tensor([0.0, 1.0, 0.0, 3.5, 100.0, 0.01])
-    assert torch.autograd.gradcheck(lambda x: ZILNLoss().per_sample(x, label), logits)
+    assert torch.autograd.gradcheck(lambda x: ZILNLoss().row_losses(x, label), logits)
 
 
 def test_extreme_logits_stay_finite() -> None:
     logits = torch.tensor([[200.0, 0.0, -200.0], [-200.0, 0.0, -200.0]], requires_grad=True)
-    result = ZILNLoss().per_sample(logits, torch.tensor([0.0, 1.0]))
+    result = ZILNLoss().row_losses(logits, torch.tensor([0.0, 1.0]))
     result.sum().backward()
     assert result.isfinite().all()
     assert logits.grad.isfinite().all()
@@ -54,6 +54,6 @@ def test_extreme_logits_stay_finite() -> None:
 
 def test_integer_labels_and_name() -> None:
     logits = torch.zeros(2, 3)
-    whole = ZILNLoss().per_sample(logits, torch.tensor([0, 7]))
-    assert torch.equal(whole, ZILNLoss().per_sample(logits, torch.tensor([0.0, 7.0])))
+    whole = ZILNLoss().row_losses(logits, torch.tensor([0, 7]))
+    assert torch.equal(whole, ZILNLoss().row_losses(logits, torch.tensor([0.0, 7.0])))
     assert ZILNLoss().name == "ziln_loss"

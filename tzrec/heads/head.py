@@ -160,7 +160,7 @@ class Head:
                 f'label column "{self.label_name}" holds {label.dtype} values; {loss.name} needs integer class numbers'
             )
         try:
-            return loss.in_batch(logits, label, batch)
+            return loss.batch_row_losses(logits, label, batch)
         except IndexError:  # torch's error on the CPU for a class out of range
             low, high = int(label.min()), int(label.max())
             raise DataError(

@@ -1,1 +1,1 @@
-"""One loss per file."""
+"""Losses, one per file."""

@@ -1,4 +1,4 @@
-"""Loss: what a head needs to know of a loss."""
+"""Loss: base class of losses."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from tzrec.data.batch import Batch
 
 
 class Loss(ABC):
-    """A loss with the outputs it gives its task. Subclasses live in the file their oneof member names.
+    """A loss and the outputs of a task that has it. The oneof member of a subclass names its file.
 
-    Their constructors take the fields of their message as keyword arguments. Which `num_class` goes with which loss is
-    for `config.check` to say.
+    Constructors take the fields of the message as keyword arguments. `config.check` validates the `num_class` of each
+    loss.
 
     Attributes:
-        integer_label: whether labels are class numbers in `[0, num_class)`.
+        integer_label: True if labels are class numbers in `[0, num_class)`.
     """
 
     integer_label: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
-        """Its name in logs and configs: by the naming rule that of its file."""
+        """Name in logs and configs: that of its file."""
         return type(self).__module__.rpartition(".")[2]
 
     @abstractmethod
     def outputs(self, logits: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What a task with this loss predicts, from logits `(B, num_class)`."""
+        """Compute the predictions of a task with this loss from logits `(B, num_class)`."""
 
     @abstractmethod
-    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """The loss of each row, `(B,)`, for logits `(B, num_class)` and labels `(B,)`."""
+    def row_losses(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Compute the loss of each row, `(B,)`, from logits `(B, num_class)` and labels `(B,)`."""
 
-    def in_batch(self, logits: torch.Tensor, label: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """The same of the rows of a batch that count; a loss that compares rows looks there which belong together."""
-        return self.per_sample(logits, label)
+    def batch_row_losses(self, logits: torch.Tensor, label: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Compute the loss of each row of a batch; a loss that compares rows reads their sessions from the batch."""
+        return self.row_losses(logits, label)

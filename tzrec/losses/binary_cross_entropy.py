@@ -18,7 +18,7 @@ class BinaryCrossEntropy(Loss):
         logit = logits.squeeze(1)  # (B,)
         return {"logits": logit, "probs": torch.sigmoid(logit)}
 
-    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def row_losses(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         target = label.to(logits.dtype)
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / 2

@@ -1,4 +1,4 @@
-"""BinaryFocalLoss: log loss of one logit in which rows that are right already count less."""
+"""BinaryFocalLoss: log loss of one logit that gives less weight to rows that are predicted well."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tzrec.losses.binary_cross_entropy import BinaryCrossEntropy
 class BinaryFocalLoss(BinaryCrossEntropy):
     """`w BCE(p, y)`, `w = alpha y (1 - p)^gamma + (1 - alpha) (1 - y) p^gamma`, `p = sigmoid(logit)`.
 
-    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, equation 5, except that `w` has no gradient: it
-    weighs rows and is not itself to be made small. With gamma 0 and alpha 0.5 it is half the log loss.
+    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, equation 5, except that `w` has no gradient: it is
+    a weight of rows and not a term to minimize. With gamma 0 and alpha 0.5 it is half the log loss.
 
     Args:
-        gamma: how strongly rows that are right count less.
+        gamma: exponent that reduces the weight of rows that are predicted well.
         alpha: weight of positive rows; that of negative ones is 1 - alpha.
     """
 
@@ -23,9 +23,9 @@ class BinaryFocalLoss(BinaryCrossEntropy):
         self.gamma = gamma
         self.alpha = alpha
 
-    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def row_losses(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         target = label.to(logits.dtype)
         p = torch.sigmoid(logits.detach().squeeze(1))  # (B,)
         positive, negative = (1 - p) ** self.gamma, p**self.gamma
         weight = self.alpha * target * positive + (1 - self.alpha) * (1 - target) * negative  # (B,)
-        return weight * super().per_sample(logits, label)
+        return weight * super().row_losses(logits, label)

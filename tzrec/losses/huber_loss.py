@@ -1,4 +1,4 @@
-"""HuberLoss: squared error of small errors, absolute error of large ones."""
+"""HuberLoss: squared for small errors, absolute for large ones."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class HuberLoss(L2Loss):
     Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 1964.
 
     Args:
-        delta: largest error that counts by its square.
+        delta: largest error that is squared.
     """
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = delta
 
-    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def row_losses(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         return F.huber_loss(logits.squeeze(1), label.to(logits.dtype), reduction="none", delta=self.delta)

@@ -13,5 +13,5 @@ class L2Loss(Loss):
     def outputs(self, logits: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"y": logits.squeeze(1)}
 
-    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def row_losses(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         return (logits.squeeze(1) - label.to(logits.dtype)).square()

@@ -1,4 +1,4 @@
-"""SessionLoss: a loss that compares rows of the same session."""
+"""SessionLoss: base class of losses that compare the rows of a session."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from tzrec.losses.base import Loss
 
 
 class SessionLoss(Loss):
-    """A loss of rows among the others of their session in the batch.
+    """A loss that compares the rows of a session within a batch.
 
     Attributes:
-        session_name: sparse feature whose first id is a row's session; "" when all rows of a batch are one session.
+        session_name: sparse feature whose first id is the session of a row; "" if all rows of a batch are one session.
     """
 
     session_name: str
 
     @abstractmethod
-    def per_session(self, logits: torch.Tensor, label: torch.Tensor, session: torch.Tensor) -> torch.Tensor:
-        """The loss of each row, `(B,)`.
+    def session_row_losses(self, logits: torch.Tensor, label: torch.Tensor, session: torch.Tensor) -> torch.Tensor:
+        """Compute the loss of each row, `(B,)`.
 
         Args:
             logits: `(B, num_class)`.
             label: `(B,)`; above 0 is positive.
-            session: int64 `(B,)`; a row below 0 has no session and is compared with nobody.
+            session: int64 `(B,)`; a row below 0 has no session and is compared with no other row.
         """
 
-    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        return self.per_session(logits, label, torch.zeros_like(label, dtype=torch.int64))
+    def row_losses(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        return self.session_row_losses(logits, label, torch.zeros_like(label, dtype=torch.int64))
 
-    def in_batch(self, logits: torch.Tensor, label: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def batch_row_losses(self, logits: torch.Tensor, label: torch.Tensor, batch: Batch) -> torch.Tensor:
         if not self.session_name:
-            return self.per_sample(logits, label)
-        return self.per_session(logits, label, batch.first_ids(self.session_name)[: batch.rows])
+            return self.row_losses(logits, label)
+        return self.session_row_losses(logits, label, batch.first_ids(self.session_name)[: batch.rows])

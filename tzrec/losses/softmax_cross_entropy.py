@@ -23,5 +23,5 @@ class SoftmaxCrossEntropy(Loss):
             outputs["probs1"] = probs[:, 1]
         return outputs
 
-    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def row_losses(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(logits, label, reduction="none", label_smoothing=self.label_smoothing)

@@ -1,4 +1,4 @@
-"""ZILNLoss: values that are mostly 0 and otherwise have a long tail, such as what a customer spends."""
+"""ZILNLoss: loss of values that are mostly 0 and otherwise have a long tail, such as the spending of customers."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class ZILNLoss(Loss):
         a, mu, sigma = _parameters(logits)
         return {"logits": logits, "y": torch.sigmoid(a) * torch.exp(mu + sigma.square() / 2)}
 
-    def per_sample(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def row_losses(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         a, mu, sigma = _parameters(logits)  # (B,) each
-        bought = label > 0
-        chance = F.binary_cross_entropy_with_logits(a, bought.to(a.dtype), reduction="none")
-        log_value = torch.log(torch.where(bought, label, torch.ones_like(label)).to(a.dtype))
+        is_positive = label > 0
+        class_loss = F.binary_cross_entropy_with_logits(a, is_positive.to(a.dtype), reduction="none")
+        log_value = torch.log(torch.where(is_positive, label, torch.ones_like(label)).to(a.dtype))
         density = log_value + torch.log(sigma) + math.log(2 * math.pi) / 2 + ((log_value - mu) / sigma).square() / 2
-        return chance + torch.where(bought, density, torch.zeros_like(density))
+        return class_loss + torch.where(is_positive, density, torch.zeros_like(density))
 
 
 def _parameters(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """a, mu and sigma, `(B,)` each."""
+    """Compute a, mu and sigma, `(B,)` each."""
     a, mu, s = logits.unbind(1)
     return a, mu, F.softplus(s).clamp(min=_LEAST_SIGMA)
