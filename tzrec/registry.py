@@ -3,9 +3,9 @@
 `ModelConfig.model.mmoe : MMoE` is implemented by `tzrec.models.mmoe.MMoE`. Its requirements, if it has any, are in
 `tzrec.models.requirements.mmoe`, a module that does not import torch: `config.check` and the class both read it.
 
-If the package is a single file (`tzrec.optim.schedule`), the class is an attribute of that file and its requirements are
-in the package of the file (`tzrec.optim.requirements.manual_step_learning_rate`). Only modules that a config names are
-imported.
+If the package is a single file (`tzrec.optim.schedule`), the class is an attribute of that file and its requirements
+are in the package of the file (`tzrec.optim.requirements.manual_step_learning_rate`). Only modules that a config names
+are imported.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ CASES = [
     ("expr_feature", "", "mlp {}", "embedding_dim: must be above 0: the width of the mlp embedding"),
     ("overlap_feature", "", "embedding_dim: 4 boundaries: 1 mlp {}", "mlp: is for numbers, and the values of this"),
     ("custom_feature", "", "embedding_dim: 4 value_dim: 3 autodis { num_channels: 4 }", "and value_dim is 3; use mlp"),
-    ("kv_dot_product", "", "embedding_dim: 4 autodis { num_channels: 1 }", "num_channels: 1; it is at least 2: what"),
+    ("kv_dot_product", "", "embedding_dim: 4 autodis { num_channels: 1 }", "num_channels: 1 is below 2; a mixture of one"),
     (
         "expr_feature",
         "",
@@ -67,19 +67,19 @@ CASES = [
     ("overlap_feature", "user:q", "q", 'query: "q" is not side:name'),
     ("overlap_feature", "", 'normalizer: "method=log01"', 'normalizer: unknown method "log01"'),
     ("kv_dot_product", "item:d", "itm:d", 'document: "itm:d": unknown side "itm"'),
-    ("kv_dot_product", "", "kv_delimiter: 1", "kv_delimiter: the schema declares a number"),
+    ("kv_dot_product", "", "kv_delimiter: 1", "kv_delimiter: is not supported; the schema declares a number"),
     ("tokenize_feature", "test_computed.py", "no", "vocab_file: there is no file "),
-    ("custom_feature", "", 'operator_lib_file: "x.so"', "operator_lib_file: shared libraries are not loaded"),
+    ("custom_feature", "", 'operator_lib_file: "x.so"', "operator_lib_file: is not supported; shared libraries are not loaded"),
     ("custom_feature", '["user:a", "item:b"]', "[]", "expression: is empty; list what the operator reads"),
     ("custom_feature", "", "embedding_dim: 4 num_buckets: 3 boundaries: 1", "boundaries: num_buckets is set as well"),
     ("custom_feature", "", "embedding_dim: 4 num_buckets: 3 hash_bucket_size: 1", "are set; choose one"),
-    ("custom_feature", "", "embedding_dim: 4 num_buckets: 0", "num_buckets: 0 rows"),
+    ("custom_feature", "", "embedding_dim: 4 num_buckets: 0", "num_buckets: 0 is below 1"),
     ("custom_feature", "", 'default_value: "x"', 'default_value: "x" is not a number'),
-    ("tokenize_feature", "", 'tokenizer_type: "bpf"', 'tokenizer_type: unknown type "bpf"; did you mean "bpe"?'),
+    ("tokenize_feature", "", 'tokenizer_type: "bpf"', 'tokenizer_type: unknown tokenizer_type "bpf"; did you mean "bpe"?'),
     ("bool_mask_feature", '"user:v", ', "", "expression: 1 inputs; list two"),
     ("bool_mask_feature", "num_buckets: 9", "", 'feature "x" needs one of hash_bucket_size'),
     ("bool_mask_feature", "", 'default_value: "9"', '"9" is not in the num_buckets range [0, 9)'),
-    ("bool_mask_feature", "", "zch { zch_size: 3 eviction_interval: 3 lfu {} }", "zch: is not implemented yet"),
+    ("bool_mask_feature", "", "zch { zch_size: 3 eviction_interval: 3 lfu {} }", "zch: is not supported"),
 ]
 
 
@@ -103,4 +103,4 @@ def test_a_circle_through_a_later_input(tmp_path: Path) -> None:
     (tmp_path / "my.config").write_text(text)
     (problem,) = check(load_source(str(tmp_path / "my.config")))
     assert problem.field == "feature_configs[0].expr_feature.variables[1]"
-    assert problem.message == "features read each other in a circle: x -> y -> x"
+    assert problem.message == "features read each other in a cycle: x -> y -> x"

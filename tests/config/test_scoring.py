@@ -12,21 +12,21 @@ LOSS = "binary_cross_entropy {}"
 STUB = "feature_name: 's' expression: 'user:s' embedding_dim: 4 num_buckets: 9 stub_type: true"
 
 WRONG: list[tuple[str, str, str]] = [
-    ("auc {}", "accuracy { threshold: 2 }", "accuracy.threshold: 2 is not a probability"),
-    ("auc {}", "precision { threshold: -1 }", "precision.threshold: -1 is not a probability"),
+    ("auc {}", "accuracy { threshold: 2 }", "accuracy.threshold: 2 is not in [0, 1]"),
+    ("auc {}", "precision { threshold: -1 }", "precision.threshold: -1 is not in [0, 1]"),
     ("auc {}", "xauc {}", "xauc: compares values, but with binary_cross_entropy this task predicts probabilities"),
     ("auc {}", "grouped_auc { grouping_key: 'user' }", 'grouping_key: unknown feature "user"; did you mean "user_id"?'),
     ("auc {}", "mrr { grouping_key: 'user_id' } } metrics { mrr { grouping_key: 'cate_id' }", '"mrr" is already the'),
     ("auc {}", "normalized_entropy { eta: 0 }", "eta: 0 is not in (0, 0.5)"),
-    ("auc {}", "expected_calibration_error { num_bins: 0 }", "num_bins: is 0; set it above 0"),
+    ("auc {}", "expected_calibration_error { num_bins: 0 }", "num_bins: 0 is below 1"),
     (LOSS, "binary_focal_loss { alpha: 2 }", "binary_focal_loss.alpha: 2 is not in [0, 1]"),
     (LOSS, "binary_focal_loss { gamma: -1 }", "binary_focal_loss.gamma: -1 is below 0"),
     (
         LOSS,
         "jrc_loss { session_name: 'user_id' }",
-        "1 does not go with jrc_loss; use binary_cross_entropy or num_class",
+        "1 does not go with jrc_loss; use binary_cross_entropy, binary_focal_loss",
     ),
-    (LOSS, "ziln_loss {}", "num_class: 1 does not go with ziln_loss; use num_class 3"),
+    (LOSS, "ziln_loss {}", "num_class: 1 does not go with ziln_loss; use l2_loss, huber_loss or num_class 3"),
     (LOSS, "bpr_loss { session_name: 'cat_id' }", 'session_name: unknown feature "cat_id"; did you mean "cate_id"?'),
 ]
 
@@ -41,7 +41,7 @@ def test_one_mistake_is_one_problem(tmp_path: Path, old: str, new: str, wanted: 
     ("field", "wanted"),
     [
         ("xauc { sample_ratio: 0 }", "xauc.sample_ratio: 0 is not in (0, 1]"),
-        ("grouped_xauc { grouping_key: 'user_id' max_pairs_per_group: 0 }", "max_pairs_per_group: is 0; set it above"),
+        ("grouped_xauc { grouping_key: 'user_id' max_pairs_per_group: 0 }", "max_pairs_per_group: 0 is below 1"),
         ("recall_at_k {}", "recall_at_k.top_k: 5 is not in [1, 1]"),
     ],
 )
@@ -99,7 +99,7 @@ TRAIN = "auc {} } train_metrics { auc {} %s"
     ("old", "new", "wanted"),
     [
         ("auc {}", TRAIN % "decay_rate: 1", "train_metrics[0].decay_rate: 1 is not in [0, 1)"),
-        ("auc {}", TRAIN % "decay_step: 0", "train_metrics[0].decay_step: 0 steps"),
+        ("auc {}", TRAIN % "decay_step: 0", "train_metrics[0].decay_step: 0 is below 1"),
         (
             "auc {}",
             "auc {} } train_metrics { decay_step: 9",

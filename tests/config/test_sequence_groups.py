@@ -50,7 +50,7 @@ CASES: list[tuple[str, str, str]] = [
     (
         'feature_names: ["user_id", "cate_id", "price"]',
         'feature_names: ["user_id", "h__cate"]',
-        'feature_names[1]: "h__cate" is a sequence of any number of steps; list it in the sequence_groups of a DEEP',
+        'feature_names[1]: "h__cate" is a sequence of any number of elements; list it in the sequence_groups of a DEEP',
     ),
     ('"h__price"]', '"h__prise"]', 'feature_names[2]: unknown feature "h__prise"; did you mean "h__price"?'),
     (
@@ -68,26 +68,26 @@ CASES: list[tuple[str, str, str]] = [
     (
         'simple_attention { input: "cates"',
         'simple_attention { input: "clicks"',
-        "simple_attention.input: the features of the row are 16 wide and those of a step 17; make them equal or use",
+        "simple_attention.input: the features of the row are 16 wide and those of an element 17; make them equal or use",
     ),
     (
         '["cate_id", "h__cate", "h__price"]',
         '["h__cate", "h__price"]',
-        'din_encoder.input: group "clicks" has nothing to compare its steps with; list the features of the row',
+        'din_encoder.input: group "clicks" has nothing to compare its elements with; list the features of the row',
     ),
     (
         '["cate_id", "h__cate", "h__price"]',
         '["cate_id", "user_id", "h__cate", "h__price"]',
-        "din_encoder.input: the features of the row are 32 wide and those of a step 17; leave some of the former out",
+        "din_encoder.input: the features of the row are 32 wide and those of an element 17; leave some of the former out",
     ),
-    ('pooling_type: "sum"', 'pooling_type: "max"', 'pooling_type: unknown pooling "max"'),
-    ("max_seq_length: 10", "max_seq_length: -1", "max_seq_length: -1 is below 0; 0 stands for all steps"),
+    ('pooling_type: "sum"', 'pooling_type: "max"', 'pooling_type: unknown pooling_type "max"'),
+    ("max_seq_length: 10", "max_seq_length: -1", "max_seq_length: -1 is below 0"),
     ("num_heads: 2", "num_heads: 3", "multihead_attn_dim: 8 is no multiple of num_heads 3"),
-    ("num_heads: 2", "num_heads: 0", "num_heads: 0 heads; there is at least 1"),
+    ("num_heads: 2", "num_heads: 0", "num_heads: 0 is below 1"),
     ("num_heads: 2", "dropout: 1", "dropout: 1 is not in [0, 1)"),
-    ("windows_len: [1, 2]", "", "windows_len: is empty; give the steps of each window"),
-    ("windows_len: [1, 2]", "windows_len: [1, 0]", "windows_len[1]: 0 steps; a window has at least 1"),
-    ("attn_mlp { hidden_units: [8] }", "attn_mlp { hidden_units: [0] }", "hidden_units[0]: 0 units"),
+    ("windows_len: [1, 2]", "", "windows_len: is empty; give the elements of each window"),
+    ("windows_len: [1, 2]", "windows_len: [1, 0]", "windows_len[1]: 0 is below 1; give the elements"),
+    ("attn_mlp { hidden_units: [8] }", "attn_mlp { hidden_units: [0] }", "hidden_units[0]: 0 is below 1"),
 ]
 
 

@@ -91,7 +91,7 @@ CASES = [
     (GROUP, "num_buckets: 10", 'num_buckets: 10 default_value: "x"', '"x" is not in the num_buckets range'),
     (GROUP, "num_buckets: 10", 'num_buckets: 1 sequence_fields: "cat"', 'unknown input "cat"; did you mean "cate"?'),
     (GROUP, '"x"', '"cate"', '"click__cate" is already the name of another feature'),
-    (GROUP, "num_buckets: 10", "zch { zch_size: 5 }", "features[0].id_feature.zch: is not implemented yet"),
+    (GROUP, "num_buckets: 10", "zch { zch_size: 5 }", "features[0].id_feature.zch: is not supported"),
     (GROUP, '"user:cate"', '"usr:cate"', 'id_feature.expression: "usr:cate": unknown side "usr"; did you mean "user"?'),
     (ALONE, '"user:prices"', '"usr:prices"', 'unknown side "usr"; did you mean "user"?'),
     (
@@ -117,7 +117,7 @@ def test_tokens_of_a_text_at_each_step(tmp_path: Path) -> None:
         f' vocab_file: "{tmp_path}/v.json"\n tokens_as_sequence: true\n }} }}\n'
     )
     (line,) = problems(tmp_path, text)
-    assert "tokens_as_sequence: each step is a text here" in line
+    assert "tokens_as_sequence: each element is a text" in line
 
 
 def test_a_feature_of_a_sequence_is_one(tmp_path: Path) -> None:

@@ -50,12 +50,12 @@ CASES = [
         (FIRST, "pareto_min_loss_weight: 0.5", SECOND, "pareto_min_loss_weight: 0.5"),
         "task_towers[1].pareto_min_loss_weight: all of them together are 1; the weights add up to 1",
     ),
-    ((FIRST, "pareto_min_loss_weight: -1"), "task_towers[0].pareto_min_loss_weight: -1 is not a finite number from 0"),
-    ((MODEL, "l2_reg_embedding: -1"), "model_config.l2_reg_embedding: -1 is not a finite number from 0 up"),
-    ((MODEL, "l1_reg_embedding: inf"), "model_config.l1_reg_embedding: inf is not a finite number from 0 up"),
-    ((MODEL, "l2_reg_dnn: nan"), "model_config.l2_reg_dnn: nan is not a finite number from 0 up"),
-    ((MODEL, "l1_reg_dnn: -2"), "model_config.l1_reg_dnn: -2 is not a finite number from 0 up"),
-    ((LOSS, "weight: -0.5;"), "task_towers[0].losses[0].weight: -0.5 is not a finite number from 0 up"),
+    ((FIRST, "pareto_min_loss_weight: -1"), "task_towers[0].pareto_min_loss_weight: -1 is not in [0, inf)"),
+    ((MODEL, "l2_reg_embedding: -1"), "model_config.l2_reg_embedding: -1 is not in [0, inf)"),
+    ((MODEL, "l1_reg_embedding: inf"), "model_config.l1_reg_embedding: inf is not in [0, inf)"),
+    ((MODEL, "l2_reg_dnn: nan"), "model_config.l2_reg_dnn: nan is not in [0, inf)"),
+    ((MODEL, "l1_reg_dnn: -2"), "model_config.l1_reg_dnn: -2 is not in [0, inf)"),
+    ((LOSS, "weight: -0.5;"), "task_towers[0].losses[0].weight: -0.5 is not in [0, inf)"),
 ]
 
 

@@ -11,11 +11,13 @@ from torch import nn
 
 from tests.distributed import toy
 from tests.distributed.training import CASES, Case
-from tzrec.config.optimizers import FUSED_ON_CPU
+from tzrec.config.options import is_fused, member_messages
+from tzrec.config.schema import oneof_of
 from tzrec.distributed.shard import BagSharder
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.errors import ConfigError
 from tzrec.features.base import Table
+from tzrec.protos import optimizer_pb2 as pb
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 from tzrec.tables import sharding_plan
 from tzrec.tables.plan_summary import plan_json
@@ -145,7 +147,8 @@ def test_half_precision_needs_a_fused_kernel(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("case", [case for case in CASES if len(case.types) == 1], ids=lambda case: case.name)
 def test_two_ranks_carry_the_plan_out(case: Case, two: list[dict[str, Any]]) -> None:
-    fused = case.optimizer in FUSED_ON_CPU and case.types != ("data_parallel",)
+    optimizer = member_messages(oneof_of(pb.SparseOptimizer, "optimizer"))[case.optimizer]
+    fused = is_fused(optimizer, "cpu") and case.types != ("data_parallel",)
     ranks = {"table_wise": 1, "row_wise": 2, "column_wise": 2, "data_parallel": 2}[case.types[0]]
     facts = two[0][case.name]["plan"]["embedding_group.emb_impls.__BASE__.ebc"]["ids"]
     assert facts["sharding_type"] == case.types[0]

@@ -16,7 +16,8 @@ from fbgemm_gpu.split_table_batched_embeddings_ops_training import (
     WeightDecayMode,
 )
 
-from tzrec.config.optimizers import FUSED_ON_CUDA
+from tzrec.config.options import is_fused, member_messages
+from tzrec.config.schema import oneof_of
 from tzrec.protos import optimizer_pb2 as pb
 from tzrec.tables.sparse_optimizer import frozen_params, fused_params, fuses, kind
 
@@ -57,7 +58,10 @@ def test_arguments_of_the_kernels(name: str, fields: dict[str, Any], expected: d
     assert fused_params(message(name, **fields)) == always | clipping | expected
 
 
-@pytest.mark.parametrize("name", FUSED_ON_CUDA)
+OPTIMIZERS = member_messages(oneof_of(pb.SparseOptimizer, "optimizer"))
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if is_fused(OPTIMIZERS[name], "cuda")])
 def test_the_kernels_know_all_their_arguments(name: str) -> None:
     """There is no CUDA here to run them on."""
     known = inspect.signature(SplitTableBatchedEmbeddingBagsCodegen.__init__).parameters

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a config, at once, before any torch object exists."""
+"""Check of a whole config: all problems at once, before any torch object exists."""
 
 from __future__ import annotations
 
@@ -7,62 +7,72 @@ from typing import Any
 
 from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource, load_source
+from tzrec.config.rules.components import check_components
 from tzrec.config.rules.data import check_data
-from tzrec.config.rules.dense_optimizer import check_dense_step
+from tzrec.config.rules.dense_optimizer import check_dense_optimizer
 from tzrec.config.rules.features import check_features
+from tzrec.config.rules.fields import check_fields
 from tzrec.config.rules.groups import check_groups
-from tzrec.config.rules.implemented import refuse_unimplemented
-from tzrec.config.rules.loss_weights import check_weighing
-from tzrec.config.rules.modules import check_modules
-from tzrec.config.rules.multi_task import check_multi_task
-from tzrec.config.rules.optimizer import check_optimizers
-from tzrec.config.rules.ranking import check_ranking
-from tzrec.config.rules.run import check_export, check_sections, check_train
+from tzrec.config.rules.layers import check_layers
+from tzrec.config.rules.loss_weights import check_loss_weights
+from tzrec.config.rules.model_groups import check_model_groups
+from tzrec.config.rules.optimizers import check_optimizers
+from tzrec.config.rules.run import check_export, check_length, check_sections
+from tzrec.config.rules.support import check_support
 from tzrec.config.rules.tasks import check_model
-from tzrec.config.rules.training_control import check_steering
+from tzrec.config.rules.training_control import check_training_control
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-# what is not implemented comes first: the others stay out of it
-_ALWAYS = (
-    refuse_unimplemented,
+# check_support is first: the other rules do not look below what is not supported
+_RULES = (
+    check_support,
+    check_fields,
+    check_components,
     check_sections,
-    check_train,
+    check_length,
     check_features,
-    check_modules,
+    check_layers,
     check_optimizers,
-    check_dense_step,
+    check_dense_optimizer,
 )
+_MODEL_RULES = (check_groups, check_model, check_model_groups, check_loss_weights)
 
 
-def check(source: ConfigSource, device: str = "cpu") -> list[Problem]:
-    """All problems of a config in the order of its text; empty when it is fine.
+def inspect(source: ConfigSource, device: str = "cpu") -> Checker:
+    """Run all rules on a config.
 
     Args:
-        source: the config and the places of its fields.
-        device: "cpu" or "cuda", where it is to run.
+        source: config and the locations of its fields.
+        device: "cpu" or "cuda", where the config is to run.
+
+    Returns:
+        Checker with all problems and warnings, in the order of the text.
     """
     checker = Checker(source, device)
-    for rule in _ALWAYS:
+    for rule in _RULES:
         rule(checker)
     if source.config.HasField("data_config"):
         check_data(checker)
-    if source.config.HasField("model_config"):
-        check_groups(checker)
-        check_model(checker)
-        check_ranking(checker)
-        check_multi_task(checker)
-        check_weighing(checker)
+    for rule in _MODEL_RULES if source.config.HasField("model_config") else ():
+        rule(checker)
     check_export(checker)
-    check_steering(checker)
-    return sorted([*source.problems, *checker.problems], key=_order)
+    check_training_control(checker)
+    checker.problems = sorted([*source.problems, *checker.problems], key=_order)
+    checker.warnings.sort(key=_order)
+    return checker
+
+
+def check(source: ConfigSource, device: str = "cpu") -> list[Problem]:
+    """Return all problems of a config in the order of its text; none if it is valid."""
+    return inspect(source, device).problems
 
 
 def load_checked(path: str, edits: Mapping[str, Any] | None = None, device: str = "cpu") -> EasyRecConfig:
-    """Read a config that is good to run.
+    """Load a config that is valid.
 
     Raises:
-        ConfigError: with all problems of the text, of the edits and of what they say.
+        ConfigError: The text, the edits or their content have problems.
     """
     source = load_source(path, edits)
     problems = check(source, device)
@@ -72,6 +82,6 @@ def load_checked(path: str, edits: Mapping[str, Any] | None = None, device: str 
 
 
 def _order(problem: Problem) -> tuple[int, int]:
-    """Line and column; what has none (edits, JSON) comes last."""
+    """Sort by line and column; problems without a location (edits, JSON) come last."""
     parts = problem.location.rsplit(":", 2)
     return (int(parts[1]), int(parts[2])) if len(parts) == 3 and parts[1].isdigit() else (1 << 30, 0)

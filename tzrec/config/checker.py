@@ -1,7 +1,8 @@
-"""Checker: a config under inspection, what has been found wrong with it, and ways to look around in it."""
+"""Checker: a config under inspection and the problems found so far."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,101 +10,132 @@ from typing import Any
 from google.protobuf.message import Message
 
 from tzrec.config.load import ConfigSource
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.config.parser import join
-from tzrec.config.schema import is_map, is_message
+from tzrec.config.schema import fields_of, is_map, is_message
 from tzrec.errors import Problem
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
+_SEGMENT = re.compile(r"(\w+)(?:\[(\d+)\])?")
 
-@dataclass
+
+@dataclass(eq=False)
 class Checker:
-    """What the rules share.
+    """State that all rules share.
 
     Attributes:
-        source: the config and its places.
-        device: "cpu" or "cuda", where it is to run.
-        unsupported_paths: paths that nothing implements; no other rule looks below them.
-        problems: what the rules have found.
+        source: config and the locations of its fields.
+        device: "cpu" or "cuda", where the config is to run.
+        unsupported_paths: paths of fields that are not supported; rules do not look below them.
+        problems: errors, which keep a config from running.
+        warnings: fields that have no effect.
     """
 
     source: ConfigSource
     device: str = "cpu"
     unsupported_paths: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     @property
     def config(self) -> EasyRecConfig:
         return self.source.config
 
     @property
-    def on_cpu(self) -> bool:
+    def is_cpu(self) -> bool:
         return self.device == "cpu"
 
     def error(self, path: str, message: str) -> None:
-        """Report a problem at a field."""
+        """Report a problem of a field."""
         self.problems.append(Problem(path, message, self.location(path)))
 
+    def warning(self, path: str, message: str) -> None:
+        """Report a field that has no effect."""
+        self.warnings.append(Problem(path, message, self.location(path)))
+
     def unsupported(self, path: str, message: str) -> None:
-        """Report a field that nothing implements, and keep the other rules out of it."""
+        """Report a field that is not supported and exclude it from all other rules."""
         self.unsupported_paths.add(path)
         self.error(path, message)
 
-    def unknown_name(self, path: str, what: str, name: str, names: Iterable[str]) -> None:
+    def unknown_name(self, path: str, kind: str, name: str, names: Iterable[str]) -> None:
         """Report a name that is not among the known ones."""
-        self.error(path, f'unknown {what} "{name}"{hint(name, names)}')
+        self.error(path, f'unknown {kind} "{name}"{did_you_mean(name, names)}')
 
     def location(self, path: str) -> str:
-        """`file:line:column` of a field, or of the nearest message around it that stands in the text."""
-        places = self.source.locations
-        while path and path not in places:
+        """Return `file:line:column` of a field, or of the nearest enclosing message that is in the text."""
+        locations = self.source.locations
+        while path and path not in locations:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        if not places:
+        if not locations:
             return self.source.path
-        line, column = places.get(path, (1, 1))
+        line, column = locations.get(path, (1, 1))
         return f"{self.source.path}:{line}:{column}"
 
     def is_unsupported(self, path: str) -> bool:
         return path in self.unsupported_paths
 
     def has_parse_errors(self, path: str) -> bool:
-        """Whether the text below a path has problems of its own, so that what seems missing there may be misspelt."""
+        """True if the text below a path has parse errors: a field that seems missing may be misspelled."""
         return any(problem.field.startswith((f"{path}.", f"{path}[")) for problem in self.source.problems)
 
     def messages(self) -> Iterator[tuple[str, Message]]:
-        """Every message that is set, with its path, from the root down."""
+        """Iterate over all messages that are set, with their paths, from the root down."""
         yield from self._below("", self.config)
 
     def _below(self, path: str, message: Message) -> Iterator[tuple[str, Message]]:
         yield path, message
-        for here, value in children(path, message):
-            if here not in self.unsupported_paths:
-                yield from self._below(here, value)
+        for child_path, child in children(path, message):
+            if child_path not in self.unsupported_paths:
+                yield from self._below(child_path, child)
+
+    def enclosing(self, path: str, name: str) -> Any:
+        """Return the innermost message around the field at a path that has a field of this name.
+
+        Raises:
+            LookupError: No message around it has such a field.
+        """
+        message: Any = self.config
+        match = None
+        for segment in _SEGMENT.finditer(path):
+            if isinstance(message, Message) and name in fields_of(message):
+                match = message
+            child = getattr(message, segment[1])
+            message = child if segment[2] is None else child[int(segment[2])]
+        if match is None:
+            raise LookupError(f"no message around {path} has a field {name}")
+        return match
 
 
 def children(path: str, message: Message) -> Iterator[tuple[str, Message]]:
-    """The messages that a message holds, each with its path; maps aside."""
+    """Iterate over the messages in the fields of a message, except maps, with their paths."""
     for descriptor, value in message.ListFields():
-        here = join(path, descriptor.name)
+        child_path = join(path, descriptor.name)
         if not is_message(descriptor) or is_map(descriptor):
             continue
         if descriptor.is_repeated:
-            yield from ((f"{here}[{index}]", each) for index, each in enumerate(value))
+            yield from repeated(child_path, value)
         else:
-            yield here, value
+            yield child_path, value
 
 
 def repeated(path: str, values: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    """The elements of a repeated field, each with its path."""
+    """Iterate over the elements of a repeated field with their paths."""
     return ((f"{path}[{index}]", value) for index, value in enumerate(values))
 
 
-def check_unique(checker: Checker, what: str, named: Iterable[tuple[str, str]]) -> None:
-    """Report names that occur again; `named` are (path of the name, name)."""
-    first: dict[str, str] = {}
-    for path, name in named:
-        if name in first:
-            line = checker.source.locations.get(first[name], (0, 0))[0]
-            where = f"at line {line}" if line else f"at {first[name]}"
-            checker.error(path, f'"{name}" is already the name of another {what}, {where}')
-        first.setdefault(name, path)
+def check_unique(checker: Checker, kind: str, names: Iterable[tuple[str, str]]) -> None:
+    """Report names that occur more than once.
+
+    Args:
+        checker: receives the problems.
+        kind: "feature", "group", ... for the message.
+        names: path and name of each.
+    """
+    first_path: dict[str, str] = {}
+    for path, name in names:
+        if name in first_path:
+            line = checker.source.locations.get(first_path[name], (0, 0))[0]
+            place = f"at line {line}" if line else f"at {first_path[name]}"
+            checker.error(path, f'"{name}" is already the name of another {kind}, {place}')
+        first_path.setdefault(name, path)

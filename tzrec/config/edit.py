@@ -11,7 +11,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tzrec.config.edit_path import Condition, PathSegment, parse_path, split
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.config.parser import join, parse, parse_field, read_scalar
 from tzrec.config.schema import fields_of, is_map, is_message, message_type, oneof_name
 from tzrec.config.syntax import Atom
@@ -77,7 +77,7 @@ def _field(message: Message, name: str, at: str) -> FieldDescriptor:
     fields = fields_of(message)
     if name not in fields:
         where = at or message.DESCRIPTOR.name
-        raise ValueError(f'no such field "{name}" in {where}{hint(name, fields)}')
+        raise ValueError(f'no such field "{name}" in {where}{did_you_mean(name, fields)}')
     return fields[name]
 
 
@@ -151,7 +151,7 @@ def _matches(items: Any, condition: Condition, field: FieldDescriptor, here: str
 
 def _alternatives(items: Any, condition: Condition) -> str:
     held = {str(_held(item, condition.names)) for item in items} - {"None"}
-    return hint(condition.value, sorted(held), limit=0)
+    return did_you_mean(condition.value, sorted(held), limit=0)
 
 
 def _leaf(field: FieldDescriptor, condition: Condition, here: str) -> FieldDescriptor:
@@ -162,7 +162,7 @@ def _leaf(field: FieldDescriptor, condition: Condition, here: str) -> FieldDescr
             raise ValueError(f"{at} is not a message; nothing lies below it")
         fields = message_type(field).fields_by_name
         if name not in fields:
-            raise ValueError(f'no such field "{name}" in {at}{hint(name, fields)}')
+            raise ValueError(f'no such field "{name}" in {at}{did_you_mean(name, fields)}')
         field, at = fields[name], f"{at}.{name}"
         if field.is_repeated:
             raise ValueError(f"{at} is repeated; compare a single value")

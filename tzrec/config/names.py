@@ -1,4 +1,4 @@
-"""Did you mean."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from collections.abc import Iterable
 
 
 def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The one of `names` that a slip of the finger most likely turned into `name`."""
-    by_lower = {each.lower(): each for each in names}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
-    return by_lower[found[0]] if found else None
+    """Return the known name that is most similar to `name`, ignoring case, or None if none is similar."""
+    by_lower = {known.lower(): known for known in names}
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[matches[0]] if matches else None
 
 
-def hint(name: str, names: Iterable[str], limit: int = 12) -> str:
-    """The end of a message about an unknown name: the closest known one, or all of them when they are few."""
+def did_you_mean(name: str, names: Iterable[str], limit: int = 12) -> str:
+    """Return the end of a message about an unknown name.
+
+    Args:
+        name: unknown name.
+        names: known names.
+        limit: number of known names up to which all of them are listed if none is similar.
+
+    Returns:
+        The most similar known name, all known names, or "".
+    """
     names = list(names)
     match = closest(name, names)
     if match is not None:

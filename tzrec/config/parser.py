@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from tzrec.config.names import closest, hint
+from tzrec.config.names import closest, did_you_mean
 from tzrec.config.schema import MISSING, enum_type, fields_of, is_map, is_message, oneof_name
 from tzrec.config.syntax import Atom, Body, FieldEntry, TextSyntaxError, parse_tree
 from tzrec.errors import ConfigError, Problem
@@ -126,7 +126,7 @@ class _Builder:
         """Report an unknown field, and read it as the known one that it surely was meant to be."""
         fields = fields_of(message)
         here = join(path, entry.name)
-        self._problem(here, f"no such field{hint(entry.name, fields)}", (entry.line, entry.column))
+        self._problem(here, f"no such field{did_you_mean(entry.name, fields)}", (entry.line, entry.column))
         match = closest(entry.name, fields, _SURE)
         if match is None or match in seen.locations:
             return None
@@ -227,7 +227,9 @@ def _read_enum(atom: Atom, descriptor: FieldDescriptor) -> int:
         bare = atom.value.decode("utf-8", "replace") if atom.kind == "string" else atom.text
         if bare in names:
             raise ValueError(f"expected a bare enum value, received {atom.text}; leave the quotes out") from error
-        raise ValueError(f'no such value "{bare}" of {enum_type(descriptor).name}{hint(bare, names)}') from error
+        raise ValueError(
+            f'no such value "{bare}" of {enum_type(descriptor).name}{did_you_mean(bare, names)}'
+        ) from error
 
 
 def _kind(descriptor: FieldDescriptor) -> str:

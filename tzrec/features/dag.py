@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import Feature, FeatureInput
 
@@ -62,7 +62,7 @@ def make_dag(features: Mapping[str, Feature], paths: Mapping[str, str], is_linke
     """
     reads = {name: _feature_inputs(feature) if is_linked else [] for name, feature in features.items()}
     problems = [
-        Problem(paths[name], f'no feature "{source}" for "feature:{source}"{hint(source, features)}')
+        Problem(paths[name], f'no feature "{source}" for "feature:{source}"{did_you_mean(source, features)}')
         for name, sources in reads.items()
         for source in sources
         if source not in features

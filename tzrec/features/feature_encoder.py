@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec import registry
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.config.sequences import FeatureMember, feature_members, inputs
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.arrays import BoolArray
@@ -113,7 +113,7 @@ class FeatureEncoder:
         """
         for name in names:
             if name not in self.features:
-                raise ValueError(f'no feature "{name}"{hint(name, self.features)}')
+                raise ValueError(f'no feature "{name}"{did_you_mean(name, self.features)}')
         return self._part(self._dag.closure(self.features, frozenset(names)), names)
 
     def _part(self, order: Sequence[str], outputs: Collection[str] | None = None) -> FeatureEncoder:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.log import logger
 from tzrec.optim.average import MovingAverage
 from tzrec.optim.dense import Clip, DenseOptimizer, no_clip
@@ -71,7 +71,7 @@ def _parts(
                 'part_optimizers[%d].regex_pattern "%s" matches no parameter that an earlier one left%s',
                 index,
                 part.regex_pattern,
-                hint(part.regex_pattern, rest),
+                did_you_mean(part.regex_pattern, rest),
             )
     if rest:
         parts.append((_optimizer(config, rest), schedule(config), rest))

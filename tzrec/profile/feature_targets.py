@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource
-from tzrec.config.rules.bucketizer import chosen_bucketizers
+from tzrec.config.rules.bucketizer import set_bucketizers
 from tzrec.config.rules.data import ENCODED
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.config.schema import fields_of
@@ -120,7 +120,7 @@ def _computed(config: EasyRecConfig, entry: FeatureEntry) -> FeatureTarget:
     Raises:
         ConfigError: the feature, or one that it reads, cannot be built yet.
     """
-    makes_ids = isinstance(entry.message, _IDS) or bool(chosen_bucketizers(entry))
+    makes_ids = isinstance(entry.message, _IDS) or bool(set_bucketizers(entry.message))
     makes_ids = makes_ids or getattr(entry.message, "need_discrete", False)
     bare = _copy_alone(config, entry)
     _clear_encoding(_message(bare), makes_ids)
@@ -161,7 +161,7 @@ def _clear_encoding(message: Any, makes_ids: bool) -> None:
         if name in fields_of(message):
             message.ClearField(name)
     if makes_ids:
-        for name in chosen_bucketizers(FeatureEntry("", message)):
+        for name in set_bucketizers(message):
             message.ClearField(name)
         if "hash_bucket_size" in fields_of(message):
             message.hash_bucket_size, message.embedding_dim = _HASHES, 1

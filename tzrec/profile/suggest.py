@@ -9,7 +9,7 @@ from tzrec import env
 from tzrec.config.check import check
 from tzrec.config.edit import apply_edits
 from tzrec.config.load import ConfigSource
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.config.schema import MISSING, missing_required
 from tzrec.data.reader import open_reader, require
 from tzrec.errors import ConfigError, DataError, Problem
@@ -152,5 +152,7 @@ def _select(config: EasyRecConfig, names: Collection[str]) -> tuple[list[Feature
     unknown = [name for name in names if name not in available]
     if unknown:
         message = "is not a feature that values can be suggested for"
-        raise ConfigError([Problem("", f'--features: "{name}" {message}{hint(name, available)}') for name in unknown])
+        raise ConfigError(
+            [Problem("", f'--features: "{name}" {message}{did_you_mean(name, available)}') for name in unknown]
+        )
     return [target for target in targets if target.name in names], []

@@ -10,7 +10,7 @@ import numpy as np
 
 from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource
-from tzrec.config.rules.bucketizer import chosen_bucketizers
+from tzrec.config.rules.bucketizer import set_bucketizers
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.config.schema import fields_of, is_set
 from tzrec.features.normalizer import parse_normalizer
@@ -87,7 +87,7 @@ def _suggest_bucketizer(
 ) -> Iterator[tuple[str, Suggestion]]:
     """Map values to rows. Computed text is known by its hashes alone, so it gets no vocabulary."""
     is_encoded, is_column = mode == FgMode.FG_NONE, isinstance(message, IdFeature)
-    present = chosen_bucketizers(FeatureEntry("", message))
+    present = set_bucketizers(message)
     if present:
         names = [name for name in present if name in refit and name in _BUCKETIZERS]
     elif is_encoded:
@@ -159,7 +159,7 @@ def _as_shared_table(
         if peer.table != entry.table or peer.path == entry.path:
             continue
         reason = f"as {peer.name}, whose table it shares"
-        bucketizers = [name for name in chosen_bucketizers(peer) if name in _BUCKETIZERS]
+        bucketizers = [name for name in set_bucketizers(peer.message) if name in _BUCKETIZERS]
         if bucketizers and set(suggestions) & {*_BUCKETIZERS}:
             suggestions = {name: value for name, value in suggestions.items() if name not in _BUCKETIZERS}
             suggestions[bucketizers[0]] = Suggestion(_plain(getattr(peer.message, bucketizers[0])), reason)

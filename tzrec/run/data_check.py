@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from tzrec.config.checker import Checker, repeated
 from tzrec.config.load import ConfigSource
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.config.rules.data import ENCODED, used_columns
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.data.labels import label_values, weight_values
@@ -65,7 +65,7 @@ def _open(checker: Checker, path: str) -> _Trial | None:
     used = dict(used_columns(checker))
     for here, name in used.items():
         if name not in available:
-            checker.error(here, f'no column "{name}" in the data{hint(name, available)}')
+            checker.error(here, f'no column "{name}" in the data{did_you_mean(name, available)}')
     if checker.problems:
         return None
     reader = open_reader(data, path, list(used.values()))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 from torch import Tensor
 
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.data.atomic import AtomicDirectory
 from tzrec.data.batch import BASE, Batch
 from tzrec.data.paths import filesystem
@@ -79,5 +79,5 @@ def features_text(batch: Batch) -> pa.Array:
 def _validate_outputs(names: Sequence[str], outputs: Sequence[str]) -> list[str]:
     for name in names:
         if name not in outputs:
-            raise UsageError(f'--output_columns: the model has no output "{name}"{hint(name, outputs)}')
+            raise UsageError(f'--output_columns: the model has no output "{name}"{did_you_mean(name, outputs)}')
     return list(names)

@@ -21,7 +21,8 @@ from torchrec.distributed.sharding_plan import column_wise, data_parallel, row_w
 from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharder, ParameterSharding, ShardingPlan
 
 from tzrec import env
-from tzrec.config.optimizers import BY_ROWS
+from tzrec.config.options import table_optimizer
+from tzrec.config.schema import descriptor_of
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.train_pb2 import TrainConfig
@@ -130,7 +131,9 @@ def _allowed(bag: SharedTable, config: TrainConfig) -> tuple[str, ...]:
 
 
 def _by_rows(config: TrainConfig) -> bool:
-    return kind(config.sparse_optimizer) in BY_ROWS
+    return table_optimizer(
+        descriptor_of(getattr(config.sparse_optimizer, kind(config.sparse_optimizer)))
+    ).needs_whole_rows
 
 
 def _planned(model: nn.Module, found: Sequence[Collection], config: TrainConfig, sharders: Sharders) -> ShardingPlan:

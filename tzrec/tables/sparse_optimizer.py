@@ -15,26 +15,17 @@ import torch
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
 from fbgemm_gpu.split_table_batched_embeddings_ops_common import BoundsCheckMode
 from fbgemm_gpu.split_table_batched_embeddings_ops_training import WeightDecayMode
+from google.protobuf.descriptor import Descriptor
 from torch import Tensor, nn
 
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
-from tzrec.config.optimizers import FUSED_ON_CPU
+from tzrec.config.options import is_fused, table_optimizer
+from tzrec.config.schema import descriptor_of
 from tzrec.protos import optimizer_pb2 as pb
 from tzrec.tables.lookup_kernel import lookup_kernels
 from tzrec.tables.unfused_optimizer import UnfusedTableOptimizer
 from tzrec.tables.update_rules import EPS
-
-_FUSED = {
-    "sgd_optimizer": EmbOptimType.EXACT_SGD,
-    "adagrad_optimizer": EmbOptimType.EXACT_ADAGRAD,
-    "rowwise_adagrad_optimizer": EmbOptimType.EXACT_ROWWISE_ADAGRAD,
-    "adam_optimizer": EmbOptimType.ADAM,
-    "partial_rowwise_adam_optimizer": EmbOptimType.PARTIAL_ROWWISE_ADAM,
-    "lars_sgd_optimizer": EmbOptimType.LARS_SGD,
-    "lamb_optimizer": EmbOptimType.LAMB,
-    "partial_rowwise_lamb_optimizer": EmbOptimType.PARTIAL_ROWWISE_LAMB,
-}
 
 
 def kind(config: pb.SparseOptimizer) -> str:
@@ -46,9 +37,12 @@ def kind(config: pb.SparseOptimizer) -> str:
 
 def fuses(config: pb.SparseOptimizer, device: torch.device) -> bool:
     """Whether the optimizer runs inside the backward pass on this device."""
-    if device.type == "cpu":
-        return kind(config) in FUSED_ON_CPU and not _decays(config)
-    return kind(config) in _FUSED
+    is_decay_ignored = device.type == "cpu" and _decays(config)
+    return is_fused(_descriptor(config), device.type) and not is_decay_ignored
+
+
+def _descriptor(config: pb.SparseOptimizer) -> Descriptor:
+    return descriptor_of(getattr(config, kind(config)))
 
 
 def _decays(config: pb.SparseOptimizer) -> bool:
@@ -64,10 +58,11 @@ def fused_params(config: pb.SparseOptimizer) -> dict[str, Any]:
     an error of ours, and training row 0 in its place would hide it.
     """
     params: dict[str, Any] = {"bounds_check_mode": BoundsCheckMode.FATAL, "learning_rate": 0.0, "eps": EPS}
-    if kind(config) not in _FUSED:
+    fbgemm_name = table_optimizer(_descriptor(config)).fbgemm_name
+    if not fbgemm_name:
         return params  # of the tables that do not learn
     arguments = _arguments(config)
-    params |= {"optimizer": _FUSED[kind(config)], "learning_rate": arguments.pop("lr")}
+    params |= {"optimizer": EmbOptimType[fbgemm_name], "learning_rate": arguments.pop("lr")}
     arguments.pop("initial_accumulator_value", None)  # written into the state by SparseOptimizer
     if "weight_decay_mode" in arguments:
         arguments["weight_decay_mode"] = WeightDecayMode[arguments["weight_decay_mode"]]

@@ -20,7 +20,7 @@ from pyarrow import csv as pacsv
 
 from tzrec import cli, registry
 from tzrec.config.load import dump_config, load_source
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.config.schema import fields_of, missing_required
 from tzrec.data.paths import InputFile, expand
 from tzrec.errors import ConfigError, DataError, Problem
@@ -102,7 +102,7 @@ def read_rows(path: str, reader: str | None = None) -> Iterator[Row]:
         table = _table(file, is_csv)
         for column in ("feature_name", "feature_info"):
             if column not in table.column_names:
-                known = hint(column, table.column_names)
+                known = did_you_mean(column, table.column_names)
                 raise DataError(f'{file.name}: no column "{column}"{known}')
         for number, row in enumerate(table.to_pylist(), start=1):
             yield _row(row, f"{file.name}, row {number}")
@@ -191,14 +191,14 @@ def _update(config: EasyRecConfig, row: Row) -> None:
     """Set fields of a feature that is there; a new bucketizer takes the place of the old one."""
     found = _find(config, row.name)
     if found is None:
-        known = hint(row.name, [each.name for each in _features(config)])
+        known = did_you_mean(row.name, [each.name for each in _features(config)])
         raise DataError(f'{row.location}: the template has no feature "{row.name}"{known}')
     values = {_ALIASES.get(key, key): value for key, value in row.info.items()}
     fields = fields_of(found.message)
     for key in values:
         if key not in fields:
             kind = found.message.DESCRIPTOR.name
-            raise DataError(f'{row.location}: {kind} has no field "{key}"{hint(key, fields)}')
+            raise DataError(f'{row.location}: {kind} has no field "{key}"{did_you_mean(key, fields)}')
     replaced = _BUCKETIZERS if set(values) & set(_BUCKETIZERS) else ()
     for key in {*values, *replaced} & set(fields):
         found.message.ClearField(key)

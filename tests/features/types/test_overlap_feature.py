@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.features.make import encoder, reports, rows
 from tests.features.reference import pairs as reference
-from tzrec.config.overlap import METHODS
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Table
 from tzrec.features.column import Column
+from tzrec.features.types.overlap_feature import METHODS
 
 
 def overlap(method: str, text: str = "") -> str:

@@ -1,11 +1,11 @@
-"""data_config: batches, columns and how text becomes columns."""
+"""data_config: shuffling and columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tzrec.config.checker import Checker, check_unique, repeated
-from tzrec.config.names import hint
+from tzrec.config.names import did_you_mean
 from tzrec.config.rules.feature_entry import feature_entries
 from tzrec.protos.data_pb2 import DatasetType, FgMode, FieldType
 
@@ -13,16 +13,11 @@ _PATH = "data_config"
 
 
 def check_data(checker: Checker) -> None:
-    """Everything in data_config."""
+    """Check data_config."""
     data = checker.config.data_config
-    if data.batch_size == 0:
-        checker.error(f"{_PATH}.batch_size", "0 rows; a batch has at least 1")
-    if data.HasField("eval_batch_size") and data.eval_batch_size == 0:
-        checker.error(f"{_PATH}.eval_batch_size", "0 rows; leave it out to use batch_size")
     if data.shuffle and data.shuffle_buffer_size == 0:
-        checker.error(f"{_PATH}.shuffle_buffer_size", "0 batches to shuffle in; set it above 0 or shuffle to false")
-    if not 0 <= data.sample_mask_prob <= 1:
-        checker.error(f"{_PATH}.sample_mask_prob", f"{data.sample_mask_prob:g} is no probability; it is in [0, 1]")
+        problem = "0 batches to shuffle in; set it above 0 or shuffle to false"
+        checker.error(f"{_PATH}.shuffle_buffer_size", problem)
     labels = repeated(f"{_PATH}.label_fields", data.label_fields)
     weights = repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
     check_unique(checker, "label or weight", [*labels, *weights])
@@ -32,17 +27,17 @@ def check_data(checker: Checker) -> None:
 
 
 def _check_declared(checker: Checker) -> None:
-    """input_fields_str is `name:TYPE;name:TYPE`, the type optional."""
+    """Check input_fields_str, `name:TYPE;name:TYPE` with optional types, and the names of input_fields."""
     data = checker.config.data_config
     path, types = f"{_PATH}.input_fields_str", FieldType.DESCRIPTOR.values_by_name
     for part in data.input_fields_str.split(";"):
-        name, colon, kind = (each.strip() for each in part.partition(":"))
-        if colon and kind not in types:
-            checker.error(path, f'"{part.strip()}": unknown type "{kind}"{hint(kind, types)}')
+        name, colon, type_name = (text.strip() for text in part.partition(":"))
+        if colon and type_name not in types:
+            checker.error(path, f'"{part.strip()}": unknown type "{type_name}"{did_you_mean(type_name, types)}')
         elif part.strip() and not name:
             checker.error(path, f'"{part.strip()}" is not name:TYPE')
     fields = repeated(f"{_PATH}.input_fields", data.input_fields)
-    check_unique(checker, "column", ((f"{here}.input_name", field.input_name) for here, field in fields))
+    check_unique(checker, "column", ((f"{path}.input_name", field.input_name) for path, field in fields))
 
 
 def _columns(checker: Checker) -> list[str]:
@@ -64,15 +59,17 @@ def _check_csv(checker: Checker) -> None:
     elif columns:
         for path, name in used_columns(checker):
             if name not in columns:
-                checker.error(path, f'"{name}" is not a column of data_config.input_fields{hint(name, columns)}')
+                checker.error(
+                    path, f'"{name}" is not a column of data_config.input_fields{did_you_mean(name, columns)}'
+                )
 
 
 ENCODED = (FgMode.FG_NONE, FgMode.FG_BUCKETIZE)
-"""Modes whose data has one column per feature, named after it."""
+"""Modes whose data has one column per feature, with its name."""
 
 
 def used_columns(checker: Checker) -> Iterator[tuple[str, str]]:
-    """The columns the config reads, with the paths of the fields that name them."""
+    """Iterate over the columns that a config reads: path of the field that names the column, and its name."""
     data = checker.config.data_config
     yield from repeated(f"{_PATH}.label_fields", data.label_fields)
     yield from repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)

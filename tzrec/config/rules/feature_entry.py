@@ -1,38 +1,47 @@
-"""The entries of feature_configs, as the rules see them."""
+"""Features of a config with their paths."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+
 from tzrec.config.checker import Checker, repeated
+from tzrec.config.rules.bucketizer import BUCKETIZERS
 from tzrec.config.schema import fields_of, is_set
 from tzrec.config.sequences import SequenceSpec, feature_members, inputs
-
-# whatever makes ids of values
-_BUCKETIZERS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file", "zch", "dynamicemb")
 
 
 @dataclass(frozen=True)
 class FeatureEntry:
-    """One feature: its path (of the member of the oneof), its message as `members` tells it, and its steps if any."""
+    """Feature of a config.
+
+    Attributes:
+        path: path of its message.
+        message: message of the feature, see `FeatureMember`.
+        steps: layout of the sequence; None if it is no sequence.
+        field: member of the oneof that holds the message; None for a message without a config.
+    """
 
     path: str
     message: Any
     steps: SequenceSpec | None = None
+    field: FieldDescriptor | None = None
 
     @property
     def name(self) -> str:
-        """Its output name."""
+        """Name of its output."""
         return str(self.message.feature_name)
 
     @property
     def has_table(self) -> bool:
-        """Whether its values are ids of a table; for features that can make numbers it depends."""
+        """True if its values are ids of a table."""
         known = fields_of(self.message)
-        chosen = (is_set(self.message, name) for name in ("boundaries", *_BUCKETIZERS) if name in known)
-        return "boundaries" not in known or any(chosen)
+        bucketizers = (is_set(self.message, name) for name in ("boundaries", *BUCKETIZERS) if name in known)
+        return "boundaries" not in known or any(bucketizers)
 
     @property
     def table(self) -> str:
@@ -41,10 +50,10 @@ class FeatureEntry:
 
     @property
     def width(self) -> int:
-        """Columns that it takes in a DEEP group, or at each step."""
+        """Number of columns in a DEEP group, or of an element of a sequence."""
         dense_emb = "dense_emb" in self.message.DESCRIPTOR.oneofs_by_name and self.message.WhichOneof("dense_emb")
-        embedded = self.has_table or dense_emb
-        return int(self.message.embedding_dim if embedded else max(1, getattr(self.message, "value_dim", 1)))
+        is_embedded = self.has_table or dense_emb
+        return int(self.message.embedding_dim if is_embedded else max(1, getattr(self.message, "value_dim", 1)))
 
     @property
     def reads(self) -> list[str]:
@@ -53,34 +62,38 @@ class FeatureEntry:
 
     @property
     def inputs(self) -> list[tuple[str, str]]:
-        """Its inputs: (path of the field, side:name)."""
+        """Its inputs: path of the field, and side:name."""
         return [(f"{self.path}.{field}", text) for field, text in inputs(self.message)]
 
 
-def feature_entries(checker: Checker) -> Iterator[FeatureEntry]:
-    """All features, those inside of a sequence_feature by their full name."""
-    for path, config in repeated("feature_configs", checker.config.feature_configs):
-        for each in feature_members(config):
-            yield FeatureEntry(f"{path}.{each.path}", each.message, each.steps)
+@functools.lru_cache(maxsize=1)
+def feature_entries(checker: Checker) -> Sequence[FeatureEntry]:
+    """Return all features; those of a sequence_feature have their full names."""
+    return [
+        FeatureEntry(f"{path}.{member.path}", member.message, member.steps, member.field)
+        for path, config in repeated("feature_configs", checker.config.feature_configs)
+        for member in feature_members(config)
+    ]
 
 
-def entries_by_name(checker: Checker) -> dict[str, FeatureEntry]:
-    """Features by name."""
+@functools.lru_cache(maxsize=1)
+def entries_by_name(checker: Checker) -> Mapping[str, FeatureEntry]:
+    """Return the features by name."""
     return {entry.name: entry for entry in feature_entries(checker) if entry.name}
 
 
-def all_named(checker: Checker) -> bool:
-    """Whether every entry of feature_configs has a name of its own; if not, what seems unknown may be meant there."""
-    found = [entry.name for entry in feature_entries(checker)]
-    chosen = all(config.WhichOneof("feature") for config in checker.config.feature_configs)
-    return chosen and all(found) and len(set(found)) == len(found)
+def all_have_names(checker: Checker) -> bool:
+    """True if every entry of feature_configs has its own name; otherwise an unknown name may mean one without."""
+    names = [entry.name for entry in feature_entries(checker)]
+    is_chosen = all(config.WhichOneof("feature") for config in checker.config.feature_configs)
+    return is_chosen and all(names) and len(set(names)) == len(names)
 
 
-def find_feature(checker: Checker, path: str, name: str, known: dict[str, FeatureEntry]) -> FeatureEntry | None:
-    """The feature that a group lists at a path; None where there is none, which is then a finding."""
+def find_feature(checker: Checker, path: str, name: str, known: Mapping[str, FeatureEntry]) -> FeatureEntry | None:
+    """Return the feature that the field at a path names; report a name that is unknown or belongs to a stub."""
     entry = known.get(name)
     if entry is None:
-        if all_named(checker):
+        if all_have_names(checker):
             checker.unknown_name(path, "feature", name, known)
     elif getattr(entry.message, "stub_type", False):
         checker.error(path, f'"{name}" is a stub, which only other features may read; set its stub_type to false')

@@ -1,4 +1,4 @@
-"""The chosen model and its tasks: labels, weights, classes, losses and metrics."""
+"""Model, tasks, losses and metrics of a config."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 from tzrec.config.checker import Checker, check_unique, repeated
 from tzrec.config.heads import HeadDeclaration, declare_heads
 from tzrec.config.metric_names import metric_name
-from tzrec.config.names import closest
-from tzrec.config.rules.implemented import members
-from tzrec.config.rules.losses import LOSSES, check_loss, cure, fits
-from tzrec.config.rules.metrics import METRICS, check_metric, check_windows
-from tzrec.config.schema import fields_of
+from tzrec.config.options import fits_num_class, implemented_members, member_messages, task_rule
+from tzrec.config.schema import oneof_of
+from tzrec.protos.loss_pb2 import LossConfig
+from tzrec.protos.options_pb2 import Prediction, TaskRule
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+_PREDICTION_NAMES = {Prediction.PROBABILITIES: "probabilities", Prediction.VALUES: "values"}
 
 
 def tasks(checker: Checker) -> Sequence[HeadDeclaration]:
@@ -25,124 +26,111 @@ def tasks(checker: Checker) -> Sequence[HeadDeclaration]:
 
 
 def task_names(config: EasyRecConfig) -> list[str]:
-    """Names of the tasks of a model with task towers."""
+    """Return the names of the tasks of a model with task towers."""
     model = getattr(config.model_config, config.model_config.WhichOneof("model"))
     return [tower.tower_name for tower in getattr(model, "task_towers", ())]
 
 
+def evaluation_results(checker: Checker) -> list[str]:
+    """Return the names of the values that an evaluation reports, metrics before losses."""
+    heads = tasks(checker)
+    metrics = [f"{metric_name(config)}{head.suffix}" for head in heads for config in head.message.metrics]
+    losses = [f"{config.WhichOneof('loss')}{head.suffix}" for head in heads for config in head.message.losses]
+    return metrics + losses
+
+
 def check_model(checker: Checker) -> None:
-    """The chosen model and all its tasks."""
+    """Check that a model is chosen, and its tasks."""
     config = checker.config.model_config
     name = config.WhichOneof("model")
-    if name is None:
-        if not checker.has_parse_errors("model_config"):
-            known = members(config, "model", "tzrec.models")
-            checker.error("model_config", f"no model is chosen; there are {', '.join(known)}")
-        return
-    model = getattr(config, name)
-    counts_experts = "num_expert" in fields_of(model) and model.HasField("num_expert")
-    if counts_experts and model.num_expert == 0 and not checker.is_unsupported(f"model_config.{name}"):
-        checker.error(f"model_config.{name}.num_expert", "0 experts; the model needs at least 1")
-    _check_tasks(checker, name)
+    if name is not None:
+        _check_tasks(checker, name)
+    elif not checker.has_parse_errors("model_config"):
+        known = implemented_members(oneof_of(config, "model"))
+        checker.error("model_config", f"no model is chosen; there are {', '.join(known)}")
 
 
 def _check_tasks(checker: Checker, model: str) -> None:
-    found = tasks(checker)
-    broken = checker.has_parse_errors(f"model_config.{model}")
-    if not found and not checker.is_unsupported(f"model_config.{model}") and not broken:
-        checker.error(f"model_config.{model}.task_towers", "is empty; the model needs at least one tower")
-    towers = [task for task in found if task.path != "model_config"]
-    named = ((f"{task.path}.tower_name", task.name) for task in towers if task.name)
-    check_unique(checker, "tower", named)
-    if found and not checker.config.data_config.label_fields and not checker.has_parse_errors("data_config"):
+    path, heads = f"model_config.{model}", tasks(checker)
+    if not heads and not checker.is_unsupported(path) and not checker.has_parse_errors(path):
+        checker.error(f"{path}.task_towers", "is empty; the model needs at least one tower")
+    towers = [head for head in heads if head.path != "model_config"]
+    check_unique(checker, "tower", ((f"{head.path}.tower_name", head.name) for head in towers if head.name))
+    if heads and not checker.config.data_config.label_fields and not checker.has_parse_errors("data_config"):
         checker.error("data_config.label_fields", f"is empty; {model} learns from at least one label column")
-    for task in towers:
-        if not task.name and task.message.HasField("tower_name"):
-            checker.error(f"{task.path}.tower_name", "is empty; it is the suffix of the outputs of this tower")
-        _check_columns(checker, task)
-    for task in found:
-        _check_losses(checker, task)
-        _check_metrics(checker, task, "metrics")
-        _check_metrics(checker, task, "train_metrics")
-
-
-def _check_columns(checker: Checker, task: HeadDeclaration) -> None:
-    data = checker.config.data_config
-    label_fields, weight_fields = list(data.label_fields), list(data.sample_weight_fields)
-    for field, where, known in (
-        ("label_name", "label_fields", label_fields),
-        ("task_space_indicator_label", "label_fields", label_fields),
-        ("sample_weight_name", "sample_weight_fields", weight_fields),
-    ):
-        if field not in fields_of(task.message) or not task.message.HasField(field):
-            continue
-        name = getattr(task.message, field)
-        reported = where == "label_fields" and not known  # the empty list has been reported once
-        if name not in known and not reported:
-            near = closest(name, known)
-            meant = f'; did you mean "{near}"?' if near else ""
-            listed = f"({', '.join(known)})" if known else "(empty)"
-            checker.error(f"{task.path}.{field}", f'"{name}" is not in data_config.{where} {listed}{meant}')
-    for field in ("weight", "in_task_space_weight", "out_task_space_weight"):
-        if getattr(task.message, field, 0) < 0:
-            checker.error(f"{task.path}.{field}", f"{getattr(task.message, field):g} is below 0")
+    for head in heads:
+        _check_losses(checker, head)
+        _check_metrics(checker, head, "metrics")
+        _check_metrics(checker, head, "train_metrics")
 
 
 def _check_losses(checker: Checker, task: HeadDeclaration) -> None:
-    losses = list(_chosen(checker, f"{task.path}.losses", task.message.losses, "loss"))
+    losses = list(_members(checker, f"{task.path}.losses", task.message.losses, "loss"))
     if not task.message.losses and not checker.has_parse_errors(task.path):
         checker.error(f"{task.path}.losses", "is empty; the task learns from at least one loss")
-    check_unique(checker, "loss", losses)
-    for path, name in losses:
-        message = getattr(task.message.losses[_index(path)], name)
-        check_loss(checker, path, message)
-    count = task.message.num_class
-    unfit = [name for _, name in losses if name in LOSSES and not fits(count, *LOSSES[name][:2])]
-    if unfit:
-        checker.error(f"{task.path}.num_class", f"{count} does not go with {unfit[0]}; {cure(unfit[0], count)}")
+    check_unique(checker, "loss", ((path, name) for path, name, _ in losses))
+    num_class = task.message.num_class
+    for _, name, message in losses:
+        rule = task_rule(message.DESCRIPTOR)
+        if not fits_num_class(rule, num_class):
+            fix = _num_class_fix(rule, num_class)
+            checker.error(f"{task.path}.num_class", f"{num_class} does not go with {name}; {fix}")
+            return
+
+
+def _num_class_fix(rule: TaskRule, num_class: int) -> str:
+    """Return what to do about a loss that is not for tasks with this number of classes."""
+    smallest, largest = rule.min_num_class, rule.max_num_class
+    range_text = f"num_class {smallest}" if smallest == largest else f"num_class from {smallest} up"
+    others = _members_for(oneof_of(LossConfig, "loss"), rule.prediction, num_class)
+    return f"use {', '.join(others)} or {range_text}" if others else f"use {range_text}"
+
+
+def _members_for(oneof: Any, prediction: int, num_class: int) -> list[str]:
+    """Return the losses or metrics that are implemented and for tasks with this prediction and number of classes."""
+    rules = {name: task_rule(message) for name, message in member_messages(oneof).items()}
+    return [
+        name
+        for name in implemented_members(oneof)
+        if rules[name].prediction == prediction and fits_num_class(rules[name], num_class)
+    ]
 
 
 def _check_metrics(checker: Checker, task: HeadDeclaration, field: str) -> None:
     configs = getattr(task.message, field)
-    metrics = list(_chosen(checker, f"{task.path}.{field}", configs, "metric"))
-    named = ((path, metric_name(configs[_index(path)])) for path, _ in metrics)
-    check_unique(checker, "metric", named)
-    losses = [each.WhichOneof("loss") for each in task.message.losses]
-    given = {LOSSES[name][2] for name in losses if name in LOSSES}
-    count = task.message.num_class
-    sound = all(name in LOSSES and fits(count, *LOSSES[name][:2]) for name in losses)
-    if field == "train_metrics":
-        for path, config in repeated(f"{task.path}.{field}", configs):
-            check_windows(checker, path, config)
-    for path, name in metrics:
-        check_metric(checker, path, getattr(configs[_index(path)], name), count)
-        if name not in METRICS or not sound or not losses:
-            continue  # a task whose losses are wrong is reported once, by them
-        least, most, needed = METRICS[name]
-        if needed not in given:
-            checker.error(path, f"compares {needed}, but with {' and '.join(losses)} this task predicts {_one(given)}")
-        elif not fits(count, least, most):
-            other = "multiclass_auc" if count > 1 else "auc"
-            checker.error(path, f"does not go with num_class {count}; use {other}")
+    metrics = list(_members(checker, f"{task.path}.{field}", configs, "metric"))
+    check_unique(checker, "metric", ((path, metric_name(configs[_index(path)])) for path, _, _ in metrics))
+    losses = {loss: getattr(config, loss) for config in task.message.losses if (loss := config.WhichOneof("loss"))}
+    rules = [task_rule(message.DESCRIPTOR) for message in losses.values()]
+    num_class = task.message.num_class
+    if not rules or not all(fits_num_class(rule, num_class) for rule in rules):
+        return  # a task whose losses are wrong is reported once, by them
+    predictions = {rule.prediction for rule in rules}
+    for path, _, message in metrics:
+        rule = task_rule(message.DESCRIPTOR)
+        if rule.prediction not in predictions:
+            predicted = " and ".join(sorted(_PREDICTION_NAMES[each] for each in predictions))
+            compared = _PREDICTION_NAMES[rule.prediction]
+            checker.error(path, f"compares {compared}, but with {' and '.join(losses)} this task predicts {predicted}")
+        elif not fits_num_class(rule, num_class):
+            oneof = oneof_of(configs[_index(path)], "metric")
+            others = ", ".join(_members_for(oneof, rule.prediction, num_class))
+            checker.error(path, f"does not go with num_class {num_class}; use one of {others}")
 
 
-def _one(given: set[str]) -> str:
-    return " and ".join(sorted(given))
-
-
-def _chosen(checker: Checker, path: str, configs: Any, oneof: str) -> Iterator[tuple[str, str]]:
-    """The implemented members chosen in a list of losses or metrics: (path, name)."""
-    for here, config in repeated(path, configs):
+def _members(checker: Checker, path: str, configs: Any, oneof: str) -> Iterator[tuple[str, str, Any]]:
+    """Iterate over the losses or metrics that are chosen and implemented: path, name and message."""
+    for config_path, config in repeated(path, configs):
         name = config.WhichOneof(oneof)
         if name is None:
-            other = oneof == "loss" and config.ListFields()  # the loss of another kind of model
-            if not other and not checker.has_parse_errors(here):
-                known = members(config, oneof, {"loss": "tzrec.losses", "metric": "tzrec.metrics"}[oneof])
-                checker.error(here, f"no {oneof} is chosen; there are {', '.join(known)}")
-        elif not checker.is_unsupported(f"{here}.{name}"):
-            yield f"{here}.{name}", name
+            is_other = oneof == "loss" and config.ListFields()  # a loss of another kind of model
+            if not is_other and not checker.has_parse_errors(config_path):
+                known = implemented_members(oneof_of(config, oneof))
+                checker.error(config_path, f"no {oneof} is chosen; there are {', '.join(known)}")
+        elif not checker.is_unsupported(f"{config_path}.{name}"):
+            yield f"{config_path}.{name}", name, getattr(config, name)
 
 
 def _index(path: str) -> int:
-    """The index in a path that ends in `[i].name`."""
+    """Index in a path that ends in `[i].name`."""
     return int(path[path.rindex("[") + 1 : path.rindex("]")])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tzrec.config.rules.bucketizer import rows_of
+from tzrec.config.rules.bucketizer import num_table_rows
 from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
 from tzrec.data.synthetic.cells import FEW, MOST_IDS, Cells, Draw, Shape
 from tzrec.features.text.tokenizer import open_tokenizer
@@ -57,7 +57,7 @@ def table_rows(message: Any) -> int:
     for name, size in (("zch", "zch_size"), ("dynamicemb", "max_capacity")):
         if name in message.DESCRIPTOR.fields_by_name and message.HasField(name):
             return int(getattr(getattr(message, name), size))
-    return rows_of(message)
+    return num_table_rows(message)
 
 
 def _count(message: Any) -> int:

@@ -156,7 +156,7 @@ def overlap(
     """A measure of each row, `(B,)`, NaN where the query or the title has no word.
 
     Args:
-        method: position in tzrec.config.overlap.METHODS.
+        method: position in tzrec.features.types.overlap_feature.METHODS.
         queries: codes of all rows, row after row.
         query_ends: where each row ends in them, `(B,)`.
         titles: the same of the titles.

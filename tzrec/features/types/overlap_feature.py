@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from tzrec.config.overlap import METHODS
+from tzrec.config.options import words
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.inputs import read_inputs
@@ -15,6 +15,9 @@ from tzrec.features.number_feature import NumberFeature
 from tzrec.features.text.string_hash import string_hash
 from tzrec.features.text.words import read_words, to_text
 from tzrec.protos import data_pb2, feature_pb2
+
+METHODS = words(feature_pb2.OverlapFeature, "method")
+"""Measures, in the order of their numbers in `tzrec.features.kernels.pairs`."""
 
 
 class OverlapFeature(NumberFeature):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tzrec.config.checker import Checker
 from tzrec.config.heads import AuxiliaryLoss, DeclaredHeads, DistillationPair, single_head
 from tzrec.protos.models.general_rank_model_pb2 import RocketLaunching
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.protos.simi_pb2 import COSINE
+from tzrec.protos.simi_pb2 import COSINE, INNER_PRODUCT
 
 LIGHT, BOOSTER = "light", "booster"
 HINT = "hint_l2_loss"
@@ -38,3 +39,15 @@ def similarity_name(layers: tuple[int, int]) -> str:
     """Name of the loss between layer i of the light net and layer j of the booster: `similarity_i_j`."""
     i, j = layers
     return f"similarity_{i}_{j}"
+
+
+def check(checker: Checker, path: str, message: RocketLaunching) -> None:
+    """Check the losses between hidden layers."""
+    if not message.feature_based_distillation:
+        return
+    if message.feature_distillation_function == INNER_PRODUCT:
+        problem = "INNER_PRODUCT is no distance; use COSINE or EUCLID"
+        checker.error(f"{path}.feature_distillation_function", problem)
+    if message.light_mlp.hidden_units and message.booster_mlp.hidden_units and not compared_layers(message):
+        problem = "compares layers of equal width; light_mlp and booster_mlp have none"
+        checker.error(f"{path}.feature_based_distillation", problem)

@@ -1,0 +1,104 @@
+"""Options of the schema, defined in protos/tzrec/protos/options.proto: rules that hold beside types and names."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, EnumValueDescriptor, FieldDescriptor, OneofDescriptor
+from google.protobuf.message import Message
+
+from tzrec import registry
+from tzrec.config.schema import descriptor_of, is_message, message_type
+from tzrec.protos import options_pb2 as pb
+
+
+def _extension(descriptor: Any, extension: Any) -> Any:
+    return descriptor.GetOptions().Extensions[extension]
+
+
+def _has_rule(field: Any) -> bool:
+    return bool(field.GetOptions().HasExtension(pb.rule))
+
+
+def field_rule(field: FieldDescriptor) -> pb.FieldRule:
+    """Return the rule of a field; an empty one if it has none."""
+    rule: pb.FieldRule = _extension(field, pb.rule)
+    return rule
+
+
+@functools.cache
+def field_rules(descriptor: Descriptor) -> Mapping[str, pb.FieldRule]:
+    """Return the rules of the fields of a message that have one, by name."""
+    return {field.name: field_rule(field) for field in descriptor.fields if _has_rule(field)}
+
+
+@functools.cache
+def fields_with_reference(descriptor: Descriptor, reference: pb.Reference) -> tuple[FieldDescriptor, ...]:
+    """Return the fields of a message that refer to something, in declared order."""
+    return tuple(field for field in descriptor.fields if field_rule(field).refers_to == reference)
+
+
+def words(message: type[Message], field: str) -> tuple[str, ...]:
+    """Return the words that a string field may hold."""
+    return tuple(field_rules(descriptor_of(message))[field].one_of)
+
+
+def unsupported_value(value: EnumValueDescriptor) -> str:
+    """Return what to use instead of an enum value that is not supported; "" if it is supported."""
+    alternative: str = _extension(value, pb.unsupported_value)
+    return alternative
+
+
+def implemented_in(oneof: OneofDescriptor) -> str:
+    """Return the package with the classes of the members of a oneof; "" if they are not found by the naming rule."""
+    package: str = _extension(oneof, pb.implemented_in)
+    return package
+
+
+def requirements_in(oneof: OneofDescriptor) -> str:
+    """Return the package with the requirements of the members of a oneof; "" if there is none."""
+    package: str = _extension(oneof, pb.requirements_in)
+    return package or implemented_in(oneof)
+
+
+def use_instead(oneof: OneofDescriptor) -> str:
+    """Return what to use instead of members of a oneof that are not implemented; "" means another member."""
+    alternative: str = _extension(oneof, pb.use_instead)
+    return alternative
+
+
+@functools.cache
+def implemented_members(oneof: OneofDescriptor) -> tuple[str, ...]:
+    """Return the members of a oneof whose class exists."""
+    package = implemented_in(oneof)
+    return tuple(field.name for field in oneof.fields if registry.is_implemented(field, package))
+
+
+def task_rule(descriptor: Descriptor) -> pb.TaskRule:
+    """Return the tasks that a loss or metric is for."""
+    rule: pb.TaskRule = _extension(descriptor, pb.task)
+    return rule
+
+
+def fits_num_class(rule: pb.TaskRule, num_class: int) -> bool:
+    """True if a loss or metric is for tasks with this number of classes."""
+    return rule.min_num_class <= num_class and (not rule.HasField("max_num_class") or num_class <= rule.max_num_class)
+
+
+def table_optimizer(descriptor: Descriptor) -> pb.TableOptimizerRule:
+    """Return the properties of an optimizer of embedding tables."""
+    rule: pb.TableOptimizerRule = _extension(descriptor, pb.table_optimizer)
+    return rule
+
+
+def is_fused(descriptor: Descriptor, device: str) -> bool:
+    """True if an optimizer of embedding tables runs inside the backward pass on this type of device."""
+    fused_on = table_optimizer(descriptor).fused_on
+    return fused_on == pb.FUSED_ON_ALL or (fused_on == pb.FUSED_ON_CUDA and device != "cpu")
+
+
+def member_messages(oneof: OneofDescriptor) -> Mapping[str, Descriptor]:
+    """Return the message type of each member of a oneof of messages, by name."""
+    return {field.name: message_type(field) for field in oneof.fields if is_message(field)}

@@ -1,0 +1,45 @@
+"""Fields, values and components that are not supported, or have no effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from tzrec import registry
+from tzrec.config.checker import Checker
+from tzrec.config.options import field_rule, implemented_in, implemented_members, unsupported_value, use_instead
+from tzrec.config.parser import join
+from tzrec.config.schema import enum_type, is_message
+
+
+def check_support(checker: Checker) -> None:
+    """Report what is set and not supported. Runs before the other rules, which do not look below such fields."""
+    for path, message in checker.messages():
+        for field, value in message.ListFields():
+            _check_field(checker, join(path, field.name), message, field, value)
+
+
+def _check_field(checker: Checker, path: str, message: Message, field: FieldDescriptor, value: Any) -> None:
+    rule = field_rule(field)
+    if is_message(field) or field.is_repeated or value != field.default_value:
+        if rule.unsupported:
+            _unsupported(checker, path, field, value, f"is not supported; {rule.unsupported}")
+        elif rule.ignored:
+            checker.warning(path, f"has no effect: {rule.ignored}")
+    if field.type == FieldDescriptor.TYPE_ENUM and not field.is_repeated:
+        chosen = enum_type(field).values_by_number[value]
+        if unsupported_value(chosen):
+            checker.unsupported(path, f"{chosen.name} is not supported; {unsupported_value(chosen)}")
+    oneof = field.containing_oneof
+    if oneof is not None and implemented_in(oneof) and not registry.is_implemented(field, implemented_in(oneof)):
+        members = ", ".join(implemented_members(oneof))
+        alternative = use_instead(oneof) or (f"there are {members}" if members else "leave it out")
+        checker.unsupported(path, f"is not supported; {alternative}")
+
+
+def _unsupported(checker: Checker, path: str, field: FieldDescriptor, value: Any, message: str) -> None:
+    checker.unsupported(path, message)
+    if field.is_repeated and is_message(field):
+        checker.unsupported_paths.update(f"{path}[{index}]" for index in range(len(value)))

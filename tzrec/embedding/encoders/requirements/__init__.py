@@ -1,0 +1,1 @@
+"""Requirements of sequence encoders without torch: one file per encoder that has any."""

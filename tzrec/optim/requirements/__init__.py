@@ -1,0 +1,1 @@
+"""Requirements of optimizers and schedules without torch: one file per oneof member that has any."""
