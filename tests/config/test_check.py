@@ -150,7 +150,11 @@ CASES: list[tuple[str, str, str]] = [
         CATE + " embedding_constraints { sharding_types: 'grid_shard' }",
         'sharding_types[0]: "grid_shard" needs CUDA; on cpu there are data_parallel',
     ),
-    (CATE, CATE + " embedding_constraints { compute_kernels: 'fused_uvm' }", 'compute_kernels[0]: "fused_uvm" needs CUDA'),
+    (
+        CATE,
+        CATE + " embedding_constraints { compute_kernels: 'fused_uvm' }",
+        'compute_kernels[0]: "fused_uvm" needs CUDA',
+    ),
     (
         "num_epochs: 1",
         "num_epochs: 1 tensorboard_summaries: ['loss', 'gradient']",
@@ -204,7 +208,11 @@ CASES: list[tuple[str, str, str]] = [
     ),
     ("num_buckets: 1141730", "num_buckets: 5 data_type: 'FP23'", 'unknown data_type "FP23"; did you mean "FP32"?'),
     ("num_buckets: 1141730", "num_buckets: 5 pooling: 'max'", 'unknown pooling "max"; known: sum, mean'),
-    ("num_buckets: 1141730", "num_buckets: 5 fg_value_type: 'int46'", 'unknown fg_value_type "int46"; did you mean "int64"?'),
+    (
+        "num_buckets: 1141730",
+        "num_buckets: 5 fg_value_type: 'int46'",
+        'unknown fg_value_type "int46"; did you mean "int64"?',
+    ),
     ("num_buckets: 1141730", "num_buckets: 5 init_fn: 'nn.init.unifrm_,a=1'", 'did you mean "nn.init.uniform_"?'),
     ("num_buckets: 1141730", "num_buckets: 5 init_fn: 'nn.init.uniform_,a=x,b=1'", "a is a number, received x"),
     ("num_buckets: 1141730", "num_buckets: 5 init_fn: 'nn.init.uniform_,c=1'", 'takes a, b; received "c"'),

@@ -64,7 +64,12 @@ CASES = [
     ),
     ("esmm", SECOND.replace("cvr", "ctcvr") + " }", "", "esmm.task_towers: 1 towers; there are two, click and convers"),
     ("esmm", 'name: "ctcvr"', 'name: "cvr"', 'esmm.conditional_name: "cvr" is a tower; the conversion after a click'),
-    ("esmm", BCE, "losses { l2_loss {} }", "[0].losses[0].l2_loss: the tower must predict the probability of a binary label; use b"),
+    (
+        "esmm",
+        BCE,
+        "losses { l2_loss {} }",
+        "[0].losses[0].l2_loss: the tower must predict the probability of a binary label; use b",
+    ),
     ("aitm", SECOND + " }", "", "aitm.task_towers: 1 tower; a path has at least two steps"),
     (
         "aitm",
@@ -73,7 +78,12 @@ CASES = [
         "task_towers[1].mlp: ends with 5 units, that of the first step w",
     ),
     ("aitm", "aitm {", "aitm { calibrator_weight: -1 ", "aitm.calibrator_weight: -1 is below 0"),
-    ("pepnet", 'name: "clk" task_d', 'name: "clik" task_d', 'domain_input_name: "clik" is not in data_config.label_fields (clk, buy)'),
+    (
+        "pepnet",
+        'name: "clk" task_d',
+        'name: "clik" task_d',
+        'domain_input_name: "clik" is not in data_config.label_fields (clk, buy)',
+    ),
     ("pepnet", 'domain_input_name: "clk"', "", "pepnet.domain_input_name: is not set; name the label column that"),
     ("pepnet", "task_domain_num: 2", "task_domain_num: 0", "pepnet.task_domain_num: 0 is below 1"),
     ("pepnet", "pepnet {", "pepnet { ppnet_hidden_units: [4, 0]", "pepnet.ppnet_hidden_units[1]: 0 is below 1"),

@@ -68,7 +68,8 @@ CASES: list[tuple[str, str, str]] = [
     (
         'simple_attention { input: "cates"',
         'simple_attention { input: "clicks"',
-        "simple_attention.input: the features of the row are 16 wide and those of an element 17; make them equal or use",
+        "simple_attention.input: the features of the row are 16 wide and those of an element 17; "
+        "make them equal or use",
     ),
     (
         '["cate_id", "h__cate", "h__price"]',
@@ -78,7 +79,8 @@ CASES: list[tuple[str, str, str]] = [
     (
         '["cate_id", "h__cate", "h__price"]',
         '["cate_id", "user_id", "h__cate", "h__price"]',
-        "din_encoder.input: the features of the row are 32 wide and those of an element 17; leave some of the former out",
+        "din_encoder.input: the features of the row are 32 wide and those of an element 17; "
+        "leave some of the former out",
     ),
     ('pooling_type: "sum"', 'pooling_type: "max"', 'pooling_type: unknown pooling_type "max"'),
     ("max_seq_length: 10", "max_seq_length: -1", "max_seq_length: -1 is below 0"),
