@@ -213,7 +213,19 @@ def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "tzrec-data"]
 
 
-def test_leaving_stops_the_threads(write: Write) -> None:
+def test_close_joins_the_threads_of_an_interrupted_epoch(write: Write) -> None:
+    loader = open_loader(make_config("num_workers: 3 batch_size: 1"), write([50] * 4))
+    batches = loader.epoch()
+    unread = loader.epoch(should_start=True)
+    next(batches)
+    assert len(threads()) >= 4
+    loader.close()
+    assert threads() == []
+    assert list(batches) == []
+    del unread
+
+
+def test_closing_the_iterator_joins_its_threads(write: Write) -> None:
     loader = open_loader(make_config("num_workers: 3 batch_size: 1"), write([50] * 4))
     batches: Iterator[Batch] = loader.epoch()
     next(batches)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tzrec.data.prefetch import ordered_prefetch
+from tzrec.data.prefetch import PrefetchQueue
 
 
 def numbers(count: int, drawn: list[int] | None = None, fail_at: int = -1) -> Iterator[Callable[[], int]]:
-    """Jobs that return 0, 1, ...; the early ones take longer."""
+    """Jobs that return 0, 1, ...; every third one takes longer."""
     for number in range(count):
         if number == fail_at:
             raise OSError("no more")
@@ -24,39 +24,76 @@ def numbers(count: int, drawn: list[int] | None = None, fail_at: int = -1) -> It
         yield job
 
 
+def prefetch_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "tzrec-data"]
+
+
 @pytest.mark.parametrize("threads", [0, 1, 4])
 @pytest.mark.parametrize("depth", [1, 3])
-def test_in_order(threads: int, depth: int) -> None:
-    assert list(ordered_prefetch(numbers(20), threads, depth)) == list(range(20))
+def test_prefetch_returns_results_in_order(threads: int, depth: int) -> None:
+    assert list(PrefetchQueue(numbers(20), threads, depth)) == list(range(20))
+    assert prefetch_threads() == []
 
 
-def test_no_further_ahead_than_depth() -> None:
+def test_prefetch_draws_at_most_depth_jobs_ahead() -> None:
     drawn: list[int] = []
-    results = ordered_prefetch(numbers(20, drawn), threads=2, depth=3)
-    assert next(results) == 0
+    queue = PrefetchQueue(numbers(20, drawn), threads=2, depth=3)
+    assert next(queue) == 0
     time.sleep(0.05)
-    assert len(drawn) <= 1 + 3 + 1  # taken, in line, and the one waiting for room
-    results.close()  # type: ignore[attr-defined]
+    assert len(drawn) <= 1 + 3 + 1  # taken, in the queue, and the one waiting for room
+    queue.close()
 
 
-def test_jobs_run_at_the_same_time() -> None:
+def test_prefetch_runs_jobs_in_parallel() -> None:
     barrier = threading.Barrier(3, timeout=5)
     jobs: list[Callable[[], int]] = [barrier.wait] * 3
-    assert sorted(ordered_prefetch(iter(jobs), threads=3, depth=3)) == [0, 1, 2]
+    assert sorted(PrefetchQueue(iter(jobs), threads=3, depth=3)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("threads", [0, 2])
-def test_errors_come_after_the_results_before_them(threads: int) -> None:
-    results = ordered_prefetch(numbers(9, fail_at=4), threads, 3)
-    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+def test_prefetch_raises_errors_after_the_results_before_them(threads: int) -> None:
+    queue = PrefetchQueue(numbers(9, fail_at=4), threads, 3)
+    assert [next(queue) for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(OSError, match="no more"):
-        next(results)
+        next(queue)
 
     def broken() -> int:
         raise KeyError("job")
 
-    results = ordered_prefetch(iter([lambda: 1, broken, lambda: 3]), threads, 3)
-    assert next(results) == 1
+    queue = PrefetchQueue(iter([lambda: 1, broken, lambda: 3]), threads, 3)
+    assert next(queue) == 1
     with pytest.raises(KeyError, match="job"):
-        next(results)
-    assert not [thread for thread in threading.enumerate() if thread.name == "tzrec-data"]
+        next(queue)
+    assert prefetch_threads() == []
+
+
+def test_start_prefetches_before_the_first_item_is_taken() -> None:
+    has_run = threading.Event()
+    queue = PrefetchQueue(iter([has_run.set]), threads=1, depth=1)
+    queue.start()
+    assert has_run.wait(5)
+    queue.close()
+
+
+def test_close_joins_the_threads_and_ends_the_iteration() -> None:
+    queue = PrefetchQueue(numbers(20), threads=2, depth=3)
+    assert next(queue) == 0
+    assert len(prefetch_threads()) == 3
+    queue.close()
+    assert prefetch_threads() == []
+    assert list(queue) == []
+
+
+def test_close_wakes_a_waiting_consumer() -> None:
+    is_released = threading.Event()
+    queue = PrefetchQueue(iter([is_released.wait]), threads=1, depth=1)
+    results: list[list[bool]] = []
+    consumer = threading.Thread(target=lambda: results.append(list(queue)))
+    consumer.start()
+    time.sleep(0.02)
+    closer = threading.Thread(target=queue.close)
+    closer.start()
+    consumer.join(5)
+    is_released.set()
+    closer.join(5)
+    assert results == [[]]

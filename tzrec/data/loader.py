@@ -20,7 +20,7 @@ from tzrec.data.feed import Job, contiguous, given, shared
 from tzrec.data.labels import label_values, weight_values
 from tzrec.data.masking import masked_rows
 from tzrec.data.partition import BatchPartition
-from tzrec.data.prefetch import ordered_prefetch
+from tzrec.data.prefetch import PrefetchQueue
 from tzrec.data.reader import open_reader
 from tzrec.data.shuffle import in_order, shuffled
 from tzrec.data.text_schema import TextSchema, typed
@@ -96,6 +96,7 @@ class DataLoader:
         self._rows = self._reader.count() if mode == "predict" else self._reader.num_rows
         self._reader.malformed = 0  # what was met so far was met while looking around, and will be met again
         self._log = BadRowLog()
+        self._queues: list[PrefetchQueue[_Encoded]] = []
         if self._rows == 0:
             raise DataError(f"{path}: no rows")
 
@@ -119,19 +120,41 @@ class DataLoader:
     def bad_rows_path(self, path: str | None) -> None:
         self._log.path = path
 
-    def epoch(self, cursor: Cursor | None = None) -> Iterator[Batch]:
-        """One pass over the data, from a cursor on; leaving the iterator early stops its threads.
+    def epoch(self, cursor: Cursor | None = None, should_start: bool = False) -> Iterator[Batch]:
+        """Iterate over the batches of one epoch.
+
+        Args:
+            cursor: position to start from; default: the first row of the first epoch.
+            should_start: start reading now, not with the first batch.
 
         Raises:
             DataError: bad data under the ERROR policy, unreadable files, or a cursor beyond the end of the data.
         """
         start = cursor or Cursor()
-        taken = 0
-        for encoded in ordered_prefetch(self._work(start), self._threads(), self._threads() + 2):
-            self._log.add(encoded.bad, self._reader)
-            taken += 1
-            yield encoded.batch
-        if taken == 0 and start.row == 0:
+        queue = PrefetchQueue(self._work(start), self._threads(), self._threads() + 2)
+        self._queues.append(queue)
+        if should_start:
+            queue.start()
+        return self._batches(queue, is_whole_epoch=start.row == 0)
+
+    def close(self) -> None:
+        """End the epochs that are not exhausted, and join their threads."""
+        for queue in self._queues:
+            queue.close()
+        self._queues.clear()
+
+    def _batches(self, queue: PrefetchQueue[_Encoded], is_whole_epoch: bool) -> Iterator[Batch]:
+        is_empty = True
+        try:
+            for encoded in queue:
+                self._log.add(encoded.bad, self._reader)
+                is_empty = False
+                yield encoded.batch
+        finally:
+            queue.close()
+            if queue in self._queues:
+                self._queues.remove(queue)
+        if is_empty and is_whole_epoch:
             raise DataError(
                 f"the data has fewer rows than one batch of all ranks ({self.batch_size} x {self._world_size}), and "
                 "data_config.drop_remainder leaves such a batch out; lower data_config.batch_size or give more data"

@@ -1,4 +1,4 @@
-"""Doing jobs ahead of their consumer: on several threads, in bounded number, handed over in order."""
+"""Ordered prefetching: run jobs on threads, at most `depth` ahead of the consumer, and return results in order."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_JOIN_TIMEOUT_S = 5.0
+"""A read that hangs, on a remote store, does not keep the process from ending."""
 
 
-class _Slot(Generic[T]):
-    """One job's place in the line; `value` or `error` is set when it is done."""
+class _Task(Generic[T]):
+    """A job and its outcome; `value` or `error` is set when `is_done`."""
 
     def __init__(self, job: Callable[[], T]) -> None:
         self.job = job
-        self.done = False
+        self.is_done = False
         self.value: T | None = None
         self.error: BaseException | None = None
 
@@ -25,106 +27,117 @@ class _Slot(Generic[T]):
         except BaseException as error:
             self.error = error
 
-    def take(self) -> T:
+    def result(self) -> T:
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]
 
 
-class _PrefetchQueue(Generic[T]):
-    """The slots between the thread that finds jobs, the threads that do them, and the consumer."""
+class PrefetchQueue(Iterator[T]):
+    """Iterator over the results of jobs, in their order.
 
-    def __init__(self, jobs: Iterator[Callable[[], T]], depth: int) -> None:
-        self.jobs = jobs
-        self.depth = depth
-        self.changed = threading.Condition()
-        self.slots: deque[_Slot[T]] = deque()  # in order, until the consumer takes them
-        self.waiting: deque[_Slot[T]] = deque()  # not begun
-        self.complete = False  # no more slots will come
-        self.stopped = False  # the consumer has left
+    One thread draws from `jobs`, `threads` threads call them. An exception of either is raised to the consumer after
+    the results before it. The threads start with the first item, or earlier with `start`. They end and are joined with
+    the last item, with an exception, and with `close`.
 
-    def find(self) -> None:
-        """Thread: fill the line with jobs, no more than `depth` ahead of the consumer."""
+    Args:
+        jobs: the functions to call; drawn from in a single thread.
+        threads: number of threads that call them; 0 calls them in the thread of the consumer.
+        depth: maximum number of jobs that are drawn before their results are taken.
+    """
+
+    def __init__(self, jobs: Iterator[Callable[[], T]], threads: int, depth: int) -> None:
+        self._jobs = jobs
+        self._num_threads = threads
+        self._depth = depth
+        self._threads: list[threading.Thread] = []
+        self._changed = threading.Condition()
+        self._tasks: deque[_Task[T]] = deque()  # in order, until the consumer takes them
+        self._pending: deque[_Task[T]] = deque()  # not started
+        self._is_exhausted = False  # no further jobs
+        self._is_closed = False
+
+    def start(self) -> None:
+        """Start the threads, unless they run or the queue is closed."""
+        if self._threads or self._is_closed or not self._num_threads:
+            return
+        targets = [self._draw] + [self._work] * self._num_threads
+        self._threads = [threading.Thread(target=target, name="tzrec-data", daemon=True) for target in targets]
+        for thread in self._threads:
+            thread.start()
+
+    def __next__(self) -> T:
         try:
-            for job in self.jobs:
-                if not self._append(_Slot(job)):
+            return self._next()
+        except BaseException:
+            self.close()
+            raise
+
+    def _next(self) -> T:
+        if self._is_closed:
+            raise StopIteration
+        if not self._num_threads:
+            return next(self._jobs)()
+        self.start()
+        with self._changed:
+            self._changed.wait_for(self._has_next_or_end)
+            if self._is_closed or not self._tasks:
+                raise StopIteration
+            task = self._tasks.popleft()
+            self._changed.notify_all()
+        return task.result()
+
+    def _has_next_or_end(self) -> bool:
+        return self._is_closed or (self._tasks[0].is_done if self._tasks else self._is_exhausted)
+
+    def close(self) -> None:
+        """End and join the threads; running jobs are finished, a waiting consumer receives the end of the iteration."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(_JOIN_TIMEOUT_S)
+
+    def _draw(self) -> None:
+        """Thread: append the jobs, at most `depth` ahead of the consumer."""
+        try:
+            for job in self._jobs:
+                if not self._append(_Task(job)):
                     return
         except BaseException as error:
             self._append(_failed(error))
         finally:
-            with self.changed:
-                self.complete = True
-                self.changed.notify_all()
+            with self._changed:
+                self._is_exhausted = True
+                self._changed.notify_all()
 
-    def _append(self, slot: _Slot[T]) -> bool:
-        with self.changed:
-            self.changed.wait_for(lambda: self.stopped or len(self.slots) < self.depth)
-            if self.stopped:
+    def _append(self, task: _Task[T]) -> bool:
+        """Append a task once there is room; returns False if the queue is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed or len(self._tasks) < self._depth)
+            if self._is_closed:
                 return False
-            self.slots.append(slot)
-            if not slot.done:
-                self.waiting.append(slot)
-            self.changed.notify_all()
+            self._tasks.append(task)
+            if not task.is_done:
+                self._pending.append(task)
+            self._changed.notify_all()
             return True
 
-    def work(self) -> None:
-        """Thread: do jobs until there are none."""
+    def _work(self) -> None:
+        """Thread: run tasks until there are no more."""
         while True:
-            with self.changed:
-                self.changed.wait_for(lambda: self.waiting or self.complete or self.stopped)
-                if self.stopped or not self.waiting:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._is_exhausted or self._is_closed)
+                if self._is_closed or not self._pending:
                     return
-                slot = self.waiting.popleft()
-            slot.run()
-            with self.changed:
-                slot.done = True
-                self.changed.notify_all()
-
-    def next(self) -> _Slot[T] | None:
-        """The next slot when it is done, None at the end."""
-        with self.changed:
-            self.changed.wait_for(lambda: (self.slots and self.slots[0].done) or (self.complete and not self.slots))
-            if not self.slots:
-                return None
-            slot = self.slots.popleft()
-            self.changed.notify_all()
-            return slot
-
-    def stop(self) -> None:
-        with self.changed:
-            self.stopped = True
-            self.changed.notify_all()
+                task = self._pending.popleft()
+            task.run()
+            with self._changed:
+                task.is_done = True
+                self._changed.notify_all()
 
 
-def _failed(error: BaseException) -> _Slot[T]:
-    slot: _Slot[T] = _Slot(lambda: None)  # type: ignore[arg-type, return-value]
-    slot.error, slot.done = error, True
-    return slot
-
-
-def ordered_prefetch(jobs: Iterator[Callable[[], T]], threads: int, depth: int) -> Iterator[T]:
-    """Results of jobs, in their order, worked out ahead of the consumer.
-
-    One thread draws from `jobs`, `threads` threads call them. What any of them raises is raised here, after the
-    results before it. Leaving the iterator stops all of them.
-
-    Args:
-        jobs: what to call; drawn from in a single thread.
-        threads: how many call; 0 does everything in the consumer's thread.
-        depth: how many jobs are drawn at most before their results are taken.
-    """
-    if threads == 0:
-        yield from (job() for job in jobs)
-        return
-    line = _PrefetchQueue(jobs, depth)
-    targets = [line.find] + [line.work] * threads
-    running = [threading.Thread(target=target, name="tzrec-data", daemon=True) for target in targets]
-    for thread in running:
-        thread.start()
-    try:
-        while (slot := line.next()) is not None:
-            yield slot.take()
-    finally:
-        line.stop()
-        for thread in running:
-            thread.join(timeout=5)
+def _failed(error: BaseException) -> _Task[T]:
+    task: _Task[T] = _Task(lambda: None)  # type: ignore[arg-type, return-value]
+    task.error, task.is_done = error, True
+    return task

@@ -49,6 +49,7 @@ def evaluate(session: Session, loader: DataLoader, step: int | None) -> Evaluati
     began = time.perf_counter()
     limit = session.config.eval_config.num_steps or None
     exact, rows = score(session, ((batch, batch) for batch in islice(loader.epoch(), limit)))
+    loader.close()
     metrics = {name: round(value, DECIMALS) for name, value in exact.items()}
     return Evaluation(step, metrics, rows, time.perf_counter() - began)
 

@@ -54,6 +54,7 @@ class Session:
     def __init__(self, config: EasyRecConfig) -> None:
         self.config = config
         self.rank_info = env.rank_info()
+        self._loaders: list[DataLoader] = []
         self.cpu = cpu.configure_cpu(config.train_config)
         self.device = group.init(self.rank_info)
         self._autocast = AUTOCAST[config.train_config.mixed_precision]
@@ -65,9 +66,11 @@ class Session:
         return Path(self.config.model_dir)
 
     def loader(self, path: str, mode: Mode, keep: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
-        """This rank's batches of some files."""
-        where, seed = self.rank_info, self.config.train_config.seed
-        return DataLoader(self.config, self.encoder, path, mode, where.rank, where.world_size, keep, batch_size, seed)
+        """Open the files of a path for this rank; `close` closes the loader."""
+        info, seed = self.rank_info, self.config.train_config.seed
+        loader = DataLoader(self.config, self.encoder, path, mode, info.rank, info.world_size, keep, batch_size, seed)
+        self._loaders.append(loader)
+        return loader
 
     def build(self, saved: SavedPlan | None = None) -> None:
         """Make the model on all ranks: the same weights everywhere, and everywhere another seed for dropout.
@@ -120,7 +123,9 @@ class Session:
         logger.info("cpu    %s", self.cpu)
 
     def close(self) -> None:
-        """Leave the process group."""
+        """Join the threads of all loaders and leave the process group."""
+        for loader in self._loaders:
+            loader.close()
         group.close()
 
 

@@ -6,10 +6,8 @@ import base64
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +61,7 @@ class Training:
         self.loader = session.loader(config.train_input_path, "train")
         self.loader.bad_rows_path = str(session.model_dir / "bad_rows.jsonl")
         self.goal = _goal(session, self.loader.num_rows, self.loader.batch_size)
-        self._ahead = _begun(self.loader.epoch(self.position.cursor))  # threads read while the model is made
+        self._ahead = self.loader.epoch(self.position.cursor, should_start=True)  # reads while the model is built
         session.build(start.plan)
         start.restore("model", session.model.state_dict)
         self.dense = dense_optimizer(train, dense_parameters(session.model), group.any_rank)
@@ -185,18 +183,6 @@ class Training:
         """Let the save under way finish, whatever ended the loop; its own error is logged, and raised by `wait`."""
         with suppress(CheckpointError):
             self._saver.wait()
-
-
-def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, the first one being fetched from now on."""
-    pool = ThreadPoolExecutor(1, "first-batch")
-    first = pool.submit(lambda: list(zip(range(1), batches, strict=False)))
-    pool.shutdown(wait=False)
-    return chain((batch for _, batch in _result(first.result)), batches)
-
-
-def _result(wait: Callable[[], list[tuple[int, Batch]]]) -> Iterator[tuple[int, Batch]]:
-    yield from wait()
 
 
 def _with_last(batches: Iterator[Batch]) -> Iterator[tuple[Batch, bool]]:
