@@ -165,14 +165,14 @@ def of_rows(result: np.ndarray | Vectors) -> list[reference.Row]:
 def test_vectors_broadcast_and_are_padded_row_by_row() -> None:
     a, b = vectors([[1, 2, 3], [4], [5, 6], [7]]), vectors([[1, 1, 1], [1, 2], [10], [1]])
     formula = Expression("a + b", ("a", "b"))
-    assert of_rows(formula.over_rows({"a": a, "b": b})) == [[2, 3, 4], [5, 6], [15, 16], [8]]
+    assert of_rows(formula.evaluate({"a": a, "b": b})) == [[2, 3, 4], [5, 6], [15, 16], [8]]
     one = np.array([10.0, 20, 30, 40])
-    assert of_rows(formula.over_rows({"a": a, "b": one})) == [[11, 12, 13], [24], [35, 36], [47]]
+    assert of_rows(formula.evaluate({"a": a, "b": one})) == [[11, 12, 13], [24], [35, 36], [47]]
     padded = Expression("a * b", ("a", "b"), fill=0.5)
-    assert of_rows(padded.over_rows({"a": vectors([[1, 2, 3]]), "b": vectors([[1, 2]])})) == [[1, 4, 1.5]]
-    missing = of_rows(formula.over_rows({"a": vectors([[1, 2, 3]]), "b": vectors([[1, 2]])}))
+    assert of_rows(padded.evaluate({"a": vectors([[1, 2, 3]]), "b": vectors([[1, 2]])})) == [[1, 4, 1.5]]
+    missing = of_rows(formula.evaluate({"a": vectors([[1, 2, 3]]), "b": vectors([[1, 2]])}))
     assert missing[0][:2] == [2, 4] and math.isnan(missing[0][2])
-    assert of_rows(Expression("7", ("a",)).over_rows({"a": a})) == [7, 7, 7, 7]
+    assert of_rows(Expression("7", ("a",)).evaluate({"a": a})) == [7, 7, 7, 7]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_vectors_broadcast_and_are_padded_row_by_row() -> None:
 )
 def test_functions_of_vectors(text: str, expected: list[float]) -> None:
     values = {"a": vectors([[1, 2, 3], [5]]), "b": vectors([[1, 1, 1], [2]]), "c": np.array([10.0, 20.0])}
-    got = Expression(text, ("a", "b", "c")).over_rows(values)
+    got = Expression(text, ("a", "b", "c")).evaluate(values)
     np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
@@ -204,11 +204,11 @@ def test_vectors_equal_the_twin(rows: list[tuple[list[float], list[float], float
     a, b = (vectors([each[i] for each in rows]) for i in (0, 1))
     c = np.array([each[2] for each in rows])
     values = {"a": a, "b": b, "c": c}
-    got = of_rows(Expression("a * b - c", ("a", "b", "c"), fill).over_rows(values))
+    got = of_rows(Expression("a * b - c", ("a", "b", "c"), fill).evaluate(values))
     for result, (left, right, one) in zip(got, rows, strict=True):
         expected = reference.elementwise(lambda x, y, z: x * y - z, fill, left, right, one)
         np.testing.assert_allclose(np.atleast_1d(result), expected, rtol=1e-12)
-    dots = Expression("dot(a, b) + c", ("a", "b", "c"), fill).over_rows(values)
+    dots = Expression("dot(a, b) + c", ("a", "b", "c"), fill).evaluate(values)
     expected = [sum(x * y for x, y in reference.padded(fill, left, right)) + one for left, right, one in rows]
     np.testing.assert_allclose(dots, expected, rtol=1e-9, atol=1e-9)
 
@@ -217,5 +217,5 @@ def test_a_row_yields_the_same_whatever_stands_beside_it() -> None:
     a, b = vectors([[2], [1, 2]]), vectors([[3], [4, 5]])
     alone = {"a": np.array([2.0]), "b": np.array([3.0])}
     for text in ("a + b", "dot(a, b)", "len(a + b)"):
-        together = of_rows(Expression(text, ("a", "b")).over_rows({"a": a, "b": b}))
+        together = of_rows(Expression(text, ("a", "b")).evaluate({"a": a, "b": b}))
         assert np.atleast_1d(together[0]) == Expression(text, ("a", "b"))(**alone)

@@ -1,1 +1,1 @@
-"""Formulas of expr_feature: grammar, functions and vectors."""
+"""Formulas of expr_feature and of normalizers: grammar, functions and vectors."""

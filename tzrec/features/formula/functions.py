@@ -1,4 +1,4 @@
-"""What formulas can compute: functions and operators of numbers, and functions of vectors."""
+"""Functions and operators of formulas, over numbers and over vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EARTH_RADIUS_KM = 6371.0088
 """Mean radius of the earth (IUGG)."""
 
 _SIGNIFICANT = 1 << 53
-"""Beyond it float64 holds no odd integers, so there are no bits to speak of."""
+"""Largest magnitude of bitwise operands: beyond it float64 cannot represent odd integers."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Function:
     """A function of formulas.
 
     Attributes:
-        apply: of arrays number by number, or of Vectors with equal lengths.
-        count: how many arguments it takes, None for any number from 1 up.
+        apply: takes arrays, elementwise, or Vectors of equal lengths.
+        count: number of arguments, None for at least one.
     """
 
     apply: Callable[..., Any]
@@ -35,7 +35,7 @@ class Function:
 
 
 def _round(x: FloatArray) -> FloatArray:
-    """To the nearest whole number, halves away from zero, unlike numpy's."""
+    """Round to the nearest whole number, halves away from zero (numpy rounds them to even)."""
     return np.copysign(np.floor(np.abs(x) + 0.5), x)
 
 
@@ -49,14 +49,14 @@ def _mean(*x: FloatArray) -> FloatArray:
 
 
 def _central_angle(lng1: FloatArray, lat1: FloatArray, lng2: FloatArray, lat2: FloatArray) -> FloatArray:
-    """Angle between two points by the law of cosines, in radians."""
+    """Return the angle between two points in radians, by the spherical law of cosines."""
     a, b, span = np.radians(lat1), np.radians(lat2), np.radians(lng2 - lng1)
     cosine = np.sin(a) * np.sin(b) + np.cos(a) * np.cos(b) * np.cos(span)
     return np.arccos(np.clip(cosine, -1.0, 1.0))
 
 
 def _haversine_angle(lng1: FloatArray, lat1: FloatArray, lng2: FloatArray, lat2: FloatArray) -> FloatArray:
-    """The same by half angles, which keeps small distances exact."""
+    """Return the angle between two points by the haversine formula, which is exact for small distances."""
     a, b, span = np.radians(lat1), np.radians(lat2), np.radians(lng2 - lng1)
     half = np.sin((b - a) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(span / 2) ** 2
     return 2 * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0)))
@@ -89,7 +89,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "trunc": Function(np.trunc),
     "round": Function(_round),
     "roundp": Function(_round_places, 2),
-    "mod": Function(np.fmod, 2),  # the sign is that of the first, as in C
+    "mod": Function(np.fmod, 2),  # has the sign of the dividend, as in C
     "sigmoid": Function(lambda x: 1 / (1 + np.exp(-x))),
     "isnan": Function(lambda x: np.isnan(x).astype(np.float64)),
     "sphere_dist": Function(lambda *x: EARTH_RADIUS_KM * _central_angle(*x), 4),
@@ -99,7 +99,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "sum": Function(lambda *x: reduce(np.add, x), None),
     "avg": Function(_mean, None),
 }
-"""Functions of numbers; of vectors they are taken number by number."""
+"""Functions of numbers; vectors are mapped elementwise."""
 
 
 def _total(x: Vectors) -> FloatArray:
@@ -110,13 +110,13 @@ def _average(x: Vectors) -> FloatArray:
     return _total(x) / x.lengths
 
 
-def _squares(x: Vectors) -> FloatArray:
-    """Sum of squares of each row."""
+def _sum_of_squares(x: Vectors) -> FloatArray:
+    """Return the sum of squares of each row."""
     return _total(Vectors(x.values * x.values, x.lengths))
 
 
 def _centered(x: Vectors) -> Vectors:
-    return Vectors(x.values - x.spread(_average(x)), x.lengths)
+    return Vectors(x.values - x.repeat(_average(x)), x.lengths)
 
 
 def _dot(x: Vectors, y: Vectors) -> FloatArray:
@@ -124,31 +124,31 @@ def _dot(x: Vectors, y: Vectors) -> FloatArray:
 
 
 def _distance(x: Vectors, y: Vectors) -> FloatArray:
-    return np.sqrt(_squares(Vectors(x.values - y.values, x.lengths)))
+    return np.sqrt(_sum_of_squares(Vectors(x.values - y.values, x.lengths)))
 
 
 def _correlation(x: Vectors, y: Vectors) -> FloatArray:
-    """Pearson's r."""
+    """Return Pearson's correlation coefficient."""
     x, y = _centered(x), _centered(y)
-    return _dot(x, y) / np.sqrt(_squares(x) * _squares(y))
+    return _dot(x, y) / np.sqrt(_sum_of_squares(x) * _sum_of_squares(y))
 
 
 def _variance(x: Vectors) -> FloatArray:
-    return _squares(_centered(x)) / x.lengths
+    return _sum_of_squares(_centered(x)) / x.lengths
 
 
 def _unbiased_variance(x: Vectors) -> FloatArray:
-    return _squares(_centered(x)) / (x.lengths - 1)
+    return _sum_of_squares(_centered(x)) / (x.lengths - 1)
 
 
 VECTOR_FUNCTIONS: Mapping[str, Function] = {
     "len": Function(lambda x: x.lengths.astype(np.float64)),
-    "l2_norm": Function(lambda x: np.sqrt(_squares(x))),
-    "squared_norm": Function(_squares),
+    "l2_norm": Function(lambda x: np.sqrt(_sum_of_squares(x))),
+    "squared_norm": Function(_sum_of_squares),
     "dot": Function(_dot, 2),
     "euclid_dist": Function(_distance, 2),
     "corr": Function(_correlation, 2),
-    # the dialect calls "pop" what divides by n - 1, the other way round than statistics does
+    # "pop" divides by n - 1 for compatibility with TorchEasyRec; statistics call that the sample variance
     "std_dev": Function(lambda x: np.sqrt(_variance(x))),
     "pop_std_dev": Function(lambda x: np.sqrt(_unbiased_variance(x))),
     "variance": Function(_variance),
@@ -159,65 +159,65 @@ VECTOR_FUNCTIONS: Mapping[str, Function] = {
     "reduce_mean": Function(_average),
     "reduce_prod": Function(lambda x: x.reduce(np.multiply)),
 }
-"""From the vectors of a row to one number."""
+"""Functions that map the vectors of a row to one number."""
 
 
-def _truth(function: Callable[[Any, Any], Any]) -> Callable[[FloatArray, FloatArray], FloatArray]:
-    """An operator that says 1 for true and 0 for false."""
+def _logical(function: Callable[[Any, Any], Any]) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    """Make an operator that returns 1 for true and 0 for false."""
     return lambda x, y: np.asarray(function(x, y), np.float64)
 
 
-def _bits(function: Callable[[Any, Any], Any]) -> Callable[[FloatArray, FloatArray], FloatArray]:
-    """An operator on the bits of whole numbers; what is behind the point is dropped."""
+def _bitwise(function: Callable[[Any, Any], Any]) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    """Make an operator on the bits of the integer parts; NaN beyond 2^53."""
 
     def apply(x: FloatArray, y: FloatArray) -> FloatArray:
-        fit = (np.abs(x) <= _SIGNIFICANT) & (np.abs(y) <= _SIGNIFICANT)
-        bits = function(np.where(fit, x, 0).astype(np.int64), np.where(fit, y, 0).astype(np.int64))
-        return np.where(fit, bits, np.nan)
+        in_range = (np.abs(x) <= _SIGNIFICANT) & (np.abs(y) <= _SIGNIFICANT)
+        bits = function(np.where(in_range, x, 0).astype(np.int64), np.where(in_range, y, 0).astype(np.int64))
+        return np.where(in_range, bits, np.nan)
 
     return apply
 
 
 OPERATORS: tuple[Mapping[str, Callable[[Any, Any], Any]], ...] = (
-    {"||": _truth(np.logical_or)},
-    {"&&": _truth(np.logical_and)},
-    {"|": _bits(np.bitwise_or)},
-    {"&": _bits(np.bitwise_and)},
+    {"||": _logical(np.logical_or)},
+    {"&&": _logical(np.logical_and)},
+    {"|": _bitwise(np.bitwise_or)},
+    {"&": _bitwise(np.bitwise_and)},
     {
-        "<=": _truth(np.less_equal),
-        ">=": _truth(np.greater_equal),
-        "!=": _truth(np.not_equal),
-        "==": _truth(np.equal),
-        "<": _truth(np.less),
-        ">": _truth(np.greater),
+        "<=": _logical(np.less_equal),
+        ">=": _logical(np.greater_equal),
+        "!=": _logical(np.not_equal),
+        "==": _logical(np.equal),
+        "<": _logical(np.less),
+        ">": _logical(np.greater),
     },
     {"+": operator.add, "-": operator.sub},
     {"*": operator.mul, "/": operator.truediv},
 )
-"""Binary operators from the weakest to the strongest, all of them from left to right."""
+"""Binary operators by rising precedence, all of them left-associative."""
 
 CONSTANTS: Mapping[str, float] = {"_pi": math.pi, "_e": math.e}
 
 
 def draw(values: Iterable[Value], rows: int, index: int) -> FloatArray:
-    """Random numbers in [0, 1) made from the values of each row, `(rows,)`.
+    """Draw numbers in [0, 1) that depend on the values of each row alone, `(rows,)`.
 
-    The same row always gets the same number, in training, in serving and when a run is repeated.
+    The same row always has the same number, in training, in serving and when a run is repeated.
 
     Args:
         values: of all variables of the formula.
         rows: B.
-        index: of the call, for several in one formula are independent.
+        index: of the call, so that several calls in one formula are independent.
     """
     state = np.full(rows, index + 1, np.uint64)
     for value in values:
         numbers = value.reduce(np.add) if isinstance(value, Vectors) else value
-        state = _mixed(state ^ np.ascontiguousarray(numbers, np.float64).view(np.uint64))
-    return (_mixed(state) >> np.uint64(11)) * 2.0**-53
+        state = _splitmix64(state ^ np.ascontiguousarray(numbers, np.float64).view(np.uint64))
+    return (_splitmix64(state) >> np.uint64(11)) * 2.0**-53
 
 
-def _mixed(state: Any) -> Any:
-    """One step of SplitMix64 (Steele, Lea and Flood, 2014)."""
+def _splitmix64(state: Any) -> Any:
+    """Advance SplitMix64 by one step (Steele, Lea and Flood, 2014)."""
     state = state + np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,7 +1,7 @@
 """Vectors: one vector of float64 per row, and arithmetic on them that broadcasts and pads row by row.
 
-A plain array `(B,)` stands for one number per row, a float for the same number in each. What a row yields depends on
-this row alone: a vector of one number is stretched to the length of the others, other lengths are padded.
+A plain array `(B,)` is one number per row, a float the same number in each. The result of a row depends on this row
+alone: a vector of one number is repeated to the length of the others, other lengths are padded.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Vectors:
 
     @property
     def starts(self) -> Int64Array:
-        """Where each row begins in `values`, `(B,)`."""
+        """Start of each row in `values`, `(B,)`."""
         return np.cumsum(self.lengths) - self.lengths
 
     def reduce(self, function: np.ufunc) -> FloatArray:
-        """One number per row, `(B,)`."""
+        """Reduce each row to one number, `(B,)`."""
         return function.reduceat(self.values, self.starts) if len(self.lengths) else self.values
 
-    def spread(self, values: FloatArray) -> FloatArray:
-        """A number of each row `(B,)` for all elements of the row, `(N,)`."""
+    def repeat(self, values: FloatArray) -> FloatArray:
+        """Repeat a number of each row `(B,)` for all elements of the row, `(N,)`."""
         return np.repeat(values, self.lengths)
 
 
@@ -45,28 +45,28 @@ Value: TypeAlias = "FloatArray | Vectors"
 
 
 def elementwise(function: Callable[..., Any], fill: float, *values: Value) -> Value:
-    """Apply a function number by number; a vector of one number goes with any other, shorter ones are padded.
+    """Apply a function elementwise; a vector of one number is repeated, other shorter ones are padded.
 
     Args:
-        function: of as many arrays of one shape as there are values.
-        fill: what shorter vectors are padded with.
+        function: takes as many arrays of one shape as there are values.
+        fill: value that shorter vectors are padded with.
         values: numbers `(B,)`, numbers for all rows `()` or vectors.
     """
     if not any(isinstance(value, Vectors) for value in values):
         return function(*values)  # type: ignore[no-any-return]
     lengths = _longest(values)
-    return Vectors(function(*(_fitted(value, lengths, fill, stretch=True) for value in values)), lengths)
+    return Vectors(function(*(_pad(value, lengths, fill, repeat=True) for value in values)), lengths)
 
 
-def aligned(fill: float, *values: Value) -> list[Vectors]:
-    """Values as vectors of equal lengths in each row; shorter ones are padded, a single number too."""
+def align(fill: float, *values: Value) -> list[Vectors]:
+    """Pad values to vectors of equal lengths in each row; a single number is padded as well."""
     vectors = as_vectors(*values)
     lengths = _longest(vectors)
-    return [Vectors(_fitted(each, lengths, fill, stretch=False), lengths) for each in vectors]
+    return [Vectors(_pad(vector, lengths, fill, repeat=False), lengths) for vector in vectors]
 
 
 def as_vectors(*values: Value) -> list[Vectors]:
-    """Values as vectors; one number is a vector of one number."""
+    """Convert values to vectors; a number becomes a vector of one number."""
     rows = max(len(value.lengths) if isinstance(value, Vectors) else np.size(value) for value in values)
     ones = np.ones(rows, np.int64)
     return [
@@ -76,25 +76,21 @@ def as_vectors(*values: Value) -> list[Vectors]:
 
 
 def _longest(values: Any) -> Int64Array:
-    """The length of each row's longest vector, `(B,)`."""
-    lengths = [value.lengths for value in values if isinstance(value, Vectors)]
-    longest = lengths[0]
-    for each in lengths[1:]:
-        longest = np.maximum(longest, each)
-    return longest
+    """Return the length of each row's longest vector, `(B,)`."""
+    return np.maximum.reduce([value.lengths for value in values if isinstance(value, Vectors)])  # type: ignore[no-any-return]
 
 
-def _fitted(value: Value, lengths: Int64Array, fill: float, stretch: bool) -> FloatArray:
-    """Values for rows of these lengths, `(sum of lengths,)`, or `()` where they are the same for all rows."""
+def _pad(value: Value, lengths: Int64Array, fill: float, repeat: bool) -> FloatArray:
+    """Pad to rows of these lengths, `(sum of lengths,)`; a number for all rows stays `()`."""
     if not isinstance(value, Vectors):
         return value if np.ndim(value) == 0 else np.repeat(value, lengths)
     if np.array_equal(value.lengths, lengths):
         return value.values
     out = np.full(int(lengths.sum()), fill)
     starts = np.cumsum(lengths) - lengths
-    within = np.arange(len(value.values)) - value.spread(value.starts)
-    out[value.spread(starts) + within] = value.values
-    if stretch:
+    within = np.arange(len(value.values)) - value.repeat(value.starts)
+    out[value.repeat(starts) + within] = value.values
+    if repeat:
         single = value.lengths == 1
         out[np.repeat(single, lengths)] = np.repeat(value.values[value.starts[single]], lengths[single])
     return out

@@ -1,1 +1,1 @@
-"""Compiled kernels over Arrow buffers (numba, nogil)."""
+"""Kernels over Arrow buffers, compiled with numba and without the GIL."""

@@ -1,6 +1,6 @@
 """Kernels over the words of two columns, row by row: overlap measures and dot products.
 
-Words come as 64-bit codes (their hashes), equal exactly where the words are; the kernels never see text.
+Words are passed as 64-bit string hashes, which are equal if the words are; no kernel reads text.
 `tests/features/reference/pairs.py` holds the same functions in plain Python.
 """
 
@@ -12,44 +12,44 @@ import numpy as np
 from numba import types
 
 from tzrec.features.arrays import FloatArray, Int64Array
-from tzrec.features.kernels.jit import LONGS, compiled
+from tzrec.features.kernels.jit import INT64S, jit
 
-_DOUBLES = types.Array(types.float64, 1, "C", readonly=True)
-_DOUBLES_OUT = types.float64[::1]
-_OF_ROW = compiled(types.float64(LONGS, LONGS))
+_FLOAT64S = types.Array(types.float64, 1, "C", readonly=True)
+_FLOAT64S_OUT = types.float64[::1]
+_measure = jit(types.float64(INT64S, INT64S))
 
 
-@compiled(types.boolean(LONGS, types.int64))
-def _is_again(words: Int64Array, at: int) -> Any:
-    """Whether a word stands further left as well."""
-    found = False
+@jit(types.boolean(INT64S, types.int64))
+def _is_repeated(words: Int64Array, at: int) -> Any:
+    """Return true if a word occurs before `at` as well."""
+    is_repeated = False
     for i in range(at):
-        found = found or words[i] == words[at]
-    return found
+        is_repeated = is_repeated or words[i] == words[at]
+    return is_repeated
 
 
-@compiled(types.boolean(LONGS, types.int64))
-def _holds(words: Int64Array, word: int) -> Any:
-    found = False
-    for each in words:
-        found = found or each == word
-    return found
+@jit(types.boolean(INT64S, types.int64))
+def _contains(words: Int64Array, word: int) -> Any:
+    contains = False
+    for other_word in words:
+        contains = contains or other_word == word
+    return contains
 
 
-@_OF_ROW
-def _common_ratio(words: Int64Array, others: Int64Array) -> Any:
-    """Share of the different words that are among the others."""
-    different = common = 0
+@_measure
+def _common_ratio(words: Int64Array, other_words: Int64Array) -> Any:
+    """Return the share of distinct words that the other side has."""
+    distinct = common = 0
     for i in range(len(words)):
-        if not _is_again(words, i):
-            different += 1
-            common += 1 if _holds(others, words[i]) else 0
-    return common / different
+        if not _is_repeated(words, i):
+            distinct += 1
+            common += 1 if _contains(other_words, words[i]) else 0
+    return common / distinct
 
 
-@_OF_ROW
+@_measure
 def _is_contain(query: Int64Array, title: Int64Array) -> Any:
-    """Whether all words of the query stand in the title in their order, others between them or not."""
+    """Return 1 if the title has all words of the query in their order, with or without words in between."""
     at = 0
     for word in title:
         if at < len(query) and word == query[at]:
@@ -57,21 +57,21 @@ def _is_contain(query: Int64Array, title: Int64Array) -> Any:
     return 1.0 if at == len(query) else 0.0
 
 
-@_OF_ROW
+@_measure
 def _index_of(query: Int64Array, title: Int64Array) -> Any:
-    """Where the query first stands in the title in one piece, -1 where it does not."""
+    """Return the first position of the whole query in the title, -1 if it is not there."""
     for start in range(len(title) - len(query) + 1):
-        same = 0
-        while same < len(query) and title[start + same] == query[same]:
-            same += 1
-        if same == len(query):
+        equal = 0
+        while equal < len(query) and title[start + equal] == query[equal]:
+            equal += 1
+        if equal == len(query):
             return float(start)
     return -1.0
 
 
-@_OF_ROW
+@_measure
 def _min_cover(query: Int64Array, title: Int64Array) -> Any:
-    """Words in the shortest piece of the title that holds all words of the query, 0 where one is not there."""
+    """Return the length of the shortest span of the title with all words of the query, 0 if one is not there."""
     last = np.full(len(query), -1)
     shortest = len(title) + 1
     for at in range(len(title)):
@@ -85,52 +85,52 @@ def _min_cover(query: Int64Array, title: Int64Array) -> Any:
     return float(shortest) if shortest <= len(title) else 0.0
 
 
-@compiled(types.int64(LONGS, types.int64, types.int64))
-def _closest(title: Int64Array, one: int, other: int) -> Any:
-    """Least distance between two different words of the title."""
+@jit(types.int64(INT64S, types.int64, types.int64))
+def _min_distance(title: Int64Array, left: int, right: int) -> Any:
+    """Return the smallest distance between two distinct words of the title."""
     least = len(title)
-    one_at = other_at = -1
+    left_at = right_at = -1
     for at in range(len(title)):
-        if title[at] == one:
-            one_at = at
-        elif title[at] == other:
-            other_at = at
+        if title[at] == left:
+            left_at = at
+        elif title[at] == right:
+            right_at = at
         else:
             continue
-        if one_at >= 0 and other_at >= 0:
-            least = min(least, abs(one_at - other_at))
+        if left_at >= 0 and right_at >= 0:
+            least = min(least, abs(left_at - right_at))
     return least
 
 
-@compiled(types.UniTuple(types.float64, 3)(LONGS, LONGS))
+@jit(types.UniTuple(types.float64, 3)(INT64S, INT64S))
 def _distances(query: Int64Array, title: Int64Array) -> Any:
-    """Least, largest and mean of the closest distances between any two words of the query in the title.
+    """Return minimum, maximum and mean of the smallest distances between any two query words in the title.
 
-    With one of them there the length of the title, with none one more: MinDist, MaxDist and AveDist of Tao and Zhai,
-    "An Exploration of Proximity Measures in Information Retrieval" (SIGIR 2007).
+    If the title has only one query word, they are the length of the title, with none one more. These are MinDist,
+    MaxDist and AveDist of Tao and Zhai, "An Exploration of Proximity Measures in Information Retrieval" (SIGIR 2007).
     """
-    there = 0
+    num_present = 0
     pairs = 0
     least, largest, total = len(title), 0, 0
     for i in range(len(query)):
-        if _is_again(query, i) or not _holds(title, query[i]):
+        if _is_repeated(query, i) or not _contains(title, query[i]):
             continue
-        there += 1
+        num_present += 1
         for j in range(i):
-            if not _is_again(query, j) and _holds(title, query[j]):
-                distance = _closest(title, query[i], query[j])
+            if not _is_repeated(query, j) and _contains(title, query[j]):
+                distance = _min_distance(title, query[i], query[j])
                 least = min(least, distance)
                 largest = max(largest, distance)
                 total += distance
                 pairs += 1
     if pairs == 0:
-        alone = float(len(title) + (1 if there == 0 else 0))
-        return alone, alone, alone
+        distance = len(title) + (1 if num_present == 0 else 0)
+        return float(distance), float(distance), float(distance)
     return float(least), float(largest), total / pairs
 
 
-@compiled(types.float64(types.int64, LONGS, LONGS))
-def _overlap_of(method: int, query: Int64Array, title: Int64Array) -> Any:
+@jit(types.float64(types.int64, INT64S, INT64S))
+def _overlap_row(method: int, query: Int64Array, title: Int64Array) -> Any:
     if method == 0:
         return _common_ratio(query, title)
     if method == 1:
@@ -149,29 +149,29 @@ def _overlap_of(method: int, query: Int64Array, title: Int64Array) -> Any:
     return largest if method == 7 else mean
 
 
-@compiled(_DOUBLES_OUT(types.int64, LONGS, LONGS, LONGS, LONGS))
+@jit(_FLOAT64S_OUT(types.int64, INT64S, INT64S, INT64S, INT64S))
 def overlap(
     method: int, queries: Int64Array, query_ends: Int64Array, titles: Int64Array, title_ends: Int64Array
 ) -> Any:
-    """A measure of each row, `(B,)`, NaN where the query or the title has no word.
+    """Compute a measure of each row, `(B,)`, NaN if the query or the title has no word.
 
     Args:
         method: position in tzrec.features.types.overlap_feature.METHODS.
-        queries: codes of all rows, row after row.
-        query_ends: where each row ends in them, `(B,)`.
+        queries: string hashes of all rows, row after row.
+        query_ends: end of each row in them, `(B,)`.
         titles: the same of the titles.
-        title_ends: where each row ends in them, `(B,)`.
+        title_ends: end of each row in them, `(B,)`.
     """
     out = np.full(len(query_ends), np.nan)
     query_at = title_at = 0
     for row in range(len(query_ends)):
         if query_ends[row] > query_at and title_ends[row] > title_at:
-            out[row] = _overlap_of(method, queries[query_at : query_ends[row]], titles[title_at : title_ends[row]])
+            out[row] = _overlap_row(method, queries[query_at : query_ends[row]], titles[title_at : title_ends[row]])
         query_at, title_at = query_ends[row], title_ends[row]
     return out
 
 
-@compiled(_DOUBLES_OUT(LONGS, _DOUBLES, LONGS, LONGS, _DOUBLES, LONGS))
+@jit(_FLOAT64S_OUT(INT64S, _FLOAT64S, INT64S, INT64S, _FLOAT64S, INT64S))
 def dot(
     keys: Int64Array,
     weights: FloatArray,
@@ -180,14 +180,14 @@ def dot(
     other_weights: FloatArray,
     other_ends: Int64Array,
 ) -> Any:
-    """Sum over the keys that both sides of a row have of the product of their weights, `(B,)`, NaN for an empty side.
+    """Sum the products of the weights of the keys that both sides of a row have, `(B,)`, NaN for an empty side.
 
     Of equal keys on one side the first counts.
 
     Args:
-        keys: codes of all rows, row after row, `(N,)`.
+        keys: string hashes of all rows, row after row, `(N,)`.
         weights: of each key, `(N,)`.
-        ends: where each row ends in them, `(B,)`.
+        ends: end of each row in them, `(B,)`.
         other_keys: the same of the other side, `(M,)`.
         other_weights: `(M,)`.
         other_ends: `(B,)`.
@@ -199,7 +199,7 @@ def dot(
         if end > start and other_end > other_start:
             total = 0.0
             for i in range(start, end):
-                if _is_again(keys[start:end], i - start):
+                if _is_repeated(keys[start:end], i - start):
                     continue
                 for j in range(other_start, other_end):
                     if other_keys[j] == keys[i]:

@@ -1,8 +1,8 @@
-"""Kernels over Arrow text buffers: split, hash, parse; compiled once, cached on disk, free of the GIL.
+"""Kernels over Arrow text buffers: split, hash, parse.
 
-Import this module only where text has to be read: importing numba takes half a second. A piece of text is a span
-`data[start:end]`, so nothing is copied and no Python object is made per value.
-`tests/features/reference/text.py` holds the same functions in plain Python.
+Import this module on first use only: importing numba takes half a second. A piece of text is a span `data[start:end]`,
+so nothing is copied and no Python object is made per value. `tests/features/reference/text.py` holds the same functions
+in plain Python.
 """
 
 from __future__ import annotations
@@ -13,49 +13,42 @@ import numpy as np
 from numba import types
 
 from tzrec.features.arrays import BoolArray, ByteArray, Int64Array
-from tzrec.features.kernels.jit import BYTES as _BYTES
-from tzrec.features.kernels.jit import BYTES_OUT as _BYTES_OUT
-from tzrec.features.kernels.jit import FLAGS as _FLAGS
-from tzrec.features.kernels.jit import FLAGS_OUT as _FLAGS_OUT
-from tzrec.features.kernels.jit import INTS_OUT as _INTS_OUT
-from tzrec.features.kernels.jit import LONGS as _LONGS
-from tzrec.features.kernels.jit import LONGS_OUT as _LONGS_OUT
-from tzrec.features.kernels.jit import compiled as _compiled
-from tzrec.features.kernels.jit import load64
+from tzrec.features.kernels.jit import BOOLS, BOOLS_OUT, INT32S_OUT, INT64S, INT64S_OUT, UINT8S, UINT8S_OUT, jit, load64
 
+DECIMAL_SIZE = 20  # "-9223372036854775808" has 20 characters
 _POWERS = np.array([float(f"1e{i}") for i in range(310)])  # the last one is infinite
 
 _MINUS, _PLUS, _POINT, _SPACE = ord("-"), ord("+"), ord("."), ord(" ")
 _ZERO, _NINE, _LOWER_E, _UPPER_E = ord("0"), ord("9"), ord("e"), ord("E")
 
 
-@_compiled(types.boolean(_BYTES, _LONGS, _LONGS, types.uint8))
+@jit(types.boolean(UINT8S, INT64S, INT64S, types.uint8))
 def _may_hold(data: ByteArray, begins: Int64Array, stops: Int64Array, symbol: int) -> Any:
-    """False only where no row holds the symbol; rows that lie in order are looked through as one piece of text."""
+    """Return false only if no row contains the symbol; rows in the order of the buffer are scanned as one text."""
     rows = len(begins)
     for row in range(1, rows):
         if begins[row] < stops[row - 1]:
             return True
-    held = False
+    contains = False
     if rows:
-        for at in range(begins[0], stops[rows - 1]):  # no way out, so that it compiles to vector instructions
-            held |= data[at] == symbol
-    return held
+        for at in range(begins[0], stops[rows - 1]):  # no early exit, so that it compiles to vector instructions
+            contains |= data[at] == symbol
+    return contains
 
 
-@_compiled(types.Tuple((_LONGS_OUT, _LONGS_OUT, _INTS_OUT))(_BYTES, _LONGS, _LONGS, _FLAGS, _BYTES, types.int64))
+@jit(types.Tuple((INT64S_OUT, INT64S_OUT, INT32S_OUT))(UINT8S, INT64S, INT64S, BOOLS, UINT8S, types.int64))
 def split(
     data: ByteArray, begins: Int64Array, stops: Int64Array, null: BoolArray, separator: ByteArray, limit: int
 ) -> Any:
     """Split B rows of text into their non-empty parts.
 
     Args:
-        data: holds the text of all rows.
+        data: text of all rows.
         begins: `(B,)`, row i is `data[begins[i]:stops[i]]`.
         stops: `(B,)`.
-        null: `(B,)`, or empty where no row is null.
-        separator: its bytes; empty for no splitting.
-        limit: parts to keep per row, 0 for all.
+        null: `(B,)`, or empty if no row is null.
+        separator: its bytes; empty to keep every row whole.
+        limit: number of parts to keep per row, 0 for all.
 
     Returns:
         starts `(N,)` and ends `(N,)` of the parts, and parts per row `(B,)`.
@@ -65,46 +58,46 @@ def split(
     if width and not _may_hold(data, begins, stops, separator[0]):
         width = 0
     # A row of n bytes has at most (n + 1) / 2 non-empty parts.
-    room = rows
+    capacity = rows
     if width:
         for row in range(rows):
-            room += (stops[row] - begins[row]) // 2
-    starts = np.empty(room, np.int64)
-    ends = np.empty(room, np.int64)
+            capacity += (stops[row] - begins[row]) // 2
+    starts = np.empty(capacity, np.int64)
+    ends = np.empty(capacity, np.int64)
     lengths = np.zeros(rows, np.int32)
-    found = 0
+    count = 0
     for row in range(rows):
         if len(null) and null[row]:
             continue
-        first = found
+        first = count
         start = at = begins[row]
         stop = stops[row]
         if width == 0:
             at = stop
         while at <= stop:
-            cut = at == stop
-            if not cut and at + width <= stop and data[at] == separator[0]:
-                cut = True
+            is_end = at == stop
+            if not is_end and at + width <= stop and data[at] == separator[0]:
+                is_end = True
                 for i in range(1, width):
-                    cut = cut and data[at + i] == separator[i]
-            if not cut:
+                    is_end = is_end and data[at + i] == separator[i]
+            if not is_end:
                 at += 1
                 continue
             if at > start:
-                starts[found] = start
-                ends[found] = at
-                found += 1
-                if found - first == limit:
+                starts[count] = start
+                ends[count] = at
+                count += 1
+                if count - first == limit:
                     break
             at += max(width, 1)
             start = at
-        lengths[row] = found - first
-    return starts[:found].copy(), ends[:found].copy(), lengths
+        lengths[row] = count - first
+    return starts[:count].copy(), ends[:count].copy(), lengths
 
 
-@_compiled(types.uint64(_BYTES, types.int64, types.int64))
+@jit(types.uint64(UINT8S, types.int64, types.int64))
 def _murmur64a(data: ByteArray, start: int, end: int) -> Any:
-    """MurmurHash64A of `data[start:end]` with the seed of libstdc++."""
+    """Return MurmurHash64A (Austin Appleby) of `data[start:end]` with the seed of libstdc++'s std::hash."""
     mix = np.uint64(0xC6A4A7935BD1E995)
     shift = np.uint64(47)
     state = np.uint64(0xC70F6907) ^ (np.uint64(end - start) * mix)
@@ -129,42 +122,48 @@ def _murmur64a(data: ByteArray, start: int, end: int) -> Any:
     return state ^ (state >> shift)
 
 
-@_compiled(_LONGS_OUT(_BYTES, _LONGS, _LONGS, types.uint64))
+@jit(INT64S_OUT(UINT8S, INT64S, INT64S, types.uint64))
 def hash_text(data: ByteArray, starts: Int64Array, ends: Int64Array, size: int) -> Any:
-    """MurmurHash64A of every span, modulo `size`."""
+    """Return MurmurHash64A of every span, modulo `size`."""
     out = np.empty(len(starts), np.int64)
     for i in range(len(starts)):
         out[i] = np.int64(_murmur64a(data, starts[i], ends[i]) % size)
     return out
 
 
-@_compiled(_LONGS_OUT(_LONGS, types.uint64))
+@jit(types.int64(types.int64, UINT8S_OUT, types.int64))
+def write_decimal(value: int, out: ByteArray, end: int) -> Any:
+    """Write a number in decimal so that it ends at `out[end - 1]`, and return its start; at most DECIMAL_SIZE bytes."""
+    rest = np.uint64(value)
+    if value < 0:
+        rest = ~rest + np.uint64(1)  # in uint64, because the smallest int64 has no positive counterpart
+    at = end
+    while True:
+        at -= 1
+        out[at] = _ZERO + rest % np.uint64(10)
+        rest //= np.uint64(10)
+        if rest == 0:
+            break
+    if value < 0:
+        at -= 1
+        out[at] = _MINUS
+    return at
+
+
+@jit(INT64S_OUT(INT64S, types.uint64))
 def hash_integers(values: Int64Array, size: int) -> Any:
-    """MurmurHash64A of the decimal text of every number, modulo `size`."""
+    """Return MurmurHash64A of the decimal text of every number, modulo `size`."""
     out = np.empty(len(values), np.int64)
-    text = np.empty(20, np.uint8)  # "-9223372036854775808" has 20 characters
+    text = np.empty(DECIMAL_SIZE, np.uint8)
     for i in range(len(values)):
-        value = values[i]
-        rest = np.uint64(value)
-        if value < 0:
-            rest = ~rest + np.uint64(1)  # the smallest int64 has no positive twin in int64
-        at = 20
-        while True:
-            at -= 1
-            text[at] = _ZERO + rest % np.uint64(10)
-            rest //= np.uint64(10)
-            if rest == 0:
-                break
-        if value < 0:
-            at -= 1
-            text[at] = _MINUS
-        out[i] = np.int64(_murmur64a(text, at, 20) % size)
+        start = write_decimal(values[i], text, DECIMAL_SIZE)
+        out[i] = np.int64(_murmur64a(text, start, DECIMAL_SIZE) % size)
     return out
 
 
-@_compiled(types.UniTuple(types.int64, 2)(_BYTES, types.int64, types.int64))
+@jit(types.UniTuple(types.int64, 2)(UINT8S, types.int64, types.int64))
 def _trim(data: ByteArray, start: int, end: int) -> Any:
-    """The span without blanks at both ends."""
+    """Strip blanks at both ends of a span."""
     while start < end and data[start] == _SPACE:
         start += 1
     while end > start and data[end - 1] == _SPACE:
@@ -172,11 +171,11 @@ def _trim(data: ByteArray, start: int, end: int) -> Any:
     return start, end
 
 
-@_compiled(types.Tuple((_LONGS_OUT, _FLAGS_OUT))(_BYTES, _LONGS, _LONGS))
+@jit(types.Tuple((INT64S_OUT, BOOLS_OUT))(UINT8S, INT64S, INT64S))
 def parse_integers(data: ByteArray, starts: Int64Array, ends: Int64Array) -> Any:
-    """Read every span as an int64, `12.0` included; returns the numbers, 0 where it is none, and where it is one."""
+    """Read every span as an int64, `12.0` included; return the numbers, 0 if invalid, and a mask of the valid ones."""
     out = np.zeros(len(starts), np.int64)
-    good = np.zeros(len(starts), np.bool_)
+    valid = np.zeros(len(starts), np.bool_)
     for i in range(len(starts)):
         at, end = _trim(data, starts[i], ends[i])
         negative = at < end and data[at] == _MINUS
@@ -198,18 +197,19 @@ def parse_integers(data: ByteArray, starts: Int64Array, ends: Int64Array) -> Any
                 at += 1
         if digits and at == end:
             out[i] = np.int64(~value + np.uint64(1)) if negative else np.int64(value)
-            good[i] = True
-    return out, good
+            valid[i] = True
+    return out, valid
 
 
-@_compiled(types.Tuple((types.float64, types.int64, types.int64))(_BYTES, types.int64, types.int64))
+@jit(types.Tuple((types.float64, types.int64, types.int64))(UINT8S, types.int64, types.int64))
 def _parse_decimal(data: ByteArray, at: int, end: int) -> Any:
-    """Digits with at most one point: the 19 leading digits as a number, the power of ten left over, where it ends.
+    """Read digits with at most one point.
 
-    It ends at -1 where there is no digit.
+    Returns:
+        the 19 leading digits as a number, the remaining power of ten, and the end, -1 if there is no digit.
     """
     mantissa = np.uint64(0)
-    kept = digits = power = 0
+    significant = digits = power = 0
     point = False
     while at < end:
         symbol = data[at]
@@ -217,9 +217,9 @@ def _parse_decimal(data: ByteArray, at: int, end: int) -> Any:
             point = True
         elif _ZERO <= symbol <= _NINE:
             digits += 1
-            if kept < 19:
+            if significant < 19:
                 mantissa = mantissa * np.uint64(10) + np.uint64(symbol - _ZERO)
-                kept += 1 if mantissa else 0
+                significant += 1 if mantissa else 0
                 power -= 1 if point else 0
             else:
                 power += 0 if point else 1
@@ -229,15 +229,15 @@ def _parse_decimal(data: ByteArray, at: int, end: int) -> Any:
     return np.float64(mantissa), power, at if digits else -1
 
 
-@_compiled(types.Tuple((types.float64[::1], _FLAGS_OUT))(_BYTES, _LONGS, _LONGS))
+@jit(types.Tuple((types.float64[::1], BOOLS_OUT))(UINT8S, INT64S, INT64S))
 def parse_floats(data: ByteArray, starts: Int64Array, ends: Int64Array) -> Any:
-    """Read every span as a decimal number; returns the numbers, 0 where it is none, and where it is one.
+    """Read every span as a decimal number; return the numbers, 0 if invalid, and a mask of the valid ones.
 
     Numbers of up to 15 digits with a power of ten up to 22 are exact; others are within two units in the last
-    place of float64, far inside float32. `nan` and `inf` are no numbers here.
+    place of float64, far below the precision of float32. `nan` and `inf` are invalid.
     """
     out = np.zeros(len(starts), np.float64)
-    good = np.zeros(len(starts), np.bool_)
+    valid = np.zeros(len(starts), np.bool_)
     for i in range(len(starts)):
         at, end = _trim(data, starts[i], ends[i])
         negative = at < end and data[at] == _MINUS
@@ -260,21 +260,21 @@ def parse_floats(data: ByteArray, starts: Int64Array, ends: Int64Array) -> Any:
             power += -exponent if down else exponent
         if at != end:
             continue
-        if value == 0.0:  # or 0e999 would be 0 times infinity
+        if value == 0.0:  # otherwise 0e999 is 0 times infinity
             power = 0
-        if power < -308:  # in two steps, for 10 ** -320 is no full float64
+        if power < -308:  # in two steps, because 10 ** -320 is subnormal
             value /= 1e300
             power = max(power + 300, -308)
         value = value * _POWERS[min(power, 309)] if power >= 0 else value / _POWERS[-power]
         if np.isfinite(value):
             out[i] = -value if negative else value
-            good[i] = True
-    return out, good
+            valid[i] = True
+    return out, valid
 
 
-@_compiled(_LONGS_OUT(_BYTES, _LONGS, _LONGS, types.uint8))
+@jit(INT64S_OUT(UINT8S, INT64S, INT64S, types.uint8))
 def find_last(data: ByteArray, starts: Int64Array, ends: Int64Array, symbol: int) -> Any:
-    """Position of the last `symbol` in every span, its end where there is none."""
+    """Return the position of the last `symbol` in every span, its end if there is none."""
     out = np.empty(len(starts), np.int64)
     for i in range(len(starts)):
         at = ends[i] - 1
@@ -284,7 +284,7 @@ def find_last(data: ByteArray, starts: Int64Array, ends: Int64Array, symbol: int
     return out
 
 
-@_compiled(types.Tuple((_LONGS_OUT, _BYTES_OUT))(_BYTES, _LONGS, _LONGS))
+@jit(types.Tuple((INT64S_OUT, UINT8S_OUT))(UINT8S, INT64S, INT64S))
 def gather(data: ByteArray, starts: Int64Array, ends: Int64Array) -> Any:
     """Copy the spans end to end: offsets `(N + 1,)` and bytes, the buffers of an Arrow large_string array."""
     offsets = np.zeros(len(starts) + 1, np.int64)

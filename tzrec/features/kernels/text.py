@@ -1,4 +1,4 @@
-"""Kernels that make or compare text: decimals, crosses of words, keys of maps; see tzrec.features.kernels.parse."""
+"""Kernels that write or compare text: decimals, crosses of words, keys of maps, sequence elements."""
 
 from __future__ import annotations
 
@@ -8,39 +8,28 @@ import numpy as np
 from numba import types
 
 from tzrec.features.arrays import BoolArray, ByteArray, Int32Array, Int64Array
-from tzrec.features.kernels.jit import BYTES, BYTES_OUT, FLAGS, INTS, INTS_OUT, LONGS, LONGS_OUT, compiled
+from tzrec.features.kernels.jit import BOOLS, INT32S, INT32S_OUT, INT64S, INT64S_OUT, UINT8S, UINT8S_OUT, jit
+from tzrec.features.kernels.parse import DECIMAL_SIZE, write_decimal
 
-_ZERO, _MINUS, _JOINT = ord("0"), ord("-"), ord("_")
-_DIGITS = 20  # "-9223372036854775808" has 20 characters
+_JOINT = ord("_")
 
 
-@compiled(types.Tuple((BYTES_OUT, LONGS_OUT, LONGS_OUT))(LONGS))
+@jit(types.Tuple((UINT8S_OUT, INT64S_OUT, INT64S_OUT))(INT64S))
 def decimals(values: Int64Array) -> Any:
-    """Decimal text of every number: the bytes, and starts and ends `(N,)` in them."""
-    data = np.empty(len(values) * _DIGITS, np.uint8)
+    """Write every number in decimal: return the bytes, and starts and ends `(N,)` in them."""
+    data = np.empty(len(values) * DECIMAL_SIZE, np.uint8)
     starts = np.empty(len(values), np.int64)
     ends = np.empty(len(values), np.int64)
     for i in range(len(values)):
-        value = values[i]
-        rest = np.uint64(value)
-        if value < 0:
-            rest = ~rest + np.uint64(1)  # the smallest int64 has no positive twin in int64
-        ends[i] = at = (i + 1) * _DIGITS
-        while True:
-            at -= 1
-            data[at] = _ZERO + rest % np.uint64(10)
-            rest //= np.uint64(10)
-            if rest == 0:
-                break
-        if value < 0:
-            at -= 1
-            data[at] = _MINUS
-        starts[i] = at
+        ends[i] = (i + 1) * DECIMAL_SIZE
+        starts[i] = write_decimal(values[i], data, ends[i])
     return data, starts, ends
 
 
-@compiled(
-    types.Tuple((BYTES_OUT, LONGS_OUT, LONGS_OUT, INTS_OUT))(BYTES, LONGS, LONGS, INTS, BYTES, LONGS, LONGS, INTS)
+@jit(
+    types.Tuple((UINT8S_OUT, INT64S_OUT, INT64S_OUT, INT32S_OUT))(
+        UINT8S, INT64S, INT64S, INT32S, UINT8S, INT64S, INT64S, INT32S
+    )
 )
 def cross(
     left: ByteArray,
@@ -52,10 +41,10 @@ def cross(
     right_ends: Int64Array,
     right_lengths: Int32Array,
 ) -> Any:
-    """Every pair of a left and a right piece of each row, joined by "_", left outermost.
+    """Join every pair of a left and a right piece of each row by "_", left outermost.
 
     Args:
-        left: text of the left pieces, which lie at starts and ends `(N,)`, in rows of `lengths` `(B,)`.
+        left: text of the left pieces, with their starts and ends `(N,)` and pieces per row `(B,)`.
         right: the same of the right pieces.
 
     Returns:
@@ -80,15 +69,15 @@ def cross(
     i = j = pair = at = 0
     for row in range(len(left_lengths)):
         m, n = np.int64(left_lengths[row]), np.int64(right_lengths[row])
-        for one in range(i, i + m):
-            for other in range(j, j + n):
+        for left_piece in range(i, i + m):
+            for right_piece in range(j, j + n):
                 starts[pair] = at
-                for byte in range(left_starts[one], left_ends[one]):
+                for byte in range(left_starts[left_piece], left_ends[left_piece]):
                     data[at] = left[byte]
                     at += 1
                 data[at] = _JOINT
                 at += 1
-                for byte in range(right_starts[other], right_ends[other]):
+                for byte in range(right_starts[right_piece], right_ends[right_piece]):
                     data[at] = right[byte]
                     at += 1
                 ends[pair] = at
@@ -98,9 +87,9 @@ def cross(
     return data, starts, ends, lengths
 
 
-@compiled(LONGS_OUT(BYTES, LONGS, LONGS, types.uint8))
+@jit(INT64S_OUT(UINT8S, INT64S, INT64S, types.uint8))
 def find_first(data: ByteArray, starts: Int64Array, ends: Int64Array, symbol: int) -> Any:
-    """Position of the first `symbol` in every span, its end where there is none."""
+    """Return the position of the first `symbol` in every span, its end if there is none."""
     out = np.empty(len(starts), np.int64)
     for i in range(len(starts)):
         at = starts[i]
@@ -110,7 +99,7 @@ def find_first(data: ByteArray, starts: Int64Array, ends: Int64Array, symbol: in
     return out
 
 
-@compiled(types.boolean(BYTES, types.int64, types.int64, BYTES, types.int64, types.int64))
+@jit(types.boolean(UINT8S, types.int64, types.int64, UINT8S, types.int64, types.int64))
 def _equal(left: ByteArray, start: int, end: int, right: ByteArray, right_start: int, right_end: int) -> Any:
     if end - start != right_end - right_start:
         return False
@@ -120,9 +109,9 @@ def _equal(left: ByteArray, start: int, end: int, right: ByteArray, right_start:
     return start + same == end
 
 
-@compiled(
-    types.Tuple((LONGS_OUT, LONGS_OUT, INTS_OUT))(
-        BYTES, LONGS, LONGS, INTS, BYTES, LONGS, LONGS, INTS, BYTES
+@jit(
+    types.Tuple((INT64S_OUT, INT64S_OUT, INT32S_OUT))(
+        UINT8S, INT64S, INT64S, INT32S, UINT8S, INT64S, INT64S, INT32S, UINT8S
     )
 )  # fmt: skip
 def select(
@@ -136,46 +125,50 @@ def select(
     word_lengths: Int32Array,
     wildcard: ByteArray,
 ) -> Any:
-    """Entries of each row whose key is one of the row's words, in the order of the words; the first of equal keys.
+    """Select the entries of each row whose key is one of the row's words, in the order of the words.
+
+    Of equal keys the first is selected.
 
     Args:
-        keys: text of the keys, which lie at starts and ends `(N,)`, in rows of `lengths` `(B,)`.
-        words: the same of the words looked for.
-        wildcard: the word that stands for every key; empty for none.
+        keys: text of the keys, with their starts and ends `(N,)` and keys per row `(B,)`.
+        words: the same of the words to look up.
+        wildcard: the word that matches every key; empty for none.
 
     Returns:
-        numbers of the entries found `(M,)`, numbers of the words that found them `(M,)`, and how many each row has
-        found `(B,)`.
+        indices of the selected entries `(M,)`, indices of the words that match them `(M,)`, and matches per row `(B,)`.
     """
-    room = i = j = 0
+    capacity = i = j = 0
     for row in range(len(word_lengths)):
-        for word in range(j, j + word_lengths[row]):
-            every = len(wildcard) > 0 and _equal(words, word_starts[word], word_ends[word], wildcard, 0, len(wildcard))
-            room += np.int64(key_lengths[row]) if every else 1
-        j += word_lengths[row]
-    entries = np.empty(room, np.int64)
-    finders = np.empty(room, np.int64)
-    lengths = np.empty(len(word_lengths), np.int32)
-    found = j = 0
-    for row in range(len(word_lengths)):
-        before = found
         for word in range(j, j + word_lengths[row]):
             start, end = word_starts[word], word_ends[word]
-            every = len(wildcard) > 0 and _equal(words, start, end, wildcard, 0, len(wildcard))
+            is_wild = len(wildcard) > 0 and _equal(words, start, end, wildcard, 0, len(wildcard))
+            capacity += np.int64(key_lengths[row]) if is_wild else 1
+        j += word_lengths[row]
+    entries = np.empty(capacity, np.int64)
+    matching_words = np.empty(capacity, np.int64)
+    lengths = np.empty(len(word_lengths), np.int32)
+    count = j = 0
+    for row in range(len(word_lengths)):
+        before = count
+        for word in range(j, j + word_lengths[row]):
+            start, end = word_starts[word], word_ends[word]
+            is_wild = len(wildcard) > 0 and _equal(words, start, end, wildcard, 0, len(wildcard))
             for entry in range(i, i + key_lengths[row]):
-                if every or _equal(keys, key_starts[entry], key_ends[entry], words, start, end):
-                    entries[found] = entry
-                    finders[found] = word
-                    found += 1
-                    if not every:
+                if is_wild or _equal(keys, key_starts[entry], key_ends[entry], words, start, end):
+                    entries[count] = entry
+                    matching_words[count] = word
+                    count += 1
+                    if not is_wild:
                         break
-        lengths[row] = found - before
+        lengths[row] = count - before
         i += key_lengths[row]
         j += word_lengths[row]
-    return entries[:found].copy(), finders[:found].copy(), lengths
+    return entries[:count].copy(), matching_words[:count].copy(), lengths
 
 
-@compiled(types.Tuple((LONGS_OUT, BYTES_OUT, INTS_OUT))(BYTES, LONGS, LONGS, FLAGS, BYTES, types.int64, types.boolean))
+@jit(
+    types.Tuple((INT64S_OUT, UINT8S_OUT, INT32S_OUT))(UINT8S, INT64S, INT64S, BOOLS, UINT8S, types.int64, types.boolean)
+)
 def split_elements(
     data: ByteArray,
     begins: Int64Array,
@@ -185,19 +178,20 @@ def split_elements(
     limit: int,
     fill: bool,
 ) -> Any:
-    """Copy the pieces of B rows of text end to end, the empty ones too.
+    """Copy the elements of B rows of text end to end, including empty ones.
 
     Args:
-        data: holds the text of all rows.
+        data: text of all rows.
         begins: `(B,)`, row i is `data[begins[i]:stops[i]]`.
         stops: `(B,)`.
-        null: `(B,)`, or empty where no row is null.
+        null: `(B,)`, or empty if no row is null.
         delimiter: its bytes, at least one.
-        limit: pieces to keep per row, 0 for all.
-        fill: whether an empty row has one empty piece instead of none.
+        limit: number of elements to keep per row, 0 for all.
+        fill: give an empty row one empty element instead of none.
 
     Returns:
-        offsets `(S + 1,)` and bytes, the buffers of an Arrow large_string array of S pieces, and pieces per row `(B,)`.
+        offsets `(S + 1,)` and bytes, the buffers of an Arrow large_string array of S elements, and elements per row
+        `(B,)`.
     """
     width = len(delimiter)
     size = 0
@@ -207,30 +201,30 @@ def split_elements(
     out = np.empty(size, np.uint8)
     lengths = np.zeros(len(begins), np.int32)
     offsets[0] = 0
-    found = written = 0
+    count = written = 0
     for row in range(len(begins)):
         at, stop = begins[row], stops[row]
         if (len(null) and null[row]) or at == stop:
             if fill:
-                found += 1
-                offsets[found] = written
+                count += 1
+                offsets[count] = written
                 lengths[row] = 1
             continue
-        first = found
+        first = count
         while True:
-            cut = at < stop and data[at] == delimiter[0] and at + width <= stop
-            if cut and width > 1:
+            is_delimiter = at < stop and data[at] == delimiter[0] and at + width <= stop
+            if is_delimiter and width > 1:
                 for i in range(1, width):
-                    cut = cut and data[at + i] == delimiter[i]
-            if cut or at == stop:
-                found += 1
-                offsets[found] = written
-                if at == stop or found - first == limit:
+                    is_delimiter = is_delimiter and data[at + i] == delimiter[i]
+            if is_delimiter or at == stop:
+                count += 1
+                offsets[count] = written
+                if at == stop or count - first == limit:
                     break
                 at += width
             else:
                 out[written] = data[at]
                 written += 1
                 at += 1
-        lengths[row] = found - first
-    return offsets[: found + 1].copy(), out[:written].copy(), lengths
+        lengths[row] = count - first
+    return offsets[: count + 1].copy(), out[:written].copy(), lengths

@@ -47,7 +47,7 @@ class ExprFeature(NumberFeature):
             if rows.lengths is not None:
                 is_complete &= rows.lengths > 0
         values = {name: _to_value(rows, is_complete) for name, rows in variables.items()}
-        return _to_arrow(self._formula.over_rows(values), is_complete)
+        return _to_arrow(self._formula.evaluate(values), is_complete)
 
     def _read_numbers(self, array: pa.Array, column: str, bad: BadRows) -> Jagged:
         """Read rows of numbers; a row with a word that is not a number is reported and empty."""
