@@ -10,6 +10,8 @@ import torch
 
 torch.set_num_threads(1)
 
+pytest_plugins = ["tests.fixtures.ranks"]
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:

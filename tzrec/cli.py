@@ -55,6 +55,15 @@ _CHIEF_SPEAKS_S = 1.0
 class Flags(argparse.ArgumentParser):
     """An argparse parser that never guesses: unknown flags are errors that name the nearest known ones."""
 
+    def __init__(self, **arguments: Any) -> None:
+        self._flags: list[str] = []
+        super().__init__(**arguments)
+
+    def add_argument(self, *names: Any, **arguments: Any) -> argparse.Action:
+        action = super().add_argument(*names, **arguments)
+        self._flags += action.option_strings
+        return action
+
     def config(self, required: bool = True, help: str = "config text or JSON") -> None:
         """Add `--pipeline_config`, which is also `--pipeline_config_path`; read it as `args.pipeline_config`."""
         names = ("--pipeline_config", "--pipeline_config_path")
@@ -94,7 +103,7 @@ class Flags(argparse.ArgumentParser):
 
     def _refuse_unknown(self, words: list[str]) -> None:
         # before argparse looks: a mistyped required flag would only be reported as missing
-        known = list(self._option_string_actions)
+        known = self._flags
         named = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
         unknown = [name for name in named if name not in known]
         if unknown:

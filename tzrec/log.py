@@ -7,6 +7,7 @@ import sys
 import warnings
 
 from tzrec import env
+from tzrec.torchrec_adapter import TORCH_FX_LOGGER
 
 logger = logging.getLogger("tzrec")
 
@@ -31,7 +32,7 @@ def setup() -> None:
     # C++ or with a stack level that points elsewhere, so the kind is all there is to go by
     warnings.filterwarnings("ignore", module=r"torch(rec)?\.")
     warnings.filterwarnings("ignore", category=FutureWarning)
-    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+    logging.getLogger(TORCH_FX_LOGGER).setLevel(logging.ERROR)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Prefix("%(message)s"))
     logger.addHandler(handler)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.distributed import toy
-from tests.distributed.training import CASES, LEAST, WEIGHED, Case, Run
+from tests.fixtures import toy_model as toy
+from tests.fixtures.toy_training import CASES, LEAST, WEIGHED, Case, Run
 from tzrec.optim.min_norm import min_norm
 
 

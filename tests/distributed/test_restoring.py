@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from tests.distributed import toy
 from tests.distributed.test_shard import reference
-from tests.distributed.training import CASES, MOVES, Case, Run, whole
+from tests.fixtures import toy_model as toy
+from tests.fixtures.toy_training import CASES, MOVES, Case, Run, whole
 
 SAVED = [case for case in CASES if len(case.types) == 1]
 
 
 @pytest.mark.parametrize("case", [case for case in SAVED if not case.fields], ids=lambda case: case.name)
 def test_two_ranks_restore_what_one_saved(case: Case, one: dict[str, Any], two: list[dict[str, Any]]) -> None:
-    tables = whole(piece for rank in two for piece in rank[case.name]["restored"])
+    tables = whole(shard for rank in two for shard in rank[case.name]["restored"])
     for name, table in one[case.optimizer]["tables"].items():
         assert torch.equal(tables[name], table)
     assert two[0][case.name]["resumed"] == pytest.approx(one[case.optimizer]["more"], abs=1e-5)
@@ -27,8 +27,8 @@ def test_two_ranks_restore_what_one_saved(case: Case, one: dict[str, Any], two: 
 def test_one_rank_restores_what_two_saved(case: Case, directory: Path, two: list[dict[str, Any]], alone: None) -> None:
     run = Run(Case("one", case.optimizer, (), case.fields))
     run.load(directory / case.name)
-    tables = whole(piece for rank in two for piece in rank[case.name]["last"])
-    for name, _, _, value in run.pieces():
+    tables = whole(shard for rank in two for shard in rank[case.name]["last"])
+    for name, _, _, value in run.shards():
         assert torch.equal(value, tables[name])
     _, formulas = reference(case.optimizer, tuple(case.fields.items()))
     for name, value in run.sparse.state().items():
@@ -40,8 +40,8 @@ def test_one_rank_restores_what_two_saved(case: Case, directory: Path, two: list
 
 @pytest.mark.parametrize(("source", "target"), MOVES)
 def test_sharding_types_change_on_two_ranks(source: str, target: str, two: list[dict[str, Any]]) -> None:
-    moved = whole(piece for rank in two for piece in rank[f"{source} to {target}"])
-    for name, table in whole(piece for rank in two for piece in rank[source]["last"]).items():
+    moved = whole(shard for rank in two for shard in rank[f"{source} to {target}"])
+    for name, table in whole(shard for rank in two for shard in rank[source]["last"]).items():
         assert torch.equal(moved[name], table)
 
 

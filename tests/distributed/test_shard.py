@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from tests.distributed import toy
-from tests.distributed.training import CASES, SCALED, Case, Run, whole
-from tzrec.distributed.shard import LocalBags, dense_parameters
+from tests.fixtures import toy_model as toy
+from tests.fixtures.toy_training import CASES, SCALED, Case, Run, whole
+from tzrec.distributed.shard import dense_parameters
 from tzrec.tables.lookup_kernel import lookup_kernels
-from tzrec.tables.sharded_sequences import LocalSequences
+from tzrec.tables.sharders import LocalBags, LocalSequences
 
 
 @cache
@@ -27,7 +27,7 @@ def reference(optimizer: str, fields: tuple[tuple[str, float], ...]) -> tuple[li
 def test_two_ranks_follow_the_formulas(case: Case, two: list[dict[str, Any]]) -> None:
     losses, made = reference(case.optimizer, tuple(case.fields.items()))
     assert two[0][case.name]["losses"] == pytest.approx(losses, abs=1e-5)
-    tables = whole([piece for rank in two for piece in rank[case.name]["last"]])
+    tables = whole([shard for rank in two for shard in rank[case.name]["last"]])
     for name, table in tables.items():
         torch.testing.assert_close(table.double(), made.tables[name], rtol=0, atol=2e-5)
 
@@ -42,7 +42,7 @@ def test_one_rank_follows_the_formulas(optimizer: str, one: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_first_values_do_not_depend_on_the_sharding(case: Case, two: list[dict[str, Any]]) -> None:
-    tables = whole([piece for rank in two for piece in rank[case.name]["first"]])
+    tables = whole([shard for rank in two for shard in rank[case.name]["first"]])
     for name, table in tables.items():
         assert torch.equal(table, toy.first_table(name))
 
@@ -69,7 +69,7 @@ def test_an_overflow_on_one_rank_is_one_on_all(two: list[dict[str, Any]]) -> Non
 
 
 def test_frozen_table_stays(two: list[dict[str, Any]]) -> None:
-    last = whole([piece for rank in two for piece in rank["default"]["last"]])
+    last = whole([shard for rank in two for shard in rank["default"]["last"]])
     assert torch.equal(last["e_emb"], toy.first_table("e_emb"))
     assert not torch.equal(last["ids"], toy.first_table("ids"))
 
@@ -109,9 +109,9 @@ def test_an_id_out_of_range_stops_the_kernel(alone: None) -> None:
 
 def test_kernels_are_as_planned(alone: None) -> None:
     found = {
-        kernel.name(table): kernel.fused
+        kernel.parameter_name(table): kernel.fused
         for kernel in lookup_kernels(Run(Case("x", "adam_optimizer")).model.module)
-        for table, _ in kernel.pieces
+        for table, _ in kernel.shards
     }
     prefix = "embedding_group.emb_impls.__BASE__."
     assert found[f"{prefix}ebc.embedding_bags.ids.weight"] is False
@@ -125,6 +125,6 @@ def test_a_frozen_table_of_sequences_stays(optimizer: str, alone: None, monkeypa
     monkeypatch.setitem(toy.TABLES, "s", replace(toy.TABLES["s"], trainable=False))
     run = Run(Case("one", optimizer))
     run.train(2)
-    last = {name: value for name, _, _, value in run.pieces()}
+    last = {name: value for name, _, _, value in run.shards()}
     assert torch.equal(last["s_emb"], toy.first_table("s_emb"))
     assert not torch.equal(last["t_emb"], toy.first_table("t_emb"))

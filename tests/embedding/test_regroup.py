@@ -29,8 +29,8 @@ def test_a_group_that_is_a_whole_source_is_not_copied() -> None:
 
 
 def test_neighbours_everywhere_stay_together() -> None:
-    assert plan_groups([SPARSE], {"g": ["a", "b", "c"], "h": ["b", "c"]}).cuts == ((2, 3),)
-    assert plan_groups([SPARSE], {"g": ["b", "a"], "h": ["c"]}).cuts == ((2, 1, 2),)
+    assert plan_groups([SPARSE], {"g": ["a", "b", "c"], "h": ["b", "c"]}).split_sizes == ((2, 3),)
+    assert plan_groups([SPARSE], {"g": ["b", "a"], "h": ["c"]}).split_sizes == ((2, 1, 2),)
 
 
 def test_what_no_group_wants_is_left_out() -> None:

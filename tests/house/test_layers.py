@@ -19,6 +19,7 @@ RANK = {
     "formatting": (0, 0),
     "version": (0, 0),
     "protos": (0, 0),
+    "torchrec_adapter": (0, 0),
     "env": (0, 1),
     "log": (0, 2),
     "registry": (0, 3),
@@ -59,7 +60,7 @@ VERBS = {
 TOP = (8, 0)
 
 PYARROW = {"features", "data", "serving"}
-DISTRIBUTED = {"tables"}  # and every package from layer 6 on
+DISTRIBUTED = {"tables", "torchrec_adapter"}  # and every package from layer 6 on
 
 
 def modules() -> list[Path]:

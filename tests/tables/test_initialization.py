@@ -12,7 +12,7 @@ from torch import nn
 from tzrec.errors import ConfigError
 from tzrec.features.base import Table
 from tzrec.tables import initialization as table_module
-from tzrec.tables.initialization import BLOCK_VALUES, Initializer, init_of, init_table, parse_initializer
+from tzrec.tables.initialization import BLOCK_VALUES, Initializer, init_table, initializer_of, parse_initializer
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_text_is_what_torch_does(text: str, draw: object) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("__import__('os').system", "unknown initialiser"),
-        ("nn.init.unifrom_,a=0", "unknown initialiser"),
+        ("__import__('os').system", "unknown initializer"),
+        ("nn.init.unifrom_,a=0", "unknown initializer"),
         ("nn.init.uniform_,low=0", 'takes a, b; received "low=0"'),
         ("nn.init.uniform_,a=one", "not a number"),
-        ("nn.init.uniform_,a=1,b=0", "torch refuses"),
-        ("nn.init.kaiming_uniform_,mode='fan'", "torch refuses"),
+        ("nn.init.uniform_,a=1,b=0", "torch rejects"),
+        ("nn.init.kaiming_uniform_,mode='fan'", "torch rejects"),
         ("nn.init.zeros_,val=1", "takes no arguments"),
         ("nn.init.constant_", "needs val"),
     ],
@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_refused(text: str, told: str) -> None:
 
 
 def test_default_is_uniform_within_one_over_root_of_rows() -> None:
-    assert init_of(Table("t", 100, 8)) == Initializer("uniform_", {"a": -0.1, "b": 0.1})
+    assert initializer_of(Table("t", 100, 8)) == Initializer("uniform_", {"a": -0.1, "b": 0.1})
     weight = init_table(torch.empty(10_000, 8), Table("t", 10_000, 8), seed=1)
     assert 0.00999 < weight.max() <= 0.01
     assert -0.01 <= weight.min() < -0.00999

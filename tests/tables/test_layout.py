@@ -9,7 +9,7 @@ import pytest
 from tzrec.errors import ConfigError
 from tzrec.features.base import Feature, Table
 from tzrec.protos.model_pb2 import DEEP, SEQUENCE, WIDE, FeatureGroupConfig
-from tzrec.tables.layout import LayoutEntry, build_layout
+from tzrec.tables.layout import Layout, LayoutEntry, build_layouts
 
 
 def feature(
@@ -26,6 +26,11 @@ def group(name: str, *features: str, kind: Any = DEEP, suffix: str = "") -> Feat
     if suffix:
         made.embedding_name_suffix = suffix
     return made
+
+
+def build_layout(features: dict[str, Feature], groups: list[FeatureGroupConfig], *wide: Any) -> Layout:
+    (layout,) = build_layouts(features, groups, *wide).values()
+    return layout
 
 
 FEATURES = {
@@ -45,7 +50,7 @@ def test_entries_stand_in_listed_order() -> None:
 
 
 def test_features_that_name_one_table_share_it() -> None:
-    bags = build_layout(FEATURES, [group("deep", "b", "a", "c"), group("again", "c", "b")]).bags
+    bags = build_layout(FEATURES, [group("deep", "b", "a", "c"), group("again", "c", "b")]).tables
     assert list(bags) == ["ids", "a_emb"]
     assert bags["ids"].features == ("b", "c")
     assert bags["ids"].weighted
@@ -55,7 +60,7 @@ def test_features_that_name_one_table_share_it() -> None:
 
 def test_wide_tables_are_their_own() -> None:
     layout = build_layout(FEATURES, [group("deep", "a"), group("wide", "a", "b", kind=WIDE)], 4, "nn.init.zeros_")
-    assert layout.bags["a_emb_wide"].table == Table("a_emb_wide", 10, 4, init_fn="nn.init.zeros_")
+    assert layout.tables["a_emb_wide"].table == Table("a_emb_wide", 10, 4, init_fn="nn.init.zeros_")
     assert layout.groups["wide"] == (
         LayoutEntry("a", "a_emb_wide", 4, "a@a_emb_wide"),
         LayoutEntry("b", "ids_wide", 4, "b"),
@@ -65,13 +70,13 @@ def test_wide_tables_are_their_own() -> None:
 
 def test_wide_tables_begin_as_the_feature_says_unless_told() -> None:
     features = {"a": feature("a", Table("a_emb", 10, 8, init_fn="nn.init.ones_"))}
-    bags = build_layout(features, [group("wide", "a", kind=WIDE)], 4).bags
+    bags = build_layout(features, [group("wide", "a", kind=WIDE)], 4).tables
     assert bags["a_emb_wide"].table.init_fn == "nn.init.ones_"
 
 
 def test_suffixes_come_last() -> None:
     layout = build_layout(FEATURES, [group("w", "a", kind=WIDE, suffix="u"), group("d", "a", suffix="u")], 4)
-    assert list(layout.bags) == ["a_emb_wide_u", "a_emb_u"]
+    assert list(layout.tables) == ["a_emb_wide_u", "a_emb_u"]
 
 
 SEQUENCE_PREFIX = FEATURES | {
@@ -83,13 +88,13 @@ SEQUENCE_PREFIX = FEATURES | {
 def test_sequence_groups_have_tables_of_their_own() -> None:
     layout = build_layout(SEQUENCE_PREFIX, [group("d", "a", "x"), group("q", "n", "a", "s", "x", kind=SEQUENCE)])
     assert list(layout.groups) == ["d"]
-    assert list(layout.bags) == list(layout.sequence_tables) == ["a_emb"]
-    assert layout.bags["a_emb"].features == ("a",)
+    assert list(layout.tables) == list(layout.sequence_tables) == ["a_emb"]
+    assert layout.tables["a_emb"].features == ("a",)
     assert layout.sequence_tables["a_emb"].features == ("a", "s")
     made = layout.sequences["q"]
     assert made.query == (LayoutEntry("a", "sequence.a_emb", 8, "sequence.a"), LayoutEntry("x", None, 3, "x"))
-    assert made.steps == (LayoutEntry("n", None, 2, "n"), LayoutEntry("s", "sequence.a_emb", 8, "sequence.s"))
-    assert list(layout.tables) == ["a_emb", "sequence.a_emb"]
+    assert made.elements == (LayoutEntry("n", None, 2, "n"), LayoutEntry("s", "sequence.a_emb", 8, "sequence.s"))
+    assert list(layout.all_tables) == ["a_emb", "sequence.a_emb"]
     assert (made.jagged, made.limit, made.encoded) == (False, 0, False)
 
 
@@ -173,4 +178,4 @@ def test_unfit_groups() -> None:
 @pytest.mark.parametrize("name", ["half", "keys", "user.id"])
 def test_names_that_torch_cannot_keep(name: str) -> None:
     (message,) = problems({"a": feature("a", Table(name, 10, 8))}, group("g", "a"))
-    assert message == f'feature "a" in group "g": "{name}" cannot be the name of a table; choose another'
+    assert message == f'feature "a" in group "g": "{name}" is not a valid table name; choose another'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.distributed.training import Case, Run
+from tests.fixtures.toy_training import Case, Run
 from tzrec.tables.plan_summary import PlanRow, plan_json, plan_rows, render
 
 

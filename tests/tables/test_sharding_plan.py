@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.distributed import toy
-from tests.distributed.training import CASES, Case
+from tests.fixtures import toy_model as toy
+from tests.fixtures.toy_training import CASES, Case
 from tzrec.config.options import is_fused, member_messages
 from tzrec.config.schema import oneof_of
-from tzrec.distributed.shard import BagSharder
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.errors import ConfigError
 from tzrec.features.base import Table
@@ -21,8 +20,8 @@ from tzrec.protos import optimizer_pb2 as pb
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 from tzrec.tables import sharding_plan
 from tzrec.tables.plan_summary import plan_json
-from tzrec.tables.sharded_sequences import SequenceSharder
-from tzrec.tables.sharding_plan import make_plan
+from tzrec.tables.sharders import BagSharder, SequenceSharder
+from tzrec.tables.sharding_plan import plan_sharding
 
 EBC = "emb_impls.__BASE__.ebc"
 
@@ -47,7 +46,7 @@ def planned(
     monkeypatch.setattr(sharding_plan.dist, "get_world_size", lambda: world)
     config = toy.config(optimizer).train_config
     config.global_embedding_constraints.sharding_types.extend(types)
-    plan = plan_json(make_plan(model, config, torch.device("cpu"), [BagSharder(), SequenceSharder()], saved))
+    plan = plan_json(plan_sharding(model, config, torch.device("cpu"), [BagSharder(), SequenceSharder()], saved))
     return {name: tuple(facts.values()) for tables in plan.values() for name, facts in tables.items()}
 
 

@@ -19,7 +19,7 @@ from fbgemm_gpu.split_table_batched_embeddings_ops_training import (
 from tzrec.config.options import is_fused, member_messages
 from tzrec.config.schema import oneof_of
 from tzrec.protos import optimizer_pb2 as pb
-from tzrec.tables.sparse_optimizer import frozen_params, fused_params, fuses, kind
+from tzrec.tables.sparse_optimizer import can_fuse, frozen_params, fused_params, kind
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -85,8 +85,8 @@ def test_frozen_tables_have_rate_zero() -> None:
 )
 def test_decay_is_not_left_to_the_kernel_on_cpu(decay: float, mode: int, fused: bool) -> None:
     config = message("rowwise_adagrad_optimizer", weight_decay=decay, weight_decay_mode=mode)
-    assert fuses(config, CPU) is fused
-    assert fuses(config, CUDA)
+    assert can_fuse(config, CPU) is fused
+    assert can_fuse(config, CUDA)
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_decay_is_not_left_to_the_kernel_on_cpu(decay: float, mode: int, fused: 
 def test_where_optimizers_are_fused(name: str, on_cpu: bool, on_cuda: bool) -> None:
     config = message(name)
     assert kind(config) == name
-    assert (fuses(config, CPU), fuses(config, CUDA)) == (on_cpu, on_cuda)
+    assert (can_fuse(config, CPU), can_fuse(config, CUDA)) == (on_cpu, on_cuda)

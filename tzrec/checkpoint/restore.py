@@ -15,28 +15,7 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from tzrec.checkpoint.saver import Tensors
 from tzrec.errors import CheckpointError
-
-_PLAIN_CLASSES = {
-    ("torch", "Size"),
-    ("torch.serialization", "_get_layout"),
-    ("collections", "OrderedDict"),
-    *(("pathlib", name) for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")),
-    *(("pathlib._local", name) for name in ("PosixPath", "WindowsPath")),
-    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
-    *(
-        ("torch.distributed.checkpoint.metadata", name)
-        for name in (
-            "Metadata",
-            "MetadataIndex",
-            "TensorStorageMetadata",
-            "BytesStorageMetadata",
-            "ChunkStorageMetadata",
-            "TensorProperties",
-            "StorageMeta",
-            "_MEM_FORMAT_ENCODING",
-        )
-    ),
-}
+from tzrec.torchrec_adapter import CHECKPOINT_CLASSES, checkpoint_metadata_path
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -44,14 +23,14 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
-        if is_dtype or (module, name) in _PLAIN_CLASSES:
+        if is_dtype or (module, name) in CHECKPOINT_CLASSES:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no checkpoint needs")
 
 
 class _CheckpointReader(FileSystemReader):
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        with self.fs.create_stream(self._get_metadata_path(), "rb") as stream:
+        with self.fs.create_stream(checkpoint_metadata_path(self), "rb") as stream:
             metadata = _PlainUnpickler(stream).load()  # type: ignore[arg-type]  # a file, whatever torch calls it
         if not isinstance(metadata, Metadata):
             raise pickle.UnpicklingError("it describes no checkpoint")

@@ -16,16 +16,16 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed._shard.sharded_tensor import Shard, ShardedTensor
 
 from tzrec.checkpoint import store
 from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord
 from tzrec.data.atomic import AtomicDirectory, write_synced
 from tzrec.errors import CheckpointError
 from tzrec.log import logger
+from tzrec.torchrec_adapter import local_shards, map_shards
 
-Tensors = Mapping[str, torch.Tensor | ShardedTensor]
-"""Tensors by name, whole or this rank's shards."""
+Tensors = Mapping[str, torch.Tensor]
+"""Tensors by name, each whole or a `ShardedTensor` with this rank's shards."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,10 @@ class Saver:
         self.wait()
         size = sum(_local_bytes(value) for tensors in parts.values() for value in tensors.values())
         copied = not frozen and size < available_memory() / 2
-        keep = _copy if copied else _as_it_is
-        kept = {part: {name: keep(value) for name, value in tensors.items()} for part, tensors in parts.items()}
+        kept = {
+            part: {name: map_shards(value, _copy_tensor) if copied else value for name, value in tensors.items()}
+            for part, tensors in parts.items()
+        }
         size = sum(_bytes(value) for tensors in kept.values() for value in tensors.values())
         self._thread = threading.Thread(target=self._run, args=(manifest, kept, plan), name="save")
         self._thread.start()
@@ -146,21 +148,8 @@ def available_memory() -> float:
     return next((float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), math.inf)
 
 
-def _copy(value: torch.Tensor | ShardedTensor) -> torch.Tensor | ShardedTensor:
-    """A copy in main memory that training no longer touches."""
-    if not isinstance(value, ShardedTensor):
-        return _copy_tensor(value)
-    shards = [Shard(_copy_tensor(shard.tensor), shard.metadata) for shard in value.local_shards()]
-    return ShardedTensor._init_from_local_shards_and_global_metadata(
-        shards, sharded_tensor_metadata=value.metadata(), process_group=value._process_group
-    )
-
-
-def _as_it_is(value: torch.Tensor | ShardedTensor) -> torch.Tensor | ShardedTensor:
-    return value
-
-
 def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
+    """Copy a tensor into main memory, where training no longer changes it."""
     value = value.detach().cpu().contiguous()
     if not value.numel():
         return value
@@ -169,16 +158,14 @@ def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(memory).view(value.dtype).view(value.shape)
 
 
-def _bytes(value: torch.Tensor | ShardedTensor) -> int:
+def _bytes(value: torch.Tensor) -> int:
     """Of the whole tensor, on whatever ranks its shards are."""
     return value.size().numel() * value.dtype.itemsize
 
 
-def _local_bytes(value: torch.Tensor | ShardedTensor) -> int:
-    """What this rank holds of it."""
-    if isinstance(value, ShardedTensor):
-        return sum(shard.tensor.nbytes for shard in value.local_shards())
-    return value.nbytes
+def _local_bytes(value: torch.Tensor) -> int:
+    """Bytes of a tensor that this rank holds."""
+    return sum(shard.nbytes for shard in local_shards(value))
 
 
 def _write(directory: Path, tensors: Tensors, group: dist.ProcessGroup | None) -> None:

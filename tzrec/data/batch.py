@@ -1,30 +1,34 @@
-"""Batch: what travels from the loader to the model; and Cursor: where in the data it came from."""
+"""Batch: tensors of some rows of the data, as the loader passes them to the model; Cursor: position in the data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import torch
 from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 from torchrec.streamable import Pipelineable
 
-BASE = "__BASE__"
-"""The data group of everything that has one row per sample."""
+from tzrec.features.base import BASE as BASE
+from tzrec.features.base import CNEG as CNEG
+from tzrec.features.base import NEG as NEG
+
+Label: TypeAlias = torch.Tensor | JaggedTensor
+"""One label per row `(B,)`, a list of labels per row `(B, C)`, or jagged: one label per candidate of each row."""
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in the data that does not depend on the number of ranks or threads.
+    """Position in the data that does not depend on the number of ranks or threads.
 
-    Rows are numbered over all files in sorted order; shuffling permutes them inside windows of `window` rows
-    with a generator seeded by (seed, epoch, window index), so (epoch, row) says exactly what has been consumed.
+    Rows are numbered over all files in sorted order; shuffling permutes them inside windows of `window` rows with a
+    generator seeded by (seed, epoch, window index), so (epoch, row) determines the rows that have been consumed.
 
     Attributes:
-        epoch: passes over the data that are complete.
-        row: rows of this pass that all ranks together have consumed, in shuffled order.
+        epoch: number of complete epochs.
+        row: number of rows of this epoch that all ranks together have consumed, in shuffled order.
         window: rows of a shuffle window, 1 without shuffling.
     """
 
@@ -35,22 +39,27 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Batch(Pipelineable):
-    """One rank's share of one step.
+    """Rows of one rank for one step.
+
+    Features belong to data groups, each with its own number of rows B: BASE has one row per sample, NEG and CNEG also
+    have rows of sampled negatives.
 
     Attributes:
-        rows: rows that count. 0 where this rank has none left while others do: the batch then repeats one row,
-            which must neither be scored nor learned from.
+        rows: number of samples. 0 on a rank that has none left while others do: the batch then repeats one row, which
+            counts neither for training nor for metrics.
         dense: per data group, dense features `(B, sum of dims)`.
         sparse: per data group, ids of all sparse features, keys in config order.
-        sequences: per data group, ids of all sparse sequence features: those of a row are the ids of its steps, one
-            step after the other.
-        element_sizes: per sparse sequence feature, ids in each step: values int32 `(S,)`, lengths the steps of each row.
-            A feature that is not in it has one id in each step.
-        element_values: per dense sequence feature, values float32 `(S, dim)`, lengths the steps of each row.
-        labels: per label column `(B,)` int64 or float32, or a list of labels `(B, C)`.
+        sequences: per data group, ids of all sparse sequence features: for each row the ids of its elements, one
+            element after the other.
+        element_sizes: per sparse sequence feature, number of ids of each element: values int32 `(S,)`, lengths the
+            number of elements of each row. A feature that is not in it has one id in each element.
+        element_values: per dense sequence feature, values float32 `(S, dim)`, lengths the number of elements of each
+            row.
+        labels: per label column int64 or float32; see `Label`.
         weights: per sample weight column `(B,)` float32.
-        kept: columns of the input to hand through to the output, one row per row of the batch.
-        cursor: what has been consumed once this batch is.
+        kept: columns of the input that are copied to the output, one row per row of the batch.
+        cursor: position in the data after this batch.
+        rows_by_data_group: number of rows of each data group other than BASE.
     """
 
     rows: int
@@ -59,25 +68,36 @@ class Batch(Pipelineable):
     sequences: dict[str, KeyedJaggedTensor] = field(default_factory=dict)
     element_sizes: dict[str, JaggedTensor] = field(default_factory=dict)
     element_values: dict[str, JaggedTensor] = field(default_factory=dict)
-    labels: dict[str, torch.Tensor] = field(default_factory=dict)
+    labels: dict[str, Label] = field(default_factory=dict)
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
     kept: pa.Table | None = None
     cursor: Cursor = Cursor()
+    rows_by_data_group: dict[str, int] = field(default_factory=dict)
+
+    def num_rows(self, data_group: str = BASE) -> int:
+        """Number of rows of a data group."""
+        return self.rows if data_group == BASE else self.rows_by_data_group[data_group]
+
+    def label(self, name: str) -> torch.Tensor:
+        """Label column with the same number of labels in each row."""
+        label = self.labels[name]
+        assert isinstance(label, torch.Tensor), f'label "{name}" is jagged'
+        return label
 
     def first_ids(self, feature: str) -> torch.Tensor:
-        """The first id of each row of a sparse feature of the base data group, int64 `(B,)`; -1 where it has none."""
+        """First id of each row of a sparse feature of the base data group, int64 `(B,)`; -1 where it has none."""
         jagged = self.sparse[BASE][feature]
-        some = jagged.lengths() > 0  # (B,)
-        ids = torch.full_like(some, -1, dtype=torch.int64)
-        ids[some] = jagged.values()[jagged.offsets()[:-1][some]]
+        is_present = jagged.lengths() > 0  # (B,)
+        ids = torch.full_like(is_present, -1, dtype=torch.int64)
+        ids[is_present] = jagged.values()[jagged.offsets()[:-1][is_present]]
         return ids
 
     def map(self, fn: Callable[[Any], Any]) -> Batch:
-        """A batch with `fn` applied to every tensor-like value."""
+        """Apply `fn` to every tensor, KeyedTensor, KeyedJaggedTensor and JaggedTensor."""
         changed: dict[str, Any] = {}
         for each in fields(self):
             value = getattr(self, each.name)
-            if isinstance(value, dict):
+            if isinstance(value, dict) and each.name != "rows_by_data_group":
                 changed[each.name] = {key: fn(item) for key, item in value.items()}
         return replace(self, **changed)
 

@@ -1,4 +1,4 @@
-"""Encoded columns of one batch, side by side, as the tensors that embeddings take."""
+"""Collate the encoded columns of a batch into the tensors that embeddings read."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Lengths = npt.NDArray[np.int32]
 
 
 def collate(columns: Mapping[str, Column], rows: int) -> Batch:
-    """The features of a batch, all of the base data group and in the order of `columns`.
+    """Build a batch of the base data group with the features in the order of `columns`.
 
     Args:
         columns: encoded features.
-        rows: B, the rows of each.
+        rows: B, the number of rows of each.
     """
-    single = {name: column for name, column in columns.items() if column.sequence_lengths is None}
-    stepped = {name: column for name, column in columns.items() if column.sequence_lengths is not None}
-    dense = {name: column for name, column in single.items() if not column.is_sparse}
-    sparse = {name: column for name, column in single.items() if column.is_sparse}
-    ids = {name: column for name, column in stepped.items() if column.is_sparse}
+    per_row = {name: column for name, column in columns.items() if column.sequence_lengths is None}
+    per_element = {name: column for name, column in columns.items() if column.sequence_lengths is not None}
+    dense = {name: column for name, column in per_row.items() if not column.is_sparse}
+    sparse = {name: column for name, column in per_row.items() if column.is_sparse}
+    ids = {name: column for name, column in per_element.items() if column.is_sparse}
     return Batch(
         rows=rows,
         dense={BASE: _keyed_tensor(dense)} if dense else {},
         sparse={BASE: _jagged_tensor(sparse)} if sparse else {},
         sequences={BASE: _id_sequences(ids)} if ids else {},
-        element_sizes={name: _jagged(each.lengths, each) for name, each in ids.items() if each.lengths is not None},
-        element_values={name: _jagged(each.values, each) for name, each in stepped.items() if not each.is_sparse},
+        element_sizes={k: _jagged(column.lengths, column) for k, column in ids.items() if column.lengths is not None},
+        element_values={k: _jagged(column.values, column) for k, column in per_element.items() if not column.is_sparse},
     )
 
 
@@ -65,13 +65,13 @@ def _id_sequences(columns: Mapping[str, Column]) -> KeyedJaggedTensor:
 
 
 def _jagged(values: np.ndarray, column: Column) -> JaggedTensor:
-    """Something of each step `(S, ...)`."""
+    """Values of each element `(S, ...)`."""
     assert column.sequence_lengths is not None
-    return JaggedTensor(own(values), lengths=own(column.sequence_lengths))
+    return JaggedTensor(to_tensor(values), lengths=to_tensor(column.sequence_lengths))
 
 
-def own(array: np.ndarray) -> torch.Tensor:
-    """As a tensor, copied where the numbers lie in memory of Arrow, which nobody may write to."""
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+    """Convert to a tensor; copy arrays in memory of Arrow, which is read-only."""
     return torch.from_numpy(np.require(array, requirements="W"))
 
 
@@ -80,7 +80,7 @@ def ids_per_row(column: Column) -> Lengths:
     assert column.sequence_lengths is not None
     if column.lengths is None:
         return column.sequence_lengths
-    before = np.concatenate([[0], np.cumsum(column.lengths)])  # ids before each step
+    before = np.concatenate([[0], np.cumsum(column.lengths)])  # ids before each element
     ends = np.cumsum(column.sequence_lengths)
     return (before[ends] - before[ends - column.sequence_lengths]).astype(np.int32)
 

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from tzrec.env import RankInfo
+from tzrec.torchrec_adapter import TORCH_FX_LOGGER
 
 _DTYPES = {
     str(dtype): dtype for dtype in (torch.float64, torch.float32, torch.int64, torch.int32, torch.uint8, torch.bool)
@@ -40,7 +41,7 @@ def init(place: RankInfo) -> torch.device:
 def _hush() -> None:
     """Silence what torch and torchrec say about each other, where no user can do anything about it."""
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch(rec)?\.")
-    for name in ("torch.fx._symbolic_trace", "torchrec.distributed.utils"):
+    for name in (TORCH_FX_LOGGER, "torchrec.distributed.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

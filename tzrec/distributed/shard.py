@@ -1,126 +1,84 @@
-"""A model on all ranks: tables in pieces by plan, the rest replicated with averaged gradients."""
+"""Sharded model: tables placed on the ranks by plan, dense parameters replicated with averaged gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchrec import EmbeddingBagCollection, KeyedJaggedTensor, KeyedTensor, PoolingType
-from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, ShardedEmbeddingBagCollection
 from torchrec.distributed.model_parallel import DistributedModelParallel
-from torchrec.distributed.types import ParameterSharding, ShardingEnv
 
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.tables.gloo import gather_uneven
+from tzrec.tables.gloo import allow_uneven_gather
 from tzrec.tables.initialization import init_table
 from tzrec.tables.lookup_kernel import SHARDED, lookup_kernels
 from tzrec.tables.plan_summary import SavedPlan
-from tzrec.tables.sharded_sequences import SequenceSharder, alone
-from tzrec.tables.sharding_plan import TYPES, Collection, collections, configs, make_plan
+from tzrec.tables.sharders import BagSharder, SequenceSharder
+from tzrec.tables.sharding_plan import Collection, collections, configs, plan_sharding
 from tzrec.tables.sparse_optimizer import frozen_params, fused_params
-
-
-class LocalBags(ShardedEmbeddingBagCollection):
-    """A sharded collection on the only rank: the kernels without the exchange of ids and vectors around them."""
-
-    _has_uninitialized_input_dist: bool
-
-    def forward(self, features: KeyedJaggedTensor) -> KeyedTensor:  # type: ignore[override]
-        if self._has_uninitialized_input_dist:
-            self._create_input_dist(features.keys())
-            self._has_uninitialized_input_dist = False
-        if self._has_features_permute:
-            features = features.permute(self._features_order, self._features_order_tensor)
-        values = self._lookups[0](features)  # (B, sum of widths)
-        return KeyedTensor(self._embedding_names, self._embedding_dims, values)
-
-
-class BagSharder(EmbeddingBagCollectionSharder):
-    """torchrec's sharder of bags, which also offers row-wise bags and plain kernels on CPU."""
-
-    def sharding_types(self, compute_device_type: str) -> list[str]:
-        return list(TYPES) if compute_device_type == "cpu" else super().sharding_types(compute_device_type)
-
-    def shard(
-        self,
-        module: EmbeddingBagCollection,
-        params: dict[str, ParameterSharding],
-        env: ShardingEnv,
-        device: torch.device | None = None,
-        module_fqn: str | None = None,
-    ) -> ShardedEmbeddingBagCollection:
-        kind = LocalBags if alone(params, env) else ShardedEmbeddingBagCollection
-        made = kind(module, params, env, fused_params=self.fused_params, device=device, module_fqn=module_fqn)
-        # torchrec divides the sums of row-wise mean-pooled tables afterwards, and by mistake those of all tables that
-        # are not row-wise too, unless it takes them for row-wise sums
-        others = [each for each in module.embedding_bag_configs() if params[each.name].sharding_type != "row_wise"]
-        made._pooling_type_to_rs_features[PoolingType.SUM.value] += [f for each in others for f in each.feature_names]
-        return made
+from tzrec.torchrec_adapter import set_fused_params
 
 
 def shard(
     model: nn.Module, config: EasyRecConfig, device: torch.device, saved: SavedPlan | None = None
 ) -> DistributedModelParallel:
-    """Spread a model over the ranks of the process group.
+    """Distribute a model over the ranks of the process group.
 
-    The tables get their first values here, whatever they held before; they depend on `train_config.seed` and the
-    tables' names alone. Dense parameters keep theirs. With several ranks call the result, not what is in it: the
-    wrapper averages gradients.
+    The tables are initialized here, whatever values they held before; the values depend on `train_config.seed` and the
+    tables' names alone. Dense parameters keep their values. With several ranks call the result and not the module in
+    it: the wrapper averages gradients.
 
     Args:
-        model: holds an EmbeddingGroup, best made on the `meta` device.
+        model: holds a TableOwner, best built on the `meta` device.
         config: for the sparse optimizer, the seed and the constraints of the planner.
         device: of this rank.
-        saved: the plan of a checkpoint, kept to where it fits.
+        saved: the plan of a checkpoint, followed where the config allows it.
 
     Raises:
-        ConfigError: see `make_plan`.
+        ConfigError: see `plan_sharding`.
     """
     train = config.train_config
     fused = fused_params(train.sparse_optimizer)
     sharders = [BagSharder(fused_params=fused), SequenceSharder(fused_params=fused)]
-    plan = make_plan(model, train, device, sharders, saved)
+    plan = plan_sharding(model, train, device, sharders, saved)
     for collection in collections(model):
         _prepare(collection)
     wrap = torch.distributed.get_world_size() > 1
-    gather_uneven()
+    allow_uneven_gather()
     sharded = DistributedModelParallel(model, device=device, plan=plan, sharders=sharders, init_data_parallel=wrap)
-    fill_tables(sharded.module, train.seed)
+    init_tables(sharded.module, train.seed)
     for kernel in lookup_kernels(sharded.module):
-        for table, _ in kernel.pieces:
+        for table, _ in kernel.shards:
             planned = plan.plan[kernel.path][table.name].compute_kernel  # type: ignore[index]
             assert planned == table.compute_kernel.value == kernel.module.config.compute_kernel.value
     return sharded
 
 
 def _prepare(collection: Collection) -> None:
-    """Spare torchrec the first values, which it would make per shard; give frozen tables kernels of their own."""
+    """Skip torchrec's per-shard initialization and give frozen tables a kernel with learning rate 0."""
     for config in configs(collection.module):
-        config.init_fn = _keep
-    for bag in collection.bags:
-        if not bag.table.trainable:
-            weight: Any = collection.weight(bag.table.name)
-            weight._optimizer_classes, weight._optimizer_kwargs = [None], [frozen_params()]
+        config.init_fn = _identity
+    for shared in collection.tables:
+        if not shared.table.trainable:
+            set_fused_params(collection.weight(shared.table.name), frozen_params())
 
 
-def _keep(weight: Tensor) -> Tensor:
+def _identity(weight: Tensor) -> Tensor:
     return weight
 
 
-def fill_tables(model: nn.Module, seed: int) -> None:
-    """Write the first values of all tables into the pieces this rank holds."""
+def init_tables(model: nn.Module, seed: int) -> None:
+    """Initialize the shards of all tables that this rank holds."""
     for kernel in lookup_kernels(model):
-        for table, weight in kernel.pieces:
+        for table, weight in kernel.shards:
             row, column = table.local_metadata.shard_offsets if table.local_metadata else (0, 0)
             init_table(weight, kernel.tables[table.name].table, seed, row, column)
 
 
 def dense_parameters(model: DistributedModelParallel) -> Iterator[tuple[str, nn.Parameter]]:
-    """Parameters that are not tables, by name: what the dense optimizer moves."""
+    """Parameters that are not tables, by name: those of the dense optimizer."""
     # by collection, not by kernel: a rank may hold no table of a collection, and then has empty parameters for all
-    tables = [path for path, module in model.module.named_modules() if isinstance(module, SHARDED)]
+    collection_paths = [path for path, module in model.module.named_modules() if isinstance(module, SHARDED)]
     for name, parameter in model.named_parameters():
-        if not any(name.startswith(f"{path}.") for path in tables):
+        if not any(name.startswith(f"{path}.") for path in collection_paths):
             yield name, parameter

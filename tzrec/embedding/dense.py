@@ -1,68 +1,86 @@
-"""DenseEmbeddings: numbers become vectors, all features of one kind at once."""
+"""DenseEmbeddings: embed numbers as vectors, all features of one kind at once."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torchrec import KeyedTensor
 
 from tzrec.embedding.regroup import GroupPlan, plan_groups, regroup
-from tzrec.features.base import DenseEmbedding
+from tzrec.features.base import BASE, DenseEmbedding
 from tzrec.modules.autodis import AutoDis
 from tzrec.modules.field_linear import FieldLinear
 from tzrec.tables.layout import Layout, LayoutEntry
 
 
 class DenseEmbeddings(nn.Module):
-    """The dense embeddings of a layout. Features that are embedded alike are the fields of one module.
+    """Embeddings of dense features. Features of one data group with equal settings are the fields of one module.
 
     A feature has one embedding however many groups list it, and one more for each embedding_name_suffix.
 
+    Args:
+        layouts: one for each data group.
+
     Attributes:
-        outputs: per module, the keys of its columns and their widths, as a source of `regroup`.
+        embeddings: modules of all data groups, in the order of the layouts.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layouts: Iterable[Layout]) -> None:
         super().__init__()
-        alike = _alike(layout)
-        self._inputs = {str(index): [entry.feature for entry in row] for index, row in enumerate(alike.values())}
-        self.outputs = [([entry.key for entry in row], [entry.dim for entry in row]) for row in alike.values()]
-        self.embeddings = nn.ModuleList(_module(how, len(row)) for how, row in alike.items())
-        self._plans: dict[tuple[str, ...], GroupPlan] = {}
+        fields = [
+            (layout.data_group, embedding, entries)
+            for layout in layouts
+            for embedding, entries in _entries_by_embedding(layout).items()
+        ]
+        self._entries = [(data_group, entries) for data_group, _, entries in fields]
+        self.embeddings = nn.ModuleList(_build(embedding, len(entries)) for _, embedding, entries in fields)
+        self._plans: dict[tuple[str, tuple[str, ...]], GroupPlan] = {}
 
-    def forward(self, numbers: KeyedTensor) -> list[KeyedTensor]:
-        """The vectors of all dense features of a batch; in full precision, as those of tables are."""
+    def outputs(self, data_group: str = BASE) -> list[tuple[list[str], list[int]]]:
+        """Keys of the columns of each module and their widths, as sources of `regroup`."""
+        return [
+            ([entry.key for entry in entries], [entry.dim for entry in entries])
+            for group, entries in self._entries
+            if group == data_group
+        ]
+
+    def forward(self, numbers: KeyedTensor, data_group: str = BASE) -> list[KeyedTensor]:
+        """Embed all dense features of a data group; in full precision, as tables do."""
         keys = tuple(numbers.keys())
-        if keys not in self._plans:
-            self._plans[keys] = self.plan(keys, numbers.length_per_key())
+        if (data_group, keys) not in self._plans:
+            self._plans[data_group, keys] = self.plan(keys, numbers.length_per_key(), data_group)
         with torch.autocast(numbers.device().type, enabled=False):
-            made = self.embed(numbers.values(), self._plans[keys])
-        return [KeyedTensor(*output, vectors) for output, vectors in zip(self.outputs, made, strict=True)]
+            vectors = self.embed(numbers.values(), self._plans[data_group, keys])
+        return [KeyedTensor(*output, value) for output, value in zip(self.outputs(data_group), vectors, strict=True)]
 
-    def plan(self, keys: Sequence[str], widths: Sequence[int]) -> GroupPlan:
-        """Where the numbers of each module stand among those of a batch."""
-        return plan_groups([(keys, widths)], self._inputs)
+    def plan(self, keys: Sequence[str], widths: Sequence[int], data_group: str = BASE) -> GroupPlan:
+        """Plan the selection of each module's input from the numbers of a batch."""
+        inputs = {
+            str(index): [entry.feature for entry in entries]
+            for index, (group, entries) in enumerate(self._entries)
+            if group == data_group
+        }
+        return plan_groups([(keys, widths)], inputs)
 
-    def embed(self, numbers: Tensor, where: GroupPlan) -> list[Tensor]:
+    def embed(self, numbers: Tensor, plan: GroupPlan) -> list[Tensor]:
         """Numbers of all dense features `(B, sum of widths)` -> `(B, sum of embedding widths)` per module."""
-        inputs = regroup([numbers], where)
-        return [module(x) for module, x in zip(self.embeddings, inputs.values(), strict=True)]
+        return [self.embeddings[int(index)](x) for index, x in regroup([numbers], plan).items()]
 
 
-def _alike(layout: Layout) -> dict[DenseEmbedding, list[LayoutEntry]]:
-    """The embeddings of a layout by how they are made, in the order in which groups first need them."""
-    alike: dict[DenseEmbedding, list[LayoutEntry]] = defaultdict(list)
-    entries = {entry.key: entry for row in layout.by_row.values() for entry in row}
+def _entries_by_embedding(layout: Layout) -> dict[DenseEmbedding, list[LayoutEntry]]:
+    """Embedded entries of a layout by their settings, in the order in which groups first need them."""
+    by_embedding: dict[DenseEmbedding, list[LayoutEntry]] = defaultdict(list)
+    entries = {entry.key: entry for row in layout.row_groups.values() for entry in row}
     for entry in entries.values():
         if entry.embedding is not None:
-            alike[entry.embedding].append(entry)
-    return alike
+            by_embedding[entry.embedding].append(entry)
+    return by_embedding
 
 
-def _module(how: DenseEmbedding, fields: int) -> nn.Module:
-    if how.kind == "autodis":
-        return AutoDis(fields, how.dim, how.num_channels, how.temperature, how.keep_prob)
-    return FieldLinear(fields, how.value_dim, how.dim)
+def _build(embedding: DenseEmbedding, num_fields: int) -> nn.Module:
+    if embedding.kind == "autodis":
+        return AutoDis(num_fields, embedding.dim, embedding.num_channels, embedding.temperature, embedding.keep_prob)
+    return FieldLinear(num_fields, embedding.value_dim, embedding.dim)

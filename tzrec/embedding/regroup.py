@@ -1,4 +1,4 @@
-"""From columns in the order in which tables lie to columns in the order in which groups list them."""
+"""Regrouping: columns in the order of the lookups -> columns in the order in which groups list them."""
 
 from __future__ import annotations
 
@@ -9,51 +9,52 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-Source = tuple[Sequence[str], Sequence[int], Tensor]
-"""Keys, their widths, and their columns side by side, `(B, sum of widths)`."""
-
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """How to cut the sources and which pieces make a group.
+    """Split of each source, and the parts that make each group.
 
     Attributes:
-        cuts: per source, widths of the pieces to cut it into.
-        pieces: per group, (source, piece) in order.
+        split_sizes: per source, widths of the parts to split it into.
+        parts: per group, (source, part) in order.
     """
 
-    cuts: tuple[tuple[int, ...], ...]
-    pieces: dict[str, tuple[tuple[int, int], ...]]
+    split_sizes: tuple[tuple[int, ...], ...]
+    parts: dict[str, tuple[tuple[int, int], ...]]
 
 
 def plan_groups(
     sources: Sequence[tuple[Sequence[str], Sequence[int]]], groups: Mapping[str, Sequence[str]]
 ) -> GroupPlan:
-    """Cut the sources as little as the groups allow: neighbours that stay neighbours everywhere stay together.
+    """Plan as few splits as the groups allow: columns that are neighbours in every group stay in one part.
 
     Args:
-        sources: keys and their widths, per source; a key stands in one source.
-        groups: per group, the keys it is made of, in order.
+        sources: keys and their widths, per source; a key is in one source.
+        groups: per group, the keys it consists of, in order.
     """
-    span = {}
+    spans = {}
     for index, (keys, widths) in enumerate(sources):
         for key, (start, stop) in zip(keys, pairwise(accumulate(widths, initial=0)), strict=True):
-            span[key] = (index, start, stop)
-    runs = {group: _runs([span[key] for key in keys]) for group, keys in groups.items()}
+            spans[key] = (index, start, stop)
+    runs = {group: _join([spans[key] for key in keys]) for group, keys in groups.items()}
     edges = [{0, sum(widths)} for _, widths in sources]
-    for run in (run for row in runs.values() for run in row):
-        edges[run[0]].update(run[1:])
+    for source, start, stop in (run for row in runs.values() for run in row):
+        edges[source].update((start, stop))
     bounds = [sorted(row) for row in edges]
     return GroupPlan(
-        cuts=tuple(tuple(b - a for a, b in pairwise(row)) for row in bounds),
-        pieces={
-            group: tuple((source, i) for source, start, stop in row for i in _between(bounds[source], start, stop))
+        split_sizes=tuple(tuple(b - a for a, b in pairwise(row)) for row in bounds),
+        parts={
+            group: tuple(
+                (source, part)
+                for source, start, stop in row
+                for part in range(bounds[source].index(start), bounds[source].index(stop))
+            )
             for group, row in runs.items()
         },
     )
 
 
-def _runs(spans: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+def _join(spans: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Join spans (source, start, stop) that follow each other in one source."""
     runs: list[tuple[int, int, int]] = []
     for source, start, stop in spans:
@@ -64,27 +65,25 @@ def _runs(spans: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     return runs
 
 
-def _between(bounds: Sequence[int], start: int, stop: int) -> range:
-    return range(bounds.index(start), bounds.index(stop))
+def regroup(values: Sequence[Tensor], plan: GroupPlan) -> dict[str, Tensor]:
+    """Apply a plan. A group that is a whole source, or one part of it, is not copied.
 
-
-def regroup(values: Sequence[Tensor], how: GroupPlan) -> dict[str, Tensor]:
-    """Apply a plan. A group that is a whole source, or one piece of it, is not copied.
-
-    Cutting with one `split` per source matters for the gradient: its backward is one concatenation, where that of
-    single slices writes a full-width zero tensor for each of them.
+    Each source is split once, which matters for the gradient: the backward pass of `split` is one concatenation, that
+    of single slices writes a full-width zero tensor for each of them.
 
     Args:
         values: per source, `(B, sum of widths)`.
+        plan: of `plan_groups`.
 
     Returns:
         Per group `(B, sum of its widths)`.
     """
-    pieces = [
-        value.split(cut, dim=1) if len(cut) > 1 else (value,) for value, cut in zip(values, how.cuts, strict=True)
+    parts = [
+        value.split(sizes, dim=1) if len(sizes) > 1 else (value,)
+        for value, sizes in zip(values, plan.split_sizes, strict=True)
     ]
     grouped = {}
-    for group, places in how.pieces.items():
-        parts = [pieces[source][piece] for source, piece in places]
-        grouped[group] = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)  # (B, sum of widths)
+    for group, indices in plan.parts.items():
+        columns = [parts[source][part] for source, part in indices]
+        grouped[group] = columns[0] if len(columns) == 1 else torch.cat(columns, dim=1)  # (B, sum of widths)
     return grouped

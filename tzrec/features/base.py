@@ -14,6 +14,10 @@ from tzrec.features.bucketize import Bucketizer
 from tzrec.features.column import Column
 from tzrec.features.jagged import Jagged
 
+BASE, NEG, CNEG = "__BASE__", "__NEG__", "__CNEG__"
+"""Data groups: features with one value per sample; features of one input with values of the samples and of sampled
+negatives; features of several inputs, at least one of which has values of negatives."""
+
 
 @dataclass(frozen=True)
 class FeatureInput:
@@ -90,6 +94,7 @@ class Feature:
         masked_input: name of the input that is empty in masked rows; "" if masking does not apply.
         is_sequence: true if each row holds a sequence of elements.
         sequence: name of the sequence_feature that it belongs to; "" outside of one.
+        data_group: data group of its rows, one of BASE, NEG and CNEG.
         encoder: last stage of `encode`.
     """
 
@@ -104,6 +109,7 @@ class Feature:
     masked_input: str = ""
     is_sequence: bool = False
     sequence: str = ""
+    data_group: str = BASE
     encoder: Encoder
 
     @property

@@ -27,7 +27,7 @@ class DomainHead(Head):
     num_domains: int = 1
 
     def select_logits(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        domain = batch.labels[self.domain_name].long()  # (B,)
+        domain = batch.label(self.domain_name).long()  # (B,)
         domain_logits = logits.unflatten(1, (self.num_domains, self.num_class))  # (B, num_domains, num_class)
         try:
             return domain_logits.gather(1, domain.view(-1, 1, 1).expand(-1, 1, self.num_class)).squeeze(1)

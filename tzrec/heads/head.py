@@ -62,7 +62,7 @@ class Weighting:
         weights = batch.weights[self.sample_weight_name] if self.sample_weight_name else None  # (B,)
         if not self.indicator_name:
             return weights
-        is_in_space = batch.labels[self.indicator_name] > 0
+        is_in_space = batch.label(self.indicator_name) > 0
         space_weights = torch.where(is_in_space, self.in_space_weight, self.out_space_weight)  # (B,)
         return space_weights if weights is None else weights * space_weights
 
@@ -141,7 +141,7 @@ class Head:
             DataError: The labels are not classes of this task.
         """
         logits = self.select_logits(logits, batch)
-        label = batch.labels[self.label_name][: batch.rows]
+        label = batch.label(self.label_name)[: batch.rows]
         weights = self.weighting.row_weights(batch, mean)
         losses = {}
         for name, loss in self.losses.items():

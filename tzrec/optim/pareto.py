@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +16,7 @@ from torchrec.distributed.model_parallel import DistributedModelParallel
 
 from tzrec.optim.min_norm import min_norm
 from tzrec.tables.lookup_kernel import SHARDED, lookup_kernels
+from tzrec.torchrec_adapter import collection_lookups, without_ddp_reduction
 
 
 class Pareto:
@@ -44,7 +44,7 @@ class Pareto:
         # A rank that holds no table of a collection still has to take part in sending gradients back, and does so only
         # where it is asked for some.
         sharded = [module for module in model.modules() if isinstance(module, SHARDED)]
-        lookups = [lookup for module in sharded for lookup in module._lookups]
+        lookups = [lookup for module in sharded for lookup in collection_lookups(module)]
         self._exchanged = [_Last(lookup) for lookup in lookups]
         self._wrappers = [each for each in (*model.modules(), *lookups) if isinstance(each, DistributedDataParallel)]
         self._least = torch.tensor(least, dtype=torch.float64).numpy()
@@ -57,7 +57,7 @@ class Pareto:
         """
         outputs = [last.output for _, last in self._sharded]
         sources = [*self._replicated, *outputs, *(last.output for last in self._exchanged)]
-        with _apart(self._wrappers):
+        with without_ddp_reduction(self._wrappers):
             gradients = list(_gradients(losses, sources))  # K x sources
         by_source = iter([torch.stack(each) for each in zip(*gradients, strict=True)])  # (K, ...) each
         whole = [next(by_source) for _ in self._replicated]
@@ -89,17 +89,6 @@ class _Last:
     def _remember(self, module: nn.Module, inputs: tuple[KeyedJaggedTensor, ...], output: Tensor) -> None:
         if output.requires_grad:
             (self.ids,), self.output = inputs, output
-
-
-@contextmanager
-def _apart(wrappers: Sequence[DistributedDataParallel]) -> Iterator[None]:
-    """Do not let DDP take these passes for that of the step: it plans its exchange after the first one it sees."""
-    seen = [each._static_graph_delay_allreduce_enqueued for each in wrappers]
-    for each in wrappers:
-        each._static_graph_delay_allreduce_enqueued = True
-    yield
-    for each, before in zip(wrappers, seen, strict=True):
-        each._static_graph_delay_allreduce_enqueued = before
 
 
 def _gradients(losses: Sequence[Tensor], sources: Sequence[Tensor]) -> Iterator[list[Tensor]]:

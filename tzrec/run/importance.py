@@ -136,7 +136,7 @@ def _chunks(session: Session) -> Iterator[Batch]:
 def _units(session: Session) -> dict[str, list[str]]:
     """What is mixed at a time: a feature of the model, or all of a sequence_feature, whose steps belong together."""
     layout = session.rec_model.embedding_group.layout
-    rows = [*layout.by_row.values(), *(group.steps for group in layout.sequences.values())]
+    rows = [*layout.row_groups.values(), *(group.elements for group in layout.sequences.values())]
     used = {entry.feature for row in rows for entry in row}
     units: dict[str, list[str]] = {}
     for name, feature in session.encoder.features.items():

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._inductor import cpp_builder, exc
 
 from tzrec.errors import SetupError
 from tzrec.serving.sequence_inputs import SequenceInputs
 from tzrec.serving.servable import Servable
 from tzrec.serving.signature import Signature
+from tzrec.torchrec_adapter import CppCompilerError, compile_package, require_cpp_compiler
 
 _DYNAMIC = torch.export.Dim.DYNAMIC
 _ROWS = 5
@@ -30,8 +30,8 @@ def require_compiler() -> None:
         SetupError: there is none.
     """
     try:
-        cpp_builder.get_cpp_compiler()
-    except exc.InvalidCxxCompiler as error:
+        require_cpp_compiler()
+    except CppCompilerError as error:
         raise SetupError(_compiler_failed(error)) from None
 
 
@@ -56,11 +56,9 @@ def _compile(servable: Servable, example: tuple[Tensor, ...], path: Path) -> Non
         warnings.simplefilter("ignore", FutureWarning)  # from torch, about its own tree specs
         program = torch.export.export(servable, example, dynamic_shapes=(shapes,), strict=False)
         try:
-            torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=_options())
-        except exc.InductorError as error:
-            if isinstance(error.inner_exception, exc.CppCompileError):
-                raise SetupError(_compiler_failed(error.inner_exception)) from None
-            raise
+            compile_package(program, str(path), _options())
+        except CppCompilerError as error:
+            raise SetupError(_compiler_failed(error)) from None
 
 
 def _dynamic(shape: Any) -> dict[int, Any]:

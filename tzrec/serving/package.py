@@ -28,6 +28,7 @@ from tzrec.checkpoint.manifest import FileRecord
 from tzrec.errors import PackageError
 from tzrec.serving.package_manifest import MANIFEST, MODEL, PackageManifest, ProgramSpec, newer_version
 from tzrec.serving.weights import Weights, map_weights
+from tzrec.torchrec_adapter import load_package
 from tzrec.version import __version__
 
 WEIGHTS, CONFIG, FEATURES = "weights.safetensors", "pipeline.config", "features.json"
@@ -116,8 +117,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def _load(path: Path, spec: ProgramSpec, weights: Weights, prefix: str) -> Any:
-    # The loader itself, not aoti_load_package around it: that one may unpickle weights that a package brings along.
-    model = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)  # type: ignore[attr-defined]
+    model = load_package(str(path))
     names = {name.removeprefix(prefix): name for name in weights.tensors if name.startswith(prefix)}
     constants = {constant: weights.tensors[name] for constant, name in names.items()}
     constants["tables"] = weights.flat(spec.tables)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tzrec.data.batch import BASE, Batch
-from tzrec.data.collate import own
-from tzrec.embedding.assemble import longest, padded_index
+from tzrec.data.collate import to_tensor
+from tzrec.embedding.assemble import max_lengths, padded_index
 from tzrec.features.column import Column
 from tzrec.tables.layout import Layout
 
@@ -60,7 +60,7 @@ class ElementInput:
     def from_column(cls, column: Column) -> ElementInput:
         """Take an encoded feature."""
         assert column.sequence_lengths is not None
-        values, lengths = own(column.values), own(column.sequence_lengths)
+        values, lengths = to_tensor(column.values), to_tensor(column.sequence_lengths)
         if not column.is_sparse:
             return cls(values, lengths, None)
         key_lengths = _one_id_each(values) if column.lengths is None else torch.from_numpy(column.lengths)
@@ -91,9 +91,9 @@ class SequenceInputs:
     @classmethod
     def from_layout(cls, layout: Layout) -> SequenceInputs:
         """The inputs that the sequence groups of a layout need."""
-        entries = [entry for group in layout.sequences.values() for entry in group.steps]
+        entries = [entry for group in layout.sequences.values() for entry in group.elements]
         groups = {
-            name: GroupInput(tuple(entry.feature for entry in group.steps), group.limit, group.jagged)
+            name: GroupInput(tuple(entry.feature for entry in group.elements), group.limit, group.jagged)
             for name, group in layout.sequences.items()
         }
         return cls({entry.feature: 0 if entry.table else entry.dim for entry in entries}, groups)
@@ -144,7 +144,7 @@ class SequenceInputs:
             if elements.key_lengths is not None:
                 yield elements.key_lengths
         for group in self.groups.values():
-            lengths = longest([elements_by_feature[name].lengths for name in group.features], group.limit)
+            lengths = max_lengths([elements_by_feature[name].lengths for name in group.features], group.limit)
             index = padded_index(lengths, group.is_jagged)
             if group.is_jagged:
                 yield index.rows

@@ -12,7 +12,7 @@ from torchrec import EmbeddingBagCollection, EmbeddingCollection
 
 from tzrec.embedding.assemble import PaddedIndex, assemble
 from tzrec.embedding.regroup import plan_groups, regroup
-from tzrec.embedding.sequence import SequenceElements
+from tzrec.embedding.sequence_lookup import SequenceElements
 from tzrec.models.base import RecModel
 from tzrec.serving.signature import Signature, table_kind
 from tzrec.tables.layout import SEQUENCE_PREFIX, Layout, LayoutEntry
@@ -40,7 +40,7 @@ def tables_of(model: RecModel) -> dict[str, Tensor]:
         elif isinstance(module, EmbeddingCollection):
             tables = module.embeddings.items()
             weights |= {f"{SEQUENCE_PREFIX}{name}": table.get_parameter("weight").detach() for name, table in tables}
-    types = {name: table.table.data_type for name, table in model.embedding_group.layout.tables.items()}
+    types = {name: table.table.data_type for name, table in model.embedding_group.layout.all_tables.items()}
     order = sorted(weights, key=lambda name: -_BYTES[types[name]])
     return {name: weights[name].to(_DTYPE[types[name]]) for name in order}
 
@@ -73,7 +73,7 @@ class PooledLookup(nn.Module):
     def __init__(self, first: int, entries: list[LayoutEntry], layout: Layout, offsets: Mapping[str, int]) -> None:
         super().__init__()
         names = [entry.table or "" for entry in entries]
-        tables = [layout.tables[name].table for name in names]
+        tables = [layout.all_tables[name].table for name in names]
         self._has_weights, self._is_mean = table_kind(layout, names[0])
         self._first, self._num_features = first, len(entries)
         self._dims = [table.dim for table in tables]
@@ -135,7 +135,7 @@ class ElementLookup(nn.Module):
 
     def __init__(self, layout: Layout, offsets: Mapping[str, int]) -> None:
         super().__init__()
-        self._entries = list({entry.key: entry for g in layout.sequences.values() for entry in g.steps}.values())
+        self._entries = list({entry.key: entry for g in layout.sequences.values() for entry in g.elements}.values())
         sparse = [entry for entry in self._entries if entry.table]
         self.lookups = nn.ModuleList(PooledLookup(0, [entry], layout, offsets) for entry in sparse)
 
@@ -176,8 +176,10 @@ class Servable(nn.Module):
         dense = (list(self.signature.dense), list(self.signature.dense.values()))
         self._dense_plan = self.dense.plan(*dense)
         sources = [([e.key for e in entries], [e.dim for e in entries]) for _, entries in runs]
-        sources += [*([dense] if self.signature.dense else []), *self.dense.outputs]
-        self._plan = plan_groups(sources, {group: [e.key for e in row] for group, row in layout.by_row.items() if row})
+        sources += [*([dense] if self.signature.dense else []), *self.dense.outputs()]
+        self._plan = plan_groups(
+            sources, {group: [e.key for e in row] for group, row in layout.row_groups.items() if row}
+        )
         self.eval()
 
     @classmethod
@@ -224,7 +226,7 @@ def index_of_group(inputs: Mapping[str, Tensor], group: str, lengths: Tensor) ->
 def _neighbours(layout: Layout, signature: Signature) -> list[tuple[int, list[LayoutEntry]]]:
     """Group the lookups by runs of one kind whose features are neighbours in the inputs: (first feature, run)."""
     index = {name: i for i, name in enumerate(signature.sparse)}
-    entries = {entry.key: entry for row in layout.by_row.values() for entry in row if entry.table}
+    entries = {entry.key: entry for row in layout.row_groups.values() for entry in row if entry.table}
     runs: list[tuple[int, list[LayoutEntry]]] = []
     previous: tuple[tuple[bool, bool], int] | None = None
     for entry in sorted(entries.values(), key=lambda entry: table_kind(layout, entry.table or "")):

@@ -44,11 +44,11 @@ class Signature:
     def from_layout(cls, layout: Layout) -> Signature:
         """The inputs that a layout needs; features whose tables are of one kind are neighbours, so that one call
         looks them up."""
-        entries = [entry for entries in layout.by_row.values() for entry in entries]
+        entries = [entry for entries in layout.row_groups.values() for entry in entries]
         by_kind = sorted((e for e in entries if e.table), key=lambda e: table_kind(layout, e.table or ""))
         return cls(
             sparse=tuple(dict.fromkeys(entry.feature for entry in by_kind)),
-            has_weights=any(table.weighted for table in layout.bags.values()),
+            has_weights=any(table.weighted for table in layout.tables.values()),
             dense={entry.feature: entry.value_dim for entry in entries if entry.table is None},
             sequences=SequenceInputs.from_layout(layout),
         )
@@ -118,7 +118,7 @@ class Signature:
 
 def table_kind(layout: Layout, name: str) -> tuple[bool, bool]:
     """The properties that the tables of one lookup share: has weights, pools by mean."""
-    table = layout.tables[name]
+    table = layout.all_tables[name]
     return table.weighted, table.table.pooling == "mean"
 
 

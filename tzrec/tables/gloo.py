@@ -1,4 +1,4 @@
-"""What torchrec asks of a process group and gloo does not do."""
+"""Exchange of gradients over gloo between ranks with batches of different sizes."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from torch import Tensor
 from torchrec.distributed import comm_ops
 
 
-def gather_uneven() -> None:
-    """Let gradients of row-wise tables come back from ranks with batches of different length, as a last one often is.
+def allow_uneven_gather() -> None:
+    """Make the backward pass of row-wise tables accept ranks with batches of different sizes, as the last often is.
 
-    torchrec gathers pieces of different sizes with `all_gather`, which NCCL does and gloo refuses. Here each rank sends
-    its piece to the others instead.
+    torchrec gathers tensors of different sizes with `all_gather`, which NCCL supports and gloo refuses. With gloo each
+    rank broadcasts its tensor to the others instead.
     """
-    wait: Any = comm_ops.ReduceScatterV_Wait
-    even = wait.backward
+    reduce_scatter: Any = comm_ops.ReduceScatterV_Wait
+    original_backward = reduce_scatter.backward
 
     def backward(ctx: Any, grad_output: Tensor) -> tuple[None, None, Tensor]:
         request = ctx.myreq
         if request.rsi.equal_splits or dist.get_backend(ctx.pg) != "gloo":
-            return even(ctx, grad_output)  # type: ignore[no-any-return]
+            return original_backward(ctx, grad_output)  # type: ignore[no-any-return]
         gathered = grad_output.new_empty(request.rsi.total_input_size)
-        pieces = torch.split(gathered, request.rsi.input_splits)
-        pieces[dist.get_rank(ctx.pg)].copy_(grad_output)
-        request.req = _Sent([_send(piece, source, ctx.pg) for source, piece in enumerate(pieces)])
+        parts = torch.split(gathered, request.rsi.input_splits)
+        parts[dist.get_rank(ctx.pg)].copy_(grad_output)
+        request.req = _Works([_broadcast(part, source, ctx.pg) for source, part in enumerate(parts)])
         request.tensor = gathered
         return None, None, request.dummy_tensor
 
-    if even.__module__ != __name__:
-        wait.backward = staticmethod(backward)
+    if original_backward.__module__ != __name__:
+        reduce_scatter.backward = staticmethod(backward)
 
 
-def _send(piece: Tensor, source: int, group: dist.ProcessGroup) -> Any:
-    return dist.broadcast(piece, dist.get_global_rank(group, source), group, async_op=True)
+def _broadcast(part: Tensor, source: int, group: dist.ProcessGroup) -> Any:
+    return dist.broadcast(part, dist.get_global_rank(group, source), group, async_op=True)
 
 
-class _Sent:
-    """Several exchanges under way, which torchrec waits for as for one."""
+class _Works:
+    """Several asynchronous exchanges behind the interface of one, on which torchrec waits."""
 
     def __init__(self, works: Sequence[Any]) -> None:
         self._works = works

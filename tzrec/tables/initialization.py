@@ -1,4 +1,4 @@
-"""First values of embedding tables: the grammar of `init_fn`, and rows that do not depend on who holds them."""
+"""Initialization of embedding tables: the grammar of `init_fn`, and values that do not depend on the sharding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import Table
 
 BLOCK_VALUES = 1 << 20
-"""Values of a table that one random generator makes: small enough to stay in cache, large enough to seed rarely."""
+"""Number of values drawn from one random generator: small enough to stay in cache, large enough to seed rarely."""
 
 Draw = Callable[..., Tensor]
 
@@ -63,8 +63,8 @@ def _kaiming_normal(
     return nn.init.normal_(block, 0.0, _kaiming_std(shape, a, mode, nonlinearity), **random)
 
 
-def _plain(draw: Draw) -> Draw:
-    """An initialiser of torch that treats every value alike, so that a block needs no knowledge of its table."""
+def _elementwise(draw: Draw) -> Draw:
+    """Wrap an initializer that does not depend on the shape of the table."""
     return lambda block, shape, **kwargs: draw(block, **kwargs)
 
 
@@ -73,9 +73,9 @@ def _constant(draw: Draw) -> Draw:
 
 
 _DRAWS: dict[str, tuple[Draw, dict[str, type]]] = {
-    "uniform_": (_plain(nn.init.uniform_), {"a": float, "b": float}),
-    "normal_": (_plain(nn.init.normal_), {"mean": float, "std": float}),
-    "trunc_normal_": (_plain(nn.init.trunc_normal_), {"mean": float, "std": float, "a": float, "b": float}),
+    "uniform_": (_elementwise(nn.init.uniform_), {"a": float, "b": float}),
+    "normal_": (_elementwise(nn.init.normal_), {"mean": float, "std": float}),
+    "trunc_normal_": (_elementwise(nn.init.trunc_normal_), {"mean": float, "std": float, "a": float, "b": float}),
     "constant_": (_constant(nn.init.constant_), {"val": float}),
     "ones_": (_constant(nn.init.ones_), {}),
     "zeros_": (_constant(nn.init.zeros_), {}),
@@ -88,10 +88,10 @@ _DRAWS: dict[str, tuple[Draw, dict[str, type]]] = {
 
 @dataclass(frozen=True)
 class Initializer:
-    """One initialiser of `torch.nn.init` with its arguments.
+    """Initializer of `torch.nn.init` with its arguments.
 
-    Called on a whole tensor it fills it in place, as the function of that name does. Called on a block of a
-    larger table, `shape` is that of the whole table, which the fan-based initialisers need.
+    Called with a whole tensor it fills it in place, as the function of that name does. Called with a block of a larger
+    table, `shape` is that of the whole table, which the fan-based initializers need.
     """
 
     name: str
@@ -106,30 +106,30 @@ class Initializer:
 
 
 def parse_initializer(text: str) -> Initializer:
-    """Read `nn.init.uniform_,a=-0.01,b=0.01`: an initialiser of `torch.nn.init` and its keyword arguments.
+    """Parse `nn.init.uniform_,a=-0.01,b=0.01`: an initializer of `torch.nn.init` and its keyword arguments.
 
     Raises:
-        ConfigError: not of this form, an unknown initialiser or argument, or values torch refuses.
+        ConfigError: not of this form, an unknown initializer or argument, or values that torch rejects.
     """
     path, *arguments = (part.strip() for part in text.split(","))
     name = path.removeprefix("torch.").removeprefix("nn.init.")
     if name not in _DRAWS:
-        raise _bad(text, f'unknown initialiser "{path}"; use nn.init.X,key=value with X one of {", ".join(_DRAWS)}')
+        raise _invalid(text, f'unknown initializer "{path}"; use nn.init.X,key=value with X one of {", ".join(_DRAWS)}')
     _, types = _DRAWS[name]
     kwargs: dict[str, Any] = {}
     for argument in arguments:
         key, _, value = (part.strip() for part in argument.partition("="))
         if key not in types:
-            raise _bad(text, f'{path} takes {", ".join(types) or "no arguments"}; received "{argument}"')
+            raise _invalid(text, f'{path} takes {", ".join(types) or "no arguments"}; received "{argument}"')
         kwargs[key] = _literal(text, argument, value, types[key])
     if name == "constant_" and "val" not in kwargs:
-        raise _bad(text, "nn.init.constant_ needs val, e.g. nn.init.constant_,val=0.1")
-    init = Initializer(name, kwargs)
-    try:  # torch itself knows best which values go together, e.g. a < b
-        init(torch.empty(2, 2))
+        raise _invalid(text, "nn.init.constant_ needs val, e.g. nn.init.constant_,val=0.1")
+    initializer = Initializer(name, kwargs)
+    try:  # torch checks combinations of values, e.g. a < b
+        initializer(torch.empty(2, 2))
     except (ValueError, KeyError, RuntimeError) as error:
-        raise _bad(text, f"torch refuses these arguments: {error}") from None
-    return init
+        raise _invalid(text, f"torch rejects these arguments: {error}") from None
+    return initializer
 
 
 def _literal(text: str, argument: str, value: str, expected: type) -> Any:
@@ -137,15 +137,15 @@ def _literal(text: str, argument: str, value: str, expected: type) -> Any:
         parsed = ast.literal_eval(value)
         return parsed if expected is str and isinstance(parsed, str) else expected(parsed)
     except (ValueError, SyntaxError, TypeError):
-        raise _bad(text, f'"{argument}": not a {"number" if expected is float else "quoted name"}') from None
+        raise _invalid(text, f'"{argument}": not a {"number" if expected is float else "quoted name"}') from None
 
 
-def _bad(text: str, message: str) -> ConfigError:
+def _invalid(text: str, message: str) -> ConfigError:
     return ConfigError([Problem("init_fn", f'"{text}": {message}')])
 
 
-def init_of(table: Table) -> Initializer:
-    """How the rows of a table start: its `init_fn`, or uniform in +-1/sqrt(rows) as TorchRec does."""
+def initializer_of(table: Table) -> Initializer:
+    """Initializer of a table: its `init_fn`, or uniform in +-1/sqrt(rows) as in TorchRec."""
     if table.init_fn:
         return parse_initializer(table.init_fn)
     bound = 1.0 / math.sqrt(table.rows)
@@ -153,39 +153,39 @@ def init_of(table: Table) -> Initializer:
 
 
 def init_table(weight: Tensor, table: Table, seed: int, row: int = 0, column: int = 0) -> Tensor:
-    """Write the first values of a table, or of the piece of it that `weight` holds, in place.
+    """Initialize a table, or the shard of it that `weight` holds, in place.
 
-    The table is cut into blocks of rows and each block has its own generator, keyed by (seed, table name, block), so
-    a row starts with the same values however the table is sharded, and a rank makes only the blocks it holds.
+    The table is divided into blocks of rows and each block has its own generator, keyed by (seed, table name, block).
+    So the initial values of a row do not depend on the sharding, and a rank draws only the blocks that it holds.
 
     Args:
-        weight: `(rows, columns)`, a piece of the table, any float type, any device.
+        weight: `(rows, columns)`, the table or a shard of it, any float type, any device.
         table: the whole table.
         seed: of the run.
         row: row of the table that is the first of `weight`.
         column: column of the table that is the first of `weight`.
     """
-    init, shape = init_of(table), torch.Size((table.rows, table.dim))
+    initializer, shape = initializer_of(table), torch.Size((table.rows, table.dim))
     size = max(1, BLOCK_VALUES // table.dim)
     end = row + weight.shape[0]
     generator, scratch = torch.Generator(), torch.empty(min(size, table.rows), table.dim, device="cpu")
     for block in range(row // size, -(-end // size)):
         start, stop = block * size, min(block * size + size, table.rows)
-        generator.manual_seed(_key(seed, table.name, block))
-        values = init(scratch[: stop - start], shape, generator)
+        generator.manual_seed(_block_seed(seed, table.name, block))
+        values = initializer(scratch[: stop - start], shape, generator)
         low, high = max(start, row), min(stop, end)
-        piece = values[low - start : high - start, column : column + weight.shape[1]]
-        weight.detach()[low - row : high - row].copy_(piece)
+        overlap = values[low - start : high - start, column : column + weight.shape[1]]
+        weight.detach()[low - row : high - row].copy_(overlap)
     return weight
 
 
-def _key(seed: int, name: str, block: int) -> int:
-    """64 bits that differ for every block of every table of every seed."""
+def _block_seed(seed: int, name: str, block: int) -> int:
+    """Seed of a block: 64 bits that differ for every seed, table and block."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{block}/{name}".encode(), digest_size=8).digest(), "little")
 
 
 class TableInitializer:
-    """First values of a whole table, as an `init_fn` of torchrec."""
+    """`init_fn` of torchrec that initializes a whole table."""
 
     def __init__(self, table: Table, seed: int) -> None:
         self._table, self._seed = table, seed

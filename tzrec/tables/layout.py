@@ -1,22 +1,22 @@
-"""Which tables a model has and where each feature stands in each group: plain data, known before any tensor exists.
+"""Layout: the tables of a model and the features of each group, as plain data known before any tensor exists.
 
-Serving rebuilds the lookup from this alone, without torchrec.
+Serving rebuilds the lookup from the layout alone, without torchrec.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tzrec.errors import ConfigError, Problem
-from tzrec.features.base import DenseEmbedding, Feature
+from tzrec.features.base import BASE, DenseEmbedding, Feature
 from tzrec.protos.model_pb2 import DEEP, JAGGED_SEQUENCE, SEQUENCE, WIDE, FeatureGroupConfig
 from tzrec.tables.shared_table import SharedTable, TableRequest, merge_tables, request_table
 
 SEQUENCE_PREFIX = "sequence."
-"""Before the keys and names of what sequence groups look up, which may have the same names elsewhere."""
+"""Prefix of the keys and tables of sequence groups, whose names may also occur in other groups."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class LayoutEntry:
 
     Attributes:
         feature: its name.
-        table: the table it is looked up in; None for dense values.
+        table: full name of the table it is looked up in; None for dense values.
         dim: columns it takes.
         key: name of its columns in the lookup's output: the feature, or `feature@table` where the feature is looked
             up in several tables; `feature@autodis` or `feature@mlp`, with the suffix of the group, for embedded values.
-            SEQUENCE_PREFIX stands before it where the table is one of sequences.
-        embedding: how dense values are embedded; None for those that enter as they are.
+            It has SEQUENCE_PREFIX where the table is one of sequences.
+        embedding: embedding of dense values; None for those that models read as they are.
     """
 
     feature: str
@@ -41,24 +41,24 @@ class LayoutEntry:
 
     @property
     def value_dim(self) -> int:
-        """Numbers of a dense feature in a row."""
+        """Number of values of a dense feature in a row."""
         return self.embedding.value_dim if self.embedding else self.dim
 
 
 @dataclass(frozen=True)
 class SequenceGroup:
-    """Features of steps, and features of the row that go with them.
+    """Sequence features, and features of the row that belong to them.
 
     Attributes:
         query: features with one value per row, in listed order.
-        steps: sequence features, in listed order.
-        jagged: whether the steps of all rows follow each other; otherwise they are padded to the longest row.
-        limit: steps of a row that are read, from the first; 0 for all.
-        encoded: whether only the encoders of a DEEP group read it.
+        elements: sequence features, in listed order.
+        jagged: True if the sequences of all rows follow each other; otherwise they are padded to the longest.
+        limit: number of elements of a row that are read, from the first; 0 for all.
+        encoded: True if only the encoders of a DEEP group read it.
     """
 
     query: tuple[LayoutEntry, ...]
-    steps: tuple[LayoutEntry, ...]
+    elements: tuple[LayoutEntry, ...]
     jagged: bool
     limit: int
     encoded: bool
@@ -66,180 +66,213 @@ class SequenceGroup:
 
 @dataclass(frozen=True)
 class Layout:
-    """All groups of a model and all tables they need.
+    """Groups of one data group and the tables they need.
 
     Attributes:
         groups: per DEEP or WIDE group, its features in listed order; the group's output is their concatenation,
-            followed by what its encoders yield.
-        bags: per table name, in the order in which groups first need it.
+            followed by the outputs of its encoders.
+        tables: tables of `groups` by name, in the order in which groups first need them.
         sequences: SEQUENCE and JAGGED_SEQUENCE groups, and the sequence_groups of DEEP groups.
-        sequence_tables: the tables of `sequences`, which are others than `bags` even where names are equal.
+        sequence_tables: tables of `sequences` by name; they are separate from `tables` even where names are equal.
+        data_group: name of the data group, whose features have the same number of rows.
     """
 
     groups: dict[str, tuple[LayoutEntry, ...]]
-    bags: dict[str, SharedTable]
+    tables: dict[str, SharedTable]
     sequences: dict[str, SequenceGroup]
     sequence_tables: dict[str, SharedTable]
+    data_group: str = BASE
 
     @property
-    def by_row(self) -> dict[str, tuple[LayoutEntry, ...]]:
-        """All that has one value per row: the groups, and as `<name>.query` that of sequence groups."""
+    def row_groups(self) -> dict[str, tuple[LayoutEntry, ...]]:
+        """Features with one value per row: those of the groups, and as `<name>.query` those of sequence groups."""
         queries = {f"{name}.query": group.query for name, group in self.sequences.items() if group.query}
         return self.groups | queries
 
     @property
-    def tables(self) -> dict[str, SharedTable]:
-        """All tables, those of sequences with SEQUENCE_PREFIX before their names."""
-        return self.bags | {f"{SEQUENCE_PREFIX}{name}": bag for name, bag in self.sequence_tables.items()}
+    def all_tables(self) -> dict[str, SharedTable]:
+        """Tables of all groups by full name."""
+        return {shared.full_name: shared for shared in (*self.tables.values(), *self.sequence_tables.values())}
 
     def widths(self, group: str) -> list[int]:
         return [entry.dim for entry in self.groups[group]]
 
 
-def build_layout(
+def build_layouts(
     features: Mapping[str, Feature],
     groups: Sequence[FeatureGroupConfig],
     wide_dim: int | None = None,
     wide_init_fn: str = "",
-) -> Layout:
-    """Lay out all groups.
+) -> dict[str, Layout]:
+    """Build the layout of each data group, that of the base first.
 
     Args:
         features: all features of the config by name.
         groups: `model_config.feature_groups`.
         wide_dim: width of the tables of WIDE groups.
-        wide_init_fn: first values of the tables of WIDE groups; empty: as the feature says.
+        wide_init_fn: initialization of the tables of WIDE groups; empty for that of the feature.
 
     Raises:
-        ConfigError: a feature in a group that has no use for it, features that share a table name but not the table,
-            or two suffixes that yield one table name. All of them at once.
+        ConfigError: a feature in a group that cannot use it, a group with features of several data groups, features
+            with different tables of one name, or two suffixes that make one table name. All of them at once.
     """
-    problems = [problem for i, group in enumerate(groups) for problem in _unfit(i, group, features)]
+    problems = [problem for i, group in enumerate(groups) for problem in validate_group(i, group, features)]
     if problems:
         raise ConfigError(problems)
+    by_data_group: dict[str, list[FeatureGroupConfig]] = {BASE: []}
+    for group in groups:
+        by_data_group.setdefault(_data_groups(group, features)[0], []).append(group)
+    return {
+        data_group: _build_layout(data_group, features, members, wide_dim, wide_init_fn)
+        for data_group, members in by_data_group.items()
+    }
+
+
+def _data_groups(group: FeatureGroupConfig, features: Mapping[str, Feature]) -> list[str]:
+    """Data groups of the features of a group and of its sequence_groups; the base for a group without features."""
+    names = [*group.feature_names, *(name for inner in group.sequence_groups for name in inner.feature_names)]
+    return list(dict.fromkeys(features[name].data_group for name in names if name in features)) or [BASE]
+
+
+def _build_layout(
+    data_group: str,
+    features: Mapping[str, Feature],
+    groups: Sequence[FeatureGroupConfig],
+    wide_dim: int | None,
+    wide_init_fn: str,
+) -> Layout:
+    scope = "" if data_group == BASE else f"{data_group}."
     pooled = [group for group in groups if group.group_type in (DEEP, WIDE)]
-    stepped = [group for group in groups if group.group_type not in (DEEP, WIDE)]
-    limits = {each.group_name: limit for group in pooled for each, limit in sequence_groups(group)}
-    inner = [each for group in pooled for each, _ in sequence_groups(group)]
-    laid, bags = _lay(features, pooled, wide_dim, wide_init_fn)
-    stepped += inner
-    found, tables = _lay(features, stepped)
-    entries = {name: [_stepped(entry) for entry in row] for name, row in found.items()}
+    inner = [pair for group in pooled for pair in inner_sequence_groups(group)]
+    limits = {group.group_name: limit for group, limit in inner}
+    sequence_configs = [group for group in groups if group.group_type not in (DEEP, WIDE)]
+    sequence_configs += [group for group, _ in inner]
+    pooled_entries, tables = _build_entries(features, pooled, scope, wide_dim, wide_init_fn)
+    entries, sequence_tables = _build_entries(features, sequence_configs, f"{scope}{SEQUENCE_PREFIX}")
+    entries = {name: tuple(_prefix_key(entry) for entry in row) for name, row in entries.items()}
     sequences = {
         group.group_name: SequenceGroup(
-            query=tuple(each for each in entries[group.group_name] if not features[each.feature].is_sequence),
-            steps=tuple(each for each in entries[group.group_name] if features[each.feature].is_sequence),
+            query=tuple(entry for entry in entries[group.group_name] if not features[entry.feature].is_sequence),
+            elements=tuple(entry for entry in entries[group.group_name] if features[entry.feature].is_sequence),
             jagged=group.group_type == JAGGED_SEQUENCE,
             limit=limits.get(group.group_name, 0),
             encoded=group.group_name in limits,
         )
-        for group in stepped
+        for group in sequence_configs
     }
-    return Layout(laid, bags, sequences, tables)
+    return Layout(pooled_entries, tables, sequences, sequence_tables, data_group)
 
 
-def _stepped(entry: LayoutEntry) -> LayoutEntry:
-    if entry.table is None:
-        return entry
-    return replace(entry, table=f"{SEQUENCE_PREFIX}{entry.table}", key=f"{SEQUENCE_PREFIX}{entry.key}")
+def _prefix_key(entry: LayoutEntry) -> LayoutEntry:
+    return entry if entry.table is None else replace(entry, key=f"{SEQUENCE_PREFIX}{entry.key}")
 
 
-def sequence_groups(group: FeatureGroupConfig) -> Iterable[tuple[FeatureGroupConfig, int]]:
-    """The sequence groups of a DEEP group as groups of their own, each with the steps that its encoders read at most.
+def inner_sequence_groups(group: FeatureGroupConfig) -> Iterator[tuple[FeatureGroupConfig, int]]:
+    """Sequence groups of a DEEP group as groups of their own, each with the number of elements its encoders read.
 
-    The only one may be without a name; it then has that of the group.
+    If there is only one, it may have no name; it then has that of the group.
     """
-    for each in group.sequence_groups:
-        name = each.group_name or group.group_name
-        made = FeatureGroupConfig(group_name=name, feature_names=each.feature_names, group_type=SEQUENCE)
-        if each.embedding_name_suffix:
-            made.embedding_name_suffix = each.embedding_name_suffix
+    for inner in group.sequence_groups:
+        name = inner.group_name or group.group_name
+        config = FeatureGroupConfig(group_name=name, feature_names=inner.feature_names, group_type=SEQUENCE)
+        if inner.embedding_name_suffix:
+            config.embedding_name_suffix = inner.embedding_name_suffix
         encoders = [getattr(encoder, encoder.WhichOneof("seq_module")) for encoder in group.sequence_encoders]
         limits = [_limit(encoder) for encoder in encoders if encoder.input == name]
-        yield made, max(limits, default=0) if all(limits) else 0
+        yield config, max(limits, default=0) if all(limits) else 0
 
 
 def _limit(encoder: Any) -> int:
-    """Steps that an encoder reads, from the first; 0 for all."""
+    """Number of elements that an encoder reads, from the first; 0 for all."""
     if "windows_len" in encoder.DESCRIPTOR.fields_by_name:
         return sum(encoder.windows_len)
     return int(encoder.max_seq_length)
 
 
-def _lay(
+def _build_entries(
     features: Mapping[str, Feature],
     groups: Sequence[FeatureGroupConfig],
+    scope: str,
     wide_dim: int | None = None,
     wide_init_fn: str = "",
 ) -> tuple[dict[str, tuple[LayoutEntry, ...]], dict[str, SharedTable]]:
-    """The entries of groups that share one kind of tables, and these tables."""
+    """Build the entries of groups that share one kind of tables, and these tables."""
     requests = {
         group.group_name: [request_table(features[name], group, wide_dim, wide_init_fn) for name in group.feature_names]
         for group in groups
     }
-    bags = merge_tables([request for row in requests.values() for request in row if request])
-    tables_of = defaultdict(list)
-    for name, bag in bags.items():
-        for feature in bag.features:
-            tables_of[feature].append(name)
-    laid = {
+    tables = merge_tables([request for row in requests.values() for request in row if request], scope)
+    num_tables: dict[str, int] = defaultdict(int)
+    for shared in tables.values():
+        for feature in shared.features:
+            num_tables[feature] += 1
+    entries = {
         group.group_name: tuple(
-            _entry(features[name], request, len(tables_of[name]) > 1, group.embedding_name_suffix)
+            _entry(features[name], request, scope, num_tables[name] > 1, group.embedding_name_suffix)
             for name, request in zip(group.feature_names, requests[group.group_name], strict=True)
         )
         for group in groups
     }
-    return laid, bags
+    return entries, tables
 
 
-def _unfit(index: int, group: FeatureGroupConfig, features: Mapping[str, Feature]) -> Iterable[Problem]:
-    """What keeps one group from being laid out."""
-    path = f"model_config.feature_groups[{index}]"
-    for name in group.feature_names:
-        if name not in features:
-            yield Problem(f"{path}.feature_names", f'unknown feature "{name}"')
-        elif group.group_type in (DEEP, WIDE):
-            yield from _unfit_pooled(f"{path}.feature_names", features[name], group.group_type == WIDE)
-        else:
-            yield from _unfit_stepped(f"{path}.feature_names", features[name])
-    for position, inner in enumerate(group.sequence_groups):
-        for name in inner.feature_names:
-            here = f"{path}.sequence_groups[{position}].feature_names"
-            if name not in features:
-                yield Problem(here, f'unknown feature "{name}"')
-            else:
-                yield from _unfit_stepped(here, features[name])
-
-
-def _unfit_pooled(path: str, feature: Feature, wide: bool) -> Iterable[Problem]:
-    if feature.is_sequence:
-        yield Problem(
-            path,
-            f'feature "{feature.name}" is a sequence; list it in sequence_groups of a DEEP group, with a '
-            "sequence_encoder that makes one vector of its steps",
-        )
-    elif wide and feature.table is None:
-        yield Problem(
-            path,
-            f'feature "{feature.name}" is dense and has no table, which a WIDE group needs; give it boundaries or put '
-            "it into a DEEP group",
-        )
-
-
-def _unfit_stepped(path: str, feature: Feature) -> Iterable[Problem]:
-    if feature.is_weighted:
-        yield Problem(
-            path,
-            f'feature "{feature.name}" is weighted, which no sequence group can use; list it in a DEEP group or make '
-            "it one without weights",
-        )
-
-
-def _entry(feature: Feature, request: TableRequest | None, several: bool, suffix: str) -> LayoutEntry:
+def _entry(
+    feature: Feature, request: TableRequest | None, scope: str, has_several_tables: bool, suffix: str
+) -> LayoutEntry:
     if feature.embedding:
         key = "_".join([f"{feature.name}@{feature.embedding.kind}", *([suffix] if suffix else [])])
         return LayoutEntry(feature.name, None, feature.embedding.dim, key, feature.embedding)
     if request is None:
         return LayoutEntry(feature.name, None, feature.dim, feature.name)
-    key = f"{feature.name}@{request.table.name}" if several else feature.name
-    return LayoutEntry(feature.name, request.table.name, request.table.dim, key)
+    key = f"{feature.name}@{request.table.name}" if has_several_tables else feature.name
+    return LayoutEntry(feature.name, f"{scope}{request.table.name}", request.table.dim, key)
+
+
+def validate_group(index: int, group: FeatureGroupConfig, features: Mapping[str, Feature]) -> Iterator[Problem]:
+    """Problems of one of the feature_groups."""
+    path = f"model_config.feature_groups[{index}]"
+    for name in group.feature_names:
+        if name not in features:
+            yield Problem(f"{path}.feature_names", f'unknown feature "{name}"')
+        elif group.group_type in (DEEP, WIDE):
+            yield from _validate_pooled(f"{path}.feature_names", features[name], group.group_type == WIDE)
+        else:
+            yield from _validate_sequence(f"{path}.feature_names", features[name])
+    for position, inner in enumerate(group.sequence_groups):
+        inner_path = f"{path}.sequence_groups[{position}].feature_names"
+        for name in inner.feature_names:
+            if name not in features:
+                yield Problem(inner_path, f'unknown feature "{name}"')
+            else:
+                yield from _validate_sequence(inner_path, features[name])
+    data_groups = _data_groups(group, features)
+    if len(data_groups) > 1:
+        yield Problem(
+            f"{path}.feature_names",
+            f'group "{group.group_name}" has features of the data groups {", ".join(data_groups)}, which have '
+            "different numbers of rows; list them in separate groups",
+        )
+
+
+def _validate_pooled(path: str, feature: Feature, wide: bool) -> Iterable[Problem]:
+    if feature.is_sequence:
+        yield Problem(
+            path,
+            f'feature "{feature.name}" is a sequence; list it in sequence_groups of a DEEP group, with a '
+            "sequence_encoder that reduces its elements to one vector",
+        )
+    elif wide and feature.table is None:
+        yield Problem(
+            path,
+            f'feature "{feature.name}" is dense and has no table, which a WIDE group needs; set its boundaries or list '
+            "it in a DEEP group",
+        )
+
+
+def _validate_sequence(path: str, feature: Feature) -> Iterable[Problem]:
+    if feature.is_weighted:
+        yield Problem(
+            path,
+            f'feature "{feature.name}" is weighted, which sequence groups do not support; list it in a DEEP group or '
+            "remove its weights",
+        )

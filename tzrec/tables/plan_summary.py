@@ -1,36 +1,43 @@
-"""A plan as a run prints it and as a checkpoint keeps it."""
+"""Sharding plan as text for the log and as JSON for checkpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from torch import nn
 from torchrec.distributed.types import ParameterSharding, ShardingPlan
 
-from tzrec.embedding.group import EmbeddingGroup
 from tzrec.features.base import Table
 from tzrec.formatting import format_bytes
 from tzrec.protos.train_pb2 import TrainConfig
-from tzrec.tables.layout import SEQUENCE_PREFIX
+from tzrec.tables.owner import TableOwner
+from tzrec.tables.shared_table import SharedTable
 from tzrec.tables.sparse_optimizer import kind
 
 SavedPlan = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""Per collection and table: `sharding_type`, `compute_kernel`, `ranks`; a checkpoint's file `plan`, as JSON."""
+"""`sharding_type`, `compute_kernel` and `ranks` by collection and table: the file `plan` of a checkpoint, as JSON."""
 
 
 def plan_json(plan: ShardingPlan) -> dict[str, dict[str, dict[str, Any]]]:
-    """A plan as a checkpoint keeps it."""
-    return {path: {table: _facts(each) for table, each in tables.items()} for path, tables in _items(plan)}
+    """Plan in the form that a checkpoint stores."""
+    return {
+        path: {table: _sharding_json(sharding) for table, sharding in shardings.items()}
+        for path, shardings in _items(plan)
+    }
 
 
 def _items(plan: ShardingPlan) -> list[tuple[str, Mapping[str, ParameterSharding]]]:
     return list(plan.plan.items())  # type: ignore[arg-type]
 
 
-def _facts(each: ParameterSharding) -> dict[str, Any]:
-    return {"sharding_type": each.sharding_type, "compute_kernel": each.compute_kernel, "ranks": each.ranks}
+def _sharding_json(sharding: ParameterSharding) -> dict[str, Any]:
+    return {
+        "sharding_type": sharding.sharding_type,
+        "compute_kernel": sharding.compute_kernel,
+        "ranks": sharding.ranks,
+    }
 
 
 @dataclass(frozen=True)
@@ -48,50 +55,46 @@ class PlanRow:
     ranks: tuple[int, ...]
 
     def cells(self) -> list[str]:
-        """As text, in the order of the fields."""
+        """Values as text, in the order of the fields."""
         texts = {"rows": f"{self.rows:,}", "bytes": format_bytes(self.bytes), "ranks": ",".join(map(str, self.ranks))}
-        return [texts.get(each.name, str(value)) for each, value in zip(fields(self), astuple(self), strict=True)]
+        return [texts.get(field.name, str(value)) for field, value in zip(fields(self), astuple(self), strict=True)]
 
 
 def plan_rows(model: nn.Module, plan: ShardingPlan, config: TrainConfig) -> list[PlanRow]:
-    """The plan of a model, one row per table; `model` without its wrappers, sharded or not."""
+    """Plan of a model, one row per table; `model` without its wrappers, sharded or not."""
     optimizer = kind(config.sparse_optimizer).removesuffix("_optimizer")
     return [
-        _row(shown, group.layout.tables[shown].table, each, optimizer)
-        for prefix, group in model.named_modules()
-        if isinstance(group, EmbeddingGroup)
-        for path, tables in _items(plan)
+        _row(tables[name], sharding, optimizer)
+        for prefix, owner in model.named_modules()
+        if isinstance(owner, TableOwner)
+        for path, shardings in _items(plan)
         if path.startswith(f"{prefix}.")
-        for shown, each in _shown(group, path.removeprefix(f"{prefix}."), tables)
+        for tables in [owner.tables_at(path.removeprefix(f"{prefix}."))]
+        for name, sharding in shardings.items()
     ]
 
 
-def _shown(group: EmbeddingGroup, path: str, tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The tables of a collection under the names that tell those of sequences from others."""
-    stepped = group.tables_at(path) is group.layout.sequence_tables
-    return ((f"{SEQUENCE_PREFIX}{name}" if stepped else name, each) for name, each in tables.items())
-
-
-def _row(shown: str, table: Table, each: ParameterSharding, optimizer: str) -> PlanRow:
+def _row(shared: SharedTable, sharding: ParameterSharding, optimizer: str) -> PlanRow:
+    table = shared.table
     return PlanRow(
-        table=shown,
+        table=shared.full_name,
         rows=table.rows,
         dim=table.dim,
         dtype=table.data_type.lower(),
-        sharding=each.sharding_type,
-        kernel=each.compute_kernel,
+        sharding=sharding.sharding_type,
+        kernel=sharding.compute_kernel,
         optimizer=optimizer if table.trainable else "frozen",
         bytes=table_bytes(table),
-        ranks=tuple(dict.fromkeys(each.ranks or ())),
+        ranks=tuple(dict.fromkeys(sharding.ranks or ())),
     )
 
 
 def render(rows: Sequence[PlanRow]) -> str:
-    """The rows as an aligned text table with a head; numbers stand at the right."""
-    head = [each.name for each in fields(PlanRow)]
-    lines = [head, *(row.cells() for row in rows)]
+    """Format the rows as a text table with a header; numbers are aligned to the right."""
+    header = [field.name for field in fields(PlanRow)]
+    lines = [header, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(_aligned, head, line, widths)).rstrip() for line in lines)
+    return "\n".join("  ".join(map(_aligned, header, line, widths)).rstrip() for line in lines)
 
 
 def _aligned(name: str, cell: str, width: int) -> str:

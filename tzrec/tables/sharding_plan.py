@@ -1,7 +1,7 @@
-"""Which rank holds which piece of which table.
+"""Sharding plan: the sharding type, kernel and ranks of every table.
 
-On CPU the placement is made here, by rules that give the same answer on every rank: torchrec's planner knows no
-row-wise bags on CPU, and its costs are those of GPUs. With CUDA the planner decides, within the config's constraints.
+On CPU the tables are placed here, by rules that give the same result on every rank: torchrec's planner has no row-wise
+bags on CPU, and its costs are those of GPUs. With CUDA torchrec's planner decides, within the config's constraints.
 """
 
 from __future__ import annotations
@@ -22,26 +22,25 @@ from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharde
 
 from tzrec import env
 from tzrec.config.options import table_optimizer
-from tzrec.config.schema import descriptor_of
-from tzrec.embedding.group import EmbeddingGroup
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.train_pb2 import TrainConfig
+from tzrec.tables.owner import find_collections
 from tzrec.tables.plan_summary import SavedPlan, table_bytes
 from tzrec.tables.shared_table import SharedTable
-from tzrec.tables.sparse_optimizer import fuses, kind
+from tzrec.tables.sparse_optimizer import can_fuse, kind, optimizer_descriptor
 
 TYPES = ("table_wise", "row_wise", "column_wise", "data_parallel")
-"""Sharding types on CPU, in the order in which they are taken where a config allows several."""
+"""Sharding types on CPU, in order of preference where a config allows several."""
 
-HOSTS = {"table_row_wise": "row_wise", "grid_shard": "row_wise", "table_column_wise": "column_wise"}
-"""What the types that tell hosts from ranks come to on CPU, where all ranks are alike."""
+HOST_TYPES = {"table_row_wise": "row_wise", "grid_shard": "row_wise", "table_column_wise": "column_wise"}
+"""Sharding types that place a table per host, and their equivalents on CPU, where hosts are not distinguished."""
 
 SMALL = 1000
 """Rows up to which a table is replicated. Averaging the gradient of so few rows moves less than exchanging the vectors
 of a batch does: with 7 of 15 tables replicated, two ranks with 8192 rows each took 36 ms instead of 46 for one step."""
 
 LARGE = 256 << 20
-"""Bytes from which a table that is more than one rank's share of all tables is cut by rows, to spread the memory."""
+"""Bytes from which a table that exceeds one rank's share of all tables is row-wise, to spread the memory."""
 
 
 @dataclass(frozen=True)
@@ -50,200 +49,214 @@ class Collection:
 
     path: str
     module: EmbeddingBagCollection | EmbeddingCollection
-    bags: tuple[SharedTable, ...]
+    tables: tuple[SharedTable, ...]
 
     @property
-    def pools(self) -> bool:
-        """Whether it yields a vector per row; otherwise one per id."""
+    def is_pooled(self) -> bool:
+        """True if it yields one vector per row; otherwise it yields one per id."""
         return isinstance(self.module, EmbeddingBagCollection)
 
     def weight(self, table: str) -> nn.Parameter:
-        """The values of a table."""
-        inner = self.module.embedding_bags if self.pools else self.module.embeddings
-        return inner[table].weight  # type: ignore[index,union-attr,return-value]
+        """Values of a table."""
+        modules = self.module.embedding_bags if self.is_pooled else self.module.embeddings
+        return modules[table].weight  # type: ignore[index,union-attr,return-value]
 
 
 Sharders = Sequence[ModuleSharder[Any]]
-"""What carries a plan out, one for each kind of collection."""
+"""Modules that carry a plan out, one for each kind of collection."""
 
 
 def configs(module: EmbeddingBagCollection | EmbeddingCollection) -> Sequence[EmbeddingBagConfig | EmbeddingConfig]:
-    """torchrec's description of the tables of a collection, in order."""
+    """torchrec's configs of the tables of a collection, in order."""
     return module.embedding_bag_configs() if isinstance(module, EmbeddingBagCollection) else module.embedding_configs()
 
 
 def collections(model: nn.Module) -> Iterator[Collection]:
     """All unsharded collections of a model, in a fixed order."""
-    for prefix, group in model.named_modules():
-        if isinstance(group, EmbeddingGroup):
-            for path, module in group.named_modules():
-                if isinstance(module, (EmbeddingBagCollection, EmbeddingCollection)):
-                    bags = tuple(group.tables_at(path)[config.name] for config in configs(module))
-                    yield Collection(f"{prefix}.{path}".lstrip("."), module, bags)
+    for path, module, tables in find_collections(model, (EmbeddingBagCollection, EmbeddingCollection)):
+        members = tuple(tables[config.name] for config in configs(module))  # type: ignore[arg-type]
+        yield Collection(path, module, members)  # type: ignore[arg-type]
 
 
-def make_plan(
+def plan_sharding(
     model: nn.Module, config: TrainConfig, device: torch.device, sharders: Sharders, saved: SavedPlan | None = None
 ) -> ShardingPlan:
     """Place the tables of a model on the ranks of the process group.
 
     Args:
         model: unsharded.
-        config: for the sparse optimizer, on which kernels depend, and `global_embedding_constraints`.
+        config: for the sparse optimizer, on which the kernels depend, and `global_embedding_constraints`.
         device: of this rank.
-        sharders: that will carry the plan out.
+        sharders: of the collections.
         saved: the plan of a checkpoint; its sharding types are kept where the config allows them.
 
     Raises:
-        ConfigError: a sharding type that does not exist or cannot be had, a table whose width no kernel takes, or one
+        ConfigError: a sharding type that is unknown or not available, a table whose width no kernel supports, or one
             in half precision whose kernel is not fused.
     """
     found = list(collections(model))
-    problems = [problem for each in found for bag in each.bags for problem in _unfit(bag, config)]
+    tables = [shared for collection in found for shared in collection.tables]
+    problems = [problem for shared in tables for problem in validate_sharding(shared, config)]
     if problems:
         raise ConfigError(problems)
     if device.type == "cuda":
-        return _planned(model, found, config, sharders)
-    return _by_rule(found, config, device, sharders, saved or {})
+        return _plan_by_torchrec(model, found, config, sharders)
+    return _plan_by_rules(found, config, device, sharders, saved or {})
 
 
-def _unfit(bag: SharedTable, config: TrainConfig) -> Iterator[Problem]:
-    """What keeps a table from being placed as the config asks."""
-    table, field = bag.table, "embedding_constraints.sharding_types"
+def validate_sharding(shared: SharedTable, config: TrainConfig) -> Iterator[Problem]:
+    """Problems that keep a table from being placed as the config asks."""
+    table, field = shared.table, "embedding_constraints.sharding_types"
     if table.dim % 4:
         yield Problem("embedding_dim", f'table "{table.name}" has {table.dim}; kernels need a multiple of 4')
-    for name in _allowed(bag, config):
-        if name not in TYPES and name not in HOSTS:
-            known = ", ".join((*TYPES, *HOSTS))
+    for name in _allowed_types(shared, config):
+        if name not in TYPES and name not in HOST_TYPES:
+            known = ", ".join((*TYPES, *HOST_TYPES))
             yield Problem(field, f'table "{table.name}": unknown sharding type "{name}"; use {known}')
-    if _by_rows(config) and {HOSTS.get(name, name) for name in _allowed(bag, config)} == {"column_wise"}:
+    if _is_row_based(config) and _cpu_types(shared, config) == {"column_wise"}:
         yield Problem(
             field,
-            f'table "{table.name}" is column_wise, where {kind(config.sparse_optimizer)}, whose steps depend on whole '
-            "rows, would learn something else than on one rank; allow table_wise or row_wise too, or use an optimizer "
-            "of single values, such as adagrad_optimizer or adam_optimizer",
+            f'table "{table.name}" is column_wise, which changes the updates of {kind(config.sparse_optimizer)}: they '
+            "depend on whole rows. Allow table_wise or row_wise too, or use an optimizer of single values, such as "
+            "adagrad_optimizer or adam_optimizer",
         )
 
 
-def _allowed(bag: SharedTable, config: TrainConfig) -> tuple[str, ...]:
-    """Sharding types the config allows, those of the table before those of all tables; empty: any."""
-    return bag.table.sharding_types or tuple(config.global_embedding_constraints.sharding_types)
+def _allowed_types(shared: SharedTable, config: TrainConfig) -> tuple[str, ...]:
+    """Sharding types the config allows, those of the table before those of all tables; empty for any."""
+    return shared.table.sharding_types or tuple(config.global_embedding_constraints.sharding_types)
 
 
-def _by_rows(config: TrainConfig) -> bool:
-    return table_optimizer(
-        descriptor_of(getattr(config.sparse_optimizer, kind(config.sparse_optimizer)))
-    ).needs_whole_rows
+def _cpu_types(shared: SharedTable, config: TrainConfig) -> set[str]:
+    """Allowed types as they are called on CPU."""
+    return {HOST_TYPES.get(name, name) for name in _allowed_types(shared, config)}
 
 
-def _planned(model: nn.Module, found: Sequence[Collection], config: TrainConfig, sharders: Sharders) -> ShardingPlan:
-    """The plan of torchrec's planner."""
+def _is_row_based(config: TrainConfig) -> bool:
+    return table_optimizer(optimizer_descriptor(config.sparse_optimizer)).needs_whole_rows
+
+
+def _plan_by_torchrec(
+    model: nn.Module, found: Sequence[Collection], config: TrainConfig, sharders: Sharders
+) -> ShardingPlan:
+    """Plan of torchrec's planner."""
     common = config.global_embedding_constraints
-    plain = [] if fuses(config.sparse_optimizer, torch.device("cuda")) else ["dense"]
+    forced = [] if can_fuse(config.sparse_optimizer, torch.device("cuda")) else ["dense"]
     constraints = {
-        bag.table.name: ParameterConstraints(
-            sharding_types=list(_allowed(bag, config)) or None,
-            compute_kernels=(plain if bag.table.trainable else [])
-            or list(bag.table.compute_kernels or common.compute_kernels)
+        shared.table.name: ParameterConstraints(
+            sharding_types=list(_allowed_types(shared, config)) or None,
+            compute_kernels=(forced if shared.table.trainable else [])
+            or list(shared.table.compute_kernels or common.compute_kernels)
             or None,
         )
-        for each in found
-        for bag in each.bags
+        for collection in found
+        for shared in collection.tables
     }
     topology = Topology(dist.get_world_size(), "cuda", local_world_size=env.rank_info().local_world_size)
     planner = EmbeddingShardingPlanner(topology=topology, constraints=constraints)
     return planner.collective_plan(model, list(sharders), dist.group.WORLD)
 
 
-def _by_rule(
+def _plan_by_rules(
     found: Sequence[Collection], config: TrainConfig, device: torch.device, sharders: Sharders, saved: SavedPlan
 ) -> ShardingPlan:
     world, local = dist.get_world_size(), env.rank_info().local_world_size
-    share = sum(table_bytes(bag.table) for each in found for bag in each.bags) / world
-    chosen = [
-        (each, bag, _sharding_type(bag, config, share, saved.get(each.path, {}).get(bag.table.name, {})))
-        for each in found
-        for bag in _whole_means(each)
+    share = sum(table_bytes(shared.table) for collection in found for shared in collection.tables) / world
+    chosen: list[tuple[Collection, SharedTable, str, str]] = []  # with sharding type and kernel
+    for collection in found:
+        saved_tables = saved.get(collection.path, {})
+        for shared in _with_mean_constraints(collection):
+            sharding_type = _sharding_type(shared, config, share, saved_tables.get(shared.table.name, {}))
+            chosen.append((collection, shared, sharding_type, _kernel(shared, config, device)))
+    problems = [
+        problem
+        for _, shared, sharding_type, kernel in chosen
+        for problem in _validate_precision(shared, sharding_type, kernel)
     ]
-    problems = [problem for _, bag, name in chosen for problem in _underflow(bag, name, _kernel(bag, config, device))]
     if problems:
         raise ConfigError(problems)
-    ranks = _spread([bag for _, bag, name in chosen if name == "table_wise"], world)
-    plan: dict[str, EmbeddingModuleShardingPlan] = {each.path: EmbeddingModuleShardingPlan() for each in found}
-    for each, bag, name in chosen:
-        rank = next(ranks) if name == "table_wise" else 0
-        cut = _cut(name, _kernel(bag, config, device), rank, bag.table.dim, world)
-        sharder = next(sharder for sharder in sharders if isinstance(each.module, sharder.module_type))
-        plan[each.path][bag.table.name] = cut(each.weight(bag.table.name), local, world, device.type, sharder)
+    ranks = _assign_ranks([shared for _, shared, sharding_type, _ in chosen if sharding_type == "table_wise"], world)
+    plan = {collection.path: EmbeddingModuleShardingPlan() for collection in found}
+    for collection, shared, sharding_type, kernel in chosen:
+        rank = next(ranks) if sharding_type == "table_wise" else 0
+        parameter_sharding = _parameter_sharding(sharding_type, kernel, rank, shared.table.dim, world)
+        sharder = next(sharder for sharder in sharders if isinstance(collection.module, sharder.module_type))
+        weight = collection.weight(shared.table.name)
+        plan[collection.path][shared.table.name] = parameter_sharding(weight, local, world, device.type, sharder)
     return ShardingPlan(plan)  # type: ignore[arg-type]
 
 
-def _underflow(bag: SharedTable, sharding_type: str, kernel: str) -> Iterator[Problem]:
-    """A table whose gradients would be in half precision, where those of a batch of thousands are mostly 0."""
-    if bag.table.data_type == "FP16" and (kernel == "dense" or sharding_type == "data_parallel"):
+def _validate_precision(shared: SharedTable, sharding_type: str, kernel: str) -> Iterator[Problem]:
+    """Problem of a table with gradients in half precision, where those of a batch of thousands are mostly 0."""
+    if shared.table.data_type == "FP16" and (kernel == "dense" or sharding_type == "data_parallel"):
         yield Problem(
             "data_type",
-            f'table "{bag.table.name}" is FP16, which needs a kernel that is fused with the optimizer; this one is '
+            f'table "{shared.table.name}" is FP16, which needs a kernel that is fused with the optimizer; this one is '
             f"{sharding_type} with the kernel dense. Use FP32, or a fused optimizer without data_parallel",
         )
 
 
-def _whole_means(collection: Collection) -> Iterator[SharedTable]:
-    """The tables, with those held together that cannot be row-wise.
+def _with_mean_constraints(collection: Collection) -> Iterator[SharedTable]:
+    """Tables of a collection, those table-wise that cannot be row-wise.
 
-    torchrec divides row-wise means per feature, so it cannot tell the tables of a feature that has several.
+    torchrec divides row-wise means per feature, so it cannot distinguish the tables of a feature that has several.
     """
-    times = Counter(feature for bag in collection.bags for feature in bag.features)
-    for bag in collection.bags:
-        entangled = (
-            collection.pools and bag.table.pooling == "mean" and any(times[feature] > 1 for feature in bag.features)
+    num_tables = Counter(feature for shared in collection.tables for feature in shared.features)
+    for shared in collection.tables:
+        is_ambiguous = (
+            collection.is_pooled
+            and shared.table.pooling == "mean"
+            and any(num_tables[feature] > 1 for feature in shared.features)
         )
-        yield replace(bag, table=replace(bag.table, sharding_types=("table_wise",))) if entangled else bag
+        yield replace(shared, table=replace(shared.table, sharding_types=("table_wise",))) if is_ambiguous else shared
 
 
-def _sharding_type(bag: SharedTable, config: TrainConfig, share: float, saved: Mapping[str, Any]) -> str:
+def _sharding_type(shared: SharedTable, config: TrainConfig, share: float, saved: Mapping[str, Any]) -> str:
     """Sharding type of one table on CPU; `share` is one rank's part of the bytes of all tables."""
-    if dist.get_world_size() == 1 or not bag.table.trainable:
-        return "table_wise"  # alone all types are this one; frozen tables have no gradient to average
-    allowed = [name for name in TYPES if name in {HOSTS.get(name, name) for name in _allowed(bag, config)}]
-    if _by_rows(config):
+    if dist.get_world_size() == 1 or not shared.table.trainable:
+        return "table_wise"  # on one rank all types are equal; frozen tables have no gradient to average
+    allowed = [name for name in TYPES if name in _cpu_types(shared, config)]
+    if _is_row_based(config):
         allowed = [name for name in allowed if name != "column_wise"]
     if saved.get("sharding_type") in (allowed or TYPES):
         return str(saved["sharding_type"])
     if allowed:
         return allowed[0]
-    if bag.table.rows <= SMALL and bag.table.data_type != "FP16":
+    if shared.table.rows <= SMALL and shared.table.data_type != "FP16":
         return "data_parallel"
-    return "row_wise" if table_bytes(bag.table) > max(share, LARGE) else "table_wise"
+    return "row_wise" if table_bytes(shared.table) > max(share, LARGE) else "table_wise"
 
 
-def _kernel(bag: SharedTable, config: TrainConfig, device: torch.device) -> str:
-    if not bag.table.trainable:
+def _kernel(shared: SharedTable, config: TrainConfig, device: torch.device) -> str:
+    """Kernel of one table on CPU, "fused" or "dense"."""
+    if not shared.table.trainable:
         return "fused"
-    plain = "dense" in (bag.table.compute_kernels or config.global_embedding_constraints.compute_kernels)
-    return "dense" if plain or not fuses(config.sparse_optimizer, device) else "fused"
+    is_dense = "dense" in (shared.table.compute_kernels or config.global_embedding_constraints.compute_kernels)
+    return "dense" if is_dense or not can_fuse(config.sparse_optimizer, device) else "fused"
 
 
-def _cut(sharding_type: str, kernel: str, rank: int, dim: int, world: int) -> Callable[..., ParameterSharding]:
-    """torchrec's way of cutting a table into pieces."""
+def _parameter_sharding(
+    sharding_type: str, kernel: str, rank: int, dim: int, world: int
+) -> Callable[..., ParameterSharding]:
+    """Function of torchrec that divides a table into shards."""
     if sharding_type == "row_wise":
         return row_wise(compute_kernel=kernel)
     if sharding_type == "data_parallel":
         return data_parallel()
     if sharding_type == "column_wise":
-        pieces = max(n for n in range(1, world + 1) if dim % (4 * n) == 0)  # kernels take multiples of 4
-        return column_wise(ranks=list(range(pieces)), compute_kernel=kernel)
+        num_shards = max(n for n in range(1, world + 1) if dim % (4 * n) == 0)  # kernels take multiples of 4
+        return column_wise(ranks=list(range(num_shards)), compute_kernel=kernel)
     return table_wise(rank=rank, compute_kernel=kernel)
 
 
-def _spread(bags: Sequence[SharedTable], world: int) -> Iterator[int]:
-    """A rank for each whole table: runs of about equal work, so that what the ranks yield, side by side, is in order.
+def _assign_ranks(tables: Sequence[SharedTable], world: int) -> Iterator[int]:
+    """Rank of each table-wise table: consecutive runs of about equal work, so that the ranks' outputs are in order.
 
     Work grows with the logarithm of the rows: looking up and updating 8192 random rows of 16 values takes 0.1 ms in
     a table of 10 rows, 0.7 in one of 10,000 and 1.6 in one of a million.
     """
-    work = [bag.table.dim * len(bag.features) * math.log2(bag.table.rows + 1) for bag in bags]
+    work = [shared.table.dim * len(shared.features) * math.log2(shared.table.rows + 1) for shared in tables]
     done = 0.0
-    for each in work:
-        yield int((done + each / 2) * world / sum(work))
-        done += each
+    for amount in work:
+        yield int((done + amount / 2) * world / sum(work))
+        done += amount

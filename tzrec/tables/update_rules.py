@@ -1,8 +1,8 @@
-"""What one step of each sparse optimizer does to a whole table, in place.
+"""Update rules: one step of each sparse optimizer for a whole table, in place.
 
-What fbgemm fuses is computed as its kernels do (FBGEMM, codegen/genscript/optimizers.py), Adadelta and RMSprop, which
-it does not have, as torch.optim does it. A row without a gradient was not looked up: its values and its state rest, and
-nothing decays.
+The optimizers of fbgemm are computed as in its kernels (FBGEMM, codegen/genscript/optimizers.py), Adadelta and RMSprop,
+which it lacks, as in torch.optim. A row without a gradient was not looked up: neither its values nor its state change,
+and no weight decay is applied to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 EPS = 1e-8
-"""Of the optimizers whose message has no such field, as in the fused kernels."""
+"""Epsilon of the optimizers whose message has no such field, as in the fused kernels."""
 
 ETA = 1e-3
 """Trust coefficient of LARS, as in the fused kernel."""
@@ -32,24 +32,24 @@ def _adagrad(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: M
 
 
 def _rowwise_adagrad(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    rows, old, grad = _looked_up(weight, grad)
+    rows, old, grad = _active_rows(weight, grad)
     decay, mode = arguments["weight_decay"], arguments["weight_decay_mode"]
     if mode == "L2":
         grad = grad + decay * old
     momentum = state["momentum1"][rows] + grad.square().mean(1)  # (R,)
     state["momentum1"][rows] = momentum
-    kept = old * (1 - lr * decay) if mode == "DECOUPLE" else old
-    weight[rows] = kept - (lr / (momentum.sqrt() + EPS)).unsqueeze(1) * grad
+    decayed = old * (1 - lr * decay) if mode == "DECOUPLE" else old
+    weight[rows] = decayed - (lr / (momentum.sqrt() + EPS)).unsqueeze(1) * grad
 
 
 def _adam(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    """Adam, or with second moments per row its partial row-wise kind; decay is decoupled."""
+    """Adam, or partial row-wise Adam if there is one second moment per row; weight decay is decoupled."""
     rows, old, direction = _adam_direction(weight, grad, state, arguments)
     weight[rows] = old - lr * direction
 
 
 def _lamb(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    """LAMB (You et al., ICLR 2020), a row being what the paper calls a layer; a row of zeros stays one."""
+    """LAMB (You et al., ICLR 2020), each row being a layer of the paper; a row of zeros stays zero."""
     rows, old, direction = _adam_direction(weight, grad, state, arguments)
     trust = old.norm(dim=1, keepdim=True) / direction.norm(dim=1, keepdim=True)  # (R, 1)
     weight[rows] = old - lr * trust * direction
@@ -58,9 +58,9 @@ def _lamb(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapp
 def _adam_direction(
     weight: Tensor, grad: Tensor, state: State, arguments: Mapping[str, Any]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Move the moments on: the rows `(R,)`, their values, and where Adam with decay goes, both `(R, D)`."""
+    """Update the moments; return the rows `(R,)`, their values and the direction of Adam with decay, both `(R, D)`."""
     beta1, beta2, step = arguments["beta1"], arguments["beta2"], int(state["step"].add_(1))
-    rows, old, grad = _looked_up(weight, grad)
+    rows, old, grad = _active_rows(weight, grad)
     squares = grad.square() if state["exp_avg_sq"].dim() == 2 else grad.square().mean(1)  # (R, D) or (R,)
     first = state["momentum1"][rows].lerp_(grad, 1 - beta1)  # (R, D)
     second = state["exp_avg_sq"][rows].lerp_(squares, 1 - beta2)
@@ -72,8 +72,8 @@ def _adam_direction(
 
 
 def _lars_sgd(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    """LARS (You et al., 2017), a row being what the paper calls a layer; a row of zeros stays one."""
-    rows, old, grad = _looked_up(weight, grad)
+    """LARS (You et al., 2017), each row being a layer of the paper; a row of zeros stays zero."""
+    rows, old, grad = _active_rows(weight, grad)
     size, decay = old.norm(dim=1, keepdim=True), arguments["weight_decay"]  # (R, 1)
     rate = lr * ETA * size / (grad.norm(dim=1, keepdim=True) + decay * size)
     momentum = arguments["momentum"] * state["momentum1"][rows] + rate * (grad + decay * old)
@@ -82,7 +82,7 @@ def _lars_sgd(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: 
 
 
 def _adadelta(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    rows, old, grad = _looked_up(weight, grad)
+    rows, old, grad = _active_rows(weight, grad)
     rho, eps = arguments["rho"], arguments["eps"]
     grad = grad + arguments["weight_decay"] * old
     squares = state["square_avg"][rows].lerp_(grad.square(), 1 - rho)
@@ -93,15 +93,15 @@ def _adadelta(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: 
 
 
 def _rmsprop(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
-    rows, old, grad = _looked_up(weight, grad)
+    rows, old, grad = _active_rows(weight, grad)
     grad = grad + arguments["weight_decay"] * old
     squares = state["square_avg"][rows].lerp_(grad.square(), 1 - arguments["alpha"])
     state["square_avg"][rows] = squares
     weight[rows] = old - lr * grad / (squares.sqrt() + arguments["eps"])
 
 
-def _looked_up(weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The rows that have a gradient: their numbers `(R,)`, values and gradients `(R, D)`."""
+def _active_rows(weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows that have a gradient: their indices `(R,)`, values and gradients `(R, D)`."""
     rows = grad.ne(0).any(1).nonzero().squeeze(1)  # a quarter of the time of count_nonzero
     return rows, weight[rows], grad[rows]
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tzrec.ops.autocast import compute_type
 from tzrec.ops.relu_mlp import reference
+from tzrec.torchrec_adapter import linear_relu
 
 _DTYPES = (torch.float32, torch.bfloat16)
 
@@ -35,9 +36,7 @@ class _ReluMLP(torch.autograd.Function):
         weights = [weight.to(x.dtype) for weight in parameters[:depth]]
         activations = [x]  # (B, D0), (B, D1) ... (B, Dn)
         for weight, bias in zip(weights, parameters[depth:]):
-            activations.append(
-                torch.ops.mkldnn._linear_pointwise(activations[-1], weight, bias.to(x.dtype), "relu", [], "")
-            )
+            activations.append(linear_relu(activations[-1], weight, bias.to(x.dtype)))
         ctx.save_for_backward(*activations, *weights)
         ctx.parameter_dtype = parameters[0].dtype
         return activations[-1]

@@ -12,7 +12,7 @@ from tests.embedding.stepped import FEATURES, ITEM, SEED, batch, feature, group,
 from tzrec.data.batch import BASE
 from tzrec.data.collate import collate
 from tzrec.embedding.group import EmbeddingGroup
-from tzrec.embedding.sequence import pool
+from tzrec.embedding.sequence_lookup import pool
 from tzrec.features.column import Column
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 
