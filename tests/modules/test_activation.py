@@ -26,18 +26,18 @@ X = torch.tensor([[-2.0, 0.5], [3.0, -1.0]])
         ("nn.Softplus(beta=1)", [[0.126928, 0.974077], [3.048587, 0.313262]]),
     ],
 )
-def test_names_and_arguments(text: str, expected: list[list[float]]) -> None:
+def test_activation_of_name_and_arguments_equals_torch(text: str, expected: list[list[float]]) -> None:
     torch.testing.assert_close(activation(text, 2)(X.clone()), torch.tensor(expected), rtol=0, atol=1e-6)
 
 
-def test_quoted_word() -> None:
+def test_activation_with_quoted_argument() -> None:
     made = activation("nn.GELU(approximate='tanh')", 2)
     torch.testing.assert_close(made(X), nn.functional.gelu(X, approximate="tanh"))
     assert not torch.equal(made(X), nn.functional.gelu(X))
 
 
 @pytest.mark.parametrize("text", ["", "  "])
-def test_empty_is_none(text: str) -> None:
+def test_activation_of_empty_text_is_none(text: str) -> None:
     assert activation(text, 2) is None
 
 
@@ -48,20 +48,20 @@ def test_empty_is_none(text: str) -> None:
         ("nn.Linear", 'unknown activation "nn.Linear"'),
         ("nn.LeakyReLU(0.2)", 'expected key=value, received "0.2"'),
         ("nn.LeakyReLU(slope=0.2)", 'takes negative_slope, inplace; received "slope"'),
-        ("nn.ReLU(inplace=__import__)", "expected a number, true, false or a quoted word, received __import__"),
+        ("nn.ReLU(inplace=__import__)", "expected a number, true, false or a quoted string, received __import__"),
         ("nn.Threshold", "missing a required argument: 'threshold'"),
         ("lambda x: x", '"lambda x: x" is not an activation'),
         ("__import__('os').system('true')", "unknown activation"),
     ],
 )
-def test_what_is_no_activation(text: str, message: str) -> None:
+def test_activation_of_invalid_text_raises(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         activation(text, 2)
     assert message in str(caught.value)
 
 
-def test_what_the_check_lets_pass_can_be_made() -> None:
-    """The table that configs are checked with says of torch what is true of torch."""
+def test_activation_accepted_by_check_is_constructed() -> None:
+    """The table of activations of the config check agrees with torch."""
     for name, known in ACTIVATIONS.items():
         takes = inspect.signature(Dice if name == "Dice" else getattr(nn, name)).parameters
         assert set(known) <= set(takes), name
@@ -69,7 +69,7 @@ def test_what_the_check_lets_pass_can_be_made() -> None:
         assert activation(f"nn.{name}({', '.join(f'{key}=1' for key in required)})", 2)(X.clone()).shape == X.shape
 
 
-def test_dice_in_evaluation() -> None:
+def test_dice_in_evaluation_uses_running_statistics() -> None:
     """With the initial running mean 0 and variance 1, p = sigmoid(x): -2 and 0.5 have 0.119203 and 0.622459."""
     dice = activation("Dice", 2).eval()
     assert isinstance(dice, Dice)
@@ -79,8 +79,8 @@ def test_dice_in_evaluation() -> None:
     torch.testing.assert_close(dice(X[:1]), expected + 0.5 * (X[:1] - expected), rtol=0, atol=1e-5)
 
 
-def test_dice_normalises_by_the_batch_in_training() -> None:
-    """Each column of two different values normalises to -1 and +1."""
+def test_dice_in_training_normalizes_by_batch() -> None:
+    """Each column of two different values normalizes to -1 and +1."""
     low, high = torch.sigmoid(torch.tensor([-1.0, 1.0])).tolist()
     expected = X * torch.tensor([[low, high], [high, low]])
     torch.testing.assert_close(Dice(2)(X), expected, rtol=0, atol=1e-5)

@@ -7,14 +7,14 @@ from tzrec.modules.experts import MixtureOfExperts
 from tzrec.modules.mlp import MLP
 
 
-def test_nothing_shared_hands_the_input_through() -> None:
+def test_bottom_without_layers_returns_input() -> None:
     x = torch.randn(3, 4)
     bottom = Bottom(4, 2)
     assert bottom.out_dim == 4
-    assert all(each is x for each in bottom(x)) and len(bottom(x)) == 2
+    assert all(output is x for output in bottom(x)) and len(bottom(x)) == 2
 
 
-def test_layers_then_experts() -> None:
+def test_bottom_with_layers_and_experts() -> None:
     x = torch.randn(3, 4)
     bottom = Bottom(4, 2, {"hidden_units": [5]}, 3, {"hidden_units": [6]}, {"hidden_units": [2]})
     mlp, experts = MLP(4, [5]), MixtureOfExperts(5, 3, {"hidden_units": [6]}, 2, {"hidden_units": [2]})

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.modules.steps import double, mlp, rows, sample, softmax
+from tests.fixtures.padded_sequences import double, elements_by_row, mlp, sample, softmax
 from tzrec.modules.din import DIN, MultiWindowDIN
 
 MLP = {"hidden_units": [6, 4]}
@@ -15,31 +15,31 @@ def filled(query: Tensor, dim: int) -> Tensor:
 
 
 @pytest.mark.parametrize("query_dim", [3, 2])
-def test_din(query_dim: int) -> None:
+def test_din_equals_loop(query_dim: int) -> None:
     query, sequence, lengths = sample(query_dim, 3)
     module = double(DIN(query_dim, 3, MLP))
     received = module(query, sequence, lengths)
     assert received.shape == (4, module.out_dim)
-    for row, steps in enumerate(rows(sequence)):
+    for row, elements in enumerate(elements_by_row(sequence)):
         q = filled(query[row], 3)
-        shares = softmax([float(mlp(torch.cat([q, s, q - s, q * s]), module)) for s in steps])
-        expected = sum((a * s for a, s in zip(shares, steps, strict=True)), torch.zeros(3, dtype=torch.float64))
+        weights = softmax([float(mlp(torch.cat([q, s, q - s, q * s]), module)) for s in elements])
+        expected = sum((a * s for a, s in zip(weights, elements, strict=True)), torch.zeros(3, dtype=torch.float64))
         torch.testing.assert_close(received[row], expected)
 
 
 @pytest.mark.parametrize("windows", [[1, 2], [2, 2, 4], [5]], ids=str)
 @pytest.mark.parametrize("query_dim", [3, 2])
-def test_multi_window_din(query_dim: int, windows: list[int]) -> None:
-    """Windows that end before, at and behind the longest sequence."""
+def test_multi_window_din_equals_loop(query_dim: int, windows: list[int]) -> None:
+    """Windows that end before, at and after the longest sequence."""
     query, sequence, lengths = sample(query_dim, 3)
     module = double(MultiWindowDIN(query_dim, 3, windows, MLP))
     received = module(query, sequence, lengths)
     assert received.shape == (4, module.out_dim)
     slope = module.activation.weight.item()
-    for row, steps in enumerate(rows(sequence)):
+    for row, elements in enumerate(elements_by_row(sequence)):
         q, parts, begin = filled(query[row], 3), [], 0
         for window in windows:
-            inside = steps[begin : begin + window]
+            inside = elements[begin : begin + window]
             total = torch.zeros(3, dtype=torch.float64)
             for s in inside:
                 score = float(mlp(torch.cat([s, q * s, q]), module))
@@ -49,7 +49,7 @@ def test_multi_window_din(query_dim: int, windows: list[int]) -> None:
         torch.testing.assert_close(received[row], torch.cat([*parts, q]))
 
 
-def test_a_longer_padding_changes_nothing() -> None:
+def test_din_with_longer_padding_is_unchanged() -> None:
     query, sequence, lengths = sample(3, 3)
     longer = torch.cat([sequence, torch.zeros(4, 7, 3, dtype=torch.float64)], 1)
     for module in (double(DIN(3, 3, MLP)), double(MultiWindowDIN(3, 3, [2, 9], MLP))):

@@ -5,7 +5,7 @@ import torch
 from tzrec.modules.dropout import Dropout
 
 
-def test_only_while_training() -> None:
+def test_dropout_in_evaluation_is_identity() -> None:
     torch.manual_seed(1)
     layer, x = Dropout(0.5), torch.ones(1000)
     assert set(layer(x).tolist()) == {0.0, 2.0}

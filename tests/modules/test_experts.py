@@ -36,7 +36,7 @@ def naive(moe: nn.Module, x: np.ndarray, num_expert: int, num_task: int) -> list
 @pytest.mark.parametrize("gate", [None, {"hidden_units": [7, 3]}, {"hidden_units": []}])
 @pytest.mark.parametrize("num_task", [1, 3])
 @pytest.mark.parametrize("rows", [1, 9])
-def test_equals_a_naive_loop(gate: dict | None, num_task: int, rows: int) -> None:
+def test_mixture_of_experts_equals_loop(gate: dict | None, num_task: int, rows: int) -> None:
     torch.manual_seed(3)
     moe = MixtureOfExperts(6, 4, {"hidden_units": [8, 5]}, num_task, gate)
     x = torch.randn(rows, 6)
@@ -44,14 +44,14 @@ def test_equals_a_naive_loop(gate: dict | None, num_task: int, rows: int) -> Non
     mixed = moe(x)
     assert moe.out_dim == 5
     assert len(mixed) == num_task
-    for each, right in zip(mixed, expected, strict=True):
-        np.testing.assert_allclose(each.detach().numpy(), right, atol=1e-5)
+    for output, expected_output in zip(mixed, expected, strict=True):
+        np.testing.assert_allclose(output.detach().numpy(), expected_output, atol=1e-5)
     if num_task > 1:
         assert not np.allclose(expected[0], expected[1], atol=1e-3)
 
 
-def test_by_hand() -> None:
-    """Two experts x and 3x, a gate of 0 and log(3): shares 1/4 and 3/4, so 0.25 x + 0.75 * 3 x = 2.5 x."""
+def test_mixture_of_two_experts_equals_weighted_sum() -> None:
+    """Two experts x and 3x, a gate of 0 and log(3): weights 1/4 and 3/4, so 0.25 x + 0.75 * 3 x = 2.5 x."""
     moe = MixtureOfExperts(1, 2, {"hidden_units": [1]}, 1)
     with torch.no_grad():
         for parameter in moe.parameters():
@@ -62,7 +62,7 @@ def test_by_hand() -> None:
     torch.testing.assert_close(moe(torch.tensor([[2.0], [4.0]]))[0], torch.tensor([[5.0], [10.0]]))
 
 
-def test_gradients_equal_finite_differences() -> None:
+def test_mixture_of_experts_gradients_equal_finite_differences() -> None:
     torch.manual_seed(3)
     arguments = {"hidden_units": [3, 2], "activation": "nn.Tanh"}
     moe = MixtureOfExperts(3, 2, arguments, 2, {"hidden_units": [2], "activation": "nn.Tanh"}).double()
@@ -76,20 +76,20 @@ def test_gradients_equal_finite_differences() -> None:
 
 
 @pytest.mark.parametrize("gate", [None, {"hidden_units": [4]}])
-def test_gradients_in_training_equal_those_in_float64(gate: dict | None) -> None:
-    """float64 takes the readable path, float32 the fast one."""
+def test_mixture_of_experts_float32_gradients_equal_float64(gate: dict | None) -> None:
+    """float64 takes the reference of relu_mlp, float32 the CPU kernel."""
     moe = MixtureOfExperts(6, 3, {"hidden_units": [8, 5]}, 2, gate)
     twin = copy.deepcopy(moe).double()
     x, pull = torch.randn(17, 6), torch.randn(2, 17, 5)
     inputs = [x.clone().requires_grad_(), x.double().requires_grad_()]
-    for module, each in zip((moe, twin), inputs, strict=True):
-        torch.stack(module(each)).mul(pull.to(each.dtype)).sum().backward()
+    for module, x in zip((moe, twin), inputs, strict=True):
+        torch.stack(module(x)).mul(pull.to(x.dtype)).sum().backward()
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad.float(), rtol=1e-4, atol=1e-5)
     for name, parameter in twin.named_parameters():
         torch.testing.assert_close(moe.get_parameter(name).grad, parameter.grad.float(), rtol=1e-4, atol=1e-5)
 
 
-def test_dropout_differs_between_experts_and_rests_in_evaluation() -> None:
+def test_expert_dropout_differs_between_experts_and_is_off_in_evaluation() -> None:
     torch.manual_seed(3)
     moe = MixtureOfExperts(2, 2, {"hidden_units": [64], "dropout_ratio": [0.5]}, 1)
     with torch.no_grad():

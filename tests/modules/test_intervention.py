@@ -8,7 +8,7 @@ from tzrec.errors import ConfigError
 from tzrec.modules.intervention import Intervention, Subspace
 
 
-def test_directions_stay_orthonormal_whatever_the_weights() -> None:
+def test_subspace_of_any_weights_is_orthonormal() -> None:
     space = Subspace(7, 3)
     torch.testing.assert_close(space(), space.weight.detach(), atol=1e-5, rtol=0)  # it starts orthonormal
     with torch.no_grad():
@@ -19,8 +19,9 @@ def test_directions_stay_orthonormal_whatever_the_weights() -> None:
     torch.testing.assert_close(directions[:, 0], first / first.norm(), atol=1e-5, rtol=0)
 
 
-def test_by_hand() -> None:
-    """The base has 5 in its direction (1, 0), the source 7 in its own (0, 1): 5 - 7 is added there; the rest stays."""
+def test_intervention_of_rank_one_replaces_direction() -> None:
+    """The base has 5 in its direction (1, 0), the source 7 in its own (0, 1): 5 - 7 is added there; the other
+    direction is unchanged."""
     intervention = Intervention(2, 2, 1, dropout_ratio=0.0)
     with torch.no_grad():
         intervention.base.weight.copy_(torch.tensor([[2.0], [0.0]]))
@@ -31,6 +32,6 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("base", "source", "rank"), [(4, 4, 4), (4, 2, 3), (4, 4, 0)])
-def test_a_rank_that_does_not_fit(base: int, source: int, rank: int) -> None:
+def test_intervention_with_invalid_rank_raises(base: int, source: int, rank: int) -> None:
     with pytest.raises(ConfigError, match=rf"{rank} is not in \[1, {min(base - 1, source)}\]"):
         Intervention(base, source, rank, 0.1)

@@ -11,11 +11,11 @@ from tzrec.modules.mlp import MLP
 
 
 def randomize(module: nn.Module) -> None:
-    """Make every parameter and buffer say something: fresh norms are identities."""
+    """Randomize every parameter and buffer, because initial norms are identities."""
     with torch.no_grad():
-        for each in [*module.parameters(), *module.buffers()]:
-            if each.is_floating_point():
-                each.uniform_(0.1, 1.0)
+        for tensor in [*module.parameters(), *module.buffers()]:
+            if tensor.is_floating_point():
+                tensor.uniform_(0.1, 1.0)
 
 
 def weights(module: nn.Module) -> dict[str, np.ndarray]:
@@ -56,7 +56,7 @@ def naive(mlp: MLP, x: np.ndarray, layers: int, act: bool = True) -> np.ndarray:
         ({"dropout_ratio": [0.3, 0.0]}, True),
     ],
 )
-def test_equals_a_naive_loop(kwargs: dict, has_bias: bool) -> None:
+def test_mlp_equals_loop(kwargs: dict, has_bias: bool) -> None:
     torch.manual_seed(1)
     mlp = MLP(3, [5, 4], **kwargs).eval()
     randomize(mlp)
@@ -66,7 +66,7 @@ def test_equals_a_naive_loop(kwargs: dict, has_bias: bool) -> None:
     np.testing.assert_allclose(mlp(x).detach().numpy(), naive(mlp, x.double().numpy(), 2), atol=1e-5)
 
 
-def test_no_activation() -> None:
+def test_mlp_without_activation_is_linear() -> None:
     torch.manual_seed(1)
     mlp = MLP(3, [5, 4], activation="")
     x = torch.randn(6, 3)
@@ -75,7 +75,7 @@ def test_no_activation() -> None:
     np.testing.assert_allclose(result, naive(mlp, x.double().numpy(), 2, act=False), atol=1e-5)
 
 
-def test_by_hand() -> None:
+def test_mlp_of_one_row() -> None:
     mlp = MLP(2, [1])
     mlp.load_state_dict({"layers.0.linear.weight": torch.tensor([[2.0, -1.0]]), "layers.0.linear.bias": torch.ones(1)})
     # 2 * 1 - 3 + 1 = 0, 2 * 2 - 1 + 1 = 4, 2 * 0 - 5 + 1 = -4 -> 0
@@ -83,14 +83,14 @@ def test_by_hand() -> None:
     assert result.tolist() == [[0.0], [4.0], [0.0]]
 
 
-def test_without_layers_it_is_the_identity() -> None:
+def test_mlp_without_layers_is_identity() -> None:
     mlp = MLP(3, [], dropout_ratio=[0.5])
     x = torch.randn(2, 3)
     assert mlp.out_dim == 3
     assert torch.equal(mlp(x), x)
 
 
-def test_dropout_follows_the_layer_it_is_given_for() -> None:
+def test_mlp_dropout_ratio_applies_to_its_layer() -> None:
     torch.manual_seed(1)
     mlp = MLP(1, [1000, 1000], dropout_ratio=[0.0, 0.4], activation="")
     with torch.no_grad():
@@ -103,8 +103,10 @@ def test_dropout_follows_the_layer_it_is_given_for() -> None:
     assert mlp.eval()(torch.ones(1, 1)).eq(1).all()
 
 
-def test_one_dropout_ratio_is_for_all_layers() -> None:
-    ratios = [each.ratio for each in MLP(2, [3, 3, 3], dropout_ratio=[0.2]).modules() if isinstance(each, Dropout)]
+def test_mlp_single_dropout_ratio_applies_to_all_layers() -> None:
+    ratios = [
+        module.ratio for module in MLP(2, [3, 3, 3], dropout_ratio=[0.2]).modules() if isinstance(module, Dropout)
+    ]
     assert ratios == [0.2, 0.2, 0.2]
 
 
@@ -115,14 +117,14 @@ def test_one_dropout_ratio_is_for_all_layers() -> None:
         ({"dropout_ratio": [0.1, 0.2]}, "2 values for 3 layers; give none, one, or 3"),
     ],
 )
-def test_what_does_not_go_together(kwargs: dict, message: str) -> None:
+def test_mlp_with_invalid_arguments_raises(kwargs: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         MLP(2, [3, 3, 3], **kwargs)
 
 
 @pytest.mark.parametrize("ratios", [[], [0.5], [0.0, 0.3, 0.0]])
 @pytest.mark.parametrize("training", [True, False])
-def test_fused_runs_equal_the_layers_one_by_one(ratios: list[float], training: bool) -> None:
+def test_mlp_fused_layers_equal_single_layers(ratios: list[float], training: bool) -> None:
     """With and without dropout between the layers, values and gradients."""
     torch.manual_seed(3)
     mlp = MLP(6, [8, 5, 4], ratios).train(training)
@@ -132,16 +134,16 @@ def test_fused_runs_equal_the_layers_one_by_one(ratios: list[float], training: b
         torch.manual_seed(5)
         y = forward(x)
         results.append((y, *torch.autograd.grad(y.square().sum(), [x, *mlp.parameters()])))
-    for got, right in zip(*results, strict=True):
-        torch.testing.assert_close(got, right, rtol=1e-5, atol=1e-5)
+    for received, expected in zip(*results, strict=True):
+        torch.testing.assert_close(received, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"use_ln": True}, {"activation": "nn.Tanh"}, {"dropout_ratio": [0.5]}])
-def test_hidden_layers_are_those_of_the_forward_pass(kwargs: dict) -> None:
+def test_mlp_hidden_returns_outputs_of_all_layers(kwargs: dict) -> None:
     mlp, x = MLP(5, [7, 4, 3], **kwargs).eval(), torch.randn(6, 5)
     randomize(mlp)
-    found = mlp.hidden(x)
-    assert [each.shape for each in found] == [(6, 7), (6, 4), (6, 3)]
-    torch.testing.assert_close(found[-1], mlp(x))
-    for layer, (before, after) in zip(mlp.layers, zip([x, *found], found, strict=False), strict=True):
+    outputs = mlp.hidden(x)
+    assert [output.shape for output in outputs] == [(6, 7), (6, 4), (6, 3)]
+    torch.testing.assert_close(outputs[-1], mlp(x))
+    for layer, (before, after) in zip(mlp.layers, zip([x, *outputs], outputs, strict=False), strict=True):
         torch.testing.assert_close(layer(before), after)

@@ -7,8 +7,8 @@ import torch
 from tzrec.modules.transfer import Transfer
 
 
-def test_by_hand() -> None:
-    """dim 1. Handed on: relu(3) = 3, own: 1. Scores u^2 c with c = log(3) / 8: 9c and c, so shares 3 to 1."""
+def test_transfer_of_dim_one_weighs_three_to_one() -> None:
+    """dim 1. Previous: relu(3) = 3, own: 1. Scores u^2 c with c = log(3) / 8: 9c and c, so weights 3 to 1."""
     transfer = Transfer(1)
     with torch.no_grad():
         for parameter in transfer.parameters():

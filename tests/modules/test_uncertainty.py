@@ -8,11 +8,11 @@ import torch
 from tzrec.modules.uncertainty import Uncertainty
 
 
-def test_begins_with_the_plain_sum() -> None:
+def test_uncertainty_initially_adds_nothing() -> None:
     assert Uncertainty(2)([torch.tensor(3.0), torch.tensor(0.5)]).item() == 0
 
 
-def test_by_hand() -> None:
+def test_uncertainty_of_two_losses() -> None:
     """s = (log 2, log 0.5), losses 3 and 0.5: 3 / 2 + 0.5 * 2 + 0 instead of 3.5."""
     weighting = Uncertainty(2)
     with torch.no_grad():
@@ -20,7 +20,7 @@ def test_by_hand() -> None:
     assert weighting([torch.tensor(3.0), torch.tensor(0.5)]).item() == pytest.approx(2.5 - 3.5)
 
 
-def test_gradients() -> None:
+def test_uncertainty_gradients() -> None:
     """By s: -exp(-s) L + 1/2; by L, of the sum with the losses themselves: exp(-s)."""
     weighting, losses = Uncertainty(2), torch.tensor([3.0, 0.5], requires_grad=True)
     with torch.no_grad():
@@ -31,7 +31,7 @@ def test_gradients() -> None:
     torch.testing.assert_close(weighting.log_variance.grad, -factor * losses.detach() + 0.5)
 
 
-def test_learned_weights_are_one_over_twice_the_loss() -> None:
+def test_uncertainty_learned_weights_are_one_over_twice_the_loss() -> None:
     weighting, losses = Uncertainty(2), [torch.tensor(3.0), torch.tensor(0.5)]
     optimizer = torch.optim.Adam(weighting.parameters(), 0.05)
     for _ in range(600):

@@ -21,20 +21,20 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def test_all_begin_alike() -> None:
+def test_variational_dropout_initial_probabilities_are_one_half() -> None:
     made = VariationalDropout([1, 2])
     assert made.logits.tolist() == [0, 0]
     assert made.eval()(torch.full((1, 3), 8.0))[0].tolist() == [[4, 4, 4]]
 
 
-def test_evaluation_scales_by_what_is_kept() -> None:
+def test_variational_dropout_in_evaluation_scales_by_keep_probability() -> None:
     x = [[1.0, 2.0, 3.0, 4.0], [-1.0, 0.5, 0.0, 2.0]]
     keep = [1 - sigmoid(LOGITS[f]) for f in (0, 1, 1, 2)]
     received, _ = module().eval()(torch.tensor(x))
     torch.testing.assert_close(received, torch.tensor([[v * k for v, k in zip(row, keep, strict=True)] for row in x]))
 
 
-def test_training_draws_for_each_row_and_feature() -> None:
+def test_variational_dropout_in_training_draws_per_row_and_feature() -> None:
     torch.manual_seed(4)
     uniform = torch.rand(2, 3).tolist()
     torch.manual_seed(4)
@@ -44,7 +44,7 @@ def test_training_draws_for_each_row_and_feature() -> None:
         assert received[row] == pytest.approx([1 - z[f] for f in (0, 1, 1, 2)], abs=1e-5)
 
 
-def test_draws_are_nearly_all_or_nothing_and_as_often_as_learned() -> None:
+def test_variational_dropout_draws_are_close_to_0_or_1_with_learned_frequency() -> None:
     torch.manual_seed(4)
     kept = module()(torch.ones(20000, 4))[0][:, [0, 1, 3]]
     for mean, theta in zip(kept.round().mean(0).tolist(), LOGITS, strict=True):
@@ -52,7 +52,7 @@ def test_draws_are_nearly_all_or_nothing_and_as_often_as_learned() -> None:
     assert ((kept < 0.1) | (kept > 0.9)).double().mean() > 0.85
 
 
-def test_penalty() -> None:
+def test_variational_dropout_penalty_and_gradient() -> None:
     """0.5 / 8 * sum(1 - p); its gradient is -0.5 / 8 * p (1 - p)."""
     made = module()
     _, penalty = made(torch.ones(8, 4))
@@ -62,7 +62,7 @@ def test_penalty() -> None:
     assert made.logits.grad.tolist() == pytest.approx(expected)
 
 
-def test_gradients() -> None:
+def test_variational_dropout_gradients() -> None:
     made = module().double()
     x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
 
@@ -73,8 +73,8 @@ def test_gradients() -> None:
     assert torch.autograd.gradcheck(run, (x, made.logits.detach().requires_grad_()))
 
 
-def test_a_draw_of_zero_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch.rand can yield 0, whose logit is minus infinity."""
+def test_variational_dropout_with_draw_of_zero_is_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.rand can return 0, whose logit is minus infinity."""
     monkeypatch.setattr(torch, "rand", torch.zeros)
     made = module()
     received, _ = made(torch.ones(2, 4))

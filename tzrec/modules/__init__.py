@@ -1,1 +1,1 @@
-"""Neural blocks that take plain values."""
+"""Building blocks of models: modules constructed from plain values, without configs."""

@@ -1,4 +1,4 @@
-"""Activations by name, as configs write them: `nn.ReLU`, `nn.LeakyReLU(negative_slope=0.2)`, `Dice` or nothing."""
+"""Activations by name, as in configs: `nn.ReLU`, `nn.LeakyReLU(negative_slope=0.2)`, `Dice`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tzrec.errors import ConfigError, Problem
 
 
 class Dice(nn.Module):
-    """Data adaptive activation: `p x + (1 - p) a x` with `p = sigmoid(batch_norm(x))` and `a` learned per channel.
+    """Data-adaptive activation: `p x + (1 - p) a x` with `p = sigmoid(batch_norm(x))` and `a` learned per channel.
 
     Zhou et al., Deep Interest Network for Click-Through Rate Prediction, KDD 2018, section 5.3.
     """
@@ -24,43 +24,43 @@ class Dice(nn.Module):
         self.slope = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        share = torch.sigmoid(self.norm(x))  # (B, D)
-        return x * (share + (1 - share) * self.slope)
+        gate = torch.sigmoid(self.norm(x))  # (B, D)
+        return x * (gate + (1 - gate) * self.slope)
 
 
 def activation(text: str, dim: int) -> nn.Module | None:
-    """The activation that `text` names.
+    """Construct the activation named by `text`.
 
     Args:
         text: name of a torch.nn activation, with or without `nn.` or `torch.nn.`, and optional `(key=value, ...)` with
-            numbers, booleans or quoted words as values; or `Dice`; or empty.
-        dim: width of what it will be applied to; only Dice has weights per channel.
+            numbers, booleans or quoted strings as values; or `Dice`; or empty.
+        dim: width of its input; only Dice has weights per channel.
 
     Returns:
         A module that keeps the shape, or None for an empty text.
 
     Raises:
-        ConfigError: the text does not follow this grammar, or names nothing in the table.
+        ConfigError: the text does not follow this grammar, or the activation is unknown.
     """
     if not text.strip():
         return None
     if problem := activation_problem(text):
         raise ConfigError([Problem("activation", problem)])
-    name, _, inside = text.strip().removesuffix(")").partition("(")
+    name, _, argument_text = text.strip().removesuffix(")").partition("(")
     name = name.strip().removeprefix("torch.").removeprefix("nn.")
-    pairs = [part.partition("=") for part in inside.split(",") if part.strip()]
+    pairs = [part.partition("=") for part in argument_text.split(",") if part.strip()]
     arguments = {key.strip(): _value(text, value.strip()) for key, _, value in pairs}
     if name == "Dice":
         return Dice(dim, **arguments)
-    return _made(text, getattr(nn, name), arguments)
+    return _construct(text, getattr(nn, name), arguments)
 
 
-def _made(text: str, kind: type[nn.Module], arguments: dict[str, Any]) -> nn.Module:
+def _construct(text: str, cls: type[nn.Module], arguments: dict[str, Any]) -> nn.Module:
     try:
-        inspect.signature(kind).bind(**arguments)
+        inspect.signature(cls).bind(**arguments)
     except TypeError as error:
         raise _error(text, str(error)) from None
-    return kind(**arguments)
+    return cls(**arguments)
 
 
 def _value(text: str, value: str) -> Any:
@@ -73,7 +73,7 @@ def _value(text: str, value: str) -> Any:
             return number(value)
         except ValueError:
             continue
-    raise _error(text, f"expected a number, true, false or a quoted word, received {value}")
+    raise _error(text, f"expected a number, true, false or a quoted string, received {value}")
 
 
 def _error(text: str, message: str) -> ConfigError:

@@ -1,4 +1,4 @@
-"""AutoDis: a number becomes a soft mixture of learned vectors."""
+"""AutoDis: embed a number as a soft mixture of learned vectors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch.nn import functional
 class AutoDis(nn.Module):
     """For each field, `h = LeakyReLU(w x)`, `a = softmax((W h + keep_prob h) / temperature)`, `e = sum_c a_c M_c`.
 
-    Guo et al., An Embedding Learning Framework for Numerical Features in CTR Prediction, KDD 2021, section 3: `w`,
-    `W` and the vectors `M` are a field's own. The mixture is continuous in x and learned with everything else, where
-    buckets are neither. All fields are one batched product per step.
+    Guo et al., An Embedding Learning Framework for Numerical Features in CTR Prediction, KDD 2021, section 3. Each
+    field has its own `w`, `W` and vectors `M`. Unlike buckets, the mixture is continuous in x and trained with the
+    model. All fields are one batched product per equation.
 
     Args:
-        fields: numbers in a row.
-        dim: width of the embedding of each of them.
-        num_channels: vectors to mix.
-        temperature: the lower, the closer the mixture is to a choice.
+        fields: number of inputs F.
+        dim: width of the embedding of each.
+        num_channels: number of vectors M of a field.
+        temperature: the lower, the closer the mixture is to a single vector.
         keep_prob: weight of the skip connection; nothing is dropped, despite its name.
     """
 

@@ -1,4 +1,4 @@
-"""Bottom: what the tasks of a model share before their towers."""
+"""Bottom: layers that the tasks of a model share before their towers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tzrec.modules.mlp import MLP
 
 
 class Bottom(nn.Module):
-    """Layers that all tasks share, then a mixture of experts for each task; either may be absent.
+    """A shared MLP, then a mixture of experts for each task; either may be absent.
 
     Args:
         in_dim: width of the input.
-        num_task: outputs.
+        num_task: number of outputs.
         mlp: arguments of the shared MLP; None for none.
-        num_expert: experts.
+        num_expert: number of experts.
         expert: arguments of each expert's MLP; None for no experts.
         gate: arguments of an MLP in front of each gate's linear; None for a linear alone.
     """

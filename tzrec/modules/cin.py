@@ -1,4 +1,4 @@
-"""CIN: the compressed interaction network of xDeepFM."""
+"""CIN: compressed interaction network of xDeepFM."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class CIN(nn.Module):
 
     Lian et al., xDeepFM: Combining Explicit and Implicit Feature Interactions, KDD 2018, equation 6. The sum over i and
     j is one matrix product over all rows and elements: the elements come before the fields, so that the products of a
-    row and an element stand side by side.
+    row and an element are contiguous.
 
     Args:
-        fields: vectors of a row.
-        cin_layer_size: vectors of each layer.
+        fields: number of vectors of a row, F.
+        cin_layer_size: number of vectors of each layer.
     """
 
     def __init__(self, fields: int, cin_layer_size: Sequence[int]) -> None:
         super().__init__()
         self.out_dim = sum(cin_layer_size)
-        before = [fields, *cin_layer_size[:-1]]
+        in_sizes = [fields, *cin_layer_size[:-1]]
         self.layers = nn.ModuleList(
-            nn.Linear(size * fields, out) for size, out in zip(before, cin_layer_size, strict=True)
+            nn.Linear(size * fields, out) for size, out in zip(in_sizes, cin_layer_size, strict=True)
         )
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:

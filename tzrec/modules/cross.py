@@ -1,4 +1,4 @@
-"""Cross layers of the Deep & Cross Networks: explicit products of features, one degree more with each layer."""
+"""Cross layers of the Deep & Cross Networks: explicit products of features; each layer raises the degree by one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class CrossNet(nn.Module):
 
     Wang et al., Deep & Cross Network for Ad Click Predictions, ADKDD 2017, equation 3.
 
-    Every x_l is `a_l x_0 + s_l` with a number a_l per row and a vector s_l that no row changes, so that all layers
-    together are one matrix product, a few columns, and one scaling of x_0:
+    Every x_l is `a_l x_0 + s_l` with a number a_l per row and a vector s_l that is the same for all rows, so that all
+    layers together are one matrix product, a few columns, and one scaling of x_0:
     `a_{l+1} = a_l + a_l (w_l . x_0) + w_l . s_l` and `s_{l+1} = s_l + b_l`.
 
     Args:
         in_dim: width of the input and of the output.
-        cross_num: layers.
+        cross_num: number of layers.
     """
 
     def __init__(self, in_dim: int, cross_num: int = 3) -> None:
@@ -46,7 +46,7 @@ class LowRankCrossNet(nn.Module):
 
     Args:
         in_dim: width of the input and of the output.
-        cross_num: layers.
+        cross_num: number of layers.
         low_rank: columns of V and rows of U.
     """
 

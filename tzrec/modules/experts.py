@@ -1,4 +1,4 @@
-"""MixtureOfExperts: shared experts, and one softmax gate over them per task."""
+"""MixtureOfExperts: shared experts with one softmax gate per task."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class MixtureOfExperts(nn.Module):
 
     Args:
         in_dim: width of the input.
-        num_expert: experts, all of one shape.
+        num_expert: number of experts, all of one shape.
         expert: arguments of each expert's MLP.
-        num_task: gates, and mixtures that come out.
+        num_task: number of gates and of outputs.
         gate: arguments of an MLP in front of each gate's linear; None for a linear alone.
     """
 
@@ -46,7 +46,7 @@ class MixtureOfExperts(nn.Module):
         """(B, in_dim) -> one (B, out_dim) per task"""
         x = x.to(compute_type(x))  # once, not once per expert and gate
         outputs = [expert(x) for expert in self.experts]  # N of (B, D)
-        return [self._gated_mix(torch.softmax(gate(x), dim=1), outputs) for gate in self.gates]  # shares (B, N)
+        return [self._gated_mix(torch.softmax(gate(x), dim=1), outputs) for gate in self.gates]  # gates (B, N)
 
 
 def _gate(in_dim: int, num_expert: int, mlp: Mapping[str, Any] | None) -> nn.Sequential:

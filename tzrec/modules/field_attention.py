@@ -15,8 +15,8 @@ class FieldAttention(nn.Module):
 
     Args:
         dim: width of a vector.
-        layer_num: layers.
-        head_num: heads of each layer.
+        layer_num: number of layers.
+        head_num: number of heads of each layer.
         head_dim: width of a head.
     """
 
@@ -31,7 +31,7 @@ class FieldAttention(nn.Module):
         """(B, F, dim) -> (B, F, out_dim)"""
         for layer in self.layers:
             *qkv, residual = layer(vectors).chunk(4, dim=2)  # (B, F, out_dim) each
-            query, key, value = (each.unflatten(2, (self.head_num, -1)).transpose(1, 2) for each in qkv)
+            query, key, value = (x.unflatten(2, (self.head_num, -1)).transpose(1, 2) for x in qkv)
             mixed = functional.scaled_dot_product_attention(query, key, value, scale=1.0)  # (B, heads, F, head_dim)
             vectors = torch.relu(mixed.transpose(1, 2).flatten(2) + residual)  # (B, F, out_dim)
         return vectors

@@ -1,4 +1,4 @@
-"""FieldLinear: for each field a linear map of its own."""
+"""FieldLinear: a separate linear map for each field."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class FieldLinear(nn.Module):
     """`e = x W` for each field, without a bias: a number scales a vector. All fields are one batched product.
 
     Args:
-        fields: fields in a row.
-        in_dim: numbers of each field.
+        fields: number of fields of a row, F.
+        in_dim: width of each field.
         dim: width of the embedding of each field.
     """
 

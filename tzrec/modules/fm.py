@@ -1,4 +1,4 @@
-"""The factorization machine: all pairwise products of a row's vectors in linear time."""
+"""Factorization machine: all pairwise products of the vectors of a row in linear time."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class GatedCrossNet(nn.Module):
 
     Args:
         in_dim: width of the input and of the output.
-        cross_num: layers.
+        cross_num: number of layers.
     """
 
     def __init__(self, in_dim: int, cross_num: int = 3) -> None:

@@ -1,4 +1,4 @@
-"""Gate and GatedMLP: layers whose outputs are scaled by what someone else knows."""
+"""Gate and GatedMLP: layers whose outputs are scaled by gates on another input."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Gate(nn.Module):
 
 
 class GatedMLP(nn.Module):
-    """Layers `dropout(act(W h) * gate)`, each with a gate of its own on the same input.
+    """Layers `dropout(act(W h) * gate)`; each has its own gate on the same gate input.
 
-    One matrix product for the hidden layers of all gates was measured to be slower than one each with its ReLU fused.
+    One matrix product for the hidden layers of all gates was measured to be slower than one each with fused ReLU.
 
     Args:
         in_dim: width of the input.
-        gate_dim: width of what the gates read.
+        gate_dim: width of the input of the gates.
         hidden_units: width of each layer.
-        gamma: largest factor of the gates.
+        gamma: greatest factor of the gates.
         dropout_ratio: none, one for all layers, or one for each.
         activation: as `MLP` takes it.
     """
@@ -52,16 +52,16 @@ class GatedMLP(nn.Module):
     ) -> None:
         super().__init__()
         dims = [in_dim, *hidden_units]
-        each = len(dropout_ratio) > 1
+        is_per_layer = len(dropout_ratio) > 1
         self.layers = nn.ModuleList(
-            MLP(dims[at], [units], dropout_ratio[at : at + 1] if each else dropout_ratio, activation)
-            for at, units in enumerate(hidden_units)
+            MLP(dims[i], [units], dropout_ratio[i : i + 1] if is_per_layer else dropout_ratio, activation)
+            for i, units in enumerate(hidden_units)
         )
         self.out_dim = dims[-1]
         self.gates = nn.ModuleList(Gate(gate_dim, units, units, gamma) for units in hidden_units)
 
-    def forward(self, x: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, gate_input: torch.Tensor) -> torch.Tensor:
         """(B, in_dim) and (B, gate_dim) -> (B, out_dim)"""
         for layer, gate in zip(self.layers, self.gates):
-            x = layer(x) * gate(known)  # a zero of dropout stays zero, whether before or after the gate
+            x = layer(x) * gate(gate_input)  # elements dropped by the layer are zero after the gate too
         return x

@@ -1,4 +1,4 @@
-"""Intervention: what other tasks know, put into a small subspace of a task's representation."""
+"""Intervention: replace a low-rank subspace of the representation of a task by one from other tasks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tzrec.modules.dropout import Dropout
 
 
 class Subspace(nn.Module):
-    """`rank` orthonormal directions of a space, learned: the Q of a QR decomposition of the weights.
+    """`rank` learned orthonormal directions: the Q of a QR decomposition of the weights.
 
-    The signs of Q are chosen so that R has a positive diagonal: the decomposition is then unique, and equal to what
-    Gram and Schmidt find.
+    The signs of Q are chosen so that R has a positive diagonal: the decomposition is then unique and equal to that of
+    Gram-Schmidt.
     """
 
     def __init__(self, dim: int, rank: int) -> None:
@@ -28,15 +28,15 @@ class Subspace(nn.Module):
 
 
 class Intervention(nn.Module):
-    """`y = dropout(b + (b R_b - s R_s) R_b')`, with orthonormal columns in R_b and R_s, and no gradient into s.
+    """`y = dropout(b + (b R_b - s R_s) R_b')`, with orthonormal columns of R_b and R_s; s gets no gradient.
 
     A low-rank intervention like that of Wu et al., ReFT: Representation Finetuning for Language Models, NeurIPS 2024,
-    section 3.2, which adds the difference the other way round; trained models of this kind expect it this way.
+    section 3.2, but with the opposite sign of the difference, which existing trained models expect.
 
     Args:
-        base_dim: width of what is changed.
-        source_dim: width of what it is changed by.
-        rank: directions in which it is changed.
+        base_dim: width of b.
+        source_dim: width of s.
+        rank: number of directions.
         dropout_ratio: of the result.
 
     Raises:

@@ -1,4 +1,4 @@
-"""MaskNet: features multiplied by masks that the features make."""
+"""MaskNet: features multiplied by masks computed from the features."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MaskBlock(nn.Module):
     Args:
         in_dim: width of x, and of the mask.
         mask_dim: width of e.
-        reduction_ratio: width of the mask's hidden layer over mask_dim; 0 for aggregation_dim.
+        reduction_ratio: width of the mask's hidden layer divided by mask_dim; 0 for aggregation_dim.
         aggregation_dim: width of the mask's hidden layer.
         hidden_dim: width of the output.
     """
@@ -39,17 +39,17 @@ class MaskBlock(nn.Module):
 
 
 class MaskNetModule(nn.Module):
-    """Mask blocks on the normalized input, side by side or one after the other; every mask is made from the raw input.
+    """Mask blocks on the normalized input, parallel or serial; every mask is computed from the raw input.
 
     Wang et al., MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by Instance-Guided Mask,
     DLP-KDD 2021.
 
     Args:
         in_dim: width of the input.
-        n_mask_blocks: blocks.
-        mask_block: what MaskBlock takes beside its widths.
+        n_mask_blocks: number of blocks.
+        mask_block: further arguments of MaskBlock.
         top_mlp: arguments of an MLP on top; None for none.
-        use_parallel: whether the blocks stand side by side.
+        use_parallel: concatenate the outputs of all blocks instead of applying one after the other.
     """
 
     def __init__(

@@ -22,14 +22,14 @@ class MLP(nn.Module):
         in_dim: width of the input.
         hidden_units: width of each layer.
         dropout_ratio: none, one for all layers, or one for each.
-        activation: as `tzrec.modules.activation.activation` reads it; it follows the last layer too.
+        activation: see `tzrec.modules.activation.activation`; it follows the last layer too.
         use_bn: batch norm after each linear, which then has no bias of its own.
-        bias: whether the linears have a bias.
+        bias: the linears have a bias.
         use_ln: layer norm after each linear.
-        first: what makes the first linear from its out_features and bias, where it is none on `(B, in_dim)`.
+        first: constructor of the first linear from its out_features and bias, where its input is not `(B, in_dim)`.
 
     Raises:
-        ConfigError: both norms, or as many dropout ratios as fit nothing.
+        ConfigError: both norms, or a wrong number of dropout ratios.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class MLP(nn.Module):
         return self._relu_layers(x, run)
 
     def hidden(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """What each layer makes of `(B, in_dim)`, `(B, units)` each; the last is what `forward` returns."""
+        """Outputs of all layers for `(B, in_dim)`, `(B, units)` each; the last is that of `forward`."""
         outputs = []
         for layer in self.layers:
             x = layer(x)

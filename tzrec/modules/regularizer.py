@@ -10,14 +10,14 @@ import torch
 
 @dataclass(frozen=True)
 class Regularizer:
-    """L1 and L2 penalties, each a loss of its own name; what has factor 0 is left out.
+    """L1 and L2 penalties, each an auxiliary loss; those with factor 0 are left out.
 
-    With v over the embedding vectors that the B rows of a batch looked up, one per row, group and feature:
-    `l2_reg_embedding * sum |v|^2 / B` and `l1_reg_embedding * sum |v|_1 / B`. So only rows of tables that a batch uses
-    are drawn to zero, each as often as it is used; of several ids that were pooled, it is their pooled vector.
+    With v over the embedding vectors of the B rows of a batch, one per row, group and feature:
+    `l2_reg_embedding * sum |v|^2 / B` and `l1_reg_embedding * sum |v|_1 / B`. Only table rows that a batch uses are
+    penalized, each as often as it is used; where several ids are pooled, v is the pooled vector.
 
     With w over the values of the weight matrices of the dense part: `l2_reg_dnn * sum w^2` and `l1_reg_dnn * sum |w|`.
-    Biases and norms, which have one dimension, are free.
+    Biases and norms, which have one dimension, are not penalized.
     """
 
     l2_reg_embedding: float = 0.0
@@ -25,21 +25,21 @@ class Regularizer:
     l2_reg_dnn: float = 0.0
     l1_reg_dnn: float = 0.0
 
-    def embeddings(self, vectors: Iterable[torch.Tensor], rows: int) -> dict[str, torch.Tensor]:
-        """The penalties on vectors `(..., D)` of `rows` rows, 0-dimensional."""
-        return _norms(vectors, "reg_embedding", self.l2_reg_embedding / rows, self.l1_reg_embedding / rows)
+    def embeddings(self, vectors: Iterable[torch.Tensor], num_rows: int) -> dict[str, torch.Tensor]:
+        """Penalties on vectors `(..., D)` of `num_rows` rows, 0-dimensional."""
+        return _norms(vectors, "reg_embedding", self.l2_reg_embedding / num_rows, self.l1_reg_embedding / num_rows)
 
     def weights(self, parameters: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The penalties on those parameters that are matrices, 0-dimensional."""
-        matrices = (each for each in parameters if each.dim() > 1)
+        """Penalties on the parameters that are matrices, 0-dimensional."""
+        matrices = (parameter for parameter in parameters if parameter.dim() > 1)
         return _norms(matrices, "reg_dnn", self.l2_reg_dnn, self.l1_reg_dnn)
 
 
 def _norms(tensors: Iterable[torch.Tensor], name: str, l2: float, l1: float) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = {}
+    penalties: dict[str, torch.Tensor] = {}
     norms = {f"l2_{name}": (l2, torch.square), f"l1_{name}": (l1, torch.abs)}
-    wanted = {key: norm for key, norm in norms.items() if norm[0]}
-    for tensor in tensors if wanted else ():
-        for key, (factor, norm) in wanted.items():
-            found[key] = found.get(key, 0.0) + norm(tensor).sum() * factor
-    return found
+    active = {key: norm for key, norm in norms.items() if norm[0]}
+    for tensor in tensors if active else ():
+        for key, (factor, norm) in active.items():
+            penalties[key] = penalties.get(key, 0.0) + norm(tensor).sum() * factor
+    return penalties

@@ -1,4 +1,4 @@
-"""Uncertainty: weights of several losses, learned with the model."""
+"""Uncertainty: learned weights of several losses."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from torch import nn
 
 
 class Uncertainty(nn.Module):
-    """What turns the sum of the losses `L_k` of K tasks into `sum_k exp(-s_k) L_k + s_k / 2`.
+    """Uncertainty weighting: the losses `L_k` of K tasks become `sum_k exp(-s_k) L_k + s_k / 2`.
 
-    `s_k = log sigma_k^2` is learned, from 0. At its optimum a task has weight `1 / (2 L_k)`: tasks with large losses
-    count less. Kendall, Gal, Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
-    Semantics", CVPR 2018, equation 10; their factor 1/2 of squared errors only shifts `s_k` and is left out.
+    `s_k = log sigma_k^2` is learned and initialized with 0. At its optimum a task has weight `1 / (2 L_k)`: tasks with
+    large losses count less. Kendall, Gal, Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene
+    Geometry and Semantics", CVPR 2018, equation 10; their factor 1/2 of squared errors only shifts `s_k` and is left
+    out.
 
     Args:
-        tasks: how many losses there are.
+        tasks: number of losses, K.
     """
 
     def __init__(self, tasks: int) -> None:
@@ -24,5 +25,5 @@ class Uncertainty(nn.Module):
         self.log_variance = nn.Parameter(torch.zeros(tasks))
 
     def forward(self, losses: Sequence[torch.Tensor]) -> torch.Tensor:
-        """What has to be added to the plain sum of the losses: `sum_k (exp(-s_k) - 1) L_k + s_k / 2`."""
+        """The term to add to the sum of the losses: `sum_k (exp(-s_k) - 1) L_k + s_k / 2`."""
         return (torch.stack(list(losses)) * torch.expm1(-self.log_variance) + self.log_variance / 2).sum()

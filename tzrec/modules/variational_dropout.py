@@ -1,4 +1,4 @@
-"""VariationalDropout: learns for each feature how likely it is to be dropped."""
+"""VariationalDropout: learned dropout probabilities of features."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import torch
 from torch import Tensor, nn
 
 TEMPERATURE = 0.1
-"""Of the relaxed draws: nearly 0 or 1, and yet with a gradient."""
+"""Temperature of the relaxed draws: they are close to 0 or 1 and have a gradient."""
 
 
 class VariationalDropout(nn.Module):
-    """Drops whole features with learned probabilities `p_f = sigmoid(theta_f)`; what may be dropped matters little.
+    """Drop whole features with learned probabilities `p_f = sigmoid(theta_f)`: features with high p_f matter little.
 
     In training feature f of a row is multiplied by `1 - z`, `z = sigmoid((logit(p_f) + logit(u)) / 0.1)` with u uniform
     in (0, 1), a draw for each row and feature; in evaluation by `1 - p_f`. A penalty of `lambda / B * sum_f (1 - p_f)`
-    rewards dropping. All features begin with `p_f = 1/2`.
+    rewards dropping. Initially `p_f = 1/2` for all features.
 
     Ma et al., Towards a Better Tradeoff between Effectiveness and Efficiency in Pre-Ranking: A Learnable Feature
-    Selection based Approach, SIGIR 2021, with one price for all features instead of one by their cost; the relaxed
+    Selection based Approach, SIGIR 2021, with the same penalty for all features instead of one by cost; the relaxed
     draw is that of Gal et al., Concrete Dropout, NIPS 2017.
 
     Args:
-        widths: columns of each feature.
+        widths: number of columns of each feature.
         regularization_lambda: weight of the penalty.
     """
 
@@ -37,11 +37,11 @@ class VariationalDropout(nn.Module):
         self.register_buffer("owners", columns)  # the feature of each column, (sum of widths,)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale features side by side, `(B, sum of widths)`; and the penalty, 0-dimensional."""
-        kept = 1 - torch.sigmoid(self.logits)  # (F,)
-        penalty = kept.sum() * (self.regularization_lambda / x.shape[0])
+        """Concatenated features `(B, sum of widths)` -> scaled features of this shape, penalty (0-dimensional)."""
+        keep = 1 - torch.sigmoid(self.logits)  # (F,)
+        penalty = keep.sum() * (self.regularization_lambda / x.shape[0])
         if not self.training:
-            return x * kept.index_select(0, self.owners), penalty
+            return x * keep.index_select(0, self.owners), penalty
         noise = torch.logit(torch.rand(x.shape[0], len(self.logits), device=x.device))  # (B, F)
         dropped = torch.sigmoid((self.logits + noise) / TEMPERATURE)
         return x * (1 - dropped).index_select(1, self.owners), penalty

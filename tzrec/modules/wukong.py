@@ -1,4 +1,4 @@
-"""WuKongLayer: a factorization machine beside a linear compression, stacked to reach high orders."""
+"""WuKongLayer: a factorization machine and a linear compression, stacked to model high-order interactions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class WuKongLayer(nn.Module):
     """`layer_norm([FMB(X), W X] + residual(X))` on the vectors X of a row.
 
     Zhang et al., Wukong: Towards a Scaling Law for Large-Scale Recommendation, ICML 2024, section 3. The block of
-    factorization machines is `FMB(X) = W_o MLP(layer_norm(X (X' Y)))`, its dot products taken with k combinations of
-    the vectors instead of with all of them. The residual is X itself, or a linear map where the counts differ.
+    factorization machines is `FMB(X) = W_o MLP(layer_norm(X (X' Y)))`, with dot products between the vectors and
+    k combinations of them instead of all pairs. The residual is X itself, or a linear map where the sizes differ.
 
     Args:
-        fields: vectors of a row.
+        fields: number of vectors of a row.
         dim: width of each.
-        lcb_feature_num: vectors from the linear compression.
-        fmb_feature_num: vectors from the factorization machines.
+        lcb_feature_num: number of vectors from the linear compression.
+        fmb_feature_num: number of vectors from the factorization machines.
         compressed_feature_num: k.
         feature_num_mlp: arguments of the MLP.
     """
@@ -43,15 +43,15 @@ class WuKongLayer(nn.Module):
         self.fm_mlp = MLP(fields * compressed_feature_num, **feature_num_mlp)
         self.fm_output = nn.Linear(self.fm_mlp.out_dim, fmb_feature_num * dim)
         self.compress = nn.Linear(fields, lcb_feature_num, bias=False)
-        same = fields == self.out_fields
-        self.residual = nn.Identity() if same else nn.Linear(fields, self.out_fields, bias=False)
+        has_same_size = fields == self.out_fields
+        self.residual = nn.Identity() if has_same_size else nn.Linear(fields, self.out_fields, bias=False)
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """(B, fields, dim) -> (B, out_fields, dim)"""
-        across = vectors.mT.contiguous()  # (B, D, F): linear maps of the fields are plain matrix products
-        dots = torch.bmm(vectors, self.combine(across))  # (B, F, k)
-        machines = self.fm_output(self.fm_mlp(self.fm_norm(dots.flatten(1))))  # (B, fmb * D)
-        machines = machines.unflatten(1, (-1, vectors.shape[2]))  # (B, fmb, D)
-        together = torch.cat([machines, self.compress(across).mT], 1)  # (B, out_fields, D)
-        return self.norm(together + self.residual(across).mT)
+        transposed = vectors.mT.contiguous()  # (B, D, F): linear maps of the fields are matrix products
+        dots = torch.bmm(vectors, self.combine(transposed))  # (B, F, k)
+        interactions = self.fm_output(self.fm_mlp(self.fm_norm(dots.flatten(1))))  # (B, fmb * D)
+        interactions = interactions.unflatten(1, (-1, vectors.shape[2]))  # (B, fmb, D)
+        outputs = torch.cat([interactions, self.compress(transposed).mT], 1)  # (B, out_fields, D)
+        return self.norm(outputs + self.residual(transposed).mT)

@@ -24,7 +24,7 @@ Op = TypeVar("Op", bound=Callable[..., Any])
 
 
 class KernelTarget(NamedTuple):
-    """What kernels are selected for.
+    """Kernel setting and device that implementations are selected for.
 
     Attributes:
         kernel: `model_config.kernel`.

@@ -1,1 +1,1 @@
-"""From a trained model to a package and its predictions."""
+"""Export of trained models as packages, and prediction with them."""
