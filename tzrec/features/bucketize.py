@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tzrec.config.options import words
+from tzrec.config.rules.bucketizer import set_bucketizers
 from tzrec.config.vocabulary import read_vocabulary, vocabulary_path
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.arrays import FloatArray, Int64Array
@@ -150,29 +152,14 @@ def make_bucketizer(config: Any, data: data_pb2.DataConfig) -> Bucketizer:
     Raises:
         ConfigError: none or several are chosen, one is not implemented, or its ids do not fit.
     """
-    chosen = chosen_bucketizers(config)
+    chosen = set_bucketizers(config)
     available = [name for name in BUCKETIZERS if name in config.DESCRIPTOR.fields_by_name]
     if len(chosen) != 1:
         received = f"{' and '.join(chosen)} are set" if chosen else "none is set"
         raise _problem("", f"needs exactly one of {', '.join(available)}; {received}")
-    if chosen[0] == "hash_bucket_size":
-        farm = data.string_hash == data_pb2.STRING_HASH_FARM64
-        return Hash(table_rows(config, "hash_bucket_size"), _as_integer(config), farm)
     if chosen[0] not in _MAKERS:
         raise _problem(chosen[0], f"not implemented yet; use one of {', '.join(available)}")
-    return _MAKERS[chosen[0]](config)
-
-
-def chosen_bucketizers(config: Any) -> list[str]:
-    """List the bucketizer fields that are set in a feature message."""
-    return [name for name in _FIELDS if _is_set(config, name)]
-
-
-def _is_set(config: Any, name: str) -> bool:
-    field = config.DESCRIPTOR.fields_by_name.get(name)
-    if field is None:
-        return False
-    return bool(getattr(config, name)) if field.is_repeated else config.HasField(name)
+    return _MAKERS[chosen[0]](config, data)
 
 
 def _problem(name: str, message: str) -> ConfigError:
@@ -193,12 +180,18 @@ def table_rows(config: Any, name: str) -> int:
 
 def _as_integer(config: Any) -> bool:
     kind = getattr(config, "fg_value_type", "").lower()
-    if kind not in ("", "string", "int32", "int64"):
-        raise _problem("fg_value_type", f'"{config.fg_value_type}" is not one of string, int32, int64')
+    kinds = words(type(config), "fg_value_type") if kind else ("",)
+    if kind not in kinds:
+        raise _problem("fg_value_type", f'"{config.fg_value_type}" is not one of {", ".join(filter(None, kinds))}')
     return kind.startswith("int")
 
 
-def _from_vocab_list(config: Any) -> Bucketizer:
+def _from_hash_bucket_size(config: Any, data: data_pb2.DataConfig) -> Bucketizer:
+    farm = data.string_hash == data_pb2.STRING_HASH_FARM64
+    return Hash(table_rows(config, "hash_bucket_size"), _as_integer(config), farm)
+
+
+def _from_vocab_list(config: Any, data: data_pb2.DataConfig) -> Bucketizer:
     """Build from vocab_list; without default_bucketize_value rows 0 and 1 are the default and all unlisted words."""
     words = list(config.vocab_list)
     if config.HasField("default_bucketize_value"):
@@ -209,7 +202,7 @@ def _from_vocab_list(config: Any) -> Bucketizer:
     return _vocabulary(config, ids, oov, len(words))
 
 
-def _from_vocab_dict(config: Any) -> Bucketizer:
+def _from_vocab_dict(config: Any, data: data_pb2.DataConfig) -> Bucketizer:
     """Build from vocab_dict; without default_bucketize_value rows 0 and 1 are the default and all unlisted words."""
     ids = dict(config.vocab_dict)
     rows = max(ids.values()) + 1
@@ -226,7 +219,7 @@ def _from_vocab_dict(config: Any) -> Bucketizer:
     return _vocabulary(config, ids, 1, rows)
 
 
-def _from_vocab_file(config: Any) -> Bucketizer:
+def _from_vocab_file(config: Any, data: data_pb2.DataConfig) -> Bucketizer:
     if not config.HasField("default_bucketize_value"):
         raise _problem("vocab_file", "needs default_bucketize_value: the id of words that are not in the file")
     try:
@@ -242,11 +235,11 @@ def _vocabulary(config: Any, ids: Mapping[str, int], oov: int, rows: int) -> Buc
     return Vocabulary(ids, oov, rows, _as_integer(config))
 
 
-_MAKERS: dict[str, Callable[[Any], Bucketizer]] = {
-    "num_buckets": lambda config: Identity(table_rows(config, "num_buckets")),
+_MAKERS: dict[str, Callable[[Any, data_pb2.DataConfig], Bucketizer]] = {
+    "hash_bucket_size": _from_hash_bucket_size,
+    "num_buckets": lambda config, data: Identity(table_rows(config, "num_buckets")),
     "vocab_list": _from_vocab_list,
     "vocab_dict": _from_vocab_dict,
     "vocab_file": _from_vocab_file,
 }
-BUCKETIZERS = ("hash_bucket_size", *_MAKERS)
-_FIELDS = (*BUCKETIZERS, "zch", "dynamicemb")
+BUCKETIZERS = tuple(_MAKERS)

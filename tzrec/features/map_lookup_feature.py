@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from tzrec.config.rules.bucketizer import set_bucketizers
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Encoder, Feature, FeatureInput
-from tzrec.features.bucketize import BUCKETIZERS, Boundaries, Bucketizer, chosen_bucketizers, make_bucketizer
+from tzrec.features.bucketize import BUCKETIZERS, Boundaries, Bucketizer, make_bucketizer
 from tzrec.features.column import Column
 from tzrec.features.encoders.combined import CombinedEncoder
 from tzrec.features.encoders.dense import make_dense_embedding, make_dense_encoder
@@ -67,7 +68,7 @@ class MapLookupFeature(Feature):
 
 
 def _make_bucketizer(config: Any, data: data_pb2.DataConfig, key_field: str) -> Bucketizer | None:
-    chosen = chosen_bucketizers(config)
+    chosen = set_bucketizers(config)
     if key_field and not {"hash_bucket_size", "vocab_list", "vocab_dict", "vocab_file"} & set(chosen):
         message = "values that begin with a key are text: use hash_bucket_size, vocab_list, vocab_dict or vocab_file"
         raise ConfigError([Problem(key_field, message)])

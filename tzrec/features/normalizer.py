@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from tzrec.config.normalizers import EXPRESSION, parse_normalizer_spec
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.arrays import FloatArray
 from tzrec.features.formula.expression import Expression
@@ -19,18 +19,10 @@ def parse_normalizer(text: str) -> Normalizer:
     """Parse the normalizer of a config.
 
     Raises:
-        ValueError: the method or a parameter is unknown, a parameter is missing or not a number, or the formula is
-            invalid.
+        ValueError: the method or a parameter is unknown, a parameter is missing or invalid, or the formula is invalid.
     """
-    head, formula, *_ = (*re.split(r"\bexpr\s*=", text, maxsplit=1), "")  # a formula may contain commas
-    pairs = dict(_pair(part) for part in head.split(",") if part.strip())
-    method = pairs.pop("method", "")
-    if method == "expression":
-        return _expression(formula)
-    if method not in _METHODS:
-        raise ValueError(f'"{text}": method must be one of {", ".join(_METHODS)}, expression')
-    make, defaults = _METHODS[method]
-    return make(_parameters(text, pairs, defaults))
+    spec = parse_normalizer_spec(text)
+    return _expression(spec.formula) if spec.method == EXPRESSION else _MAKERS[spec.method](**spec.parameters)
 
 
 def make_normalizer(config: Any) -> Normalizer | None:
@@ -46,59 +38,34 @@ def make_normalizer(config: Any) -> Normalizer | None:
         raise ConfigError([Problem("normalizer", str(error))]) from None
 
 
-def _pair(part: str) -> tuple[str, str]:
-    key, _, value = part.partition("=")
-    return key.strip(), value.strip()
-
-
-def _parameters(text: str, received: Mapping[str, str], defaults: Mapping[str, float | None]) -> dict[str, float]:
-    unknown = sorted(received.keys() - defaults.keys())
-    if unknown:
-        raise ValueError(f'"{text}": no parameter "{unknown[0]}"; there are {", ".join(defaults)}')
-    values = {}
-    for name, default in defaults.items():
-        value = received.get(name, default)
-        if value is None:
-            raise ValueError(f'"{text}": {name} is missing')
-        try:
-            values[name] = float(value)
-        except ValueError:
-            raise ValueError(f'"{text}": {name} is not a number') from None
-    return values
-
-
-def _log10(p: Mapping[str, float]) -> Normalizer:
+def _log10(threshold: float, default: float) -> Normalizer:
     """x > threshold ? log10(x) : default."""
 
     def apply(x: FloatArray) -> FloatArray:
         values = x.astype(np.float64)
-        out = np.full(values.shape, p["default"])
-        return np.log10(values, out=out, where=values > max(p["threshold"], 0.0))
+        out = np.full(values.shape, default)
+        return np.log10(values, out=out, where=values > max(threshold, 0.0))
 
     return apply
 
 
-def _zscore(p: Mapping[str, float]) -> Normalizer:
+def _zscore(mean: float, standard_deviation: float) -> Normalizer:
     """(x - mean) / standard_deviation."""
-    if p["standard_deviation"] == 0:
+    if standard_deviation == 0:
         raise ValueError("standard_deviation must not be 0")
-    return lambda x: (x.astype(np.float64) - p["mean"]) / p["standard_deviation"]
+    return lambda x: (x.astype(np.float64) - mean) / standard_deviation
 
 
-def _minmax(p: Mapping[str, float]) -> Normalizer:
+def _minmax(min: float, max: float) -> Normalizer:  # the names of the parameters in the config
     """(x - min) / (max - min)."""
-    if p["min"] == p["max"]:
+    if min == max:
         raise ValueError("min and max must differ")
-    return lambda x: (x.astype(np.float64) - p["min"]) / (p["max"] - p["min"])
+    return lambda x: (x.astype(np.float64) - min) / (max - min)
 
 
 def _expression(formula: str) -> Normalizer:
-    parsed = Expression(formula)
-    return lambda x: parsed(x=x)
+    expression = Expression(formula)
+    return lambda x: expression(x=x)
 
 
-_METHODS: dict[str, tuple[Callable[[Mapping[str, float]], Normalizer], dict[str, float | None]]] = {
-    "log10": (_log10, {"threshold": 1e-10, "default": -10.0}),
-    "zscore": (_zscore, {"mean": None, "standard_deviation": None}),
-    "minmax": (_minmax, {"min": None, "max": None}),
-}
+_MAKERS: Mapping[str, Callable[..., Normalizer]] = {"log10": _log10, "zscore": _zscore, "minmax": _minmax}

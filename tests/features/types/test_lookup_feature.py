@@ -191,7 +191,7 @@ def test_what_it_says_of_itself() -> None:
         ("num_buckets: 5 hash_bucket_size: 1", "", "hash_bucket_size and num_buckets are set"),
         ("num_buckets: 3 autodis { num_channels: 3 }", ".autodis", "is for numbers, and here values become ids"),
         ('value_dim: 2 default_value: "1,2,3"', ".default_value", "has 3 values; value_dim is 2"),
-        ('normalizer: "x"', ".normalizer", "method must be one of"),
+        ('normalizer: "x"', ".normalizer", "unknown method"),
     ],
 )
 def test_what_is_refused(text: str, field: str, message: str) -> None:

@@ -187,7 +187,7 @@ def test_encoded_boundaries_are_ids() -> None:
         ('default_value: "1\x1d2"', "default_value", "has 2 values; value_dim is 1"),
         ('boundaries: [1] value_dim: 3 default_value: "1\x1d2"', "default_value", "has 2 values; value_dim is 3"),
         ('boundaries: [1] default_value: "nan"', "default_value", "'nan' is not finite"),
-        ('normalizer: "method=log"', "normalizer", "method must be one of"),
+        ('normalizer: "method=log"', "normalizer", "unknown method"),
     ],
 )
 def test_config_errors(text: str, field: str, message: str) -> None:

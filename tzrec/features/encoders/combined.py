@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tzrec.config.options import words
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.arrays import FloatArray, Int32Array
 from tzrec.features.bad_rows import BadRows, InvalidValues
@@ -19,8 +20,9 @@ from tzrec.features.encoders.sparse import expected
 from tzrec.features.jagged import Elements, Jagged
 from tzrec.features.numbers import to_floats
 from tzrec.features.text.spans import Spans
+from tzrec.protos.feature_pb2 import CombineFeature
 
-COMBINERS = ("sum", "mean", "avg", "min", "max", "count")
+COMBINERS = words(CombineFeature, "combiner")
 
 
 def combine(combiner: str, values: FloatArray, lengths: Int32Array) -> FloatArray:

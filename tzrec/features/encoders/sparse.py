@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tzrec.config.rules.bucketizer import split_values
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from tzrec.features.bad_rows import BadRows, InvalidValues
@@ -127,9 +128,8 @@ def parse_default(
     Raises:
         ConfigError: a part of it has no id.
     """
-    words = [word for word in (text.split(separator) if separator else [text]) if word]
     ids, weights = [], []
-    for word in words[: limit or None]:
+    for word in split_values(text, separator)[: limit or None]:
         name, colon, weight = word.rpartition(":") if weighted else (word, "", "")
         try:
             ids.append(bucketizer.one(name if colon else word))

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tzrec.config.options import words
 from tzrec.errors import ConfigError, Problem, SetupError
+from tzrec.protos.feature_pb2 import TokenizeFeature
 
 Encode = Callable[[Sequence[str]], list[list[int]]]
 
-TYPES = ("bpe", "sentencepiece")
+TYPES = words(TokenizeFeature, "tokenizer_type")
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import pyarrow as pa
 from google.protobuf import json_format
 
 from tzrec import registry
+from tzrec.config.rules.bucketizer import set_bucketizers
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Feature
-from tzrec.features.bucketize import chosen_bucketizers, make_bucketizer
+from tzrec.features.bucketize import make_bucketizer
 from tzrec.features.column import Column
 from tzrec.features.encoders.dense import make_dense_embedding
 from tzrec.features.encoders.number import make_number_encoder
@@ -57,7 +58,7 @@ class CustomFeature(Feature):
     table = None
 
     def __init__(self, config: feature_pb2.CustomFeature, data: data_pb2.DataConfig) -> None:
-        chosen = chosen_bucketizers(config)
+        chosen = set_bucketizers(config)
         _validate(config, chosen)
         self.name = config.feature_name
         self.inputs = read_inputs(config, data, "expression")

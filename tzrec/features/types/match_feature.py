@@ -8,10 +8,10 @@ from functools import reduce
 import numpy as np
 import pyarrow as pa
 
+from tzrec.config.rules.bucketizer import set_bucketizers
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.arrays import Int32Array, Int64Array
 from tzrec.features.bad_rows import BadRows
-from tzrec.features.bucketize import chosen_bucketizers
 from tzrec.features.inputs import read_inputs
 from tzrec.features.jagged import Jagged
 from tzrec.features.map_lookup_feature import MapLookupFeature
@@ -37,7 +37,7 @@ class MatchFeature(MapLookupFeature):
             raise ConfigError([Problem("value_dim", f"{self.dim}; a match is one number")])
         self._separator = config.separator
         self._show_keys = (config.show_pkey, config.show_skey)
-        self._prefix = self.name if chosen_bucketizers(config) == ["hash_bucket_size"] else ""
+        self._prefix = self.name if set_bucketizers(config) == ["hash_bucket_size"] else ""
 
     def find(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Jagged:
         column = self.inputs[0].name
