@@ -140,11 +140,11 @@ def test_loss_weights_multiply_the_losses_of_a_task() -> None:
     losses = "losses { binary_cross_entropy {} weight: 0.1 } losses { l2_loss {} weight: 3 }"
     heads = build(f'mmoe {{ task_towers {{ tower_name: "ctr" label_name: "clk" weight: 0.5 {losses} }} }}')
     batch = Batch(2, labels={"clk": torch.tensor([1, 0])})
-    found = heads.compute_losses({"ctr": torch.zeros(2, 1)}, batch)
-    assert found["binary_cross_entropy_ctr"].item() == pytest.approx(0.1 * 0.5 * math.log(2))
-    assert found["l2_loss_ctr"].item() == pytest.approx(3 * 0.5 * 0.5)
-    (total,) = heads.task_totals(found | {"l2_reg_dnn": torch.tensor(7.0)}).values()
-    torch.testing.assert_close(total, found["binary_cross_entropy_ctr"] + found["l2_loss_ctr"])
+    losses = heads.compute_losses({"ctr": torch.zeros(2, 1)}, batch)
+    assert losses["binary_cross_entropy_ctr"].item() == pytest.approx(0.1 * 0.5 * math.log(2))
+    assert losses["l2_loss_ctr"].item() == pytest.approx(3 * 0.5 * 0.5)
+    (total,) = heads.task_totals(losses | {"l2_reg_dnn": torch.tensor(7.0)}).values()
+    torch.testing.assert_close(total, losses["binary_cross_entropy_ctr"] + losses["l2_loss_ctr"])
 
 
 def test_predictions_of_all_heads_are_named_by_task() -> None:
@@ -172,9 +172,9 @@ def test_metrics_with_top_k_have_it_in_their_names() -> None:
     metrics = "metrics { recall_at_k { top_k: 2 } } metrics { ndcg { grouping_key: 'u' top_k: 10 } }"
     more = "metrics { ndcg { grouping_key: 'u' } } metrics { mrr { grouping_key: 'v' } } metrics { accuracy {} }"
     head = build(f"num_class: 2 losses {{ jrc_loss {{ session_name: 'u' }} }} {metrics} {more} deepfm {{}}", LABEL)[""]
-    found = head.build_metrics()
-    assert list(found) == ["recall@2", "ndcg@10", "ndcg", "mrr", "accuracy"]
-    assert [metric.grouping_key for metric in found.values()] == ["", "u", "u", "v", ""]
+    built = head.build_metrics()
+    assert list(built) == ["recall@2", "ndcg@10", "ndcg", "mrr", "accuracy"]
+    assert [metric.grouping_key for metric in built.values()] == ["", "u", "u", "v", ""]
     assert (head.losses["jrc_loss"].session_name, head.losses["jrc_loss"].alpha) == ("u", 0.5)
 
 

@@ -21,20 +21,20 @@ AUC_OF_2 = "auc { thresholds: 5 } decay_rate: 0.75 decay_step: 2"
 
 def build(losses: str, *metrics: str) -> Heads:
     tower = f'tower_name: "ctr" label_name: "clk" losses {{ {losses} }} '
-    tower += " ".join(f"train_metrics {{ {each} }}" for each in metrics)
+    tower += " ".join(f"train_metrics {{ {metric} }}" for metric in metrics)
     config = EasyRecConfig()
     text_format.Parse(f"model_config {{ mmoe {{ task_towers {{ {tower} }} }} }}", config)
     return build_heads(declare_heads(config))
 
 
-def alone(states: States) -> Sequence[States]:
+def one_rank(states: States) -> Sequence[States]:
     return [states]
 
 
 def step(scores: TrainMetrics, logits: list[float], label: list[float], rows: int | None = None) -> dict[str, float]:
     """One step with these rows, and what is shown after it."""
     count = len(label) if rows is None else rows
-    scores.update({"ctr": torch.tensor(logits)[:, None]}, Batch(count, labels={"clk": torch.tensor(label)}), alone)
+    scores.update({"ctr": torch.tensor(logits)[:, None]}, Batch(count, labels={"clk": torch.tensor(label)}), one_rank)
     return scores.values()
 
 
@@ -87,14 +87,14 @@ def test_ranks_close_a_window_together() -> None:
         return [states]
 
     batches = [([1.0, 3.0], 2), ([5.0], 1), ([9.0], 0)]
-    given = [
+    inputs = [
         ({"ctr": torch.tensor(values)[:, None]}, Batch(rows, labels={"clk": torch.zeros(len(values))}))
         for values, rows in batches
     ]
-    for scores, (logits, batch) in zip(ranks, given, strict=True):
+    for scores, (logits, batch) in zip(ranks, inputs, strict=True):
         scores.update(logits, batch, post)
-    again = [TrainMetrics(build(*config)) for _ in range(3)]
-    for scores, (logits, batch) in zip(again, given, strict=True):
+    merged_ranks = [TrainMetrics(build(*config)) for _ in range(3)]
+    for scores, (logits, batch) in zip(merged_ranks, inputs, strict=True):
         scores.update(logits, batch, lambda states: sent)
         assert scores.values() == {"mean_absolute_error_ctr": 3.0}
 

@@ -8,21 +8,21 @@ LOGITS = torch.tensor([[1.0], [-2.0], [0.5], [4.0]])
 LABEL = torch.tensor([0.5, 1.0, 0.5, 2.0])  # errors 0.5, -3, 0, 2
 
 
-def test_by_hand() -> None:
+def test_row_losses_equal_hand_computed_values() -> None:
     assert HuberLoss().row_losses(LOGITS, LABEL).tolist() == [0.125, 2.5, 0.0, 1.5]
     assert HuberLoss(delta=2.0).row_losses(LOGITS, LABEL).tolist() == [0.125, 4.0, 0.0, 2.0]
 
 
-def test_gradient_is_cut_at_delta() -> None:
+def test_gradient_is_bounded_by_delta() -> None:
     logits = LOGITS.clone().requires_grad_()
     HuberLoss().row_losses(logits, LABEL).sum().backward()
     assert logits.grad[:, 0].tolist() == [0.5, -1.0, 0.0, 1.0]
 
 
-def test_integer_labels() -> None:
+def test_integer_labels_are_accepted() -> None:
     assert HuberLoss().row_losses(LOGITS, torch.tensor([1, -2, 0, 2])).tolist() == [0.0, 0.0, 0.125, 1.5]
 
 
-def test_outputs_and_name() -> None:
+def test_outputs_and_name_are_as_documented() -> None:
     assert HuberLoss().outputs(LOGITS)["y"].tolist() == [1.0, -2.0, 0.5, 4.0]
     assert HuberLoss().name == "huber_loss"

@@ -11,7 +11,7 @@ from tzrec.losses.jrc_loss import JRCLoss
 
 
 def naive(logits: torch.Tensor, label: torch.Tensor, session: torch.Tensor, alpha: float) -> list[float]:
-    """The definition, a row at a time."""
+    """Compute the definition row by row."""
     result = []
     for i, (f, y, s) in enumerate(zip(logits.tolist(), label.tolist(), session.tolist(), strict=True)):
         entropy = -math.log(math.exp(f[y]) / (math.exp(f[0]) + math.exp(f[1])))
@@ -21,7 +21,7 @@ def naive(logits: torch.Tensor, label: torch.Tensor, session: torch.Tensor, alph
     return result
 
 
-def test_by_hand() -> None:
+def test_row_losses_equal_hand_computed_values() -> None:
     """Session 5: log 2 of the positive against log 1 and log 3: -log(2 / 6). Session 9 has one row."""
     logits = torch.tensor([[1.0, 2.0], [1.0, 1.0], [4.0, 3.0], [1.0, 1.0]]).log()
     label, session = torch.tensor([1, 0, 0, 1]), torch.tensor([5, 5, 5, 9])
@@ -31,7 +31,7 @@ def test_by_hand() -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
-def test_equals_the_definition(alpha: float, share: float) -> None:
+def test_row_losses_equal_the_definition(alpha: float, share: float) -> None:
     """Sessions of any size, some with one kind of label, rows without a session."""
     torch.manual_seed(0)
     logits = 3 * torch.randn(120, 2, dtype=torch.float64)
@@ -40,7 +40,7 @@ def test_equals_the_definition(alpha: float, share: float) -> None:
     torch.testing.assert_close(result, torch.tensor(naive(logits, label, session, alpha), dtype=torch.float64))
 
 
-def test_gradient() -> None:
+def test_gradient_equals_finite_differences() -> None:
     torch.manual_seed(0)
     logits = torch.randn(12, 2, dtype=torch.float64, requires_grad=True)
     label, session = torch.randint(2, (12,)), torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 3, 3, -1, -1])
@@ -56,8 +56,8 @@ def test_large_logits_stay_finite() -> None:
     assert logits.grad.isfinite().all()
 
 
-def test_sessions_come_from_the_batch() -> None:
-    """The first id of each row; a row without ids has no session; a row that does not count is nobody's rival."""
+def test_sessions_are_read_from_the_batch() -> None:
+    """The first id of each row is its session; rows without ids and rows that do not count are not compared."""
     ids = KeyedJaggedTensor(
         keys=["item", "user"],
         values=torch.tensor([8, 8, 8, 8, 1, 2, 1, 7, 1]),
@@ -69,11 +69,11 @@ def test_sessions_come_from_the_batch() -> None:
     torch.testing.assert_close(JRCLoss("user").batch_row_losses(logits, label, batch), torch.tensor(expected))
 
 
-def test_no_rows() -> None:
+def test_row_losses_of_no_rows_are_empty() -> None:
     assert JRCLoss("user").row_losses(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)).shape == (0,)
 
 
-def test_outputs_and_name() -> None:
+def test_outputs_and_name_are_as_documented() -> None:
     outputs = JRCLoss("user").outputs(torch.tensor([[3.0, 1.0]]).log())
     torch.testing.assert_close(outputs["probs1"], torch.tensor([0.25]))
     assert JRCLoss("user").name == "jrc_loss"

@@ -24,7 +24,7 @@ ROWS, COUNTED = 48, 40
 
 @dataclass
 class Rows:
-    """What a loss sees: logits `(B, C)`, labels `(B,)` and sessions `(B,)`, below 0 for none."""
+    """Inputs of a loss: logits `(B, C)`, labels `(B,)` and sessions `(B,)`, below 0 for none."""
 
     z: np.ndarray
     y: np.ndarray
@@ -104,12 +104,12 @@ LOSSES: dict[str, tuple[str, int, int, Callable[[Rows, int], float]]] = {
 CASES = ["plain", "ties", "one label", "weights", "space", "empty space", "weights of 0"]
 
 
-def test_all_losses_are_here() -> None:
+def test_every_loss_has_a_reference() -> None:
     assert set(LOSSES) == {field.name for field in LossConfig.DESCRIPTOR.oneofs_by_name["loss"].fields}
 
 
 def batch(label: torch.Tensor, case: str) -> Batch:
-    """Half of the sessions have one row, some rows have none."""
+    """Batch in which half of the sessions have one row and some rows have no session."""
     lengths = (torch.rand(ROWS) > 0.1).int()
     ids = torch.where(torch.rand(ROWS) > 0.5, torch.randint(4, (ROWS,)), 100 + torch.arange(ROWS))
     space = torch.zeros(ROWS) if case == "empty space" else torch.randint(2, (ROWS,)).float()
@@ -132,7 +132,7 @@ def weighting(case: str) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", LOSSES)
-def test_equals_a_naive_loop(name: str, case: str) -> None:
+def test_weighted_loss_equals_a_naive_loop(name: str, case: str) -> None:
     fields, num_class, largest, of_row = LOSSES[name]
     text = f"tower_name: 't' label_name: 'label' num_class: {num_class} losses {{ {name} {{ {fields} }} weight: 3 }}"
     config = EasyRecConfig()
@@ -142,13 +142,13 @@ def test_equals_a_naive_loop(name: str, case: str) -> None:
     z = torch.round(z) if case == "ties" else z
     label = torch.randint(largest + 1, (ROWS,))
     label = torch.ones_like(label) if case == "one label" else label
-    given = batch(label if head.losses[name].integer_label or largest == 1 else label.float(), case)
-    found = head.compute_losses(z, given)[f"{name}_t"].item()
+    rows_batch = batch(label if head.losses[name].integer_label or largest == 1 else label.float(), case)
+    received = head.compute_losses(z, rows_batch)[f"{name}_t"].item()
 
-    rows = Rows(*(each[:COUNTED].double().numpy() for each in (z, label, given.first_ids("session"))))
+    rows = Rows(*(x[:COUNTED].double().numpy() for x in (z, label, rows_batch.first_ids("session"))))
     losses = np.array([of_row(rows, i) for i in range(COUNTED)])
-    w = given.weights["w"][:COUNTED].double().numpy() if case not in CASES[:3] else np.ones(COUNTED)
-    w = w * (given.labels["space"][:COUNTED].double().numpy() > 0) if case.endswith("space") else w
+    w = rows_batch.weights["w"][:COUNTED].double().numpy() if case not in CASES[:3] else np.ones(COUNTED)
+    w = w * (rows_batch.labels["space"][:COUNTED].double().numpy() > 0) if case.endswith("space") else w
     right = 3 * 0.5 * np.mean(losses * w / w.mean()) if w.any() else 0.0
-    assert found == pytest.approx(right, rel=1e-6, abs=1e-6)
+    assert received == pytest.approx(right, rel=1e-6, abs=1e-6)
     assert (right == 0) == (case in ("empty space", "weights of 0") or (case == "one label" and name == "bpr_loss"))

@@ -14,7 +14,7 @@ import torch
 from google.protobuf import text_format
 from sklearn import metrics as sk
 
-from tests.metrics.ranks import merged, score
+from tests.fixtures.metrics import compute, compute_ranks
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
 from tzrec.protos.metric_pb2 import MetricConfig
@@ -23,7 +23,7 @@ Rows = dict[str, np.ndarray]
 
 
 def defined(values: list[float], sizes: list[int] | None = None) -> float:
-    """Mean of what is defined."""
+    """Mean of the values that are defined."""
     some = [i for i, value in enumerate(values) if not math.isnan(value)]
     return (
         float(np.average([values[i] for i in some], weights=sizes and [sizes[i] for i in some])) if some else math.nan
@@ -37,7 +37,7 @@ def area(y: np.ndarray, p: np.ndarray) -> float:
 def binned(p: np.ndarray) -> np.ndarray:
     """The highest of 20 cuts that a score reaches."""
     cuts = torch.linspace(0, 1, 20).double().numpy()
-    return np.array([np.flatnonzero(cuts <= each)[-1] for each in p])
+    return np.array([np.flatnonzero(cuts <= score)[-1] for score in p])
 
 
 def groups(r: Rows) -> Iterator[Rows]:
@@ -59,7 +59,7 @@ def gain(r: Rows) -> float:
 
 
 def first(r: Rows) -> float:
-    """Over all orders of the rows that tie for the first positive, by the mean of its rank."""
+    """Mean rank of the first positive over all orders of its tie."""
     best = max(r["probs"][r["label"] > 0], default=None)
     if best is None:
         return math.nan
@@ -82,7 +82,7 @@ def expected_error(r: Rows) -> float:
 
 
 def top(r: Rows, k: int) -> float:
-    """Chance of the label's column to be among the k highest, in any order of those that tie."""
+    """Probability that the column of the label is among the k highest, over all orders of ties."""
     chances = []
     for z, label in zip(r["logits"], r["label"].astype(int), strict=True):
         above, tied = (z > z[label]).sum(), (z == z[label]).sum()
@@ -94,9 +94,9 @@ def one_against_rest(r: Rows) -> float:
     return defined([area(r["label"] == c, r["probs"][:, c]) for c in range(4)])
 
 
-def said(r: Rows, where: str) -> float:
+def thresholded(r: Rows, metric: str) -> float:
     positive = r["probs"] > 0.4
-    chosen = positive if where == "precision" else r["label"] > 0
+    chosen = positive if metric == "precision" else r["label"] > 0
     return float((positive & (r["label"] > 0)).sum() / chosen.sum()) if chosen.any() else math.nan
 
 
@@ -123,12 +123,12 @@ METRICS: dict[str, tuple[str, str, Callable[[Rows], float]]] = {
     "expected_calibration_error": ("num_bins: 5", "binary", expected_error),
     "ndcg": (f"{GROUP} top_k: 3", "binary", lambda r: defined([gain(g) for g in groups(r)])),
     "mrr": (GROUP, "binary", lambda r: defined([first(g) for g in groups(r)])),
-    "precision": ("threshold: 0.4", "binary", lambda r: said(r, "precision")),
-    "recall": ("threshold: 0.4", "binary", lambda r: said(r, "recall")),
+    "precision": ("threshold: 0.4", "binary", lambda r: thresholded(r, "precision")),
+    "recall": ("threshold: 0.4", "binary", lambda r: thresholded(r, "recall")),
 }
 
 
-def test_all_metrics_are_here() -> None:
+def test_every_metric_has_a_reference() -> None:
     known = {field.name for field in MetricConfig.DESCRIPTOR.oneofs_by_name["metric"].fields}
     assert {name.split()[0] for name in METRICS} == known
 
@@ -157,14 +157,14 @@ def make(name: str, fields: str, kind: str) -> Any:
 
 @pytest.mark.parametrize("case", ["random", "ties", "one class", "no groups"])
 @pytest.mark.parametrize("name", METRICS)
-def test_equals_its_reference_on_one_rank_and_on_three(name: str, case: str) -> None:
+def test_value_equals_its_reference_on_one_rank_and_on_three(name: str, case: str) -> None:
     fields, kind, reference = METRICS[name]
     predictions, label = rows(kind, case)
-    given = {key: value.double().numpy() for key, value in predictions.items()}
+    arrays = {key: value.double().numpy() for key, value in predictions.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        right = reference({**given, "label": label.double().numpy()})
-    whole = score(make(name, fields, kind), predictions, label, batches=4)
-    ranks = merged(lambda: make(name, fields, kind), predictions, label)
-    assert [whole, *ranks] == pytest.approx([right] * 4, abs=1e-6, nan_ok=True)
+        right = reference({**arrays, "label": label.double().numpy()})
+    one_rank = compute(make(name, fields, kind), predictions, label, num_batches=4)
+    ranks = compute_ranks(lambda: make(name, fields, kind), predictions, label)
+    assert [one_rank, *ranks] == pytest.approx([right] * 4, abs=1e-6, nan_ok=True)
     assert math.isnan(right) == (case == "no groups" and "grouping_key" in fields) or case == "one class"

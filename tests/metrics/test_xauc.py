@@ -6,14 +6,14 @@ from itertools import combinations
 import pytest
 import torch
 
-from tests.metrics.ranks import merged, score
+from tests.fixtures.metrics import compute, compute_ranks
 from tzrec.metrics.xauc import XAUC
 
 ALL = 10**9
 
 
 def naive(y: list[float], label: list[float]) -> float:
-    """Every pair; nan where none has an order."""
+    """Compare every pair; nan if none has an order."""
     points = []
     for i, j in combinations(range(len(y)), 2):
         if label[i] != label[j]:
@@ -28,41 +28,41 @@ def rows(n: int = 300) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     return {"y": torch.round(label + 3 * torch.randn(n))}, label
 
 
-def test_by_hand() -> None:
+def test_value_equals_hand_computed_value() -> None:
     """Pairs with an order: (1, 2) right, (1, 5) tied, (2, 5) wrong; and both 2 against the others alike: 4 more."""
     y, label = torch.tensor([1.0, 2.0, 1.0, 2.0]), torch.tensor([1.0, 2.0, 5.0, 2.0])
-    assert score(XAUC(1, max_pairs=ALL), {"y": y}, label) == (1 + 0.5 + 0 + 1 + 0) / 5
+    assert compute(XAUC(1, max_pairs=ALL), {"y": y}, label) == (1 + 0.5 + 0 + 1 + 0) / 5
 
 
-def test_all_pairs_equal_the_definition() -> None:
+def test_value_of_all_pairs_equals_the_definition() -> None:
     predictions, label = rows()
     expected = naive(predictions["y"].tolist(), label.tolist())
-    assert score(XAUC(1, max_pairs=ALL), predictions, label, 7) == pytest.approx(expected, abs=1e-12)
-    assert score(XAUC(1, sample_ratio=1.0), predictions, label, 7) == pytest.approx(expected, abs=1e-12)
+    assert compute(XAUC(1, max_pairs=ALL), predictions, label, 7) == pytest.approx(expected, abs=1e-12)
+    assert compute(XAUC(1, sample_ratio=1.0), predictions, label, 7) == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_sample_is_near_and_always_the_same() -> None:
+def test_sampled_value_is_near_and_deterministic() -> None:
     """30,000 pairs of 44,850: the standard error is 0.003; neither the order of rows nor ranks matter."""
     predictions, label = rows()
-    result = score(XAUC(1, max_pairs=30_000), predictions, label)
+    result = compute(XAUC(1, max_pairs=30_000), predictions, label)
     assert abs(result - naive(predictions["y"].tolist(), label.tolist())) < 0.015
     shuffled = torch.randperm(len(label))
-    assert score(XAUC(1, max_pairs=30_000), {"y": predictions["y"][shuffled]}, label[shuffled]) == result
-    assert merged(lambda: XAUC(1, max_pairs=30_000), predictions, label) == [result] * 3
+    assert compute(XAUC(1, max_pairs=30_000), {"y": predictions["y"][shuffled]}, label[shuffled]) == result
+    assert compute_ranks(lambda: XAUC(1, max_pairs=30_000), predictions, label) == [result] * 3
 
 
-def test_more_pairs_than_are_drawn_at_once() -> None:
+def test_more_pairs_than_one_chunk_are_counted() -> None:
     predictions, label = rows(2500)  # 3.1 million pairs
     y = predictions["y"]
     ordered = label[:, None] > label
     points = torch.where(y[:, None] == y, 0.5, (y[:, None] > y).double())[ordered]
-    assert score(XAUC(1, max_pairs=ALL), predictions, label) == pytest.approx(points.mean().item(), abs=1e-12)
+    assert compute(XAUC(1, max_pairs=ALL), predictions, label) == pytest.approx(points.mean().item(), abs=1e-12)
 
 
-def test_in_batch_is_the_mean_over_batches() -> None:
+def test_in_batch_value_is_the_mean_over_batches() -> None:
     predictions, label = rows()
     metric = XAUC(1, max_pairs=ALL, in_batch=True)
-    result = score(metric, predictions, label, 3)
+    result = compute(metric, predictions, label, 3)
     parts = zip(predictions["y"].chunk(3), label.chunk(3), strict=True)
     values = [naive(y.tolist(), labels.tolist()) for y, labels in parts]
     assert result == pytest.approx(sum(values) / 3, abs=1e-12)
@@ -74,12 +74,12 @@ def test_in_batch_is_the_mean_over_batches() -> None:
 
 
 @pytest.mark.parametrize("labels", [[], [1.0], [2.0, 2.0]])
-def test_is_nan_without_an_ordered_pair(labels: list[float]) -> None:
-    assert math.isnan(score(XAUC(1), {"y": torch.rand(len(labels))}, torch.tensor(labels)))
+def test_value_without_an_ordered_pair_is_nan(labels: list[float]) -> None:
+    assert math.isnan(compute(XAUC(1), {"y": torch.rand(len(labels))}, torch.tensor(labels)))
 
 
-def test_a_nan_score_shows_and_reset_forgets() -> None:
+def test_value_with_a_nan_score_is_nan_until_reset() -> None:
     metric = XAUC(1, max_pairs=ALL)
-    assert math.isnan(score(metric, {"y": torch.tensor([1.0, math.nan])}, torch.tensor([1.0, 2.0])))
+    assert math.isnan(compute(metric, {"y": torch.tensor([1.0, math.nan])}, torch.tensor([1.0, 2.0])))
     metric.reset()
-    assert score(metric, {"y": torch.tensor([1.0, 2.0])}, torch.tensor([1.0, 2.0])) == 1.0
+    assert compute(metric, {"y": torch.tensor([1.0, 2.0])}, torch.tensor([1.0, 2.0])) == 1.0

@@ -36,7 +36,7 @@ def test_logits_equal_the_reference() -> None:
 
 
 def test_calibrator_penalizes_a_step_likelier_than_the_one_before() -> None:
-    """p = 0.2, 0.5, 0.4 costs 0.3; p = 0.9, 0.5, 0.1 nothing; the weight is 0.6 unless another is given."""
+    """p = 0.2, 0.5, 0.4 costs 0.3; p = 0.9, 0.5, 0.1 nothing; the default weight is 0.6."""
     p = torch.tensor([[0.2, 0.5, 0.4], [0.9, 0.5, 0.1]])
     for text, factor in (("", 0.6), ("calibrator_weight: 2 ", 2.0)):
         model, heads = multi_task.build("aitm", text + TASKS)

@@ -94,7 +94,7 @@ def test_penalties_are_losses_in_training_only() -> None:
     built = rec_model(more=PENALTIES)
     losses = built.compute_losses(built(batch()), batch())
     vectors = built.embedding_group.emb_impls[BASE].ebc.embedding_bags["user_emb"].weight[:3]
-    matrices = torch.cat([each.flatten() for name, each in built.model.named_parameters() if name.endswith("weight")])
+    matrices = torch.cat([x.flatten() for name, x in built.model.named_parameters() if name.endswith("weight")])
     assert list(losses)[2:] == ["l2_reg_embedding", "l1_reg_embedding", "l2_reg_dnn", "l1_reg_dnn"]
     torch.testing.assert_close(losses["l2_reg_embedding"], 0.5 * vectors.square().sum() / 3)
     torch.testing.assert_close(losses["l1_reg_embedding"], 2 * vectors.abs().sum() / 3)
@@ -133,10 +133,10 @@ def test_same_seed_gives_same_weights() -> None:
 
 def test_meta_device_builds_shapes_only() -> None:
     real, shape = rec_model(), rec_model(device=torch.device("meta"))
-    assert {name: each.shape for name, each in shape.state_dict().items()} == {
-        name: each.shape for name, each in real.state_dict().items()
+    assert {name: x.shape for name, x in shape.state_dict().items()} == {
+        name: x.shape for name, x in real.state_dict().items()
     }
-    assert all(each.is_meta for each in shape.parameters())
+    assert all(parameter.is_meta for parameter in shape.parameters())
 
 
 def test_half_precision_ends_at_the_logits() -> None:

@@ -1,4 +1,4 @@
-"""Every model stands in the table of experiments/planted; two of them are run through it here."""
+"""The experiment experiments/planted covers every model; two of them are run here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "experiments" / "planted"
 NOT_MODELS = {"__init__", "base", "build"}
 
 
-def test_every_model_is_in_the_table() -> None:
+def test_every_model_is_in_the_experiment() -> None:
     spec = importlib.util.spec_from_file_location("planted_models", FOLDER / "models.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -25,7 +25,7 @@ def test_every_model_is_in_the_table() -> None:
 
 
 @pytest.mark.slow
-def test_two_models_learn_by_heart_and_find_the_signal() -> None:
+def test_two_models_overfit_and_find_the_signal() -> None:
     command = [sys.executable, str(FOLDER / "planted.py"), "--models", "deepfm", "mmoe"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr[-2000:]

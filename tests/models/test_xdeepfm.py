@@ -24,7 +24,7 @@ def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, li
         for one, shift in zip(weight.reshape(len(weight), len(previous), len(first)), bias, strict=True):
             products = [one[i, j] * previous[i] * first[j] for i in range(len(previous)) for j in range(len(first))]
             maps.append(sum(products) + shift)
-        sums += [each.sum() for each in maps]
+        sums += [feature_map.sum() for feature_map in maps]
         previous, layer = maps, layer + 1
     hidden = np.concatenate([sums, reference.relu_layers(w, "deep", row["deep"])])
     return reference.linear(w, "output", reference.relu_layers(w, "final", hidden))

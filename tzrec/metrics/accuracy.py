@@ -1,4 +1,4 @@
-"""Accuracy: share of rows whose class is hit."""
+"""Accuracy: share of rows whose class is predicted correctly."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from tzrec.metrics.base import MeanMetric
 
 
 class Accuracy(MeanMetric):
-    """Binary: `probs > threshold` says whether the label is above 0. Else: the label is among the `top_k` classes.
+    """With one logit, share of rows where `probs > threshold` equals `label > 0`; else where the label is among the
+    `top_k` classes.
 
     Of classes with equal probability the one with the smaller number comes first.
 
     Args:
         num_class: classes of the task.
         threshold: cut of a task with one logit.
-        top_k: classes that count as predicted, for a task with several.
+        top_k: number of classes that count as predicted, for a task with several.
     """
 
     def __init__(self, num_class: int, threshold: float = 0.5, top_k: int = 1) -> None:

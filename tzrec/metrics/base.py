@@ -1,4 +1,4 @@
-"""Metric: counts that add up over batches and over ranks, and the number made of them."""
+"""Metric: counts that are added up over batches and ranks, and a value computed from them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ State = dict[str, torch.Tensor]
 
 
 class Metric(ABC):
-    """A metric of one task. Subclasses live in the file their oneof member names.
+    """A metric of one task. The oneof member of a subclass names its file.
 
-    Their constructors take `num_class` and the fields of their message as keyword arguments. The union of any number of
-    states is exact: it equals the state of one metric that has seen all rows.
+    Constructors take `num_class` and the fields of the message as keyword arguments. The union of any number of states
+    is exact: it equals the state of one metric over all rows.
 
     Attributes:
-        grouping_key: sparse feature whose first id says which group a row is in; "" for a metric without groups.
-        larger_is_better: which way is up; None for a metric that is best somewhere between.
+        grouping_key: sparse feature whose first id is the group of a row; "" for a metric without groups.
+        larger_is_better: True or False, or None for a metric with its best value in between.
         decays_state: True if a train metric mixes the counts of its windows, False if it mixes their values.
     """
 
@@ -29,7 +29,7 @@ class Metric(ABC):
 
     @abstractmethod
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
-        """Count one batch.
+        """Add a batch.
 
         Args:
             predictions: outputs of the task without suffix: `probs` `(B,)` or `(B, C)`, `probs1` `(B,)`, `y` `(B,)`;
@@ -39,28 +39,28 @@ class Metric(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """What has been counted; tensors whose first dimension may differ between ranks."""
+        """Counts, as tensors whose first dimension may differ between ranks."""
 
     @abstractmethod
     def merge(self, states: Sequence[State]) -> None:
-        """Hold the union of these states, those of all ranks including this one, in rank order."""
+        """Replace the counts by the union of these states: those of all ranks including this one, in rank order."""
 
     @abstractmethod
     def compute(self) -> float:
-        """The metric over everything counted; nan where it is not defined, as without any row."""
+        """Compute the metric; nan if it is not defined, as without any row."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget everything counted."""
+        """Remove all counts."""
 
 
 def positive_probs(num_class: int) -> str:
-    """The output that holds the chance of a positive label, for a task with 1 or 2 classes."""
+    """Name of the output with the probability of a positive label, for a task with 1 or 2 classes."""
     return "probs1" if num_class == 2 else "probs"
 
 
 class Mean:
-    """A mean that adds up over batches and ranks."""
+    """Mean over batches and ranks."""
 
     total: torch.Tensor
     count: int
@@ -69,7 +69,7 @@ class Mean:
         self.reset()
 
     def add(self, total: torch.Tensor, count: int) -> None:
-        """Count `count` values whose sum is `total`, 0-dimensional."""
+        """Add `count` values whose sum is `total`, 0-dimensional."""
         self.total = self.total.to(total.device) + total
         self.count += count
 
@@ -89,7 +89,7 @@ class Mean:
 
 
 class MeanMetric(Mean, Metric):
-    """Mean over rows of a score; subclasses say what a row scores."""
+    """Mean over rows of a score that subclasses define."""
 
     def __init__(self, num_class: int) -> None:
         self.num_class = num_class
@@ -97,7 +97,7 @@ class MeanMetric(Mean, Metric):
 
     @abstractmethod
     def score(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
-        """The score of each row, `(B,)`."""
+        """Compute the score of each row, `(B,)`."""
 
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
         self.add(self.score(predictions, label).sum(dtype=torch.float64), len(label))

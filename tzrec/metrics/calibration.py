@@ -1,4 +1,4 @@
-"""Calibration: what a model promises over what comes true."""
+"""Calibration: predicted over observed positives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tzrec.metrics.sums import SumMetric
 
 
 class Calibration(SumMetric):
-    """`sum of predicted probabilities / number of positive rows`; 1 is right on the whole, 1.2 is 20 % too much.
+    """`sum of predicted probabilities / number of positive rows`; 1.2 is 20 % too many.
 
     Labels above 0 are positive. nan without a positive row.
 
@@ -24,7 +24,7 @@ class Calibration(SumMetric):
         super().__init__(num_class, 2)
 
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
-        self.add(torch.stack([predictions[self.reads].sum(dtype=torch.float64), (label > 0).sum()]))
+        self.add(torch.stack([predictions[self.output_name].sum(dtype=torch.float64), (label > 0).sum()]))
 
     def compute(self) -> float:
         predicted, observed = self.sums.tolist()

@@ -1,4 +1,4 @@
-"""GroupedMetric: a metric of the order of rows within groups, and the sorting that takes."""
+"""GroupedMetric: base class of metrics of the order of rows within groups."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ class Ranking:
 
     @classmethod
     def of(cls, group: torch.Tensor, score: torch.Tensor) -> Ranking:
-        """Rank rows of these groups by rising score."""
+        """Rank rows within their groups by rising score."""
         order = lexsort(group, score)
-        return cls(order, runs(group[order]), runs(group[order], score[order]))
+        return cls(order, run_index(group[order]), run_index(group[order], score[order]))
 
     @cached_property
     def group_of_tie(self) -> torch.Tensor:
-        """(T,)"""
+        """Group of each tie, `(T,)`."""
         return self.group[torch.cat([self.tie[:1] == 0, self.tie[1:] != self.tie[:-1]])]
 
     def per_tie(self, values: torch.Tensor) -> torch.Tensor:
-        """Sums of values of the rows `(N,)`, as they came, over each tie, `(T,)`."""
+        """Sum values of the rows `(N,)`, in their original order, over each tie, `(T,)`."""
         return torch.bincount(self.tie, weights=values[self.order])
 
     def per_group(self, of_tie: torch.Tensor) -> torch.Tensor:
-        """Sums of values `(T,)` over each group, `(G,)`."""
+        """Sum values `(T,)` over each group, `(G,)`."""
         return torch.bincount(self.group_of_tie, weights=of_tie)
 
     def before(self, of_tie: torch.Tensor) -> torch.Tensor:
-        """Sum of values `(T,)` over the earlier ties of the same group, `(T,)`."""
+        """Sum values `(T,)` over the earlier ties of the same group, `(T,)`."""
         of_group = self.per_group(of_tie)
         earlier_groups = of_group.cumsum(0) - of_group
         return of_tie.cumsum(0) - of_tie - earlier_groups[self.group_of_tie]
 
 
 def lexsort(*keys: torch.Tensor) -> torch.Tensor:
-    """Indices that sort by the first key, and rows that are equal in it by the next."""
+    """Indices that sort by the first key, then by the next ones."""
     order = torch.arange(len(keys[0]))
     for key in reversed(keys):
         order = order[torch.argsort(key[order], stable=True)]
     return order
 
 
-def runs(*keys: torch.Tensor) -> torch.Tensor:
+def run_index(*keys: torch.Tensor) -> torch.Tensor:
     """Number of the run of equal keys that each sorted row is in, from 0 up."""
     differs = torch.zeros(len(keys[0]), dtype=torch.bool)
     for key in keys:
@@ -70,23 +70,23 @@ def runs(*keys: torch.Tensor) -> torch.Tensor:
 class GroupedMetric(Metric):
     """A metric over groups of rows; keeps every row on the host: 16 bytes each, on all ranks once they are merged.
 
-    Rows without a group are left out. One NaN score makes the metric NaN.
+    Rows without a group are ignored. One NaN score makes the metric NaN.
 
     Args:
-        grouping_key: sparse feature whose first id is a row's group.
-        reads: the output that is the score.
+        grouping_key: sparse feature whose first id is the group of a row.
+        output_name: name of the output that is the score.
     """
 
-    def __init__(self, grouping_key: str, reads: str) -> None:
+    def __init__(self, grouping_key: str, output_name: str) -> None:
         self.grouping_key = grouping_key
-        self.reads = reads
+        self.output_name = output_name
         self.reset()
 
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
         group = predictions["group"].cpu()
         grouped = group >= 0
         self._groups.append(group[grouped])
-        self._scores.append(predictions[self.reads].detach().cpu()[grouped])
+        self._scores.append(predictions[self.output_name].detach().cpu()[grouped])
         self._labels.append(label.cpu().float()[grouped])
 
     def state(self) -> State:
@@ -111,8 +111,8 @@ class GroupedMetric(Metric):
         group, score, label = self.rows()
         if not len(group) or score.isnan().any():
             return float("nan")
-        return self.of_rows(group, score, label).item()
+        return self.compute_rows(group, score, label).item()
 
-    def of_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """The metric of at least one row, 0-dimensional; subclasses say it."""
+    def compute_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Compute the metric of at least one row, 0-dimensional."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""GroupedAUC: how well rows are ranked within groups, such as those of one user."""
+"""GroupedAUC: mean AUC of groups of rows, such as those of one user."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class GroupedAUC(GroupedMetric):
 
     Args:
         num_class: classes of the task, 1 or 2.
-        grouping_key: sparse feature whose first id is a row's group.
+        grouping_key: sparse feature whose first id is the group of a row.
     """
 
     def __init__(self, num_class: int, grouping_key: str) -> None:
         super().__init__(grouping_key, positive_probs(num_class))
 
-    def of_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def compute_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         ranking = Ranking.of(group, score)
         positive, negative = ranking.per_tie((label > 0).double()), ranking.per_tie((label <= 0).double())  # (T,)
         won = ranking.per_group(positive * (ranking.before(negative) + negative / 2))  # (G,)

@@ -1,4 +1,4 @@
-"""GroupedXAUC: how often two rows of one group are predicted in the order of their labels."""
+"""GroupedXAUC: XAUC within groups of rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tzrec.metrics.pairs import concordance
 class GroupedXAUC(GroupedMetric):
     """XAUC of `y` within each group, averaged with the sizes of the groups as weights.
 
-    Groups without two rows of different labels among the pairs looked at are left out; nan if there is no other.
+    Groups without two rows of different labels among the sampled pairs are ignored; nan if there is no other.
 
     Args:
         num_class: classes of the task.
-        grouping_key: sparse feature whose first id is a row's group.
+        grouping_key: sparse feature whose first id is the group of a row.
         max_pairs_per_group: groups with more pairs are sampled.
     """
 
@@ -23,9 +23,9 @@ class GroupedXAUC(GroupedMetric):
         self.max_pairs_per_group = max_pairs_per_group
         super().__init__(grouping_key, "y")
 
-    def of_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def compute_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         _, index, sizes = torch.unique(group, return_inverse=True, return_counts=True)
         budgets = torch.full_like(sizes, self.max_pairs_per_group)
-        right, counted = concordance(index, score, label, sizes, budgets)
-        some = counted > 0
-        return (right / counted * sizes)[some].sum() / sizes[some].sum()
+        concordant, ordered = concordance(index, score, label, sizes, budgets)
+        is_defined = ordered > 0
+        return (concordant / ordered * sizes)[is_defined].sum() / sizes[is_defined].sum()

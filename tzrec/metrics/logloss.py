@@ -10,10 +10,10 @@ from tzrec.metrics.base import MeanMetric
 
 
 class LogLoss(MeanMetric):
-    """`mean -log p_i` of the probability of each row's class; with one logit the class is whether the label is above 0.
+    """`mean -log p_i` with the probability p_i of the class of each row; with one logit, labels above 0 are positive.
 
-    Probabilities are kept away from 0 by the resolution of their type, as scikit-learn does, so one wrong row that the
-    model was sure of costs no more than 16 in float32. Unlike a loss it knows no sample weights.
+    Probabilities are clamped by the resolution of their type, as in scikit-learn, so one row adds at most 16 in
+    float32. Unlike a loss it has no sample weights.
     """
 
     larger_is_better = False
@@ -26,11 +26,11 @@ class LogLoss(MeanMetric):
 
 
 def binary_log_loss(probs: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-    """`-log p` of positive rows, `-log(1 - p)` of the others, float64 `(B,)`."""
+    """Compute `-log p` of positive rows and `-log(1 - p)` of all others, float64 `(B,)`."""
     return _log_loss(torch.where(positive, probs.double(), 1 - probs.double()), torch.finfo(probs.dtype).eps)
 
 
-def _log_loss(own: torch.Tensor, least: float | None = None) -> torch.Tensor:
-    """Log loss of the probabilities of the right classes."""
-    least = torch.finfo(own.dtype).eps if least is None else least
-    return -torch.log(own.double().clamp(least, 1 - least))
+def _log_loss(probs: torch.Tensor, least: float | None = None) -> torch.Tensor:
+    """Compute the log loss of the probabilities of the true classes."""
+    least = torch.finfo(probs.dtype).eps if least is None else least
+    return -torch.log(probs.double().clamp(least, 1 - least))

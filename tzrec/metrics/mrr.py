@@ -1,4 +1,4 @@
-"""MRR: how far down the first row that matters stands within groups."""
+"""MRR: mean reciprocal rank of the first positive row of groups."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tzrec.metrics.grouped import GroupedMetric, Ranking
 class MRR(GroupedMetric):
     """Mean over groups of `1 / rank` of the first positive row by falling score.
 
-    Among t rows of equal score after a others, p of them positive, the first positive has rank `a + (t + 1) / (p + 1)`,
-    its mean over all orders of the tie. Labels above 0 are positive; groups without any are left out; nan if no group
-    has one.
+    In a tie of t rows, p of them positive, with a rows of higher score, the first positive has rank
+    `a + (t + 1) / (p + 1)`, its mean over all orders of the tie. Labels above 0 are positive; groups without any are
+    ignored; nan if no group has one.
 
     Args:
         num_class: classes of the task, 1 or 2.
-        grouping_key: sparse feature whose first id is a row's group.
+        grouping_key: sparse feature whose first id is the group of a row.
         top_k: a first positive below this rank counts as 0; 0 for no limit.
     """
 
@@ -25,7 +25,7 @@ class MRR(GroupedMetric):
         self.top_k = top_k
         super().__init__(grouping_key, positive_probs(num_class))
 
-    def of_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def compute_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         ranking = Ranking.of(group, -score)
         size, positive = ranking.per_tie(torch.ones(len(group))), ranking.per_tie((label > 0).double())  # (T,)
         rank = ranking.before(size) + (size + 1) / (positive + 1)

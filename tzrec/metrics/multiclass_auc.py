@@ -16,8 +16,8 @@ class MulticlassAUC(RocMetric):
 
     Args:
         num_class: classes of the task, at least 2.
-        thresholds: scores between two of so many cuts of [0, 1] are ties; 0 for exact areas.
-        average: "macro", every class counts the same; or "weighted", by its rows.
+        thresholds: number of cuts of [0, 1]; scores between two cuts are ties. 0 for exact areas.
+        average: "macro" for equal weights of all classes, or "weighted" by their rows.
     """
 
     def __init__(self, num_class: int, thresholds: int = 200, average: str = "macro") -> None:

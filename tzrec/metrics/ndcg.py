@@ -1,4 +1,4 @@
-"""NDCG: whether the rows that matter come first within groups."""
+"""NDCG: normalized discounted cumulative gain of groups."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class NDCG(GroupedMetric):
 
     Jarvelin, Kekalainen, "Cumulated Gain-Based Evaluation of IR Techniques", TOIS 2002. Rows of equal score share the
     mean discount of their ranks (McSherry, Najork, ECIR 2008), as in scikit-learn. Groups whose labels are all 0 are
-    left out; nan if no group has another.
+    ignored; nan if no group has another.
 
     Args:
         num_class: classes of the task, 1 or 2.
-        grouping_key: sparse feature whose first id is a row's group.
+        grouping_key: sparse feature whose first id is the group of a row.
         top_k: ranks that count; 0 for all.
     """
 
@@ -25,7 +25,7 @@ class NDCG(GroupedMetric):
         self.top_k = top_k
         super().__init__(grouping_key, positive_probs(num_class))
 
-    def of_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def compute_rows(self, group: torch.Tensor, score: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         gains, best = self._dcg(group, score, label.double()), self._dcg(group, label, label.double())  # (G,)
         return (gains / best)[best > 0].mean()
 

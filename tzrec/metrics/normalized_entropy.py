@@ -1,4 +1,4 @@
-"""NormalizedEntropy: log loss next to that of always saying the mean."""
+"""NormalizedEntropy: log loss relative to that of predicting the mean label."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NormalizedEntropy(SumMetric):
 
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
         positive = label > 0
-        losses = binary_log_loss(predictions[self.reads], positive)
+        losses = binary_log_loss(predictions[self.output_name], positive)
         self.add(torch.stack([losses.sum(), positive.sum(), torch.ones_like(losses).sum()]))
 
     def compute(self) -> float:

@@ -1,4 +1,4 @@
-"""Pairs of rows within groups, and how many of them are in the right order."""
+"""Concordance of pairs of rows within groups."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ _CHUNK = 1 << 20
 def concordance(
     group: torch.Tensor, score: torch.Tensor, label: torch.Tensor, sizes: torch.Tensor, budgets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of up to `budgets` pairs of rows of each group, how many have the score in the order of the label.
+    """Count the pairs of rows of each group whose scores are in the order of their labels, out of `budgets` pairs.
 
-    Pairs of equal label have no order and do not count; equal scores of different labels count a half. A group that
-    has no more pairs than its budget is counted in full; else pairs are drawn at random, with a fixed seed and from
-    sorted rows, so that the result depends on nothing but the rows.
+    Pairs of equal label have no order and do not count; equal scores of different labels count a half. All
+    pairs of a group are compared if its budget allows; else pairs are drawn from the sorted rows with a fixed seed, so
+    that the result depends on the rows alone.
 
     Args:
-        group: from 0 to G - 1, `(N,)`.
+        group: numbers from 0 to G - 1, `(N,)`.
         score: `(N,)`.
         label: `(N,)`.
         sizes: rows of each group, `(G,)`.
-        budgets: most pairs to look at, `(G,)`.
+        budgets: largest number of pairs to compare, `(G,)`.
 
     Returns:
-        pairs in order and pairs that count, float64 `(G,)` each.
+        Pairs in order and pairs that have one, float64 `(G,)` each.
     """
     order = lexsort(group, label, score)
     score, label = score[order], label[order]
     first = sizes.cumsum(0) - sizes
-    every = sizes * (sizes - 1) // 2
-    count = torch.minimum(budgets, every)
+    num_pairs = sizes * (sizes - 1) // 2
+    count = torch.minimum(budgets, num_pairs)
     ends = count.cumsum(0)
-    right, counted = torch.zeros(2, len(sizes), dtype=torch.float64)
+    concordant, ordered_pairs = torch.zeros(2, len(sizes), dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     total = int(ends[-1]) if len(ends) else 0
     for start in range(0, total, _CHUNK):
         nth = torch.arange(start, min(start + _CHUNK, total))  # (P,)
-        of = torch.searchsorted(ends, nth, right=True)  # (P,)
-        drawn = _draw(sizes[of], generator)
-        listed = _enumerate(nth - (ends - count)[of])
-        low, high = torch.where(count[of] == every[of], listed, drawn) + first[of]  # (P,), (P,)
+        owner = torch.searchsorted(ends, nth, right=True)  # (P,)
+        drawn = _draw(sizes[owner], generator)
+        enumerated = _enumerate(nth - (ends - count)[owner])
+        low, high = torch.where(count[owner] == num_pairs[owner], enumerated, drawn) + first[owner]  # (P,), (P,)
         ordered = label[high] > label[low]
-        step = score[high] - score[low]
-        points = torch.where(step == 0, 0.5, (step > 0).double())
-        right.index_add_(0, of, points * ordered)
-        counted.index_add_(0, of, ordered.double())
-    return right, counted
+        difference = score[high] - score[low]
+        points = torch.where(difference == 0, 0.5, (difference > 0).double())
+        concordant.index_add_(0, owner, points * ordered)
+        ordered_pairs.index_add_(0, owner, ordered.double())
+    return concordant, ordered_pairs
 
 
 def _draw(sizes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Two different numbers below each size, the smaller first, `(2, P)`."""
+    """Draw two different numbers below each size, the smaller first, `(2, P)`."""
     uniform = torch.rand(2, len(sizes), dtype=torch.float64, generator=generator)
     i, j = (uniform * torch.stack([sizes, sizes - 1])).long()
     j += j >= i
@@ -60,6 +60,6 @@ def _draw(sizes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _enumerate(nth: torch.Tensor) -> torch.Tensor:
-    """The n-th of the pairs (0, 1), (0, 2), (1, 2), (0, 3), ..., `(2, P)`."""
+    """Compute the n-th of the pairs (0, 1), (0, 2), (1, 2), (0, 3), ..., `(2, P)`."""
     high = ((1 + torch.sqrt(1 + 8 * nth.double())) / 2).long()
     return torch.stack([nth - high * (high - 1) // 2, high])

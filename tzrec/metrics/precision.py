@@ -1,4 +1,4 @@
-"""Precision: how many of the rows said to be positive are."""
+"""Precision: share of positive rows among those predicted positive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Precision(SumMetric):
 
     Args:
         num_class: classes of the task, 1 or 2.
-        threshold: above it a row is said to be positive.
+        threshold: probability above which a row is predicted positive.
     """
 
     def __init__(self, num_class: int, threshold: float = 0.5) -> None:
@@ -22,8 +22,8 @@ class Precision(SumMetric):
         super().__init__(num_class, 2)
 
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
-        said = predictions[self.reads] > self.threshold
-        self.add(torch.stack([(said & (label > 0)).sum(), said.sum()]))
+        predicted = predictions[self.output_name] > self.threshold
+        self.add(torch.stack([(predicted & (label > 0)).sum(), predicted.sum()]))
 
     def compute(self) -> float:
         return (self.sums[0] / self.sums[1]).item()

@@ -1,4 +1,4 @@
-"""Recall: how many of the positive rows are found."""
+"""Recall: share of positive rows that are predicted positive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Recall(SumMetric):
 
     Args:
         num_class: classes of the task, 1 or 2.
-        threshold: above it a row is said to be positive.
+        threshold: probability above which a row is predicted positive.
     """
 
     def __init__(self, num_class: int, threshold: float = 0.5) -> None:
@@ -23,7 +23,7 @@ class Recall(SumMetric):
 
     def update(self, predictions: Mapping[str, torch.Tensor], label: torch.Tensor) -> None:
         positive = label > 0
-        self.add(torch.stack([((predictions[self.reads] > self.threshold) & positive).sum(), positive.sum()]))
+        self.add(torch.stack([((predictions[self.output_name] > self.threshold) & positive).sum(), positive.sum()]))
 
     def compute(self) -> float:
         return (self.sums[0] / self.sums[1]).item()

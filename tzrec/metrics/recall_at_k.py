@@ -1,4 +1,4 @@
-"""RecallAtK: how often the right one is among the highest scores of its row."""
+"""RecallAtK: share of rows whose label is among the highest logits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tzrec.metrics.base import MeanMetric
 
 
 class RecallAtK(MeanMetric):
-    """Share of rows whose labelled column is among the `top_k` highest logits.
+    """Share of rows whose label is a column among the `top_k` highest logits.
 
-    Where several columns tie for the last places, a row counts by the chance that a random order of them has it.
+    If columns tie for the last ranks, a row counts by the probability that a random order of them includes the label.
 
     Args:
         num_class: classes of the task, or candidates of a row.
-        top_k: how many of the highest logits count.
+        top_k: number of highest logits.
     """
 
     def __init__(self, num_class: int, top_k: int = 5) -> None:

@@ -1,4 +1,4 @@
-"""SumMetric: a metric that a few sums over rows are enough for."""
+"""SumMetric: base class of metrics that are computed from a few sums over rows."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from tzrec.metrics.base import Metric, State, positive_probs
 
 
 class SumMetric(Metric):
-    """A metric of a task that predicts the chance of a positive label; subclasses say what they add up.
+    """A metric of the probability of a positive label; subclasses define the sums.
 
     Attributes:
-        reads: the output that holds the probabilities.
-        sums: float64, what has been added up.
+        output_name: name of the output with the probabilities.
+        sums: sums over all rows, float64.
 
     Args:
         num_class: classes of the task, 1 or 2.
-        shape: of the sums.
+        shape: shape of the sums.
     """
 
     sums: torch.Tensor
 
     def __init__(self, num_class: int, *shape: int) -> None:
-        self.reads = positive_probs(num_class)
+        self.output_name = positive_probs(num_class)
         self._shape = shape
         self.reset()
 
     def add(self, sums: torch.Tensor) -> None:
-        """Count a batch."""
+        """Add the sums of a batch."""
         self.sums = self.sums.to(sums.device) + sums.double()
 
     def state(self) -> State:

@@ -1,4 +1,4 @@
-"""XAUC: how often two rows are predicted in the order of their labels."""
+"""XAUC: share of pairs of rows that are predicted in the order of their labels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class XAUC(Metric):
 
     Args:
         num_class: classes of the task.
-        sample_ratio: share of all pairs to look at, at least one.
-        max_pairs: how many pairs to look at; 0 to go by `sample_ratio`.
-        in_batch: whether pairs are formed within each batch, and the mean over batches is reported.
+        sample_ratio: share of all pairs that is sampled, at least one pair.
+        max_pairs: number of pairs that are sampled; 0 to use `sample_ratio`.
+        in_batch: True to form pairs within each batch and average over batches.
     """
 
     def __init__(self, num_class: int, sample_ratio: float = 0.001, max_pairs: int = 0, in_batch: bool = False) -> None:
@@ -65,5 +65,5 @@ class XAUC(Metric):
         rows = len(score)
         budget = self.max_pairs or max(round(self.sample_ratio * rows * (rows - 1) / 2), 1)
         sizes, budgets = torch.tensor([rows]), torch.tensor([budget])
-        right, counted = concordance(torch.zeros(rows, dtype=torch.int64), score, label, sizes, budgets)
-        return (right / counted + score.sum() * 0).squeeze(0)  # a NaN score makes it NaN
+        concordant, ordered = concordance(torch.zeros(rows, dtype=torch.int64), score, label, sizes, budgets)
+        return (concordant / ordered + score.sum() * 0).squeeze(0)  # a NaN score makes it NaN

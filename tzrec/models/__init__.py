@@ -1,1 +1,1 @@
-"""One model per file."""
+"""Models, one per file."""

@@ -19,10 +19,10 @@ from tzrec.protos.models import multi_task_rank_pb2 as pb
 
 
 class DBMTL(Model):
-    """Deep Bayesian multi-target learning on the first feature group: MaskNet, MLP and experts if wanted, then towers.
+    """Deep Bayesian multi-target learning on the first feature group: optional MaskNet, MLP and experts, then towers.
 
     Task t has `r_t = relation_mlp_t([mlp_t(x_t), r_i, r_j ...])` with the towers i, j ... that it names, and a linear
-    on r_t: the layers model `p(t | x, i, j ...)` of a Bayesian network whose edges are the names.
+    layer on r_t: the layers model `p(t | x, i, j ...)` of a Bayesian network whose edges are the names.
 
     Wang et al., Deep Bayesian Multi-Target Learning for Recommender Systems, 2019.
     """
@@ -33,14 +33,14 @@ class DBMTL(Model):
             MaskNetModule(in_dim, **kwargs(config.mask_net)) if config.HasField("mask_net") else nn.Identity()
         )
         in_dim = getattr(self.mask_net, "out_dim", in_dim)
-        self.bottom = make_bottom(config, in_dim, len(heads))
-        self.sources = earlier(config.task_towers, "relation_tower_names")
+        self.bottom = build_bottom(config, in_dim, len(heads))
+        self.sources = source_indices(config.task_towers, "relation_tower_names")
         self.names, self.own, self.relations, self.linears = list(heads), *(nn.ModuleList() for _ in range(3))
         widths: list[int] = []
         for tower, head, sources in zip(config.task_towers, heads.values(), self.sources):
             own = MLP(self.bottom.out_dim, **(head.tower or {"hidden_units": []}))
             relation = kwargs(tower).get("relation_mlp", {"hidden_units": []})
-            joined = MLP(own.out_dim + sum(widths[at] for at in sources), **relation)
+            joined = MLP(own.out_dim + sum(widths[source] for source in sources), **relation)
             self.own.append(own)
             self.relations.append(joined)
             self.linears.append(nn.Linear(joined.out_dim, head.out_dim))
@@ -50,19 +50,19 @@ class DBMTL(Model):
         inputs = self.bottom(self.mask_net(grouped[self.group]))
         related: list[torch.Tensor] = []  # (B, D_t) each
         for x, own, relation, sources in zip(inputs, self.own, self.relations, self.sources):
-            related.append(relation(torch.cat([own(x), *(related[at] for at in sources)], dim=1)))
+            related.append(relation(torch.cat([own(x), *(related[source] for source in sources)], dim=1)))
         return ModelOutput({name: linear(x) for name, linear, x in zip(self.names, self.linears, related)})
 
 
-def make_bottom(config: pb.DBMTL | pb.DC2VR, in_dim: int, num_task: int) -> Bottom:
-    """The bottom that a message describes in the fields all models of this kind have."""
-    given = kwargs(config)
+def build_bottom(config: pb.DBMTL | pb.DC2VR, in_dim: int, num_task: int) -> Bottom:
+    """Build the bottom of the fields that both messages have."""
+    values = kwargs(config)
     return Bottom(
-        in_dim, num_task, given.get("bottom_mlp"), config.num_expert, given.get("expert_mlp"), given.get("gate_mlp")
+        in_dim, num_task, values.get("bottom_mlp"), config.num_expert, values.get("expert_mlp"), values.get("gate_mlp")
     )
 
 
-def earlier(towers: Sequence[Any], field: str) -> list[list[int]]:
-    """Per tower, the places of the towers that it names."""
-    places = {tower.tower_name: place for place, tower in enumerate(towers)}
-    return [[places[name] for name in getattr(tower, field)] for tower in towers]
+def source_indices(towers: Sequence[Any], field: str) -> list[list[int]]:
+    """Indices of the towers that each tower names in a field."""
+    index_by_name = {tower.tower_name: index for index, tower in enumerate(towers)}
+    return [[index_by_name[name] for name in getattr(tower, field)] for tower in towers]

@@ -1,4 +1,4 @@
-"""DCNV2: low-rank cross layers, with an MLP before or beside them."""
+"""DCNV2: low-rank cross layers, with optional MLPs before and beside them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DCNV2(Model):
 
     def build(self, config: pb.DCNV2, dims: Dims, heads: Heads) -> None:
         self.group, in_dim = dims.only()
-        self.backbone = MLP(in_dim, **kwargs(config.backbone))  # without layers, the identity
+        self.backbone = MLP(in_dim, **kwargs(config.backbone))  # the identity if it has no layers
         self.cross = LowRankCrossNet(self.backbone.out_dim, **kwargs(config.cross))
         width = self.cross.out_dim
         self.deep = None

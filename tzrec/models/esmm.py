@@ -1,4 +1,4 @@
-"""ESMM: conversions learned over all exposures."""
+"""ESMM: conversion rate trained over all exposures."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tzrec.protos.models import more_multi_task_pb2 as pb
 class ESMM(Model):
     """Entire space multi-task model on the first feature group.
 
-    `p(click and conversion) = p(click) p(conversion | click)`. Both sides of the product that can be observed on every
-    exposure have a loss; the conversion after a click has none, so that clicked rows alone do not bias it. Its logit
-    `b` and that of the click `a` come from towers; that of both is `logit(sigmoid(a) sigmoid(b))`.
+    `p(click and conversion) = p(click) p(conversion | click)`. The click and the product have losses, which use every
+    exposure; the conversion after a click has none, so that it is not biased towards clicked rows. Its logit `b` and
+    that of the click `a` are outputs of towers; that of the product is `logit(sigmoid(a) sigmoid(b))`.
 
     Ma et al., Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate,
     SIGIR 2018.

@@ -1,4 +1,4 @@
-"""FiBiNET: weighs features, then multiplies pairs of them through matrices."""
+"""FiBiNET: bilinear products of pairs of features, plain and weighted."""
 
 from __future__ import annotations
 

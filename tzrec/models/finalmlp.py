@@ -1,4 +1,4 @@
-"""FinalMLP: two gated MLPs, joined by a bilinear form."""
+"""FinalMLP: bilinear fusion of two gated MLPs."""
 
 from __future__ import annotations
 

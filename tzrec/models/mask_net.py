@@ -1,4 +1,4 @@
-"""MaskNet: features multiplied by masks that the features make."""
+"""MaskNet: features multiplied by masks computed from the features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MultiTower: one MLP per group, joined by a last one."""
+"""MultiTower: one MLP per group and a final MLP on their outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MultiTower(Model):
 
     def build(self, config: pb.MultiTower, dims: Dims, heads: Heads) -> None:
         self.groups = [tower.input for tower in config.towers]
-        # a tower without MLP is one without layers, the identity
+        # a tower without an MLP is the identity
         towers = [MLP(dims[tower.input], **kwargs(tower.mlp)) for tower in config.towers]
         self.towers = nn.ModuleList(towers)
         self.final = MLP(sum(tower.out_dim for tower in towers), **kwargs(config.final))

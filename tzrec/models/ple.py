@@ -20,11 +20,11 @@ class PLE(Model):
         self.group, width = dims.only()
         self.num_task = len(heads)
         levels = []
-        for level, read in zip(config.extraction_networks, _read_above(config)):
+        for level, has_reader in zip(config.extraction_networks, _read_above(config)):
             expert = kwargs(level.task_expert_net)
             shared = kwargs(level.share_expert_net) if level.HasField("share_expert_net") else expert
             levels.append(
-                Extraction(width, len(heads), level.expert_num_per_task, expert, level.share_num, shared, read)
+                Extraction(width, len(heads), level.expert_num_per_task, expert, level.share_num, shared, has_reader)
             )
             width = levels[-1].out_dim
         self.levels = nn.ModuleList(levels)
@@ -40,7 +40,7 @@ class PLE(Model):
 
 
 def _read_above(config: pb.PLE) -> list[bool]:
-    """Per level, whether one above reads its shared mixture: with shared experts, or to mix it once more."""
+    """Per level, True if a level above reads its shared mixture: with shared experts, or to mix it once more."""
     read = [False]
     for level in reversed(config.extraction_networks[1:]):
         read.insert(0, level.share_num > 0 or read[0])

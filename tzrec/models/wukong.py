@@ -23,9 +23,9 @@ class WuKong(Model):
         self.fields = len(widths) + int(self.dense_mlp is not None)
         fields, self.layers = self.fields, nn.Sequential()
         for layer in config.wukong_layers:
-            made = WuKongLayer(fields, widths[0], **kwargs(layer))
-            self.layers.append(made)
-            fields = made.out_fields
+            module = WuKongLayer(fields, widths[0], **kwargs(layer))
+            self.layers.append(module)
+            fields = module.out_fields
         self.final = MLP(fields * widths[0], **kwargs(config.final))
         self.output = nn.Linear(self.final.out_dim, heads[""].out_dim)
 
