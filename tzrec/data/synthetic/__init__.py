@@ -1,4 +1,4 @@
-"""Made-up data for any config: what cells hold, how sequences are made of them, labels, files."""
+"""Synthetic data for any config: cells, sequences, labels and files."""
 
 from tzrec.data.synthetic.table import make_data, make_table
 

@@ -1,4 +1,4 @@
-"""The columns that the features of a config read, each as the first feature that reads it wants it."""
+"""Synthetic columns for the features of a config; each has the format that the first feature reading it expects."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.config.sequences import FeatureMember, SequenceSpec, feature_members, inputs
-from tzrec.data.synthetic.cells import UNKNOWN, Cells, Draw, FloatArray, Int64Array, means
-from tzrec.data.synthetic.contents import cells_of, may_be_empty, may_step_be_empty
-from tzrec.data.synthetic.sequences import StepCounts, alternating, as_lists, as_text, first_steps
+from tzrec.data.synthetic.cells import UNKNOWN, Cells, CellSampler, FloatArray, Int64Array, means
+from tzrec.data.synthetic.contents import can_be_empty, can_element_be_empty, cells_of
+from tzrec.data.synthetic.sequences import SequenceLengths, alternating, as_lists, as_text, first_elements
 from tzrec.data.text_schema import declared_types
 from tzrec.features.inputs import is_encoded
 from tzrec.protos import data_pb2
@@ -22,37 +22,44 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """A column: the input at this place of a feature; `steps` says how it is a sequence, None that it is none."""
+    """A column that a feature reads.
+
+    Attributes:
+        name: of the column.
+        message: of the feature.
+        index: of the column among the inputs of the feature.
+        sequence: format of the sequence; None if the column holds none.
+    """
 
     name: str
     message: Any
-    place: int = 0
-    steps: SequenceSpec | None = None
+    index: int = 0
+    sequence: SequenceSpec | None = None
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """The cells of a column, and how many of them belong to each row; None: one."""
+class DrawnColumn:
+    """The cells of a column, and the number of cells of each row `(B,)`; None for one cell per row."""
 
     cells: Cells
-    steps: Int64Array | None
+    lengths: Int64Array | None
 
-    def keys(self, steps: Int64Array | None) -> npt.NDArray[Any]:
-        """A key from this column for each cell of another one, which has so many per row."""
+    def keys(self, lengths: Int64Array | None) -> npt.NDArray[Any]:
+        """A key of this column for each cell of another column with the given lengths."""
         first = self.cells.first()
-        if self.steps is steps:
+        if self.lengths is lengths:
             return first
-        if self.steps is not None:
-            first = np.append(first, UNKNOWN)[np.where(self.steps > 0, self.steps.cumsum() - self.steps, -1)]
-        return first if steps is None else np.repeat(first, steps)
+        if self.lengths is not None:
+            first = np.append(first, UNKNOWN)[np.where(self.lengths > 0, self.lengths.cumsum() - self.lengths, -1)]
+        return first if lengths is None else np.repeat(first, lengths)
 
 
 class SyntheticColumns:
-    """Draws all columns of a config, of B rows.
+    """All columns of a config, with B random rows.
 
     Attributes:
         arrays: by name.
-        signal: what all of them together contribute to the labels `(B,)`.
+        signal: contribution of all columns to the labels `(B,)`.
     """
 
     def __init__(self, config: EasyRecConfig, rows: int, rng: np.random.Generator) -> None:
@@ -60,63 +67,63 @@ class SyntheticColumns:
         self.signal: FloatArray = np.zeros(rows)
         self._data, self._rows, self._rng = config.data_config, rows, rng
         self._types = declared_types(config.data_config)
-        self._counts, self._as_list = StepCounts(rows, rng), alternating()
-        self._drawn: dict[str, Drawn] = {}
+        self._lengths, self._should_be_list = SequenceLengths(rows, rng), alternating()
+        self._drawn: dict[str, DrawnColumn] = {}
         for source in sources(config):
             if source.name not in self.arrays:
                 self._add(source)
 
     def _add(self, source: SyntheticSource) -> None:
-        steps = None if source.steps is None else self._counts.of(source.steps)
-        rows = self._rows if steps is None else int(steps.sum())
-        keys = {name: each.keys(steps) for name, each in self._drawn.items()} if _has_map(source) else {}
-        draw = Draw(rows, self._rng, keys)
-        cells = cells_of(source.message, source.place, self._data, draw)
-        if source.steps is None or steps is None:
-            if may_be_empty(source.message, self._data):
-                cells = cells.without(draw.gaps())
-            array = self._as_declared(source.name, cells.written())
+        lengths = None if source.sequence is None else self._lengths.of(source.sequence)
+        num_cells = self._rows if lengths is None else int(lengths.sum())
+        keys = {name: column.keys(lengths) for name, column in self._drawn.items()} if _has_map(source) else {}
+        sampler = CellSampler(num_cells, self._rng, keys)
+        cells = cells_of(source.message, source.index, self._data, sampler)
+        if source.sequence is None or lengths is None:
+            if can_be_empty(source.message, self._data):
+                cells = cells.clear(sampler.empty_cells())
+            array = self._as_declared(source.name, cells.to_arrow())
         else:
-            cells, array = self._sequence(source, source.steps, steps, cells, draw)
-        self._drawn[source.name], self.arrays[source.name] = Drawn(cells, steps), array
-        self.signal = self.signal + means(cells.signal, steps)
+            cells, array = self._sequence(source, source.sequence, lengths, cells, sampler)
+        self._drawn[source.name], self.arrays[source.name] = DrawnColumn(cells, lengths), array
+        self.signal = self.signal + means(cells.signal, lengths)
 
     def _sequence(
-        self, source: SyntheticSource, how: SequenceSpec, steps: Int64Array, cells: Cells, draw: Draw
+        self, source: SyntheticSource, spec: SequenceSpec, lengths: Int64Array, cells: Cells, sampler: CellSampler
     ) -> tuple[Cells, pa.Array]:
-        """Cells with gaps, where these can be told from no cell, and the column."""
-        is_text = self._data.dataset_type == data_pb2.CsvDataset or cells.only_text or source.name in self._types
-        as_list = not is_text and next(self._as_list)
-        if may_step_be_empty(source.message, self._data, cells.counts is None, as_list):
-            cells = cells.without(draw.gaps() & ~first_steps(steps))
-        return cells, as_lists(cells, steps) if as_list else as_text(cells, steps, how.delimiter)
+        """Clear some cells, where an empty cell differs from a missing one, and format the column."""
+        is_text = self._data.dataset_type == data_pb2.CsvDataset or cells.is_text or source.name in self._types
+        is_list = not is_text and next(self._should_be_list)
+        if can_element_be_empty(source.message, self._data, cells.counts is None, is_list):
+            cells = cells.clear(sampler.empty_cells() & ~first_elements(lengths))
+        return cells, as_lists(cells, lengths) if is_list else as_text(cells, lengths, spec.delimiter)
 
     def _as_declared(self, name: str, array: pa.Array) -> pa.Array:
-        """Whole numbers in a column declared FLOAT are floats, and those declared STRING are text."""
+        """Cast an array to the declared type of its column."""
         kind = self._types.get(name)
         return array if kind is None or pa.types.is_string(array.type) else array.cast(kind)
 
 
 def sources(config: EasyRecConfig) -> Iterator[SyntheticSource]:
-    """All columns of all features, some named more than once.
+    """Yield the columns of all features; a column that several features read comes several times.
 
-    Features of several inputs come last, for theirs can be made to fit; and keys come before their maps.
+    Features with several inputs come last, since these accept any words; keys come before their maps.
     """
-    found = [member for each in config.feature_configs for member in feature_members(each)]
+    members = [member for feature in config.feature_configs for member in feature_members(feature)]
     data = config.data_config
-    for member in sorted(found, key=lambda member: len(list(inputs(member.message))) > 1):
+    for member in sorted(members, key=lambda member: len(list(inputs(member.message))) > 1):
         if not is_encoded(data):
-            yield from reversed(list(_raw(member, linked=data.fg_mode == data_pb2.FG_DAG)))
+            yield from reversed(list(_raw_inputs(member, is_linked=data.fg_mode == data_pb2.FG_DAG)))
         elif not member.message.stub_type:
-            yield SyntheticSource(member.message.feature_name, member.message, steps=member.steps)
+            yield SyntheticSource(member.message.feature_name, member.message, sequence=member.steps)
 
 
-def _raw(member: FeatureMember, linked: bool) -> Iterator[SyntheticSource]:
-    for place, (_, text) in enumerate(inputs(member.message)):
+def _raw_inputs(member: FeatureMember, is_linked: bool) -> Iterator[SyntheticSource]:
+    for index, (_, text) in enumerate(inputs(member.message)):
         side, _, name = text.partition(":")
-        if not (linked and side in ("feature", "const")):
+        if not (is_linked and side in ("feature", "const")):
             is_sequence = member.steps is not None and name in member.steps.inputs
-            yield SyntheticSource(name, member.message, place, member.steps if is_sequence else None)
+            yield SyntheticSource(name, member.message, index, member.steps if is_sequence else None)
 
 
 def _has_map(source: SyntheticSource) -> bool:

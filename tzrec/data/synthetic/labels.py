@@ -1,4 +1,4 @@
-"""Labels of made-up rows: what follows from their signal, for the tasks of a config."""
+"""Labels of synthetic rows: drawn from their signal, for the tasks of a config."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ STRENGTH = 2.0
 
 
 @dataclass(frozen=True)
-class _Target:
-    """What a model expects of a label column."""
+class _LabelSpec:
+    """Values that a model expects in a label column; 0 wherever the label `condition` is 0."""
 
     num_class: int = 1
     is_number: bool = False
-    only_where: str = ""
+    condition: str = ""
 
 
 def make_labels(config: EasyRecConfig, signal: FloatArray, rng: np.random.Generator) -> dict[str, pa.Array]:
-    """Label columns: whole numbers for classes, floats for regression; 0 wherever a task's space says it is not in."""
-    targets = {name: _Target() for name in config.data_config.label_fields} | dict(_targets(config))
-    made = {name: _label(target, signal, rng) for name, target in targets.items()}
+    """Draw label columns: integers for classes, floats for regression; 0 outside of the space of a task."""
+    specs = {name: _LabelSpec() for name in config.data_config.label_fields} | dict(_label_specs(config))
+    labels = {name: _label(spec, signal, rng) for name, spec in specs.items()}
     return {
-        name: pa.array(values * (made[target.only_where] > 0) if (target := targets[name]).only_where else values)
-        for name, values in made.items()
+        name: pa.array(values * (labels[spec.condition] > 0) if (spec := specs[name]).condition else values)
+        for name, values in labels.items()
     }
 
 
-def _label(target: _Target, signal: FloatArray, rng: np.random.Generator) -> npt.NDArray[Any]:
+def _label(spec: _LabelSpec, signal: FloatArray, rng: np.random.Generator) -> npt.NDArray[Any]:
     noisy = STRENGTH * signal + rng.logistic(size=len(signal))  # its sign is Bernoulli(sigmoid(STRENGTH * signal))
-    if target.is_number:
+    if spec.is_number:
         return noisy.astype(np.float32)
-    if target.num_class <= 2:
+    if spec.num_class <= 2:
         return (noisy > 0.5).astype(np.int64)
-    edges = np.quantile(noisy, np.linspace(0, 1, target.num_class + 1)[1:-1])
+    edges = np.quantile(noisy, np.linspace(0, 1, spec.num_class + 1)[1:-1])
     return np.searchsorted(edges, noisy).astype(np.int64)
 
 
-def _targets(config: EasyRecConfig) -> Iterator[tuple[str, _Target]]:
-    """The labels of the task towers, or that of a model with a single task."""
+def _label_specs(config: EasyRecConfig) -> Iterator[tuple[str, _LabelSpec]]:
+    """Yield the labels of the task towers, or that of a model with a single task."""
     model = config.model_config
     towers = list(_with_label(model))
     for tower in towers:
         yield (
             tower.label_name,
-            _Target(tower.num_class, _is_number(tower), getattr(tower, "task_space_indicator_label", "")),
+            _LabelSpec(tower.num_class, _is_number(tower), getattr(tower, "task_space_indicator_label", "")),
         )
     if not towers and config.data_config.label_fields:
-        yield config.data_config.label_fields[0], _Target(model.num_class, _is_number(model))
+        yield config.data_config.label_fields[0], _LabelSpec(model.num_class, _is_number(model))
 
 
 def _is_number(task: Any) -> bool:
@@ -65,7 +65,7 @@ def _is_number(task: Any) -> bool:
 
 
 def _with_label(message: Message) -> Iterator[Any]:
-    """All messages inside one that name a label."""
+    """Yield the nested messages that name a label."""
     if "label_name" in message.DESCRIPTOR.fields_by_name:
         yield message
     for field, value in message.ListFields():

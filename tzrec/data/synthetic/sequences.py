@@ -1,4 +1,4 @@
-"""Sequences made of cells: how many steps each row has, and how they are written down."""
+"""Synthetic sequences: lengths, and formatting of cells as lists or text."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ import pyarrow.compute as pc
 from tzrec.config.sequences import SequenceSpec
 from tzrec.data.synthetic.cells import BoolArray, Cells, Int64Array, lists
 
-MOST_STEPS = 12
-NO_STEPS = 0.05
-"""Share of the rows that have no sequence."""
+MAX_LENGTH = 12
+EMPTY_SHARE = 0.05
+"""Share of rows with an empty sequence."""
 
 
-class StepCounts:
-    """How many steps every row has.
+class SequenceLengths:
+    """Sequence lengths of every row.
 
-    Columns of one group have equally many, and so have sequences outside of groups where they may be equally long, for
-    they may be put together in one group of the model.
+    Columns of one sequence group have the same lengths. So do sequences outside of groups with the same maximum
+    length, since a feature group of the model may combine them.
     """
 
     def __init__(self, rows: int, rng: np.random.Generator) -> None:
         self._rows, self._rng = rows, rng
-        self._counts: dict[tuple[str, int], Int64Array] = {}
+        self._lengths: dict[tuple[str, int], Int64Array] = {}
 
-    def of(self, steps: SequenceSpec) -> Int64Array:
-        """Steps of each row `(B,)`, at most as many as the config keeps."""
-        key = (steps.group, steps.limit)
-        if key not in self._counts:
-            most = min(steps.limit or MOST_STEPS, MOST_STEPS)
-            some = self._rng.random(self._rows) >= NO_STEPS
-            self._counts[key] = self._rng.integers(1, most + 1, self._rows) * some
-        return self._counts[key]
+    def of(self, spec: SequenceSpec) -> Int64Array:
+        """Lengths of each row `(B,)`, at most the limit of the config."""
+        key = (spec.group, spec.limit)
+        if key not in self._lengths:
+            limit = min(spec.limit or MAX_LENGTH, MAX_LENGTH)
+            has_elements = self._rng.random(self._rows) >= EMPTY_SHARE
+            self._lengths[key] = self._rng.integers(1, limit + 1, self._rows) * has_elements
+        return self._lengths[key]
 
 
-def first_steps(steps: Int64Array) -> BoolArray:
-    """Which of all steps are the first of their row `(steps.sum(),)`.
+def first_elements(lengths: Int64Array) -> BoolArray:
+    """Mask of the elements that are the first of their row `(lengths.sum(),)`.
 
-    A step without a value can be written as nothing at all, so a sequence of only that one would be no sequence.
+    A sequence whose only element is empty is written as an empty text, like no sequence.
     """
-    first = np.zeros(steps.sum(), dtype=np.bool_)
-    first[(steps.cumsum() - steps)[steps > 0]] = True
-    return first
+    is_first = np.zeros(lengths.sum(), dtype=np.bool_)
+    is_first[(lengths.cumsum() - lengths)[lengths > 0]] = True
+    return is_first
 
 
-def as_lists(cells: Cells, steps: Int64Array) -> pa.Array:
-    """`(B,)` lists of steps, or of lists where a step may have another number of values than one; null for none."""
+def as_lists(cells: Cells, lengths: Int64Array) -> pa.Array:
+    """`(B,)` lists of values, or of lists if an element can have several; null for an empty sequence."""
     inner = cells.values if cells.counts is None else lists(cells.values, cells.counts)
-    return pc.if_else(pa.array(steps > 0), lists(inner, steps), None)
+    return pc.if_else(pa.array(lengths > 0), lists(inner, lengths), None)
 
 
-def as_text(cells: Cells, steps: Int64Array, delimiter: str) -> pa.Array:
-    """`(B,)` strings with the delimiter between two steps; null for no step."""
-    each = pc.fill_null(cells.written().cast(pa.string()), "")
-    return pc.if_else(pa.array(steps > 0), pc.binary_join(lists(each, steps), delimiter), None)
+def as_text(cells: Cells, lengths: Int64Array, delimiter: str) -> pa.Array:
+    """`(B,)` strings with the delimiter between two elements; null for an empty sequence."""
+    elements = pc.fill_null(cells.to_arrow().cast(pa.string()), "")
+    return pc.if_else(pa.array(lengths > 0), pc.binary_join(lists(elements, lengths), delimiter), None)
 
 
 def alternating() -> Iterator[bool]:
-    """Whether the next sequence is to be a list: every other one."""
+    """Yield True and False in turn: every other sequence is a list."""
     while True:
         yield True
         yield False

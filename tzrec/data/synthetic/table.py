@@ -1,4 +1,4 @@
-"""Made-up data that a config can train on: every column it reads, with labels that can be learned from the features."""
+"""Synthetic data that a config can train on: every column it reads, with labels that depend on the features."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FILES = 2
 
 
 def make_table(config: EasyRecConfig, rows: int, seed: int = 1) -> pa.Table:
-    """Columns of all features, labels and sample weights of a config."""
+    """Draw a table with the columns of all features, labels and sample weights of a config."""
     rng = np.random.default_rng(seed)
-    made = SyntheticColumns(config, rows, rng)
-    signal = (made.signal - made.signal.mean()) / (made.signal.std() or 1.0)
-    columns = dict(made.arrays)
+    features = SyntheticColumns(config, rows, rng)
+    signal = (features.signal - features.signal.mean()) / (features.signal.std() or 1.0)
+    columns = dict(features.arrays)
     columns |= {name: array for name, array in make_labels(config, signal, rng).items() if name not in columns}
     columns |= {name: pa.array(rng.uniform(0.5, 1.5, rows)) for name in config.data_config.sample_weight_fields}
     return pa.table(columns)
@@ -33,10 +33,10 @@ def make_data(config: EasyRecConfig, path: str, rows: int, seed: int = 1) -> Non
     """Write files that a config can train on, in the format of its data_config.
 
     Args:
-        config: says which columns, of which types, and how they are encoded.
-        path: a folder, or a glob such as `data/train/*.parquet`, whose star becomes `part-0`, `part-1`.
-        rows: in all files together.
-        seed: the same one makes the same rows.
+        config: determines the columns, their types and their encoding.
+        path: a directory, or a glob such as `data/train/*.parquet`, whose star becomes `part-0`, `part-1`.
+        rows: of all files together.
+        seed: equal seeds give equal rows.
     """
     data = config.data_config
     is_csv = data.dataset_type == data_pb2.CsvDataset
@@ -54,7 +54,7 @@ def make_data(config: EasyRecConfig, path: str, rows: int, seed: int = 1) -> Non
 
 
 def _in_file_order(table: pa.Table, data: data_pb2.DataConfig) -> pa.Table:
-    """A file without header has the declared columns in their order, those that nothing reads as well."""
+    """Arrange the columns of a file without header as declared, with null columns for those that no feature reads."""
     if data.with_header:
         return table
     empty = pa.nulls(table.num_rows, pa.string())
