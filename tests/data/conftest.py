@@ -9,7 +9,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from tests.data.numbered import table
+from tests.fixtures.numbered_rows import table
 
 Write = Callable[..., str]
 

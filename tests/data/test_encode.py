@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.data.numbered import make_config, table
+from tests.fixtures.numbered_rows import make_config, table
 from tzrec.data.encode import RowEncoder
 from tzrec.errors import ConfigError, DataError, UsageError
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.conftest import Write
-from tests.data.numbered import make_config, open_loader, table
+from tests.fixtures.numbered_rows import make_config, open_loader, table
 from tzrec.data.batch import BASE, Batch, Cursor
 from tzrec.errors import DataError
 

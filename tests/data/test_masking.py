@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.data.conftest import Write
-from tests.data.numbered import make_config, open_loader
+from tests.fixtures.numbered_rows import make_config, open_loader
 from tzrec.data.batch import BASE, Cursor
 from tzrec.data.masking import masked_rows
 

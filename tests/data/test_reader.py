@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.conftest import Write
-from tests.data.numbered import table
+from tests.fixtures.numbered_rows import table
 from tzrec.data.csv import CsvReader
 from tzrec.data.parquet import ParquetReader
 from tzrec.data.reader import open_reader, reader_class

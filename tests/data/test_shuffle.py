@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import Write
-from tests.data.numbered import make_config
+from tests.fixtures.numbered_rows import make_config
 from tzrec.data.partition import BatchPartition
 from tzrec.data.reader import open_reader
 from tzrec.data.shuffle import permutation, shuffled

@@ -18,7 +18,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from tests.data.numbered import table
+from tests.fixtures.numbered_rows import table
 from tests.integration.record_losses import Recorder
 from tzrec import check, predict, train_eval
 from tzrec.checkpoint.lock import Lock

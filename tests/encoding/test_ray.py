@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.data.numbered import table
 from tests.encoding.test_job import ids, manifest, run_fg, write_bad_csv, write_config
+from tests.fixtures.numbered_rows import table
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.profile.test_suggestions import config_of, features, id_feature
+from tests.fixtures.feature_targets import config_of, features, id_feature
 from tzrec.profile.feature_targets import feature_targets
 from tzrec.profile.suggestions import suggest_fields
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.data.numbered import make_config
+from tests.fixtures.numbered_rows import make_config
 from tzrec.data.reader import PIECE_ROWS, open_reader
 from tzrec.errors import DataError
 from tzrec.profile.column import ColumnStats

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.data.test_synth_sequences import alone, grouped, tokenizer
+from tests.fixtures.sequence_configs import grouped, tokenizer, ungrouped
 from tzrec.data.synthetic import make_table
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.profile.suggest import REFITTABLE, suggest
@@ -17,7 +17,7 @@ __all__ = ["tokenizer"]  # a fixture
 
 
 @pytest.mark.parametrize("mode", ["FG_NONE", "FG_BUCKETIZE", "FG_NORMAL", "FG_DAG"])
-@pytest.mark.parametrize("make", [grouped, alone])
+@pytest.mark.parametrize("make", [grouped, ungrouped])
 def test_suggest_for_sequences_of_every_type_and_mode_encodes_the_data(
     mode: str, make: Any, tokenizer: Path, tmp_path: Path
 ) -> None:

@@ -5,29 +5,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from google.protobuf import text_format
 
-from tests.data.numbered import make_config
-from tzrec.profile.feature_targets import FeatureTarget, feature_targets
+from tests.fixtures.feature_targets import config_of, features, id_feature, raw_feature
 from tzrec.profile.rules import Suggestion
 from tzrec.profile.suggestions import merge_shared, out_of_range, suggest_fields
-from tzrec.protos.pipeline_pb2 import EasyRecConfig
-
-HEAD = 'train_input_path: "" eval_input_path: "" model_dir: "" data_config { dataset_type: ParquetDataset } '
-
-
-def features(config: EasyRecConfig) -> list[FeatureTarget]:
-    targets, notes = feature_targets(config)
-    assert notes == []
-    return targets
-
-
-def config_of(*features: str, mode: str = "FG_DAG") -> EasyRecConfig:
-    config = text_format.Parse(HEAD, EasyRecConfig())
-    config.data_config.fg_mode = make_config(f"fg_mode: {mode}").data_config.fg_mode
-    for feature in features:
-        text_format.Parse(feature, config.feature_configs.add())
-    return config
 
 
 def suggestions(feature: str, values: Any, *refit: str, mode: str = "FG_DAG") -> dict[str, Any]:
@@ -38,14 +19,6 @@ def suggestions(feature: str, values: Any, *refit: str, mode: str = "FG_DAG") ->
     stats.add(pa.array(values))
     items = suggest_fields(config, target, stats, refit)
     return {item.path.rpartition(".")[2]: (item.old, item.value) for item in items}
-
-
-def id_feature(text: str) -> str:
-    return f'id_feature {{ feature_name: "f" expression: "user:c" {text} }}'
-
-
-def raw_feature(text: str) -> str:
-    return f'raw_feature {{ feature_name: "f" expression: "user:c" {text} }}'
 
 
 MANY = np.arange(200)

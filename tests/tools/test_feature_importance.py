@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.tools.planted import rows, trained
+from tests.fixtures.planted_signal import rows, trained
 from tzrec.config.check import load_checked
 from tzrec.data.batch import BASE
 from tzrec.protos.feature_pb2 import IdFeature

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.planted import trained
+from tests.fixtures.planted_signal import trained
 from tzrec.config.check import load_checked
 from tzrec.run.selection import Ranked, select
 from tzrec.tools import feature_selection

@@ -106,7 +106,7 @@ def _matched(message: feature_pb2.MatchFeature, index: int, sampler: CellSampler
         return _word(message, index, sampler)
 
     def inner(sampler: CellSampler) -> Sequence[str]:
-        return cells.maps(message.skey, lambda pairs: _values(message, pairs), ",", ":").values.to_pylist()
+        return sampler.maps(message.skey, lambda pairs: _values(message, pairs), ",", ":").values.to_pylist()
 
     return sampler.maps(message.pkey, inner, "|", "^")
 

@@ -1,4 +1,4 @@
-"""A config of sequences of every type trains on data that nobody has: in every mode, alone and in a group."""
+"""A config with sequence features of every type trains on synthetic data: in every mode, grouped and ungrouped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf import text_format
 
-from tests.data.test_synth_sequences import alone, grouped, tokenizer
+from tests.fixtures.sequence_configs import grouped, tokenizer, ungrouped
 from tzrec import check, train_eval
 from tzrec.config.load import dump_config
 from tzrec.config.sequences import feature_members
@@ -30,16 +30,16 @@ feature_groups {
 multi_tower { towers { input: "all" mlp { hidden_units: [8] } } final { hidden_units: [8] } }
 losses { binary_cross_entropy {} } metrics { auc {} }
 """
-QUICK = [("FG_DAG", grouped), ("FG_NONE", alone)]
+QUICK = [("FG_DAG", grouped), ("FG_NONE", ungrouped)]
 CASES = [
     pytest.param(mode, make, marks=[] if (mode, make) in QUICK else [pytest.mark.slow])
     for mode in ("FG_NONE", "FG_BUCKETIZE", "FG_NORMAL", "FG_DAG")
-    for make in (grouped, alone)
+    for make in (grouped, ungrouped)
 ]
 
 
 @pytest.mark.parametrize(("mode", "make"), CASES)
-def test_sequences_train(
+def test_sequence_features_of_every_type_train(
     mode: str,
     make: Any,
     tokenizer: Path,
@@ -47,14 +47,14 @@ def test_sequences_train(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logger, "handlers", [])  # one that an earlier test has set up writes to that test's stderr
+    monkeypatch.setattr(logger, "handlers", [])  # the handler of an earlier test writes to the stderr of that test
     config = make(mode, tokenizer)
     config.data_config.batch_size = 64
-    names = [each.message.feature_name for entry in config.feature_configs for each in feature_members(entry)]
-    # the tokens of a text have steps of their own
-    stepped = " ".join(f'feature_names: "{name}"' for name in names if name != "letters")
+    names = [member.message.feature_name for feature in config.feature_configs for member in feature_members(feature)]
+    # the tokens of a text have lengths of their own
+    sequences = " ".join(f'feature_names: "{name}"' for name in names if name != "letters")
     text_format.Parse(TRAIN, config.train_config)
-    text_format.Parse(MODEL.replace("NAMES", stepped), config.model_config)
+    text_format.Parse(MODEL.replace("NAMES", sequences), config.model_config)
     config.train_input_path = config.eval_input_path = f"{tmp_path}/data/*.parquet"
     config.model_dir = str(tmp_path / "model")
     make_data(config, str(tmp_path / "data"), rows=300, seed=3)

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tests.data.numbered import make_config, open_loader
+from tests.fixtures.numbered_rows import make_config, open_loader
 from tzrec.data.batch import BASE
 from tzrec.data.synthetic import make_data, make_table
 
@@ -48,7 +48,7 @@ model_config {
 
 @pytest.mark.parametrize("mode", ["FG_NONE", "FG_DAG"])
 @pytest.mark.parametrize("kind", ["ParquetDataset", "CsvDataset"])
-def test_all_kinds_of_columns_are_read_without_a_bad_row(tmp_path: Path, mode: str, kind: str) -> None:
+def test_make_data_writes_all_types_of_columns_without_a_bad_row(tmp_path: Path, mode: str, kind: str) -> None:
     config = make_config(f"fg_mode: {mode} dataset_type: {kind}", FEATURES)
     make_data(config, str(tmp_path), rows=150, seed=3)
     files = sorted(path.name for path in tmp_path.iterdir())
@@ -74,8 +74,8 @@ def test_all_kinds_of_columns_are_read_without_a_bad_row(tmp_path: Path, mode: s
     assert 0.5 <= batches[0].weights["w"].min() <= batches[0].weights["w"].max() <= 1.5
 
 
-def test_the_label_follows_the_feature() -> None:
-    """With one feature the signal is its value: sigmoid(2 z) against it has an AUC far from one half."""
+def test_make_table_label_depends_on_the_feature() -> None:
+    """With one feature the signal is its value: as a score for sigmoid(2 z) it has an AUC far above one half."""
     text = (
         FEATURES.split("feature_configs")[0]
         + 'feature_configs { raw_feature { feature_name: "x" expression: "user:x" } }'
@@ -84,7 +84,7 @@ def test_the_label_follows_the_feature() -> None:
     assert roc_auc_score(table["clk"].to_numpy(), table["x"].to_numpy()) > 0.8
 
 
-def test_a_seed_makes_the_same_rows(tmp_path: Path) -> None:
+def test_make_table_with_equal_seeds_draws_equal_rows(tmp_path: Path) -> None:
     config = make_config("fg_mode: FG_DAG", FEATURES)
     assert make_table(config, 50, seed=1).equals(make_table(config, 50, seed=1))
     assert not make_table(config, 50, seed=1).equals(make_table(config, 50, seed=2))
@@ -92,7 +92,7 @@ def test_a_seed_makes_the_same_rows(tmp_path: Path) -> None:
     assert [pq.read_metadata(f"{tmp_path}/deep/er/x-part-{part}.parquet").num_rows for part in (0, 1)] == [2, 3]
 
 
-def test_a_file_without_header_has_the_declared_columns(tmp_path: Path) -> None:
+def test_make_data_without_header_writes_the_declared_columns(tmp_path: Path) -> None:
     fields = 'input_fields { input_name: "x" input_type: FLOAT } input_fields { input_name: "unused" }'
     fields += ' input_fields { input_name: "clk" } input_fields { input_name: "w" }'
     text = (
@@ -127,7 +127,7 @@ feature_configs { bool_mask_feature {
 
 
 @pytest.mark.parametrize("mode", ["FG_NONE", "FG_DAG"])
-def test_features_that_compute_get_what_they_can_compute_with(mode: str, tmp_path: Path) -> None:
+def test_make_data_for_computed_features_gives_valid_inputs(mode: str, tmp_path: Path) -> None:
     config = make_config(f"fg_mode: {mode}", FEATURES.replace("model_config {", COMPUTED + "model_config {"))
     make_data(config, str(tmp_path), rows=300, seed=3)
     (batch, *_) = open_loader(config, f"{tmp_path}/*").epoch()  # the policy is ERROR
@@ -138,7 +138,7 @@ def test_features_that_compute_get_what_they_can_compute_with(mode: str, tmp_pat
         assert len(batch.sparse[BASE][name].values().unique()) > 2
 
 
-FOUND = r"""
+LOOKUPS = r"""
 feature_configs { combo_feature {
   feature_name: "cross" expression: ["user:a", "item:x"] hash_bucket_size: 50 embedding_dim: 4
 } }
@@ -163,9 +163,9 @@ feature_configs { combine_feature {
 
 
 @pytest.mark.parametrize("mode", ["FG_NONE", "FG_BUCKETIZE", "FG_NORMAL", "FG_DAG"])
-def test_maps_hold_what_is_looked_up(mode: str, tmp_path: Path) -> None:
-    texts = FEATURES.replace('"vector"', '"plain"').replace("model_config {", FOUND + "model_config {")
-    if mode == "FG_NORMAL":  # there const:word3 is a column like others
+def test_make_data_for_lookups_writes_maps_with_their_keys(mode: str, tmp_path: Path) -> None:
+    texts = FEATURES.replace('"vector"', '"plain"').replace("model_config {", LOOKUPS + "model_config {")
+    if mode == "FG_NORMAL":  # in this mode const:word3 is an ordinary column
         texts = texts.replace("const:", "item:")
     config = make_config(f"fg_mode: {mode} batch_size: 300", texts.replace("batch_size: 64", ""))
     make_data(config, str(tmp_path), rows=300, seed=3)
