@@ -165,7 +165,7 @@ def test_a_part_has_its_own_schedule_or_that_of_all() -> None:
     )
     rates = LearningRates([(part[0], part[1]) for part in optimizer.parts])
     rates.set(steps=2, epochs=0)
-    assert rates.now() == [2.0, 1.0, 0.25]
+    assert rates.last_lr() == [2.0, 1.0, 0.25]
 
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "adam", "adamw", "adadelta", "rmsprop"])
@@ -193,4 +193,4 @@ def test_rates_follow_their_schedules_and_frozen_stays_frozen() -> None:
     halved = ExponentialDecayLR(decay_size=1, decay_factor=0.5, by_epoch=True)
     rates = LearningRates([(moving, halved), (frozen, ManualStepLR([1], [9.0]))])
     rates.set(steps=100, epochs=2)
-    assert rates.now() == [0.25, 0.0]
+    assert rates.last_lr() == [0.25, 0.0]

@@ -32,7 +32,7 @@ def learn(optimizer: DenseOptimizer, **slopes: tuple[Tensor, list[float]]) -> No
     """One batch whose loss has the given gradient in each parameter."""
     optimizer.zero_grad()
     loss = torch.stack([(param * torch.tensor(slope)).sum() for param, slope in slopes.values()]).sum()
-    optimizer.scaled(loss).backward()
+    optimizer.scale_loss(loss).backward()
     optimizer.step()
 
 
@@ -45,7 +45,7 @@ def test_gradients_of_three_batches_make_one_step() -> None:
         if number % 3 == 0:
             expected = expected - 0.5 * np.mean(GRADS[number - 3 : number], axis=0)
         np.testing.assert_allclose(w.detach().numpy(), expected, rtol=1e-6)
-    assert optimizer.gathered() == {}
+    assert optimizer.accumulated_gradients() == {}
 
 
 def test_one_batch_is_a_step_where_nothing_is_said() -> None:
@@ -63,9 +63,9 @@ def test_gathered_gradients_go_from_one_optimizer_to_another() -> None:
     for grad in GRADS[:2]:
         learn(old, w=(whole, grad))
     new = build(text, w=half)
-    new.set_numbers(old.numbers())
-    for name, grad in new.expect(old.gathered()).items():
-        grad.copy_(old.gathered()[name])
+    new.load_scalar_state(old.scalar_state())
+    for name, grad in new.allocate_gradients(old.accumulated_gradients()).items():
+        grad.copy_(old.accumulated_gradients()[name])
     for optimizer, param in ((old, whole), (new, half)):
         learn(optimizer, w=(param, GRADS[2]))
     assert torch.equal(whole, half)
@@ -105,7 +105,7 @@ def test_the_average_follows_steps_not_batches() -> None:
         assert optimizer.average
         np.testing.assert_allclose(optimizer.average.values["w"].numpy(), average, rtol=1e-6)
     before = w.detach().clone()
-    with optimizer.average.in_place():
+    with optimizer.average.average_parameters():
         np.testing.assert_allclose(w.detach().numpy(), average, rtol=1e-6)
     assert torch.equal(w, before)
     np.testing.assert_allclose(optimizer.average.values["w"].numpy(), average, rtol=1e-6)
@@ -157,7 +157,7 @@ def test_the_scale_follows_overflows_as_that_of_torch() -> None:
 def test_what_reaches_tables_is_unscaled_and_finite() -> None:
     seen = []
     scale = LossScale(lambda flag: seen.append(flag) or flag, 256.0, 2.0, 0.5, 2000)
-    reached = scale.guard(torch.tensor([[256.0, torch.inf], [torch.nan, -1.0]]))
+    reached = scale.unscale_table_gradient(torch.tensor([[256.0, torch.inf], [torch.nan, -1.0]]))
     assert reached.tolist() == [[1.0, 0.0], [0.0, -1 / 256]]
     assert scale.unscale([torch.tensor([1.0])]) is False, "the dense parameters leave that step out as well"
     assert scale.unscale([torch.tensor([1.0])]) is True
@@ -197,7 +197,7 @@ def test_a_step_in_half_precision_by_hand(dtype: torch.dtype, product: Callable[
     with torch.autocast("cpu", dtype):
         out = torch.nn.functional.linear(x, w)
     assert out.dtype == dtype
-    optimizer.scaled((out.float() - y).square().mean()).backward()
+    optimizer.scale_loss((out.float() - y).square().mean()).backward()
     optimizer.step()
     slope = 64 * 2 * (product(x, before) - y) / 8  # (8, 1), rounded to half precision on its way into the product
     grad = (slope.to(dtype).T @ x.to(dtype)).float() / 64
@@ -213,7 +213,7 @@ def test_small_gradients_survive_fp16_with_a_scale() -> None:
         w = start(1.0)
         optimizer = build(SGD + scaler, w=w)
         optimizer.zero_grad()
-        optimizer.scaled(w.half().float().sum() * 1e-8).backward()
+        optimizer.scale_loss(w.half().float().sum() * 1e-8).backward()
         optimizer.step()
         steps.append(w.grad.item() if w.grad is not None else None)
     assert steps[0] == 0.0

@@ -7,7 +7,7 @@ from tzrec.checkpoint.saver import Tensors
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.errors import CheckpointError
 from tzrec.log import logger
-from tzrec.optim.average import PART
+from tzrec.optim.average import EMA_DIR
 
 
 def restore_average(checkpoint: Checkpoint, model: Tensors) -> None:
@@ -16,10 +16,10 @@ def restore_average(checkpoint: Checkpoint, model: Tensors) -> None:
     Raises:
         CheckpointError: the checkpoint holds no average, or that of another model.
     """
-    directory = checkpoint.path / PART
+    directory = checkpoint.path / EMA_DIR
     if not directory.is_dir():
         raise CheckpointError(
-            f"{checkpoint.path} holds no {PART}: it was trained without dense_optimizer.ema. Leave ema out, or set "
+            f"{checkpoint.path} holds no {EMA_DIR}: it was trained without dense_optimizer.ema. Leave ema out, or set "
             "use_dense_ema: false"
         )
     names = stored_sizes(directory)

@@ -1,4 +1,4 @@
-"""An exponential moving average of the dense parameters (Polyak and Juditsky, 1992)."""
+"""Exponential moving average of the dense parameters (Polyak and Juditsky, 1992)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tzrec.protos.eval_pb2 import EvalConfig
 from tzrec.protos.export_pb2 import ExportConfig
 from tzrec.protos.optimizer_pb2 import DenseOptimizer
 
-PART = "dense_ema"
-"""The directory of a checkpoint that holds it."""
+EMA_DIR = "dense_ema"
+"""Directory of the average in a checkpoint."""
 
 
 def uses_average(section: EvalConfig | ExportConfig, dense: DenseOptimizer) -> bool:
-    """Whether evaluation, or export and prediction, take the average instead of the trained parameters."""
+    """True if evaluation, or export and prediction, use the average instead of the trained parameters."""
     return bool(section.use_dense_ema) if section.HasField("use_dense_ema") else dense.HasField("ema")
 
 
 class MovingAverage:
-    """`average = decay * average + (1 - decay) * parameter` after each step; it begins with the parameters as they are.
+    """`average = decay * average + (1 - decay) * parameter` after each step, initialized with the parameters.
 
     Attributes:
         values: the average, by parameter.
@@ -31,23 +31,23 @@ class MovingAverage:
     def __init__(self, params: Mapping[str, Tensor], decay: float) -> None:
         self._params = [param.detach() for param in params.values()]
         self.values = {name: param.detach().clone() for name, param in params.items()}
-        self._mix = get_ema_multi_avg_fn(decay)
+        self._update = get_ema_multi_avg_fn(decay)
 
     def update(self) -> None:
-        """A step has been taken."""
-        self._mix(list(self.values.values()), self._params, None)
+        """Update the average after an optimizer step."""
+        self._update(list(self.values.values()), self._params, None)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """While entered, the model computes with the average."""
-        self._exchange()
+    def average_parameters(self) -> Iterator[None]:
+        """Context manager in which the model computes with the average."""
+        self._swap()
         try:
             yield
         finally:
-            self._exchange()
+            self._swap()
 
-    def _exchange(self) -> None:
+    def _swap(self) -> None:
         for param, value in zip(self._params, self.values.values(), strict=True):
-            kept = param.clone()
+            trained = param.clone()
             param.copy_(value)
-            value.copy_(kept)
+            value.copy_(trained)

@@ -1,4 +1,4 @@
-"""Dense optimizers from their messages, and the learning rates of every optimizer of a run."""
+"""Build dense optimizers from their messages; set the learning rates of every optimizer of a run."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _CLASSES: Mapping[str, type[Optimizer]] = {
 def dense_optimizer(
     train: TrainConfig, params: Iterable[tuple[str, torch.Tensor]], any_rank: Callable[[bool], bool]
 ) -> DenseOptimizer:
-    """What trains the dense parameters, as a config says; a moving average begins with them as they are.
+    """Build the optimizer of the dense parameters.
 
     Args:
         train: accumulation, clipping, loss scale, average, and the optimizers.
-        params: the dense parameters by name.
-        any_rank: from whether something has happened on this rank to whether it has on any.
+        params: dense parameters by name.
+        any_rank: reduces a flag of this rank to True if it is set on any rank.
     """
     named, dense = dict(params), train.dense_optimizer
     scale = LossScale(any_rank, **kwargs(train.grad_scaler)) if train.HasField("grad_scaler") else None
@@ -53,33 +53,33 @@ def dense_optimizer(
 def _parts(
     config: pb.DenseOptimizer, params: Mapping[str, torch.Tensor]
 ) -> list[tuple[Optimizer, Schedule, dict[str, torch.Tensor]]]:
-    """The optimizers with their schedules and parameters.
+    """Build the optimizers with their schedules and parameters.
 
-    A parameter belongs to the first `part_optimizers` whose `regex_pattern` matches its whole name, else to the
-    optimizer of the config itself; a part without a schedule of its own follows that of the config.
+    A parameter belongs to the first of `part_optimizers` whose `regex_pattern` matches its whole name, else to the
+    optimizer of the config itself; a part without a schedule has that of the config.
     """
-    rest = dict(params)
+    remaining = dict(params)
     parts = []
     for index, part in enumerate(config.part_optimizers):
-        taken = {name: param for name, param in rest.items() if re.fullmatch(part.regex_pattern, name)}
-        rest = {name: param for name, param in rest.items() if name not in taken}
-        own = part if part.WhichOneof("learning_rate") else config
-        if taken:
-            parts.append((_optimizer(part, taken), schedule(own), taken))
+        matched = {name: param for name, param in remaining.items() if re.fullmatch(part.regex_pattern, name)}
+        remaining = {name: param for name, param in remaining.items() if name not in matched}
+        scheduled = part if part.WhichOneof("learning_rate") else config
+        if matched:
+            parts.append((_optimizer(part, matched), schedule(scheduled), matched))
         else:
             logger.warning(
-                'part_optimizers[%d].regex_pattern "%s" matches no parameter that an earlier one left%s',
+                'part_optimizers[%d].regex_pattern "%s" matches no parameter, or only those of earlier parts%s',
                 index,
                 part.regex_pattern,
-                did_you_mean(part.regex_pattern, rest),
+                did_you_mean(part.regex_pattern, remaining),
             )
-    if rest:
-        parts.append((_optimizer(config, rest), schedule(config), rest))
+    if remaining:
+        parts.append((_optimizer(config, remaining), schedule(config), remaining))
     return parts
 
 
 def _clip(config: GradClipping) -> Clip:
-    """What bounds gradients; `enable_global_grad_clip` asks for the norm over all ranks, which any rank's is."""
+    """Build the clipping of gradients; the norm of one rank is that of all, as `enable_global_grad_clip` asks."""
     kind, fields = config.clipping_type.lower(), kwargs(config)
     if kind == "norm":
         return partial(clip_grad_norm_, max_norm=fields["max_gradient"], norm_type=fields["norm_type"])
@@ -95,7 +95,7 @@ def _optimizer(config: Message, params: Mapping[str, torch.Tensor]) -> Optimizer
 
 
 def _arguments(message: Message, device: str) -> dict[str, Any]:
-    """Arguments of torch's class; its fused kernel (up to twenty times faster on CPU) unless the config says no."""
+    """Arguments of torch's class, with its fused kernel (up to 20 times faster on CPU) unless the config says no."""
     arguments = kwargs(message)
     if "beta1" in arguments:
         arguments["betas"] = (arguments.pop("beta1"), arguments.pop("beta2"))
@@ -106,18 +106,26 @@ def _arguments(message: Message, device: str) -> dict[str, Any]:
 
 
 class LearningRates:
-    """Moves the learning rates of several optimizers along their schedules. A rate of 0 (a frozen table) stays 0."""
+    """Learning rates of several optimizers, set by their schedules. A rate of 0 (a frozen table) stays 0."""
 
     def __init__(self, optimizers: Iterable[tuple[Any, Schedule]]) -> None:
         self._groups = [
-            (group, float(group["lr"]), each) for optimizer, each in optimizers for group in optimizer.param_groups
+            (group, float(group["lr"]), lr_schedule)
+            for optimizer, lr_schedule in optimizers
+            for group in optimizer.param_groups
         ]
 
     def set(self, steps: int, epochs: int, factor: float = 1.0) -> None:
-        """Set the rates of the step before which `steps` steps and `epochs` epochs have been taken, times `factor`."""
-        for group, base, each in self._groups:
-            group["lr"] = factor * each.lr(base, epochs if each.by_epoch else steps) if base else 0.0
+        """Set the rates of the next step.
 
-    def now(self) -> list[float]:
-        """The rates in force, one per group."""
+        Args:
+            steps: number of steps taken.
+            epochs: number of complete epochs.
+            factor: multiplies the rates.
+        """
+        for group, base, lr_schedule in self._groups:
+            group["lr"] = factor * lr_schedule.lr(base, epochs if lr_schedule.by_epoch else steps) if base else 0.0
+
+    def last_lr(self) -> list[float]:
+        """Rates that are set, one per parameter group."""
         return [float(group["lr"]) for group, _, _ in self._groups]

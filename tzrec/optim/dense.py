@@ -1,8 +1,8 @@
-"""What trains the dense parameters: gradients of several batches, unscaled, clipped, then one step and its average.
+"""Optimizer of the dense parameters: accumulate gradients, unscale and clip them, update parameters and average.
 
-The optimizers of the embedding tables are fused with the backward pass and learn from every batch; everything here
-concerns the dense parameters alone. All ranks hold the same dense parameters with the same averaged gradients, so a
-norm over the gradients of one rank is the norm over all ranks, each parameter counted once.
+The optimizers of the embedding tables run in the backward pass of every batch; this module concerns the dense
+parameters alone. All ranks hold the same dense parameters with the same averaged gradients, so the gradient norm of one
+rank is the norm over all ranks, each parameter counted once.
 """
 
 from __future__ import annotations
@@ -18,61 +18,61 @@ from tzrec.optim.loss_scale import LossScale
 from tzrec.optim.schedule import Schedule
 
 Clip = Callable[[Sequence[Tensor]], object]
-"""Bounds the gradients of parameters in place."""
+"""Function that clips the gradients of parameters in place."""
 
 
 def no_clip(params: Sequence[Tensor]) -> None:
-    """Gradients stay as they are."""
+    """Leave the gradients unchanged."""
 
 
 class DenseOptimizer:
-    """The dense parameters of a model with their optimizers, one for each part that a config singles out.
+    """Dense parameters of a model with their optimizers, one for each part of the config.
 
-    Use, for each batch: `zero_grad`, then the backward pass of `scaled(loss)`, then `step`.
+    For each batch call `zero_grad`, run the backward pass of `scale_loss(loss)`, then call `step`.
 
     Attributes:
-        parts: optimizer, its schedule and the parameters it moves; every parameter is in one part.
-        scale: of the loss; None for none.
-        average: of the parameters; None for none.
+        parts: optimizer, its schedule and its parameters; every parameter is in one part.
+        scale: loss scale or None.
+        average: moving average of the parameters or None.
 
     Args:
-        parts: as above.
-        batches: whose gradients are averaged for one step.
+        parts: see above.
+        num_batches: number of batches whose gradients are averaged for one step.
         clip: applied before each step.
-        scale: as above.
-        average: as above.
+        scale: see above.
+        average: see above.
     """
 
     def __init__(
         self,
         parts: list[tuple[Optimizer, Schedule, dict[str, Tensor]]],
-        batches: int = 1,
+        num_batches: int = 1,
         clip: Clip = no_clip,
         scale: LossScale | None = None,
         average: MovingAverage | None = None,
     ) -> None:
         self.parts, self.scale, self.average = parts, scale, average
         self._params = {name: param for _, _, params in parts for name, param in params.items()}
-        self._batches, self._clip = batches, clip
-        self._gathered = 0
+        self._num_batches, self._clip = num_batches, clip
+        self._num_accumulated = 0
 
     def zero_grad(self) -> None:
-        """Forget gradients, unless those of more batches are to come."""
-        if not self._gathered:
+        """Reset the gradients, unless more batches are accumulated before the next step."""
+        if not self._num_accumulated:
             for optimizer, _, _ in self.parts:
                 optimizer.zero_grad(set_to_none=True)
 
-    def scaled(self, loss: Tensor) -> Tensor:
-        """What the backward pass begins with: the loss over the number of batches, times the loss scale."""
-        mean = loss / self._batches
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        """Divide the loss by the number of batches and multiply it by the loss scale, for the backward pass."""
+        mean = loss / self._num_batches
         return mean if self.scale is None else mean * self.scale.value
 
     def step(self) -> None:
-        """Take a batch's gradients in; with those of the last one of a step, take the step."""
-        self._gathered += 1
-        if self._gathered < self._batches:
+        """Accumulate the gradients of a batch; update the parameters after the last batch of a step."""
+        self._num_accumulated += 1
+        if self._num_accumulated < self._num_batches:
             return
-        self._gathered = 0
+        self._num_accumulated = 0
         grads = [param.grad for param in self._params.values() if param.grad is not None]
         if self.scale is not None and not self.scale.unscale(grads):
             return
@@ -83,42 +83,46 @@ class DenseOptimizer:
             self.average.update()
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor of optimizer state, as `<parameter>.<name of the state>`; allocates what has not been used yet.
+        """All tensors of optimizer state, as `<parameter>.<name of the state>`; allocates those not used yet.
 
-        The tensors are the live ones, so that loading into them in place restores the optimizer.
+        They are live: loading into them in place restores the optimizer.
         """
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for optimizer, _, params in self.parts:
             if not optimizer.state:
                 _allocate(optimizer)
             for name, param in params.items():
-                found |= {f"{name}.{key}": value for key, value in optimizer.state[param].items() if value is not None}
-        return found
+                tensors |= {
+                    f"{name}.{key}": value for key, value in optimizer.state[param].items() if value is not None
+                }
+        return tensors
 
-    def gathered(self) -> dict[str, Tensor]:
-        """The live gradients of the batches since the last step, by parameter; empty right after a step."""
-        return {name: param.grad for name, param in self._params.items() if self._gathered and param.grad is not None}
+    def accumulated_gradients(self) -> dict[str, Tensor]:
+        """Live gradients of the batches since the last step, by parameter; empty right after a step."""
+        return {
+            name: param.grad for name, param in self._params.items() if self._num_accumulated and param.grad is not None
+        }
 
-    def expect(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """Make room for gradients of batches before this one; the tensors to fill, by parameter."""
-        expected = {name: torch.zeros_like(self._params[name]) for name in names if name in self._params}
-        for name, grad in expected.items():
+    def allocate_gradients(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Allocate gradients for restoring `accumulated_gradients`; returns the tensors to fill, by parameter."""
+        gradients = {name: torch.zeros_like(self._params[name]) for name in names if name in self._params}
+        for name, grad in gradients.items():
             self._params[name].grad = grad
-        return expected
+        return gradients
 
-    def numbers(self) -> dict[str, float]:
-        """What a continued run must know besides tensors, by name."""
-        return {"batches_gathered": self._gathered, **({} if self.scale is None else self.scale.numbers())}
+    def scalar_state(self) -> dict[str, float]:
+        """State besides tensors, by name."""
+        return {"batches_gathered": self._num_accumulated, **({} if self.scale is None else self.scale.scalar_state())}
 
-    def set_numbers(self, numbers: Mapping[str, float]) -> None:
-        """Go on from what `numbers` gave; what is missing stays as it is."""
-        self._gathered = min(int(numbers.get("batches_gathered", 0)), self._batches - 1)
+    def load_scalar_state(self, state: Mapping[str, float]) -> None:
+        """Restore `scalar_state`; values that are missing stay unchanged."""
+        self._num_accumulated = min(int(state.get("batches_gathered", 0)), self._num_batches - 1)
         if self.scale is not None:
-            self.scale.set_numbers(numbers)
+            self.scale.load_scalar_state(state)
 
 
 def _allocate(optimizer: Optimizer) -> None:
-    """Make torch create the state of an unused optimizer: one step along nothing, then parameters and state as new."""
+    """Allocate the state of an unused optimizer: one step with zero gradients, then reset parameters and state."""
     params = [param for group in optimizer.param_groups for param in group["params"]]
     values = [param.detach().clone() for param in params]
     grads = [param.grad for param in params]
@@ -130,4 +134,5 @@ def _allocate(optimizer: Optimizer) -> None:
         param.grad = grad
         for state in optimizer.state[param].values():
             if state is not None:
-                state.zero_()  # of weight decay; Adagrad, whose state may begin elsewhere, never comes here
+                # changed by weight decay; Adagrad, whose initial state is not 0, allocates it in its constructor
+                state.zero_()

@@ -1,4 +1,4 @@
-"""Loss scaling: small gradients that FP16 would round to 0 survive (Micikevicius et al., ICLR 2018, section 3.2)."""
+"""Loss scaling, which keeps FP16 from rounding small gradients to 0 (Micikevicius et al., ICLR 2018, section 3.2)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _LOWEST = 2.0**-30
 
 
 class LossScale:
-    """The factor that the loss is multiplied by, and what becomes of it.
+    """Dynamic loss scale.
 
-    Dense gradients are divided by it before the step, and where one has overflowed on any rank, the step is left out.
-    Embedding tables learn during the backward pass, so their gradients are divided where they reach the tables; a value
-    that has overflowed counts as 0 there, all others are exact. So the scale changes nothing that a table learns.
+    Dense gradients are divided by it before the step; if one overflowed on any rank, the step is skipped. Embedding
+    tables are updated during the backward pass, so their gradients are divided where they reach the tables; a value
+    that overflowed counts as 0 there, all others are exact. So the scale does not change the updates of tables.
 
     Attributes:
-        value: the factor.
+        value: the scale.
 
     Args:
-        any_rank: from whether this rank has seen an overflow to whether any has.
-        init_scale: the factor at the start.
-        growth_factor: what it is multiplied by after `growth_interval` steps without an overflow.
-        backoff_factor: what it is multiplied by after an overflow.
+        any_rank: reduces a flag of this rank to True if it is set on any rank.
+        init_scale: initial scale.
+        growth_factor: multiplies the scale after `growth_interval` steps without an overflow.
+        backoff_factor: multiplies the scale after an overflow.
         growth_interval: number of steps.
     """
 
@@ -41,48 +41,51 @@ class LossScale:
         self.value = init_scale
         self._any_rank = any_rank
         self._growth, self._backoff, self._interval = growth_factor, backoff_factor, growth_interval
-        self._clean = 0
+        self._num_finite_steps = 0
         self._overflows: list[Tensor] = []
 
-    def guard(self, grad: Tensor) -> Tensor:
-        """The gradient of what a table yields, unscaled, 0 where it is not finite."""
+    def unscale_table_gradient(self, grad: Tensor) -> Tensor:
+        """Divide the gradient of a lookup's output; values that are not finite become 0."""
         finite = torch.isfinite(grad)
         self._overflows.append(~finite.all())
         return torch.where(finite, grad / self.value, 0.0)
 
     def unscale(self, grads: Sequence[Tensor]) -> bool:
-        """Divide gradients in place; whether all are finite, on all ranks. The scale of the next batch follows from it.
+        """Divide gradients in place and update the scale.
+
+        Returns:
+            True if all gradients are finite on all ranks.
 
         Raises:
-            TrainingError: gradients overflow whatever the scale.
+            TrainingError: gradients overflow at any scale.
         """
         for grad in grads:
             grad.div_(self.value)
         overflows = [*self._overflows, *(~torch.isfinite(grad).all() for grad in grads)]
         self._overflows = []
         overflow = self._any_rank(bool(torch.stack(overflows).any()))
-        self._follow(overflow)
+        self._update(overflow)
         return not overflow
 
-    def _follow(self, overflow: bool) -> None:
-        self._clean = 0 if overflow else self._clean + 1
+    def _update(self, overflow: bool) -> None:
+        self._num_finite_steps = 0 if overflow else self._num_finite_steps + 1
         if overflow:
             self.value *= self._backoff
-        elif self._clean == self._interval:
+        elif self._num_finite_steps == self._interval:
             self.value *= self._growth
-            self._clean = 0
+            self._num_finite_steps = 0
         if self.value < _LOWEST:
             raise TrainingError(
-                f"gradients overflow even with a loss scale of {self.value:.1e}, so no step has been taken for long. "
+                f"gradients overflow even with a loss scale of {self.value:.1e}, so all recent steps were skipped. "
                 'Lower the learning rates, look for extreme values in the data, or use mixed_precision: "BF16", which '
                 "needs no grad_scaler"
             )
 
-    def numbers(self) -> dict[str, float]:
-        """Its state by name."""
-        return {"loss_scale": self.value, "loss_scale_clean_steps": self._clean}
+    def scalar_state(self) -> dict[str, float]:
+        """State by name."""
+        return {"loss_scale": self.value, "loss_scale_clean_steps": self._num_finite_steps}
 
-    def set_numbers(self, numbers: Mapping[str, float]) -> None:
-        """Go on from what `numbers` gave; what is missing stays as it is."""
-        self.value = numbers.get("loss_scale", self.value)
-        self._clean = int(numbers.get("loss_scale_clean_steps", self._clean))
+    def load_scalar_state(self, state: Mapping[str, float]) -> None:
+        """Restore `scalar_state`; values that are missing stay unchanged."""
+        self.value = state.get("loss_scale", self.value)
+        self._num_finite_steps = int(state.get("loss_scale_clean_steps", self._num_finite_steps))

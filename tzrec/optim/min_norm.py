@@ -1,4 +1,4 @@
-"""The convex combination of vectors that has the least norm."""
+"""Minimum-norm convex combination of vectors."""
 
 from __future__ import annotations
 
@@ -8,67 +8,67 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
-def min_norm(gram: Array, least: Array) -> Array:
-    """The weights w that minimise `|sum_k w_k g_k|^2` with `sum_k w_k = 1` and `w_k >= least_k`.
+def min_norm(gram: Array, lower: Array) -> Array:
+    """Weights w that minimize `|sum_k w_k g_k|^2` with `sum_k w_k = 1` and `w_k >= lower_k`.
 
-    An active-set method for the quadratic program `min w' G w`: it solves the equations of Karush, Kuhn and Tucker on a
-    set of free weights, holds a weight that would fall below its bound, and frees the held one whose multiplier is
-    most negative. Each round lowers the norm, so no set comes twice and the result is exact up to rounding. (Lin et
-    al., RecSys 2019, solve without the bounds and project after it, which is not the minimum.)
+    An active-set method for the quadratic program `min w' G w`: it solves the Karush-Kuhn-Tucker equations on a set of
+    free weights, fixes a weight that would fall below its bound, and frees the fixed one whose multiplier is most
+    negative. Each iteration lowers the norm, so no set occurs twice and the result is exact up to rounding. (Lin et
+    al., RecSys 2019, solve without the bounds and project afterwards, which is not the minimum.)
 
     Args:
         gram: inner products of K vectors, `(K, K)`.
-        least: lower bounds, each from 0 up and below 1 together, `(K,)`.
+        lower: lower bounds, each at least 0, with a sum below 1, `(K,)`.
     """
     scale = np.abs(gram).max()
     free = np.zeros(len(gram), dtype=bool)
-    weights = least.astype(np.float64)
+    weights = lower.astype(np.float64)
     if not scale > 0:
-        return weights + (1 - weights.sum()) / len(weights)  # nothing to tell them apart
+        return weights + (1 - weights.sum()) / len(weights)  # all gradients are 0
     products = gram / scale
     starts = [weights + (1 - weights.sum()) * unit for unit in np.eye(len(gram))]
     first = int(np.argmin([start @ products @ start for start in starts]))
     weights, free[first] = starts[first], True
-    reached = np.inf
+    min_norm_so_far = np.inf
     while True:
-        better, multiplier = _minimum(products, least, weights, free)
+        better, multiplier = _minimum(products, lower, weights, free)
         norm = float(better @ products @ better)
-        if not norm < reached:  # only rounding is left to gain
+        if not norm < min_norm_so_far:  # no improvement beyond rounding
             return weights
-        weights, reached = better, norm
-        held = np.where(free, np.inf, products @ weights - multiplier)
-        if not held.min() < 0:
+        weights, min_norm_so_far = better, norm
+        multipliers = np.where(free, np.inf, products @ weights - multiplier)
+        if not multipliers.min() < 0:
             return weights
-        free[int(held.argmin())] = True
+        free[int(multipliers.argmin())] = True
 
 
-def _minimum(products: Array, least: Array, weights: Array, free: npt.NDArray[np.bool_]) -> tuple[Array, float]:
-    """The minimum over the free weights within their bounds; in place, those that end on theirs are held."""
-    wanted, multiplier = _solve(products, least, free)
-    while (wanted < least)[free].any():
-        weights = _step(weights, wanted, least, free)
-        wanted, multiplier = _solve(products, least, free)
-    return wanted, multiplier
+def _minimum(products: Array, lower: Array, weights: Array, free: npt.NDArray[np.bool_]) -> tuple[Array, float]:
+    """Minimum over the free weights within their bounds; those that end on their bound are fixed, in place."""
+    target, multiplier = _solve(products, lower, free)
+    while (target < lower)[free].any():
+        weights = _move(weights, target, lower, free)
+        target, multiplier = _solve(products, lower, free)
+    return target, multiplier
 
 
-def _solve(products: Array, least: Array, free: npt.NDArray[np.bool_]) -> tuple[Array, float]:
-    """The minimum with some weights free, bounds aside, and the rate at which it grows with the sum of the weights."""
-    count, held = int(free.sum()), ~free
+def _solve(products: Array, lower: Array, free: npt.NDArray[np.bool_]) -> tuple[Array, float]:
+    """Minimum over the free weights without bounds, and its derivative by the sum of the weights."""
+    count, fixed = int(free.sum()), ~free
     matrix = np.ones((count + 1, count + 1))
     matrix[:count, :count], matrix[count, count] = products[np.ix_(free, free)], 0.0
-    right = np.append(-products[np.ix_(free, held)] @ least[held], 1 - least[held].sum())
+    right = np.append(-products[np.ix_(free, fixed)] @ lower[fixed], 1 - lower[fixed].sum())
     solution = np.linalg.lstsq(matrix, right, rcond=None)[0]
-    weights = least.astype(np.float64)
+    weights = lower.astype(np.float64)
     weights[free] = solution[:count]
     return weights, -float(solution[count])
 
 
-def _step(weights: Array, wanted: Array, least: Array, free: npt.NDArray[np.bool_]) -> Array:
-    """Go towards the wanted weights until the first one meets its bound, and hold that."""
-    falls = free & (wanted < least)
-    shares = np.full(len(weights), np.inf)
-    shares[falls] = (weights - least)[falls] / (weights - wanted)[falls]
-    blocking = int(shares.argmin())
-    moved = weights + shares[blocking] * (wanted - weights)
-    moved[blocking], free[blocking] = least[blocking], False
+def _move(weights: Array, target: Array, lower: Array, free: npt.NDArray[np.bool_]) -> Array:
+    """Move towards the target weights until the first one reaches its bound, and fix that one."""
+    decreasing = free & (target < lower)
+    fractions = np.full(len(weights), np.inf)
+    fractions[decreasing] = (weights - lower)[decreasing] / (weights - target)[decreasing]
+    blocking = int(fractions.argmin())
+    moved = weights + fractions[blocking] * (target - weights)
+    moved[blocking], free[blocking] = lower[blocking], False
     return moved  # type: ignore[no-any-return]

@@ -1,8 +1,7 @@
-"""Learning-rate schedules: pure functions of a base rate and a time.
+"""Learning rate schedules: pure functions of a base rate and a time.
 
-The time `t` is the number of steps taken before this one, or of epochs where `by_epoch` is set; both are part of
-a checkpoint, so a continued run goes on along the same curve. Classes bear the names of their messages and
-take the messages' fields.
+The time `t` is the number of previous steps, or of complete epochs where `by_epoch` is set; both are part of a
+checkpoint, so a resumed run follows the same curve. Classes have the names and fields of their messages.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ from tzrec.errors import ConfigError, Problem
 
 
 class Schedule(Protocol):
-    """What a schedule offers."""
+    """Interface of schedules."""
 
     @property
     def by_epoch(self) -> bool:
-        """Whether t counts epochs instead of steps."""
+        """True if t counts epochs instead of steps."""
 
     def lr(self, base: float, t: int) -> float:
-        """The rate at time t where `base` is the optimizer's own."""
+        """Learning rate at time t; `base` is the rate of the optimizer's message."""
 
 
 def schedule(optimizer: Message) -> Schedule:
-    """The schedule of a SparseOptimizer, DenseOptimizer or PartOptimizer; constant where none is set."""
+    """Build the schedule of a SparseOptimizer, DenseOptimizer or PartOptimizer; constant if none is set."""
     member = registry.oneof_member(optimizer, "learning_rate")
     if member is None:
         return ConstantLR()
     field, message = member
-    made = registry.resolve_class(optimizer, "learning_rate", "tzrec.optim.schedule")
+    schedule_class = registry.resolve_class(optimizer, "learning_rate", "tzrec.optim.schedule")
     try:
-        return made(**kwargs(message))
+        return schedule_class(**kwargs(message))
     except ValueError as error:
         raise ConfigError([Problem(field.name, str(error))]) from None
 
@@ -51,7 +50,7 @@ def _at_least_one(name: str, value: int) -> None:
 
 @dataclass(frozen=True)
 class ConstantLR:
-    """The base rate for ever."""
+    """Constant base rate."""
 
     by_epoch: bool = False
 
@@ -61,7 +60,7 @@ class ConstantLR:
 
 @dataclass(frozen=True)
 class _WarmUp:
-    """Linear from `warmup_learning_rate` to the base over the first `warmup_size`, then what the subclass says."""
+    """Linear from `warmup_learning_rate` to the base over the first `warmup_size`, then the curve of the subclass."""
 
     min_learning_rate: float = 0.0
     warmup_learning_rate: float = 0.0
@@ -74,7 +73,7 @@ class _WarmUp:
         return self.warm(base, t - self.warmup_size)
 
     def warm(self, base: float, t: int) -> float:
-        """The rate t after the warm-up."""
+        """Learning rate at time t after the warm-up."""
         raise NotImplementedError
 
     def _half_cosine(self, base: float, share: float) -> float:
@@ -83,7 +82,7 @@ class _WarmUp:
 
 @dataclass(frozen=True)
 class ExponentialDecayLR(_WarmUp):
-    """max(base * decay_factor ** p, min), p = t / decay_size, whole where `staircase`."""
+    """max(base * decay_factor ** p, min), p = t / decay_size, rounded down if `staircase`."""
 
     decay_size: int = 0
     decay_factor: float = 0.95
@@ -116,9 +115,9 @@ class ManualStepLR:
         _at_least_one("schedule_sizes[0]", self.schedule_sizes[0])
 
     def lr(self, base: float, t: int) -> float:
-        passed = bisect_left(self.schedule_sizes, t)
-        if passed:
-            return self.learning_rates[passed - 1]
+        index = bisect_left(self.schedule_sizes, t)
+        if index:
+            return self.learning_rates[index - 1]
         return base + (self.learning_rates[0] - base) * t / self.schedule_sizes[0] if self.warmup else base
 
 

@@ -63,7 +63,7 @@ def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
                 listener.on_step(run.position)
             step = run.position.step
             if step % run.session.config.train_config.log_step_count_steps == 0:
-                log = meter.read(run.position, run.rates.now(), run.online.values())
+                log = meter.read(run.position, run.rates.last_lr(), run.online.values())
                 for listener in listeners:
                     listener.on_log(log)
             if agreed.stop:

@@ -24,7 +24,7 @@ from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters
 from tzrec.errors import CheckpointError
 from tzrec.heads.train_metrics import TrainMetrics
-from tzrec.optim.average import PART, uses_average
+from tzrec.optim.average import EMA_DIR, uses_average
 from tzrec.optim.build import LearningRates, dense_optimizer
 from tzrec.optim.pareto import Pareto
 from tzrec.optim.schedule import Schedule, schedule
@@ -65,8 +65,8 @@ class Training:
         session.build(start.plan)
         start.restore("model", session.model.state_dict)
         self.dense = dense_optimizer(train, dense_parameters(session.model), group.any_rank)
-        guard = self.dense.scale.guard if self.dense.scale else None
-        self.sparse = SparseOptimizer(session.rec_model, train.sparse_optimizer, session.rank_info.world_size, guard)
+        hook = self.dense.scale.unscale_table_gradient if self.dense.scale else None
+        self.sparse = SparseOptimizer(session.rec_model, train.sparse_optimizer, session.rank_info.world_size, hook)
         self._restore_optimizers(start)
         self.steering = _steering(session, start)
         start.begin(session.rank_info)
@@ -83,13 +83,13 @@ class Training:
         """Everything that learns besides the weights; the weights must have been restored."""
         if self.dense.average:
             average = self.dense.average.values
-            start.restore(PART, lambda: average)
+            start.restore(EMA_DIR, lambda: average)
         if start.optimizer:
             start.restore("optimizer", self._optimizer_state)
-            self.dense.set_numbers(start.numbers)
+            self.dense.load_scalar_state(start.numbers)
             gathered = start.stored("gathered") if start.continues else ()
             if gathered:
-                start.restore("gathered", lambda: self.dense.expect(gathered))
+                start.restore("gathered", lambda: self.dense.allocate_gradients(gathered))
 
     def _optimizer_state(self) -> dict[str, Any]:
         """The live state of all optimizers by parameter."""
@@ -99,7 +99,9 @@ class Training:
         """The live tensors of a checkpoint, by directory."""
         average = self.dense.average.values if self.dense.average else {}
         parts = {"model": self.session.model.state_dict(), "optimizer": self._optimizer_state()}
-        return parts | {name: part for name, part in ((PART, average), ("gathered", self.dense.gathered())) if part}
+        return parts | {
+            name: part for name, part in ((EMA_DIR, average), ("gathered", self.dense.accumulated_gradients())) if part
+        }
 
     @property
     def over(self) -> bool:
@@ -149,7 +151,7 @@ class Training:
             losses: of this rank.
             share: rows of this rank, in units of what ranks have on average; gradients are averaged over ranks.
         """
-        self.dense.scaled(torch.stack(list(losses.values())).sum() * share).backward()
+        self.dense.scale_loss(torch.stack(list(losses.values())).sum() * share).backward()
         self.sparse.step()
         self.dense.step()
         self.online.update(*self._seen, of_all_ranks)
@@ -159,7 +161,7 @@ class Training:
         if last:
             cpu.give_back_freed_memory()
         where = self.session.rank_info
-        numbers = {**self.dense.numbers(), **self.steering.numbers()}
+        numbers = {**self.dense.scalar_state(), **self.steering.numbers()}
         manifest = CheckpointManifest(self.position, _random_state(where.rank), *self._facts, numbers)
         plan = json.dumps(plan_json(self.session.model.plan), indent=1)
         saved = self._saver.save(manifest, self._parts(), plan, last)
@@ -170,7 +172,7 @@ class Training:
     def evaluated_weights(self) -> AbstractContextManager[None]:
         """While entered, the model computes with the weights that evaluation asks for."""
         average = self.dense.average
-        return average.in_place() if average and self._averages else nullcontext()
+        return average.average_parameters() if average and self._averages else nullcontext()
 
     def wait(self) -> None:
         """Wait for the save under way; raises what went wrong with it."""
