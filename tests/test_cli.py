@@ -105,7 +105,7 @@ def test_other_ranks_are_quiet_about_what_all_find(
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(cli, "_CHIEF_SPEAKS_S", 0.0)
+    monkeypatch.setattr(cli, "_MAIN_PRINTS_S", 0.0)
 
     @cli.run
     def usage(argv: object = None) -> int:

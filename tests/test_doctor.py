@@ -1,4 +1,4 @@
-"""The doctor's checks over made-up facts, and one look at the real machine."""
+"""Checks of the doctor over synthetic facts and over the real machine."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ HEALTHY = doctor.Facts(
 PACKAGES = HEALTHY.packages
 
 
-def test_healthy() -> None:
-    assert [check(HEALTHY).cure for check in doctor.CHECKS] == [""] * len(doctor.CHECKS)
+def test_checks_healthy_facts_have_no_fix() -> None:
+    assert [check(HEALTHY).fix for check in doctor.CHECKS] == [""] * len(doctor.CHECKS)
 
 
 @pytest.mark.parametrize(
-    ("change", "name", "text", "cure"),
+    ("change", "name", "text", "fix"),
     [
         ({"python": (3, 9)}, "python", "3.9", "PYTHON=python3.12"),
         ({"python": (3, 14)}, "python", "3.14", "PYTHON=python3.12"),
@@ -49,8 +49,13 @@ def test_healthy() -> None:
             "not installed",
             "--no-deps fbgemm-gpu-cpu==1.8.0",
         ),
-        ({"packages": {**PACKAGES, "torchrec": "1.9.2"}}, "versions", "torch 2.13 goes with 1.8", "torchrec==1.8.0"),
-        ({"packages": {**PACKAGES, "torch": "2.9.1"}}, "versions", "no known partner", "torch==2.13.0"),
+        ({"packages": {**PACKAGES, "torchrec": "1.9.2"}}, "versions", "torch 2.13 requires 1.8", "torchrec==1.8.0"),
+        (
+            {"packages": {**PACKAGES, "torch": "2.9.1"}},
+            "versions",
+            "no torchrec is known",
+            "torch==2.13.0",
+        ),
         (
             {"packages": {"torch": "2.13.0", "fbgemm-gpu-cpu": "1.8.0"}},
             "versions",
@@ -73,32 +78,32 @@ def test_healthy() -> None:
         ({"compiled": 50.0}, "protos", "older than", "make proto"),
     ],
 )
-def test_each_trouble_is_found_by_one_check(change: dict[str, Any], name: str, text: str, cure: str) -> None:
+def test_checks_one_problem_is_reported_by_one_check(change: dict[str, Any], name: str, text: str, fix: str) -> None:
     facts = dataclasses.replace(HEALTHY, **change)
-    bad = {finding.name: finding for finding in (check(facts) for check in doctor.CHECKS) if finding.cure}
+    bad = {finding.name: finding for finding in (check(facts) for check in doctor.CHECKS) if finding.fix}
     assert list(bad) == [name]
     assert text in bad[name].text
-    assert cure in bad[name].cure
+    assert fix in bad[name].fix
 
 
-def test_an_installed_wheel_has_no_sources_to_compare() -> None:
-    assert doctor.protos(dataclasses.replace(HEALTHY, sources=None)).cure == ""
+def test_protos_without_sources_are_not_compared() -> None:
+    assert doctor.protos(dataclasses.replace(HEALTHY, sources=None)).fix == ""
 
 
-def test_a_finding_reads_as_one_line_and_its_cure() -> None:
+def test_finding_text_has_one_line_and_its_fix() -> None:
     assert str(doctor.Finding("gloo", "fine")) == "ok       gloo       fine"
-    assert str(doctor.Finding("gloo", "bad", "do this")) == "problem  gloo       bad\n         cure:      do this"
+    assert str(doctor.Finding("gloo", "bad", "do this")) == "problem  gloo       bad\n         fix:       do this"
 
 
-def test_real_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gather_on_this_machine_finds_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = doctor.gather(str(tmp_path))
     assert facts.python == sys.version_info[:2]
     assert (facts.broken, facts.gloo, facts.unwritable) == ({}, "", "")
-    assert doctor.versions(facts).cure == ""
+    assert doctor.versions(facts).fix == ""
     assert doctor.gather(str(tmp_path / "absent")).unwritable == "No such file or directory"
 
 
-def test_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_with_problem_returns_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(doctor, "gather", lambda directory: HEALTHY)
     assert doctor.main([]) == 0
     monkeypatch.setattr(doctor, "gather", lambda directory: dataclasses.replace(HEALTHY, compiler=None))

@@ -8,6 +8,8 @@ scores = tzrec.load("out/export").predict(table)
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tzrec.errors import (
@@ -24,7 +26,7 @@ from tzrec.errors import (
 from tzrec.version import __version__
 
 if TYPE_CHECKING:
-    from tzrec.api import load, train
+    from tzrec.api import check, evaluate, export, load, predict, train
 
 __all__ = [
     "CheckpointError",
@@ -37,17 +39,35 @@ __all__ = [
     "TzrecError",
     "UsageError",
     "__version__",
+    "check",
+    "evaluate",
+    "export",
     "load",
+    "predict",
     "train",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    # torch takes seconds to import: only those who train or predict pay for it
-    if name in ("load", "train"):
-        return getattr(importlib.import_module("tzrec.api"), name)
-    raise AttributeError(f"module 'tzrec' has no attribute {name!r}")
+_FUNCTIONS = ("check", "evaluate", "export", "load", "predict", "train")
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+class _Package(ModuleType):
+    """Module whose functions are imported on first use, and stay functions when a verb's module has the same name.
+
+    Python sets `tzrec.predict` to the module tzrec/predict.py once that is imported; here it remains the function, and
+    the module is reached by its full name: `from tzrec.predict import main`, `python -m tzrec.predict`.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _FUNCTIONS:  # torch takes seconds to import
+            return getattr(importlib.import_module("tzrec.api"), name)
+        raise AttributeError(f"module 'tzrec' has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _FUNCTIONS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*vars(self), *__all__})
+
+
+sys.modules[__name__].__class__ = _Package

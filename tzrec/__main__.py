@@ -1,4 +1,4 @@
-"""`python -m tzrec <verb>` is `tzrec <verb>`."""
+"""`python -m tzrec <verb>`: the same as `tzrec <verb>`."""
 
 from tzrec.cli import console
 

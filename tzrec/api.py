@@ -1,33 +1,36 @@
-"""What a stranger's Python calls: `tzrec.train(...)` and `tzrec.load(...)`.
+"""Python API: one function for each verb of the command line.
 
-Both are quiet: a program that wants to see the lines of a run gives the logger "tzrec" a handler.
+All functions are silent: to see the lines of a run, add a handler to the logger "tzrec". The examples use a config
+`my.config` and its data `log.csv` in the current folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tzrec.config.check import load_checked
-from tzrec.run.job import run_training
-from tzrec.serving.predictor import load
+from tzrec.errors import Problem, UsageError
 
-__all__ = ["Run", "load", "train"]
+if TYPE_CHECKING:
+    from tzrec.serving.predictor import Predictor
+
+__all__ = ["Run", "check", "evaluate", "export", "load", "predict", "train"]
+
+AnyPath = str | PathLike[str]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training that has ended.
+    """Result of a training run.
 
     Attributes:
-        model_dir: where its checkpoints and results are.
-        step: the last step.
-        metrics: of the last evaluation, by name; empty where nothing was evaluated.
+        model_dir: directory of its checkpoints and results.
+        step: number of the last step.
+        metrics: of the last evaluation by name; empty without evaluation.
     """
 
     model_dir: Path
@@ -36,8 +39,8 @@ class Run:
 
 
 def train(
-    config: str | PathLike[str],
-    model_dir: str | PathLike[str] | None = None,
+    config: AnyPath,
+    model_dir: AnyPath | None = None,
     edit: Mapping[str, Any] | None = None,
     continue_train: bool = False,
 ) -> Run:
@@ -45,17 +48,210 @@ def train(
 
     Args:
         config: path of a config.
-        model_dir: where checkpoints and results go, instead of what the config says.
-        edit: changes to the config, as `--edit_config_json`: path -> value.
-        continue_train: go on from the last checkpoint in model_dir.
+        model_dir: directory of checkpoints and results; replaces `model_dir` of the config.
+        edit: changes to the config, as in `--edit_config_json`: path -> value.
+        continue_train: resume from the last checkpoint in `model_dir`.
 
     Raises:
-        ConfigError: with all problems at once.
-        CheckpointError: model_dir holds a checkpoint already, or one that is damaged or does not fit.
+        ConfigError: lists all problems of the config.
+        CheckpointError: `model_dir` already holds a checkpoint, or one that is damaged or does not match the config.
         DataError: the data cannot be read.
         TrainingError: a loss was not finite.
+
+    Example:
+        >>> run = tzrec.train("my.config", model_dir="out", edit={"train_config.num_epochs": 5})
+        >>> run.step
+        39
+        >>> sorted(run.metrics)
+        ['auc_ctr', 'binary_cross_entropy_ctr']
     """
-    edits = dict(edit or {}) | ({"model_dir": fspath(model_dir)} if model_dir is not None else {})
-    checked = load_checked(fspath(config), edits, "cuda" if torch.cuda.is_available() else "cpu")
-    outcome = run_training(checked, continue_train)
+    from tzrec.run.session import available_device
+    from tzrec.run.train import train as train_config
+
+    checked = load_checked(fspath(config), _edits(edit, model_dir=model_dir), available_device())
+    outcome = train_config(checked, continue_train)
     return Run(Path(checked.model_dir), outcome.step, outcome.metrics)
+
+
+def evaluate(
+    config: AnyPath,
+    checkpoint_path: AnyPath | None = None,
+    eval_input_path: AnyPath | None = None,
+    edit: Mapping[str, Any] | None = None,
+) -> Mapping[str, float]:
+    """Evaluate a checkpoint, and append the result to `eval_result.txt` in the model directory.
+
+    Args:
+        config: path of a config, as `pipeline.config` in a model directory.
+        checkpoint_path: a checkpoint, or a model directory for its newest valid checkpoint. Default: `model_dir` of the
+            config.
+        eval_input_path: comma list of globs; replaces `eval_input_path` of the config.
+        edit: changes to the config: path -> value.
+
+    Returns:
+        Metrics and losses by name.
+
+    Raises:
+        ConfigError: lists all problems of the config.
+        CheckpointError: there is no checkpoint, or it is damaged or of another model.
+        DataError: the data cannot be read.
+
+    Example:
+        >>> metrics = tzrec.evaluate("model/pipeline.config", eval_input_path="log.csv")
+        >>> metrics["auc_ctr"]
+        1.0
+    """
+    from tzrec.run.evaluate import evaluate as evaluate_config
+    from tzrec.run.session import available_device
+
+    checked = load_checked(fspath(config), _edits(edit, eval_input_path=eval_input_path), available_device())
+    return evaluate_config(checked, None if checkpoint_path is None else fspath(checkpoint_path))
+
+
+def export(
+    config: AnyPath,
+    export_dir: AnyPath,
+    checkpoint_path: AnyPath | None = None,
+    assets: Sequence[AnyPath] = (),
+    edit: Mapping[str, Any] | None = None,
+) -> Path:
+    """Compile a checkpoint into a package for serving. Needs a C++ compiler, but no data.
+
+    Args:
+        config: path of a config, as `pipeline.config` in a model directory.
+        export_dir: directory of the package; new or empty.
+        checkpoint_path: a checkpoint or a model directory. Default: as `export_config` says.
+        assets: further files to copy into the package.
+        edit: changes to the config: path -> value.
+
+    Returns:
+        The directory of the package, for `load` and `predict`.
+
+    Raises:
+        ConfigError: lists all problems of the config.
+        UsageError: the directory is not empty.
+        CheckpointError: there is no checkpoint, or it is damaged or of another model.
+        SetupError: there is no C++ compiler.
+        PackageError: an asset is missing, or the package does not reproduce the outputs of the checkpoint.
+
+    Example:
+        >>> tzrec.export("model/pipeline.config", "export").name
+        'export'
+    """
+    from tzrec.run.export import export as export_config
+
+    checked = load_checked(fspath(config), dict(edit or {}))
+    directory = Path(export_dir)
+    export_config(
+        checked,
+        directory,
+        None if checkpoint_path is None else fspath(checkpoint_path),
+        [Path(asset) for asset in assets],
+    )
+    return directory
+
+
+def predict(
+    input_path: AnyPath,
+    output_path: AnyPath,
+    package: AnyPath | None = None,
+    config: AnyPath | None = None,
+    checkpoint_path: AnyPath | None = None,
+    reserved_columns: Sequence[str] = (),
+    edit: Mapping[str, Any] | None = None,
+) -> int:
+    """Score files with a package or with a checkpoint; `load` scores tables in memory.
+
+    Args:
+        input_path: comma list of globs. Labels are not needed.
+        output_path: new or empty directory for the scores.
+        package: directory of a package.
+        config: instead of a package: path of a config, as `pipeline.config` in a model directory.
+        checkpoint_path: with a config: a checkpoint or a model directory. Default: as `export_config` says.
+        reserved_columns: input columns to copy to the output.
+        edit: changes to the config: path -> value.
+
+    Returns:
+        Number of rows written.
+
+    Raises:
+        UsageError: not exactly one of `package` and `config` is given, or the output directory is not empty.
+        PackageError, CheckpointError: there is no model, or it is damaged.
+        DataError: the data cannot be read.
+
+    Example:
+        >>> tzrec.predict("log.csv", "scores", package="package", reserved_columns=["user"])
+        64
+    """
+    from tzrec.run.predict import PredictOptions
+    from tzrec.run.predict import predict as predict_files
+    from tzrec.serving.predictor import package_config
+
+    if (package is None) == (config is None):
+        raise UsageError("name either a package or a config")
+    if package is not None:
+        checked = package_config(Path(package), edit)
+    else:
+        assert config is not None
+        checked = load_checked(fspath(config), dict(edit or {}))
+    return predict_files(
+        checked,
+        fspath(input_path),
+        fspath(output_path),
+        None if package is None else fspath(package),
+        None if checkpoint_path is None else fspath(checkpoint_path),
+        PredictOptions(reserved_columns=tuple(reserved_columns)),
+    )
+
+
+def check(
+    config: AnyPath, edit: Mapping[str, Any] | None = None, data: AnyPath | None = None, device: str | None = None
+) -> list[Problem]:
+    """Find all problems of a config, and of the first batch of its data. Starts nothing.
+
+    Args:
+        config: path of a config.
+        edit: changes to the config: path -> value.
+        data: comma list of globs. Default: `train_input_path` of the config if it is local.
+        device: "cpu" or "cuda". Default: the device of this machine.
+
+    Returns:
+        The problems; empty for a valid config.
+
+    Raises:
+        ConfigError: the file cannot be read, or an edit names no field.
+
+    Example:
+        >>> tzrec.check("my.config")
+        []
+        >>> [problem.field for problem in tzrec.check("my.config", edit={"data_config.batch_size": 0})]
+        ['data_config.batch_size']
+    """
+    from tzrec.run.check import check as check_config
+
+    return list(check_config(fspath(config), edit, None if data is None else fspath(data), device).problems)
+
+
+def load(path: AnyPath) -> Predictor:
+    """Open an exported package, to score tables in memory.
+
+    Args:
+        path: directory of the package.
+
+    Raises:
+        PackageError: it is missing, damaged or too new.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> predictor = tzrec.load("package")
+        >>> predictor.predict(pa.table({"user": ["0", "3"]})).column_names
+        ['logits_ctr', 'probs_ctr']
+    """
+    from tzrec.serving.predictor import load as load_package
+
+    return load_package(fspath(path))
+
+
+def _edits(edit: Mapping[str, Any] | None, **path_by_field: AnyPath | None) -> dict[str, Any]:
+    """Combine the edits of a caller with the arguments that replace fields of the config."""
+    return dict(edit or {}) | {name: fspath(path) for name, path in path_by_field.items() if path is not None}

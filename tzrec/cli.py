@@ -1,25 +1,24 @@
-"""The command line: one kind of parser for all verbs, and `tzrec <verb>`, which only chooses among them.
+"""Command line: the flag parser of all verbs, and `tzrec <verb>`, which dispatches to the module of a verb.
 
-A verb's file holds
+The module of a verb contains
 
     @cli.run
     def main(argv: Sequence[str] | None = None) -> int:
         flags = cli.parser("train", "Train and evaluate a model.")
         flags.config()
-        flags.switch("--continue_train", "go on from the last checkpoint in model_dir")
+        flags.switch("--continue_train", "resume from the last checkpoint in model_dir")
         args = flags.parse_args(argv)
         ...
 
     if __name__ == "__main__":
         cli.leave(main())
 
-Nothing here imports torch, so `tzrec --help` answers at once.
+This module does not import torch, so that `tzrec --help` is fast.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import importlib
 import importlib.util
@@ -28,14 +27,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from tzrec import env, log
+from tzrec.config.names import closest
 from tzrec.errors import ConfigError, TzrecError, UsageError
 from tzrec.version import __version__
 
-# verb -> (module, what it does); the ones whose module exists are offered
 VERBS = {
     "train": ("tzrec.train_eval", "train a model from a config and evaluate it"),
     "eval": ("tzrec.eval", "evaluate a checkpoint"),
@@ -49,11 +48,14 @@ VERBS = {
     "doctor": ("tzrec.doctor", "find what is wrong with this installation"),
 }
 
-_CHIEF_SPEAKS_S = 1.0
+"""Verb -> (module, description); `verbs` lists those whose module exists."""
+
+_MAIN_PRINTS_S = 1.0
+"""Head start of rank 0 for printing an error that all ranks raise."""
 
 
 class Flags(argparse.ArgumentParser):
-    """An argparse parser that never guesses: unknown flags are errors that name the nearest known ones."""
+    """argparse parser without abbreviations: an unknown flag is an error that suggests the nearest known one."""
 
     def __init__(self, **arguments: Any) -> None:
         self._flags: list[str] = []
@@ -65,16 +67,16 @@ class Flags(argparse.ArgumentParser):
         return action
 
     def config(self, required: bool = True, help: str = "config text or JSON") -> None:
-        """Add `--pipeline_config`, which is also `--pipeline_config_path`; read it as `args.pipeline_config`."""
+        """Add `--pipeline_config`, with the alias `--pipeline_config_path`, as `args.pipeline_config`."""
         names = ("--pipeline_config", "--pipeline_config_path")
         self.add_argument(*names, dest="pipeline_config", metavar="FILE", required=required, help=help)
 
     def switch(self, name: str, help: str) -> None:
-        """Add a boolean flag that reads `--name`, `--name true`, `--name=false`; absent is False."""
+        """Add a boolean flag that accepts `--name`, `--name true` and `--name=false`; False if absent."""
         self.add_argument(name, nargs="?", const=True, default=False, type=boolean, metavar="true|false", help=help)
 
     def refuse(self, reason: str, *names: str) -> None:
-        """Know flags of TorchEasyRec that have no meaning here, and say why when they are given."""
+        """Add flags of TorchEasyRec that have no meaning here; using one is an error that gives the reason."""
 
         class Refuse(argparse.Action):
             def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> NoReturn:
@@ -84,7 +86,7 @@ class Flags(argparse.ArgumentParser):
             self.add_argument(name, nargs="?", action=Refuse, help=argparse.SUPPRESS)
 
     def edits(self) -> None:
-        """Add `--edit_config_json`; read it as `args.edit_config_json`, a dict of path -> value."""
+        """Add `--edit_config_json`, as `args.edit_config_json`, a dict of path -> value."""
         text = 'changes to the config, {"path": value, ...}'
         self.add_argument("--edit_config_json", type=json_object, default={}, metavar="JSON", help=text)
 
@@ -95,31 +97,31 @@ class Flags(argparse.ArgumentParser):
             UsageError: unknown flags (all of them at once), missing ones, or a value of the wrong type.
         """
         words = list(sys.argv[1:] if args is None else args)
-        self._refuse_unknown(words)
+        self._ensure_known(words)
         known, extra = self.parse_known_args(words, namespace)
         if extra:
             self.error(f"unexpected argument{'s' if len(extra) > 1 else ''} {' '.join(map(repr, extra))}")
         return known
 
-    def _refuse_unknown(self, words: list[str]) -> None:
-        # before argparse looks: a mistyped required flag would only be reported as missing
+    def _ensure_known(self, words: list[str]) -> None:
+        # before argparse, which would report a mistyped required flag as missing
         known = self._flags
-        named = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
-        unknown = [name for name in named if name not in known]
+        given = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
+        unknown = [name for name in given if name not in known]
         if unknown:
-            self.error("; ".join(f"unknown flag {name}{did_you_mean(name, known)}" for name in unknown))
+            self.error("; ".join(f"unknown flag {name}{_suggestion(name, known)}" for name in unknown))
 
     def error(self, message: str) -> Any:
         raise UsageError(f"{self.prog}: {message}\n{self.prog} --help lists the flags.")
 
 
 def parser(verb: str, description: str) -> Flags:
-    """The parser of one verb, without flags yet."""
+    """Create the parser of a verb, without flags."""
     return Flags(prog=f"tzrec {verb}", description=description, allow_abbrev=False)
 
 
 def boolean(text: str) -> bool:
-    """Read `true` or `false` (any case, also 1 and 0)."""
+    """Parse `true` or `false` in any case, also 1 and 0."""
     word = text.lower()
     if word not in ("true", "1", "false", "0"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
@@ -127,14 +129,14 @@ def boolean(text: str) -> bool:
 
 
 def positive(text: str) -> int:
-    """Read a whole number above 0."""
+    """Parse a positive integer."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Read a JSON object; nothing at all is an empty one."""
+    """Parse a JSON object; an empty text is an empty object."""
     try:
         value = json.loads(text or "{}")
     except json.JSONDecodeError as error:
@@ -144,14 +146,24 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """`, did you mean X?` for the nearest known word, or nothing when none is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    """Format `; did you mean X?` for the nearest known word, or "" if none is near."""
+    match = closest(word, known)
+    return f"; did you mean {match}?" if match else ""
+
+
+def merge_edits(args: argparse.Namespace, value_by_path: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn flags that replace fields of the config into edits; `--edit_config_json` has precedence.
+
+    Args:
+        args: parsed flags, with `edit_config_json`.
+        value_by_path: field -> value of its flag, None if it is absent.
+    """
+    return {path: value for path, value in value_by_path.items() if value is not None} | args.edit_config_json
 
 
 def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int]:
-    """Wrap a verb: errors a user can cause become their text on stderr and their exit status; no traceback."""
+    """Decorate the main function of a verb: a TzrecError becomes a line on stderr and an exit status."""
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
@@ -159,7 +171,7 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int
         try:
             return main(argv) or 0
         except TzrecError as error:
-            _say(error)
+            _print_error(error)
             return error.exit_code
         except KeyboardInterrupt:
             return 130
@@ -167,33 +179,33 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int
     return wrapped
 
 
-def _say(error: TzrecError) -> None:
-    """Print an error: what all ranks find alike is said once, by the chief."""
-    where = env.rank_info()
+def _print_error(error: TzrecError) -> None:
+    """Print an error; one that all ranks raise alike only on rank 0."""
+    rank_info = env.rank_info()
     if isinstance(error, (ConfigError, UsageError)):
-        if not where.is_main:
-            # torchrun stops the others as soon as one rank ends: let the chief speak first
-            time.sleep(_CHIEF_SPEAKS_S)
+        if not rank_info.is_main:
+            # torchrun stops all ranks as soon as one of them ends
+            time.sleep(_MAIN_PRINTS_S)
             return
         print(error, file=sys.stderr, flush=True)
     else:
-        rank = f"rank {where.rank}: " if where.world_size > 1 else ""
+        rank = f"rank {rank_info.rank}: " if rank_info.world_size > 1 else ""
         print(f"{rank}{error}", file=sys.stderr, flush=True)
 
 
 def verbs() -> dict[str, str]:
-    """The verbs this installation has, with what they do."""
+    """Map the verbs of this installation to their descriptions."""
     return {verb: text for verb, (module, text) in VERBS.items() if importlib.util.find_spec(module)}
 
 
 def usage() -> str:
-    """The text of `tzrec --help`."""
+    """Format the text of `tzrec --help`."""
     lines = [f"  {verb:<9}{text}" for verb, text in verbs().items()]
     return "\n".join(
         [
             "usage: tzrec <verb> [flags]",
             "",
-            "Recommendation models from a config text.",
+            "Train, evaluate, export and serve recommendation models from a text config.",
             "",
             *lines,
             "",
@@ -204,11 +216,11 @@ def usage() -> str:
 
 
 def leave(status: int) -> NoReturn:
-    """End the process with everything printed, without letting Python take it apart.
+    """Flush all output and exit without the interpreter's shutdown.
 
-    All a verb has opened is closed by then. The threads of torch's process group sometimes outlive it and abort the
-    process ("terminate called without an active exception") while the interpreter shuts down: seen in one of six
-    evaluations on two ranks, each of which had done all of its work.
+    A verb has closed all its resources at this point. Threads of torch's process group sometimes outlive it and abort
+    the process ("terminate called without an active exception") during the shutdown: seen in one of six evaluations on
+    two ranks, all of which had completed.
     """
     logging.shutdown()
     sys.stdout.flush()
@@ -218,7 +230,7 @@ def leave(status: int) -> NoReturn:
 
 @run
 def main(argv: Sequence[str] | None = None) -> int:
-    """`tzrec <verb> ...`: hand the rest of the line to the verb."""
+    """Run `tzrec <verb> ...`: pass the remaining arguments to the verb."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
@@ -228,10 +240,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     verb, rest = words[0], words[1:]
     if verb not in verbs():
-        raise UsageError(f"tzrec: unknown verb {verb!r}{did_you_mean(verb, list(verbs()))}\n\n{usage()}")
+        raise UsageError(f"tzrec: unknown verb {verb!r}{_suggestion(verb, list(verbs()))}\n\n{usage()}")
     return importlib.import_module(VERBS[verb][0]).main(rest)
 
 
 def console() -> NoReturn:
-    """The `tzrec` command."""
+    """Entry point of the `tzrec` command."""
     leave(main())

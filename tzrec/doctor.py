@@ -1,6 +1,6 @@
-"""`tzrec doctor`: what is wrong with this installation, and the cure.
+"""`tzrec doctor`: find problems of this installation and their fixes.
 
-Two halves: `gather` looks at the machine, the checks are pure functions of what it saw.
+`gather` inspects the machine; the checks are pure functions of the facts that it returns.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tzrec
 from tzrec import cli, env
 
-# torch, torchrec and fbgemm are one release under two numberings
 RELEASES = {"2.11": "1.6", "2.12": "1.7", "2.13": "1.8", "2.14": "1.9"}
+"""Release of torch -> release of torchrec and fbgemm that belongs to it."""
 FBGEMM = ("fbgemm-gpu-cpu", "fbgemm-gpu")
 PACKAGES = ("torch", "torchrec", *FBGEMM, "protobuf", "pyarrow", "numba", "tensordict")
 MODULES = ("torch", "fbgemm_gpu", "torchrec", "tensordict", "pyarrow", "numba", "tzrec.protos.pipeline_pb2")
@@ -30,21 +29,21 @@ REINSTALL = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What was seen.
+    """Facts about the machine and its packages.
 
     Attributes:
         python: version of the interpreter.
         packages: distribution name -> version, the installed ones of PACKAGES.
-        broken: module -> why it cannot be imported; empty when all of MODULES can.
-        gpu: whether torch sees a GPU that it can use.
-        gloo: why a process group with gloo cannot be made; empty when it can.
+        broken: module -> error of its import; empty if all of MODULES can be imported.
+        gpu: True if torch can use a GPU.
+        gloo: error of a gloo process group; empty if one can be created.
         compiler: path of a C++ compiler, or None.
         cores: processor cores this process may use.
         threads: threads torch would use for one operation.
-        directory: where model directories are to be written.
-        unwritable: why nothing can be written there; empty when it can.
-        sources: newest modification time of protos/*.proto, None when this is not a checkout.
-        compiled: oldest modification time of the modules made from them, None when there are none.
+        directory: parent of model directories.
+        unwritable: error of a write to it; empty if it is writable.
+        sources: newest modification time of protos/*.proto, None if this is not a checkout.
+        compiled: oldest modification time of the compiled protos, None if there are none.
     """
 
     python: tuple[int, int]
@@ -63,96 +62,96 @@ class Facts:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the answer; without a cure it is good news."""
+    """Result of one check; a problem if it has a fix."""
 
     name: str
     text: str
-    cure: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
-        if not self.cure:
+        if not self.fix:
             return f"ok       {self.name:<10} {self.text}"
-        return f"problem  {self.name:<10} {self.text}\n         {'cure:':<10} {self.cure}"
+        return f"problem  {self.name:<10} {self.text}\n         {'fix:':<10} {self.fix}"
 
 
 def python(facts: Facts) -> Finding:
-    """Python 3.10 to 3.13."""
+    """Check for Python 3.10 to 3.13."""
     text = f"{facts.python[0]}.{facts.python[1]}"
     fits = (3, 10) <= facts.python < (3, 14)
     return Finding("python", text, "" if fits else "make .venv with Python 3.10 to 3.13: make PYTHON=python3.12 venv")
 
 
 def fbgemm(facts: Facts) -> Finding:
-    """Exactly one of the two builds of fbgemm: they unpack into the same folder and break each other."""
-    found = [f"{name} {facts.packages[name]}" for name in FBGEMM if name in facts.packages]
-    if len(found) == 2:
-        why = " overwrite each other; a plain `pip install torchrec` brings the CUDA build along"
-        return Finding("fbgemm", " and ".join(found) + why, REINSTALL)
-    if not found:
+    """Check for exactly one of the two builds of fbgemm, which overwrite each other in the same folder."""
+    builds = [f"{name} {facts.packages[name]}" for name in FBGEMM if name in facts.packages]
+    if len(builds) == 2:
+        why = " overwrite each other; a plain `pip install torchrec` adds the CUDA build"
+        return Finding("fbgemm", " and ".join(builds) + why, REINSTALL)
+    if not builds:
         return Finding(
             "fbgemm", "not installed", "pip install --no-deps fbgemm-gpu-cpu==1.8.0 (CUDA: fbgemm-gpu==1.8.0)"
         )
-    return Finding("fbgemm", found[0])
+    return Finding("fbgemm", builds[0])
 
 
 def gpu(facts: Facts) -> Finding:
-    """Where torch sees a GPU training goes there, and needs the operators for it."""
+    """Check that fbgemm has operators for the GPU that training would use."""
     if facts.gpu and "fbgemm-gpu" not in facts.packages:
-        cure = "make clean && make GPU=1 venv; or hide the GPU: CUDA_VISIBLE_DEVICES="
-        return Finding("gpu", "torch sees a GPU, but fbgemm is the CPU build", cure)
+        fix = "make clean && make GPU=1 venv; or hide the GPU: CUDA_VISIBLE_DEVICES="
+        return Finding("gpu", "torch can use a GPU, but fbgemm is the CPU build", fix)
     return Finding("gpu", "used" if facts.gpu else "none; everything runs on the CPU")
 
 
 def versions(facts: Facts) -> Finding:
-    """torch, torchrec and fbgemm of one release."""
+    """Check that torch, torchrec and fbgemm are of one release."""
     missing = [name for name in ("torch", "torchrec") if name not in facts.packages]
     if missing:
         return Finding("versions", f"{' and '.join(missing)} not installed", REINSTALL)
     torch = facts.packages["torch"]
-    others = {name: facts.packages[name] for name in ("torchrec", *FBGEMM) if name in facts.packages}
-    text = ", ".join(f"{name} {version}" for name, version in {"torch": torch, **others}.items())
+    partners = {name: facts.packages[name] for name in ("torchrec", *FBGEMM) if name in facts.packages}
+    text = ", ".join(f"{name} {version}" for name, version in {"torch": torch, **partners}.items())
     release = RELEASES.get(_minor(torch))
-    if release is None or any(_minor(version) != release for version in others.values()):
-        wanted = f"torch {_minor(torch)} goes with {release}" if release else "this torch has no known partner"
-        return Finding("versions", f"{text}: {wanted}", REINSTALL)
+    if release is None or any(_minor(version) != release for version in partners.values()):
+        expected = f"torch {_minor(torch)} requires {release}" if release else "no torchrec is known for this torch"
+        return Finding("versions", f"{text}: {expected}", REINSTALL)
     return Finding("versions", text)
 
 
 def imports(facts: Facts) -> Finding:
-    """Everything needed can be imported."""
+    """Check that all modules can be imported."""
     if not facts.broken:
         return Finding("imports", "the operators load")
     module, why = next(iter(facts.broken.items()))
-    cure = "make proto" if module.startswith("tzrec.protos") else REINSTALL
-    return Finding("imports", f"{', '.join(facts.broken)}: {why.splitlines()[0] if why else 'fails'}", cure)
+    fix = "make proto" if module.startswith("tzrec.protos") else REINSTALL
+    return Finding("imports", f"{', '.join(facts.broken)}: {why.splitlines()[0] if why else 'fails'}", fix)
 
 
 def gloo(facts: Facts) -> Finding:
-    """Ranks on CPU can talk to each other."""
-    cure = "let the host's own name resolve (/etc/hosts), or set GLOO_SOCKET_IFNAME=lo" if facts.gloo else ""
-    return Finding("gloo", facts.gloo or "a process group can be made", cure)
+    """Check that ranks can communicate on CPU."""
+    fix = "let the host's own name resolve (/etc/hosts), or set GLOO_SOCKET_IFNAME=lo" if facts.gloo else ""
+    return Finding("gloo", facts.gloo or "a process group can be created", fix)
 
 
 def compiler(facts: Facts) -> Finding:
-    """Export compiles C++."""
-    cure = "" if facts.compiler else "export needs one; on Debian: apt-get install g++"
-    return Finding("compiler", facts.compiler or "no C++ compiler", cure)
+    """Check for the C++ compiler that export needs."""
+    fix = "" if facts.compiler else "export needs one; on Debian: apt-get install g++"
+    return Finding("compiler", facts.compiler or "no C++ compiler", fix)
 
 
 def threads(facts: Facts) -> Finding:
-    """No more threads than cores: with more, fbgemm's Adagrad becomes about ten times slower."""
+    """Check that there are no more threads than cores: fbgemm's Adagrad would be about ten times slower."""
     text = f"{facts.cores} cores, {facts.threads} threads"
     return Finding("threads", text, f"OMP_NUM_THREADS={facts.cores}" if facts.threads > facts.cores else "")
 
 
 def directory(facts: Facts) -> Finding:
-    """Model directories can be written."""
-    cure = "give a directory that can be written: tzrec doctor --directory DIR" if facts.unwritable else ""
-    return Finding("directory", f"{facts.directory}: {facts.unwritable or 'can be written'}", cure)
+    """Check that model directories can be written."""
+    fix = "name a writable directory: tzrec doctor --directory DIR" if facts.unwritable else ""
+    return Finding("directory", f"{facts.directory}: {facts.unwritable or 'writable'}", fix)
 
 
 def protos(facts: Facts) -> Finding:
-    """The protos are compiled, and not older than their sources."""
+    """Check that the protos are compiled and not older than their sources."""
     if facts.compiled is None:
         return Finding("protos", "not compiled", "make proto (or: pip install --editable .)")
     if facts.sources is not None and facts.sources > facts.compiled:
@@ -179,23 +178,23 @@ def _minor(version: str) -> str:
 
 
 def _installed() -> dict[str, str]:
-    found = {}
+    installed = {}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _broken() -> dict[str, str]:
-    found = {}
+    errors = {}
     for module in MODULES:
         try:
             importlib.import_module(module)
         except Exception as error:  # a broken shared library may raise anything
-            found[module] = f"{type(error).__name__}: {error}"
-    return found
+            errors[module] = f"{type(error).__name__}: {error}"
+    return errors
 
 
 def _try_gloo() -> str:
@@ -224,8 +223,8 @@ def _times(folder: Path, pattern: str) -> list[float]:
 
 
 def gather(directory: str) -> Facts:
-    """Look at this machine: imports torch and writes a temporary file."""
-    package = Path(tzrec.__file__).parent
+    """Inspect this machine: import torch and write a temporary file."""
+    package = Path(__file__).parent
     broken = _broken()
     torch = sys.modules.get("torch") if "torch" not in broken else None
     return Facts(
@@ -246,14 +245,14 @@ def gather(directory: str) -> Facts:
 
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
-    """`tzrec doctor`."""
-    flags = cli.parser("doctor", "Find what is wrong with this installation; exit status 1 when something is.")
-    flags.add_argument("--directory", default=".", metavar="DIR", help="where model directories are to be written")
+    """Print one line per check; return 1 if there is a problem."""
+    flags = cli.parser("doctor", "Find problems of this installation and their fixes; exit status 1 if there are any.")
+    flags.add_argument("--directory", default=".", metavar="DIR", help="parent of model directories")
     args = flags.parse_args(argv)
     facts = gather(args.directory)
     findings = [check(facts) for check in CHECKS]
     print("\n".join(map(str, findings)))
-    return 1 if any(finding.cure for finding in findings) else 0
+    return 1 if any(finding.fix for finding in findings) else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The only reader of os.environ: what torchrun and the shell tell a process about its place."""
+"""Environment variables of torchrun and the shell; the only module that reads os.environ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RankInfo:
-    """Where this process stands among its peers, as torchrun says it; one rank alone without torchrun."""
+    """This process among its peers, as set by torchrun; a single rank without torchrun.
+
+    Attributes:
+        rank: number of this process among all.
+        world_size: number of processes.
+        local_rank: number of this process on its machine.
+        local_world_size: processes on this machine.
+        launched: torchrun started this process.
+    """
 
     rank: int
     world_size: int
@@ -34,10 +42,10 @@ def rank_info() -> RankInfo:
 
 
 def log_level() -> str:
-    """LOG_LEVEL, which changes what is printed and nothing else."""
+    """Read LOG_LEVEL, the level of the log lines."""
     return os.environ.get("LOG_LEVEL", "INFO").upper()
 
 
 def cores() -> int:
-    """Processor cores this process may run on."""
+    """Count the processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

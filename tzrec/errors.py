@@ -1,13 +1,13 @@
-"""Everything tzrec raises at a user.
+"""Errors that a user can cause.
 
 TzrecError                  exit status 1
- +- UsageError              a command line that cannot be understood; exit status 2
- +- ConfigError             a config with problems, all of them at once; exit status 2
+ +- UsageError              an invalid command line; exit status 2
+ +- ConfigError             a config with problems; lists all of them; exit status 2
  +- DataError               input data that cannot be read or encoded; names file, row and column
- +- CheckpointError         a checkpoint that is missing, incomplete or does not fit the model
+ +- CheckpointError         a checkpoint that is missing, incomplete or does not match the model
  +- PackageError            an exported package that is missing, damaged or too new
- +- TrainingError           a run that cannot go on (NaN loss, a lost rank)
- +- SetupError              an installation that cannot work; the message holds the cure
+ +- TrainingError           a run that cannot continue (NaN loss, a lost rank)
+ +- SetupError              a broken installation; the message contains the fix
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from dataclasses import dataclass
 
 
 class TzrecError(Exception):
-    """Base of all errors a user can cause. The message says what was received, what is right and what to change."""
+    """Base of all errors that a user can cause. The message gives the value received, the valid ones and the change."""
 
     exit_code = 1
 
 
 class UsageError(TzrecError):
-    """A command line that cannot be understood."""
+    """An invalid command line."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a config.
+    """One problem of a config.
 
     Attributes:
         field: path of the field, e.g. `feature_configs[4].id_feature.expression`; empty for the file as a whole.
-        message: what was received and what would be right.
-        location: `file:line:column`, empty where the config did not come from a text file.
+        message: the value received and the valid ones.
+        location: `file:line:column`; empty if the config was not read from a text file.
     """
 
     field: str
@@ -48,7 +48,11 @@ class Problem:
 
 
 class ConfigError(TzrecError):
-    """A config with problems, all of them at once."""
+    """A config with problems; lists all of them.
+
+    Attributes:
+        problems: in the order of their messages.
+    """
 
     exit_code = 2
 
@@ -65,7 +69,7 @@ class DataError(TzrecError):
 
 
 class CheckpointError(TzrecError):
-    """A checkpoint that is missing, incomplete or does not fit the model."""
+    """A checkpoint that is missing, incomplete or does not match the model."""
 
 
 class PackageError(TzrecError):
@@ -73,8 +77,8 @@ class PackageError(TzrecError):
 
 
 class TrainingError(TzrecError):
-    """A run that cannot go on."""
+    """A run that cannot continue."""
 
 
 class SetupError(TzrecError):
-    """An installation that cannot work; the message holds the cure."""
+    """A broken installation; the message contains the fix."""

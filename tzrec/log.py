@@ -1,4 +1,4 @@
-"""One logger; rank 0 speaks, the other ranks only warn."""
+"""The logger "tzrec": rank 0 logs everything, the other ranks warnings and errors."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from tzrec.torchrec_adapter import TORCH_FX_LOGGER
 logger = logging.getLogger("tzrec")
 
 
-class _Prefix(logging.Formatter):
-    """Plain text for information; the level, and the rank when there are several, before everything louder."""
+class _Formatter(logging.Formatter):
+    """Plain text for information; warnings and errors begin with the level, and with the rank if there are several."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         if record.levelno <= logging.INFO:
             return text
-        where = env.rank_info()
-        rank = f" rank {where.rank}" if where.world_size > 1 else ""
+        rank_info = env.rank_info()
+        rank = f" rank {rank_info.rank}" if rank_info.world_size > 1 else ""
         return f"{record.levelname.lower()}{rank}: {text}"
 
 
 def setup() -> None:
-    """Send the logger to stderr once; called by the verbs, never on import."""
+    """Attach the logger to stderr, once. Verbs call this; an import does not."""
     if logger.handlers:
         return
-    # what torch and torchrec have to say to each other is no business of those who run a verb; some of it comes from
-    # C++ or with a stack level that points elsewhere, so the kind is all there is to go by
+    # warnings of torch and torchrec about each other do not concern the user of a verb; some come from C++ or with a
+    # stack level that points elsewhere, so that only their category identifies them
     warnings.filterwarnings("ignore", module=r"torch(rec)?\.")
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.getLogger(TORCH_FX_LOGGER).setLevel(logging.ERROR)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Prefix("%(message)s"))
+    handler.setFormatter(_Formatter("%(message)s"))
     logger.addHandler(handler)
     logger.propagate = False
     logger.setLevel(env.log_level() if env.rank_info().is_main else logging.WARNING)

@@ -29,7 +29,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import OneHotEncoder
 
 from tzrec.config.check import load_checked
-from tzrec.run.job import run_training
+from tzrec.run.train import train
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
 
@@ -129,8 +129,8 @@ def measure(name: str, data: Data, out: Path) -> dict[str, Any]:
         "train_config.num_steps": 300,
         "train_config.dense_optimizer.adam_optimizer.lr": 0.01,
     }
-    run_training(load_checked(str(path), by_heart), watching=[losses])
-    metrics = run_training(load_checked(str(path), {})).metrics
+    train(load_checked(str(path), by_heart), listeners=[losses])
+    metrics = train(load_checked(str(path), {})).metrics
     aucs = {task: metrics["_".join(["auc", task]).rstrip("_")] for task in _tasks(metrics)}
     shares = {task: (auc - 0.5) / (data.attainable[TASKS[task]] - 0.5) for task, auc in aucs.items()}
     left = losses.values[-1] / losses.values[0]

@@ -19,10 +19,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_partial_load_reports_by_name(tmp_path: Path, save: Save) -> None:
     path = save(1, 2.0).path / "model"
     wanted = {"table": torch.zeros(8, 4), "bias": torch.zeros(2), "tower": torch.full((1,), 7.0)}
-    fit = restore(path, wanted)
-    assert fit.missing == ("tower",)
-    assert fit.mismatched == {"table": ((6, 4), (8, 4))}
-    assert fit.lines() == ["tower: not in the checkpoint", "table: [6, 4] in the checkpoint, [8, 4] in the model"]
+    result = restore(path, wanted)
+    assert result.missing == ("tower",)
+    assert result.mismatched == {"table": ((6, 4), (8, 4))}
+    assert result.problems == ["tower: not in the checkpoint", "table: [6, 4] in the checkpoint, [8, 4] in the model"]
     assert torch.equal(wanted["bias"], torch.tensor([2.0, -2.0]))
     assert wanted["table"].abs().sum() == 0, "a table of another size is left alone, not filled in part"
     assert wanted["tower"] == 7.0
@@ -30,14 +30,14 @@ def test_partial_load_reports_by_name(tmp_path: Path, save: Save) -> None:
 
 def test_unused_is_listed(tmp_path: Path, save: Save) -> None:
     path = save(1, 2.0).path / "model"
-    assert restore(path, {"bias": torch.zeros(2)}).unused == ("table",)
+    assert restore(path, {"bias": torch.zeros(2)}).unexpected == ("table",)
     assert stored_sizes(path) == {"table": (6, 4), "bias": (2,)}
 
 
 def test_one_old_tensor_may_become_several(tmp_path: Path, save: Save) -> None:
     wanted = {"tower.a": torch.zeros(2), "tower.b": torch.zeros(2), "bias": torch.zeros(2)}
-    fit = restore(save(1, 2.0).path / "model", wanted, {"tower.a": "bias", "tower.b": "bias"})
-    assert fit.lines() == []
+    result = restore(save(1, 2.0).path / "model", wanted, {"tower.a": "bias", "tower.b": "bias"})
+    assert result.problems == []
     assert all(torch.equal(value, torch.tensor([2.0, -2.0])) for value in wanted.values())
 
 

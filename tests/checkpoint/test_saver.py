@@ -109,8 +109,8 @@ def test_every_type_of_number_comes_back(tmp_path: Path, save: Save) -> None:
     }
     save(1, 1.0, **odd)
     back = {name: torch.zeros_like(value) for name, value in odd.items()}
-    fit = restore(tmp_path / "model.ckpt-1" / "model", back)
-    assert fit.lines() == []
+    result = restore(tmp_path / "model.ckpt-1" / "model", back)
+    assert result.problems == []
     for name, value in odd.items():
         assert torch.equal(back[name], value), name
 

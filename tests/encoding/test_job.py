@@ -20,16 +20,18 @@ import pytest
 
 from tests.fixtures.numbered_rows import table
 from tests.integration.record_losses import Recorder
-from tzrec import check, predict, train_eval
+from tzrec import train_eval
+from tzrec.check import main as check_main
 from tzrec.checkpoint.lock import Lock
 from tzrec.config.check import load_checked
 from tzrec.config.load import dump_config, load_config
 from tzrec.data.synthetic import make_data
 from tzrec.encoding import parts
 from tzrec.encoding.processes import write_part
+from tzrec.predict import main as predict_main
 from tzrec.protos import data_pb2
 from tzrec.protos.feature_pb2 import FeatureConfig
-from tzrec.run.job import run_training
+from tzrec.run.train import train
 from tzrec.tools import fg_encode
 
 ROOT = Path(__file__).parents[2]
@@ -128,7 +130,7 @@ def test_the_config_that_trains_on_it(data: Path, tmp_path: Path) -> None:
     made.data_config.with_header, made.data_config.input_fields_str = True, "uid:INT64"
     made.feature_configs[1].raw_feature.fg_encoded_default_value = "7"
     assert dump_config(made) == dump_config(raw)  # nothing else has changed
-    assert check.main(["--pipeline_config", str(tmp_path / "out" / "pipeline.config")]) == 0
+    assert check_main(["--pipeline_config", str(tmp_path / "out" / "pipeline.config")]) == 0
 
 
 def test_one_path(data: Path, tmp_path: Path) -> None:
@@ -245,7 +247,7 @@ def test_raw_rows_are_scored_by_what_encoded_ones_have_trained(data: Path, tmp_p
     for mode, folder in (("FG_NONE", tmp_path / "out" / "train"), ("FG_DAG", data)):
         words = ["--pipeline_config", f"{tmp_path}/model/pipeline.config", "--reserved_columns", "uid"]
         words += ["--predict_input_path", f"{folder}/*.parquet", "--predict_output_path", f"{tmp_path}/{mode}"]
-        assert predict.main([*words, "--edit_config_json", json.dumps({"data_config.fg_mode": mode})]) == 0
+        assert predict_main([*words, "--edit_config_json", json.dumps({"data_config.fg_mode": mode})]) == 0
         scores[mode] = pq.read_table(tmp_path / mode)
     assert scores["FG_NONE"].num_rows == 50 and len(set(scores["FG_NONE"]["probs"].to_pylist())) > 10
     assert scores["FG_DAG"].equals(scores["FG_NONE"])
@@ -329,7 +331,7 @@ def test_killed(tmp_path: Path) -> None:
 
 def losses(config: str, edits: dict[str, Any]) -> list[dict[str, float]]:
     recorder = Recorder()
-    run_training(load_checked(config, edits), watching=[recorder])
+    train(load_checked(config, edits), listeners=[recorder])
     return recorder.losses
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.record_losses import Recorder
 from tests.integration.small import CONFIG, Job, write_data
 from tzrec.config.check import load_checked
-from tzrec.run.job import run_training
+from tzrec.run.train import train
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def job(tmp_path: Path) -> Job:
         config.write_text(CONFIG.format(data=tmp_path / "data", model=tmp_path / name, dropout=dropout))
         recorder = Recorder()
         dotted = {path.replace("__", "."): value for path, value in edits.items()}
-        run_training(load_checked(str(config), dotted), go_on, ignore, watching=[recorder])
+        train(load_checked(str(config), dotted), go_on, ignore, listeners=[recorder])
         return tmp_path / name, recorder
 
     return run

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from tzrec.config.check import load_checked
-from tzrec.run.job import run_training
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
+from tzrec.run.train import train
 
 
 class Recorder(Listener):
@@ -25,6 +25,6 @@ class Recorder(Listener):
 if __name__ == "__main__":
     config, edits, out, go_on = sys.argv[1:]
     recorder = Recorder()
-    run_training(load_checked(config, json.loads(edits)), bool(go_on), watching=[recorder])
+    train(load_checked(config, json.loads(edits)), bool(go_on), listeners=[recorder])
     if recorder.losses:
         Path(out).write_text(json.dumps(recorder.losses))

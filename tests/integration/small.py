@@ -95,7 +95,7 @@ def tensors(model_dir: Path, step: int) -> dict[str, torch.Tensor]:
     found = {}
     for directory in sorted(path for path in (model_dir / f"model.ckpt-{step}").iterdir() if path.is_dir()):
         values = {name: torch.zeros(size) for name, size in stored_sizes(directory).items()}
-        assert restore(directory, values).lines() == []
+        assert restore(directory, values).problems == []
         found |= {f"{directory.name}/{name}": value for name, value in values.items()}
     return found
 

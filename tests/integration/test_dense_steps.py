@@ -11,11 +11,12 @@ import torch
 
 from tests.integration.record_losses import Recorder
 from tests.integration.small import CONFIG, Job, assert_close, assert_equal, losses_on, results, tensors, write_data
-from tzrec import predict
 from tzrec.checkpoint import store
 from tzrec.config.check import load_checked
 from tzrec.errors import CheckpointError
-from tzrec.run.job import run_evaluation, run_training
+from tzrec.predict import main as predict_main
+from tzrec.run.evaluate import evaluate
+from tzrec.run.train import train
 
 ADAM = "adam_optimizer { lr: 0.01 } constant_learning_rate {}"
 EMA = {"train_config__dense_optimizer": f"{ADAM} ema {{ decay: 0.8 }}"}
@@ -73,7 +74,7 @@ def in_half_precision(tmp_path: Path, name: str, scaler: str) -> tuple[Path, lis
     config, recorder = tmp_path / "half.config", Recorder()
     config.write_text(CONFIG.format(data=tmp_path / "data", model=tmp_path / name, dropout=0.0))
     edits = {"train_config.mixed_precision": "FP16", "train_config.grad_scaler": scaler}
-    run_training(load_checked(str(config), edits, "cuda"), watching=[recorder])
+    train(load_checked(str(config), edits, "cuda"), listeners=[recorder])
     return tmp_path / name, recorder.losses
 
 
@@ -118,14 +119,14 @@ def test_evaluation_uses_the_average_unless_told_otherwise(job: Job) -> None:
     averaged, plain = results(model_dir)[-1], results(trained)[-1]
     assert averaged != plain
     saved = str(model_dir / "pipeline.config")
-    assert run_evaluation(load_checked(saved)) == pytest.approx({k: v for k, v in averaged.items() if k[0] != "g"})
-    found = run_evaluation(load_checked(saved, {"eval_config.use_dense_ema": False}))
+    assert evaluate(load_checked(saved)) == pytest.approx({k: v for k, v in averaged.items() if k[0] != "g"})
+    found = evaluate(load_checked(saved, {"eval_config.use_dense_ema": False}))
     assert found == pytest.approx({k: v for k, v in plain.items() if k[0] != "g"})
 
 
 def scores(config: Path, out: Path, data: Path, *words: str) -> list[float]:
     common = ["--predict_input_path", f"{data}/0.parquet", "--predict_output_path", str(out)]
-    assert predict.main(["--pipeline_config", str(config), *common, *words]) == 0
+    assert predict_main(["--pipeline_config", str(config), *common, *words]) == 0
     return list(pq.read_table(out / "part-0.parquet")["logits_ctr"].to_pylist())
 
 
@@ -145,7 +146,7 @@ def test_no_average_no_evaluation_with_it(job: Job) -> None:
     model_dir, _ = job("model", train_config__num_steps=2)
     config = load_checked(str(model_dir / "pipeline.config"), {"train_config.dense_optimizer.ema.decay": 0.9})
     with pytest.raises(CheckpointError, match="holds no dense_ema: it was trained without"):
-        run_evaluation(config)
+        evaluate(config)
 
 
 def test_an_average_may_begin_in_a_run_that_goes_on(job: Job, caplog: pytest.LogCaptureFixture) -> None:

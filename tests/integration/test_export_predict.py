@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.fixtures.small_model import OUTPUTS, expected_predictions, exported_package, saved_model, small_rows
-from tzrec import export, predict
 from tzrec.distributed import group
+from tzrec.export import main as export_main
+from tzrec.predict import main as predict_main
 
 ROWS = 101
 
@@ -72,7 +73,7 @@ def two_ranks(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("batch_size", [1, 7, 8192])
 def test_scores(data: Path, tmp_path: Path, model: Any, batch_size: int) -> None:
     flags = ["--batch_size", str(batch_size), "--reserved_columns", "user,row"]
-    assert predict.main([*model(), *words(data, tmp_path / "out", *flags)]) == 0
+    assert predict_main([*model(), *words(data, tmp_path / "out", *flags)]) == 0
     table = read(tmp_path / "out")
     assert table.column_names == [*OUTPUTS, "user", "row"]
     assert table["row"].to_pylist() == list(range(ROWS))
@@ -95,7 +96,7 @@ def test_another_rank_fails(
 ) -> None:
     """What this rank does when the others have bad news."""
     monkeypatch.setattr(group, "all_agree", lambda flag: False)
-    assert predict.main([*from_package(), *words(data, tmp_path / "out")]) == 1
+    assert predict_main([*from_package(), *words(data, tmp_path / "out")]) == 1
     assert "another rank failed, so nothing was published" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -118,7 +119,7 @@ def test_one_rank_fails(tmp_path: Path) -> None:
 def test_columns_and_kinds(data: Path, tmp_path: Path) -> None:
     flags = ["--output_columns", "probs_kind,probs_ctr", "--reserved_columns", "ALL_COLUMNS", "--debug_level", "1"]
     flags += ["--writer_type", "CsvWriter", "--predict_steps", "2", "--batch_size", "8", "--predict_threads", "0"]
-    assert predict.main([*from_package(), *words(data, tmp_path / "out", *flags)]) == 0
+    assert predict_main([*from_package(), *words(data, tmp_path / "out", *flags)]) == 0
     table = pacsv.read_csv(tmp_path / "out" / "part-0.csv")
     rows = small_rows(ROWS)
     assert table.column_names == ["probs_kind", "probs_ctr", *rows.column_names, "__features__"]
@@ -130,7 +131,7 @@ def test_columns_and_kinds(data: Path, tmp_path: Path) -> None:
 
 def test_effective_columns_and_a_profile(data: Path, tmp_path: Path) -> None:
     flags = ["--reserved_columns", "ALL_EFFECTIVE_COLUMNS", "--is_profiling", "--predict_steps", "1"]
-    assert predict.main([*from_checkpoint(), *words(data, tmp_path / "out", *flags)]) == 0
+    assert predict_main([*from_checkpoint(), *words(data, tmp_path / "out", *flags)]) == 0
     kept = set(read(tmp_path / "out").column_names) - set(OUTPUTS)
     assert kept == set(small_rows(1).column_names) - {"row"}
     assert "traceEvents" in json.loads((tmp_path / "out.trace-0.json").read_text())
@@ -141,7 +142,7 @@ def test_effective_columns_and_a_profile(data: Path, tmp_path: Path) -> None:
     [
         ([], "name either --model_path or --pipeline_config"),
         (["--model_path", "x", "--pipeline_config", "y"], "name either"),
-        (["--model_path", "x", "--checkpoint_path", "y"], "a package holds its own weights"),
+        (["--model_path", "x", "--checkpoint_path", "y"], "a package has its own weights"),
         (["--model_path", "nowhere"], "nowhere is no package"),
         (["--scripted_model_path", "nowhere"], "nowhere is no package"),
         (["--pipeline_config", "nowhere"], "nowhere"),
@@ -150,21 +151,21 @@ def test_effective_columns_and_a_profile(data: Path, tmp_path: Path) -> None:
 def test_flags_that_do_not_go(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str], message: str
 ) -> None:
-    assert predict.main([*flags, *words(data, tmp_path / "out")]) > 0
+    assert predict_main([*flags, *words(data, tmp_path / "out")]) > 0
     assert message in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_to_score(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pq.write_table(small_rows(3).slice(0, 0), tmp_path / "empty.parquet")
-    assert predict.main([*from_package(), *words(tmp_path, tmp_path / "out")]) == 1
+    assert predict_main([*from_package(), *words(tmp_path, tmp_path / "out")]) == 1
     assert "no rows" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["empty.parquet"]
 
 
 def test_results_are_never_mixed(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "part-0.parquet").write_text("precious")
-    assert predict.main([*from_package(), *words(data, tmp_path)]) == 2
+    assert predict_main([*from_package(), *words(data, tmp_path)]) == 2
     assert "is not empty; remove it or name another one" in capfd.readouterr().err
     assert (tmp_path / "part-0.parquet").read_text() == "precious"
 
@@ -172,7 +173,7 @@ def test_results_are_never_mixed(data: Path, tmp_path: Path, capfd: pytest.Captu
 def test_a_damaged_package_scores_nothing(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     package = Path(shutil.copytree(exported_package(), tmp_path / "package"))
     (package / "weights.safetensors").write_bytes(b"")
-    assert predict.main(["--model_path", str(package), *words(data, tmp_path / "out")]) == 1
+    assert predict_main(["--model_path", str(package), *words(data, tmp_path / "out")]) == 1
     assert "weights.safetensors has 0 bytes instead of" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
 
@@ -180,9 +181,9 @@ def test_a_damaged_package_scores_nothing(data: Path, tmp_path: Path, capfd: pyt
 def test_export_refuses(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     config = ["--pipeline_config", str(saved_model() / "pipeline.config")]
     (tmp_path / "file").touch()
-    assert export.main([*config, "--export_dir", str(tmp_path)]) == 2
+    assert export_main([*config, "--export_dir", str(tmp_path)]) == 2
     assert "is not empty" in capfd.readouterr().err
-    assert export.main([*config, "--export_dir", str(tmp_path / "a"), "--checkpoint_path", str(tmp_path)]) == 1
+    assert export_main([*config, "--export_dir", str(tmp_path / "a"), "--checkpoint_path", str(tmp_path)]) == 1
     assert "holds no model.ckpt-<step>" in capfd.readouterr().err
     monkeypatch.setenv("RANK", "1")
-    assert export.main([*config, "--export_dir", str(tmp_path)]) == 0  # rank 0 does it
+    assert export_main([*config, "--export_dir", str(tmp_path)]) == 0  # rank 0 does it

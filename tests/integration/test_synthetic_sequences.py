@@ -9,7 +9,8 @@ import pytest
 from google.protobuf import text_format
 
 from tests.fixtures.sequence_configs import grouped, tokenizer, ungrouped
-from tzrec import check, train_eval
+from tzrec import train_eval
+from tzrec.check import main as check_main
 from tzrec.config.load import dump_config
 from tzrec.config.sequences import feature_members
 from tzrec.data.synthetic import make_data
@@ -60,6 +61,6 @@ def test_sequence_features_of_every_type_train(
     make_data(config, str(tmp_path / "data"), rows=300, seed=3)
     path = tmp_path / "my.config"
     path.write_text(dump_config(config))
-    assert check.main(["--pipeline_config", str(path)]) == 0
+    assert check_main(["--pipeline_config", str(path)]) == 0
     assert train_eval.main(["--pipeline_config", str(path)]) == 0  # bad rows would stop it
     assert "(300 rows," in capsys.readouterr().err

@@ -19,11 +19,11 @@ import pytest
 import torch
 
 from tests.integration.small import CONFIG, Job, assert_close, assert_equal, losses_on, results, tensors, write_data
-from tzrec import eval as evaluate
 from tzrec import train_eval
 from tzrec.checkpoint import store
 from tzrec.config.check import load_checked
 from tzrec.errors import CheckpointError, TrainingError
+from tzrec.eval import main as eval_main
 
 
 def test_learns_and_leaves_the_documented_files(job: Job) -> None:
@@ -80,7 +80,7 @@ def test_a_finished_run_is_left_alone(job: Job) -> None:
 
 def test_checkpoints_are_not_overwritten_by_mistake(job: Job) -> None:
     job("model", train_config__num_steps=2)
-    with pytest.raises(CheckpointError, match="already holds checkpoints; --continue_train goes on"):
+    with pytest.raises(CheckpointError, match="already holds checkpoints; --continue_train resumes"):
         job("model", train_config__num_steps=2)
 
 
@@ -156,7 +156,7 @@ def test_a_loss_that_is_no_number_stops_before_it_does_harm(job: Job, tmp_path: 
         job("model", **edits)
     text = str(error.value)
     assert "step 7: the loss is not finite (rank 0: l2_loss_cvr inf)" in text
-    assert "rows 448 to 512 of pass 1" in text
+    assert "rows 448 to 512 of epoch 1" in text
     assert "nonfinite_loss: SKIP_STEP" in text
     found = store.latest(tmp_path / "model")
     assert found
@@ -191,7 +191,7 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, number: int, statu
     assert process.wait(60) == status
     found = store.latest(tmp_path / "model")
     assert found
-    assert f"saved at step {found.step}; the same command with --continue_train goes on" in rest
+    assert f"saved at step {found.step}; resume with the same command and --continue_train" in rest
     job = start(tmp_path, "--continue_train", "--edit_config_json", f'{{"train_config.num_steps": {found.step + 3}}}')
     assert job.wait(60) == 0
 
@@ -296,12 +296,12 @@ def test_the_command_line_sets_paths_and_fields(tmp_path: Path) -> None:
 def test_eval_verb(job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model_dir, _ = job("model", train_config__num_steps=4, train_config__save_checkpoints_steps=2)
     words = ["--pipeline_config", str(model_dir / "pipeline.config")]
-    assert evaluate.main(words) == 0
+    assert eval_main(words) == 0
     line = results(model_dir)[-1]
     assert f"auc_ctr: {line['auc_ctr']:.6f}\n" in capsys.readouterr().out
     named = ["--checkpoint_path", str(model_dir / "model.ckpt-2"), "--eval_result_filename", "named.txt"]
-    assert evaluate.main([*words, *named]) == 0
+    assert eval_main([*words, *named]) == 0
     assert json.loads((model_dir / "eval_result.txt").read_text()) == line
     written = json.loads((model_dir / "named.txt").read_text())
     assert written == {**results(model_dir)[0], "global_step": None}
-    assert evaluate.main([*words, "--checkpoint_path", str(tmp_path / "nowhere")]) == 1
+    assert eval_main([*words, "--checkpoint_path", str(tmp_path / "nowhere")]) == 1

@@ -10,7 +10,7 @@ import torch
 from google.protobuf import text_format
 
 from tests.fixtures import multi_task, reference, single_task
-from tzrec import check
+from tzrec.check import main as check_main
 from tzrec.errors import ConfigError
 from tzrec.models.base import Model
 from tzrec.models.custom import ENTRY_POINT_GROUP, CustomModel, load_custom_class
@@ -99,11 +99,11 @@ def test_check_reports_the_line_of_the_class_path(tmp_path: Path, capsys: pytest
     text = EXAMPLE.read_text().replace("ResidualTower", "Tower")
     line = text[: text.index("class_path")].count("\n") + 1
     (tmp_path / "my.config").write_text(text)
-    assert check.main(["--pipeline_config", str(tmp_path / "my.config")]) == 2
+    assert check_main(["--pipeline_config", str(tmp_path / "my.config")]) == 2
     output = "".join(capsys.readouterr())
     assert f"my.config:{line}:5 model_config.custom.class_path:" in output
     assert "has no attribute 'Tower'" in output
-    assert check.main(["--pipeline_config", str(EXAMPLE)]) == 0
+    assert check_main(["--pipeline_config", str(EXAMPLE)]) == 0
 
 
 def test_params_with_whole_numbers_are_integers() -> None:

@@ -1,4 +1,4 @@
-"""Threads, matrix library and allocator are set once and said in one line."""
+"""Threads, matrix library and allocator of a process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tzrec.protos import train_pb2
 from tzrec.run import cpu
 
 
-def test_threads_from_config() -> None:
+def test_configure_cpu_sets_threads_of_config() -> None:
     before = torch.get_num_threads()
     try:
         line = cpu.configure_cpu(train_pb2.TrainConfig())
@@ -23,7 +23,7 @@ def test_threads_from_config() -> None:
         torch.set_num_threads(before)
 
 
-def test_whatever_is_chosen_keeps_fp32_accuracy() -> None:
+def test_choose_matmul_keeps_fp32_accuracy() -> None:
     for choice in (train_pb2.MATMUL_AUTO, train_pb2.MATMUL_ONEDNN, train_pb2.MATMUL_DEFAULT):
         cpu._choose_matmul(choice)
         left, right = torch.randn(256, 300), torch.randn(300, 100)
@@ -31,15 +31,15 @@ def test_whatever_is_chosen_keeps_fp32_accuracy() -> None:
         assert ((left @ right).double() - exact).norm() < 2e-6 * exact.norm()
 
 
-def test_a_library_that_loses_accuracy_is_never_chosen(monkeypatch) -> None:
+def test_choose_matmul_rejects_library_with_low_accuracy(monkeypatch) -> None:
     monkeypatch.setattr(
         cpu,
         "_measure",
-        lambda precision: cpu.Rate(900, 4e-3) if precision == "bf16" else cpu.Rate(100, 4e-7),
+        lambda precision: cpu.MatmulRate(900, 4e-3) if precision == "bf16" else cpu.MatmulRate(100, 4e-7),
     )
     assert "torch's default (100 GFLOP/s" in cpu._choose_matmul(train_pb2.MATMUL_AUTO)
 
 
-def test_a_small_gain_does_not_flip_the_choice(monkeypatch) -> None:
-    monkeypatch.setattr(cpu, "_measure", lambda precision: cpu.Rate(110 if precision == "bf16" else 100, 3e-7))
+def test_choose_matmul_with_small_gain_keeps_default(monkeypatch) -> None:
+    monkeypatch.setattr(cpu, "_measure", lambda precision: cpu.MatmulRate(110 if precision == "bf16" else 100, 3e-7))
     assert "torch's default" in cpu._choose_matmul(train_pb2.MATMUL_AUTO)

@@ -1,4 +1,4 @@
-"""Means between two log lines, and when a run is over."""
+"""Means between two log lines, and the stop condition of a run."""
 
 from __future__ import annotations
 
@@ -12,60 +12,60 @@ from tzrec.checkpoint.position import Position
 from tzrec.data.batch import Cursor
 from tzrec.distributed import group
 from tzrec.run.metric_logger import MetricLogger, StopCondition
-from tzrec.run.train import StepSync, sync_step
+from tzrec.run.training_loop import StepSync, sync_step
 
 
 @pytest.fixture(autouse=True)
-def _alone() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     group.init(env.rank_info())
     yield
     group.close()
 
 
-def test_losses_are_means_over_rows() -> None:
-    meter = MetricLogger(StopCondition(10))
-    meter.add({"a": torch.tensor(1.0)}, rows=3, all_rows=3)
-    meter.add({"a": torch.tensor(2.0)}, rows=1, all_rows=1)
-    log = meter.read(Position(1), [0.1], {})
+def test_metric_logger_losses_are_means_over_rows() -> None:
+    metric_logger = MetricLogger(StopCondition(10))
+    metric_logger.update({"a": torch.tensor(1.0)}, 3, 3)
+    metric_logger.update({"a": torch.tensor(2.0)}, 1, 1)
+    log = metric_logger.compute(Position(1), [0.1], {})
     assert log.losses == {"a": 1.25}
-    assert log.rates == (0.1,)
-    meter.add({"a": torch.tensor(4.0)}, rows=2, all_rows=2)
-    assert meter.read(Position(2), [0.1], {}).losses == {"a": 4.0}, "it begins anew after each log"
+    assert log.learning_rates == (0.1,)
+    metric_logger.update({"a": torch.tensor(4.0)}, 2, 2)
+    assert metric_logger.compute(Position(2), [0.1], {}).losses == {"a": 4.0}, "sums restart after each log"
 
 
-def test_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metric_logger_throughput_excludes_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("tzrec.run.metric_logger.time.perf_counter", lambda: now[0])
-    meter = MetricLogger(StopCondition(20))
+    metric_logger = MetricLogger(StopCondition(20))
     for _ in range(4):
-        meter.add({"a": torch.tensor(1.0)}, rows=8, all_rows=16)
+        metric_logger.update({"a": torch.tensor(1.0)}, 8, 16)
     now[0] = 107.0
-    meter.without(5.0)  # an evaluation
-    log = meter.read(Position(11), [], {"auc": 0.5})
-    assert log.speed == 64 / 2
+    metric_logger.exclude(5.0)  # an evaluation
+    log = metric_logger.compute(Position(11), [], {"auc": 0.5})
+    assert log.rows_per_second == 64 / 2
     assert log.eta == 8 * 2 / 4
     assert log.metrics == {"auc": 0.5}
 
 
-def test_goal() -> None:
+def test_stop_condition_by_steps_and_by_epochs() -> None:
     assert not StopCondition(3).is_reached(Position(1))
     assert StopCondition(3).is_reached(Position(2))
-    passes = StopCondition(None, 2)
-    assert not passes.is_reached(Position(50, Cursor(1, 99)))
-    assert passes.is_reached(Position(50, Cursor(2, 0)))
-    assert not passes.is_reached(Position(0, Cursor(4, 0), first_epoch=3)), "one pass of this run"
+    epochs = StopCondition(None, 2)
+    assert not epochs.is_reached(Position(50, Cursor(1, 99)))
+    assert epochs.is_reached(Position(50, Cursor(2, 0)))
+    assert not epochs.is_reached(Position(0, Cursor(4, 0), first_epoch=3)), "one epoch of this run"
 
 
-def test_agreement() -> None:
+def test_sync_step_with_nonfinite_loss_is_not_finite() -> None:
     losses = {"a": torch.tensor(1.0), "b": torch.tensor(2.0)}
-    assert sync_step(losses, 7, 0) == StepSync(finite=True, rows=7, stop=False, ranks=1)
-    assert sync_step(losses, 7, 15).stop
-    for strange in ("nan", "inf", "-inf"):
-        assert not sync_step({**losses, "c": torch.tensor(float(strange))}, 7, 0).finite
+    assert sync_step(losses, 7, False) == StepSync(is_finite=True, num_rows=7, should_stop=False, num_ranks=1)
+    assert sync_step(losses, 7, True).should_stop
+    for value in ("nan", "inf", "-inf"):
+        assert not sync_step({**losses, "c": torch.tensor(float(value))}, 7, False).is_finite
 
 
-def test_every_row_weighs_the_same() -> None:
+def test_loss_weight_of_uneven_ranks_weighs_rows_equally() -> None:
     """Ranks with 3 rows and 1 row: the mean of 3/2 times one mean and 1/2 times the other is the mean of four rows."""
-    agreed = StepSync(finite=True, rows=4, stop=False, ranks=2)
+    sync = StepSync(is_finite=True, num_rows=4, should_stop=False, num_ranks=2)
     first, second = 5.0, 1.0  # mean losses
-    assert (agreed.share(3) * first + agreed.share(1) * second) / 2 == (3 * first + 1 * second) / 4
+    assert (sync.loss_weight(3) * first + sync.loss_weight(1) * second) / 2 == (3 * first + 1 * second) / 4

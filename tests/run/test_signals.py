@@ -1,4 +1,4 @@
-"""Signals are remembered once and obeyed at once when repeated."""
+"""The first signal is recorded, a repeated one exits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tzrec.run import signals as module
 from tzrec.run.signals import Signals
 
 
-def test_the_first_is_remembered_and_the_handlers_come_back() -> None:
+def test_signals_first_is_recorded_and_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with Signals() as signals:
         assert signals.received == 0
@@ -20,16 +20,24 @@ def test_the_first_is_remembered_and_the_handlers_come_back() -> None:
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_the_second_leaves_at_once_unless_it_is_an_echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    left: list[int] = []
+def test_signals_second_exits_unless_forwarded_by_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    exit_codes: list[int] = []
     now = [10.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(module.os, "_exit", left.append)
+    monkeypatch.setattr(module.os, "_exit", exit_codes.append)
     with Signals() as signals:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
-        assert left == [], "torchrun hands on what the terminal has already sent"
+        assert exit_codes == [], "torchrun forwards the signal of the terminal"
         now[0] = 12.5
         os.kill(os.getpid(), signal.SIGINT)
-        assert left == [130]
+        assert exit_codes == [130]
         assert signals.received == signal.SIGINT
+
+
+def test_signals_first_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tzrec")
+    with Signals():
+        os.kill(os.getpid(), signal.SIGINT)
+    expected = "SIGINT received: saving a checkpoint, then exiting (press Ctrl-C again to exit now)"
+    assert caplog.messages == [f"stop   {expected}"]

@@ -15,7 +15,7 @@ from tzrec.config.check import load_checked
 from tzrec.data.batch import BASE
 from tzrec.protos.feature_pb2 import IdFeature
 from tzrec.run import importance
-from tzrec.run.importance import Importance, Importances, run_importance
+from tzrec.run.importance import Importance, Importances
 from tzrec.run.session import Session
 from tzrec.tools import feature_importance
 
@@ -49,7 +49,7 @@ def test_what_decides_is_worth_most_and_the_rest_nothing(
 
 def test_a_baseline_is_what_evaluation_says_and_orders_repeat() -> None:
     config = load_checked(str(trained()))
-    first, again = (run_importance(config, repeats=2) for _ in range(2))
+    first, again = (importance.feature_importance(config, num_permutations=2) for _ in range(2))
     lines = (trained().parent / "train_eval_result_v2.txt").read_text().splitlines()
     assert first.metrics["auc"] == pytest.approx(json.loads(lines[-1])["auc"], abs=1e-6)
     assert [each.drops for each in first.features] == [each.drops for each in again.features]
@@ -59,18 +59,15 @@ def test_a_baseline_is_what_evaluation_says_and_orders_repeat() -> None:
 def test_rows_can_be_fewer_and_other_ones(tmp_path: Path) -> None:
     pq.write_table(rows(1000, 3), tmp_path / "x.parquet")
     edits = {"eval_input_path": str(tmp_path / "x.parquet"), "eval_config.num_steps": 2}
-    assert run_importance(load_checked(str(trained()), edits), repeats=1).rows == 512
+    assert importance.feature_importance(load_checked(str(trained()), edits), num_permutations=1).num_rows == 512
 
 
 def test_metrics_see_the_rows_as_they_are() -> None:
     """Groups of grouped metrics come from a feature that is itself mixed."""
-    session = Session(load_checked(str(trained())))
-    try:
+    with Session.new(load_checked(str(trained()))) as session:
         session.build()
-        (batch,) = importance._chunks(session)
-        ((seen, truth),) = importance._mixed(session, [batch], ["strong"], 0)
-    finally:
-        session.close()
+        (batch,) = importance.read_chunks(session)
+        ((seen, truth),) = importance.permute(session, [batch], ["strong"], 0)
     assert truth is batch
     before, after = (each.sparse[BASE]["strong"].values() for each in (batch, seen))
     assert not torch.equal(before, after)
@@ -91,12 +88,13 @@ def test_features_of_a_sequence_are_mixed_together() -> None:
     group.feature_names[:] = ["spare"]
     group.sequence_groups.add(feature_names=["strong", "s__y", "s__x"])
     group.sequence_encoders.add().simple_attention.input = "all"
-    session = Session(config)
-    try:
+    with Session.new(config) as session:
         session.build()
-        assert importance._units(session) == {"strong": ["strong"], "spare": ["spare"], "s": ["s__x", "s__y"]}
-    finally:
-        session.close()
+        assert importance.permutation_units(session) == {
+            "strong": ["strong"],
+            "spare": ["spare"],
+            "s": ["s__x", "s__y"],
+        }
 
 
 def test_spread_and_what_is_not_defined(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fixtures.planted_signal import trained
 from tzrec.config.check import load_checked
-from tzrec.run.selection import Ranked, select
+from tzrec.run.selection import RankedFeature, keep_ranked
 from tzrec.tools import feature_selection
 
 ALL = ["noise", "tags", "hum", "strong", "number", "spare"]
@@ -48,8 +48,8 @@ def test_each_group_keeps_its_own() -> None:
     config = load_checked(str(trained()))
     config.model_config.feature_groups.add(group_name="b", feature_names=["noise", "hum"], group_type="DEEP")
     config.model_config.feature_groups.add(group_name="c", feature_names=["spare"], group_type="DEEP")
-    order = [Ranked("all", name, 0.5) for name in ("strong", "sequence_encoders[0]", "hum", *ALL[:2])]
-    made = select(config, [*order, Ranked("b", "noise", 0.1), Ranked("b", "hum", 0.2)], topk=2)
+    order = [RankedFeature("all", name, 0.5) for name in ("strong", "sequence_encoders[0]", "hum", *ALL[:2])]
+    made = keep_ranked(config, [*order, RankedFeature("b", "noise", 0.1), RankedFeature("b", "hum", 0.2)], topk=2)
     groups = {group.group_name: list(group.feature_names) for group in made.model_config.feature_groups}
     assert groups == {"all": ["hum", "strong"], "b": ["noise", "hum"], "c": ["spare"]}
 

@@ -12,7 +12,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from tzrec import check, train_eval
+from tzrec import train_eval
+from tzrec.check import main as check_main
 from tzrec.config.load import load_config
 from tzrec.data.synthetic import make_data
 from tzrec.profile.suggest import REFITTABLE
@@ -60,7 +61,7 @@ def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pyt
     assert 'note: column "at" is left out: no feature reads timestamp[ms]' in output
     assert 'note: column "request" is left out: nearly every row has its own value' in output
 
-    assert check.main(["--pipeline_config", str(path)]) == 0
+    assert check_main(["--pipeline_config", str(path)]) == 0
     assert "mmoe (clk, pay), 4 features" in capsys.readouterr().out
     edits = {"data_config.batch_size": 64, "train_config.num_steps": 2}
     model = ["--model_dir", str(tmp_path / "model"), "--edit_config_json", json.dumps(edits)]
@@ -90,7 +91,7 @@ def test_init_reads_csv(table: pa.Table, tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "first.config"
     words = ["--train_input_path", str(tmp_path / "a.csv"), "--label_fields", "clk", "--output_config", str(path)]
     assert init.main([*words, "--features", "user_id,price"]) == 0
-    assert check.main(["--pipeline_config", str(path)]) == 0
+    assert check_main(["--pipeline_config", str(path)]) == 0
     assert "multi_tower, 2 features" in capsys.readouterr().out
     user, price = load_config(str(path)).feature_configs
     assert user.id_feature.hash_bucket_size > 0
@@ -137,7 +138,7 @@ def test_suggest_completes_only_open_fields(config: Path, tmp_path: Path, capsys
 
     out = tmp_path / "complete.config"
     assert suggest.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
-    assert check.main(["--pipeline_config", str(out)]) == 0
+    assert check_main(["--pipeline_config", str(out)]) == 0
     old, new = before.replace('user_id"', 'user_id" hash_bucket_size: 1 embedding_dim: 8'), load_config(str(out))
     config.write_text(old)
     expected = load_config(str(config))
@@ -193,7 +194,7 @@ def test_init_completes_a_config_without_features(
     config.write_text(head)
     out = tmp_path / "first.config"
     assert init.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
-    assert check.main(["--pipeline_config", str(out)]) == 0
+    assert check_main(["--pipeline_config", str(out)]) == 0
     assert "multi_tower, 5 features" in capsys.readouterr().out
     assert load_config(str(out)).train_config.sparse_optimizer.adagrad_optimizer.lr == pytest.approx(0.1)
     config.write_text(head[: head.index("train_config")] + head[head.index("data_config") :])
@@ -270,4 +271,4 @@ def test_suggest_refits_the_computed_features_of_the_examples(
     output = capsys.readouterr().out
     assert "note" not in output
     assert output.count(" -> ") >= 5
-    assert check.main(["--pipeline_config", str(out)]) == 0
+    assert check_main(["--pipeline_config", str(out)]) == 0

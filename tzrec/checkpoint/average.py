@@ -23,7 +23,6 @@ def restore_average(checkpoint: Checkpoint, model: Tensors) -> None:
             "use_dense_ema: false"
         )
     names = stored_sizes(directory)
-    lines = restore(directory, {name: model[name] for name in names if name in model}).lines()
-    if lines:
-        raise CheckpointError(f"{directory} does not fit the model of this config:\n  " + "\n  ".join(lines))
+    result = restore(directory, {name: model[name] for name in names if name in model})
+    result.ensure_complete(f"{directory} does not match the model of this config")
     logger.info("model  with the moving average of its dense weights")

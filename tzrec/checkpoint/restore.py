@@ -37,27 +37,41 @@ class _CheckpointReader(FileSystemReader):
         return metadata
 
 
+Size = tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class LoadResult:
-    """How what was wanted compares with what was stored.
+    """Differences between the tensors of a model and those of a checkpoint.
 
     Attributes:
-        missing: wanted, but not stored.
-        mismatched: stored in another size; name -> (stored, wanted).
-        unused: stored, but not wanted.
+        missing: in the model only.
+        unexpected: in the checkpoint only.
+        mismatched: in both with different sizes; name -> (size in the checkpoint, size in the model).
     """
 
     missing: tuple[str, ...]
-    mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
-    unused: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: Mapping[str, tuple[Size, Size]]
 
-    def lines(self) -> list[str]:
-        """What does not fit, one line each; stored but unwanted tensors are nothing to complain of."""
-        sizes = [
-            f"{name}: {list(stored)} in the checkpoint, {list(wanted)} in the model"
-            for name, (stored, wanted) in self.mismatched.items()
+    @property
+    def problems(self) -> list[str]:
+        """One line for each tensor of the model that was not loaded."""
+        missing = [f"{name}: not in the checkpoint" for name in self.missing]
+        sizes = self.mismatched.items()
+        return missing + [
+            f"{name}: {list(stored)} in the checkpoint, {list(size)} in the model" for name, (stored, size) in sizes
         ]
-        return [*(f"{name}: not in the checkpoint" for name in self.missing), *sizes]
+
+    def ensure_complete(self, message: str, fix: str = "") -> None:
+        """Raise a CheckpointError unless every tensor of the model was loaded.
+
+        Args:
+            message: first line of the error, without a colon at its end.
+            fix: last line of the error.
+        """
+        if self.problems:
+            raise CheckpointError("\n  ".join([f"{message}:", *self.problems]) + (f"\n{fix}" if fix else ""))
 
 
 def stored_sizes(directory: Path) -> dict[str, tuple[int, ...]]:
@@ -93,7 +107,8 @@ def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None =
     for wave in _waves({name: source[name] for name in fitting}):
         _read(reader, metadata, {stored: fitting[name] for name, stored in wave.items()})
     used = {source[name] for name in tensors}
-    return LoadResult(missing, mismatched, tuple(name for name in sizes if name not in used))
+    unexpected = tuple(name for name in sizes if name not in used)
+    return LoadResult(missing, unexpected, mismatched)
 
 
 def _metadata(reader: _CheckpointReader) -> Metadata:

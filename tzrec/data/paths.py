@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow.fs as pafs
 
 from tzrec.errors import DataError
+from tzrec.formatting import split_commas
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def expand(patterns: str) -> list[InputFile]:
     Raises:
         DataError: a part matches no file.
     """
-    parts = [part.strip() for part in patterns.split(",") if part.strip()]
+    parts = split_commas(patterns)
     files = [file for part in parts for file in _expand_one(part)]
     if not files:
         raise DataError("the input path is empty; give a file, a glob such as data/train/*.parquet, or a comma list")

@@ -1,6 +1,6 @@
-"""What is set once per process before the first tensor: threads, the fp32 matrix library, the allocator.
+"""CPU settings of a process, applied before the first tensor: threads, library of fp32 matrix products, allocator.
 
-None of it changes what is computed beyond the rounding of fp32, and all of it is in the log line that `tune` returns.
+They change results only by fp32 rounding. `configure_cpu` returns all of them as a log line.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tzrec.protos import train_pb2
 
 _PROBE_SIDE = 512
 _ONEDNN_GAIN = 1.15
-"""oneDNN must be this much faster to be chosen, so that noise does not flip the choice between two runs."""
+"""Minimum speed-up for choosing oneDNN, so that noise does not change the choice between two runs."""
 _FP32_ERROR = 2e-6
 """Relative error of an fp32 product of this size: 2.4e-7 with oneDNN, 4e-7 with MKL; bf16 inputs give 4e-3."""
 
 
 @dataclass(frozen=True)
-class Rate:
+class MatmulRate:
     """Speed and accuracy of one matrix library: fp32 GFLOP/s, relative error against float64."""
 
     gflops: float
@@ -31,10 +31,10 @@ class Rate:
 
 
 def configure_cpu(config: train_pb2.TrainConfig) -> str:
-    """Set threads, matrix library and allocator for this process.
+    """Set threads, matrix library and allocator of this process.
 
     Returns:
-        the log line, e.g. `2 threads/rank, fp32 matrix products by oneDNN (380 GFLOP/s, error 2.4e-07)`.
+        The log line, e.g. `2 threads/rank, fp32 matrix products by oneDNN (380 GFLOP/s, error 2.4e-07)`.
     """
     threads = config.num_threads or max(1, env.cores() // env.rank_info().local_world_size)
     torch.set_num_threads(threads)
@@ -45,10 +45,10 @@ def configure_cpu(config: train_pb2.TrainConfig) -> str:
 
 
 def keep_freed_memory() -> bool:
-    """Make glibc keep what tensors give back instead of returning it to the kernel at each step.
+    """Make glibc keep the memory of freed tensors instead of returning it to the kernel at each step.
 
-    Above its mmap threshold glibc hands every freed tensor to the kernel, which zeroes the pages again when the next
-    step asks for them; a third of an MMoE step is spent there. False where the C library is not glibc.
+    Above its mmap threshold glibc returns every freed tensor to the kernel, which zeroes the pages again for the next
+    step; this takes a third of an MMoE step. Returns False if the C library is not glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -57,15 +57,15 @@ def keep_freed_memory() -> bool:
     megabyte = 1 << 20
     return all(
         (
-            mallopt(mmap_threshold, 32 * megabyte),  # the largest value glibc accepts
+            mallopt(mmap_threshold, 32 * megabyte),  # the largest value that glibc accepts
             mallopt(trim_threshold, 1024 * megabyte),
             mallopt(top_pad, 64 * megabyte),
         )
     )
 
 
-def give_back_freed_memory() -> None:
-    """Return to the kernel what `keep_freed_memory` has kept; for moments when training has stopped."""
+def release_freed_memory() -> None:
+    """Return the memory kept by `keep_freed_memory` to the kernel, when training has stopped."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
@@ -75,8 +75,8 @@ def _choose_matmul(choice: int) -> str:
         return "fp32 matrix products by torch's default"
     default = _measure("none")
     onednn = _measure("bf16")  # routes fp32 products to oneDNN, which without AMX still computes them in fp32
-    faster = onednn.gflops > _ONEDNN_GAIN * default.gflops or choice == train_pb2.MATMUL_ONEDNN
-    if faster and onednn.error < _FP32_ERROR:
+    is_faster = onednn.gflops > _ONEDNN_GAIN * default.gflops or choice == train_pb2.MATMUL_ONEDNN
+    if is_faster and onednn.error < _FP32_ERROR:
         name, rate = "oneDNN", onednn
     else:
         _set_precision("none")
@@ -88,8 +88,8 @@ def _set_precision(precision: str) -> None:
     torch.backends.mkldnn.matmul.fp32_precision = precision  # type: ignore[attr-defined]
 
 
-def _measure(precision: str) -> Rate:
-    """The best of five products (P, P) x (P, P), and their error; about 10 ms, half of it warm-up."""
+def _measure(precision: str) -> MatmulRate:
+    """Measure the best of five products (P, P) x (P, P) and their error; takes 10 ms, half of it warm-up."""
     _set_precision(precision)
     generator = torch.Generator().manual_seed(0)
     left = torch.randn(_PROBE_SIDE, _PROBE_SIDE, generator=generator)
@@ -102,4 +102,4 @@ def _measure(precision: str) -> Rate:
         best = min(best, time.perf_counter() - start)
     exact = left.double() @ right.double()
     error = ((product - exact).norm() / exact.norm()).item()
-    return Rate(2 * _PROBE_SIDE**3 / best / 1e9, error)
+    return MatmulRate(2 * _PROBE_SIDE**3 / best / 1e9, error)

@@ -1,4 +1,4 @@
-"""One batch of the data through the features and labels of a config, for `tzrec check`."""
+"""Check of the first batch of the data against the features and labels of a config, for `tzrec check`."""
 
 from __future__ import annotations
 
@@ -22,116 +22,122 @@ from tzrec.protos.data_pb2 import BadRowPolicy, FgMode
 
 
 @dataclass
-class _Trial:
-    """The sample and what it shows."""
+class _Sample:
+    """First batch of the data.
+
+    Attributes:
+        checker: collects problems.
+        batch: raw columns.
+        bad_rows: collects invalid values.
+    """
 
     checker: Checker
     batch: pa.RecordBatch
-    bad: BadRows = field(init=False)
+    bad_rows: BadRows = field(init=False)
 
     def __post_init__(self) -> None:
-        self.bad = BadRows(self.batch.num_rows)
+        self.bad_rows = BadRows(self.batch.num_rows)
 
 
-def try_data(source: ConfigSource, path: str) -> tuple[list[Problem], list[str]]:
-    """Read one batch as training would.
+def check_data(source: ConfigSource, path: str) -> tuple[list[Problem], list[str]]:
+    """Read one batch as training does, and encode it.
 
     Args:
-        source: a config without problems of its own.
+        source: a config without problems.
         path: comma list of globs.
 
     Returns:
-        what keeps the config from training on the data, and lines about the data for people to read.
+        Problems that prevent training on the data, and lines about the data for the user.
     """
     checker = Checker(source)
     try:
         encoder = FeatureEncoder.from_config(source.config.feature_configs, source.config.data_config)
-        trial = _open(checker, path)
+        sample = _read_sample(checker, path)
     except ConfigError as error:
         return [Problem(each.field, each.message, checker.location(each.field)) for each in error.problems], []
     except DataError as error:
         return [Problem("", str(error), path)], []
-    if trial is None:
+    if sample is None:
         return checker.problems, []
-    _try_features(trial, encoder)
-    _try_targets(trial)
-    return checker.problems, [] if checker.problems else _notes(trial, path)
+    _check_features(sample, encoder)
+    _check_targets(sample)
+    return checker.problems, [] if checker.problems else _notes(sample, path)
 
 
-def _open(checker: Checker, path: str) -> _Trial | None:
-    """The first rows of the data, unless columns are missing, which is then a finding."""
+def _read_sample(checker: Checker, path: str) -> _Sample | None:
+    """Read the first rows; None, with a problem for each, if columns are missing."""
     data = checker.config.data_config
     available = open_reader(data, path).available
-    used = dict(used_columns(checker))
-    for here, name in used.items():
+    column_by_field = dict(used_columns(checker))
+    for field_path, name in column_by_field.items():
         if name not in available:
-            checker.error(here, f'no column "{name}" in the data{did_you_mean(name, available)}')
+            checker.error(field_path, f'no column "{name}" in the data{did_you_mean(name, available)}')
     if checker.problems:
         return None
-    reader = open_reader(data, path, list(used.values()))
+    reader = open_reader(data, path, list(column_by_field.values()))
     piece = next(reader.read(), None)
     if piece is None:
         raise DataError("no rows")
-    trial = _Trial(checker, piece.batch.slice(0, data.batch_size))
-    trial.batch = _typed(trial, reader)
-    return trial
+    sample = _Sample(checker, piece.batch.slice(0, data.batch_size))
+    sample.batch = _convert_text(sample, reader)
+    return sample
 
 
-def _typed(trial: _Trial, reader: Reader) -> pa.RecordBatch:
-    """Text of CSV as the types it is read as."""
-    data = trial.checker.config.data_config
+def _convert_text(sample: _Sample, reader: Reader) -> pa.RecordBatch:
+    """Convert the text of CSV to the types that training reads."""
+    data = sample.checker.config.data_config
     schema = TextSchema.of(data, reader, [*data.label_fields, *data.sample_weight_fields], ())
-    return typed(trial.batch, {**schema.features, **schema.targets}, trial.bad)
+    return typed(sample.batch, {**schema.features, **schema.targets}, sample.bad_rows)
 
 
-def _try_features(trial: _Trial, encoder: FeatureEncoder) -> None:
-    """Encode one feature after the other, so that a wrong type does not hide the next one."""
-    for entry in _readable(trial.checker):
+def _check_features(sample: _Sample, encoder: FeatureEncoder) -> None:
+    """Encode features one at a time, so that a wrong type of one does not hide problems of the next."""
+    for entry in _column_features(sample.checker):
         feature = encoder.features[entry.name]
-        columns = {each.name: trial.batch.column(each.name) for each in feature.inputs}
+        columns = {column.name: sample.batch.column(column.name) for column in feature.inputs}
         try:
-            feature.encode(columns, trial.bad)
+            feature.encode(columns, sample.bad_rows)
         except DataError as error:
-            trial.checker.error(entry.path, str(error))
+            sample.checker.error(entry.path, str(error))
 
 
-def _readable(checker: Checker) -> Iterator[FeatureEntry]:
-    """Features that read nothing but columns of the data."""
+def _column_features(checker: Checker) -> Iterator[FeatureEntry]:
+    """Yield the features that read only columns of the data."""
     mode = checker.config.data_config.fg_mode
-    encoded = mode in ENCODED
+    is_encoded = mode in ENCODED
     for entry in feature_entries(checker):
-        derived = mode == FgMode.FG_DAG and any(text.startswith(("feature:", "const:")) for text in entry.reads)
-        if not (entry.message.stub_type if encoded else derived):
+        is_derived = mode == FgMode.FG_DAG and any(text.startswith(("feature:", "const:")) for text in entry.reads)
+        if not (entry.message.stub_type if is_encoded else is_derived):
             yield entry
 
 
-def _try_targets(trial: _Trial) -> None:
-    data = trial.checker.config.data_config
+def _check_targets(sample: _Sample) -> None:
+    data = sample.checker.config.data_config
     for fields, convert in (("label_fields", label_values), ("sample_weight_fields", weight_values)):
-        for here, name in repeated(f"data_config.{fields}", getattr(data, fields)):
+        for field_path, name in repeated(f"data_config.{fields}", getattr(data, fields)):
             try:
-                convert(name, trial.batch.column(name), trial.bad)
+                convert(name, sample.batch.column(name), sample.bad_rows)
             except DataError as error:
-                trial.checker.error(here, str(error))
-    if trial.bad and data.bad_row_policy == BadRowPolicy.ERROR:
-        wrong = "; ".join(_bad(trial))
-        said = f"ERROR stops at the first bad row, and there are: {wrong}; use DEFAULT or SKIP_ROW, or correct the data"
-        trial.checker.error("data_config.bad_row_policy", said)
+                sample.checker.error(field_path, str(error))
+    if sample.bad_rows and data.bad_row_policy == BadRowPolicy.ERROR:
+        reasons = "; ".join(_reasons(sample))
+        message = f"ERROR stops at the first bad row, and there are: {reasons}; use DEFAULT or SKIP_ROW"
+        sample.checker.error("data_config.bad_row_policy", message)
 
 
-def _bad(trial: _Trial) -> list[str]:
-    """Bad values by column and reason, with their share of the rows."""
-    rows = trial.batch.num_rows
+def _reasons(sample: _Sample) -> list[str]:
+    """Format the invalid values by column and reason, with their share of the rows."""
+    num_rows = sample.batch.num_rows
     return [
-        f"{column} {reason} {100 * len(where) / rows:.3g} % (e.g. {str(values[0])!r})"
-        for column, reason, where, values in trial.bad.reports
+        f"{column} {reason} {100 * len(rows) / num_rows:.3g} % (e.g. {str(values[0])!r})"
+        for column, reason, rows, values in sample.bad_rows.reports
     ]
 
 
-def _notes(trial: _Trial, path: str) -> list[str]:
-    rows = trial.batch.num_rows
-    columns = zip(trial.batch.schema.names, trial.batch.columns, strict=True)
-    null = [f"{name} null {100 * column.null_count / rows:.3g} %" for name, column in columns if column.null_count]
-    said = [*null, *_bad(trial)]
-    head = f"data   first {rows:,} rows of {path}"
-    return [f"{head}: all values fit"] if not said else [head, *(f"       {each}" for each in said)]
+def _notes(sample: _Sample, path: str) -> list[str]:
+    num_rows = sample.batch.num_rows
+    columns = zip(sample.batch.schema.names, sample.batch.columns, strict=True)
+    nulls = [f"{name} null {100 * column.null_count / num_rows:.3g} %" for name, column in columns if column.null_count]
+    notes = [*nulls, *_reasons(sample)]
+    head = f"data   first {num_rows:,} rows of {path}"
+    return [head, *(f"       {note}" for note in notes)] if notes else [f"{head}: all values are valid"]

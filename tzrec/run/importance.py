@@ -1,6 +1,6 @@
-"""How much a trained model needs each of its features: what its metrics lose when the feature's values change rows.
+"""Permutation importance: the loss of metrics of a trained model when the values of a feature are shuffled among rows.
 
-Breiman, Random Forests, Machine Learning 45 (2001), section 10; here with several orders, so that chance shows.
+Breiman, Random Forests, Machine Learning 45 (2001), section 10; here with several permutations, which show the noise.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tzrec.data.atomic import write_text
 from tzrec.data.batch import Batch
 from tzrec.data.permute import permuted
 from tzrec.heads.eval_metrics import EvalMetrics
-from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.run.evaluate import score
-from tzrec.run.resume import agreed_checkpoint
+from tzrec.run.evaluation import score
 from tzrec.run.session import Session
 
 CHUNK_ROWS = 32_768
-"""Rows of a rank among which the values of a feature change places: many, for neighbours in a file are often alike."""
+"""Rows of a rank among which the values of a feature are shuffled: many, because neighbours in a file are similar."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """What one feature is worth.
+    """Importance of one feature.
 
     Attributes:
-        feature: its name; for the features of a sequence_feature, which move together, that of the sequence.
-        drops: by metric and loss, by how much it is worse without the feature, in each repeat.
+        feature: name; of the sequence for the features of a sequence_feature, which are shuffled together.
+        drops: metric or loss -> amount by which it is worse without the feature, for each permutation.
     """
 
     feature: str
@@ -44,11 +43,11 @@ class Importance:
         return float(np.mean(self.drops[name]))
 
     def spread(self, name: str) -> float:
-        """Standard deviation over the repeats; 0 of one."""
+        """Compute the standard deviation over the permutations; 0 for a single one."""
         return float(np.std(self.drops[name], ddof=1)) if len(self.drops[name]) > 1 else 0.0
 
-    def told(self) -> dict[str, object]:
-        """For JSON; null where a metric is not defined."""
+    def to_json(self) -> dict[str, object]:
+        """Convert to JSON values; null for an undefined metric."""
         names = self.drops
         drops = {name: {"mean": _finite(self.mean(name)), "spread": _finite(self.spread(name))} for name in names}
         return {"feature": self.feature, "drops": drops}
@@ -56,85 +55,79 @@ class Importance:
 
 @dataclass(frozen=True)
 class Importances:
-    """The features of a model, the most important one first.
+    """Importance of all features of a model.
 
     Attributes:
-        metrics: metrics, then losses, with all features in place; the first one decides the order of the features.
-        rows: how many were scored.
-        features: what each feature is worth.
+        metrics: metrics, then losses, without any permutation; the first one orders the features.
+        num_rows: rows that were scored.
+        features: the most important one first.
     """
 
     metrics: Mapping[str, float]
-    rows: int
+    num_rows: int
     features: Sequence[Importance]
 
     def table(self) -> str:
-        """Per feature and metric the mean drop and its spread."""
-        width = max(len("feature"), *(len(each.feature) for each in self.features))
+        """Format the mean drop and its spread for each feature and metric."""
+        width = max(len("feature"), *(len(importance.feature) for importance in self.features))
         lines = [f"{'feature':<{width}}" + "".join(f"  {name:>22}" for name in self.metrics)]
-        for each in self.features:
-            cells = (f"{each.mean(name):+.5f} +- {each.spread(name):.5f}" for name in self.metrics)
-            lines.append(f"{each.feature:<{width}}" + "".join(f"  {cell:>22}" for cell in cells))
+        for importance in self.features:
+            cells = (f"{importance.mean(name):+.5f} +- {importance.spread(name):.5f}" for name in self.metrics)
+            lines.append(f"{importance.feature:<{width}}" + "".join(f"  {cell:>22}" for cell in cells))
         return "\n".join(lines)
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write a JSON file."""
         metrics = {name: _finite(value) for name, value in self.metrics.items()}
-        told = {"rows": self.rows, "metrics": metrics, "features": [each.told() for each in self.features]}
-        path.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
+        features = [importance.to_json() for importance in self.features]
+        value = {"rows": self.num_rows, "metrics": metrics, "features": features}
+        write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def run_importance(config: EasyRecConfig, checkpoint_path: str | None = None, repeats: int = 5) -> Importances:
-    """Measure a checkpoint on `eval_input_path`, whose encoded rows are kept in memory; all ranks together.
+def feature_importance(
+    config: EasyRecConfig, checkpoint_path: str | None = None, num_permutations: int = 5
+) -> Importances:
+    """Measure permutation importance on `eval_input_path`, whose encoded rows are kept in memory; all ranks together.
 
     Args:
-        config: checked, with edits and flags in it. `eval_config.num_steps` limits the rows, `train_config.seed`
-            decides the orders.
-        checkpoint_path: a checkpoint, or a model directory whose newest whole one is meant; by default model_dir.
-        repeats: orders that are tried for each feature.
+        config: checked, with edits and flags applied. `eval_config.num_steps` limits the rows, `train_config.seed`
+            seeds the permutations.
+        checkpoint_path: a checkpoint, or a model directory for its newest valid checkpoint. Default: `model_dir`.
+        num_permutations: permutations of each feature.
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged or of another model.
         DataError: the data cannot be read.
     """
-    session = Session(config)
-    try:
-        checkpoint = agreed_checkpoint(Path(checkpoint_path or config.model_dir), session.rank_info)
-        batches = list(_chunks(session))
-        session.build()
-        session.restore(checkpoint)
-        if session.rank_info.is_main:
-            logger.info("model  %s", checkpoint.path)
-        return measure(session, batches, repeats)
-    finally:
-        session.close()
+    with Session.load(config, checkpoint_path) as session:
+        return measure(session, list(read_chunks(session)), num_permutations)
 
 
-def measure(session: Session, batches: Sequence[Batch], repeats: int) -> Importances:
-    """Score batches as they are, and again with the values of each feature in other rows."""
+def measure(session: Session, batches: Sequence[Batch], num_permutations: int) -> Importances:
+    """Score batches without and with permutations of each feature."""
     signs = _signs(EvalMetrics(session.rec_model.heads))
-    whole, rows = score(session, zip(batches, batches, strict=True))
-    found = []
-    for unit, names in _units(session).items():
-        runs = [score(session, _mixed(session, batches, names, repeat))[0] for repeat in range(repeats)]
-        drops = {name: [sign * (whole[name] - run[name]) for run in runs] for name, sign in signs.items()}
-        found.append(Importance(unit, drops))
+    baseline, num_rows = score(session, zip(batches, batches, strict=True))
+    importances = []
+    for unit, names in permutation_units(session).items():
+        runs = [score(session, permute(session, batches, names, seed))[0] for seed in range(num_permutations)]
+        drops = {name: [sign * (baseline[name] - run[name]) for run in runs] for name, sign in signs.items()}
+        importances.append(Importance(unit, drops))
     first = next(iter(signs))
-    found.sort(key=lambda each: -each.mean(first) if math.isfinite(each.mean(first)) else math.inf)
-    return Importances({name: whole[name] for name in signs}, rows, found)
+    importances.sort(key=lambda each: -each.mean(first) if math.isfinite(each.mean(first)) else math.inf)
+    return Importances({name: baseline[name] for name in signs}, num_rows, importances)
 
 
-def _chunks(session: Session) -> Iterator[Batch]:
-    """This rank's rows."""
+def read_chunks(session: Session) -> Iterator[Batch]:
+    """Read this rank's rows of `eval_input_path` in large batches."""
     config = session.config
-    limit = config.eval_config.num_steps * (config.data_config.eval_batch_size or config.data_config.batch_size)
-    size = min(CHUNK_ROWS, limit or CHUNK_ROWS)
+    max_rows = config.eval_config.num_steps * (config.data_config.eval_batch_size or config.data_config.batch_size)
+    size = min(CHUNK_ROWS, max_rows or CHUNK_ROWS)
     loader = session.loader(config.eval_input_path, "eval", batch_size=size)
-    return islice(loader.epoch(), -(-limit // size) or None)
+    return islice(loader.epoch(), -(-max_rows // size) or None)
 
 
-def _units(session: Session) -> dict[str, list[str]]:
-    """What is mixed at a time: a feature of the model, or all of a sequence_feature, whose steps belong together."""
+def permutation_units(session: Session) -> dict[str, list[str]]:
+    """Map each unit to the features shuffled together: one feature, or all of a sequence_feature."""
     layout = session.rec_model.embedding_group.layout
     rows = [*layout.row_groups.values(), *(group.elements for group in layout.sequences.values())]
     used = {entry.feature for row in rows for entry in row}
@@ -145,22 +138,23 @@ def _units(session: Session) -> dict[str, list[str]]:
     return units
 
 
-def _mixed(
-    session: Session, batches: Sequence[Batch], names: Collection[str], repeat: int
+def permute(
+    session: Session, batches: Sequence[Batch], names: Collection[str], seed: int
 ) -> Iterator[tuple[Batch, Batch]]:
-    """Batches with the values of some features in other rows; and as they are, for labels and groups of metrics."""
-    place = session.rank_info
-    seed = session.config.train_config.seed + repeat * place.world_size + place.rank
-    generator = torch.Generator().manual_seed(seed)
+    """Yield each batch with the values of some features shuffled, and unchanged for labels and metric groups."""
+    rank_info = session.rank_info
+    rank_seed = session.config.train_config.seed + seed * rank_info.world_size + rank_info.rank
+    generator = torch.Generator().manual_seed(rank_seed)
     for batch in batches:
-        rows = len(next(iter(batch.labels.values())))
-        yield permuted(batch, names, torch.randperm(rows, generator=generator)), batch
+        num_rows = len(next(iter(batch.labels.values())))
+        yield permuted(batch, names, torch.randperm(num_rows, generator=generator)), batch
 
 
-def _signs(scores: EvalMetrics) -> dict[str, int]:
-    """Metrics, then losses: 1 where more is better, -1 where less is; without metrics that are best in between."""
-    ways = {name: metric.larger_is_better for name, metric in scores.metrics.items()}
-    return {name: 1 if way else -1 for name, way in ways.items() if way is not None} | dict.fromkeys(scores.losses, -1)
+def _signs(metrics: EvalMetrics) -> dict[str, int]:
+    """Map metrics, then losses, to 1 if larger is better and -1 if smaller is; omit metrics with an optimum between."""
+    directions = {name: metric.larger_is_better for name, metric in metrics.metrics.items()}
+    signs = {name: 1 if is_larger else -1 for name, is_larger in directions.items() if is_larger is not None}
+    return signs | dict.fromkeys(metrics.losses, -1)
 
 
 def _finite(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Listeners: what watches a run. They may look, never steer."""
+"""Listeners: objects that observe a run and do not change it."""
 
 from __future__ import annotations
 
@@ -15,84 +15,91 @@ from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.saver import SaveResult
 from tzrec.formatting import format_bytes, format_count, format_duration
 from tzrec.log import logger
-from tzrec.run.evaluate import Evaluation
+from tzrec.run.evaluation import Evaluation
 from tzrec.run.metric_logger import StepLog
 
 _REDRAW_S = 0.2
-_BAR = 10
+_BAR_WIDTH = 10
 
 
 class Listener:
-    """Does nothing; listeners override what they want to hear of. Only rank 0 has any."""
+    """Base of all listeners, with methods that do nothing. Only rank 0 calls them."""
 
     def on_step(self, position: Position) -> None:
-        """A step has been trained."""
+        """Called after each step."""
 
     def on_log(self, log: StepLog) -> None:
-        """A log step has been trained; the first comes after the first step."""
+        """Called every `log_step_count_steps` steps, from the first step on."""
 
     def on_save(self, saved: SaveResult) -> None:
-        """A checkpoint has been copied, a thread is writing it."""
+        """Called when the state has been copied for a checkpoint, which a thread then writes."""
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
-        """An evaluation is complete."""
+        """Called after each evaluation."""
 
     def on_end(self) -> None:
-        """The run is over, whether well or not."""
+        """Called at the end of a run, also after an error."""
 
 
 class Progress(Listener):
-    """The lines of a run: on a terminal one that moves, in a file one per log step."""
+    """Log lines of a run; on a terminal the training line is redrawn in place.
+
+    Args:
+        stream: default: stderr.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._moving = self._stream.isatty() and bool(logger.handlers)  # a program that wants no lines wants no bar
+        self._is_live = self._stream.isatty() and bool(logger.handlers)  # without log lines no progress bar either
         self._log: StepLog | None = None
-        self._drawn = 0.0
+        self._drawn_at = 0.0
 
     def on_step(self, position: Position) -> None:
-        if self._moving and self._log and time.monotonic() - self._drawn > _REDRAW_S:
+        if self._is_live and self._log and time.monotonic() - self._drawn_at > _REDRAW_S:
             self._draw(position)
 
     def on_log(self, log: StepLog) -> None:
         self._log = log
-        if self._moving:
+        if self._is_live:
             self._draw(log.position)
         else:
             logger.info(progress_line(log, log.position))
 
     def on_save(self, saved: SaveResult) -> None:
         size, waited = format_bytes(saved.size), f"{saved.waited:.2f} s"
-        self._say(f"save   {saved.path.name}  {size} in the background; the loop waited {waited}")
+        self._write_line(f"save   {saved.path.name}  {size} in the background; the loop waited {waited}")
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
-        self._say(evaluation_line(evaluation))
+        self._write_line(str(evaluation))
 
     def on_end(self) -> None:
-        self._end_line()
+        self._end_live_line()
 
     def _draw(self, position: Position) -> None:
         assert self._log is not None
-        self._drawn = time.monotonic()
+        self._drawn_at = time.monotonic()
         text = progress_line(self._log, position)
         width = os.get_terminal_size(self._stream.fileno()).columns
         self._stream.write(f"\r\x1b[2K{text[: width - 1]}")
         self._stream.flush()
 
-    def _end_line(self) -> None:
-        if self._moving and self._drawn:
+    def _end_live_line(self) -> None:
+        if self._is_live and self._drawn_at:
             self._stream.write("\n")
-            self._drawn = 0.0
+            self._drawn_at = 0.0
 
-    def _say(self, text: str) -> None:
-        self._end_line()
+    def _write_line(self, text: str) -> None:
+        self._end_live_line()
         logger.info(text)
 
 
 class TensorBoard(Listener):
-    """Event files: training in model_dir, evaluations in model_dir/eval_val.
+    """Writer of TensorBoard events: training in model_dir, evaluations in model_dir/eval_val.
 
-    A thread writes them: importing TensorBoard takes longer than a step, and nobody should wait for it.
+    A thread writes them, because importing TensorBoard takes longer than a training step.
+
+    Args:
+        model_dir: directory of the run.
     """
 
     def __init__(self, model_dir: Path) -> None:
@@ -102,14 +109,15 @@ class TensorBoard(Listener):
         self._thread.start()
 
     def on_log(self, log: StepLog) -> None:
-        values = {f"loss/{name}": value for name, value in log.losses.items()}
-        values |= {f"metric/{name}": value for name, value in log.metrics.items()}
-        values |= {f"lr/g{index}": rate for index, rate in enumerate(log.rates)}
-        self._events.put(("", log.position.step, {**values, "loss/total": log.loss, "speed/rows_per_s": log.speed}))
+        scalars = {f"loss/{name}": value for name, value in log.losses.items()}
+        scalars |= {f"metric/{name}": value for name, value in log.metrics.items()}
+        scalars |= {f"lr/g{index}": rate for index, rate in enumerate(log.learning_rates)}
+        scalars |= {"loss/total": log.total_loss, "speed/rows_per_s": log.rows_per_second}
+        self._events.put(("", log.position.step, scalars))
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
-        values = {f"metric/{name}": value for name, value in evaluation.metrics.items()}
-        self._events.put(("eval_val", evaluation.step, values))
+        scalars = {f"metric/{name}": value for name, value in evaluation.metrics.items()}
+        self._events.put(("eval_val", evaluation.step, scalars))
 
     def on_end(self) -> None:
         self._events.put(None)
@@ -118,12 +126,12 @@ class TensorBoard(Listener):
     def _write(self) -> None:
         writers: dict[str, Any] = {}
         while (event := self._events.get()) is not None:
-            folder, step, values = event
+            directory, step, scalars = event
             try:
-                if folder not in writers:
-                    writers[folder] = _summary_writer()(str(self._model_dir / folder))
-                for name, value in values.items():
-                    writers[folder].add_scalar(name, value, step)
+                if directory not in writers:
+                    writers[directory] = _summary_writer()(str(self._model_dir / directory))
+                for name, value in scalars.items():
+                    writers[directory].add_scalar(name, value, step)
             except (ImportError, OSError) as error:
                 logger.warning("no TensorBoard events: %s", error)
                 return
@@ -138,48 +146,41 @@ def _summary_writer() -> Callable[[str], Any]:
 
 
 def progress_line(log: StepLog, position: Position) -> str:
-    """`train  1,200/2,441 steps  epoch 1/1  49 %|####9     | 36.4k samples/s  eta 4:39  loss 0.212 (...)  lr 1.0e-3`"""
-    goal = log.goal
-    steps = f"{position.steps:,}" + (f"/{goal.steps:,}" if goal.steps is not None else "") + " steps"
-    parts = ["train", steps, _epoch(log, position), f"{format_count(log.speed)} samples/s"]
-    if goal.steps:
-        share = min(position.steps / goal.steps, 1.0)
-        parts[3] = f"{share:.0%}".replace("%", " %") + f"|{bar(share)}| {parts[3]}"
+    """Format `train  1,200/2,441 steps  epoch 1/1  49 %|####9     | 36.4k samples/s  eta 4:39  loss 0.2  lr 1.0e-3`."""
+    num_steps = log.stop_condition.num_steps
+    steps = f"{position.steps:,}" + (f"/{num_steps:,}" if num_steps is not None else "") + " steps"
+    rate = f"{format_count(log.rows_per_second)} samples/s"
+    if num_steps:
+        fraction = min(position.steps / num_steps, 1.0)
+        rate = f"{fraction:.0%}".replace("%", " %") + f"|{progress_bar(fraction)}| {rate}"
+    parts = ["train", steps, _epoch_text(log, position), rate]
     if log.eta is not None:
         parts.append(f"eta {format_duration(log.eta)}")
-    rates = list(dict.fromkeys(f"{rate:.1e}".replace("e-0", "e-") for rate in log.rates))
+    learning_rates = list(dict.fromkeys(f"{rate:.1e}".replace("e-0", "e-") for rate in log.learning_rates))
     metrics = [f"{name} {value:.4f}" for name, value in log.metrics.items()]
-    return "  ".join([*parts, losses_text(log.losses), *metrics, f"lr {', '.join(rates)}"])
+    return "  ".join([*parts, losses_text(log.losses), *metrics, f"lr {', '.join(learning_rates)}"])
 
 
-def _epoch(log: StepLog, position: Position) -> str:
-    """The pass that the step belongs to, counted from 1 as people do."""
-    complete = position.cursor.row == 0 and position.step >= 0
-    running = position.epochs if complete else position.epochs + 1
-    return f"epoch {running}" + (f"/{log.goal.epochs}" if log.goal.epochs else "")
-
-
-def evaluation_line(evaluation: Evaluation) -> str:
-    """`eval   step 1200  auc_ctr 0.6341  auc_cvr 0.6407  (200,000 rows, 61k/s)`"""
-    step = "" if evaluation.step is None else f"step {evaluation.step}  "
-    values = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items())
-    speed = format_count(evaluation.rows / max(evaluation.seconds, 1e-9))
-    return f"eval   {step}{values}  ({evaluation.rows:,} rows, {speed}/s)"
+def _epoch_text(log: StepLog, position: Position) -> str:
+    """Format the epoch of the last step, counted from 1: `epoch 2/3`."""
+    is_at_end = position.cursor.row == 0 and position.step >= 0
+    number = position.epochs if is_at_end else position.epochs + 1
+    return f"epoch {number}" + (f"/{log.stop_condition.num_epochs}" if log.stop_condition.num_epochs else "")
 
 
 def losses_text(losses: Mapping[str, float]) -> str:
-    """`loss 0.212 (ctr 0.187, cvr 0.025)`: what the names have in common is left out."""
+    """Format `loss 0.212 (ctr 0.187, cvr 0.025)`, without the common prefix of the names."""
     total = f"loss {sum(losses.values()):.4g}"
     if len(losses) < 2:
         return total
-    first, last = min(losses), max(losses)  # what these two have in common, all have
-    same = next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
-    cut = first.rfind("_", 0, same) + 1
-    return f"{total} ({', '.join(f'{name[cut:]} {value:.4g}' for name, value in losses.items())})"
+    first, last = min(losses), max(losses)  # the common prefix of these two is that of all
+    end = next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
+    start = first.rfind("_", 0, end) + 1
+    return f"{total} ({', '.join(f'{name[start:]} {value:.4g}' for name, value in losses.items())})"
 
 
-def bar(share: float) -> str:
-    """`####9     `: full tenths, and the digit of the one under way."""
-    tenths = int(share * _BAR * 10 + 1e-9)
-    full, digit = divmod(tenths, 10)
-    return ("#" * full + (str(digit) if digit else "")).ljust(_BAR)[:_BAR]
+def progress_bar(fraction: float) -> str:
+    """Draw `####9     `: one # for each complete tenth, then the digit of the current one."""
+    hundredths = int(fraction * _BAR_WIDTH * 10 + 1e-9)
+    num_full, digit = divmod(hundredths, 10)
+    return ("#" * num_full + (str(digit) if digit else "")).ljust(_BAR_WIDTH)[:_BAR_WIDTH]

@@ -1,9 +1,9 @@
-"""Meter: mean losses and speed between two log lines."""
+"""Mean losses and throughput between two log lines, and the rule that ends a run."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,87 +14,96 @@ from tzrec.distributed import group
 
 @dataclass(frozen=True)
 class StopCondition:
-    """When a run is over.
+    """Number of steps or epochs after which a run ends.
 
     Attributes:
-        steps: number of steps; None where it is not known, as with passes over data of unknown length.
-        epochs: number of passes; None where steps count.
+        num_steps: total steps; None if unknown, as with epochs over data of unknown length.
+        num_epochs: total epochs; None if `num_steps` decides.
     """
 
-    steps: int | None
-    epochs: int | None = None
+    num_steps: int | None
+    num_epochs: int | None = None
 
     def is_reached(self, position: Position) -> bool:
-        if self.epochs is not None:
-            return position.epochs >= self.epochs
-        return self.steps is not None and position.steps >= self.steps
+        if self.num_epochs is not None:
+            return position.epochs >= self.num_epochs
+        return self.num_steps is not None and position.steps >= self.num_steps
 
 
 @dataclass(frozen=True)
 class StepLog:
-    """What there is to say at a log step.
+    """Content of one log line.
 
     Attributes:
         position: after the step.
-        goal: of the run.
-        losses: by name, means over the rows of all ranks since the last log.
-        rates: learning rates, the sparse one first.
-        speed: rows per second of all ranks together.
-        eta: seconds to the end, None where it is not known.
-        metrics: of training batches, by name, as of the last windows that were closed.
+        stop_condition: of the run.
+        losses: by name, means over the rows of all ranks since the last log line.
+        learning_rates: the sparse one first.
+        rows_per_second: of all ranks together.
+        eta: seconds to the end; None if unknown.
+        metrics: of training batches by name, from the last complete windows.
     """
 
     position: Position
-    goal: StopCondition
+    stop_condition: StopCondition
     losses: Mapping[str, float]
-    rates: tuple[float, ...]
-    speed: float
+    learning_rates: tuple[float, ...]
+    rows_per_second: float
     eta: float | None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def loss(self) -> float:
-        """The total."""
+    def total_loss(self) -> float:
         return sum(self.losses.values())
 
 
 class MetricLogger:
-    """Adds up losses where they are, so that a device need not be waited for at every step."""
+    """Sums losses on their device, so that no step waits for it, and counts rows and steps.
 
-    def __init__(self, goal: StopCondition) -> None:
-        self.goal = goal
-        self._first = True
-        self._clear()
+    Args:
+        stop_condition: of the run, for the estimate of the remaining time.
+    """
 
-    def _clear(self) -> None:
+    def __init__(self, stop_condition: StopCondition) -> None:
+        self._stop_condition = stop_condition
+        self._is_first = True
+        self._reset()
+
+    def _reset(self) -> None:
         self._sums: dict[str, torch.Tensor] = {}
-        self._rows = 0
-        self._all_rows = 0
-        self._steps = 0
-        self._began = time.perf_counter()
+        self._num_rows = 0
+        self._num_rows_all_ranks = 0
+        self._num_steps = 0
+        self._start = time.perf_counter()
 
-    def add(self, losses: Mapping[str, torch.Tensor], rows: int, all_rows: int) -> None:
-        """Count a step: mean losses over `rows` of this rank, `all_rows` on all of them."""
+    def update(self, losses: Mapping[str, torch.Tensor], num_rows: int, num_rows_all_ranks: int) -> None:
+        """Add the mean losses of a step over the rows of this rank."""
         for name, loss in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + loss.detach().double() * rows
-        self._rows += rows
-        self._all_rows += all_rows
-        self._steps += 1
+            self._sums[name] = self._sums.get(name, 0.0) + loss.detach().double() * num_rows
+        self._num_rows += num_rows
+        self._num_rows_all_ranks += num_rows_all_ranks
+        self._num_steps += 1
 
-    def without(self, seconds: float) -> None:
-        """Leave out time that was not spent training."""
-        self._began += seconds
+    def exclude(self, seconds: float) -> None:
+        """Exclude time that was not spent on training from the throughput."""
+        self._start += seconds
 
-    def read(self, position: Position, rates: list[float], metrics: Mapping[str, float]) -> StepLog:
-        """What has come together since the last time; all ranks call it together."""
-        sums = group.total([*(float(value) for value in self._sums.values()), self._rows])
-        rows = max(sums[-1], 1)
-        seconds = time.perf_counter() - self._began
-        losses = {name: value / rows for name, value in zip(self._sums, sums, strict=False)}
-        left = None if self.goal.steps is None else max(self.goal.steps - position.steps, 0)
-        # the first step takes longer than any other: no time left can be told from it
-        eta = None if left is None or (self._first and self._steps < 2) else left * seconds / max(self._steps, 1)
-        log = StepLog(position, self.goal, losses, tuple(rates), self._all_rows / max(seconds, 1e-9), eta, metrics)
-        self._first = False
-        self._clear()
+    def compute(self, position: Position, learning_rates: Sequence[float], metrics: Mapping[str, float]) -> StepLog:
+        """Summarize the steps since the last call and start anew; all ranks call this together."""
+        sums = group.total([*(float(value) for value in self._sums.values()), self._num_rows])
+        num_rows = max(sums[-1], 1)
+        seconds = time.perf_counter() - self._start
+        losses = {name: value / num_rows for name, value in zip(self._sums, sums, strict=False)}
+        rate = self._num_rows_all_ranks / max(seconds, 1e-9)
+        eta = self._eta(position, seconds)
+        log = StepLog(position, self._stop_condition, losses, tuple(learning_rates), rate, eta, metrics)
+        self._is_first = False
+        self._reset()
         return log
+
+    def _eta(self, position: Position, seconds: float) -> float | None:
+        # the first step takes longer than any other and predicts nothing
+        if self._stop_condition.num_steps is None or (self._is_first and self._num_steps < 2):
+            return None
+        num_left = max(self._stop_condition.num_steps - position.steps, 0)
+        return num_left * seconds / max(self._num_steps, 1)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tzrec.checkpoint.store import RESULTS
 from tzrec.data.atomic import write_text
 from tzrec.report.chart import Points, line_chart
 from tzrec.report.page import page, table, text
-from tzrec.run.evaluate import Evaluation
+from tzrec.run.evaluation import Evaluation
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
 
@@ -19,12 +19,12 @@ NAME = "report.html"
 
 
 class Report(Listener):
-    """Curves of losses, metrics and speed, the evaluations as a table, and the config that made them.
+    """Curves of losses, metrics and throughput, a table of evaluations, and the config.
 
-    Evaluations are those of the whole model directory; losses and speed those of this run.
+    Evaluations are those of all runs in the model directory; losses and throughput are those of this run.
 
     Args:
-        model_dir: where the page goes.
+        model_dir: directory of the report.
         config: text of the resolved config.
     """
 
@@ -44,48 +44,57 @@ class Report(Listener):
             self._write()
 
     def _write(self) -> None:
-        evaluations = _evaluations(self._model_dir / RESULTS)
-        metrics = _columns(evaluations, lambda name: not _is_loss(name, self._logs))
+        evaluations = _read_evaluations(self._model_dir / RESULTS)
+        losses, metrics = _columns(evaluations, self._is_loss), _columns(evaluations, lambda n: not self._is_loss(n))
+        throughput = {"samples/s": self._points(lambda log: log.rows_per_second)}
         sections = {
             "Metrics on the evaluation data": line_chart(metrics, "step"),
-            "Metrics on the training batches": line_chart(self._metrics(), "step"),
+            "Metrics on the training batches": line_chart(self._train_metrics(), "step"),
             "Training loss": line_chart(self._losses(), "step"),
-            "Loss on the evaluation data": line_chart(_columns(evaluations, lambda n: _is_loss(n, self._logs)), "step"),
-            "Speed, samples per second": line_chart({"samples/s": self._points(lambda log: log.speed)}, "step"),
-            "Evaluations": table([_row(each) for each in evaluations]),
+            "Loss on the evaluation data": line_chart(losses, "step"),
+            "Throughput, samples per second": line_chart(throughput, "step"),
+            "Evaluations": table([_table_row(evaluation) for evaluation in evaluations]),
             "Config": text(self._config),
         }
         write_text(self._model_dir / NAME, page(self._model_dir.name, sections))
 
     def _losses(self) -> dict[str, Points]:
         names = self._logs[0].losses if self._logs else {}
-        found = {name: self._points(lambda log, name=name: log.losses.get(name, float("nan"))) for name in names}
-        return found if len(found) == 1 else {"total": self._points(lambda log: log.loss), **found}
+        curves = {name: self._points(partial(_loss, name)) for name in names}
+        return curves if len(curves) == 1 else {"total": self._points(lambda log: log.total_loss), **curves}
 
-    def _metrics(self) -> dict[str, Points]:
+    def _train_metrics(self) -> dict[str, Points]:
         names = self._logs[-1].metrics if self._logs else {}
-        return {name: self._points(lambda log, name=name: log.metrics.get(name, float("nan"))) for name in names}
+        return {name: self._points(partial(_train_metric, name)) for name in names}
 
-    def _points(self, read: Any) -> Points:
-        # the first log holds the first step alone, whose speed says nothing
+    def _points(self, read: Callable[[StepLog], float]) -> Points:
+        # the first log line covers the first step alone, whose duration is not representative
         logs = self._logs[1:] if len(self._logs) > 1 else self._logs
         return [(log.position.step, read(log)) for log in logs]
 
+    def _is_loss(self, name: str) -> bool:
+        return bool(self._logs) and name in self._logs[0].losses
 
-def _evaluations(path: Path) -> list[dict[str, float]]:
+
+def _loss(name: str, log: StepLog) -> float:
+    return log.losses.get(name, float("nan"))
+
+
+def _train_metric(name: str, log: StepLog) -> float:
+    return log.metrics.get(name, float("nan"))
+
+
+def _read_evaluations(path: Path) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return [{name: float("nan") if value is None else value for name, value in line.items()} for line in lines]
 
 
-def _is_loss(name: str, logs: list[StepLog]) -> bool:
-    return bool(logs) and name in logs[0].losses
+def _columns(evaluations: list[dict[str, float]], is_selected: Callable[[str], bool]) -> dict[str, Points]:
+    """Return the curves of the selected columns of the last evaluation."""
+    names = [name for name in (evaluations[-1] if evaluations else {}) if name != "global_step" and is_selected(name)]
+    return {name: [(line["global_step"], line[name]) for line in evaluations if name in line] for name in names}
 
 
-def _columns(evaluations: list[dict[str, float]], wanted: Any) -> dict[str, Points]:
-    names = [name for name in (evaluations[-1] if evaluations else {}) if name != "global_step" and wanted(name)]
-    return {name: [(each["global_step"], each[name]) for each in evaluations if name in each] for name in names}
-
-
-def _row(evaluation: Mapping[str, float]) -> dict[str, str]:
+def _table_row(evaluation: Mapping[str, float]) -> dict[str, str]:
     values = {name: f"{value:.6f}" for name, value in evaluation.items() if name != "global_step"}
     return {"step": f"{evaluation['global_step']:,}", **values}

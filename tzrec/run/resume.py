@@ -1,4 +1,4 @@
-"""Where a run begins: anew, from its own last checkpoint, or from the weights of another run."""
+"""Initial state of a run: fresh, resumed from its last checkpoint, or fine-tuned from another run."""
 
 from __future__ import annotations
 
@@ -26,36 +26,37 @@ from tzrec.tables.plan_summary import SavedPlan
 
 @dataclass(frozen=True)
 class ResumeState:
-    """What a run takes over.
+    """Checkpoint and position from which a run starts.
 
     Attributes:
-        checkpoint: where weights come from; None for fresh ones.
-        position: where the run begins.
-        continues: whether it is the same run that goes on: then everything must fit, to the random state.
-        optimizer: whether optimizer state comes along.
-        names: parameter here -> parameter in the checkpoint, where they differ.
+        checkpoint: source of the weights; None for random ones.
+        position: first step and position in the data.
+        is_same_run: the run continues its own checkpoint: then every tensor must match, and the random state is
+            restored as well.
+        has_optimizer: restore optimizer state.
+        stored_name_by_name: parameter of this model -> parameter in the checkpoint, where they differ.
     """
 
     checkpoint: Checkpoint | None = None
     position: Position = Position()  # noqa: RUF009 - frozen
-    continues: bool = False
-    optimizer: bool = True
-    names: Mapping[str, str] = field(default_factory=dict)
+    is_same_run: bool = False
+    has_optimizer: bool = True
+    stored_name_by_name: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def plan(self) -> SavedPlan | None:
-        """How the checkpoint's tables were sharded, if it says."""
+        """Sharding plan of the checkpoint, if it has one."""
         path = self.checkpoint.path / "plan" if self.checkpoint else None
         return json.loads(path.read_text()) if path and path.exists() else None
 
     @property
     def numbers(self) -> Mapping[str, float]:
-        """What a continued run knows besides tensors, by name."""
-        manifest = self.checkpoint.manifest if self.checkpoint and self.continues else None
+        """State of a continued run besides its tensors, by name."""
+        manifest = self.checkpoint.manifest if self.checkpoint and self.is_same_run else None
         return manifest.numbers if manifest else {}
 
-    def stored(self, part: str) -> tuple[str, ...]:
-        """Names of the tensors of a part of the checkpoint, empty where it has none."""
+    def stored_names(self, part: str) -> tuple[str, ...]:
+        """List the tensors of a part of the checkpoint; none if it does not have the part."""
         if self.checkpoint is None or not (self.checkpoint.path / part).is_dir():
             return ()
         from tzrec.checkpoint.restore import stored_sizes
@@ -63,117 +64,120 @@ class ResumeState:
         return tuple(stored_sizes(self.checkpoint.path / part))
 
     def restore(self, part: str, tensors: Callable[[], Mapping[str, Any]]) -> None:
-        """Fill the tensors of a part of the checkpoint in place; what it does not hold begins anew.
+        """Fill the tensors of a part of the checkpoint in place; tensors that it does not hold keep their values.
 
         Args:
             part: directory of the checkpoint.
-            tensors: gives what to fill, by name; not called where nothing comes along.
+            tensors: returns the tensors to fill, by name; not called without a checkpoint.
 
         Raises:
-            CheckpointError: the checkpoint cannot be read, or a continued run does not fit it.
+            CheckpointError: the checkpoint cannot be read, or does not match a run that continues it.
         """
         if self.checkpoint is None:
             return
-        # torch's reader is only worth its half second when there is something
+        # the import takes half a second, which a fresh run does not need
         from tzrec.checkpoint.restore import restore
 
         directory = self.checkpoint.path / part
         if not directory.is_dir():
-            logger.warning("%s holds no %s", self.checkpoint.path, part)
+            logger.warning("%s not restored: %s holds no %s", _title(part), self.checkpoint.path, part)
             return
-        wanted = tensors()
-        lines = restore(directory, wanted, rename(wanted, self.names)).lines()
-        if lines and self.continues:
-            cure = " --ignore_restore_optimizer begins with fresh optimizers." if part == "optimizer" else ""
-            text = "\n  ".join(lines)
-            raise CheckpointError(f"{directory} does not fit this config, so the run cannot go on:\n  {text}{cure}")
-        for line in lines:
-            logger.warning("%s stays fresh, %s", part, line)
+        targets = tensors()
+        result = restore(directory, targets, rename(targets, self.stored_name_by_name))
+        if self.is_same_run:
+            fix = "--ignore_restore_optimizer starts with new optimizer state." if part == "optimizer" else ""
+            result.ensure_complete(f"{directory} does not match this config, so the run cannot be resumed", fix)
+        for problem in result.problems:
+            logger.warning("%s not restored: %s", _title(part), problem)
 
-    def begin(self, place: RankInfo) -> None:
-        """Say where the run begins, and set the random state."""
+    def start(self, rank_info: RankInfo) -> None:
+        """Log the source of the weights and restore the random state of a continued run."""
         if self.checkpoint is None:
             return
-        logger.info("start  %s %s", "goes on from" if self.continues else "weights of", self.checkpoint.path)
-        if self.continues and self.checkpoint.manifest:
-            _set_random_state(self.checkpoint.manifest.rng, place.rank)
+        logger.info("start  %s %s", "resuming from" if self.is_same_run else "weights of", self.checkpoint.path)
+        if self.is_same_run and self.checkpoint.manifest:
+            _set_random_state(self.checkpoint.manifest.rng, rank_info.rank)
 
 
 def find_resume_state(
-    config: EasyRecConfig, continue_train: bool, ignore_restore_optimizer: bool, place: RankInfo
+    config: EasyRecConfig, continue_train: bool, ignore_restore_optimizer: bool, rank_info: RankInfo
 ) -> ResumeState:
-    """Decide it; rank 0 looks and verifies, the others follow.
+    """Choose and verify the checkpoint to start from on rank 0 and broadcast it.
 
     Raises:
-        CheckpointError: there are checkpoints but no `continue_train`, all are damaged, or the one named is no good.
+        CheckpointError: there are checkpoints but no `continue_train`, all are damaged, or the named one is not valid.
     """
     train = config.train_config
-    own, other = _agreed(lambda: _look(config, continue_train), place)
-    if own:
-        checkpoint = _trusted(Path(own))
-        return ResumeState(checkpoint, checkpoint.position, continues=True, optimizer=not ignore_restore_optimizer)
-    if other:
-        checkpoint = _trusted(Path(other))
+    own_path, other_path = _agree(lambda: _find_paths(config, continue_train), rank_info)
+    if own_path:
+        checkpoint = _open_verified(Path(own_path))
+        has_optimizer = not ignore_restore_optimizer
+        return ResumeState(checkpoint, checkpoint.position, is_same_run=True, has_optimizer=has_optimizer)
+    if other_path:
+        checkpoint = _open_verified(Path(other_path))
         position = checkpoint.position.data_only() if continue_train else Position()
         names = read_map(Path(train.fine_tune_ckpt_param_map)) if train.fine_tune_ckpt_param_map else {}
-        return ResumeState(checkpoint, position, optimizer=not ignore_restore_optimizer, names=names)
+        return ResumeState(checkpoint, position, has_optimizer=not ignore_restore_optimizer, stored_name_by_name=names)
     return ResumeState()
 
 
-def agreed_checkpoint(path: Path, place: RankInfo) -> Checkpoint:
-    """The checkpoint at a path, or the newest whole one of a model directory; verified by rank 0.
+def agree_on_checkpoint(find: Callable[[], Checkpoint], rank_info: RankInfo) -> Checkpoint:
+    """Find and verify a checkpoint on rank 0 and broadcast its path.
 
     Raises:
-        CheckpointError: there is none that can be used.
+        CheckpointError: raised by `find` on rank 0, raised here on all ranks.
     """
-    found, _ = _agreed(lambda: (str(store.find(path).path), ""), place)
-    return _trusted(Path(found))
+    (path,) = _agree(lambda: (str(find().path),), rank_info)
+    return _open_verified(Path(path))
 
 
-def _look(config: EasyRecConfig, continue_train: bool) -> tuple[str, str]:
-    """The run's own checkpoint and the one to fine-tune; the first that exists, the other one empty."""
+def _find_paths(config: EasyRecConfig, continue_train: bool) -> tuple[str, str]:
+    """Return the run's own checkpoint and the one to fine-tune: the first that exists, and "" for the other."""
     model_dir = Path(config.model_dir)
     if store.published(model_dir):
         if not continue_train:
             raise CheckpointError(
-                f"{model_dir} already holds checkpoints; --continue_train goes on from the last one, "
-                "another --model_dir begins anew"
+                f"{model_dir} already holds checkpoints; --continue_train resumes from the last one, "
+                "another --model_dir starts a new run"
             )
-        found = store.latest(model_dir)
-        assert found is not None
-        return str(found.path), ""
+        checkpoint = store.latest(model_dir)
+        assert checkpoint is not None
+        return str(checkpoint.path), ""
     if config.train_config.fine_tune_checkpoint:
         return "", str(store.find(Path(config.train_config.fine_tune_checkpoint)).path)
     return "", ""
 
 
-def _agreed(look: Any, place: RankInfo) -> tuple[str, str]:
-    """What rank 0 found, or its error on all ranks."""
-    found: dict[str, Any] = {}
-    if place.is_main:
+def _agree(find: Callable[[], tuple[str, ...]], rank_info: RankInfo) -> tuple[str, ...]:
+    """Call `find` on rank 0; return its result, or raise its error, on all ranks."""
+    outcome: dict[str, Any] = {}
+    if rank_info.is_main:
         try:
-            found = {"paths": look()}
+            outcome = {"paths": find()}
         except TzrecError as error:
-            found = {"error": str(error)}
-    found = group.broadcast(found)
-    if "error" in found:
-        raise CheckpointError(found["error"])
-    own, other = found["paths"]
-    return own, other
+            outcome = {"error": str(error)}
+    outcome = group.broadcast(outcome)
+    if "error" in outcome:
+        raise CheckpointError(outcome["error"])
+    return tuple(outcome["paths"])
 
 
-def _trusted(path: Path) -> Checkpoint:
-    """A checkpoint that rank 0 has verified."""
+def _open_verified(path: Path) -> Checkpoint:
+    """Open a checkpoint that rank 0 has verified."""
     return Checkpoint(path, CheckpointManifest.read(path) if (path / NAME).exists() else None)
 
 
+def _title(part: str) -> str:
+    return "optimizer state" if part == "optimizer" else part
+
+
 def _set_random_state(states: Mapping[str, str], rank: int) -> None:
-    """Go on drawing where this rank stopped; a rank that did not exist keeps its own seed."""
+    """Restore the random number generators of this rank; a rank that did not exist before keeps its seed."""
     if str(rank) in states:
-        torch.set_rng_state(_tensor(states[str(rank)]))
+        torch.set_rng_state(_decode(states[str(rank)]))
     if f"{rank}/cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(_tensor(states[f"{rank}/cuda"]))
+        torch.cuda.set_rng_state(_decode(states[f"{rank}/cuda"]))
 
 
-def _tensor(text: str) -> torch.Tensor:
+def _decode(text: str) -> torch.Tensor:
     return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)

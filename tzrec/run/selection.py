@@ -1,4 +1,4 @@
-"""What variational dropout has learned about features, and the config that keeps the useful ones."""
+"""Feature selection by variational dropout: rank features by learned dropout probability and keep the best."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
+from tzrec.checkpoint import store
 from tzrec.checkpoint.restore import restore
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.config.selection import keep_features
-from tzrec.errors import CheckpointError
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
@@ -22,72 +22,97 @@ from tzrec.report.page import page
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """One feature of one group, and how likely it is to be dropped."""
+class RankedFeature:
+    """Dropout probability of a feature in a group."""
 
     group: str
     feature: str
     dropout_probability: float
 
 
-def rank(config: EasyRecConfig, checkpoint: Checkpoint) -> list[Ranked]:
-    """The features of all groups that have a choice, group after group; within one by rising probability.
+@dataclass(frozen=True)
+class FeatureSelection:
+    """Result of a feature selection.
 
-    What the sequence_encoders of a group yield is ranked with its features.
+    Attributes:
+        ranking: features group by group, within a group by rising dropout probability.
+        config: config with the features that were kept.
+    """
+
+    ranking: Sequence[RankedFeature]
+    config: EasyRecConfig
+
+
+def select_features(
+    config: EasyRecConfig, checkpoint_path: str | None = None, topk: int = 100, clear_variational_dropout: bool = False
+) -> FeatureSelection:
+    """Rank the features of a model trained with variational_dropout and keep the first `topk` of each group.
 
     Args:
-        config: has variational_dropout.
-        checkpoint: of this config.
+        config: config of the trained model.
+        checkpoint_path: a checkpoint, or a model directory for its newest valid checkpoint. Default: `model_dir`.
+        topk: features to keep in each group.
+        clear_variational_dropout: remove variational_dropout from the new config.
 
     Raises:
-        CheckpointError: it holds no probabilities, or those of other groups.
+        CheckpointError: there is no checkpoint, or it was trained without this variational_dropout.
+    """
+    ranking = rank_features(config, store.find(Path(checkpoint_path or config.model_dir)))
+    selected = keep_ranked(config, ranking, topk)
+    if clear_variational_dropout:
+        selected.model_config.ClearField("variational_dropout")
+    return FeatureSelection(ranking, selected)
+
+
+def rank_features(config: EasyRecConfig, checkpoint: Checkpoint) -> list[RankedFeature]:
+    """Rank the features of all groups with variational dropout; outputs of sequence_encoders are ranked as well.
+
+    Raises:
+        CheckpointError: the checkpoint has no dropout probabilities, or those of other groups.
     """
     features = FeatureEncoder.from_config(config.feature_configs, config.data_config).features
-    ranker = build_model(config, features, torch.device("meta"))
-    assert ranker.feature_dropout is not None
-    state = ranker.feature_dropout.to_empty(device="cpu").state_dict()
-    lines = restore(
-        checkpoint.path / "model", {f"feature_dropout.{name}": each for name, each in state.items()}
-    ).lines()
-    if lines:
-        text = "\n  ".join(lines)
-        raise CheckpointError(f"{checkpoint.path} was trained without this variational_dropout:\n  {text}")
-    return list(_ranked(ranker))
+    rec_model = build_model(config, features, torch.device("meta"))
+    assert rec_model.feature_dropout is not None
+    state = rec_model.feature_dropout.to_empty(device="cpu").state_dict()
+    tensors = {f"feature_dropout.{name}": tensor for name, tensor in state.items()}
+    message = f"{checkpoint.path} was trained without this variational_dropout"
+    restore(checkpoint.path / "model", tensors).ensure_complete(message)
+    return list(_ranking(rec_model))
 
 
-def _ranked(ranker: RecModel) -> Iterator[Ranked]:
-    assert ranker.feature_dropout is not None
-    embedding = ranker.embedding_group
-    for group, row in ranker.feature_dropout.probabilities().items():
-        listed, widths = [entry.feature for entry in embedding.layout.groups[group]], embedding.dims.features(group)
-        names = listed + [f"sequence_encoders[{index}]" for index in range(len(widths) - len(listed))]
+def _ranking(rec_model: RecModel) -> Iterator[RankedFeature]:
+    assert rec_model.feature_dropout is not None
+    embedding = rec_model.embedding_group
+    for group, row in rec_model.feature_dropout.probabilities().items():
+        entries, widths = [entry.feature for entry in embedding.layout.groups[group]], embedding.dims.features(group)
+        names = entries + [f"sequence_encoders[{index}]" for index in range(len(widths) - len(entries))]
         parts = row.split(widths if len(row) > len(widths) else 1)  # one for each column, or for each feature
-        found = [Ranked(group, name, part.mean().item()) for name, part in zip(names, parts, strict=True)]
-        yield from sorted(found, key=lambda each: each.dropout_probability)
+        ranked = [RankedFeature(group, name, part.mean().item()) for name, part in zip(names, parts, strict=True)]
+        yield from sorted(ranked, key=lambda feature: feature.dropout_probability)
 
 
-def select(config: EasyRecConfig, ranking: Sequence[Ranked], topk: int) -> EasyRecConfig:
-    """The config with the first `topk` features of each ranked group."""
-    listed = {group.group_name: group.feature_names for group in config.model_config.feature_groups}
-    kept: dict[str, list[str]] = {each.group: [] for each in ranking}
-    for each in ranking:
-        if each.feature in listed[each.group] and len(kept[each.group]) < topk:
-            kept[each.group].append(each.feature)
+def keep_ranked(config: EasyRecConfig, ranking: Sequence[RankedFeature], topk: int) -> EasyRecConfig:
+    """Copy a config with only the first `topk` features of each ranked group."""
+    names_by_group = {group.group_name: group.feature_names for group in config.model_config.feature_groups}
+    kept: dict[str, list[str]] = {ranked.group: [] for ranked in ranking}
+    for ranked in ranking:
+        if ranked.feature in names_by_group[ranked.group] and len(kept[ranked.group]) < topk:
+            kept[ranked.group].append(ranked.feature)
     return keep_features(config, kept)
 
 
-def write_ranking(path: Path, ranking: Sequence[Ranked]) -> None:
-    """As CSV with a head."""
+def write_ranking(path: Path, ranking: Sequence[RankedFeature]) -> None:
+    """Write a ranking as CSV with a header."""
     with path.open("w", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["group", "feature", "dropout_probability"])
-        rows.writerows([each.group, each.feature, f"{each.dropout_probability:.6f}"] for each in ranking)
+        writer = csv.writer(stream)
+        writer.writerow(["group", "feature", "dropout_probability"])
+        writer.writerows([ranked.group, ranked.feature, f"{ranked.dropout_probability:.6f}"] for ranked in ranking)
 
 
-def draw_ranking(path: Path, ranking: Sequence[Ranked]) -> None:
-    """As a page with a chart for each group."""
+def draw_ranking(path: Path, ranking: Sequence[RankedFeature]) -> None:
+    """Write a ranking as an HTML report with a chart for each group."""
     groups: dict[str, dict[str, float]] = {}
-    for each in ranking:
-        groups.setdefault(f"group {each.group}", {})[each.feature] = each.dropout_probability
+    for ranked in ranking:
+        groups.setdefault(f"group {ranked.group}", {})[ranked.feature] = ranked.dropout_probability
     charts = {heading: bar_chart(values) for heading, values in groups.items()}
-    path.write_text(page("How likely features are to be dropped", charts))
+    path.write_text(page("Dropout probability of features", charts))

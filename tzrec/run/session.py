@@ -1,24 +1,25 @@
-"""Session: the one place that assembles a config into things that run.
+"""Session: what a command assembles from a config, a checkpoint or a package on one rank.
 
-config -> machine -> process group -> feature encoder -> loader -> model -> sharded model -> checkpoint
+config -> CPU settings -> process group -> feature encoder -> data loader -> model -> weights of a checkpoint
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torchrec.distributed.model_parallel import DistributedModelParallel
 
 from tzrec import env
+from tzrec.checkpoint import store
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.data.batch import Batch
 from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters, shard
-from tzrec.errors import CheckpointError
+from tzrec.env import RankInfo
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.formatting import format_count
 from tzrec.log import logger
@@ -27,110 +28,215 @@ from tzrec.models.build import build_model
 from tzrec.optim.average import uses_average
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run import cpu
+from tzrec.run.resume import agree_on_checkpoint
 from tzrec.tables.plan_summary import SavedPlan, plan_rows, render
 
+if TYPE_CHECKING:
+    from tzrec.checkpoint.saver import Tensors
+    from tzrec.serving.predictor import Scorer
+
 Mode = Literal["train", "eval", "predict"]
+Purpose = Literal["evaluation", "serving"]
 
 AUTOCAST = {"": None, "BF16": torch.bfloat16, "FP16": torch.float16}
-"""train_config.mixed_precision -> type of the matrix products."""
+"""train_config.mixed_precision -> dtype of matrix products."""
 
 
 class Session:
-    """One process's share of a run. Close it at the end.
+    """Feature encoder, model and process group of one rank.
+
+    A context manager: leaving it stops the threads that read data and destroys the process group.
 
     Attributes:
-        config: checked, with edits and flags in it.
-        place: this rank among its peers.
-        device: of this rank.
-        cpu: what was set for this machine, a line for the log.
-        encoder: from raw columns to features.
-        model: the sharded model, None until `build`; call this one.
-        rec_model: the model without its wrappers.
+        config: checked, with edits and flags applied.
+        rank_info: this rank among its peers.
+        cpu: CPU settings, as text for the log.
+        device: device of this rank.
+        encoder: encodes raw columns as features.
+        model: sharded model, the one to call. Set by `build` and by `load` for evaluation.
+        rec_model: the same model without wrappers; unsharded, on the CPU and in eval mode after `load` for serving.
+        step: last trained step of the loaded checkpoint or package; -1 of a new session.
     """
 
     model: DistributedModelParallel
     rec_model: RecModel
 
-    def __init__(self, config: EasyRecConfig) -> None:
+    def __init__(self, config: EasyRecConfig, rank_info: RankInfo) -> None:
+        """Configure the CPU, join the process group and build the feature encoder; use `new` or `load` instead."""
         self.config = config
-        self.rank_info = env.rank_info()
-        self._loaders: list[DataLoader] = []
+        self.rank_info = rank_info
+        self.step = -1
         self.cpu = cpu.configure_cpu(config.train_config)
-        self.device = group.init(self.rank_info)
+        self.device = group.init(rank_info)
         self._autocast = AUTOCAST[config.train_config.mixed_precision]
-        _allow_tf32(config)
-        self.encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
+        self._loaders: list[DataLoader] = []
+        self._program: Scorer | None = None
+        _set_tf32(config)
+        try:
+            self.encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def new(cls, config: EasyRecConfig) -> Session:
+        """Start a session without weights; `build` builds its model."""
+        return cls(config, env.rank_info())
+
+    @classmethod
+    def load(
+        cls,
+        config: EasyRecConfig,
+        checkpoint_path: str | None = None,
+        package_path: str | None = None,
+        purpose: Purpose = "evaluation",
+        rank_info: RankInfo | None = None,
+    ) -> Session:
+        """Start a session with the weights of a checkpoint, or with the compiled model of a package.
+
+        Args:
+            config: checked, with edits and flags applied; the config of the package if one is given.
+            checkpoint_path: a checkpoint, or a model directory for its newest valid checkpoint. Default: from
+                `model_dir` the newest one for evaluation, the one that `export_config` selects for serving.
+            package_path: an exported package to load instead of a checkpoint.
+            purpose: "evaluation" builds the sharded model, "serving" an unsharded one on the CPU. The moving average of
+                the dense parameters is loaded as `eval_config` and `export_config` say.
+            rank_info: default: from the environment.
+
+        Raises:
+            CheckpointError: there is no checkpoint, it is damaged, or it does not match the model of the config.
+            PackageError: the package is missing, damaged or too new.
+        """
+        session = cls(config, rank_info or env.rank_info())
+        try:
+            if package_path is not None:
+                session._load_package(Path(package_path))
+            else:
+                session._load_checkpoint(checkpoint_path, purpose)
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     @property
     def model_dir(self) -> Path:
         return Path(self.config.model_dir)
 
     def loader(self, path: str, mode: Mode, keep: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
-        """Open the files of a path for this rank; `close` closes the loader."""
-        info, seed = self.rank_info, self.config.train_config.seed
-        loader = DataLoader(self.config, self.encoder, path, mode, info.rank, info.world_size, keep, batch_size, seed)
+        """Open files as batches for this rank; `close` stops their threads."""
+        rank_info, seed = self.rank_info, self.config.train_config.seed
+        loader = DataLoader(
+            self.config, self.encoder, path, mode, rank_info.rank, rank_info.world_size, keep, batch_size, seed
+        )
         self._loaders.append(loader)
         return loader
 
-    def build(self, saved: SavedPlan | None = None) -> None:
-        """Make the model on all ranks: the same weights everywhere, and everywhere another seed for dropout.
+    def build(self, plan: SavedPlan | None = None) -> None:
+        """Build and shard the model on all ranks: with the same weights, but a seed of its own for dropout on each.
 
         Args:
-            saved: how the tables of a checkpoint were sharded; kept to where it fits.
+            plan: sharding plan of a checkpoint, followed where it is still valid.
         """
         seed = self.config.train_config.seed
         torch.manual_seed(seed)
-        meta = torch.device("meta")
-        ranker = build_model(self.config, self.encoder.features, table_device=meta, compute_device=self.device)
-        self.model = shard(ranker, self.config, self.device, saved)
+        rec_model = build_model(self.config, self.encoder.features, table_device=torch.device("meta"))
+        self.model = shard(rec_model, self.config, self.device, plan)
         self.rec_model = self.model.module
         torch.manual_seed(seed + 1 + self.rank_info.rank)
 
     def forward(self, batch: Batch) -> tuple[ModelOutput, Batch]:
-        """What the model says of a batch, and the batch where the model is."""
+        """Run the model on a batch; return its output and the batch on the device of the model."""
         if self.device.type != "cpu":
             batch = batch.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
             return self.model(batch), batch
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Put the weights of a checkpoint that are to be evaluated into the model.
+    def scorer(self) -> Scorer:
+        """Return the loaded package, or the model of the checkpoint that was loaded for serving."""
+        if self._program is not None:
+            return self._program
+        from tzrec.serving.servable import Servable
+        from tzrec.serving.trained import precision_of
 
-        Raises:
-            CheckpointError: it does not hold exactly the weights of this model, or cannot be read.
-        """
-        from tzrec.checkpoint.average import restore_average
-        from tzrec.checkpoint.restore import restore
+        return Servable.from_model(self.rec_model, precision_of(self.config))
 
-        fit = restore(checkpoint.path / "model", self.model.state_dict())
-        if fit.lines():
-            lines = "\n  ".join(fit.lines())
-            raise CheckpointError(f"{checkpoint.path} holds another model than this config describes:\n  {lines}")
-        if uses_average(self.config.eval_config, self.config.train_config.dense_optimizer):
-            restore_average(checkpoint, self.model.state_dict())
-
-    def describe(self) -> None:
-        """Log what was built: `model`, `plan` and `cpu`."""
+    def log_summary(self) -> None:
+        """Log the model, the sharding plan and the CPU settings."""
         dims = self.rec_model.embedding_group.dims
         tasks = list(self.rec_model.heads)
         name = self.config.model_config.WhichOneof("model")
-        dense = sum(parameter.numel() for _, parameter in dense_parameters(self.model))
-        named = f"{len(tasks)} tasks: {', '.join(tasks)}" if len(tasks) > 1 else "1 task"
-        groups = [f'{len(dims.features(each))} features in group "{each}" ({dims[each]})' for each in dims]
-        logger.info("model  %s  %s   dense %s parameters   %s", name, named, format_count(dense), ", ".join(groups))
+        num_dense = sum(parameter.numel() for _, parameter in dense_parameters(self.model))
+        tasks_text = f"{len(tasks)} tasks: {', '.join(tasks)}" if len(tasks) > 1 else "1 task"
+        groups = ", ".join(f'{len(dims.features(each))} features in group "{each}" ({dims[each]})' for each in dims)
+        logger.info("model  %s  %s   dense %s parameters   %s", name, tasks_text, format_count(num_dense), groups)
         rows = plan_rows(self.rec_model, self.model.plan, self.config.train_config)
         logger.info("plan   %s", render(rows).replace("\n", "\n       "))
         logger.info("cpu    %s", self.cpu)
 
     def close(self) -> None:
-        """Join the threads of all loaders and leave the process group."""
+        """Stop the threads that read data and destroy the process group."""
         for loader in self._loaders:
             loader.close()
         group.close()
 
+    def __enter__(self) -> Session:
+        return self
 
-def _allow_tf32(config: EasyRecConfig) -> None:
-    """TF32 is as torch has it unless the config speaks of it."""
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _load_package(self, path: Path) -> None:
+        from tzrec.serving.package import open_package
+
+        package = open_package(path)
+        logger.info("model  %s  step %d", path, package.manifest.step)
+        self._program, self.step = package.program(), package.manifest.step
+
+    def _load_checkpoint(self, path: str | None, purpose: Purpose) -> None:
+        checkpoint = agree_on_checkpoint(lambda: choose_checkpoint(self.config, path, purpose), self.rank_info)
+        logger.info("model  %s", checkpoint.path)
+        dense = self.config.train_config.dense_optimizer
+        if purpose == "evaluation":
+            self.build()
+            self._restore(checkpoint, self.model.state_dict(), uses_average(self.config.eval_config, dense))
+        else:
+            self.rec_model = build_model(self.config, self.encoder.features, table_device=torch.device("meta")).eval()
+            self.rec_model.embedding_group.to_empty(device="cpu")  # initial values would only be overwritten
+            self._restore(checkpoint, self.rec_model.state_dict(), uses_average(self.config.export_config, dense))
+        self.step = checkpoint.step
+
+    def _restore(self, checkpoint: Checkpoint, tensors: Tensors, is_averaged: bool) -> None:
+        """Overwrite all weights with those of a checkpoint, the dense ones with their moving average if asked for."""
+        from tzrec.checkpoint.average import restore_average  # half a second that a training run does not need
+        from tzrec.checkpoint.restore import restore
+
+        message = f"{checkpoint.path} does not match the model of this config"
+        restore(checkpoint.path / "model", tensors).ensure_complete(message)
+        if is_averaged:
+            restore_average(checkpoint, tensors)
+
+
+def available_device() -> str:
+    """Return the device type that training and evaluation use on this machine: "cuda" or "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def choose_checkpoint(config: EasyRecConfig, path: str | None, purpose: Purpose) -> Checkpoint:
+    """Find the checkpoint at `path`. Default: the newest of `model_dir`, or for serving the one of `export_config`.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    export, model_dir = config.export_config, Path(config.model_dir)
+    if path:
+        return store.find(Path(path))
+    if purpose == "serving" and export.exporter_type == "best":
+        return store.best(model_dir, export.best_exporter_metric, export.metric_larger_is_better)
+    return store.find(model_dir)
+
+
+def _set_tf32(config: EasyRecConfig) -> None:
+    """Enable or disable TF32 if the config sets it; otherwise keep torch's defaults."""
     train = config.train_config
     if train.HasField("cudnn_allow_tf32"):
         torch.backends.cudnn.allow_tf32 = train.cudnn_allow_tf32

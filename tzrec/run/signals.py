@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM ask a run to stop: it finishes the step, saves and leaves. Asked twice it leaves at once.
+"""Graceful shutdown: SIGINT and SIGTERM finish the current step, save a checkpoint and exit; a second exits at once.
 
-Exit status is 128 + the number of the signal (130 for Ctrl-C, 143 for SIGTERM), as a shell would have it, so that a
-script does not take a stopped run for a finished one.
+The exit status is 128 + the number of the signal (130 for Ctrl-C, 143 for SIGTERM), as of a shell, so that a script can
+tell a stopped run from a finished one.
 """
 
 from __future__ import annotations
@@ -10,43 +10,44 @@ import os
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 from tzrec.log import logger
 
-_ECHO_S = 2.0
-"""torchrun hands a Ctrl-C on to ranks that the terminal has already told; a user's second one comes later."""
+_REPEAT_S = 2.0
+"""torchrun forwards a Ctrl-C to ranks that the terminal has signalled already; within this time it is the same one."""
 
 
 class Signals:
-    """While entered, remembers the first signal instead of dying of it.
+    """Context manager that records the first SIGINT or SIGTERM instead of terminating the process.
 
     Attributes:
-        received: number of the signal, 0 as long as there was none.
+        received: number of the signal, 0 before the first one.
     """
 
     received = 0
 
     def __init__(self) -> None:
-        self._since = 0.0
-        self._before: dict[int, Any] = {}
+        self._received_at = 0.0
+        self._previous_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():  # only there may a program set handlers
-            self._before = {each: signal.signal(each, self._handle) for each in (signal.SIGINT, signal.SIGTERM)}
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers only there
+            numbers = (signal.SIGINT, signal.SIGTERM)
+            self._previous_handlers = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.received and now - self._since > _ECHO_S:
+        if self.received and now - self._received_at > _REPEAT_S:
             os._exit(128 + number)
         if not self.received:
-            self.received, self._since = number, now
-            logger.info("stop   asked to: saves after this step and leaves; once more leaves at once")
+            self.received, self._received_at = number, now
+            name = signal.Signals(number).name
+            again = "press Ctrl-C again to exit now" if number == signal.SIGINT else "send it again to exit now"
+            logger.info("stop   %s received: saving a checkpoint, then exiting (%s)", name, again)

@@ -1,172 +1,73 @@
-"""The training loop."""
+"""Train a model: the function behind `tzrec train` and `tzrec.train`."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
-import torch
-
-from tzrec.checkpoint.store import RESULTS
-from tzrec.data.batch import Batch
-from tzrec.distributed import group
-from tzrec.errors import TrainingError
+from tzrec.checkpoint.lock import Lock
+from tzrec.checkpoint.store import remove_leftovers
+from tzrec.config.load import dump_config
+from tzrec.data.atomic import write_text
 from tzrec.log import logger
-from tzrec.protos import data_pb2, train_pb2
-from tzrec.run.evaluate import Evaluation, append, evaluate
-from tzrec.run.listeners import Listener
-from tzrec.run.metric_logger import MetricLogger
-from tzrec.run.signals import Signals
-from tzrec.run.training import Training
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.run.listeners import Listener, Progress, TensorBoard
+from tzrec.run.reporting import Report
+from tzrec.run.resume import find_resume_state
+from tzrec.run.session import Session
+from tzrec.run.trainer import Trainer
+from tzrec.run.training_loop import Outcome, run_training_loop
+from tzrec.version import __version__
 
 
-@dataclass
-class Outcome:
-    """How a run ended.
+def train(
+    config: EasyRecConfig,
+    continue_train: bool = False,
+    ignore_restore_optimizer: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> Outcome:
+    """Train a model and evaluate it. All ranks call this together.
 
-    Attributes:
-        step: number of the last step.
-        metrics: of the last evaluation.
-        signal: what stopped it early, 0 if nothing did.
-    """
-
-    step: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    signal: int = 0
-
-
-def train(run: Training, listeners: Sequence[Listener]) -> Outcome:
-    """Train until the run is over, or a signal or the clock stops it; saves and evaluates on the way and at the end.
+    Args:
+        config: checked, with edits and flags applied.
+        continue_train: resume from the last checkpoint in `model_dir` if there is one.
+        ignore_restore_optimizer: restore only weights from a checkpoint, no optimizer state.
+        listeners: called on rank 0, in addition to progress lines, report and TensorBoard.
 
     Raises:
-        TrainingError: a loss was not finite and `train_config.nonfinite_loss` says to stop.
+        CheckpointError: another process writes to `model_dir`; or a checkpoint exists although `continue_train` is off,
+            is damaged, or does not match the config.
+        DataError: the data cannot be read.
+        TrainingError: a loss was not finite.
     """
-    meter = MetricLogger(run.goal)
-    outcome, saved = Outcome(run.position.step), run.position.step
-    with run, Signals() as signals:
-        for batch, last in run.batches():
-            run.begin_step()
-            losses = run.losses(batch)
-            agreed = sync_step(losses, batch.rows, signals.received > 0 or run.steering.late)
-            if agreed.finite:  # before backward: the fused optimizers learn during it
-                losses = run.apply_task_weights(losses, agreed.share(batch.rows))
-                run.backward_and_step(losses, agreed.share(batch.rows))
-                meter.add(losses, batch.rows, agreed.rows)
-            else:
-                _refuse(run, losses, batch)
-            run.position = run.position.after(batch)
-            if last:
-                run.position = run.position.next_epoch()
-            for listener in listeners:
-                listener.on_step(run.position)
-            step = run.position.step
-            if step % run.session.config.train_config.log_step_count_steps == 0:
-                log = meter.read(run.position, run.rates.last_lr(), run.online.values())
-                for listener in listeners:
-                    listener.on_log(log)
-            if agreed.stop:
-                outcome.signal = max(group.gather(signals.received))
-                if not outcome.signal:
-                    _say(run, ["stop   the minutes of train_config.max_minutes are over"])
-                break
-            if run.cadence.after_step(step) or (last and run.cadence.after_epoch(run.position.epochs)):
-                saved = step
-                meter.without(_save_and_evaluate(run, listeners, outcome, last=run.goal.is_reached(run.position)))
-        if run.position.step > saved:
-            _save_and_evaluate(run, listeners, outcome, last=True)
-        run.wait()
-    outcome.step = run.position.step
-    return outcome
+    with ExitStack() as stack:
+        session = stack.enter_context(Session.new(config))
+        if session.rank_info.is_main:
+            stack.enter_context(Lock(session.model_dir))
+        resume = find_resume_state(config, continue_train, ignore_restore_optimizer, session.rank_info)
+        all_listeners: list[Listener] = []
+        if session.rank_info.is_main:
+            remove_leftovers(session.model_dir)
+            _write_config(config, session.model_dir)
+            all_listeners = [*_default_listeners(config, session.model_dir), *listeners]
+            for listener in all_listeners:
+                stack.callback(listener.on_end)
+        trainer = stack.enter_context(Trainer(session, resume))
+        session.log_summary()
+        if trainer.is_complete:
+            logger.info("train  %s", trainer.completion_text())
+        return run_training_loop(trainer, all_listeners)
 
 
-@dataclass(frozen=True)
-class StepSync:
-    """What all ranks know of a step before they learn from it.
-
-    Attributes:
-        finite: whether all losses on all ranks are.
-        rows: rows of all ranks.
-        stop: whether any rank was asked to stop, or its time is over.
-        ranks: how many there are.
-    """
-
-    finite: bool
-    rows: int
-    stop: bool
-    ranks: int
-
-    def share(self, rows: int) -> float:
-        """Rows of one rank in units of the average, so that the mean over ranks weighs every row the same."""
-        return rows * self.ranks / max(self.rows, 1)
+def _write_config(config: EasyRecConfig, model_dir: Path) -> None:
+    """Write the resolved config and the version of this package into the model directory."""
+    write_text(model_dir / "pipeline.config", dump_config(config))
+    write_text(model_dir / "version", f"{__version__}\n")
 
 
-def sync_step(losses: Mapping[str, torch.Tensor], rows: int, stop: bool) -> StepSync:
-    """One small exchange per step; none with a single rank."""
-    finite = bool(torch.isfinite(torch.stack([loss.detach() for loss in losses.values()])).all())
-    strange, all_rows, asked, ranks = group.total([not finite, rows, stop, 1])
-    return StepSync(not strange, int(all_rows), asked > 0, int(ranks))
-
-
-def _refuse(run: Training, losses: Mapping[str, torch.Tensor], batch: Batch) -> None:
-    """Stop, or leave the step out; nothing has been changed by it."""
-    strange = ", ".join(f"{name} {loss.item()}" for name, loss in losses.items() if not torch.isfinite(loss))
-    named = "; ".join(f"rank {rank}: {each}" for rank, each in enumerate(group.gather(strange)) if each)
-    before, after = run.position.cursor, batch.cursor
-    text = (
-        f"step {run.position.step + 1}: the loss is not finite ({named}). It was made of rows {before.row:,} to "
-        f"{after.row:,} of pass {after.epoch + 1} in training order. No parameter has been changed by it"
-    )
-    if run.session.config.train_config.nonfinite_loss == train_pb2.STOP_TRAINING:
-        raise TrainingError(
-            f"{text}. Look for extreme values in these rows, lower the learning rates, or leave such steps out with "
-            "train_config.nonfinite_loss: SKIP_STEP"
-        )
-    if run.session.rank_info.is_main:
-        logger.warning("%s; left out", text)
-
-
-def _save_and_evaluate(run: Training, listeners: Sequence[Listener], outcome: Outcome, last: bool) -> float:
-    """Save, and evaluate unless a signal hurries; how many seconds that took from training."""
-    began = time.perf_counter()
-    saved = run.save(last)
-    for listener in listeners:
-        listener.on_save(saved)
-    _report_bad_rows(run)
-    if run.session.config.eval_input_path and not outcome.signal:
-        evaluation = _evaluate(run)
-        outcome.metrics = evaluation.metrics
-        for listener in listeners:
-            listener.on_evaluation(evaluation)
-        # those of rank 0: on machines that differ in a last bit ranks must decide alike all the same
-        _say(run, run.steering.on_evaluation(group.broadcast(dict(evaluation.metrics))))
-    return time.perf_counter() - began
-
-
-def _say(run: Training, lines: Sequence[str]) -> None:
-    if run.session.rank_info.is_main:
-        for line in lines:
-            logger.info(line)
-
-
-def _evaluate(run: Training) -> Evaluation:
-    session = run.session
-    loader = session.loader(session.config.eval_input_path, "eval")
-    with run.evaluated_weights():
-        evaluation = evaluate(session, loader, run.position.step)
-    if session.rank_info.is_main:
-        append(session.model_dir / RESULTS, evaluation)
-    return evaluation
-
-
-def _report_bad_rows(run: Training) -> None:
-    """Log how many rows were bad so far, on all ranks together."""
-    counts: Counter[str] = Counter()
-    for rank in group.gather({f"{column}: {reason}": n for (column, reason), n in run.loader.bad.items()}):
-        counts.update(rank)
-    if counts and run.session.rank_info.is_main:
-        what = ", ".join(f"{name} {n:,}" for name, n in counts.items())
-        policy = data_pb2.BadRowPolicy.Name(run.session.config.data_config.bad_row_policy).lower()
-        number, where = f"{sum(counts.values()):,}", run.loader.bad_rows_path
-        logger.info("data   bad rows so far: %s (%s); policy %s; see %s", number, what, policy, where)
+def _default_listeners(config: EasyRecConfig, model_dir: Path) -> list[Listener]:
+    listeners: list[Listener] = [Progress(), Report(model_dir, dump_config(config))]
+    if config.train_config.use_tensorboard:
+        listeners.append(TensorBoard(model_dir))
+    return listeners

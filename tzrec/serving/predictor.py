@@ -19,6 +19,7 @@ from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving.assets import locate_assets
 from tzrec.serving.package import CONFIG, open_package
+from tzrec.serving.package_manifest import PackageManifest
 from tzrec.serving.signature import Signature
 
 BATCH_SIZE = 8192
@@ -91,10 +92,20 @@ def load(path: str | Path) -> Predictor:
     Raises:
         PackageError: it is missing, damaged or too new.
     """
-    directory = Path(path)
-    package = open_package(directory)
-    config = locate_assets(load_config(str(directory / CONFIG), ignore_unknown=True), directory)
+    package = open_package(Path(path))
+    config = package_config(Path(path))
     return Predictor(package.program(), config, FeatureEncoder.from_config(config.feature_configs, config.data_config))
+
+
+def package_config(directory: Path, edits: Mapping[str, Any] | None = None) -> EasyRecConfig:
+    """Load the config of a package, with the paths of the files that the package contains.
+
+    Raises:
+        PackageError: there is no package.
+        ConfigError: an edit does not fit the config.
+    """
+    PackageManifest.read(directory)  # a better error than that of a missing config
+    return locate_assets(load_config(str(directory / CONFIG), edits, ignore_unknown=True), directory)
 
 
 def as_table(frame: Any) -> pa.Table:

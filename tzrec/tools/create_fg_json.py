@@ -60,9 +60,9 @@ def _carry(directory: Path, path: Path, feature: str) -> str:
 
 
 def _try(source: ConfigSource) -> None:
-    from tzrec.run.data_check import try_data  # pulls in pyarrow and numba, which the rest does without
+    from tzrec.run.data_check import check_data  # pulls in pyarrow and numba, which the rest does without
 
-    problems, notes = try_data(source, source.config.train_input_path)
+    problems, notes = check_data(source, source.config.train_input_path)
     if problems:
         raise ConfigError(problems)
     print("\n".join(notes))

@@ -30,18 +30,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_args(argv)
     if args.num_repeats < 1:
         raise UsageError(f"--num_repeats {args.num_repeats}: a feature has to be mixed at least once")
-    import torch  # seconds, which a wrong flag need not wait for
+    from tzrec.run.importance import feature_importance  # imports torch, which takes seconds
+    from tzrec.run.session import available_device
 
-    from tzrec.run.importance import run_importance
-
-    edits = {} if args.eval_input_path is None else {"eval_input_path": args.eval_input_path}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = load_checked(args.pipeline_config, edits | args.edit_config_json, device)
-    found = run_importance(config, args.checkpoint_path, args.num_repeats)
+    edits = cli.merge_edits(args, {"eval_input_path": args.eval_input_path})
+    config = load_checked(args.pipeline_config, edits, available_device())
+    importances = feature_importance(config, args.checkpoint_path, args.num_repeats)
     if env.rank_info().is_main:
         path = Path(config.model_dir) / RESULT
-        found.write(path)
-        print(f"{found.table()}\n\n{found.rows:,} rows, {args.num_repeats} orders each: {path}")
+        importances.write(path)
+        print(f"{importances.table()}\n\n{importances.num_rows:,} rows, {args.num_repeats} orders each: {path}")
     return 0
 
 

@@ -36,22 +36,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not config.model_config.HasField("variational_dropout"):
         raise UsageError(f"{args.pipeline_config} has no variational_dropout; nothing has been learned about features")
 
-    from tzrec.checkpoint import store  # torch's seconds, which a wrong flag need not wait for
-    from tzrec.run.selection import draw_ranking, rank, select, write_ranking
+    from tzrec.run.selection import draw_ranking, select_features, write_ranking  # imports torch, which takes seconds
 
-    ranking = rank(config, store.find(Path(args.model_dir or config.model_dir)))
-    selected = select(config, ranking, args.topk)
-    if args.clear_variational_dropout:
-        selected.model_config.ClearField("variational_dropout")
+    selection = select_features(config, args.model_dir, args.topk, args.clear_variational_dropout)
     directory = Path(args.output_dir or f"{config.model_dir}/feature_selection")
     directory.mkdir(parents=True, exist_ok=True)
-    write_ranking(directory / RANKING, ranking)
-    (directory / CONFIG).write_text(dump_config(selected))
+    write_ranking(directory / RANKING, selection.ranking)
+    (directory / CONFIG).write_text(dump_config(selection.config))
     if args.visualize:
-        draw_ranking(directory / PICTURE, ranking)
-    for each in ranking:
-        print(f"{each.dropout_probability:.4f}  {each.group}  {each.feature}")
-    before, after = len(config.feature_configs), len(selected.feature_configs)
+        draw_ranking(directory / PICTURE, selection.ranking)
+    for ranked in selection.ranking:
+        print(f"{ranked.dropout_probability:.4f}  {ranked.group}  {ranked.feature}")
+    before, after = len(config.feature_configs), len(selection.config.feature_configs)
     print(f"{after} of {before} feature_configs kept: {directory / CONFIG}")
     return 0
 

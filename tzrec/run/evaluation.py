@@ -1,0 +1,110 @@
+"""Evaluation loop, and the files that keep its results."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from tzrec.data.batch import Batch
+from tzrec.data.loader import DataLoader
+from tzrec.distributed import group
+from tzrec.formatting import format_count
+from tzrec.heads.eval_metrics import EvalMetrics
+from tzrec.metrics.base import State
+from tzrec.run.session import Session
+
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics and losses over the rows of all ranks.
+
+    Attributes:
+        step: number of the last trained step; None for a checkpoint that was named by the user.
+        metrics: metrics and losses by name, sorted, rounded to six decimals as they are written.
+        num_rows: rows that were scored.
+        seconds: duration.
+    """
+
+    step: int | None
+    metrics: Mapping[str, float]
+    num_rows: int
+    seconds: float
+
+    def to_json(self) -> str:
+        """Format as one line of JSON: the step, then the metrics by name; null for an undefined metric."""
+        values = {name: value if math.isfinite(value) else None for name, value in self.metrics.items()}
+        return json.dumps({"global_step": self.step, **values}, allow_nan=False)
+
+    def __str__(self) -> str:
+        """Format as a log line: `eval   step 1200  auc_ctr 0.6341  (200,000 rows, 61.0k/s)`."""
+        step = "" if self.step is None else f"step {self.step}  "
+        values = "  ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
+        rate = format_count(self.num_rows / max(self.seconds, 1e-9))
+        return f"eval   {step}{values}  ({self.num_rows:,} rows, {rate}/s)"
+
+
+def evaluate_model(session: Session, loader: DataLoader, step: int | None) -> Evaluation:
+    """Evaluate the model of a session on the data of a loader. All ranks call this together and get the same result."""
+    start = time.perf_counter()
+    max_batches = session.config.eval_config.num_steps or None
+    exact, num_rows = score(session, ((batch, batch) for batch in islice(loader.epoch(), max_batches)))
+    loader.close()
+    metrics = {name: round(value, DECIMALS) for name, value in exact.items()}
+    return Evaluation(step, metrics, num_rows, time.perf_counter() - start)
+
+
+def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dict[str, float], int]:
+    """Compute metrics and losses over the batches of all ranks.
+
+    Args:
+        session: with a built model.
+        batches: for each batch, the features that the model reads and the batch with the true labels; often the same.
+
+    Returns:
+        Metrics and losses by name, and the number of rows of all ranks.
+    """
+    metrics, num_rows = EvalMetrics(session.rec_model.heads), 0
+    training = session.model.training
+    session.model.eval()
+    with torch.no_grad():
+        for features, labels in batches:
+            output, moved = session.forward(features)
+            if labels.rows:
+                labelled = moved if features is labels else labels.to(session.device)
+                metrics.update(output.logits, output.auxiliary_losses, labelled)
+                num_rows += labels.rows
+    session.model.train(training)
+    metrics.merge(gather_metric_states(metrics.state()))
+    return metrics.compute(), int(group.total([num_rows])[0])
+
+
+def gather_metric_states(states: Mapping[str, State]) -> list[dict[str, State]]:
+    """Exchange the states of this rank's metrics, by name; return those of every rank, in rank order."""
+    return [_unflatten(state) for state in group.gather_states(_flatten(states))]
+
+
+def append_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Append an evaluation to a file of results."""
+    with path.open("a") as stream:
+        stream.write(evaluation.to_json() + "\n")
+
+
+def _flatten(states: Mapping[str, State]) -> dict[str, torch.Tensor]:
+    return {f"{name}/{key}": value for name, state in states.items() for key, value in state.items()}
+
+
+def _unflatten(flat: Mapping[str, torch.Tensor]) -> dict[str, State]:
+    states: dict[str, State] = {}
+    for path, value in flat.items():
+        name, _, key = path.rpartition("/")
+        states.setdefault(name, {})[key] = value
+    return states

@@ -1,0 +1,54 @@
+"""Export a package: the function behind `tzrec export` and `tzrec.export`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tzrec.env import RankInfo
+from tzrec.formatting import format_bytes
+from tzrec.log import logger
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.run.session import Session
+from tzrec.serving.compile import require_compiler
+from tzrec.serving.package import PackageManifest
+from tzrec.serving.publish import publish, refuse_occupied
+from tzrec.serving.trained import TrainedModel
+
+ONE_RANK = RankInfo(rank=0, world_size=1, local_rank=0, local_world_size=1, launched=False)
+
+
+def export(
+    config: EasyRecConfig,
+    export_dir: Path,
+    checkpoint_path: str | None = None,
+    assets: Sequence[Path] = (),
+    additional: Mapping[str, Any] | None = None,
+) -> PackageManifest:
+    """Compile the model of a checkpoint into a package. One process does it alone, whatever the number of ranks.
+
+    Args:
+        config: checked, with edits and flags applied.
+        export_dir: new or empty directory.
+        checkpoint_path: a checkpoint or a model directory. Default: as `export_config` says.
+        assets: further files to copy into the package.
+        additional: values to store in the manifest for the servers of the package.
+
+    Raises:
+        UsageError: the directory is not empty.
+        CheckpointError: there is no checkpoint, or it is damaged or of another model.
+        SetupError: there is no C++ compiler.
+        PackageError: an asset is missing, or the package does not reproduce the outputs of the checkpoint.
+    """
+    start = time.perf_counter()
+    refuse_occupied(export_dir)
+    require_compiler()
+    with Session.load(config, checkpoint_path, purpose="serving", rank_info=ONE_RANK) as session:
+        trained = TrainedModel(session.rec_model, config, session.encoder.features, session.step)
+        manifest = publish(trained, export_dir, tuple(assets), additional)
+    size = format_bytes(sum(file.size for file in manifest.files.values()))
+    logger.info("export %s  %s in %.0f s", export_dir, size, time.perf_counter() - start)
+    logger.info("self-test: max |package - checkpoint| = %.1e", manifest.self_test)
+    return manifest

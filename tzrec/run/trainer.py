@@ -1,0 +1,290 @@
+"""Trainer: a session with optimizers, data and position. The loop over its steps is in training_loop.py."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tzrec.checkpoint import store
+from tzrec.checkpoint.cadence import Cadence
+from tzrec.checkpoint.manifest import CheckpointManifest
+from tzrec.checkpoint.saver import Saver, SaveResult, Tensors
+from tzrec.config.kwargs import shortest
+from tzrec.config.load import dump_config
+from tzrec.data.batch import Batch
+from tzrec.distributed import group
+from tzrec.distributed.shard import dense_parameters
+from tzrec.errors import CheckpointError
+from tzrec.heads.train_metrics import TrainMetrics
+from tzrec.optim.average import EMA_DIR, uses_average
+from tzrec.optim.build import LearningRates, dense_optimizer
+from tzrec.optim.pareto import Pareto
+from tzrec.optim.schedule import Schedule, schedule
+from tzrec.run import cpu
+from tzrec.run.evaluation import gather_metric_states
+from tzrec.run.metric_logger import StopCondition
+from tzrec.run.resume import ResumeState
+from tzrec.run.session import Session
+from tzrec.run.training_control import TrainingControl
+from tzrec.tables.plan_summary import plan_json
+from tzrec.tables.sparse_optimizer import SparseOptimizer
+from tzrec.version import __version__
+
+_PACKAGES = ("torch", "torchrec", "fbgemm-gpu-cpu", "fbgemm-gpu")
+
+
+class Trainer:
+    """Operations of the training loop on one rank.
+
+    A context manager: leaving it waits for the save in progress. The session stops the threads that read data.
+
+    Attributes:
+        session: encoder, model, device.
+        position: steps and data that have been trained.
+        loader: training data.
+        stop_condition: steps or epochs at which the run ends.
+        dense: optimizer of the dense parameters.
+        sparse: optimizer of the embedding tables.
+        learning_rates: of both.
+        cadence: steps or epochs between checkpoints.
+        control: early stopping, learning rate reduction and time limit.
+        train_metrics: metrics of training batches.
+    """
+
+    def __init__(self, session: Session, resume: ResumeState) -> None:
+        config = session.config
+        self.session = session
+        self.position = resume.position
+        self.loader = session.loader(config.train_input_path, "train")
+        self.loader.bad_rows_path = str(session.model_dir / "bad_rows.jsonl")
+        self.stop_condition = _stop_condition(session, self.loader.num_rows, self.loader.batch_size)
+        self._batches = self.loader.epoch(self.position.cursor, should_start=True)  # reads while the model is built
+        self._build(resume)
+
+    def _build(self, resume: ResumeState) -> None:
+        """Build the model and its optimizers and restore both."""
+        session, config, train = self.session, self.session.config, self.session.config.train_config
+        session.build(resume.plan)
+        resume.restore("model", session.model.state_dict)
+        self.dense = dense_optimizer(train, dense_parameters(session.model), group.any_rank)
+        hook = self.dense.scale.unscale_table_gradient if self.dense.scale else None
+        self.sparse = SparseOptimizer(session.rec_model, train.sparse_optimizer, session.rank_info.world_size, hook)
+        self._restore_optimizers(resume)
+        self.control = _training_control(session, resume)
+        resume.start(session.rank_info)
+        schedules: list[tuple[Any, Schedule]] = [(part[0], part[1]) for part in self.dense.parts]
+        self.train_metrics = TrainMetrics(session.rec_model.heads)
+        self.learning_rates = LearningRates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
+        self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
+        self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _protected_checkpoints(session))
+        self._config_sha256, self._versions = _config_sha256(session), _versions()
+        self._evaluates_average = uses_average(config.eval_config, train.dense_optimizer)
+        self._pareto = _pareto(session)
+
+    def _restore_optimizers(self, resume: ResumeState) -> None:
+        """Restore the moving average and the optimizer state, after the weights."""
+        if self.dense.average:
+            average = self.dense.average.values
+            resume.restore(EMA_DIR, lambda: average)
+        if resume.has_optimizer:
+            resume.restore("optimizer", self._optimizer_state)
+            self.dense.load_scalar_state(resume.numbers)
+            accumulated = resume.stored_names("gathered") if resume.is_same_run else ()
+            if accumulated:
+                resume.restore("gathered", lambda: self.dense.allocate_gradients(accumulated))
+
+    def _optimizer_state(self) -> dict[str, Any]:
+        """Return the live state of all optimizers by parameter."""
+        return {**self.sparse.state(), **self.dense.state()}
+
+    def _checkpoint_parts(self) -> dict[str, Tensors]:
+        """Return the live tensors of a checkpoint by directory."""
+        average = self.dense.average.values if self.dense.average else {}
+        parts = {"model": self.session.model.state_dict(), "optimizer": self._optimizer_state()}
+        optional = {EMA_DIR: average, "gathered": self.dense.accumulated_gradients()}
+        return parts | {name: tensors for name, tensors in optional.items() if tensors}
+
+    @property
+    def is_complete(self) -> bool:
+        """True once the stop condition or early stopping has ended the run."""
+        return self.stop_condition.is_reached(self.position) or self.control.should_stop
+
+    def completion_text(self) -> str:
+        """Describe a run that is complete before its first step, for the log."""
+        num_steps = self.stop_condition.num_steps
+        last = "" if num_steps is None else f" of {num_steps - 1}"
+        reason = ", by early stopping" if self.control.should_stop else ""
+        return f"already complete: step {self.position.step}{last}{reason}"
+
+    def batches(self) -> Iterator[tuple[Batch, bool]]:
+        """Yield batches until the run is complete, epoch after epoch, each with True if it is the last of its epoch."""
+        while not self.is_complete:
+            batch = None
+            for batch, is_last in mark_last(self._batches):
+                yield batch, is_last
+                if self.is_complete:
+                    return
+            if batch is None:  # the checkpoint was written at the very end of an epoch
+                self.position = self.position.next_epoch()
+            self._batches = self.loader.epoch(self.position.cursor)
+
+    def begin_step(self) -> None:
+        """Set learning rates and clear gradients; before the forward pass, in which fused kernels read the rate."""
+        self.learning_rates.set(self.position.steps, self.position.epochs, self.control.factor)
+        self.sparse.zero_grad()
+        self.dense.zero_grad()
+
+    def compute_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Run the forward pass; return every loss by name, 0-dimensional, over the rows of this rank."""
+        output, batch = self.session.forward(batch)
+        self._logits, self._batch = {task: each.detach() for task, each in output.logits.items()}, batch
+        return self.session.rec_model.compute_losses(output, batch, _mean_over_ranks)
+
+    def apply_task_weights(self, losses: dict[str, torch.Tensor], loss_weight: float) -> dict[str, torch.Tensor]:
+        """Add the loss that turns the sum of losses into `sum_k w_k L_k` if `use_pareto_loss_weight` is set.
+
+        The arguments are those of `backward_and_step`. All ranks call this together.
+        """
+        if self._pareto is None:
+            return losses
+        totals = list(self.session.rec_model.heads.task_totals(losses).values())
+        weights = self._pareto.weights([total * loss_weight for total in totals])
+        difference = torch.stack([(weight - 1) * total for weight, total in zip(weights, totals, strict=True)]).sum()
+        return {**losses, "pareto_weighting": difference}
+
+    def backward_and_step(self, losses: Mapping[str, torch.Tensor], loss_weight: float) -> None:
+        """Update all parameters with the gradient of the mean loss over the rows of all ranks.
+
+        Args:
+            losses: losses of this rank.
+            loss_weight: `StepSync.loss_weight` of this rank; gradients are averaged over ranks.
+        """
+        self.dense.scale_loss(torch.stack(list(losses.values())).sum() * loss_weight).backward()
+        self.sparse.step()
+        self.dense.step()
+        self.train_metrics.update(self._logits, self._batch, gather_metric_states)
+
+    def save(self, is_final: bool) -> SaveResult:
+        """Start saving a checkpoint: a thread writes a copy of the state, or the state itself after the final step."""
+        if is_final:
+            cpu.release_freed_memory()
+        rank = self.session.rank_info.rank
+        numbers = {**self.dense.scalar_state(), **self.control.state_dict()}
+        manifest = CheckpointManifest(self.position, _random_state(rank), self._config_sha256, self._versions, numbers)
+        plan = json.dumps(plan_json(self.session.model.plan), indent=1)
+        saved = self._saver.save(manifest, self._checkpoint_parts(), plan, is_final)
+        if is_final and self._evaluates_average:
+            self.wait()  # the evaluation that follows exchanges the tensors that are being written
+        return saved
+
+    def evaluation_weights(self) -> AbstractContextManager[None]:
+        """Return a context manager in which the model has the weights to evaluate: trained or averaged ones."""
+        average = self.dense.average
+        return average.average_parameters() if average and self._evaluates_average else nullcontext()
+
+    def wait(self) -> None:
+        """Wait for the save in progress.
+
+        Raises:
+            CheckpointError: it failed.
+        """
+        self._saver.wait()
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Wait for the save in progress; its error has been logged."""
+        with suppress(CheckpointError):
+            self._saver.wait()
+
+
+def mark_last(batches: Iterator[Batch]) -> Iterator[tuple[Batch, bool]]:
+    """Yield each batch with True if it is the last one; reads one batch ahead."""
+    batch = next(batches, None)
+    while batch is not None:
+        next_batch = next(batches, None)
+        yield batch, next_batch is None
+        batch = next_batch
+
+
+def _mean_over_ranks(weights: torch.Tensor) -> torch.Tensor:
+    """Compute the mean of the sample weights of one step over all ranks; 0 without rows."""
+    total, rows = group.total([float(weights.sum()), len(weights)])
+    return weights.new_tensor(total / max(rows, 1))
+
+
+def _stop_condition(session: Session, num_rows: int | None, batch_size: int) -> StopCondition:
+    train = session.config.train_config
+    if not train.num_epochs:
+        return StopCondition(train.num_steps)
+    if num_rows is None:
+        return StopCondition(None, train.num_epochs)
+    full_batches, rest = divmod(num_rows, batch_size * session.rank_info.world_size)
+    partial_batches = 1 if rest and not session.config.data_config.drop_remainder else 0
+    return StopCondition((full_batches + partial_batches) * train.num_epochs, train.num_epochs)
+
+
+def _training_control(session: Session, resume: ResumeState) -> TrainingControl:
+    """Restore the state at the checkpoint, then apply the evaluation of that checkpoint, which followed it."""
+    control = TrainingControl.from_config(session.config.train_config)
+    if resume.is_same_run:
+        control.load_state_dict(resume.numbers)
+        metrics = group.broadcast(store.evaluation_of(session.model_dir, resume.position.step))
+        if metrics:
+            control.on_evaluation(metrics)
+    return control
+
+
+def _protected_checkpoints(session: Session) -> store.Protected:
+    """Protect from pruning the best of the older checkpoints, and the best of all if `export_config` exports it."""
+    export, num_best = session.config.export_config, session.config.train_config.keep_checkpoint_best
+    num_exported = int(export.exporter_type == "best")
+
+    def best(older: Sequence[Path]) -> list[Path]:
+        if not (num_best or num_exported):
+            return []
+        ranked = store.best_first(session.model_dir, export.best_exporter_metric, export.metric_larger_is_better)
+        return ranked[:num_exported] + [path for path in ranked if path in older][:num_best]
+
+    return best
+
+
+def _pareto(session: Session) -> Pareto | None:
+    """Build the Pareto loss weights if the config uses them."""
+    model_config = session.config.model_config
+    if not model_config.use_pareto_loss_weight:
+        return None
+    towers = getattr(model_config, model_config.WhichOneof("model")).task_towers
+    min_weights = [shortest(tower.pareto_min_loss_weight) for tower in towers]
+    return Pareto(session.model, (parameter for _, parameter in dense_parameters(session.model)), min_weights)
+
+
+def _config_sha256(session: Session) -> str:
+    return hashlib.sha256(dump_config(session.config).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"tzrec": __version__}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _random_state(rank: int) -> dict[str, str]:
+    """Encode the state of this rank's random number generators in base64."""
+    states = {f"{rank}": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states[f"{rank}/cuda"] = torch.cuda.get_rng_state()
+    return {name: base64.b64encode(state.numpy().tobytes()).decode() for name, state in states.items()}
