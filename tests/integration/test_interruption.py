@@ -50,7 +50,7 @@ def config_path(tmp_path: Path) -> str:
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("error of a listener")])
 def test_train_interrupted_in_listener_joins_all_threads(config_path: str, method: str, error: BaseException) -> None:
     threads = set(threading.enumerate())
-    config = load_checked(config_path, {"train_config.use_tensorboard": True})
+    config = load_checked(config_path, {"train_config.use_tensorboard": True, "data_config.num_workers": 2})
     with pytest.raises(type(error)) as caught:  # holds the frames, so that no thread is left to the garbage collector
         train(config, listeners=[Interrupter(method, error)])
     assert set(threading.enumerate()) - threads == set()
