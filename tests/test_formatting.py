@@ -1,10 +1,10 @@
-"""Text forms of numbers and lists."""
+"""Text forms of numbers."""
 
 from __future__ import annotations
 
 import pytest
 
-from tzrec.formatting import format_bytes, format_count, format_duration, split_commas
+from tzrec.formatting import format_bytes, format_count, format_duration
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,3 @@ def test_format_bytes(size: float, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (279, "4:39"), (3723, "1:02:03")])
 def test_format_duration(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
-
-
-def test_split_commas_drops_blanks_and_empty_parts() -> None:
-    assert split_commas(" a,b c,, d ,") == ["a", "b c", "d"]
-    assert split_commas("") == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
-from tzrec.formatting import split_commas
+from tzrec.config.comma_list import split_commas
 from tzrec.log import logger
 
 

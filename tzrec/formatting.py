@@ -1,4 +1,4 @@
-"""Text forms of numbers and lists: counts, sizes and durations in log lines, comma lists in flags."""
+"""Short forms of counts, sizes and durations for log lines and tables."""
 
 from __future__ import annotations
 
@@ -24,8 +24,3 @@ def format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def split_commas(text: str) -> list[str]:
-    """Split a comma list, without blanks around the parts and without empty parts."""
-    return [part.strip() for part in text.split(",") if part.strip()]

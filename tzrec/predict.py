@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
+from tzrec.config.comma_list import split_commas
 from tzrec.errors import UsageError
-from tzrec.formatting import split_commas
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow.fs as pafs
 
+from tzrec.config.comma_list import split_commas
 from tzrec.errors import DataError
-from tzrec.formatting import split_commas
 
 
 @dataclass(frozen=True)

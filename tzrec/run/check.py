@@ -13,10 +13,10 @@ from typing import Any
 
 from tzrec.config.check import check as check_source
 from tzrec.config.checker import Checker
+from tzrec.config.comma_list import split_commas
 from tzrec.config.load import ConfigSource, load_source
 from tzrec.config.rules.tasks import task_names
 from tzrec.errors import ConfigError, Problem
-from tzrec.formatting import split_commas
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tzrec import cli
 from tzrec.config.comma_list import split_commas
 from tzrec.config.load import dump_config, load_source
+from tzrec.config.names import did_you_mean
 from tzrec.config.rewrite import rewrite
 from tzrec.config.schema import MISSING
 from tzrec.errors import ConfigError
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     for name in args.refit:
         if name not in REFITTABLE:
-            near = cli.did_you_mean(name, REFITTABLE)
+            near = did_you_mean(name, REFITTABLE, limit=0)
             flags.error(f"--refit: {name!r} is not one of {', '.join(REFITTABLE)}{near}")
     config = load_incomplete(args)
     report("suggest", args, lambda: suggest(config, args.features, args.refit), keep_text=not args.edit_config_json)
