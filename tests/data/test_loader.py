@@ -170,19 +170,19 @@ def test_predict_gives_each_rank_one_range(write: Write, kind: str, rows: int) -
     assert list(itertools.chain(*parts)) == list(range(rows))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     for batch in itertools.chain(*ranks):
-        assert batch.kept is not None
-        assert batch.kept["uid"].to_pylist() == batch.sparse[BASE].values().tolist()
+        assert batch.reserved is not None
+        assert batch.reserved["uid"].to_pylist() == batch.sparse[BASE].values().tolist()
 
 
 def test_kept_columns(write: Write) -> None:
     path = write([3])
-    everything = passes(path, mode="predict", keep=["ALL_COLUMNS"])[0].kept
-    effective = passes(path, mode="predict", keep=["w", "ALL_EFFECTIVE_COLUMNS"])[0].kept
+    everything = passes(path, mode="predict", keep=["ALL_COLUMNS"])[0].reserved
+    effective = passes(path, mode="predict", keep=["w", "ALL_EFFECTIVE_COLUMNS"])[0].reserved
     assert everything is not None
     assert everything.to_pydict() == table(3).to_pydict()
     assert effective is not None
     assert effective.column_names == ["w", "uid", "price"]
-    assert passes(path)[0].kept is None
+    assert passes(path)[0].reserved is None
 
 
 def test_predict_needs_no_labels(tmp_path: Path) -> None:
@@ -286,8 +286,8 @@ def test_bad_rows_are_left_out(tmp_path: Path) -> None:
     (batch,) = loader.epoch()
     assert batch.rows == 2
     assert batch.sparse[BASE].values().tolist() == [5, 10]
-    assert batch.kept is not None
-    assert batch.kept["uid"].to_pylist() == [5, 10]
+    assert batch.reserved is not None
+    assert batch.reserved["uid"].to_pylist() == [5, 10]
     assert {column: count for (column, _), count in loader.bad.items()} == dict.fromkeys(
         ("uid", "price", "clk", "w"), 1
     )

@@ -12,7 +12,7 @@ from tzrec.errors import UsageError
 from tzrec.serving.output import OutputColumns, OutputDirectory, features_text
 
 OUTPUTS = {"b": torch.tensor([1.0, 2.0]), "a": torch.tensor([3.0, 4.0])}
-BATCH = Batch(rows=2, kept=pa.table({"user": ["x", "y"], "clk": [0, 1]}))
+BATCH = Batch(rows=2, reserved=pa.table({"user": ["x", "y"], "clk": [0, 1]}))
 
 
 def test_output_columns_table_has_outputs_and_reserved_columns() -> None:
@@ -25,7 +25,7 @@ def test_output_columns_with_invalid_name_raises() -> None:
     with pytest.raises(UsageError, match='no output "bb"'):
         OutputColumns(("bb",)).table(OUTPUTS, BATCH)
     with pytest.raises(UsageError, match='"a" is also an output'):
-        OutputColumns().table(OUTPUTS, Batch(rows=2, kept=pa.table({"a": [1, 2]})))
+        OutputColumns().table(OUTPUTS, Batch(rows=2, reserved=pa.table({"a": [1, 2]})))
 
 
 def test_features_text_lists_values_of_each_row() -> None:

@@ -57,7 +57,7 @@ class Batch(Pipelineable):
             row.
         labels: per label column int64 or float32; see `Label`.
         weights: per sample weight column `(B,)` float32.
-        kept: columns of the input that are copied to the output, one row per row of the batch.
+        reserved: columns of the input that are copied to the output, one row per row of the batch.
         cursor: position in the data after this batch.
         rows_by_data_group: number of rows of each data group other than BASE.
     """
@@ -70,7 +70,7 @@ class Batch(Pipelineable):
     element_values: dict[str, JaggedTensor] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
-    kept: pa.Table | None = None
+    reserved: pa.Table | None = None
     cursor: Cursor = Cursor()
     rows_by_data_group: dict[str, int] = field(default_factory=dict)
 
@@ -95,10 +95,10 @@ class Batch(Pipelineable):
     def map(self, fn: Callable[[Any], Any]) -> Batch:
         """Apply `fn` to every tensor, KeyedTensor, KeyedJaggedTensor and JaggedTensor."""
         changed: dict[str, Any] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if isinstance(value, dict) and each.name != "rows_by_data_group":
-                changed[each.name] = {key: fn(item) for key, item in value.items()}
+        for name in (entry.name for entry in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, dict) and name != "rows_by_data_group":
+                changed[name] = {key: fn(item) for key, item in value.items()}
         return replace(self, **changed)
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:

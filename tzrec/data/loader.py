@@ -77,7 +77,7 @@ class DataLoader:
             mode: what the batches are for.
             rank: this rank.
             world_size: number of ranks.
-            keep: columns to hand through in `Batch.kept`; ALL_COLUMNS and ALL_EFFECTIVE_COLUMNS stand for many.
+            keep: columns to hand through in `Batch.reserved`; ALL_COLUMNS and ALL_EFFECTIVE_COLUMNS stand for many.
             batch_size: rows per batch and rank, instead of what the config says.
             seed: of the shuffle.
 
@@ -215,7 +215,7 @@ class DataLoader:
             masked = self._masked(numbers, cursor)
             batch = self._batch(raw, masked, BadRows(raw.num_rows), BadRows(raw.num_rows))
         kept = self._kept(raw, numbers) if self._keep else None
-        return _Encoded(replace(batch, rows=raw.num_rows if counts else 0, kept=kept, cursor=cursor), found)
+        return _Encoded(replace(batch, rows=raw.num_rows if counts else 0, reserved=kept, cursor=cursor), found)
 
     def _masked(self, numbers: npt.NDArray[np.int64], cursor: Cursor) -> BoolArray | None:
         """Rows whose features with use_mask are emptied, `(B,)`, None where none are."""

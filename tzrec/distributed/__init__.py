@@ -1,1 +1,1 @@
-"""Process group, sharding plan, sharded model."""
+"""Process group and sharded model."""

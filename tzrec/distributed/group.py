@@ -1,4 +1,4 @@
-"""The process group and the few small exchanges a run needs besides training itself. Nothing here unpickles."""
+"""Process group, and small exchanges between ranks besides those of training. Nothing here unpickles."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ _DTYPES = {
 }
 
 
-def init(place: RankInfo) -> torch.device:
-    """Join the other ranks, over NCCL with CUDA and gloo without; one rank without torchrun is a group of its own.
+def init(rank_info: RankInfo) -> torch.device:
+    """Create the process group, with NCCL on CUDA and gloo otherwise; without torchrun it has one rank.
 
     Returns:
         The device of this rank.
     """
-    _hush()
-    device = torch.device("cuda", place.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    _ignore_warnings()
+    device = torch.device("cuda", rank_info.local_rank) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    if place.launched:
+    if rank_info.launched:
         dist.init_process_group(backend)
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     return device
 
 
-def _hush() -> None:
-    """Silence what torch and torchrec say about each other, where no user can do anything about it."""
+def _ignore_warnings() -> None:
+    """Ignore warnings of torch and torchrec about each other, on which no user can act."""
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch(rec)?\.")
     for name in (TORCH_FX_LOGGER, "torchrec.distributed.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def close() -> None:
-    """Leave the group, if one was joined."""
+    """Destroy the process group if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -58,12 +58,12 @@ def barrier() -> None:
 
 
 def all_agree(flag: bool) -> bool:
-    """Whether the flag is set on every rank."""
+    """True if the flag is set on every rank."""
     return _reduce(int(flag), dist.ReduceOp.MIN) == 1
 
 
 def any_rank(flag: bool) -> bool:
-    """Whether the flag is set on at least one rank."""
+    """True if the flag is set on at least one rank."""
     return _reduce(int(flag), dist.ReduceOp.MAX) == 1
 
 
@@ -76,7 +76,7 @@ def _reduce(value: int, op: Any) -> int:
 
 
 def total(values: Sequence[float]) -> list[float]:
-    """Sums over all ranks, in float64, of equally many numbers on each."""
+    """Sums over all ranks, in float64; each rank passes the same number of values."""
     if dist.get_world_size() == 1:
         return list(values)
     tensor = torch.tensor(values, dtype=torch.float64, device=_device())
@@ -85,21 +85,21 @@ def total(values: Sequence[float]) -> list[float]:
 
 
 def broadcast(value: Any) -> Any:
-    """What rank 0 passed in, as JSON carries it; the other ranks pass anything."""
+    """Value of rank 0, encoded as JSON; the values of the other ranks are ignored."""
     if dist.get_world_size() == 1:
         return json.loads(json.dumps(value))
     return json.loads(_gather(json.dumps(value).encode() if dist.get_rank() == 0 else b"")[0])
 
 
 def gather(value: Any) -> list[Any]:
-    """What every rank passed in, in rank order, as JSON carries it."""
+    """Values of all ranks in rank order, encoded as JSON."""
     if dist.get_world_size() == 1:
         return [json.loads(json.dumps(value))]
-    return [json.loads(each) for each in _gather(json.dumps(value).encode())]
+    return [json.loads(data) for data in _gather(json.dumps(value).encode())]
 
 
 def gather_states(state: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-    """The named tensors of every rank, in rank order, on the CPU; lengths and even names may differ between ranks."""
+    """Named tensors of all ranks in rank order, on the CPU; names and lengths may differ between ranks."""
     local = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     if dist.get_world_size() == 1:
         return [local]
@@ -117,7 +117,7 @@ def _unpack(header: Iterable[tuple[str, str, list[int]]], payload: bytes) -> dic
     for name, dtype_name, shape in header:
         dtype = _DTYPES[dtype_name]
         count = torch.Size(shape).numel()
-        # a tensor of no elements cannot be a view of a buffer
+        # frombuffer accepts no empty tensors
         flat = (
             torch.frombuffer(data, dtype=dtype, count=count, offset=start).clone()
             if count
@@ -129,7 +129,7 @@ def _unpack(header: Iterable[tuple[str, str, list[int]]], payload: bytes) -> dic
 
 
 def _gather(data: bytes) -> list[bytes]:
-    """The bytes of every rank, in rank order."""
+    """Bytes of all ranks in rank order."""
     device = _device()
     lengths = [torch.empty(1, dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
     dist.all_gather(lengths, torch.tensor([len(data)], device=device))
@@ -144,5 +144,5 @@ def _gather(data: bytes) -> list[bytes]:
 
 
 def _device() -> torch.device:
-    """Where tensors must lie for this group's backend."""
+    """Device of the tensors that this group's backend exchanges."""
     return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")

@@ -1,1 +1,1 @@
-"""Tables, groups and what a model sees of them."""
+"""Embeddings of a batch, and the feature groups that a model reads."""

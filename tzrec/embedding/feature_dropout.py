@@ -12,11 +12,11 @@ from tzrec.protos import module_pb2
 
 
 class FeatureDropout(nn.Module):
-    """`model_config.variational_dropout`: probabilities for the features of each group, shared by no two groups.
+    """Dropout of `model_config.variational_dropout` with probabilities of its own for each group.
 
     Args:
         config: the message.
-        widths: per group, the widths of its features; groups that are not in it pass as they are. With
+        widths: per group, the widths of its features; other groups are returned unchanged. With
             embedding_wise_variational_dropout every column counts as a feature.
 
     Attributes:
@@ -26,21 +26,21 @@ class FeatureDropout(nn.Module):
     def __init__(self, config: module_pb2.VariationalDropout, widths: Mapping[str, Sequence[int]]) -> None:
         super().__init__()
         self.groups = list(widths)
-        single = config.embedding_wise_variational_dropout
+        is_per_column = config.embedding_wise_variational_dropout
         factor = shortest(config.regularization_lambda)
         self.dropouts = nn.ModuleList(
-            VariationalDropout([1] * sum(row) if single else row, factor) for row in widths.values()
+            VariationalDropout([1] * sum(row) if is_per_column else row, factor) for row in widths.values()
         )
 
     def probabilities(self) -> dict[str, Tensor]:
-        """Per group, how likely each of its features, or columns, is to be dropped."""
+        """Dropout probability of each feature, or column, by group."""
         parameters = dict(self.named_parameters())
         return {
             group: parameters[f"dropouts.{index}.logits"].detach().sigmoid() for index, group in enumerate(self.groups)
         }
 
     def forward(self, grouped: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The groups with their features scaled, and the penalties by name: `<group>_feature_p_loss`, in training."""
+        """Scale the features; return the groups, and in training the penalties `<group>_feature_p_loss` by name."""
         scaled, losses = dict(grouped), {}
         for group, dropout in zip(self.groups, self.dropouts, strict=True):
             scaled[group], penalty = dropout(grouped[group])

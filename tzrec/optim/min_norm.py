@@ -56,8 +56,8 @@ def _solve(products: Array, lower: Array, free: npt.NDArray[np.bool_]) -> tuple[
     count, fixed = int(free.sum()), ~free
     matrix = np.ones((count + 1, count + 1))
     matrix[:count, :count], matrix[count, count] = products[np.ix_(free, free)], 0.0
-    right = np.append(-products[np.ix_(free, fixed)] @ lower[fixed], 1 - lower[fixed].sum())
-    solution = np.linalg.lstsq(matrix, right, rcond=None)[0]
+    constants = np.append(-products[np.ix_(free, fixed)] @ lower[fixed], 1 - lower[fixed].sum())
+    solution = np.linalg.lstsq(matrix, constants, rcond=None)[0]
     weights = lower.astype(np.float64)
     weights[free] = solution[:count]
     return weights, -float(solution[count])

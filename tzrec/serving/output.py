@@ -59,8 +59,8 @@ class OutputColumns:
         scores = to_arrow(outputs)
         if self.outputs:
             scores = scores.select(_validate_outputs(self.outputs, scores.column_names))
-        if batch.kept is not None:
-            for name, column in zip(batch.kept.column_names, batch.kept.columns, strict=True):
+        if batch.reserved is not None:
+            for name, column in zip(batch.reserved.column_names, batch.reserved.columns, strict=True):
                 if name in scores.column_names:
                     raise UsageError(f'--reserved_columns: "{name}" is also an output; leave one of them out')
                 scores = scores.append_column(name, column)

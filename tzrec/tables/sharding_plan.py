@@ -94,14 +94,14 @@ def plan_sharding(
         ConfigError: a sharding type that is unknown or not available, a table whose width no kernel supports, or one
             in half precision whose kernel is not fused.
     """
-    found = list(collections(model))
-    tables = [shared for collection in found for shared in collection.tables]
+    unsharded = list(collections(model))
+    tables = [shared for collection in unsharded for shared in collection.tables]
     problems = [problem for shared in tables for problem in validate_sharding(shared, config)]
     if problems:
         raise ConfigError(problems)
     if device.type == "cuda":
-        return _plan_by_torchrec(model, found, config, sharders)
-    return _plan_by_rules(found, config, device, sharders, saved or {})
+        return _plan_by_torchrec(model, unsharded, config, sharders)
+    return _plan_by_rules(unsharded, config, device, sharders, saved or {})
 
 
 def validate_sharding(shared: SharedTable, config: TrainConfig) -> Iterator[Problem]:
@@ -137,7 +137,7 @@ def _is_row_based(config: TrainConfig) -> bool:
 
 
 def _plan_by_torchrec(
-    model: nn.Module, found: Sequence[Collection], config: TrainConfig, sharders: Sharders
+    model: nn.Module, unsharded: Sequence[Collection], config: TrainConfig, sharders: Sharders
 ) -> ShardingPlan:
     """Plan of torchrec's planner."""
     common = config.global_embedding_constraints
@@ -149,7 +149,7 @@ def _plan_by_torchrec(
             or list(shared.table.compute_kernels or common.compute_kernels)
             or None,
         )
-        for collection in found
+        for collection in unsharded
         for shared in collection.tables
     }
     topology = Topology(dist.get_world_size(), "cuda", local_world_size=env.rank_info().local_world_size)
@@ -158,26 +158,26 @@ def _plan_by_torchrec(
 
 
 def _plan_by_rules(
-    found: Sequence[Collection], config: TrainConfig, device: torch.device, sharders: Sharders, saved: SavedPlan
+    unsharded: Sequence[Collection], config: TrainConfig, device: torch.device, sharders: Sharders, saved: SavedPlan
 ) -> ShardingPlan:
     world, local = dist.get_world_size(), env.rank_info().local_world_size
-    share = sum(table_bytes(shared.table) for collection in found for shared in collection.tables) / world
-    chosen: list[tuple[Collection, SharedTable, str, str]] = []  # with sharding type and kernel
-    for collection in found:
+    share = sum(table_bytes(shared.table) for collection in unsharded for shared in collection.tables) / world
+    decisions: list[tuple[Collection, SharedTable, str, str]] = []  # with sharding type and kernel
+    for collection in unsharded:
         saved_tables = saved.get(collection.path, {})
         for shared in _with_mean_constraints(collection):
             sharding_type = _sharding_type(shared, config, share, saved_tables.get(shared.table.name, {}))
-            chosen.append((collection, shared, sharding_type, _kernel(shared, config, device)))
+            decisions.append((collection, shared, sharding_type, _kernel(shared, config, device)))
     problems = [
         problem
-        for _, shared, sharding_type, kernel in chosen
+        for _, shared, sharding_type, kernel in decisions
         for problem in _validate_precision(shared, sharding_type, kernel)
     ]
     if problems:
         raise ConfigError(problems)
-    ranks = _assign_ranks([shared for _, shared, sharding_type, _ in chosen if sharding_type == "table_wise"], world)
-    plan = {collection.path: EmbeddingModuleShardingPlan() for collection in found}
-    for collection, shared, sharding_type, kernel in chosen:
+    ranks = _assign_ranks([shared for _, shared, sharding_type, _ in decisions if sharding_type == "table_wise"], world)
+    plan = {collection.path: EmbeddingModuleShardingPlan() for collection in unsharded}
+    for collection, shared, sharding_type, kernel in decisions:
         rank = next(ranks) if sharding_type == "table_wise" else 0
         parameter_sharding = _parameter_sharding(sharding_type, kernel, rank, shared.table.dim, world)
         sharder = next(sharder for sharder in sharders if isinstance(collection.module, sharder.module_type))

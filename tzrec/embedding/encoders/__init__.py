@@ -1,1 +1,1 @@
-"""What turns the steps of a sequence group into one vector: one file per encoder."""
+"""Sequence encoders: one file per encoder."""

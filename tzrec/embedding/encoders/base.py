@@ -1,4 +1,4 @@
-"""SequenceEncoder: from a sequence group to one vector per row."""
+"""SequenceEncoder: base class of encoders that reduce a sequence group to one vector per row."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tzrec.embedding.assemble import SequenceTensors
 
 
 class SequenceEncoder(nn.Module):
-    """An encoder of a DEEP group. Subclasses live in the file their oneof member names.
+    """Encoder of a DEEP group. Subclasses live in the module named after their oneof member.
 
     Attributes:
         input: name of the sequence group that it reads.
-        out_dim: width of what it yields.
+        out_dim: width of its output.
 
     Args:
         config: its own message.
         query_dim: width of the group's features of the row, 0 without any.
-        dim: width of a step.
+        dim: width of an element.
     """
 
     def __init__(self, config: Any, query_dim: int, dim: int) -> None:
@@ -30,13 +30,12 @@ class SequenceEncoder(nn.Module):
         self.out_dim: int = self.encode.out_dim
 
     def build(self, config: Any, query_dim: int, dim: int) -> Any:
-        """Make the module that turns a query `(B, query_dim)`, steps `(B, L, dim)` and lengths `(B,)` into
-        `(B, out_dim)`."""
+        """Build the module: query `(B, query_dim)`, elements `(B, L, dim)`, lengths `(B,)` -> `(B, out_dim)`."""
         raise NotImplementedError
 
     def forward(self, group: SequenceTensors) -> Tensor:
-        """(B, out_dim), from the first steps only where the config says so"""
-        # Steps behind the limit do not exist, rather than being cut off: torch.export could not tell which is shorter.
+        """Encode a group, `(B, out_dim)`; elements after `max_seq_length` are ignored."""
+        # The lengths are clamped and the elements are not sliced: torch.export could not tell which is shorter.
         lengths = group.lengths.clamp(max=self._limit) if self._limit else group.lengths
         encoded: Tensor = self.encode(group.query, group.sequence, lengths)
         return encoded

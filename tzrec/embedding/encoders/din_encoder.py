@@ -1,4 +1,4 @@
-"""DINEncoder: the steps weighted by how they go with the query."""
+"""DINEncoder: elements weighted by their match with the query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MultiWindowDINEncoder: the steps of each time window weighted by how they go with the query."""
+"""MultiWindowDINEncoder: elements of each time window weighted by their match with the query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tzrec.protos import seq_encoder_pb2 as pb
 
 
 class MultiWindowDINEncoder(SequenceEncoder):
-    """Attention within windows of the steps, side by side, and the query (Zhu et al., KDD 2018)."""
+    """Attention within windows of the elements, concatenated with the query (Zhu et al., KDD 2018)."""
 
     def build(self, config: pb.MultiWindowDINEncoder, query_dim: int, dim: int) -> MultiWindowDIN:
         return MultiWindowDIN(query_dim, dim, config.windows_len, kwargs(config.attn_mlp))

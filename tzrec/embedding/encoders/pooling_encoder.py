@@ -1,4 +1,4 @@
-"""PoolingEncoder: sum or mean of the steps."""
+"""PoolingEncoder: sum or mean of the elements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tzrec.protos import seq_encoder_pb2 as pb
 
 
 class PoolingEncoder(SequenceEncoder):
-    """The steps added up or averaged."""
+    """Sum or mean pooling."""
 
     def build(self, config: pb.PoolingEncoder, query_dim: int, dim: int) -> Pooling:
         return Pooling(dim, config.pooling_type == "mean")

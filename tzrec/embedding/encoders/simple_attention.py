@@ -1,4 +1,4 @@
-"""SimpleAttention: the steps weighted by their dot product with the query."""
+"""SimpleAttention: elements weighted by their dot product with the query."""
 
 from __future__ import annotations
 
