@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.features.make import encode, id_feature, rows
+from tests.fixtures.features import encode, id_feature, ids_by_row
 from tzrec.config.vocabulary import read_vocabulary, self_contained
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -59,7 +59,7 @@ def test_a_feature_with_its_words_in_a_file(tmp_path: Path, text: str, expected:
     oov = expected[2][0]
     feature = id_feature(f'vocab_file: "words.txt" asset_dir: "{tmp_path}" default_bucketize_value: {oov}')
     column, bad = encode(feature, ["abc\x1defg", "", "hij"])
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad
 
 

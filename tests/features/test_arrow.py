@@ -1,4 +1,4 @@
-"""What is written as encoded data is read back, in FG_NONE and in FG_BUCKETIZE, as the very same Columns."""
+"""Encoded data is read back as the same Columns, in FG_NONE and in FG_BUCKETIZE."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,12 +13,11 @@ from google.protobuf import text_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.features.make import encoder, id_feature, raw_feature
+from tests.fixtures.features import assert_columns_equal, encoder, id_feature, raw_feature
 from tzrec.config.sequences import FeatureMember, feature_members
 from tzrec.data.parquet import plain
 from tzrec.features.arrow import is_single, to_arrow
 from tzrec.features.bad_rows import BadRows
-from tzrec.features.column import Column
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.unbucketized import encode_unbucketized
 from tzrec.protos import feature_pb2
@@ -30,12 +28,12 @@ NUMBERS = st.one_of(st.none(), st.integers(-100, 100).map(lambda n: n / 8))
 
 
 def cells(values: st.SearchStrategy[str], separator: str = "\x1d") -> st.SearchStrategy[str | None]:
-    """Missing, or one to three values in a string."""
+    """Draw a missing value, or one to three values in a string."""
     return st.one_of(st.none(), st.lists(values, min_size=1, max_size=3).map(separator.join))
 
 
-def pairs(values: st.SearchStrategy[str], separator: str, within: str = ":") -> st.SearchStrategy[str | None]:
-    pair = st.tuples(st.sampled_from("abc"), values).map(within.join)
+def pairs(values: st.SearchStrategy[str], separator: str, key_delimiter: str = ":") -> st.SearchStrategy[str | None]:
+    pair = st.tuples(st.sampled_from("abc"), values).map(key_delimiter.join)
     return st.one_of(st.none(), st.lists(pair, max_size=3).map(separator.join))
 
 
@@ -141,100 +139,92 @@ CASES: dict[str, tuple[str, pa.DataType, Any, Any]] = {
 }
 
 
-def stored(array: pa.Array) -> pa.Array:
-    """An array as it comes back from a Parquet file through the reader."""
+def through_parquet(array: pa.Array) -> pa.Array:
+    """Write an array to a Parquet file and read it back as the reader does."""
     file = io.BytesIO()
     pq.write_table(pa.table({"f": array}), file)
     file.seek(0)
-    back = pq.read_table(file)["f"]
-    return back.cast(plain(back.type)).combine_chunks()
-
-
-def assert_same(ours: Column, theirs: Column) -> None:
-    for name in ("values", "lengths", "weights", "sequence_lengths"):
-        one, other = getattr(ours, name), getattr(theirs, name)
-        assert (one is None) == (other is None), name
-        if one is not None:
-            assert one.dtype == other.dtype
-            np.testing.assert_array_equal(one.view(np.uint8), other.view(np.uint8), err_msg=name)  # to the bit
-    assert ours.dim == theirs.dim
+    column = pq.read_table(file)["f"]
+    return column.cast(plain(column.type)).combine_chunks()
 
 
 def member_of(text: str) -> FeatureMember:
-    """The entry of the feature "f"."""
+    """Return the entry of the feature "f"."""
     return next(iter(feature_members(text_format.Parse(text, feature_pb2.FeatureConfig()))))
 
 
 @cache
 def encoders(text: str) -> dict[str, FeatureEncoder]:
-    """Of raw and of encoded data."""
+    """Build the encoders of raw and of encoded data."""
     return {mode: encoder(text, mode=mode) for mode in ("FG_DAG", "FG_NONE", "FG_BUCKETIZE")}
 
 
-def check(text: str, columns: dict[str, pa.Array]) -> None:
-    made, member = encoders(text), member_of(text)
+def check_round_trip(text: str, columns: dict[str, pa.Array]) -> None:
+    encoder_by_mode, member = encoders(text), member_of(text)
     raw = pa.table(columns)
-    expected = made["FG_DAG"].encode(raw)[0]["f"]
+    expected = encoder_by_mode["FG_DAG"].encode(raw)[0]["f"]
     arrays = {
         "FG_NONE": to_arrow(expected, is_single(member)),
-        "FG_BUCKETIZE": encode_unbucketized(made["FG_DAG"], {"f": member}, raw)[0]["f"],
+        "FG_BUCKETIZE": encode_unbucketized(encoder_by_mode["FG_DAG"], {"f": member}, raw)[0]["f"],
     }
     for mode, array in arrays.items():
-        back, bad = made[mode].encode(pa.table({"f": stored(array)}))
+        outputs, bad = encoder_by_mode[mode].encode(pa.table({"f": through_parquet(array)}))
         assert isinstance(bad, BadRows)
         assert not bad
-        assert_same(back["f"], expected)
+        assert_columns_equal(outputs["f"], expected)
 
 
-def rows_of(data: st.DataObject, kind: pa.DataType, values: Any, others: Any) -> dict[str, pa.Array]:
-    """Up to six rows of the columns c and, where a feature reads it, d."""
+def draw_columns(data: st.DataObject, kind: pa.DataType, c_values: Any, d_values: Any) -> dict[str, pa.Array]:
+    """Draw up to six rows of the columns c and, if the feature reads it, d."""
     count = data.draw(st.integers(0, 6), "rows")
-    of = {"c": (kind, values)} | ({"d": (pa.string(), others)} if others is not None else {})
+    strategies = {"c": (kind, c_values)} | ({"d": (pa.string(), d_values)} if d_values is not None else {})
     return {
         column: pa.array(data.draw(st.lists(strategy, min_size=count, max_size=count), column), column_type)
-        for column, (column_type, strategy) in of.items()
+        for column, (column_type, strategy) in strategies.items()
     }
 
 
 def encoded(text: str, values: pa.Array) -> pa.Array:
-    """What is written of a column."""
+    """Encode a column and convert it to Arrow."""
     return to_arrow(encoder(text).encode(pa.table({"c": values}))[0]["f"], is_single(member_of(text)))
 
 
 @pytest.mark.parametrize("name", CASES)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(data=st.data())
-def test_round_trip(name: str, data: st.DataObject) -> None:
-    text, kind, values, others = CASES[name]
-    check(text, rows_of(data, kind, values, others))
+def test_encoded_data_is_read_back_unchanged(name: str, data: st.DataObject) -> None:
+    text, kind, values, d_values = CASES[name]
+    check_round_trip(text, draw_columns(data, kind, values, d_values))
 
 
-def steps(values: Any) -> Any:
-    """Missing, or up to four steps in a string."""
+def sequences(values: Any) -> Any:
+    """Draw a missing sequence, or up to four elements in a string."""
     return st.one_of(st.none(), st.lists(values.map(lambda cell: cell or ""), max_size=4).map(";".join))
 
 
 def as_sequence(text: str) -> str:
-    """The same at each of at most three steps of a sequence; all inputs are sequences."""
+    """Make a feature a sequence of at most three elements, whose inputs are all sequences."""
     return f'sequence_{text[:-1]} sequence_fields: ["c", "d"] sequence_delim: ";" sequence_length: 3 }}'
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "weighted" not in name])
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(data=st.data())
-def test_sequences(name: str, data: st.DataObject) -> None:
-    text, kind, values, others = CASES[name]
+def test_encoded_sequences_are_read_back_unchanged(name: str, data: st.DataObject) -> None:
+    text, kind, values, d_values = CASES[name]
     if pa.types.is_string(kind):
-        sequences = kind, steps(values)
-    else:  # a list holds the steps
-        sequences = pa.list_(kind), st.one_of(st.none(), st.lists(values, max_size=4))
-    check(as_sequence(text), rows_of(data, *sequences, None if others is None else steps(others)))
+        c_strategy = kind, sequences(values)
+    else:  # a list holds the elements
+        c_strategy = pa.list_(kind), st.one_of(st.none(), st.lists(values, max_size=4))
+    check_round_trip(
+        as_sequence(text), draw_columns(data, *c_strategy, None if d_values is None else sequences(d_values))
+    )
 
 
 @pytest.mark.parametrize("name", [*CASES])
-def test_nothing_but_gaps(name: str) -> None:
-    text, kind, _, others = CASES[name]
-    check(text, {"c": pa.nulls(3, kind)} | ({"d": pa.nulls(3, pa.string())} if others is not None else {}))
+def test_missing_values_are_read_back_unchanged(name: str) -> None:
+    text, kind, _, d_values = CASES[name]
+    check_round_trip(text, {"c": pa.nulls(3, kind)} | ({"d": pa.nulls(3, pa.string())} if d_values is not None else {}))
 
 
 COLUMNS = [
@@ -253,24 +243,26 @@ COLUMNS = [
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: str(column.type))
-def test_column_types(column: pa.Array) -> None:
-    check(id_feature(HASH), {"c": column})
-    check(id_feature(f"{HASH} value_dim: 1"), {"c": column})
+def test_columns_of_any_type_are_read_back_unchanged(column: pa.Array) -> None:
+    check_round_trip(id_feature(HASH), {"c": column})
+    check_round_trip(id_feature(f"{HASH} value_dim: 1"), {"c": column})
     if column.type == pa.nulls(0).type or not pa.types.is_nested(column.type):
-        check(as_sequence(id_feature(HASH)), {"c": pa.array([column.to_pylist(), None], pa.list_(column.type))})
+        check_round_trip(
+            as_sequence(id_feature(HASH)), {"c": pa.array([column.to_pylist(), None], pa.list_(column.type))}
+        )
 
 
 @pytest.mark.parametrize("keys", [pa.string(), pa.int64(), pa.int32()])
 @pytest.mark.parametrize("items", [pa.float32(), pa.float64(), pa.int64(), pa.string()])
-def test_maps(keys: pa.DataType, items: pa.DataType) -> None:
+def test_maps_of_any_type_are_read_back_unchanged(keys: pa.DataType, items: pa.DataType) -> None:
     pairs = pa.array([[(1, 2), (3, 4)], None, [], [(1, 5)]], pa.map_(pa.int64(), pa.int64()))
     offsets = pairs.offsets
     column = pa.MapArray.from_arrays(offsets, pairs.keys.cast(keys), pairs.items.cast(items))
-    check(id_feature(f"{HASH} weighted: true"), {"c": column})
+    check_round_trip(id_feature(f"{HASH} weighted: true"), {"c": column})
 
 
-def test_types() -> None:
-    """value_dim: 1 makes a number of an id, everything else a list; what a row misses is null or empty."""
+def test_arrow_type_follows_value_dim() -> None:
+    """value_dim: 1 makes ids numbers, anything else lists; a missing value is null or empty."""
     values = pa.array(["1", None, "2\x1d3"])
     for text, kind, rows in (
         ("num_buckets: 9", pa.list_(pa.int64()), [[1], [], [2, 3]]),
@@ -282,14 +274,14 @@ def test_types() -> None:
         assert array.to_pylist() == (rows or [[(1, 1.0)], [], [(2, 1.0), (3, 1.0)]])
 
 
-def test_a_fixed_width() -> None:
+def test_vectors_have_fixed_width() -> None:
     array = encoded(raw_feature("value_dim: 2"), pa.array([[1.5, 2.0], None]))
     assert array.type == pa.list_(pa.float32(), 2)
     assert array.to_pylist() == [[1.5, 2.0], [0.0, 0.0]]
 
 
-def test_types_of_sequences() -> None:
-    """A step is an id, a list of ids, a number or a list of numbers."""
+def test_arrow_type_of_sequence_is_list() -> None:
+    """An element is an id, a list of ids, a number or a list of numbers."""
     values = pa.array(["1;2", None, "3"])
     for text, kind, rows in (
         (id_feature("num_buckets: 9"), pa.list_(pa.int64()), [[1, 2], [0], [3]]),
@@ -301,8 +293,8 @@ def test_types_of_sequences() -> None:
         assert array.to_pylist() == rows
 
 
-def test_what_is_not_bucketized_yet() -> None:
-    """Values as they are hashed or compared; what the reader has a default for is left out."""
+def test_unbucketized_values_are_those_hashed_or_compared() -> None:
+    """Values are written as they are hashed or compared; missing ones are left to the default of the reader."""
     for text, values, expected in (
         (id_feature('hash_bucket_size: 9 default_value: "x"'), ["a\x1db", None], [["a", "b"], []]),
         (id_feature("num_buckets: 9 value_dim: 1"), [3, 99], [3, None]),  # 99 is bad
@@ -311,11 +303,11 @@ def test_what_is_not_bucketized_yet() -> None:
         (raw_feature('normalizer: "method=log10" default_value: "7"'), [100.0, None], [2.0, 7.0]),
     ):
         raw = pa.table({"c": pa.array(values)})
-        made = encode_unbucketized(encoder(text), {"f": member_of(text)}, raw)[0]["f"]
-        assert made.to_pylist() == expected
+        array = encode_unbucketized(encoder(text), {"f": member_of(text)}, raw)[0]["f"]
+        assert array.to_pylist() == expected
 
 
-def test_vectors_in_sequences() -> None:
+def test_vectors_in_sequences_are_lists() -> None:
     pairs = pa.array([[[1.0, 2.0], [3.0, 4.0]], None])
     array = encoded(as_sequence(raw_feature('value_dim: 2 default_value: "0"')), pairs)
     assert array.type == pa.list_(pa.list_(pa.float32()))

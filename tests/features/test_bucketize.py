@@ -1,4 +1,4 @@
-"""What a bucketizer makes of a column is what it makes of its words one by one."""
+"""Bucketizers map a column to the same ids as its words one by one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ word = (
 
 
 def one(bucketizer: Bucketizer, text: str) -> int | str:
-    """The id of a word, or the reason why it has none."""
+    """Return the id of a word, or the reason why it has none."""
     try:
         return bucketizer.one(text)
     except ValueError as error:
@@ -38,17 +38,17 @@ def one(bucketizer: Bucketizer, text: str) -> int | str:
 @pytest.mark.parametrize("bucketizer", BUCKETIZERS, ids=lambda b: type(b).__name__)
 @settings(max_examples=50, deadline=None)
 @given(words=st.lists(word, max_size=8))
-def test_a_column_is_its_words(bucketizer: Bucketizer, words: list[str]) -> None:
+def test_ids_of_column_equal_ids_of_words(bucketizer: Bucketizer, words: list[str]) -> None:
     spans, _ = split(pa.array(words, pa.string()))
-    ids, faults = bucketizer(spans)
+    ids, invalid = bucketizer(spans)
     for i, text in enumerate(words):
-        found = [fault.reason for fault in faults if fault.mask[i]]
+        reasons = [problem.reason for problem in invalid if problem.mask[i]]
         expected = one(bucketizer, text)
         if isinstance(expected, int):
-            assert (ids[i], found) == (expected, [])
+            assert (ids[i], reasons) == (expected, [])
             assert 0 <= expected < bucketizer.rows
-        else:  # of text like "inf" the column says that it is no number
-            assert found == [expected] or (found, expected) == (["not a number"], "not finite")
+        else:  # text like "inf" is not a number in a column
+            assert reasons == [expected] or (reasons, expected) == (["not a number"], "not finite")
 
 
 @pytest.mark.parametrize(
@@ -60,31 +60,31 @@ def test_a_column_is_its_words(bucketizer: Bucketizer, words: list[str]) -> None
     ],
 )
 def test_numbers_are_hashed_in_decimal(values: np.ndarray, expected: list[int]) -> None:
-    ids, faults = Hash(100)(values)
-    assert (ids.tolist(), faults) == (expected, [])
+    ids, invalid = Hash(100)(values)
+    assert (ids.tolist(), invalid) == (expected, [])
 
 
-def test_float_edges() -> None:
-    ids, faults = Identity(2**62)(np.array([0.0, 2.0**61, 2.0**63, -(2.0**63), np.nan, np.inf, 0.5]))
+def test_floats_at_edges_of_int64_are_identified() -> None:
+    ids, invalid = Identity(2**62)(np.array([0.0, 2.0**61, 2.0**63, -(2.0**63), np.nan, np.inf, 0.5]))
     assert ids[:2].tolist() == [0, 2**61]
-    assert [(fault.reason, np.flatnonzero(fault.mask).tolist()) for fault in faults] == [
+    assert [(problem.reason, np.flatnonzero(problem.mask).tolist()) for problem in invalid] == [
         ("not an integer", [2, 4, 5, 6]),
         (f"out of range [0, {2**62})", [3]),
     ]
 
 
-def test_an_empty_vocabulary_column() -> None:
-    ids, faults = Vocabulary({"a": 2}, 1, 3)(np.empty(0, np.int64))
-    assert (ids.tolist(), faults) == ([], [])
+def test_empty_column_has_no_ids() -> None:
+    ids, invalid = Vocabulary({"a": 2}, 1, 3)(np.empty(0, np.int64))
+    assert (ids.tolist(), invalid) == ([], [])
 
 
 @pytest.mark.parametrize(("text", "expected"), [("12", 12), (" -3.00 ", -3), ("+4.", 4)])
-def test_whole(text: str, expected: int) -> None:
+def test_whole_numbers_are_parsed(text: str, expected: int) -> None:
     assert parse_integer(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "²", "1_0", "--1", "1.0.0", "٣"])
-def test_not_whole(text: str) -> None:
+def test_other_words_are_no_integers(text: str) -> None:
     with pytest.raises(ValueError, match="not an integer"):
         parse_integer(text)
 
@@ -92,6 +92,6 @@ def test_not_whole(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"), [("1_0", "not a number"), ("", "not a number"), ("nan", "not finite"), ("1e39", "not finite")]
 )
-def test_not_a_number(text: str, reason: str) -> None:
+def test_invalid_numbers_are_refused(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_number(text)

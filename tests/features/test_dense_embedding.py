@@ -1,11 +1,11 @@
-"""Every feature that makes numbers can have them embedded; what it encodes stays the numbers."""
+"""Dense features can be embedded; their encoded values are the numbers."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pytest
 
-from tests.features.make import encoder
+from tests.fixtures.features import encoder
 from tzrec.features.base import DenseEmbedding
 
 ROWS = pa.table(
@@ -44,19 +44,19 @@ NUMBERS = {
         ("autodis { num_channels: 9 temperature: 0.3 keep_prob: 0 }", DenseEmbedding("autodis", 1, 4, 9, 0.3, 0.0)),
     ],
 )
-def test_numbers_that_are_embedded(kind: str, text: str, embedding: DenseEmbedding) -> None:
+def test_dense_features_can_be_embedded(kind: str, text: str, embedding: DenseEmbedding) -> None:
     settings, numbers = NUMBERS[kind]
-    made = encoder(f'{kind} {{ feature_name: "f" {settings} embedding_dim: 4 {text} }}')
-    feature = made.features["f"]
+    built = encoder(f'{kind} {{ feature_name: "f" {settings} embedding_dim: 4 {text} }}')
+    feature = built.features["f"]
     assert (feature.table, feature.is_sparse, feature.dim, feature.output_dim) == (None, False, 1, 4)
     assert feature.embedding == embedding
-    columns, bad = made.encode(ROWS)
+    columns, bad = built.encode(ROWS)
     assert not bad
     assert columns["f"].values.tolist() == numbers
 
 
-def test_several_numbers() -> None:
-    made = encoder('raw_feature { feature_name: "f" expression: "user:c" value_dim: 3 embedding_dim: 4 mlp {} }')
-    assert made.features["f"].embedding == DenseEmbedding("mlp", 3, 4)
+def test_vector_is_embedded_by_mlp() -> None:
+    built = encoder('raw_feature { feature_name: "f" expression: "user:c" value_dim: 3 embedding_dim: 4 mlp {} }')
+    assert built.features["f"].embedding == DenseEmbedding("mlp", 3, 4)
     plain = encoder('raw_feature { feature_name: "f" expression: "user:c" value_dim: 3 embedding_dim: 4 }')
     assert (plain.features["f"].embedding, plain.features["f"].output_dim) == (None, 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.features.make import encoder, reports, rows
+from tests.fixtures.features import encoder, ids_by_row, reports
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.base import FeatureInput
 
@@ -12,7 +12,7 @@ ID = 'id_feature {{ feature_name: "{}" expression: "{}" num_buckets: 10 embeddin
 RAW = 'raw_feature {{ feature_name: "{}" expression: "{}" {} }}'
 
 
-def test_one_batch_through_everything() -> None:
+def test_batch_is_encoded_with_bad_rows() -> None:
     both = encoder(
         ID.format("user", "user:uid", ""), RAW.format("price", "item:p", ""), ID.format("again", "item:uid", "")
     )
@@ -21,13 +21,13 @@ def test_one_batch_through_everything() -> None:
     batch = pa.RecordBatch.from_pydict({"extra": ["x", "y"], "p": [0.5, None], "uid": [3, 11]})
     columns, bad = both.encode(batch)
     assert list(columns) == ["user", "price", "again"]
-    assert rows(columns["user"]) == rows(columns["again"]) == [[3], []]
+    assert ids_by_row(columns["user"]) == ids_by_row(columns["again"]) == [[3], []]
     assert columns["price"].values.tolist() == [[0.5], [0]]
     assert [report[:3] for report in reports(bad)] == [("uid", "out of range [0, 10)", [1])] * 2
     assert bad.mask.tolist() == [False, True]
 
 
-def test_an_empty_batch() -> None:
+def test_empty_batch_has_no_values() -> None:
     columns, bad = encoder(ID.format("a", "user:x", ""), RAW.format("b", "user:y", "value_dim: 3")).encode(
         pa.RecordBatch.from_pydict({"x": pa.array([], pa.string()), "y": pa.array([], pa.float64())})
     )
@@ -36,7 +36,7 @@ def test_an_empty_batch() -> None:
     assert not bad
 
 
-def test_feature_and_const_inputs() -> None:
+def test_feature_and_const_inputs_are_linked() -> None:
     """log10 of the price as a stub, bucketized twice; a literal; a stub stays out of the result."""
     built = encoder(
         RAW.format("bucket", "feature:scaled", "boundaries: [0, 1, 2] embedding_dim: 4"),
@@ -49,13 +49,13 @@ def test_feature_and_const_inputs() -> None:
     assert list(built.features) == ["bucket", "scaled", "same", "literal", "pi"]
     columns, bad = built.encode(pa.RecordBatch.from_pydict({"price": [0.1, 1.0, 100.0, None]}))
     assert list(columns) == ["bucket", "same", "literal", "pi"]
-    assert rows(columns["bucket"]) == rows(columns["same"]) == [[0], [1], [3], [1]]
-    assert rows(columns["literal"]) == [[7]] * 4
+    assert ids_by_row(columns["bucket"]) == ids_by_row(columns["same"]) == [[0], [1], [3], [1]]
+    assert ids_by_row(columns["literal"]) == [[7]] * 4
     assert np.allclose(columns["pi"].values, 3.14)
     assert not bad
 
 
-def test_vectors_and_lists_from_another_feature() -> None:
+def test_vectors_and_lists_are_inputs_of_features() -> None:
     built = encoder(
         RAW.format("two", "item:v", "value_dim: 2"),
         RAW.format("double", "feature:two", 'value_dim: 2 normalizer: "method=expression,expr=2*x"'),
@@ -65,7 +65,7 @@ def test_vectors_and_lists_from_another_feature() -> None:
     batch = pa.RecordBatch.from_pydict({"v": [[1.0, 2.0], [3.0, 4.0]], "ids": ["1\x1d2", ""]})
     columns, _ = built.encode(batch)
     assert columns["double"].values.tolist() == [[2, 4], [6, 8]]
-    assert rows(columns["copy"]) == [[1, 2], [9]]
+    assert ids_by_row(columns["copy"]) == [[1, 2], [9]]
 
 
 def test_encoded_data_has_one_column_per_feature() -> None:
@@ -76,23 +76,23 @@ def test_encoded_data_has_one_column_per_feature() -> None:
     assert built.columns == ("a", "b")
     assert built.features["b"].inputs == (FeatureInput("feature", "b"),)
     columns, _ = built.encode(pa.RecordBatch.from_pydict({"a": [1], "b": [2]}))
-    assert {name: rows(column) for name, column in columns.items()} == {"a": [[1]], "b": [[2]]}
+    assert {name: ids_by_row(column) for name, column in columns.items()} == {"a": [[1]], "b": [[2]]}
 
 
-def test_normal_mode_reads_every_input_from_the_data() -> None:
+def test_normal_mode_reads_every_input_from_data() -> None:
     built = encoder(ID.format("a", "user:x", ""), ID.format("b", "feature:y", ""), mode="FG_NORMAL")
     assert built.columns == ("x", "y")
     columns, _ = built.encode(pa.RecordBatch.from_pydict({"x": [1], "y": ["2"]}))
-    assert rows(columns["b"]) == [[2]]
+    assert ids_by_row(columns["b"]) == [[2]]
 
 
-def test_tables_in_chunks() -> None:
+def test_chunked_tables_are_encoded() -> None:
     table = pa.concat_tables([pa.table({"x": ["1", "2"]}), pa.table({"x": ["3"]})])
     columns, _ = encoder(ID.format("a", "user:x", "")).encode(table)
     assert columns["a"].values.tolist() == [1, 2, 3]
 
 
-def test_threads_share_an_encoder() -> None:
+def test_threads_share_encoder() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     built = encoder('id_feature { feature_name: "h" expression: "user:x" hash_bucket_size: 997 embedding_dim: 4 }')
@@ -103,12 +103,12 @@ def test_threads_share_an_encoder() -> None:
     assert all((left == right).all() for left, right in zip(alone, together, strict=True))
 
 
-def test_a_missing_column() -> None:
+def test_missing_column_is_refused() -> None:
     with pytest.raises(DataError, match='no column "uid" in the data; there are ui, p'):
         encoder(ID.format("a", "user:uid", "")).encode(pa.RecordBatch.from_pydict({"ui": [1], "p": [2]}))
 
 
-def test_all_problems_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as error:
         encoder(
             ID.format("a", "user:x", ""),
@@ -134,7 +134,7 @@ def test_all_problems_at_once() -> None:
     assert '"uid" is not side:name' in error.value.problems[0].message
 
 
-def test_bucketize_mode_reads_the_values_that_ids_are_made_from() -> None:
+def test_bucketize_mode_reads_unbucketized_values() -> None:
     built = encoder(
         'id_feature { feature_name: "tag" expression: "user:x" hash_bucket_size: 100 embedding_dim: 4 }',
         RAW.format("cut", "user:y", 'boundaries: [1, 10] embedding_dim: 4 normalizer: "method=log10"'),
@@ -145,13 +145,13 @@ def test_bucketize_mode_reads_the_values_that_ids_are_made_from() -> None:
     assert built.columns == ("tag", "cut", "plain")
     batch = pa.RecordBatch.from_pydict({"tag": ["abc\x1defg", None], "cut": [1.5, 100.0], "plain": [7.0, None]})
     columns, bad = built.encode(batch)
-    assert rows(columns["tag"]) == [[33, 44], []]
-    assert rows(columns["cut"]) == [[1], [2]]
+    assert ids_by_row(columns["tag"]) == [[33, 44], []]
+    assert ids_by_row(columns["cut"]) == [[1], [2]]
     assert columns["plain"].values.tolist() == [[7.0], [5.0]]
     assert not bad
 
 
-def test_a_feature_that_does_not_exist() -> None:
+def test_unknown_feature_input_is_refused() -> None:
     with pytest.raises(ConfigError) as error:
         encoder(ID.format("price_bucket", "user:x", ""), ID.format("b", "feature:price_buckt", ""))
     [problem] = error.value.problems
@@ -159,7 +159,7 @@ def test_a_feature_that_does_not_exist() -> None:
     assert problem.message == 'no feature "price_buckt" for "feature:price_buckt"; did you mean "price_bucket"?'
 
 
-def test_a_circle() -> None:
+def test_circular_inputs_are_refused() -> None:
     with pytest.raises(ConfigError) as error:
         encoder(
             ID.format("x", "feature:a", ""), ID.format("a", "feature:b", ""), ID.format("b", "feature:c", ""),

@@ -1,4 +1,4 @@
-"""use_mask: in masked rows a feature sees no value, and takes its default."""
+"""use_mask: in masked rows a feature has no value and takes its default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.features.make import encoder, reports, rows, steps
+from tests.fixtures.features import elements_by_row, encoder, ids_by_row, reports
 from tzrec.features.column import Column
 
 HASHED = "hash_bucket_size: 100 embedding_dim: 4"
@@ -16,9 +16,9 @@ MASKED = np.array([False, True, False])
 
 
 def encode(text: str, columns: dict[str, Any], mode: str = "FG_DAG") -> Column:
-    made, bad = encoder(text, mode=mode).encode(pa.table(columns), MASKED)
+    outputs, bad = encoder(text, mode=mode).encode(pa.table(columns), MASKED)
     assert not bad
-    return made["f"]
+    return outputs["f"]
 
 
 def test_only_features_with_use_mask_are_masked() -> None:
@@ -27,12 +27,12 @@ def test_only_features_with_use_mask_are_masked() -> None:
         f'id_feature {{ feature_name: "g" expression: "user:c" {HASHED} }}',
     )
     table = pa.table({"c": ["abc", "efg", "hij"]})
-    made, _ = built.encode(table, MASKED)
-    assert (rows(made["f"]), rows(made["g"])) == ([[33], [], [66]], [[33], [44], [66]])
-    assert rows(built.encode(table)[0]["f"]) == [[33], [44], [66]]
+    outputs, _ = built.encode(table, MASKED)
+    assert (ids_by_row(outputs["f"]), ids_by_row(outputs["g"])) == ([[33], [], [66]], [[33], [44], [66]])
+    assert ids_by_row(built.encode(table)[0]["f"]) == [[33], [44], [66]]
 
 
-# what stands where the value of a masked row would: kind, config, columns, values of the three rows
+# config, columns and the values of three rows, of which the second is masked
 MASKS = {
     "raw_feature": ('expression: "item:a" default_value: "7"', {"a": [1.0, 2.0, 3.0]}, [1, 7, 3]),
     "lookup_feature": (
@@ -66,7 +66,7 @@ MASKS = {
 
 
 @pytest.mark.parametrize("kind", MASKS)
-def test_the_first_input_that_is_no_map_is_emptied(kind: str) -> None:
+def test_first_input_that_is_not_a_map_is_masked(kind: str) -> None:
     text, columns, expected = MASKS[kind]
     if kind == "lookup_feature":
         columns = {**columns, "m": pa.array(columns["m"], pa.map_(pa.string(), pa.float64()))}
@@ -75,49 +75,49 @@ def test_the_first_input_that_is_no_map_is_emptied(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["combo_feature", "bool_mask_feature"])
-def test_crosses_and_masks(kind: str) -> None:
+def test_crosses_take_default_in_masked_rows(kind: str) -> None:
     text = (
         f'{kind} {{ feature_name: "f" use_mask: true expression: ["user:a", "item:b"] {HASHED} default_value: "xyz" }}'
     )
     plain = encode(text.replace("use_mask: true", ""), {"a": ["abc"] * 3, "b": ["1"] * 3})
     masked = encode(text, {"a": ["abc"] * 3, "b": ["1"] * 3})
-    assert rows(masked) == [rows(plain)[0], [13], rows(plain)[2]]
+    assert ids_by_row(masked) == [ids_by_row(plain)[0], [13], ids_by_row(plain)[2]]
 
 
-def test_sequences_are_masked_as_a_whole() -> None:
+def test_sequences_are_masked_entirely() -> None:
     text = f'sequence_id_feature {{ feature_name: "f" expression: "user:c" use_mask: true {HASHED} }}'
-    assert steps(encode(text, {"c": ["abc;efg"] * 3})) == [[[33], [44]], [[26]], [[33], [44]]]
+    assert elements_by_row(encode(text, {"c": ["abc;efg"] * 3})) == [[[33], [44]], [[26]], [[33], [44]]]
     encoded = encode(text, {"f": [[33, 44]] * 3}, mode="FG_NONE")
-    assert steps(encoded) == [[[33], [44]], [], [[33], [44]]]
+    assert elements_by_row(encoded) == [[[33], [44]], [], [[33], [44]]]
     grouped = f'id_feature {{ feature_name: "f" expression: "user:c" use_mask: true {HASHED} }}'
     built = encoder(
         f'sequence_feature {{ sequence_name: "s" sequence_length: 5 sequence_delim: ";" features {{ {grouped} }} }}'
     )
-    made, _ = built.encode(pa.table({"s__c": ["abc;efg"] * 3}), MASKED)
-    assert steps(made["s__f"]) == [[[33], [44]], [[26]], [[33], [44]]]
+    outputs, _ = built.encode(pa.table({"s__c": ["abc;efg"] * 3}), MASKED)
+    assert elements_by_row(outputs["s__f"]) == [[[33], [44]], [[26]], [[33], [44]]]
 
 
-def test_encoded_data_takes_the_default_that_encoding_would_have_made() -> None:
-    """FG_NONE without fg_encoded_default_value: what a missing value is in raw data."""
+def test_encoded_data_takes_default_of_encoder() -> None:
+    """FG_NONE without fg_encoded_default_value encodes a missing value of raw data."""
     ids = f'id_feature {{ feature_name: "f" expression: "user:c" use_mask: true default_value: "abc\x1defg" {HASHED} }}'
-    assert rows(encode(ids, {"f": [1, 2, 3]}, "FG_NONE")) == [[1], [33, 44], [3]]
+    assert ids_by_row(encode(ids, {"f": [1, 2, 3]}, "FG_NONE")) == [[1], [33, 44], [3]]
     weighted = ids.replace("abc\x1defg", "abc:0.5").replace("use_mask", "weighted: true use_mask")
     column = encode(weighted, {"f": ["1:2", "2:2", "3:2"]}, "FG_NONE")
-    assert rows(column) == [[1], [33], [3]]
+    assert ids_by_row(column) == [[1], [33], [3]]
     assert column.weights is not None
     assert column.weights.tolist() == [2, 0.5, 2]
-    said = ids.replace("use_mask", 'fg_encoded_default_value: "9" use_mask')
-    assert rows(encode(said, {"f": [1, 2, 3]}, "FG_NONE")) == [[1], [9], [3]]
+    with_default = ids.replace("use_mask", 'fg_encoded_default_value: "9" use_mask')
+    assert ids_by_row(encode(with_default, {"f": [1, 2, 3]}, "FG_NONE")) == [[1], [9], [3]]
     raw = (
         'raw_feature { feature_name: "f" expression: "user:c" use_mask: true value_dim: 2 default_value: "0.1\x1d0.4" }'
     )
     numbers = encode(raw, {"f": [[1.0, 2.0]] * 3}, "FG_NONE").values
     assert np.allclose(numbers, [[1, 2], [0.1, 0.4], [1, 2]])
     combo = f'combo_feature {{ feature_name: "f" expression: ["user:a", "user:b"] use_mask: true {HASHED} }}'
-    assert rows(encode(combo, {"f": [1, 2, 3]}, "FG_NONE")) == [[1], [], [3]]
+    assert ids_by_row(encode(combo, {"f": [1, 2, 3]}, "FG_NONE")) == [[1], [], [3]]
 
 
-def test_what_is_masked_is_not_bad() -> None:
+def test_masked_values_are_not_bad() -> None:
     built = encoder('raw_feature { feature_name: "f" expression: "user:c" use_mask: true }')
     _, bad = built.encode(pa.table({"c": ["1", "x", "y"]}), MASKED)
     assert reports(bad) == [("c", "not a number", [2], ["y"])]

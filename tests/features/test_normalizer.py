@@ -21,7 +21,7 @@ from tzrec.features.normalizer import parse_normalizer
         ("method=expression, expr = (x - 1) * 2", [3], [4]),
     ],
 )
-def test_values(text: str, values: list[float], expected: list[float]) -> None:
+def test_normalizers_map_values(text: str, values: list[float], expected: list[float]) -> None:
     assert np.allclose(parse_normalizer(text)(np.array(values)), expected, atol=1e-12)
 
 
@@ -39,6 +39,6 @@ def test_values(text: str, values: list[float], expected: list[float]) -> None:
         ("method=expression,expr=y+1", 'no variable "y"'),
     ],
 )
-def test_mistakes(text: str, message: str) -> None:
+def test_invalid_normalizer_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match="^.*" + re.escape(message)):
         parse_normalizer(text)

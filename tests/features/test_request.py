@@ -1,14 +1,13 @@
-"""One user and many items: the same as all columns in every row."""
+"""encode_request of one user and many items equals encode of rows with all columns."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.features.make import encoder, reports
+from tests.fixtures.features import assert_columns_equal, encoder, reports
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.column import Column
 from tzrec.features.feature_encoder import FeatureEncoder
@@ -42,73 +41,64 @@ FEATURES = [
 ]
 
 
-def assert_equal(one: Column, other: Column) -> None:
-    assert np.array_equal(one.values, other.values)
-    assert one.values.dtype == other.values.dtype
-    assert one.dim == other.dim
-    for name in ("lengths", "weights", "sequence_lengths"):
-        ours, theirs = getattr(one, name), getattr(other, name)
-        assert (ours is None and theirs is None) or np.array_equal(ours, theirs), name
-
-
-def both_ways(
+def encode_both_ways(
     built: FeatureEncoder, user: dict[str, Any], items: dict[str, Any]
 ) -> tuple[dict[str, Column], BadRows, BadRows]:
-    """The request's columns, found equal to those of the whole rows, and the bad rows of both."""
+    """Compare the columns of a request to those of full rows; return them with the bad rows of both."""
     count = len(items["cate"])
-    whole = {name: values * count for name, values in user.items() if name not in items} | items
-    found, bad = built.encode_request(pa.RecordBatch.from_pydict(user), pa.RecordBatch.from_pydict(items))
-    expected, also_bad = built.encode(pa.RecordBatch.from_pydict(whole))
-    assert list(found) == list(expected)
-    for name in found:
-        assert_equal(found[name], expected[name])
-    assert bad.mask.tolist() == also_bad.mask.tolist()
-    return found, bad, also_bad
+    full_rows = {name: values * count for name, values in user.items() if name not in items} | items
+    outputs, bad = built.encode_request(pa.RecordBatch.from_pydict(user), pa.RecordBatch.from_pydict(items))
+    expected, full_bad = built.encode(pa.RecordBatch.from_pydict(full_rows))
+    assert list(outputs) == list(expected)
+    for name in outputs:
+        assert_columns_equal(outputs[name], expected[name])
+    assert bad.mask.tolist() == full_bad.mask.tolist()
+    return outputs, bad, full_bad
 
 
-def test_a_request_is_the_same_as_whole_rows() -> None:
-    found, bad, _ = both_ways(encoder(*FEATURES), USER, ITEMS)
-    assert found["lookup"].values.ravel().tolist() == [2, 3, -1, -1]
-    assert found["e"].values.ravel().tolist() == [1.5, 0, 3, 4]
+def test_request_equals_full_rows() -> None:
+    outputs, bad, _ = encode_both_ways(encoder(*FEATURES), USER, ITEMS)
+    assert outputs["lookup"].values.ravel().tolist() == [2, 3, -1, -1]
+    assert outputs["e"].values.ravel().tolist() == [1.5, 0, 3, 4]
     assert not bad
-    both_ways(encoder(*FEATURES), {**USER, "tags": [None], "s__cate": [""], "kv": [None]}, ITEMS)
+    encode_both_ways(encoder(*FEATURES), {**USER, "tags": [None], "s__cate": [""], "kv": [None]}, ITEMS)
 
 
-def test_one_item_and_none() -> None:
+def test_request_of_one_or_no_item_is_encoded() -> None:
     built = encoder(*FEATURES)
-    both_ways(built, USER, {name: values[:1] for name, values in ITEMS.items()})
+    encode_both_ways(built, USER, {name: values[:1] for name, values in ITEMS.items()})
     none = pa.RecordBatch.from_pydict({name: pa.array([], pa.string()) for name in ITEMS})
-    found, bad = built.encode_request(pa.RecordBatch.from_pydict(USER), none)
-    assert found["age"].values.shape == (0, 1)
-    assert len(found["x"].values) == 0
+    outputs, bad = built.encode_request(pa.RecordBatch.from_pydict(USER), none)
+    assert outputs["age"].values.shape == (0, 1)
+    assert len(outputs["x"].values) == 0
     assert not bad
 
 
-def test_a_bad_value_of_the_user_is_one_of_every_item() -> None:
-    found, bad, also_bad = both_ways(encoder(*FEATURES), {**USER, "age": ["x"]}, ITEMS)
-    assert found["age"].values.ravel().tolist() == [0] * 4
+def test_bad_user_value_is_reported_for_every_item() -> None:
+    outputs, bad, full_bad = encode_both_ways(encoder(*FEATURES), {**USER, "age": ["x"]}, ITEMS)
+    assert outputs["age"].values.ravel().tolist() == [0] * 4
     assert reports(bad)[0] == ("age", "not a number", [0, 1, 2, 3], ["x"] * 4)
-    assert reports(bad)[0] in reports(also_bad)
+    assert reports(bad)[0] in reports(full_bad)
 
 
-def test_what_reads_the_user_alone_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_features_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built = encoder(*FEATURES)
     rows: dict[str, int] = {}
     for name, feature in built.features.items():
-        before = feature.encode
+        encode = feature.encode
 
-        def watched(columns: Any, bad: BadRows, name: str = name, before: Any = before) -> Column:
+        def record_rows(columns: Any, bad: BadRows, name: str = name, encode: Any = encode) -> Column:
             rows[name] = bad.size
-            return before(columns, bad)
+            return encode(columns, bad)
 
-        monkeypatch.setattr(feature, "encode", watched)
+        monkeypatch.setattr(feature, "encode", record_rows)
     built.encode_request(pa.RecordBatch.from_pydict(USER), pa.RecordBatch.from_pydict(ITEMS))
-    once = {"age", "tags", "weighted", "v", "young", "literal", "s__cate"}
-    assert rows == {name: 1 if name in once else 4 for name in built.features}
+    user_features = {"age", "tags", "weighted", "v", "young", "literal", "s__cate"}
+    assert rows == {name: 1 if name in user_features else 4 for name in built.features}
 
 
-def test_columns_that_no_feature_reads_leave_nothing_behind() -> None:
-    """What strangers send beside must not add up in the memory of a server."""
+def test_unused_columns_do_not_grow_cache() -> None:
+    """Columns of requests that no feature reads must not accumulate in the memory of a server."""
     built = encoder(*FEATURES)
     items = pa.RecordBatch.from_pydict(ITEMS)
     for name in ("x1", "x2", "x3"):

@@ -1,4 +1,4 @@
-"""Every kernel against its twin, on whatever text hypothesis comes up with."""
+"""Kernels over text, compared to their reference on random text."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ numeral = (
 
 
 def spans(words: list[str]) -> tuple[Spans, list[bytes]]:
-    """The non-empty words as spans and as bytes."""
+    """Return the non-empty words as spans and as bytes."""
     words = [word for word in words if word]
-    found, _ = split(pa.array(words, pa.string()))
-    return found, [word.encode() for word in words]
+    non_empty, _ = split(pa.array(words, pa.string()))
+    return non_empty, [word.encode() for word in words]
 
 
-def pieces(found: Spans) -> list[bytes]:
-    data = found.data.tobytes()
-    return [data[start:end] for start, end in zip(found.starts, found.ends, strict=True)]
+def pieces(spans: Spans) -> list[bytes]:
+    data = spans.data.tobytes()
+    return [data[start:end] for start, end in zip(spans.starts, spans.ends, strict=True)]
 
 
 @quick
@@ -49,37 +49,39 @@ def pieces(found: Spans) -> list[bytes]:
     separator=st.sampled_from(["", ",", "|", "\x1d", "||", "模", "ab"]),
     limit=st.integers(0, 3),
     kind=st.sampled_from([pa.string(), pa.large_string()]),
-    cut=st.tuples(st.integers(0, 4), st.integers(0, 12)),
+    part_slice=st.tuples(st.integers(0, 4), st.integers(0, 12)),
 )
-def test_split(rows: list[str | None], separator: str, limit: int, kind: pa.DataType, cut: tuple[int, int]) -> None:
-    array = pa.array(rows, kind).slice(*cut)
-    found, lengths = split(array, separator, limit)
-    expected = reference.split(rows[cut[0] : cut[0] + cut[1]], separator, limit)
+def test_split_equals_reference(
+    rows: list[str | None], separator: str, limit: int, kind: pa.DataType, part_slice: tuple[int, int]
+) -> None:
+    array = pa.array(rows, kind).slice(*part_slice)
+    parts, lengths = split(array, separator, limit)
+    expected = reference.split(rows[part_slice[0] : part_slice[0] + part_slice[1]], separator, limit)
     assert lengths.tolist() == [len(parts) for parts in expected]
-    assert pieces(found) == [part for parts in expected for part in parts]
+    assert pieces(parts) == [part for parts in expected for part in parts]
 
 
-def test_split_by_hand() -> None:
-    found, lengths = split(pa.array(["a,bb,,c", None, "", ",", "d"]), ",")
-    assert pieces(found) == [b"a", b"bb", b"c", b"d"]
+def test_split_drops_empty_parts() -> None:
+    parts, lengths = split(pa.array(["a,bb,,c", None, "", ",", "d"]), ",")
+    assert pieces(parts) == [b"a", b"bb", b"c", b"d"]
     assert lengths.tolist() == [3, 0, 0, 0, 1]
 
 
 @quick
 @given(words=st.lists(text | st.text(max_size=100), max_size=8), size=st.integers(1, 2**63 - 1))
-def test_hash_text(words: list[str], size: int) -> None:
-    found, expected = spans(words)
-    assert found.hash(size).tolist() == reference.hash_text(expected, size)
+def test_hash_text_equals_reference(words: list[str], size: int) -> None:
+    parts, expected = spans(words)
+    assert parts.hash(size).tolist() == reference.hash_text(expected, size)
 
 
 @quick
 @given(values=st.lists(int64 | st.integers(-100, 100), max_size=8), size=st.integers(1, 2**63 - 1))
-def test_hash_integers(values: list[int], size: int) -> None:
+def test_hash_integers_equals_reference(values: list[int], size: int) -> None:
     hashed = parse.hash_integers(np.array(values, np.int64), size)
     assert hashed.tolist() == reference.hash_integers(values, size)
 
 
-def test_hash_integers_at_the_edges() -> None:
+def test_hash_integers_at_int64_edges_equals_reference() -> None:
     values = [0, 1, 2, 3, 4, -1, 2**63 - 1, -(2**63)]
     hashed = parse.hash_integers(np.array(values), 100).tolist()
     assert hashed[:5] == [26, 95, 70, 13, 56]
@@ -88,11 +90,11 @@ def test_hash_integers_at_the_edges() -> None:
 
 @quick
 @given(words=st.lists(numeral, max_size=12))
-def test_parse_integers(words: list[str]) -> None:
-    found, raw = spans(words)
-    values, good = found.integers()
+def test_parse_integers_equals_reference(words: list[str]) -> None:
+    parts, raw = spans(words)
+    values, valid = parts.integers()
     expected = reference.parse_integers(raw)
-    assert good.tolist() == [value is not None for value in expected]
+    assert valid.tolist() == [value is not None for value in expected]
     assert values.tolist() == [value or 0 for value in expected]
 
 
@@ -105,29 +107,29 @@ def test_parse_integers(words: list[str]) -> None:
         *[("1.5", None), ("a", None), ("-", None), ("1e3", None), ("1 2", None), ("0x1", None), (".0", None)],
     ],
 )
-def test_parse_integer(word: str, value: int | None) -> None:
-    values, good = spans([word])[0].integers()
-    assert (values[0] if good[0] else None) == value
+def test_parse_integers_accepts_whole_int64(word: str, value: int | None) -> None:
+    values, valid = spans([word])[0].integers()
+    assert (values[0] if valid[0] else None) == value
 
 
 def ulps(left: float, right: float) -> int:
-    """How many float64 lie between two."""
+    """Count the float64 between two."""
     as_int = [struct.unpack("<q", struct.pack("<d", value))[0] for value in (abs(left), abs(right))]
     return abs(as_int[0] - as_int[1])
 
 
 @quick
 @given(words=st.lists(numeral, max_size=12))
-def test_parse_floats(words: list[str]) -> None:
-    found, raw = spans(words)
-    values, good = found.floats()
-    for got, is_good, expected in zip(values.tolist(), good.tolist(), reference.parse_floats(raw), strict=True):
-        if expected is None or abs(expected) > 1e307:  # at the very end of the range rounding decides
-            assert not is_good or abs(got) > 1e307
+def test_parse_floats_is_close_to_reference(words: list[str]) -> None:
+    parts, raw = spans(words)
+    values, valid = parts.floats()
+    for value, is_valid, expected in zip(values.tolist(), valid.tolist(), reference.parse_floats(raw), strict=True):
+        if expected is None or abs(expected) > 1e307:  # close to the largest number rounding decides
+            assert not is_valid or abs(value) > 1e307
         else:
-            assert is_good
-            assert ulps(got, expected) <= 4 or abs(expected) < 1e-300
-            assert math.copysign(1, got) == math.copysign(1, expected) or got == 0
+            assert is_valid
+            assert ulps(value, expected) <= 4 or abs(expected) < 1e-300
+            assert math.copysign(1, value) == math.copysign(1, expected) or value == 0
 
 
 @pytest.mark.parametrize(
@@ -139,22 +141,22 @@ def test_parse_floats(words: list[str]) -> None:
         *[(".", None), ("--1", None), ("1.2.3", None), ("1_0", None)],
     ],
 )
-def test_parse_float(word: str, value: float | None) -> None:
-    values, good = spans([word])[0].floats()
-    assert (values[0] if good[0] else None) == value
+def test_parse_floats_accepts_decimals(word: str, value: float | None) -> None:
+    values, valid = spans([word])[0].floats()
+    assert (values[0] if valid[0] else None) == value
 
 
 @quick
 @given(words=st.lists(text, max_size=8))
-def test_find_last_and_gather(words: list[str]) -> None:
-    found, raw = spans(words)
-    positions = parse.find_last(found.data, found.starts, found.ends, ord(":")) - found.starts
+def test_find_last_and_gather_equal_reference(words: list[str]) -> None:
+    parts, raw = spans(words)
+    positions = parse.find_last(parts.data, parts.starts, parts.ends, ord(":")) - parts.starts
     assert positions.tolist() == reference.find_last(raw, b":")
-    assert found.arrow().cast(pa.large_binary()).to_pylist() == raw
+    assert parts.arrow().cast(pa.large_binary()).to_pylist() == raw
 
 
-def test_numba_waits_until_text_comes() -> None:
-    """Start-up of a config with integer columns only does not pay for the compiler."""
+def test_numba_is_not_imported_without_text() -> None:
+    """A config with integer columns only starts without the compiler."""
     program = "import sys, tzrec.features.feature_encoder; "
     program += "from tzrec.features.types import id_feature, raw_feature; "
     program += "sys.exit('numba' in sys.modules)"

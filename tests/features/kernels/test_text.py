@@ -1,4 +1,4 @@
-"""Kernels that make or compare text, against their twins."""
+"""Kernels that write or compare text, compared to their reference."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ quick = settings(max_examples=60, deadline=None)
 rows_of_text = st.lists(st.lists(text.filter(lambda word: word and "\x01" not in word), max_size=4), max_size=6)
 
 
-def ragged(rows: list[list[str]]) -> Jagged:
-    """Rows of non-empty words."""
+def jagged(rows: list[list[str]]) -> Jagged:
+    """Convert rows of non-empty words."""
     elements, lengths = split(pa.array(["\x01".join(row) for row in rows], pa.string()), "\x01")
     return Jagged(elements, lengths)
 
@@ -35,16 +35,16 @@ def by_row(elements: Spans, lengths: np.ndarray) -> list[list[bytes]]:
 
 @quick
 @given(values=st.lists(int64, max_size=8))
-def test_decimals(values: list[int]) -> None:
+def test_decimals_equal_str(values: list[int]) -> None:
     assert pieces(decimals(np.array(values, np.int64))) == [str(value).encode() for value in values]
 
 
 @quick
 @given(left=rows_of_text, right=rows_of_text)
-def test_cross(left: list[list[str]], right: list[list[str]]) -> None:
+def test_cross_equals_reference(left: list[list[str]], right: list[list[str]]) -> None:
     count = min(len(left), len(right))
     left, right = left[:count], right[:count]
-    crossed = cross(ragged(left), ragged(right))
+    crossed = cross(jagged(left), jagged(right))
     assert by_row(crossed.elements, crossed.row_lengths()) == reference.cross(encoded(left), encoded(right))
 
 
@@ -61,41 +61,41 @@ word = st.text(st.sampled_from("ab模"), min_size=1, max_size=2) | st.just("ALL"
     ),
     wildcard=st.sampled_from(["", "ALL", "a"]),
 )
-def test_find(rows: list[tuple[list[tuple[str, str]], list[str]]], wildcard: str) -> None:
-    keys = ragged([[key for key, _ in pairs] for pairs, _ in rows])
-    values = ragged([[value for _, value in pairs] for pairs, _ in rows])
+def test_find_pairs_equals_reference(rows: list[tuple[list[tuple[str, str]], list[str]]], wildcard: str) -> None:
+    keys = jagged([[key for key, _ in pairs] for pairs, _ in rows])
+    values = jagged([[value for _, value in pairs] for pairs, _ in rows])
     pairs = Pairs(keys.elements, values.elements, keys.row_lengths())
-    found = find_pairs(pairs, ragged([words for _, words in rows]), wildcard)
-    held = [[(key.encode(), value.encode()) for key, value in pairs] for pairs, _ in rows]
-    expected = reference.find(held, encoded([words for _, words in rows]), wildcard.encode())
-    assert by_row(values.elements[found.pairs], found.lengths) == expected
-    sought = [word.encode() for _, words in rows for word in words]
-    for pair, finder in zip(found.pairs, found.words, strict=True):
-        assert sought[finder] in (pieces(keys.elements)[pair], wildcard.encode())
+    matches = find_pairs(pairs, jagged([words for _, words in rows]), wildcard)
+    encoded_pairs = [[(key.encode(), value.encode()) for key, value in pairs] for pairs, _ in rows]
+    expected = reference.find_pairs(encoded_pairs, encoded([words for _, words in rows]), wildcard.encode())
+    assert by_row(values.elements[matches.pairs], matches.lengths) == expected
+    all_words = [word.encode() for _, words in rows for word in words]
+    for pair, word_index in zip(matches.pairs, matches.words, strict=True):
+        assert all_words[word_index] in (pieces(keys.elements)[pair], wildcard.encode())
 
 
 @quick
 @given(words=st.lists(text.filter(bool), max_size=8))
-def test_cut(words: list[str]) -> None:
-    found, _ = split(pa.array(words, pa.string()))
-    keys, values, good = split_pairs(found, ":")
-    expected = [reference.cut(word.encode(), b":") for word in words]
-    assert good.tolist() == [pair is not None for pair in expected]
-    assert list(zip(pieces(keys[good]), pieces(values[good]), strict=True)) == [pair for pair in expected if pair]
+def test_split_pairs_equals_reference(words: list[str]) -> None:
+    spans, _ = split(pa.array(words, pa.string()))
+    keys, values, is_pair = split_pairs(spans, ":")
+    expected = [reference.split_pair(word.encode(), b":") for word in words]
+    assert is_pair.tolist() == [pair is not None for pair in expected]
+    assert list(zip(pieces(keys[is_pair]), pieces(values[is_pair]), strict=True)) == [pair for pair in expected if pair]
 
 
 @quick
 @given(rows=rows_of_text, data=st.data())
-def test_rows_are_taken_as_often_as_named(rows: list[list[str]], data: st.DataObject) -> None:
-    chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=6)) if rows else []
-    taken = ragged(rows).take(np.array(chosen, np.int64))
-    assert by_row(taken.elements, taken.row_lengths()) == encoded([rows[i] for i in chosen])
+def test_take_repeats_rows_by_index(rows: list[list[str]], data: st.DataObject) -> None:
+    indices = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=6)) if rows else []
+    taken = jagged(rows).take(np.array(indices, np.int64))
+    assert by_row(taken.elements, taken.row_lengths()) == encoded([rows[i] for i in indices])
 
 
 @quick
 @given(
     words=st.lists(text.filter(bool) | st.text(min_size=1, max_size=300), max_size=6), size=st.integers(1, 2**63 - 1)
 )
-def test_farm_hash(words: list[str], size: int) -> None:
-    found, _ = split(pa.array(words, pa.string()))
-    assert found.farm_hash(size).tolist() == reference.farm_hash([word.encode() for word in words], size)
+def test_farm_hash_equals_reference(words: list[str], size: int) -> None:
+    spans, _ = split(pa.array(words, pa.string()))
+    assert spans.farm_hash(size).tolist() == reference.farm_hash([word.encode() for word in words], size)

@@ -1,4 +1,4 @@
-"""Formulas and kernels over two columns once more, in plain Python: what they have to equal."""
+"""Reference of formulas and of kernels over two columns in plain Python."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Row = float | list[float]
 
 
 def elementwise(function: Callable[..., float], fill: float, *values: Row) -> Row:
-    """One row: numbers go with every element, so do lists of one number; shorter lists are padded."""
+    """Apply a function to one row: numbers and lists of one number are repeated, shorter lists are padded."""
     lists = [value for value in values if isinstance(value, list)]
     if not lists:
         return function(*values)
@@ -26,8 +26,8 @@ def padded(fill: float, left: Sequence[float], right: Sequence[float]) -> list[t
     return list(zip_longest(left, right, fillvalue=fill))
 
 
-def common_ratio(words: list[str], others: list[str]) -> float:
-    return len(set(words) & set(others)) / len(set(words))
+def common_ratio(words: list[str], other_words: list[str]) -> float:
+    return len(set(words) & set(other_words)) / len(set(words))
 
 
 def is_contain(query: list[str], title: list[str]) -> float:
@@ -46,11 +46,13 @@ def min_cover(query: list[str], title: list[str]) -> float:
 
 
 def distances(query: list[str], title: list[str]) -> tuple[float, float, float]:
-    """Least, largest, mean."""
-    there = {word: [i for i, each in enumerate(title) if each == word] for word in set(query) & set(title)}
-    closest = [min(abs(i - j) for i in there[a] for j in there[b]) for a, b in combinations(there, 2)]
+    """Return minimum, maximum and mean."""
+    positions = {
+        word: [i for i, title_word in enumerate(title) if title_word == word] for word in set(query) & set(title)
+    }
+    closest = [min(abs(i - j) for i in positions[a] for j in positions[b]) for a, b in combinations(positions, 2)]
     if not closest:
-        return (float(len(title) + (not there)),) * 3
+        return (float(len(title) + (not positions)),) * 3
     return float(min(closest)), float(max(closest)), sum(closest) / len(closest)
 
 
@@ -68,11 +70,11 @@ OVERLAP: dict[str, Callable[[list[str], list[str]], float]] = {
 
 
 def dot(left: list[tuple[str, float]], right: list[tuple[str, float]]) -> float:
-    """Of equal keys the first counts."""
+    """Sum the products of equal keys; of equal keys on one side the first counts."""
     if not left or not right:
         return math.nan
-    one, other = (dict(reversed(side)) for side in (left, right))
-    return sum(one[key] * other[key] for key in one if key in other)
+    left_weights, right_weights = (dict(reversed(side)) for side in (left, right))
+    return sum(weight * right_weights[key] for key, weight in left_weights.items() if key in right_weights)
 
 
 def masked(values: list[str], mask: list[bool]) -> list[str]:

@@ -23,12 +23,12 @@ LIBSTDCXX = {
 
 
 @pytest.mark.parametrize(("word", "row"), KNOWN.items())
-def test_known_ids(word: str, row: int) -> None:
+def test_murmur_ids_equal_torcheasyrec(word: str, row: int) -> None:
     assert bucket(word, 100) == row
 
 
 @pytest.mark.parametrize(("word", "value"), LIBSTDCXX.items())
-def test_all_64_bits(word: str, value: int) -> None:
+def test_murmur_equals_libstdcxx(word: str, value: int) -> None:
     assert murmur64a(word.encode()) == value
 
 
@@ -43,10 +43,10 @@ def test_all_64_bits(word: str, value: int) -> None:
         ("", 0x9AE16A3B2F90404F),
     ],
 )
-def test_farm64(word: str, value: int) -> None:
+def test_farm64_equals_farmhash_library(word: str, value: int) -> None:
     assert farm64(word.encode()) == value
 
 
 @pytest.mark.parametrize(("word", "expected"), [("1", 49), ("2", 59), ("3", 21)])
-def test_farm_ids_that_the_public_tests_assert(word: str, expected: int) -> None:
+def test_farm_ids_equal_torcheasyrec(word: str, expected: int) -> None:
     assert bucket(word, 100, farm=True) == expected

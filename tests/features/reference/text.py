@@ -1,4 +1,4 @@
-"""The kernels once more, in plain Python: what they have to equal."""
+"""Reference of the text kernels in plain Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.features.reference.hashes import farm64, murmur64a
 
 
 def split(rows: list[str | None], separator: str, limit: int) -> list[list[bytes]]:
-    """Non-empty parts of each row."""
+    """Return the non-empty parts of each row."""
     out = []
     for row in rows:
         parts = (row or "").split(separator) if separator else [row or ""]
@@ -19,7 +19,7 @@ def split(rows: list[str | None], separator: str, limit: int) -> list[list[bytes
 
 
 def split_elements(rows: list[str | None], delimiter: str, limit: int, fill: bool) -> list[list[str]]:
-    """All pieces of each row, the empty ones too."""
+    """Return all elements of each row, including empty ones."""
     return [row.split(delimiter)[: limit or None] if row else [""] * fill for row in rows]
 
 
@@ -50,33 +50,34 @@ def parse_floats(words: list[bytes]) -> list[float | None]:
 
 
 def find_last(words: list[bytes], symbol: bytes) -> list[int]:
-    """Distance of the last symbol from the start of each word, the word's length where there is none."""
+    """Return the position of the last symbol in each word, the word's length if there is none."""
     return [word.rfind(symbol) if symbol in word else len(word) for word in words]
 
 
 def cross(left: list[list[bytes]], right: list[list[bytes]]) -> list[list[bytes]]:
-    """Every pair of each row's words, joined."""
-    return [[one + b"_" + other for one in ones for other in others] for ones, others in zip(left, right, strict=True)]
+    """Join every pair of each row's words."""
+    rows = zip(left, right, strict=True)
+    return [[a + b"_" + b for a in left_words for b in right_words] for left_words, right_words in rows]
 
 
-def find(pairs: list[list[tuple[bytes, bytes]]], words: list[list[bytes]], wildcard: bytes) -> list[list[bytes]]:
-    """What each row's words find in its pairs; of equal keys the first counts, but for the wildcard."""
+def find_pairs(pairs: list[list[tuple[bytes, bytes]]], words: list[list[bytes]], wildcard: bytes) -> list[list[bytes]]:
+    """Look up each row's words in its pairs; of equal keys the first counts, except for the wildcard."""
     out = []
-    for held, sought in zip(pairs, words, strict=True):
-        first = dict(reversed(held))
-        found: list[bytes] = []
-        for word in sought:
+    for row_pairs, row_words in zip(pairs, words, strict=True):
+        first = dict(reversed(row_pairs))
+        values: list[bytes] = []
+        for word in row_words:
             if wildcard and word == wildcard:
-                found += [value for _, value in held]
+                values += [value for _, value in row_pairs]
             elif word in first:
-                found.append(first[word])
-        out.append(found)
+                values.append(first[word])
+        out.append(values)
     return out
 
 
-def cut(word: bytes, symbol: bytes) -> tuple[bytes, bytes] | None:
-    """Key and value before and behind the first symbol, None where one of them is empty."""
-    key, _, value = word.partition(symbol)
+def split_pair(word: bytes, delimiter: bytes) -> tuple[bytes, bytes] | None:
+    """Split at the first delimiter into key and value, None if one of them is empty."""
+    key, _, value = word.partition(delimiter)
     return (key, value) if key and value else None
 
 

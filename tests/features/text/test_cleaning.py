@@ -26,33 +26,33 @@ def clean(config: str, text: str) -> str:
         ("TEXT_REMOVE_SPACE", " a b\t\u3000雪\n", "ab雪"),
     ],
 )
-def test_each_step(option: str, text: str, expected: str) -> None:
+def test_operation_changes_text(option: str, text: str, expected: str) -> None:
     assert clean(f"norm_options: {option}", text) == expected
 
 
-def test_traditional_chinese() -> None:
+def test_traditional_chinese_is_simplified() -> None:
     pytest.importorskip("opencc")
     assert clean("norm_options: TEXT_CHT2CHS", "漢字轉換 abc") == "汉字转换 abc"
     assert clean("", "ａb，漢") == "AB汉"  # without options: upper case, half width, simplified, special ones dropped
 
 
-def test_steps_keep_their_order() -> None:
+def test_operations_keep_their_order() -> None:
     assert clean("norm_options: [TEXT_SPLITCHRS, TEXT_REMOVE_SPACE]", "a雪 b") == "a雪b"
     assert clean("norm_options: [TEXT_REMOVE_SPACE, TEXT_SPLITCHRS]", "a雪 b") == "a 雪 b"
 
 
-def test_long_texts_stay_as_they_are() -> None:
+def test_texts_beyond_max_length_are_unchanged() -> None:
     config = "norm_options: TEXT_LOWER2UPPER max_length: 3"
     assert [clean(config, text) for text in ("abc", "abcd")] == ["ABC", "abcd"]
 
 
-def test_characters_of_a_file(tmp_path: Path) -> None:
+def test_stop_characters_of_file_are_removed(tmp_path: Path) -> None:
     (tmp_path / "stop").write_text("a\n雪!\n", encoding="utf-8")
     config = f'norm_options: TEXT_FILTER stop_char_file: "{tmp_path}/stop"'
     assert clean(config, "abc雪!?\n") == "bc?\n"
 
 
-def test_without_opencc_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_opencc_error_names_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opencc", None)
     with pytest.raises(SetupError, match=r"needs the package opencc: pip install 'tzrec\[text\]'"):
         clean("norm_options: TEXT_CHT2CHS", "a")

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features.make import encoder, reports, rows
 from tests.features.reference import pairs as reference
-from tzrec.errors import ConfigError
+from tests.fixtures.features import config_problem, encode_columns, encoder, ids_by_row, reports
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Table
 from tzrec.features.column import Column
@@ -21,9 +20,7 @@ def bool_mask(text: str, inputs: str = '"user:v", "user:m"') -> str:
 
 
 def encode(feature: str, values: Any, mask: Any) -> tuple[Column, BadRows]:
-    columns = {name: x if isinstance(x, pa.Array) else pa.array(x) for name, x in (("v", values), ("m", mask))}
-    found, bad = encoder(feature).encode(pa.RecordBatch.from_pydict(columns))
-    return found["f"], bad
+    return encode_columns(feature, {"v": values, "m": mask})
 
 
 @pytest.mark.parametrize(
@@ -43,27 +40,27 @@ def encode(feature: str, values: Any, mask: Any) -> tuple[Column, BadRows]:
         ("", "", [5]),
     ],
 )
-def test_forms(values: Any, mask: Any, expected: list[int]) -> None:
+def test_masks_of_any_type_select_same_ids(values: Any, mask: Any, expected: list[int]) -> None:
     column, bad = encode(bool_mask('num_buckets: 1000 default_value: "5"'), [values], [mask])
-    assert rows(column) == [expected]
+    assert ids_by_row(column) == [expected]
     assert not bad
 
 
-def test_each_row_by_itself() -> None:
+def test_rows_are_masked_independently() -> None:
     values, mask = ["1,2,3", "4", None, "5,6", "7"], ["1,0,1", "1", "1", "0,0", "0"]
-    assert rows(encode(bool_mask("num_buckets: 10"), values, mask)[0]) == [[1, 3], [4], [], [], []]
-    assert rows(encode(bool_mask("num_buckets: 10 value_dim: 1"), values, mask)[0]) == [[1], [4], [], [], []]
+    assert ids_by_row(encode(bool_mask("num_buckets: 10"), values, mask)[0]) == [[1, 3], [4], [], [], []]
+    assert ids_by_row(encode(bool_mask("num_buckets: 10 value_dim: 1"), values, mask)[0]) == [[1], [4], [], [], []]
     # test vectors of the string hash: "1" is 95, "3" is 13, "4" is 56 modulo 100
-    assert rows(encode(bool_mask("hash_bucket_size: 100"), values, mask)[0]) == [[95, 13], [56], [], [], []]
-    assert rows(encode(bool_mask('vocab_list: ["3", "4"]'), values, mask)[0]) == [[1, 2], [3], [], [], []]
+    assert ids_by_row(encode(bool_mask("hash_bucket_size: 100"), values, mask)[0]) == [[95, 13], [56], [], [], []]
+    assert ids_by_row(encode(bool_mask('vocab_list: ["3", "4"]'), values, mask)[0]) == [[1, 2], [3], [], [], []]
     feature = encoder(bool_mask("num_buckets: 10")).features["f"]
     assert (feature.table, [source.name for source in feature.inputs]) == (Table("f_emb", 10, 4), ["v", "m"])
 
 
-def test_bad_rows() -> None:
+def test_bad_masks_are_reported() -> None:
     values, mask = ["1,2", "1,2", "1,2", "1,x", "1,99"], ["1", "1,yes", "0,1", "1,1", "1,0"]
     column, bad = encode(bool_mask('num_buckets: 10 default_value: "7"'), values, mask)
-    assert rows(column) == [[7], [7], [2], [1], [1]]
+    assert ids_by_row(column) == [[7], [7], [2], [1], [1]]
     assert reports(bad) == [
         ("m", "not true or false, 1 or 0", [1], ["1,yes"]),
         ("m", "mask and values differ in number", [0], ["1"]),
@@ -71,18 +68,18 @@ def test_bad_rows() -> None:
     ]
 
 
-def test_an_empty_batch_and_slices() -> None:
+def test_empty_batch_and_slices_are_encoded() -> None:
     text = bool_mask("num_buckets: 10")
     nothing = pa.array([], pa.string())
-    assert rows(encode(text, nothing, nothing)[0]) == []
+    assert ids_by_row(encode(text, nothing, nothing)[0]) == []
     values, mask = pa.array(["9", "1,2", None]).slice(1), pa.array([[0], [0, 1], [1]]).slice(1)
-    assert rows(encode(text, values, mask)[0]) == [[2], []]
+    assert ids_by_row(encode(text, values, mask)[0]) == [[2], []]
 
 
-def test_encoded_data() -> None:
+def test_encoded_data_is_read_without_mask() -> None:
     text = bool_mask('num_buckets: 10 fg_encoded_default_value: "3"')
     columns, bad = encoder(text, mode="FG_NONE").encode(pa.table({"f": ["1\x032", None]}))
-    assert rows(columns["f"]) == [[1, 2], [3]]
+    assert ids_by_row(columns["f"]) == [[1, 2], [3]]
     assert not bad
 
 
@@ -95,10 +92,8 @@ def test_encoded_data() -> None:
         (bool_mask('num_buckets: 3 default_value: "3"'), ".default_value", "out of range [0, 3)"),
     ],
 )
-def test_config_errors(feature: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(feature)
-    [problem] = error.value.problems
+def test_invalid_config_is_refused(feature: str, field: str, message: str) -> None:
+    problem = config_problem(feature)
     assert problem.field == f"feature_configs[0].bool_mask_feature{field}"
     assert message in problem.message
 
@@ -108,10 +103,10 @@ cells = st.lists(st.tuples(st.integers(0, 99).map(str), st.booleans()), max_size
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(cells, min_size=1, max_size=6), st.booleans())
-def test_against_the_twin(batch: list[list[tuple[str, bool]]], as_text: bool) -> None:
+def test_bool_mask_equals_reference(batch: list[list[tuple[str, bool]]], as_text: bool) -> None:
     values = [[value for value, _ in row] for row in batch]
     mask = [[keep for _, keep in row] for row in batch]
     given_values = pa.array([",".join(row) for row in values] if as_text else values)
     column, bad = encode(bool_mask("num_buckets: 100"), given_values, pa.array(mask, pa.list_(pa.bool_())))
-    assert rows(column) == [[int(word) for word in reference.masked(*row)] for row in zip(values, mask)]
+    assert ids_by_row(column) == [[int(word) for word in reference.masked(*row)] for row in zip(values, mask)]
     assert not bad

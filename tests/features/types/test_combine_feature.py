@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features.make import encode, encoder, reports, rows
-from tzrec.errors import ConfigError
+from tests.fixtures.features import config_problem, encode, encoder, ids_by_row, reports
 from tzrec.features.base import Table
 from tzrec.features.encoders.combined import COMBINERS, combine
 
@@ -30,7 +29,7 @@ def feature(text: str = "") -> str:
         ('normalizer: "method=expression,expr=2*x" default_value: "7"', [6, 7, 7, 10]),
     ],
 )
-def test_numbers(text: str, expected: list[float]) -> None:
+def test_numbers_of_row_are_combined(text: str, expected: list[float]) -> None:
     for values in (["1.0\x1d2.0", "", None, "5"], [[1.0, 2.0], [], None, [5.0]], [[1, 2], [], None, [5]]):
         column, bad = encode(feature(text), values)
         assert column.values.tolist() == [[value] for value in expected]
@@ -41,7 +40,7 @@ def test_numbers(text: str, expected: list[float]) -> None:
 MAP = 'value_map: [{key: "click" value: 1}, {key: "buy" value: 2.5}, {key: "7" value: 4}]'
 
 
-def test_words_stand_for_numbers() -> None:
+def test_value_map_maps_words_to_numbers() -> None:
     column, bad = encode(feature(MAP + ' default_value: "9"'), ["click\x1dbuy", "buy\x1dsee", "see", None])
     assert column.values.tolist() == [[3.5], [2.5], [9], [9]]
     assert not bad
@@ -58,30 +57,30 @@ def test_words_stand_for_numbers() -> None:
         ('boundaries: [1, 3, 4] normalizer: "method=expression,expr=x-2"', [[1], [], [2]]),
     ],
 )
-def test_ids(text: str, expected: list[list[int]]) -> None:
+def test_combined_numbers_become_ids(text: str, expected: list[list[int]]) -> None:
     column, bad = encode(feature(text), ["1\x1d2", "", "5.0"])
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad
 
 
-def test_bad_values() -> None:
+def test_bad_values_are_reported() -> None:
     column, bad = encode(feature('default_value: "-1"'), ["1\x1dx", "y", "nan", "2"])
     assert column.values.tolist() == [[1], [-1], [-1], [2]]
     assert reports(bad) == [("c", "not a number", [0, 1, 2], ["1\x1dx", "y", "nan"])]
     column, bad = encode(feature("num_buckets: 4"), ["1\x1d2", "3\x1d1", "1.5"])
-    assert rows(column) == [[3], [], []]
+    assert ids_by_row(column) == [[3], [], []]
     assert [report[:3] for report in reports(bad)] == [("c", "not an integer", [2]), ("c", "out of range [0, 4)", [1])]
 
 
-def test_encoded_and_half_encoded_data() -> None:
-    assert rows(encode(feature("num_buckets: 9"), ["3", None], "FG_NONE")[0]) == [[3], []]
+def test_encoded_and_bucketize_data_are_read() -> None:
+    assert ids_by_row(encode(feature("num_buckets: 9"), ["3", None], "FG_NONE")[0]) == [[3], []]
     built = encoder(feature('boundaries: [1, 3] normalizer: "method=log10"'), mode="FG_BUCKETIZE")
-    assert rows(built.encode(pa.table({"f": [2.0, 3.0]}))[0]["f"]) == [[1], [2]]
+    assert ids_by_row(built.encode(pa.table({"f": [2.0, 3.0]}))[0]["f"]) == [[1], [2]]
     built = encoder(feature(), mode="FG_BUCKETIZE")
     assert built.encode(pa.table({"f": [2.0, None]}))[0]["f"].values.tolist() == [[2], [0]]
 
 
-def test_what_it_says_of_itself() -> None:
+def test_attributes_of_combine_feature() -> None:
     built = encoder(feature("num_buckets: 7")).features["f"]
     assert (built.table, built.is_sparse, built.output_dim) == (Table("f_emb", 7, 4), True, 4)
     built = encoder(feature()).features["f"]
@@ -99,10 +98,8 @@ def test_what_it_says_of_itself() -> None:
         ("num_buckets: 3 autodis { num_channels: 3 }", ".autodis", "is for numbers, and here values become ids"),
     ],
 )
-def test_what_is_refused(text: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(feature(text))
-    [problem] = error.value.problems
+def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+    problem = config_problem(feature(text))
     assert problem.field == f"feature_configs[0].combine_feature{field}"
     assert message in problem.message
 
@@ -115,7 +112,7 @@ NAIVE: dict[str, Any] = {"sum": sum, "min": min, "max": max, "count": len}
     data=st.lists(st.lists(st.tuples(st.integers(-99, 99), st.integers(-9, 9)), max_size=4), max_size=6),
     how=st.sampled_from(COMBINERS),
 )
-def test_combine(data: list[list[tuple[int, int]]], how: str) -> None:
+def test_combine_equals_builtin_functions(data: list[list[tuple[int, int]]], how: str) -> None:
     values = np.array([pair for row in data for pair in row], np.float64).reshape(-1, 2)
     combined = combine(how, values, np.array([len(row) for row in data], np.int32))
     naive = NAIVE.get(how, lambda numbers: sum(numbers) / len(numbers))

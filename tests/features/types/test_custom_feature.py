@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.features.make import encoder, reports, rows
+from tests.fixtures.features import config_problem, encode_columns, encoder, ids_by_row, reports
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Table
@@ -22,40 +22,38 @@ def custom(name: str, text: str = "", inputs: str = '"user:a", "item:b"') -> str
 
 
 def encode(feature: str, mode: str = "FG_DAG", **columns: Any) -> tuple[Column, BadRows]:
-    arrays = {name: pa.array(values) for name, values in columns.items()}
-    found, bad = encoder(feature, mode=mode).encode(pa.RecordBatch.from_pydict(arrays))
-    return found["f"], bad
+    return encode_columns(feature, columns, mode)
 
 
 FACTOR = 'operator_params { fields { key: "factor" value { number_value: 10 } } }'
 
 
-def test_numbers() -> None:
+def test_operator_numbers_are_dense() -> None:
     column, bad = encode(custom("Scaled", f'{FACTOR} default_value: "7"'), a=[1.0, None, 3.0], b=[1, 2, 3])
     assert column.values.tolist() == [[20], [7], [60]]
     assert not bad
     column, _ = encode(custom("Scaled", 'normalizer: "method=minmax,min=0,max=4"'), a=[1.0], b=[1.0])
     assert column.values.tolist() == [[0.5]]
     ids, _ = encode(custom("Scaled", "boundaries: [3, 5] embedding_dim: 4"), a=[1, 2, 3], b=[1, 2, 3])
-    assert rows(ids) == [[0], [1], [2]]
+    assert ids_by_row(ids) == [[0], [1], [2]]
 
 
-def test_texts_become_ids() -> None:
+def test_operator_texts_become_ids() -> None:
     # test vectors of the string hash: "1" is 95, "abc" is 33 modulo 100
     text = "hash_bucket_size: 100 embedding_dim: 4"
     by = 'operator_params { fields { key: "by" value { string_value: "/" } } }'
     column, bad = encode(custom("Parts", f"{text} {by}", '"user:a"'), a=["1/abc", "abc", None])
-    assert rows(column) == [[95, 33], [33], [26]]  # the default "0" is 26
+    assert ids_by_row(column) == [[95, 33], [33], [26]]  # the default "0" is 26
     assert not bad
     column, _ = encode(custom("Upper", 'vocab_list: ["ABC"] embedding_dim: 4', '"user:a"'), a=["abc", "x"])
-    assert rows(column) == [[2], [1]]
+    assert ids_by_row(column) == [[2], [1]]
     feature = encoder(custom("Upper", text, '"user:a"')).features["f"]
     assert (feature.table, feature.is_sparse) == (Table("f_emb", 100, 4), True)
 
 
-def test_bad_results_are_reported_under_the_feature() -> None:
+def test_bad_results_are_reported_under_feature_name() -> None:
     column, bad = encode(custom("Scaled", "num_buckets: 5 embedding_dim: 4"), a=[1, 4], b=[1, 4])
-    assert rows(column) == [[2], [0]]
+    assert ids_by_row(column) == [[2], [0]]
     assert reports(bad) == [("f", "out of range [0, 5)", [1], [8])]
 
 
@@ -64,7 +62,7 @@ def test_encoded_data_needs_no_operator() -> None:
     assert column.values.tolist() == [[1.5], [2]]
 
 
-def test_calls_take_turns_unless_the_operator_is_safe() -> None:
+def test_calls_are_serialized_unless_operator_is_thread_safe() -> None:
     for safe, most in [("false", {1}), ("true", {2, 3, 4})]:
         built = encoder(custom("Alone", f"is_op_thread_safe: {safe}", '"user:a"'))
         batch = pa.RecordBatch.from_pydict({"a": [1.0]})
@@ -73,7 +71,7 @@ def test_calls_take_turns_unless_the_operator_is_safe() -> None:
         assert built.features["f"]._operator.most in most
 
 
-def test_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operator_is_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = metadata.EntryPoint("upper", f"{HERE}:Upper", "tzrec.features")
     monkeypatch.setattr(
         metadata, "entry_points", lambda group, **named: [entry] if named.get("name", "upper") == "upper" else []
@@ -81,14 +79,14 @@ def test_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
         'custom_feature { feature_name: "f" expression: "user:a" vocab_list: ["ABC"] embedding_dim: 4 operator_name: '
     )
-    assert rows(encode(text + '"upper" }', a=["abc"])[0]) == [[2]]
+    assert ids_by_row(encode(text + '"upper" }', a=["abc"])[0]) == [[2]]
     with pytest.raises(
         ConfigError, match=r'"lower" is neither package.module:Class nor .* tzrec.features; there are upper'
     ):
         encoder(text + '"lower" }')
 
 
-def test_what_operators_must_return() -> None:
+def test_invalid_operator_result_is_refused() -> None:
     for name, got in [("Short", "1 rows"), ("Pythonic", "a list")]:
         with pytest.raises(DataError, match=f'custom feature "f": {name} was given 2 rows and returned {got}'):
             encode(custom(name, "", '"user:a"'), a=[1.0, 2.0])
@@ -112,9 +110,7 @@ def test_what_operators_must_return() -> None:
         (custom("Scaled", "num_buckets: 3 mlp {}"), "mlp", "is for numbers"),
     ],
 )
-def test_config_errors(feature: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(feature)
-    [problem] = error.value.problems
+def test_invalid_config_is_refused(feature: str, field: str, message: str) -> None:
+    problem = config_problem(feature)
     assert problem.field == f"feature_configs[0].custom_feature.{field}"
     assert message in problem.message

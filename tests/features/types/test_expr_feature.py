@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features.make import encoder, reports, rows
 from tests.features.reference import pairs as reference
-from tzrec.errors import ConfigError, DataError
+from tests.fixtures.features import config_problem, encode_columns, encoder, ids_by_row, reports
+from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Table
 from tzrec.features.column import Column
@@ -25,9 +25,7 @@ def expr(formula: str, text: str = "", variables: str = '"user:a", "item:b"') ->
 
 
 def encode(feature: str, a: Any, b: Any, mode: str = "FG_DAG") -> tuple[Column, BadRows]:
-    columns = {name: each if isinstance(each, pa.Array) else pa.array(each) for name, each in (("a", a), ("b", b))}
-    found, bad = encoder(feature, mode=mode).encode(pa.RecordBatch.from_pydict(columns))
-    return found["f"], bad
+    return encode_columns(feature, {"a": a, "b": b}, mode)
 
 
 SUMS = [
@@ -42,7 +40,7 @@ SUMS = [
 
 
 @pytest.mark.parametrize(("a", "b", "expected"), SUMS)
-def test_sums(a: Any, b: Any, expected: list[float]) -> None:
+def test_sums_of_any_type_are_equal(a: Any, b: Any, expected: list[float]) -> None:
     column, bad = encode(expr("a + b", 'default_value: "0.1"'), a, b)
     assert column.values.shape == (len(expected), 1)
     assert column.values.dtype == np.float32
@@ -51,7 +49,7 @@ def test_sums(a: Any, b: Any, expected: list[float]) -> None:
 
 
 @pytest.mark.parametrize(("a", "b"), [([0.2], [0.2, 0.1, None]), ([0.2, 0.1, None], [0.2])])
-def test_a_single_row_goes_with_all(a: Any, b: Any) -> None:
+def test_single_row_is_repeated_for_all(a: Any, b: Any) -> None:
     feature = encoder(expr("a + b", 'default_value: "0.1"')).features["f"]
     column = feature.encode({"a": pa.array(a), "b": pa.array(b)}, BadRows(3))
     np.testing.assert_allclose(column.values, [[0.4], [0.3], [0.1]], rtol=1e-6)
@@ -64,11 +62,11 @@ def test_a_single_row_goes_with_all(a: Any, b: Any) -> None:
         (["0.2", "", "0.3", None], "", [[3], [], [3], []]),
     ],
 )
-def test_boundaries(a: Any, default: str, expected: list[list[int]]) -> None:
+def test_boundaries_turn_values_into_ids(a: Any, default: str, expected: list[list[int]]) -> None:
     # 0.4, 0.3 and 0.5 against the edges, and the default itself
     text = f'boundaries: [0.15, 0.25, 0.35] embedding_dim: 16 default_value: "{default}"'
     column, bad = encode(expr("a + b", text), a, [0.2] * 4)
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad
     feature = encoder(expr("a + b", text)).features["f"]
     assert (feature.is_sparse, feature.table, feature.output_dim) == (True, Table("f_emb", 4, 16), 16)
@@ -82,20 +80,20 @@ def test_boundaries(a: Any, default: str, expected: list[list[int]]) -> None:
         (["0.2\x1d0.3", "", "0.3\x1d0.4"], ["0.2\x1d0.2"] * 3, "", [[2], [], [2]]),
     ],
 )
-def test_dot_products(a: Any, b: Any, default: str, expected: list[list[int]]) -> None:
+def test_dot_products_are_bucketized(a: Any, b: Any, default: str, expected: list[list[int]]) -> None:
     text = f'boundaries: [0.05, 0.10, 0.15] embedding_dim: 16 default_value: "{default}"'
     column, bad = encode(expr("dot(a, b)", text), a, b)
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad
 
 
-def test_vectors() -> None:
+def test_vectors_are_computed_elementwise() -> None:
     text = 'value_dim: 2 default_value: "7\x1d8" separator: "|"'
     column, bad = encode(expr("a * b", text.replace("\x1d", "|")), ["1|2", "3|4", None], [10.0, 20, 30])
     assert column.values.tolist() == [[10, 20], [60, 80], [7, 8]]
     assert not bad
     ids, bad = encode(expr("a * b", "boundaries: [15, 50] embedding_dim: 4"), [[1.0, 2, 9], [4.0]], [10, 20])
-    assert rows(ids) == [[0, 1, 2], [2]]
+    assert ids_by_row(ids) == [[0, 1, 2], [2]]
     assert not bad
 
 
@@ -109,7 +107,7 @@ def test_shorter_vectors_are_padded() -> None:
     assert [each[:3] for each in reports(bad)] == [("f = a + b", "not finite", [0])]
 
 
-def test_what_cannot_be_computed_is_reported_with_the_formula() -> None:
+def test_infinite_results_are_reported_with_formula() -> None:
     column, bad = encode(expr("log(a) / b", 'default_value: "5"'), [1.0, 0, -1, 2, None], [2.0, 2, 2, 0, 0])
     assert column.values.tolist() == [[0], [5], [5], [5], [5]]
     assert [each[:3] for each in reports(bad)] == [("f = log(a) / b", "not finite", [1, 2, 3])]
@@ -123,18 +121,18 @@ def test_bad_inputs_are_reported_by_column() -> None:
         encode(expr("a + b"), [1.0], pa.array([[("k", 1.0)]], pa.map_(pa.string(), pa.float64())))
 
 
-def test_nan_is_for_the_formula() -> None:
+def test_nan_input_is_handled_by_formula() -> None:
     column, bad = encode(expr("isnan(a) ? b : a"), [NAN, 2.0], [1.0, 1.0])
     assert column.values.tolist() == [[1], [2]]
     assert not bad
 
 
-def test_too_many_values_for_a_dense_feature() -> None:
+def test_vector_of_dense_feature_is_bad() -> None:
     _, bad = encode(expr("a + b"), [[1.0, 2], [3.0]], [1, 1])
     assert [each[:3] for each in reports(bad)] == [("f = a + b", "expected 1 value", [0])]
 
 
-def test_an_empty_batch() -> None:
+def test_empty_batch_has_no_values() -> None:
     nothing = pa.array([], pa.float64())
     column, bad = encode(expr("a + b"), nothing, nothing)
     assert column.values.shape == (0, 1)
@@ -143,7 +141,7 @@ def test_an_empty_batch() -> None:
     assert not bad
 
 
-def test_the_output_of_another_feature() -> None:
+def test_output_of_feature_is_variable() -> None:
     built = encoder(
         'raw_feature { feature_name: "a" expression: "user:x" value_dim: 2 stub_type: true }',
         expr("reduce_sum(a) + 3", variables='"feature:a"'),
@@ -152,7 +150,7 @@ def test_the_output_of_another_feature() -> None:
     assert columns["f"].values.tolist() == [[6], [10]]
 
 
-def test_encoded_data() -> None:
+def test_encoded_data_is_read_without_formula() -> None:
     for text, values, expected in [
         ('fg_encoded_default_value: "0.1"', [None, "0.2", "0.3"], [[0.1], [0.2], [0.3]]),
         ('fg_encoded_default_value: "1"', [None, 2, 3], [[1], [2], [3]]),
@@ -163,7 +161,7 @@ def test_encoded_data() -> None:
     text = "boundaries: [0.1, 0.2, 0.3] embedding_dim: 16 fg_encoded_default_value: "
     for default, values, ids in [('""', ["1", "", None, "3"], [[1], [], [], [3]]), ('"0"', [1, None], [[1], [0]])]:
         columns, bad = encoder(expr("a", text + default), mode="FG_NONE").encode(pa.table({"f": pa.array(values)}))
-        assert rows(columns["f"]) == ids
+        assert ids_by_row(columns["f"]) == ids
         assert not bad
 
 
@@ -179,10 +177,8 @@ def test_encoded_data() -> None:
         (expr("a", "mlp {}"), "embedding_dim", "must be above 0"),
     ],
 )
-def test_config_errors(feature: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(feature)
-    [problem] = error.value.problems
+def test_invalid_config_is_refused(feature: str, field: str, message: str) -> None:
+    problem = config_problem(feature)
     assert problem.field == f"feature_configs[0].expr_feature.{field}"
     assert message in problem.message
 
@@ -193,7 +189,7 @@ cell = st.one_of(st.none(), st.lists(number, max_size=3))
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(cell, cell), min_size=1, max_size=8), st.booleans())
-def test_against_the_twin(pairs: list[tuple[Any, Any]], as_text: bool) -> None:
+def test_formula_equals_reference(pairs: list[tuple[Any, Any]], as_text: bool) -> None:
     kind = pa.string() if as_text else pa.list_(pa.float32())
     sides = [
         pa.array(["|".join(map(repr, x)) if as_text and x is not None else x for x in side], kind)
@@ -207,5 +203,5 @@ def test_against_the_twin(pairs: list[tuple[Any, Any]], as_text: bool) -> None:
         else []
         for a, b in pairs
     ]
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad

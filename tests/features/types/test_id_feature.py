@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.features.make import encode, encoder, id_feature, reports, rows
+from tests.fixtures.features import config_problem, encode, encoder, id_feature, ids_by_row, reports
 from tzrec.errors import ConfigError, DataError
 from tzrec.features.base import FeatureInput, Table
 
@@ -38,9 +38,9 @@ HASH = "hash_bucket_size: 100"
         ('hash_bucket_size: 100 value_dim: 1 default_value: "abc\x1defg"', [[33], [33], [66]]),
     ],
 )
-def test_words(text: str, expected: list[list[int]]) -> None:
+def test_words_become_ids(text: str, expected: list[list[int]]) -> None:
     column, bad = encode(id_feature(text), WORDS)
-    assert rows(column) == [*expected, expected[1]]  # null and "" are the same
+    assert ids_by_row(column) == [*expected, expected[1]]  # null and "" are the same
     assert not bad
     assert column.values.dtype == np.int64
 
@@ -55,11 +55,11 @@ def test_words(text: str, expected: list[list[int]]) -> None:
         ('vocab_dict: [{key: "abc" value: 2}, {key: "efg" value: 9}]', 10),
     ],
 )
-def test_table_rows(text: str, count: int) -> None:
+def test_table_rows_follow_bucketizer(text: str, count: int) -> None:
     assert encoder(id_feature(text)).features["f"].table == Table("f_emb", count, 4)
 
 
-def test_table_says_what_the_config_says() -> None:
+def test_table_has_settings_of_config() -> None:
     text = (
         'num_buckets: 9 embedding_name: "shared" pooling: "mean" data_type: "FP16" init_fn: "nn.init.zeros_" '
         'trainable: false embedding_constraints { sharding_types: "row_wise" compute_kernels: "fused" }'
@@ -80,7 +80,7 @@ def test_table_says_what_the_config_says() -> None:
     assert (feature.is_sparse, feature.is_weighted, feature.dim, feature.output_dim) == (True, False, 0, 4)
 
 
-def test_the_simplest_case_copies_nothing() -> None:
+def test_int64_ids_are_not_copied() -> None:
     values = np.array([3, 1, 2])
     column, bad = encode(id_feature("num_buckets: 4"), pa.array(values))
     assert column.values.tolist() == [3, 1, 2]
@@ -111,7 +111,7 @@ def test_the_simplest_case_copies_nothing() -> None:
     ],
     ids=lambda array: str(array.type),
 )
-def test_every_type_of_column(array: pa.Array) -> None:
+def test_columns_of_any_type_have_same_ids(array: pa.Array) -> None:
     column, bad = encode(id_feature("num_buckets: 4"), array)
     assert column.values.tolist() == [1, 0, 3]
     assert column.lengths is None
@@ -140,19 +140,19 @@ def test_every_type_of_column(array: pa.Array) -> None:
     ],
     ids=str,
 )
-def test_missing_and_many(array: pa.Array, expected: list[list[int]]) -> None:
+def test_missing_and_repeated_values_are_encoded(array: pa.Array, expected: list[list[int]]) -> None:
     column, bad = encode(id_feature("num_buckets: 4"), array)
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad
     filled, _ = encode(id_feature('num_buckets: 8 default_value: "7"'), array)
-    assert rows(filled) == [row or [7] for row in expected]
+    assert ids_by_row(filled) == [row or [7] for row in expected]
 
 
-def test_value_dim_keeps_the_first_of_a_list() -> None:
+def test_value_dim_keeps_first_values() -> None:
     column, _ = encode(id_feature("num_buckets: 9 value_dim: 1"), [[5, 6], [7], [], [None, 8]])
-    assert rows(column) == [[5], [7], [], [8]]
+    assert ids_by_row(column) == [[5], [7], [], [8]]
     column, _ = encode(id_feature("num_buckets: 9 value_dim: 2"), ["5\x1d6\x1d7", "8"])
-    assert rows(column) == [[5, 6], [8]]
+    assert ids_by_row(column) == [[5, 6], [8]]
 
 
 @pytest.mark.parametrize(
@@ -167,31 +167,31 @@ def test_value_dim_keeps_the_first_of_a_list() -> None:
         (pa.array([0, 4, 3, 2**40]), "out of range [0, 4)", [1, 3], [4, 2**40]),
     ],
 )
-def test_bad_values(values: Any, reason: str, where: list[int], shown: list[Any]) -> None:
+def test_bad_values_are_reported(values: Any, reason: str, where: list[int], shown: list[Any]) -> None:
     column, bad = encode(id_feature('num_buckets: 4 default_value: "1"'), values)
-    assert rows(column) == [[0], [1], [3], [1]]
+    assert ids_by_row(column) == [[0], [1], [3], [1]]
     assert column.lengths is None
     [(name, found_reason, found_rows, found)] = reports(bad)
     assert (name, found_reason, found_rows) == ("c", reason, where)
     assert [None if value != value else value for value in found] == shown
     assert bad.mask.tolist() == [i in where for i in range(4)]
     emptied, _ = encode(id_feature("num_buckets: 4"), values)
-    assert rows(emptied) == [[0], [], [3], []]
+    assert ids_by_row(emptied) == [[0], [], [3], []]
 
 
-def test_a_bad_value_among_good_ones_is_left_out() -> None:
+def test_bad_value_among_good_ones_is_left_out() -> None:
     column, bad = encode(id_feature('num_buckets: 4 default_value: "0"'), ["1\x1dx\x1d9\x1d2", "x\x1dy", "3"])
-    assert rows(column) == [[1, 2], [0], [3]]
+    assert ids_by_row(column) == [[1, 2], [0], [3]]
     assert reports(bad) == [
         ("c", "not an integer", [0, 1], ["1\x1dx\x1d9\x1d2", "x\x1dy"]),
         ("c", "out of range [0, 4)", [0], ["1\x1dx\x1d9\x1d2"]),
     ]
 
 
-def test_bytes_that_are_no_text_are_reported_too() -> None:
+def test_invalid_utf8_is_reported() -> None:
     array = pa.array([b"1", b"\xff"]).view(pa.string())
     column, bad = encode(id_feature("num_buckets: 4"), array)
-    assert rows(column) == [[1], []]
+    assert ids_by_row(column) == [[1], []]
     assert reports(bad) == [("c", "not an integer", [1], ["text that is not UTF-8"])]
 
 
@@ -204,47 +204,47 @@ def test_bytes_that_are_no_text_are_reported_too() -> None:
         pa.array([{"x": "0.5", "y": "2"}, {}, {"x": "1"}, None], pa.map_(pa.string(), pa.string())),
     ],
 )
-def test_weighted(values: Any) -> None:
+def test_weighted_ids_keep_weights(values: Any) -> None:
     for default, fill, fill_weights in [("", [], []), ("z:3", [54], [3.0]), ("z", [54], [1.0])]:
         column, bad = encode(id_feature(f'{HASH} weighted: true default_value: "{default}"'), values)
-        assert rows(column) == [[35, 30], fill, [35], fill]
+        assert ids_by_row(column) == [[35, 30], fill, [35], fill]
         assert column.weights is not None
         assert column.weights.tolist() == [0.5, 2, *fill_weights, 1, *fill_weights]
         assert column.weights.dtype == np.float32
         assert not bad
 
 
-def test_weights_of_plain_ids() -> None:
+def test_ids_without_weight_weigh_one() -> None:
     column, _ = encode(id_feature("num_buckets: 9 weighted: true"), [5, None, 6])
-    assert (rows(column), column.weights.tolist()) == ([[5], [], [6]], [1, 1])
+    assert (ids_by_row(column), column.weights.tolist()) == ([[5], [], [6]], [1, 1])
     array = pa.array([{1: 2.0}, {9: 1.0}, {3: 4.0, 4: 5.0}, {}, None], pa.map_(pa.int64(), pa.float64())).slice(1)
     column, bad = encode(id_feature("num_buckets: 9 weighted: true"), array)
-    assert (rows(column), column.weights.tolist()) == ([[], [3, 4], [], []], [4, 5])
+    assert (ids_by_row(column), column.weights.tolist()) == ([[], [3, 4], [], []], [4, 5])
     assert reports(bad)[0][:3] == ("c", "out of range [0, 9)", [0])
     column, _ = encode(id_feature("num_buckets: 9 weighted: true value_dim: 1"), array)
-    assert (rows(column), column.weights.tolist()) == ([[], [3], [], []], [4])
+    assert (ids_by_row(column), column.weights.tolist()) == ([[], [3], [], []], [4])
 
 
-def test_bad_weights() -> None:
+def test_bad_weights_are_reported() -> None:
     column, bad = encode(id_feature("num_buckets: 9 weighted: true"), ["1:x\x1d2:3", "4:", "5:nan", "1:2:3"])
-    assert (rows(column), column.weights.tolist()) == ([[2], [], [], []], [3])
+    assert (ids_by_row(column), column.weights.tolist()) == ([[2], [], [], []], [3])
     assert [(reason, where) for _, reason, where, _ in reports(bad)] == [
         ("not an integer", [3]),
         ("weight is not a finite number", [0, 1, 2]),
     ]
 
 
-def test_text_as_integers_before_hashing() -> None:
+def test_fg_value_type_hashes_text_as_integers() -> None:
     column, bad = encode(id_feature('hash_bucket_size: 100 fg_value_type: "int64"'), ["007", "1", "x"])
-    assert rows(column) == [[encode(id_feature(HASH), ["7"])[0].values[0]], [95], []]
+    assert ids_by_row(column) == [[encode(id_feature(HASH), ["7"])[0].values[0]], [95], []]
     assert reports(bad) == [("c", "not an integer", [2], ["x"])]
     column, _ = encode(id_feature('vocab_list: ["7"] fg_value_type: "int32" default_value: "07"'), ["007", "8", ""])
-    assert rows(column) == [[2], [1], [2]]
+    assert ids_by_row(column) == [[2], [1], [2]]
 
 
-def test_separator() -> None:
+def test_separator_splits_text() -> None:
     column, _ = encode(id_feature(f'{HASH} separator: "||"'), ["abc||efg||", "||", "hij"])
-    assert rows(column) == [[33, 44], [], [66]]
+    assert ids_by_row(column) == [[33, 44], [], [66]]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_separator() -> None:
         ([1, None, 2], [[1], [], [2]]),
     ],
 )
-def test_encoded(values: Any, expected: list[list[int]]) -> None:
+def test_encoded_ids_are_read(values: Any, expected: list[list[int]]) -> None:
     for setting, fill in [
         ("", []),
         ('fg_encoded_default_value: ""', []),
@@ -263,20 +263,20 @@ def test_encoded(values: Any, expected: list[list[int]]) -> None:
     ]:
         text = f'hash_bucket_size: 9 default_value: "z" {setting}'  # default_value is for raw data
         column, bad = encode(id_feature(text), values, "FG_NONE")
-        assert rows(column) == [row or fill for row in expected]
+        assert ids_by_row(column) == [row or fill for row in expected]
         assert not bad
 
 
-def test_encoded_weights() -> None:
+def test_encoded_weights_are_read() -> None:
     text = id_feature('num_buckets: 9 weighted: true fg_encoded_default_value: "7:0.5"')
     for values in (["1:2\x033", None], pa.array([{1: 2.0, 3: 1.0}, None], pa.map_(pa.int64(), pa.float32()))):
         column, _ = encode(text, values, "FG_NONE")
-        assert (rows(column), column.weights.tolist()) == ([[1, 3], [7]], [2, 1, 0.5])
+        assert (ids_by_row(column), column.weights.tolist()) == ([[1, 3], [7]], [2, 1, 0.5])
 
 
-def test_encoded_ids_are_checked_against_the_table() -> None:
+def test_encoded_ids_are_checked_against_table() -> None:
     column, bad = encode(id_feature('vocab_list: ["a"]'), [2, 3], "FG_NONE")
-    assert rows(column) == [[2], []]
+    assert ids_by_row(column) == [[2], []]
     assert reports(bad) == [("f", "out of range [0, 3)", [1], [3])]
 
 
@@ -292,7 +292,7 @@ def test_encoded_ids_are_checked_against_the_table() -> None:
     ],
     ids=lambda value: str(getattr(value, "type", value)),
 )
-def test_a_type_that_cannot_serve(array: pa.Array, weighted: bool) -> None:
+def test_unsupported_column_type_is_refused(array: pa.Array, weighted: bool) -> None:
     with pytest.raises(DataError) as error:
         encode(id_feature(f"{HASH} weighted: {weighted}"), array)
     assert f'column "c" has type {array.type}' in str(error.value)
@@ -321,14 +321,12 @@ def test_a_type_that_cannot_serve(array: pa.Array, weighted: bool) -> None:
         ('hash_bucket_size: 3 fg_value_type: "float"', ".fg_value_type", '"float" is not one of'),
     ],
 )
-def test_config_errors(text: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(id_feature(text))
-    [problem] = error.value.problems
+def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+    problem = config_problem(id_feature(text))
     assert problem.field == f"feature_configs[0].id_feature{field}"
     assert message in problem.message
 
 
-def test_an_encoded_default_must_fit_the_table() -> None:
+def test_encoded_default_outside_table_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"fg_encoded_default_value: '9' is out of range \[0, 9\)"):
         encoder(id_feature('num_buckets: 9 fg_encoded_default_value: "9"'), mode="FG_NONE")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features.make import encoder, reports, rows
 from tests.features.reference import pairs as reference
-from tzrec.errors import ConfigError, DataError
+from tests.fixtures.features import config_problem, encode_columns, encoder, ids_by_row, reports
+from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Table
 from tzrec.features.column import Column
@@ -24,9 +24,7 @@ def product(text: str = "") -> str:
 
 
 def encode(feature: str, query: Any, document: Any) -> tuple[Column, BadRows]:
-    columns = {name: x if isinstance(x, pa.Array) else pa.array(x) for name, x in (("q", query), ("d", document))}
-    found, bad = encoder(feature).encode(pa.RecordBatch.from_pydict(columns))
-    return found["f"], bad
+    return encode_columns(feature, {"q": query, "d": document})
 
 
 FORMS = [
@@ -40,14 +38,14 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("query", "document"), FORMS)
-def test_products(query: Any, document: Any) -> None:
+def test_products_of_any_type_are_equal(query: Any, document: Any) -> None:
     column, bad = encode(product('default_value: "0.1"'), query, document)
     np.testing.assert_allclose(column.values[:, 0], [0.5, 2, 0.1, 0.1], rtol=1e-6)
     text = "boundaries: [0.05, 0.15, 1.0] embedding_dim: 16 "
     ids, more = encode(product(text + 'default_value: "0.1"'), query, document)
-    assert rows(ids) == [[2], [3], [1], [1]]
+    assert ids_by_row(ids) == [[2], [3], [1], [1]]
     ids, more = encode(product(text + 'default_value: ""'), query, document)
-    assert rows(ids) == [[2], [3], [], []]
+    assert ids_by_row(ids) == [[2], [3], [], []]
     assert not bad and not more
     assert encoder(product(text)).features["f"].table == Table("f_emb", 4, 16)
 
@@ -67,19 +65,19 @@ def test_products(query: Any, document: Any) -> None:
         ("雪:2|é", "é:0.5|雪:-1", -1.5),
     ],
 )
-def test_mixed_forms(query: Any, document: Any, expected: float) -> None:
+def test_mixed_types_are_multiplied(query: Any, document: Any, expected: float) -> None:
     sides = [pa.array([side], MAP) if isinstance(side, dict) else [side] for side in (query, document)]
     column, bad = encode(product(), *sides)
     assert column.values.tolist() == [[expected]]
     assert not bad
 
 
-def test_nothing_in_common_is_zero_and_no_default() -> None:
+def test_disjoint_keys_give_zero() -> None:
     column, _ = encode(product('default_value: "7" normalizer: "method=minmax,min=-1,max=1"'), ["a", ""], ["b", "b"])
     assert column.values.tolist() == [[0.5], [7]]
 
 
-def test_bad_weights() -> None:
+def test_bad_weights_are_reported() -> None:
     column, bad = encode(product('default_value: "7"'), ["a:1", "a:x|b", "a:1e30"], ["a:2", "a|b", "a:1e30"])
     assert column.values.tolist() == [[2], [7], [7]]
     assert reports(bad)[0] == ("q", "weight is not a finite number", [1], ["a:x|b"])
@@ -88,7 +86,7 @@ def test_bad_weights() -> None:
         encode(product(), ["a"], pa.array([1], pa.timestamp("s")))
 
 
-def test_encoded_data() -> None:
+def test_encoded_data_is_read_as_numbers() -> None:
     columns, _ = encoder(product(), mode="FG_NONE").encode(pa.table({"f": [0.5, 2.0]}))
     assert columns["f"].values.tolist() == [[0.5], [2]]
 
@@ -101,10 +99,8 @@ def test_encoded_data() -> None:
         ('default_value: "x"', "default_value", "'x' is not a number"),
     ],
 )
-def test_config_errors(text: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(product(text))
-    [problem] = error.value.problems
+def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+    problem = config_problem(product(text))
     assert problem.field == f"feature_configs[0].kv_dot_product.{field}"
     assert message in problem.message
 
@@ -116,7 +112,7 @@ side = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(side, side), min_size=1, max_size=6))
-def test_against_the_twin(pairs: list[tuple[Any, Any]]) -> None:
+def test_dot_product_equals_reference(pairs: list[tuple[Any, Any]]) -> None:
     texts = [["|".join(f"{key}:{weight}" for key, weight in side) for side in sides] for sides in zip(*pairs)]
     column, bad = encode(product('default_value: "-99"'), *texts)
     np.testing.assert_allclose(column.values[:, 0], np.nan_to_num([reference.dot(q, d) for q, d in pairs], nan=-99))

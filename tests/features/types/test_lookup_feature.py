@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features.make import encoder, reports, rows
 from tests.features.reference import text as reference
 from tests.features.reference.hashes import bucket
-from tzrec.errors import ConfigError, DataError
+from tests.fixtures.features import config_problem, encode_columns, encoder, ids_by_row, reports
+from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import FeatureInput, Table
 from tzrec.features.column import Column
@@ -22,10 +22,7 @@ def lookup(text: str = "", key: str = "item:k") -> str:
 
 
 def encode(feature: str, maps: Any, keys: Any, mode: str = "FG_DAG") -> tuple[Column, BadRows]:
-    columns = {"m": maps, "k": keys}
-    table = {name: each if isinstance(each, pa.Array) else pa.array(each) for name, each in columns.items()}
-    found, bad = encoder(feature, mode=mode).encode(pa.table(table))
-    return found["f"], bad
+    return encode_columns(feature, {"m": maps, "k": keys}, mode)
 
 
 TEXT = ["ca:1\x1dcb:2"] * 4 + ["", None, "ca:1"]
@@ -56,14 +53,14 @@ MAPS = [
         ("count", [2, 1, 0, 0, 0, 0, 0]),
     ],
 )
-def test_numbers_found_are_combined(maps: pa.Array, combiner: str, expected: list[float]) -> None:
+def test_looked_up_numbers_are_combined(maps: pa.Array, combiner: str, expected: list[float]) -> None:
     column, bad = encode(lookup(f'combiner: "{combiner}"'), maps, KEYS)
     assert column.values.tolist() == [[value] for value in expected]
     assert column.values.dtype == np.float32
     assert not bad
 
 
-def test_keys_of_any_type() -> None:
+def test_keys_of_any_type_are_looked_up() -> None:
     whole = pa.map_(pa.int64(), pa.int64())
     for keys in (
         pa.array([1, 2, None]),
@@ -92,18 +89,20 @@ def test_keys_of_any_type() -> None:
         ),
     ],
 )
-def test_values_found_are_ids(text: str, expected: list[list[int]]) -> None:
+def test_looked_up_values_become_ids(text: str, expected: list[list[int]]) -> None:
     column, bad = encode(lookup(text), ["ca:x\x1dcb:y"] * 3, ["ca\x1dcb", "ca", "cd"])
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad
 
 
-def test_numbers_as_ids() -> None:
+def test_looked_up_numbers_become_ids() -> None:
     counts = pa.array([{"a": 3, "b": 5}], pa.map_(pa.string(), pa.int64()))
-    assert rows(encode(lookup("num_buckets: 9"), counts, ["a\x1db"])[0]) == [[3, 5]]
-    assert rows(encode(lookup("hash_bucket_size: 100 need_key: true"), counts, ["b"])[0]) == [[bucket("b_5", 100)]]
+    assert ids_by_row(encode(lookup("num_buckets: 9"), counts, ["a\x1db"])[0]) == [[3, 5]]
+    assert ids_by_row(encode(lookup("hash_bucket_size: 100 need_key: true"), counts, ["b"])[0]) == [
+        [bucket("b_5", 100)]
+    ]
     column, bad = encode(lookup("num_buckets: 5"), counts, ["a\x1db"])
-    assert rows(column) == [[3]]
+    assert ids_by_row(column) == [[3]]
     assert [report[:3] for report in reports(bad)] == [("m", "out of range [0, 5)", [0])]
 
 
@@ -117,40 +116,40 @@ def test_numbers_as_ids() -> None:
         ('boundaries: [1, 2, 3] default_value: ""', [[3], [1], []]),
     ],
 )
-def test_boundaries(text: str, expected: list[list[int]]) -> None:
+def test_boundaries_turn_combined_numbers_into_ids(text: str, expected: list[list[int]]) -> None:
     column, bad = encode(lookup(text), ["ca:1\x1dcb:2"] * 3, ["ca\x1dcb", "ca", "cd"])
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad
 
 
-def test_vectors() -> None:
+def test_vectors_are_combined_elementwise() -> None:
     maps = ["a:1,2\x1db:3,4", "a:1,2", "a:1,2,3\x1db:5,6", "a:x,2"]
     text = 'value_dim: 2 default_value: "7,8" normalizer: "method=expression,expr=2*x"'
     column, bad = encode(lookup(text), maps, ["a\x1db", "c", "a\x1db", "a"])
     assert column.values.tolist() == [[8, 12], [7, 8], [10, 12], [7, 8]]
     assert [report[:3] for report in reports(bad)] == [("m", "expected 2 values", [2]), ("m", "not a number", [3])]
     edges = 'value_dim: 2 value_separator: "|" boundaries: [2, 4]'
-    assert rows(encode(lookup(edges), ["a:1|5"], ["a"])[0]) == [[0, 2]]
-    assert rows(encode(lookup(edges), ["a:1|5"], ["b"])[0]) == [[0, 0]]
+    assert ids_by_row(encode(lookup(edges), ["a:1|5"], ["a"])[0]) == [[0, 2]]
+    assert ids_by_row(encode(lookup(edges), ["a:1|5"], ["b"])[0]) == [[0, 0]]
 
 
-def test_bad_maps_and_values() -> None:
+def test_bad_maps_and_values_are_reported() -> None:
     maps = ["a:1\x1dx", ":3", "a:x\x1db:2", "b:inf", "a:"]
     column, bad = encode(lookup('default_value: "-1"'), maps, ["a", "a", "a\x1db", "a", "a"])
     assert column.values.tolist() == [[1], [-1], [2], [-1], [-1]]
     assert [report[:3] for report in reports(bad)] == [("m", "not key:value", [0, 1, 4]), ("m", "not a number", [2])]
 
 
-def test_of_equal_keys_the_first_counts_and_a_value_may_hold_a_colon() -> None:
+def test_first_of_equal_keys_counts_and_value_may_contain_colon() -> None:
     column, _ = encode(lookup("hash_bucket_size: 1000"), ["a:1:2\x1da:3"], ["a"])
-    assert rows(column) == [[bucket("1:2", 1000)]]
+    assert ids_by_row(column) == [[bucket("1:2", 1000)]]
 
 
-def test_separator_is_that_of_the_keys() -> None:
+def test_separator_splits_keys() -> None:
     assert encode(lookup('separator: "|"'), ["a:1\x1db:2"], ["a|b"])[0].values.tolist() == [[3]]
 
 
-def test_a_constant_and_another_feature_as_key() -> None:
+def test_key_may_be_constant_or_feature() -> None:
     cut = 'raw_feature { feature_name: "cut" expression: "user:x" boundaries: [5] embedding_dim: 4 }'
     built = encoder(cut, lookup(key="feature:cut"))
     columns, _ = built.encode(pa.table({"x": [1.0, 9.0], "m": ["0:3\x1d1:4"] * 2}))
@@ -159,19 +158,19 @@ def test_a_constant_and_another_feature_as_key() -> None:
     assert columns["f"].values.tolist() == [[4]]
 
 
-def test_encoded_and_half_encoded_data() -> None:
+def test_encoded_and_bucketize_data_are_read() -> None:
     def half(text: str, values: Any, mode: str = "FG_BUCKETIZE") -> Column:
         return encoder(lookup(text), mode=mode).encode(pa.table({"f": values}))[0]["f"]
 
-    assert rows(half("hash_bucket_size: 100", ["x\x1dy", None])) == [[35, 30], [26]]
-    assert rows(half('boundaries: [1, 2] normalizer: "method=log10"', [1.0, 5.0])) == [[1], [2]]
+    assert ids_by_row(half("hash_bucket_size: 100", ["x\x1dy", None])) == [[35, 30], [26]]
+    assert ids_by_row(half('boundaries: [1, 2] normalizer: "method=log10"', [1.0, 5.0])) == [[1], [2]]
     assert half('normalizer: "method=log10"', [1.0, None]).values.tolist() == [[1], [0]]
     assert half('value_dim: 2 default_value: "1,2"', ["3,4", ""]).values.tolist() == [[3, 4], [1, 2]]
-    assert rows(half("hash_bucket_size: 100", ["7\x038", ""], "FG_NONE")) == [[7, 8], []]
+    assert ids_by_row(half("hash_bucket_size: 100", ["7\x038", ""], "FG_NONE")) == [[7, 8], []]
     assert half('fg_encoded_default_value: "2"', [0.5, None], "FG_NONE").values.tolist() == [[0.5], [2]]
 
 
-def test_what_it_says_of_itself() -> None:
+def test_attributes_of_lookup_feature() -> None:
     feature = encoder(lookup("num_buckets: 7")).features["f"]
     assert (feature.table, feature.is_sparse, feature.dim) == (Table("f_emb", 7, 4), True, 0)
     assert feature.inputs == (FeatureInput("user", "m"), FeatureInput("item", "k"))
@@ -194,15 +193,13 @@ def test_what_it_says_of_itself() -> None:
         ('normalizer: "x"', ".normalizer", "unknown method"),
     ],
 )
-def test_what_is_refused(text: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(lookup(text))
-    [problem] = error.value.problems
+def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+    problem = config_problem(lookup(text))
     assert problem.field == f"feature_configs[0].lookup_feature{field}"
     assert message in problem.message
 
 
-def test_columns_of_another_type() -> None:
+def test_unsupported_column_type_is_refused() -> None:
     with pytest.raises(DataError, match='column "k" has type struct'):
         encode(lookup(), ["a:1"], [{"a": 1}])
     with pytest.raises(DataError, match='column "m" has type map<string, struct'):
@@ -217,7 +214,7 @@ word = st.text(st.sampled_from("ab模7"), min_size=1, max_size=2)
     data=st.lists(st.tuples(st.lists(st.tuples(word, word), max_size=4), st.lists(word, max_size=3)), max_size=6),
     as_map=st.booleans(),
 )
-def test_any_text(data: list[tuple[list[tuple[str, str]], list[str]]], as_map: bool) -> None:
+def test_lookup_equals_reference(data: list[tuple[list[tuple[str, str]], list[str]]], as_map: bool) -> None:
     text = ["\x1d".join(f"{key}:{value}" for key, value in pairs) for pairs, _ in data]
     kind = pa.map_(pa.string(), pa.string())
     maps = pa.array([pairs for pairs, _ in data], kind) if as_map else pa.array(text, pa.string())
@@ -225,5 +222,5 @@ def test_any_text(data: list[tuple[list[tuple[str, str]], list[str]]], as_map: b
     column, bad = encode(feature, maps, pa.array(["\x1d".join(keys) for _, keys in data], pa.string()))
     held = [[(key.encode(), f"{key}_{value}".encode()) for key, value in pairs] for pairs, _ in data]
     found = reference.find(held, [[key.encode() for key in keys] for _, keys in data], b"")
-    assert rows(column) == [reference.hash_text(values, 1000) for values in found]
+    assert ids_by_row(column) == [reference.hash_text(values, 1000) for values in found]
     assert not bad

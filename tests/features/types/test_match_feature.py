@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features.make import encoder, reports, rows
 from tests.features.reference.hashes import bucket
-from tzrec.errors import ConfigError, DataError
+from tests.fixtures.features import config_problem, encode_columns, encoder, ids_by_row, reports
+from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import FeatureInput
 from tzrec.features.column import Column
@@ -23,10 +23,7 @@ def match(text: str = "", pkey: str = "user:p", skey: str = "item:s", name: str 
 
 
 def encode(feature: str, maps: Any, mode: str = "FG_DAG", **keys: Any) -> tuple[Column, BadRows]:
-    arrays = {name: each if isinstance(each, pa.Array) else pa.array(each) for name, each in keys.items()}
-    built = encoder(feature, mode=mode)
-    found, bad = built.encode(pa.table({"m": maps, **arrays}))
-    return next(iter(found.values())), bad
+    return encode_columns(feature, {"m": maps, **keys}, mode)
 
 
 MAPS = [
@@ -37,21 +34,21 @@ MAPS = [
 
 
 @pytest.mark.parametrize("maps", MAPS, ids=lambda array: str(array.type))
-def test_numbers(maps: pa.Array) -> None:
+def test_matched_numbers_are_added(maps: pa.Array) -> None:
     column, bad = encode(match(), maps, p=["ca", "cb", "cc", None, "ca", "ca"], s=["ba", "bb", "ba", "ba", "ba", "ba"])
     assert column.values.tolist() == [[1], [4], [0], [0], [0], [0]]
     assert not bad
 
 
-def test_wildcards() -> None:
+def test_wildcard_matches_every_key() -> None:
     every = [[1, 2, 3, 4]]
-    assert rows(encode(match("num_buckets: 9", pkey="ALL", skey="ALL"), [NESTED])[0]) == every
-    assert rows(encode(match("num_buckets: 9"), [NESTED], p=["ALL"], s=["ALL"])[0]) == every
-    assert rows(encode(match("num_buckets: 9", pkey="ALL"), [NESTED], s=["bb"])[0]) == [[2, 4]]
-    assert rows(encode(match("num_buckets: 9", skey="ALL"), [NESTED], p=["cb"])[0]) == [[3, 4]]
-    assert rows(encode(match('num_buckets: 9 default_value: ""', skey="ALL"), [NESTED], p=["cc"])[0]) == [[]]
+    assert ids_by_row(encode(match("num_buckets: 9", pkey="ALL", skey="ALL"), [NESTED])[0]) == every
+    assert ids_by_row(encode(match("num_buckets: 9"), [NESTED], p=["ALL"], s=["ALL"])[0]) == every
+    assert ids_by_row(encode(match("num_buckets: 9", pkey="ALL"), [NESTED], s=["bb"])[0]) == [[2, 4]]
+    assert ids_by_row(encode(match("num_buckets: 9", skey="ALL"), [NESTED], p=["cb"])[0]) == [[3, 4]]
+    assert ids_by_row(encode(match('num_buckets: 9 default_value: ""', skey="ALL"), [NESTED], p=["cc"])[0]) == [[]]
     assert encode(match(pkey="ALL"), [NESTED], s=["bb"])[0].values.tolist() == [[6]]  # several numbers are added
-    assert rows(encode(match("boundaries: [5]", pkey="ALL"), [NESTED], s=["bb"])[0]) == [[1]]
+    assert ids_by_row(encode(match("boundaries: [5]", pkey="ALL"), [NESTED], s=["bb"])[0]) == [[1]]
     one_level = "ALL^a:40,b:20"
     assert encode(match(pkey="ALL"), [one_level], s=["b"])[0].values.tolist() == [[20]]
 
@@ -74,20 +71,20 @@ def test_wildcards() -> None:
         ('boundaries: [1, 2] normalizer: "method=expression,expr=x+1"', [2, 0]),
     ],
 )
-def test_ids(text: str, expected: list[int]) -> None:
+def test_matched_values_become_ids(text: str, expected: list[int]) -> None:
     column, bad = encode(match(text), [NESTED] * 2, p=["ca", "cx"], s=["ba", "ba"])
-    assert rows(column) == [[value] for value in expected]
+    assert ids_by_row(column) == [[value] for value in expected]
     assert not bad
 
 
-def test_several_keys_in_a_row_and_in_other_types() -> None:
+def test_several_keys_of_any_type_are_matched() -> None:
     column, _ = encode(match("num_buckets: 9"), [NESTED], p=["cb\x1dca"], s=["bb\x1dba"])
-    assert rows(column) == [[4, 3, 2, 1]]
+    assert ids_by_row(column) == [[4, 3, 2, 1]]
     column, _ = encode(match(), ["7^8:1.5"], p=[7], s=[[8]])
     assert column.values.tolist() == [[1.5]]
 
 
-def test_bad_maps() -> None:
+def test_bad_maps_are_reported() -> None:
     maps = ["ca^ba:1,bb|x", "ca^ba:y", "ca^", "模^é:5"]
     column, bad = encode(match('default_value: "-1"'), maps, p=["ca", "ca", "ca", "模"], s=["ba", "ba", "ba", "é"])
     assert column.values.tolist() == [[1], [-1], [-1], [5]]
@@ -100,16 +97,16 @@ def test_bad_maps() -> None:
         encode(match(), pa.array([{"a": 1}], pa.map_(pa.string(), pa.int64())), p=["a"], s=["b"])
 
 
-def test_modes() -> None:
+def test_modes_read_raw_and_encoded_data() -> None:
     normal, _ = encode(match(), [NESTED], "FG_NORMAL", p=["ca"], s=["bb"])
     assert normal.values.tolist() == [[2]]
     feature = match("hash_bucket_size: 100", name="m")
-    assert rows(encode(feature, ["71", None], "FG_NONE")[0]) == [[71], []]
-    assert rows(encode(feature, ["match_feat_1", None], "FG_BUCKETIZE")[0]) == [[71], [26]]
+    assert ids_by_row(encode(feature, ["71", None], "FG_NONE")[0]) == [[71], []]
+    assert ids_by_row(encode(feature, ["match_feat_1", None], "FG_BUCKETIZE")[0]) == [[71], [26]]
     assert encode(match(name="m"), [2.5, None], "FG_BUCKETIZE")[0].values.tolist() == [[2.5], [0]]
 
 
-def test_inputs() -> None:
+def test_wildcard_key_is_no_input() -> None:
     assert encoder(match(skey="ALL")).features["match_feat"].inputs == (
         FeatureInput("user", "m"),
         FeatureInput("user", "p"),
@@ -125,10 +122,8 @@ def test_inputs() -> None:
         ("num_buckets: 3 mlp {}", ".mlp", "is for numbers, and here values become ids"),
     ],
 )
-def test_what_is_refused(text: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(match(text))
-    [problem] = error.value.problems
+def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+    problem = config_problem(match(text))
     assert problem.field == f"feature_configs[0].match_feature{field}"
     assert message in problem.message
 
@@ -140,7 +135,7 @@ nested = st.dictionaries(key, st.dictionaries(key, value, min_size=1, max_size=3
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.lists(st.tuples(nested, key, key), max_size=5))
-def test_any_map(data: list[tuple[dict[str, dict[str, str]], str, str]]) -> None:
+def test_match_equals_naive_loop(data: list[tuple[dict[str, dict[str, str]], str, str]]) -> None:
     maps = [
         "|".join(f"{outer}^" + ",".join(f"{k}:{v}" for k, v in inner.items()) for outer, inner in held.items())
         for held, _, _ in data
@@ -152,5 +147,5 @@ def test_any_map(data: list[tuple[dict[str, dict[str, str]], str, str]]) -> None
         [int(v) for outer, inner in held.items() if p in (outer, "ALL") for k, v in inner.items() if s in (k, "ALL")]
         for held, p, s in data
     ]
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features.make import encoder, reports, rows
 from tests.features.reference import pairs as reference
-from tzrec.errors import ConfigError, DataError
+from tests.fixtures.features import config_problem, encode_columns, encoder, ids_by_row, reports
+from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Table
 from tzrec.features.column import Column
@@ -22,9 +22,7 @@ def overlap(method: str, text: str = "") -> str:
 
 
 def encode(feature: str, query: Any, title: Any) -> tuple[Column, BadRows]:
-    columns = {name: x if isinstance(x, pa.Array) else pa.array(x) for name, x in (("q", query), ("t", title))}
-    found, bad = encoder(feature).encode(pa.RecordBatch.from_pydict(columns))
-    return found["f"], bad
+    return encode_columns(feature, {"q": query, "t": title})
 
 
 @pytest.mark.parametrize(
@@ -44,7 +42,7 @@ def encode(feature: str, query: Any, title: Any) -> tuple[Column, BadRows]:
         (["a", None], [None, "a"], "index_of", [0, 0]),
     ],
 )
-def test_measures(query: Any, title: Any, method: str, expected: list[float]) -> None:
+def test_measures_equal_those_of_torcheasyrec(query: Any, title: Any, method: str, expected: list[float]) -> None:
     column, bad = encode(overlap(method), query, title)
     assert column.values[:, 0].tolist() == expected
     assert not bad
@@ -65,26 +63,26 @@ def test_measures(query: Any, title: Any, method: str, expected: list[float]) ->
         ("proximity_avg_dist", [1, 1, 3, 2]),
     ],
 )
-def test_every_method_by_hand(method: str, expected: list[float]) -> None:
+def test_methods_give_values_computed_by_hand(method: str, expected: list[float]) -> None:
     column, _ = encode(
         overlap(method, 'separator: " "'), ["b c", "c x b", "x", "b b"], ["a b c d", "b a b c c"] + ["a b"] * 2
     )
     np.testing.assert_allclose(column.values[:, 0], expected, rtol=1e-6)
 
 
-def test_distances_of_three_words() -> None:
+def test_proximity_of_three_words_uses_closest_pairs() -> None:
     """a b x c: a-b 1, b-c 2, a-c 3."""
     for method, expected in [("min", 1), ("max", 3), ("avg", 2)]:
         column, _ = encode(overlap(f"proximity_{method}_dist", 'separator: " "'), ["a b c"], ["a b x c"])
         assert column.values.tolist() == [[expected]]
 
 
-def test_boundaries_and_normalizer() -> None:
+def test_boundaries_and_normalizer_apply() -> None:
     text = "boundaries: [0.25, 0.75] embedding_dim: 16"
     column, bad = encode(
         overlap("query_common_ratio", text), ["a\x1db", "a\x1db", "", None], ["a\x1dq", "a\x1db\x1dr", "", None]
     )
-    assert rows(column) == [[1], [2], [0], [0]]
+    assert ids_by_row(column) == [[1], [2], [0], [0]]
     assert not bad
     feature = encoder(overlap("is_equal", text)).features["f"]
     assert (feature.table, feature.is_sparse) == (Table("f_emb", 3, 16), True)
@@ -93,16 +91,16 @@ def test_boundaries_and_normalizer() -> None:
     assert scaled.values.tolist() == [[0.5]]
 
 
-def test_encoded_data() -> None:
+def test_encoded_data_is_read_as_numbers() -> None:
     columns, bad = encoder(overlap("is_equal"), mode="FG_NONE").encode(pa.table({"f": ["0.0", "0.2", "0.3"]}))
     np.testing.assert_allclose(columns["f"].values, [[0], [0.2], [0.3]], rtol=1e-6)
     text = overlap("is_equal", "embedding_dim: 16 boundaries: [0.1, 0.2, 0.3]")
     columns, bad = encoder(text, mode="FG_NONE").encode(pa.table({"f": [1, 2, 0, 3]}))
-    assert rows(columns["f"]) == [[1], [2], [0], [3]]
+    assert ids_by_row(columns["f"]) == [[1], [2], [0], [3]]
     assert not bad
 
 
-def test_bad_input() -> None:
+def test_bad_input_is_reported() -> None:
     column, bad = encode(overlap("is_equal"), [1.0, 1.5], [1, 1])
     assert column.values.tolist() == [[1], [0]]
     assert reports(bad) == [("q", "not an integer", [1], [1.5])]
@@ -119,10 +117,8 @@ def test_bad_input() -> None:
         (overlap("is_equal", 'normalizer: "method=x"'), "normalizer", "unknown method"),
     ],
 )
-def test_config_errors(feature: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(feature)
-    [problem] = error.value.problems
+def test_invalid_config_is_refused(feature: str, field: str, message: str) -> None:
+    problem = config_problem(feature)
     assert problem.field == f"feature_configs[0].overlap_feature.{field}"
     assert message in problem.message
 
@@ -132,7 +128,7 @@ words = st.lists(st.sampled_from(["a", "b", "ab", "ä", "雪", "🎿", "a b"]), 
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(METHODS), st.lists(st.tuples(words, words), min_size=1, max_size=6), st.booleans())
-def test_against_the_twin(method: str, pairs: list[tuple[list[str], list[str]]], as_text: bool) -> None:
+def test_measures_equal_reference(method: str, pairs: list[tuple[list[str], list[str]]], as_text: bool) -> None:
     cells = [tuple("|".join(side) if as_text else side for side in pair) for pair in pairs]
     kind = pa.large_string() if as_text else pa.list_(pa.string())
     sides = [pa.array(["x", *side] if as_text else [["x"], *side], kind).slice(1) for side in zip(*cells)]

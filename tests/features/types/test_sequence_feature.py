@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.features.make import encoder, reports, steps
 from tests.features.reference.hashes import bucket
-from tzrec.errors import ConfigError
+from tests.fixtures.features import config_problem, elements_by_row, encoder, reports
 from tzrec.features.bad_rows import BadRows
 
 HASHED = "hash_bucket_size: 100 embedding_dim: 4"
@@ -24,7 +23,7 @@ def encode(text: str, columns: dict[str, Any], mode: str = "FG_DAG") -> tuple[li
     """The steps of the feature "f" or "s__f"."""
     made, bad = encoder(text, mode=mode).encode(pa.table(columns))
     (column,) = made.values()
-    return steps(column), bad
+    return elements_by_row(column), bad
 
 
 def group(*features: str, length: int = 10) -> str:
@@ -47,13 +46,13 @@ def sequence_id(text: str = "") -> str:
         ("value_dim: 0 sequence_length: 1", [[[33, 44]], [[26]], [[66]]]),
     ],
 )
-def test_ids(text: str, expected: list[list[list[int]]]) -> None:
+def test_ids_of_elements_equal_those_of_torcheasyrec(text: str, expected: list[list[list[int]]]) -> None:
     found, bad = encode(sequence_id(text), {"c": ["abc\x1defg;hij", "", "hij"]})
     assert found == expected
     assert not bad
 
 
-def test_the_cross_of_a_user_with_a_sequence() -> None:
+def test_user_word_is_crossed_with_every_element() -> None:
     """Ids that TorchEasyRec's feature tests assert: the user's word goes with every step."""
     text = f'expression: ["user:u", "item:c"] {HASHED} value_dim: 0'
     found, _ = encode(
@@ -75,7 +74,7 @@ def test_the_cross_of_a_user_with_a_sequence() -> None:
     ],
     ids=["string", "list", "large_list", "slice", "dictionary", "chunks"],
 )
-def test_every_step_keeps_its_place(values: Any) -> None:
+def test_empty_elements_keep_their_position(values: Any) -> None:
     """An empty step takes the default, so that the steps of several columns stay together."""
     found, bad = encode(sequence_id(), {"c": values})
     assert found == [[[33], [26], [66]], [[26]], [[26]], [[13], [26]], [[26], [26]]]
@@ -90,12 +89,12 @@ def test_every_step_keeps_its_place(values: Any) -> None:
         ([7, None, 8], [[["7"]], [["0"]], [["8"]]]),
     ],
 )
-def test_numbers_are_steps(values: Any, expected: list[list[list[str]]]) -> None:
+def test_numbers_are_elements(values: Any, expected: list[list[list[str]]]) -> None:
     found, _ = encode(sequence_id("value_dim: 0"), {"c": values})
     assert found == [[[h(word) for word in step] for step in row] for row in expected]
 
 
-def test_only_the_first_steps_are_kept() -> None:
+def test_sequence_length_keeps_first_elements() -> None:
     assert encode(sequence_id("sequence_length: 2"), {"c": ["abc;efg;hij", "abc"]})[0] == [[[33], [44]], [[33]]]
     listed = {"c": [["abc", "efg", "hij"], ["abc"]]}
     assert encode(sequence_id("sequence_length: 2"), listed)[0] == [[[33], [44]], [[33]]]
@@ -163,7 +162,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[list[Any]]]] = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_every_kind_alone(kind: str) -> None:
+def test_every_feature_type_is_computed_per_element(kind: str) -> None:
     text, columns, expected = CASES[kind]
     found, bad = encode(f'sequence_{kind} {{ feature_name: "f" {text} }}', columns)
     assert found == expected
@@ -172,7 +171,7 @@ def test_every_kind_alone(kind: str) -> None:
 
 @pytest.mark.parametrize("mode", ["FG_DAG", "FG_NORMAL"])
 @pytest.mark.parametrize("kind", CASES)
-def test_every_kind_in_a_group(kind: str, mode: str) -> None:
+def test_every_feature_type_is_computed_in_group(kind: str, mode: str) -> None:
     """Inputs that are sequences have the name of the group in front; of several inputs those are the items'."""
     text, columns, expected = CASES[kind]
     alone = kind in ("id_feature", "raw_feature", "combine_feature")
@@ -183,7 +182,7 @@ def test_every_kind_in_a_group(kind: str, mode: str) -> None:
     assert (feature.name, feature.sequence, feature.is_sequence) == ("s__f", "s", True)
     assert feature.table is None or feature.table.name == "s__f_emb"
     made, bad = built.encode(pa.table(renamed))
-    assert steps(made["s__f"]) == expected
+    assert elements_by_row(made["s__f"]) == expected
     assert not bad
 
 
@@ -208,7 +207,7 @@ ENCODED = [
 
 @pytest.mark.parametrize(("kind", "values", "expected"), ENCODED)
 @pytest.mark.parametrize("form", ["alone", "group"])
-def test_encoded_data(kind: str, values: Any, expected: list[list[Any]], form: str) -> None:
+def test_encoded_sequences_are_read(kind: str, values: Any, expected: list[list[Any]], form: str) -> None:
     """One column per feature; a missing sequence has no step."""
     text = f'{kind} {{ feature_name: "f" {CASES[kind][0]} }}'
     found, bad = encode(
@@ -221,7 +220,7 @@ def test_encoded_data(kind: str, values: Any, expected: list[list[Any]], form: s
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_data_that_is_not_bucketized_yet(kind: str) -> None:
+def test_bucketize_data_is_bucketized_per_element(kind: str) -> None:
     """FG_BUCKETIZE: ids are still made; a missing sequence has one step, as in the other modes."""
     sparse = "hash_bucket_size" in CASES[kind][0]
     text = CASES[kind][0].replace("value_dim: 2", "value_dim: 1").replace("7\x1d8", "7")
@@ -262,7 +261,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "columns", "expected", "reason"), BAD)
-def test_bad_steps_are_reported_with_their_row(
+def test_bad_elements_are_reported_with_row(
     text: str, columns: dict[str, Any], expected: list[list[Any]], reason: str
 ) -> None:
     found, bad = encode("sequence_" + text.format('feature_name: "f"'), columns)
@@ -271,12 +270,12 @@ def test_bad_steps_are_reported_with_their_row(
     assert bad.mask.tolist() == [True, True]
 
 
-def test_bad_steps_show_what_stood_there() -> None:
+def test_bad_elements_are_reported_with_value() -> None:
     _, bad = encode(sequence_id("").replace("hash_bucket_size: 100", "num_buckets: 9"), {"c": ["1;x;y", "", "7;z"]})
     assert reports(bad) == [("c", "not an integer", [0, 2], ["x", "z"])]
 
 
-def test_inputs_of_other_lengths() -> None:
+def test_inputs_of_unequal_lengths_are_bad() -> None:
     """The longest counts, the row is bad; one that is missing altogether is not."""
     text = f'sequence_combo_feature {{ feature_name: "f" expression: ["item:a", "item:b"] {HASHED} }}'
     found, bad = encode(text, {"a": ["x;y", "x", "x;y"], "b": ["1;2", "1;2", None]})
@@ -284,7 +283,7 @@ def test_inputs_of_other_lengths() -> None:
     assert reports(bad) == [("a", "has another number of elements than the other inputs", [1], ["x"])]
 
 
-def test_features_of_a_group_of_other_lengths() -> None:
+def test_features_of_group_with_unequal_lengths_are_bad() -> None:
     built = encoder(
         group(
             f'id_feature {{ feature_name: "a" expression: "user:a" {HASHED} }}',
@@ -296,7 +295,7 @@ def test_features_of_a_group_of_other_lengths() -> None:
     assert reports(bad) == [("s__b", reason, [1], ["1 elements, not the 2 of s__a"])]
 
 
-def test_a_sequence_made_of_another() -> None:
+def test_feature_input_of_sequence_is_sequence() -> None:
     """`feature:` inputs are sequences where what makes them is one."""
     built = encoder(
         'sequence_raw_feature { feature_name: "x" expression: "user:x" stub_type: true default_value: "3" }',
@@ -304,14 +303,14 @@ def test_a_sequence_made_of_another() -> None:
         group('raw_feature { feature_name: "twice" expression: "feature:e" boundaries: [3, 5] embedding_dim: 2 }'),
     )
     made, bad = built.encode(pa.table({"x": ["1;2", None]}))
-    assert {name: steps(column) for name, column in made.items()} == {
+    assert {name: elements_by_row(column) for name, column in made.items()} == {
         "e": [[[2], [4]], [[6]]],
         "s__twice": [[[0], [1]], [[2]]],
     }
     assert not bad
 
 
-def test_sequence_fields_say_what_is_a_sequence() -> None:
+def test_sequence_fields_choose_sequence_inputs() -> None:
     text = f'combo_feature {{ feature_name: "f" expression: ["user:u", "item:i"] {HASHED} sequence_fields: {{}} }}'
     columns = {"u": ["ab;cd"], "i": ["1;2"]}
     found = [[h("ab_1;2"), h("cd_1;2")]]
@@ -322,7 +321,7 @@ def test_sequence_fields_say_what_is_a_sequence() -> None:
     assert encode("sequence_" + both, columns)[0] == [[[h("ab_1")], [h("cd_2")]]]
 
 
-def test_two_inputs_of_one_name_in_a_group() -> None:
+def test_user_and_item_inputs_of_same_name_differ_in_group() -> None:
     """A user's column and the step's of the same name are two columns."""
     text = f'combo_feature {{ feature_name: "f" expression: ["user:cate", "item:cate"] {HASHED} }}'
     assert encode(group(text), {"cate": ["u"], "s__cate": ["a;b"]})[0] == [[[h("u_a")], [h("u_b")]]]
@@ -339,7 +338,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_texts_at_every_step(tokenizer: Path) -> None:
+def test_texts_are_tokenized_per_element(tokenizer: Path) -> None:
     text = f'tokenize_feature {{ feature_name: "f" expression: "item:a" vocab_file: "{tokenizer}" embedding_dim: 4 }}'
     expected = [[[3, 1], [2]], [[0]]]
     assert encode("sequence_" + text, {"a": ["ab a;b", None]})[0] == expected
@@ -348,7 +347,7 @@ def test_texts_at_every_step(tokenizer: Path) -> None:
     assert encode("sequence_" + text, {"f": ["ab a;b", None]}, "FG_BUCKETIZE")[0] == expected
 
 
-def test_tokens_as_steps(tokenizer: Path) -> None:
+def test_tokens_as_sequence_makes_tokens_elements(tokenizer: Path) -> None:
     text = f'feature_name: "f" expression: "item:a" vocab_file: "{tokenizer}" embedding_dim: 4 tokens_as_sequence: true'
     whole, short = f"tokenize_feature {{ {text} }}", f"tokenize_feature {{ {text} sequence_length: 2 }}"
     assert encode(whole, {"a": ["ab a;b b", "", "b"]})[0] == [[[3], [1], [2], [2]], [[0]], [[2]]]
@@ -359,14 +358,14 @@ def test_tokens_as_steps(tokenizer: Path) -> None:
     assert encode(whole, {"f": ["ab a", None]}, "FG_BUCKETIZE")[0] == [[[3], [1]], [[0]]]
 
 
-def test_encoded_vectors_that_do_not_come_out_even() -> None:
+def test_encoded_vectors_of_wrong_width_are_bad() -> None:
     text = 'sequence_raw_feature { feature_name: "f" expression: "item:a" value_dim: 2 }'
     found, bad = encode(text, {"f": [[1.0, 2.0], [3.0], [5.0, 6.0, 7.0, 8.0]]}, mode="FG_NONE")
     assert found == [[[1, 2]], [], [[5, 6], [7, 8]]]
     assert reports(bad) == [("f", "not a multiple of 2 values", [1], [[3.0]])]
 
 
-def test_an_empty_batch() -> None:
+def test_empty_batch_has_no_elements() -> None:
     built = encoder(sequence_id(), group('raw_feature { feature_name: "p" expression: "item:p" }'))
     made, bad = built.encode(pa.table({"c": pa.array([], pa.string()), "s__p": pa.array([], pa.list_(pa.float32()))}))
     assert [(column.sequence_lengths.tolist(), len(column.values)) for column in made.values()] == [([], 0), ([], 0)]
@@ -387,15 +386,13 @@ def test_an_empty_batch() -> None:
         ),
     ],
 )
-def test_config_errors(text: str, field: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        encoder(text)
-    (problem,) = error.value.problems
+def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+    problem = config_problem(text)
     assert problem.field.endswith(field)
     assert message in problem.message
 
 
-def test_the_steps_are_those_of_one_row_at_a_time() -> None:
+def test_batch_equals_rows_encoded_alone() -> None:
     """Many rows at once are what each row is alone."""
     rng = np.random.default_rng(3)
     words = ["", "a", "b\x1dc", "é"]

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.features.make import encode, encoder, reports, rows
-from tzrec.errors import ConfigError, DataError, SetupError
+from tests.fixtures.features import config_problem, encode, encoder, ids_by_row, reports
+from tzrec.errors import DataError, SetupError
 from tzrec.features.base import Table
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -55,42 +55,42 @@ def tokenize(path: Path, text: str = "") -> str:
         (pa.array([], pa.string()), []),
     ],
 )
-def test_bpe(bpe: Path, values: Any, expected: list[list[int]]) -> None:
+def test_bpe_tokens_become_ids(bpe: Path, values: Any, expected: list[list[int]]) -> None:
     column, bad = encode(tokenize(bpe), values)
-    assert rows(column) == expected
+    assert ids_by_row(column) == expected
     assert not bad
     assert encoder(tokenize(bpe)).features["f"].table == Table("f_emb", 10, 4)
 
 
-def test_the_default_is_a_text(bpe: Path) -> None:
+def test_default_text_is_tokenized(bpe: Path) -> None:
     column, _ = encode(tokenize(bpe, 'default_value: "abc e"'), ["a", "", None])
-    assert rows(column) == [[1], [5, 6], [5, 6]]
+    assert ids_by_row(column) == [[1], [5, 6], [5, 6]]
 
 
-def test_sentencepiece_equals_the_package(pieces: Path) -> None:
+def test_sentencepiece_ids_equal_package(pieces: Path) -> None:
     texts = ["red hat", "blue shoes red", "hat"]
     column, bad = encode(tokenize(pieces, 'tokenizer_type: "sentencepiece"'), [*texts, None])
     model = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
-    assert rows(column) == [*(model.encode(text) for text in texts), []]
-    assert max(map(len, rows(column))) > 1
+    assert ids_by_row(column) == [*(model.encode(text) for text in texts), []]
+    assert max(map(len, ids_by_row(column))) > 1
     assert encoder(tokenize(pieces, 'tokenizer_type: "sentencepiece"')).features["f"].table == Table("f_emb", 16, 4)
     assert not bad
 
 
-def test_texts_are_cleaned_first(bpe: Path) -> None:
+def test_texts_are_cleaned_before_tokenization(bpe: Path) -> None:
     text = "text_normalizer { norm_options: [TEXT_UPPER2LOWER, TEXT_SBC2DBC, TEXT_FILTER] }"
     column, _ = encode(tokenize(bpe, text + ' default_value: "E!"'), ["AbC!", "ａｂｃ", "", "a b"])
-    assert rows(column) == [[5], [5], [6], [1, 2]]
+    assert ids_by_row(column) == [[5], [5], [6], [1, 2]]
 
 
-def test_encoded_data(bpe: Path) -> None:
+def test_encoded_data_is_read_as_ids(bpe: Path) -> None:
     column, bad = encode(tokenize(bpe), ["1\x035", None, "10"], "FG_NONE")
-    assert rows(column) == [[1, 5], [], []]
+    assert ids_by_row(column) == [[1, 5], [], []]
     assert reports(bad) == [("f", "out of range [0, 10)", [2], ["10"])]
 
 
-def test_numbers_are_texts_and_maps_are_not(bpe: Path) -> None:
-    assert rows(encode(tokenize(bpe), [12])[0]) == [[0, 0]]
+def test_numbers_are_tokenized_and_maps_refused(bpe: Path) -> None:
+    assert ids_by_row(encode(tokenize(bpe), [12])[0]) == [[0, 0]]
     with pytest.raises(DataError, match='column "c" has type map'):
         encode(tokenize(bpe), pa.array([[("k", 1.0)]], pa.map_(pa.string(), pa.float64())))
     broken = pa.array([b"a\xff"], pa.binary()).cast(pa.string(), safe=False)
@@ -98,7 +98,7 @@ def test_numbers_are_texts_and_maps_are_not(bpe: Path) -> None:
         encode(tokenize(bpe), broken)
 
 
-def test_config_errors(bpe: Path, tmp_path: Path) -> None:
+def test_invalid_config_is_refused(bpe: Path, tmp_path: Path) -> None:
     (tmp_path / "none.json").write_text("{}")
     for path, text, field, message in [
         (bpe.with_name("x.json"), "", "vocab_file", "x.json cannot be read: No such file"),
@@ -107,17 +107,13 @@ def test_config_errors(bpe: Path, tmp_path: Path) -> None:
         (bpe, 'tokenizer_type: "sentencepiece"', "vocab_file", "tokenizer.json is no sentencepiece tokenizer"),
         (bpe, 'text_normalizer { stop_char_file: "no/file" }', "text_normalizer.stop_char_file", "no/file cannot be"),
     ]:
-        with pytest.raises(ConfigError) as error:
-            encoder(tokenize(path, text))
-        [problem] = error.value.problems
+        problem = config_problem(tokenize(path, text))
         assert problem.field == f"feature_configs[0].tokenize_feature.{field}"
         assert message in problem.message
 
 
 @pytest.mark.parametrize("package", ["tokenizers", "sentencepiece"])
-def test_without_the_package_the_error_says_how_to_get_it(
-    bpe: Path, package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_package_error_names_install_command(bpe: Path, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     kind = "bpe" if package == "tokenizers" else package
     with pytest.raises(SetupError, match=rf"needs the package {package}: pip install 'tzrec\[text\]'"):
