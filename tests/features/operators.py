@@ -14,7 +14,7 @@ from tzrec.features.types.custom_feature import Operator
 
 
 class Scaled(Operator):
-    """factor * (a + b), null where one is."""
+    """Compute factor * (a + b), null if one of them is."""
 
     def __call__(self, *columns: pa.Array) -> pa.Array:
         a, b = columns
@@ -42,7 +42,7 @@ class Pythonic(Operator):
 
 
 class Alone(Operator):
-    """Counts how many calls run at once."""
+    """Records the largest number of concurrent calls."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__(params)

@@ -50,7 +50,7 @@ def test_rows_are_masked_independently() -> None:
     values, mask = ["1,2,3", "4", None, "5,6", "7"], ["1,0,1", "1", "1", "0,0", "0"]
     assert ids_by_row(encode(bool_mask("num_buckets: 10"), values, mask)[0]) == [[1, 3], [4], [], [], []]
     assert ids_by_row(encode(bool_mask("num_buckets: 10 value_dim: 1"), values, mask)[0]) == [[1], [4], [], [], []]
-    # test vectors of the string hash: "1" is 95, "3" is 13, "4" is 56 modulo 100
+    # string hashes: "1" is 95, "3" is 13, "4" is 56 modulo 100
     assert ids_by_row(encode(bool_mask("hash_bucket_size: 100"), values, mask)[0]) == [[95, 13], [56], [], [], []]
     assert ids_by_row(encode(bool_mask('vocab_list: ["3", "4"]'), values, mask)[0]) == [[1, 2], [3], [], [], []]
     feature = encoder(bool_mask("num_buckets: 10")).features["f"]

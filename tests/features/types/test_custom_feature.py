@@ -13,11 +13,11 @@ from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Table
 from tzrec.features.column import Column
 
-HERE = "tests.features.operators"
+OPERATORS = "tests.features.operators"
 
 
 def custom(name: str, text: str = "", inputs: str = '"user:a", "item:b"') -> str:
-    name = name if ":" in name else f"{HERE}:{name}"
+    name = name if ":" in name else f"{OPERATORS}:{name}"
     return f'custom_feature {{ feature_name: "f" operator_name: "{name}" expression: [{inputs}] {text} }}'
 
 
@@ -39,7 +39,7 @@ def test_operator_numbers_are_dense() -> None:
 
 
 def test_operator_texts_become_ids() -> None:
-    # test vectors of the string hash: "1" is 95, "abc" is 33 modulo 100
+    # string hashes: "1" is 95, "abc" is 33 modulo 100
     text = "hash_bucket_size: 100 embedding_dim: 4"
     by = 'operator_params { fields { key: "by" value { string_value: "/" } } }'
     column, bad = encode(custom("Parts", f"{text} {by}", '"user:a"'), a=["1/abc", "abc", None])
@@ -72,7 +72,7 @@ def test_calls_are_serialized_unless_operator_is_thread_safe() -> None:
 
 
 def test_operator_is_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = metadata.EntryPoint("upper", f"{HERE}:Upper", "tzrec.features")
+    entry = metadata.EntryPoint("upper", f"{OPERATORS}:Upper", "tzrec.features")
     monkeypatch.setattr(
         metadata, "entry_points", lambda group, **named: [entry] if named.get("name", "upper") == "upper" else []
     )
@@ -87,8 +87,8 @@ def test_operator_is_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_invalid_operator_result_is_refused() -> None:
-    for name, got in [("Short", "1 rows"), ("Pythonic", "a list")]:
-        with pytest.raises(DataError, match=f'custom feature "f": {name} was given 2 rows and returned {got}'):
+    for name, received in [("Short", "1 rows"), ("Pythonic", "a list")]:
+        with pytest.raises(DataError, match=f'custom feature "f": {name} was given 2 rows and returned {received}'):
             encode(custom(name, "", '"user:a"'), a=[1.0, 2.0])
 
 

@@ -104,13 +104,13 @@ def test_shorter_vectors_are_padded() -> None:
     assert not bad
     column, bad = encode(expr("a + b", 'value_dim: 3 default_value: "9"'), a, b)
     assert column.values.tolist() == [[9, 9, 9], [7, 8, 9]]
-    assert [each[:3] for each in reports(bad)] == [("f = a + b", "not finite", [0])]
+    assert [report[:3] for report in reports(bad)] == [("f = a + b", "not finite", [0])]
 
 
 def test_infinite_results_are_reported_with_formula() -> None:
     column, bad = encode(expr("log(a) / b", 'default_value: "5"'), [1.0, 0, -1, 2, None], [2.0, 2, 2, 0, 0])
     assert column.values.tolist() == [[0], [5], [5], [5], [5]]
-    assert [each[:3] for each in reports(bad)] == [("f = log(a) / b", "not finite", [1, 2, 3])]
+    assert [report[:3] for report in reports(bad)] == [("f = log(a) / b", "not finite", [1, 2, 3])]
 
 
 def test_bad_inputs_are_reported_by_column() -> None:
@@ -129,7 +129,7 @@ def test_nan_input_is_handled_by_formula() -> None:
 
 def test_vector_of_dense_feature_is_bad() -> None:
     _, bad = encode(expr("a + b"), [[1.0, 2], [3.0]], [1, 1])
-    assert [each[:3] for each in reports(bad)] == [("f = a + b", "expected 1 value", [0])]
+    assert [report[:3] for report in reports(bad)] == [("f = a + b", "expected 1 value", [0])]
 
 
 def test_empty_batch_has_no_values() -> None:

@@ -25,7 +25,7 @@ HASH = "hash_bucket_size: 100"
         ('vocab_list: ["abc", "efg"] default_value: "abc"', [[2, 3], [2], [1]]),
         ('vocab_list: ["xyz", "abc", "efg"] default_bucketize_value: 0', [[1, 2], [], [0]]),
         ('vocab_dict: [{key: "abc" value: 2}, {key: "efg" value: 3}]', [[2, 3], [], [1]]),
-        # a default that is listed: vocab_list keeps its place, vocab_dict overwrites it by 0
+        # a default that is listed: vocab_list keeps its row, vocab_dict overwrites it by 0
         ('vocab_dict: [{key: "abc" value: 2}, {key: "efg" value: 3}] default_value: "xyz"', [[2, 3], [0], [1]]),
         ('vocab_dict: [{key: "abc" value: 2}, {key: "efg" value: 3}] default_value: "abc"', [[0, 3], [0], [1]]),
         (
@@ -156,7 +156,7 @@ def test_value_dim_keeps_first_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "reason", "where", "shown"),
+    ("values", "reason", "bad_rows", "bad_values"),
     [
         ([0, 4, 3, -1], "out of range [0, 4)", [1, 3], [4, -1]),
         (["0", "4", "3", "-1"], "out of range [0, 4)", [1, 3], ["4", "-1"]),
@@ -167,14 +167,14 @@ def test_value_dim_keeps_first_values() -> None:
         (pa.array([0, 4, 3, 2**40]), "out of range [0, 4)", [1, 3], [4, 2**40]),
     ],
 )
-def test_bad_values_are_reported(values: Any, reason: str, where: list[int], shown: list[Any]) -> None:
+def test_bad_values_are_reported(values: Any, reason: str, bad_rows: list[int], bad_values: list[Any]) -> None:
     column, bad = encode(id_feature('num_buckets: 4 default_value: "1"'), values)
     assert ids_by_row(column) == [[0], [1], [3], [1]]
     assert column.lengths is None
-    [(name, found_reason, found_rows, found)] = reports(bad)
-    assert (name, found_reason, found_rows) == ("c", reason, where)
-    assert [None if value != value else value for value in found] == shown
-    assert bad.mask.tolist() == [i in where for i in range(4)]
+    [(column, reported_reason, reported_rows, reported_values)] = reports(bad)
+    assert (column, reported_reason, reported_rows) == ("c", reason, bad_rows)
+    assert [None if value != value else value for value in reported_values] == bad_values
+    assert bad.mask.tolist() == [i in bad_rows for i in range(4)]
     emptied, _ = encode(id_feature("num_buckets: 4"), values)
     assert ids_by_row(emptied) == [[0], [], [3], []]
 
@@ -228,7 +228,7 @@ def test_ids_without_weight_weigh_one() -> None:
 def test_bad_weights_are_reported() -> None:
     column, bad = encode(id_feature("num_buckets: 9 weighted: true"), ["1:x\x1d2:3", "4:", "5:nan", "1:2:3"])
     assert (ids_by_row(column), column.weights.tolist()) == ([[2], [], [], []], [3])
-    assert [(reason, where) for _, reason, where, _ in reports(bad)] == [
+    assert [(reason, bad_rows) for _, reason, bad_rows, _ in reports(bad)] == [
         ("not an integer", [3]),
         ("weight is not a finite number", [0, 1, 2]),
     ]

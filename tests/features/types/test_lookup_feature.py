@@ -61,14 +61,14 @@ def test_looked_up_numbers_are_combined(maps: pa.Array, combiner: str, expected:
 
 
 def test_keys_of_any_type_are_looked_up() -> None:
-    whole = pa.map_(pa.int64(), pa.int64())
+    int_map = pa.map_(pa.int64(), pa.int64())
     for keys in (
         pa.array([1, 2, None]),
         pa.array(["1", "2", ""]),
         pa.array([[1], [2], []]),
         pa.array([1.0, 2.0, None]),
     ):
-        for maps in (["1:5", "1:5", "1:5"], pa.array([{1: 5}] * 3, whole)):
+        for maps in (["1:5", "1:5", "1:5"], pa.array([{1: 5}] * 3, int_map)):
             column, bad = encode(lookup('default_value: "-1"'), maps, keys)
             assert column.values.tolist() == [[5], [-1], [-1]]
             assert not bad
@@ -150,8 +150,8 @@ def test_separator_splits_keys() -> None:
 
 
 def test_key_may_be_constant_or_feature() -> None:
-    cut = 'raw_feature { feature_name: "cut" expression: "user:x" boundaries: [5] embedding_dim: 4 }'
-    built = encoder(cut, lookup(key="feature:cut"))
+    bucket_feature = 'raw_feature { feature_name: "bucket" expression: "user:x" boundaries: [5] embedding_dim: 4 }'
+    built = encoder(bucket_feature, lookup(key="feature:bucket"))
     columns, _ = built.encode(pa.table({"x": [1.0, 9.0], "m": ["0:3\x1d1:4"] * 2}))
     assert columns["f"].values.tolist() == [[3], [4]]
     columns, _ = encoder(lookup(key="const:b")).encode(pa.table({"m": ["a:3\x1db:4"]}))
@@ -159,15 +159,15 @@ def test_key_may_be_constant_or_feature() -> None:
 
 
 def test_encoded_and_bucketize_data_are_read() -> None:
-    def half(text: str, values: Any, mode: str = "FG_BUCKETIZE") -> Column:
+    def encode_own_column(text: str, values: Any, mode: str = "FG_BUCKETIZE") -> Column:
         return encoder(lookup(text), mode=mode).encode(pa.table({"f": values}))[0]["f"]
 
-    assert ids_by_row(half("hash_bucket_size: 100", ["x\x1dy", None])) == [[35, 30], [26]]
-    assert ids_by_row(half('boundaries: [1, 2] normalizer: "method=log10"', [1.0, 5.0])) == [[1], [2]]
-    assert half('normalizer: "method=log10"', [1.0, None]).values.tolist() == [[1], [0]]
-    assert half('value_dim: 2 default_value: "1,2"', ["3,4", ""]).values.tolist() == [[3, 4], [1, 2]]
-    assert ids_by_row(half("hash_bucket_size: 100", ["7\x038", ""], "FG_NONE")) == [[7, 8], []]
-    assert half('fg_encoded_default_value: "2"', [0.5, None], "FG_NONE").values.tolist() == [[0.5], [2]]
+    assert ids_by_row(encode_own_column("hash_bucket_size: 100", ["x\x1dy", None])) == [[35, 30], [26]]
+    assert ids_by_row(encode_own_column('boundaries: [1, 2] normalizer: "method=log10"', [1.0, 5.0])) == [[1], [2]]
+    assert encode_own_column('normalizer: "method=log10"', [1.0, None]).values.tolist() == [[1], [0]]
+    assert encode_own_column('value_dim: 2 default_value: "1,2"', ["3,4", ""]).values.tolist() == [[3, 4], [1, 2]]
+    assert ids_by_row(encode_own_column("hash_bucket_size: 100", ["7\x038", ""], "FG_NONE")) == [[7, 8], []]
+    assert encode_own_column('fg_encoded_default_value: "2"', [0.5, None], "FG_NONE").values.tolist() == [[0.5], [2]]
 
 
 def test_attributes_of_lookup_feature() -> None:
@@ -220,7 +220,7 @@ def test_lookup_equals_reference(data: list[tuple[list[tuple[str, str]], list[st
     maps = pa.array([pairs for pairs, _ in data], kind) if as_map else pa.array(text, pa.string())
     feature = lookup('hash_bucket_size: 1000 default_value: "" need_key: true')
     column, bad = encode(feature, maps, pa.array(["\x1d".join(keys) for _, keys in data], pa.string()))
-    held = [[(key.encode(), f"{key}_{value}".encode()) for key, value in pairs] for pairs, _ in data]
-    found = reference.find(held, [[key.encode() for key in keys] for _, keys in data], b"")
-    assert ids_by_row(column) == [reference.hash_text(values, 1000) for values in found]
+    encoded_pairs = [[(key.encode(), f"{key}_{value}".encode()) for key, value in pairs] for pairs, _ in data]
+    expected = reference.find_pairs(encoded_pairs, [[key.encode() for key in keys] for _, keys in data], b"")
+    assert ids_by_row(column) == [reference.hash_text(values, 1000) for values in expected]
     assert not bad

@@ -137,15 +137,21 @@ nested = st.dictionaries(key, st.dictionaries(key, value, min_size=1, max_size=3
 @given(data=st.lists(st.tuples(nested, key, key), max_size=5))
 def test_match_equals_naive_loop(data: list[tuple[dict[str, dict[str, str]], str, str]]) -> None:
     maps = [
-        "|".join(f"{outer}^" + ",".join(f"{k}:{v}" for k, v in inner.items()) for outer, inner in held.items())
-        for held, _, _ in data
+        "|".join(f"{outer}^" + ",".join(f"{k}:{v}" for k, v in inner.items()) for outer, inner in maps_by_key.items())
+        for maps_by_key, _, _ in data
     ]
     feature = match('num_buckets: 10 default_value: ""')
     strings = [pa.array(column, pa.string()) for column in (maps, [p for _, p, _ in data], [s for _, _, s in data])]
     column, bad = encode(feature, strings[0], p=strings[1], s=strings[2])
     expected = [
-        [int(v) for outer, inner in held.items() if p in (outer, "ALL") for k, v in inner.items() if s in (k, "ALL")]
-        for held, p, s in data
+        [
+            int(v)
+            for outer, inner in maps_by_key.items()
+            if p in (outer, "ALL")
+            for k, v in inner.items()
+            if s in (k, "ALL")
+        ]
+        for maps_by_key, p, s in data
     ]
     assert ids_by_row(column) == expected
     assert not bad

@@ -71,7 +71,7 @@ def test_methods_give_values_computed_by_hand(method: str, expected: list[float]
 
 
 def test_proximity_of_three_words_uses_closest_pairs() -> None:
-    """a b x c: a-b 1, b-c 2, a-c 3."""
+    """In the title "a b x c" the distances are a-b 1, b-c 2, a-c 3."""
     for method, expected in [("min", 1), ("max", 3), ("avg", 2)]:
         column, _ = encode(overlap(f"proximity_{method}_dist", 'separator: " "'), ["a b c"], ["a b x c"])
         assert column.values.tolist() == [[expected]]

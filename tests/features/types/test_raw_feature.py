@@ -14,7 +14,7 @@ NAN, INF = math.nan, math.inf
 
 
 def dense(text: str, values: Any, mode: str = "FG_DAG") -> list[list[float]]:
-    """Values of a dense feature; nothing may be bad."""
+    """Return the values of a dense feature, without bad rows."""
     column, bad = encode(raw_feature(text), values, mode)
     assert not bad
     assert column.values.dtype == np.float32
@@ -113,7 +113,7 @@ def test_boundaries_give_one_id_per_value() -> None:
     for default, ids in [("1", [1, 1]), ("0\x1d2", [0, 2]), ("", [])]:
         column, bad = encode(raw_feature(text.format(2, default)), ["0\x1d1", None, "2", "1\x1dx", "0\x1d1\x1d2"])
         assert ids_by_row(column) == [[0, 1], ids, ids, ids, ids]
-        assert [(reason, where) for _, reason, where, _ in reports(bad)] == [
+        assert [(reason, bad_rows) for _, reason, bad_rows, _ in reports(bad)] == [
             ("not a number", [3]),
             ("expected 2 values", [2, 4]),
         ]
@@ -123,7 +123,7 @@ def test_boundaries_give_one_id_per_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "values", "reason", "where"),
+    ("text", "values", "reason", "bad_rows"),
     [
         ("", ["1", "x", "", "1e99"], "not a number", [1]),
         ("", [1.0, NAN, None, -INF], "not finite", [1, 3]),
@@ -135,11 +135,11 @@ def test_boundaries_give_one_id_per_value() -> None:
         ('normalizer: "method=log10,default=0"', [1.0, NAN, None, 10.0], "not finite", [1]),
     ],
 )
-def test_bad_values_are_reported(text: str, values: list[Any], reason: str, where: list[int]) -> None:
+def test_bad_values_are_reported(text: str, values: list[Any], reason: str, bad_rows: list[int]) -> None:
     column, bad = encode(raw_feature(f'{text} default_value: "7"'), values)
-    assert reports(bad)[0][:3] == ("c", reason, where)
-    assert len(reports(bad)[0][3]) == len(where)
-    assert all((column.values[row] == 7).all() for row in [*where, 2])
+    assert reports(bad)[0][:3] == ("c", reason, bad_rows)
+    assert len(reports(bad)[0][3]) == len(bad_rows)
+    assert all((column.values[row] == 7).all() for row in [*bad_rows, 2])
     assert (column.values[0] != 7).all()
     assert not bad.mask[2]
 

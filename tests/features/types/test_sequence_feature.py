@@ -20,14 +20,14 @@ def h(word: str) -> int:
 
 
 def encode(text: str, columns: dict[str, Any], mode: str = "FG_DAG") -> tuple[list[list[Any]], BadRows]:
-    """The steps of the feature "f" or "s__f"."""
-    made, bad = encoder(text, mode=mode).encode(pa.table(columns))
-    (column,) = made.values()
+    """Return the elements of the feature "f" or "s__f"."""
+    outputs, bad = encoder(text, mode=mode).encode(pa.table(columns))
+    (column,) = outputs.values()
     return elements_by_row(column), bad
 
 
 def group(*features: str, length: int = 10) -> str:
-    inner = " ".join(f"features {{ {each} }}" for each in features)
+    inner = " ".join(f"features {{ {feature} }}" for feature in features)
     return f'sequence_feature {{ sequence_name: "s" sequence_length: {length} sequence_delim: ";" {inner} }}'
 
 
@@ -38,7 +38,7 @@ def sequence_id(text: str = "") -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        # ids that TorchEasyRec's feature tests assert; a missing sequence is one step of the default, or of "0"
+        # ids that TorchEasyRec's feature tests assert; a missing sequence is one element of the default, or of "0"
         ("value_dim: 0", [[[33, 44], [66]], [[26]], [[66]]]),
         ("value_dim: 1", [[[33], [66]], [[26]], [[66]]]),
         ("", [[[33], [66]], [[26]], [[66]]]),
@@ -47,19 +47,19 @@ def sequence_id(text: str = "") -> str:
     ],
 )
 def test_ids_of_elements_equal_those_of_torcheasyrec(text: str, expected: list[list[list[int]]]) -> None:
-    found, bad = encode(sequence_id(text), {"c": ["abc\x1defg;hij", "", "hij"]})
-    assert found == expected
+    elements, bad = encode(sequence_id(text), {"c": ["abc\x1defg;hij", "", "hij"]})
+    assert elements == expected
     assert not bad
 
 
 def test_user_word_is_crossed_with_every_element() -> None:
-    """Ids that TorchEasyRec's feature tests assert: the user's word goes with every step."""
+    """Ids that TorchEasyRec's feature tests assert: the user's word is repeated for every element."""
     text = f'expression: ["user:u", "item:c"] {HASHED} value_dim: 0'
-    found, _ = encode(
+    elements, _ = encode(
         f'sequence_combo_feature {{ feature_name: "f" {text} }}',
         {"u": ["ua", "uc", "ub"], "c": ["abc\x1defg;hij", "", "hij"]},
     )
-    assert found == [[[2, 42], [3]], [[26]], [[23]]]
+    assert elements == [[[2, 42], [3]], [[26]], [[23]]]
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_user_word_is_crossed_with_every_element() -> None:
     ids=["string", "list", "large_list", "slice", "dictionary", "chunks"],
 )
 def test_empty_elements_keep_their_position(values: Any) -> None:
-    """An empty step takes the default, so that the steps of several columns stay together."""
-    found, bad = encode(sequence_id(), {"c": values})
-    assert found == [[[33], [26], [66]], [[26]], [[26]], [[13], [26]], [[26], [26]]]
+    """An empty element takes the default, so that the elements of several columns stay aligned."""
+    elements, bad = encode(sequence_id(), {"c": values})
+    assert elements == [[[33], [26], [66]], [[26]], [[26]], [[13], [26]], [[26], [26]]]
     assert not bad
 
 
@@ -90,8 +90,8 @@ def test_empty_elements_keep_their_position(values: Any) -> None:
     ],
 )
 def test_numbers_are_elements(values: Any, expected: list[list[list[str]]]) -> None:
-    found, _ = encode(sequence_id("value_dim: 0"), {"c": values})
-    assert found == [[[h(word) for word in step] for step in row] for row in expected]
+    elements, _ = encode(sequence_id("value_dim: 0"), {"c": values})
+    assert elements == [[[h(word) for word in element] for element in row] for row in expected]
 
 
 def test_sequence_length_keeps_first_elements() -> None:
@@ -101,7 +101,7 @@ def test_sequence_length_keeps_first_elements() -> None:
     assert encode(sequence_id('sequence_delim: "||"'), {"c": ["abc||efg", "hij"]})[0] == [[[33], [44]], [[66]]]
 
 
-# what each kind makes of two rows, one of them without a sequence: config, columns, steps
+# config, columns and elements of two rows, one of them without a sequence, by feature type
 CASES: dict[str, tuple[str, dict[str, Any], list[list[Any]]]] = {
     "id_feature": (
         f'expression: "item:a" {HASHED}',
@@ -164,25 +164,25 @@ CASES: dict[str, tuple[str, dict[str, Any], list[list[Any]]]] = {
 @pytest.mark.parametrize("kind", CASES)
 def test_every_feature_type_is_computed_per_element(kind: str) -> None:
     text, columns, expected = CASES[kind]
-    found, bad = encode(f'sequence_{kind} {{ feature_name: "f" {text} }}', columns)
-    assert found == expected
+    elements, bad = encode(f'sequence_{kind} {{ feature_name: "f" {text} }}', columns)
+    assert elements == expected
     assert not bad
 
 
 @pytest.mark.parametrize("mode", ["FG_DAG", "FG_NORMAL"])
 @pytest.mark.parametrize("kind", CASES)
 def test_every_feature_type_is_computed_in_group(kind: str, mode: str) -> None:
-    """Inputs that are sequences have the name of the group in front; of several inputs those are the items'."""
+    """Sequence inputs are prefixed by the name of the group; of several inputs those of the items are sequences."""
     text, columns, expected = CASES[kind]
     alone = kind in ("id_feature", "raw_feature", "combine_feature")
-    renamed = {f"s__{name}" if alone or f'"item:{name}"' in text else name: each for name, each in columns.items()}
+    renamed = {f"s__{name}" if alone or f'"item:{name}"' in text else name: values for name, values in columns.items()}
     built = encoder(group(f'{kind} {{ feature_name: "f" {text} }}'), mode=mode)
     assert sorted(built.columns) == sorted(renamed)
     (feature,) = built.features.values()
     assert (feature.name, feature.sequence, feature.is_sequence) == ("s__f", "s", True)
     assert feature.table is None or feature.table.name == "s__f_emb"
-    made, bad = built.encode(pa.table(renamed))
-    assert elements_by_row(made["s__f"]) == expected
+    outputs, bad = built.encode(pa.table(renamed))
+    assert elements_by_row(outputs["s__f"]) == expected
     assert not bad
 
 
@@ -208,26 +208,26 @@ ENCODED = [
 @pytest.mark.parametrize(("kind", "values", "expected"), ENCODED)
 @pytest.mark.parametrize("form", ["alone", "group"])
 def test_encoded_sequences_are_read(kind: str, values: Any, expected: list[list[Any]], form: str) -> None:
-    """One column per feature; a missing sequence has no step."""
+    """Encoded data has one column per feature; a missing sequence has no element."""
     text = f'{kind} {{ feature_name: "f" {CASES[kind][0]} }}'
-    found, bad = encode(
+    elements, bad = encode(
         f"sequence_{text}" if form == "alone" else group(text),
         {"f" if form == "alone" else "s__f": values},
         mode="FG_NONE",
     )
-    assert found == expected
+    assert elements == expected
     assert not bad
 
 
 @pytest.mark.parametrize("kind", CASES)
 def test_bucketize_data_is_bucketized_per_element(kind: str) -> None:
-    """FG_BUCKETIZE: ids are still made; a missing sequence has one step, as in the other modes."""
+    """FG_BUCKETIZE maps values to ids; a missing sequence has one element, as in the other raw modes."""
     sparse = "hash_bucket_size" in CASES[kind][0]
     text = CASES[kind][0].replace("value_dim: 2", "value_dim: 1").replace("7\x1d8", "7")
     values = ["abc;efg", None] if sparse else ["1;2", None]
-    found, bad = encode(f'sequence_{kind} {{ feature_name: "f" {text} }}', {"f": values}, mode="FG_BUCKETIZE")
+    elements, bad = encode(f'sequence_{kind} {{ feature_name: "f" {text} }}', {"f": values}, mode="FG_BUCKETIZE")
     defaults = {"raw_feature": 7, "combine_feature": -1, "expr_feature": 0.5, "overlap_feature": 0}
-    assert found == ([[[33], [44]], [[26]]] if sparse else [[[1], [2]], [[defaults.get(kind, 9)]]])
+    assert elements == ([[[33], [44]], [[26]]] if sparse else [[[1], [2]], [[defaults.get(kind, 9)]]])
     assert not bad
 
 
@@ -264,8 +264,8 @@ BAD = [
 def test_bad_elements_are_reported_with_row(
     text: str, columns: dict[str, Any], expected: list[list[Any]], reason: str
 ) -> None:
-    found, bad = encode("sequence_" + text.format('feature_name: "f"'), columns)
-    assert found == expected
+    elements, bad = encode("sequence_" + text.format('feature_name: "f"'), columns)
+    assert elements == expected
     assert any(reason in report[1] and report[2] in ([0], [0, 1]) for report in reports(bad))
     assert bad.mask.tolist() == [True, True]
 
@@ -276,10 +276,10 @@ def test_bad_elements_are_reported_with_value() -> None:
 
 
 def test_inputs_of_unequal_lengths_are_bad() -> None:
-    """The longest counts, the row is bad; one that is missing altogether is not."""
+    """The longest input counts and the row is bad, unless the shorter one is missing."""
     text = f'sequence_combo_feature {{ feature_name: "f" expression: ["item:a", "item:b"] {HASHED} }}'
-    found, bad = encode(text, {"a": ["x;y", "x", "x;y"], "b": ["1;2", "1;2", None]})
-    assert found == [[[h("x_1")], [h("y_2")]], [[h("x_1")], [26]], [[26], [26]]]
+    elements, bad = encode(text, {"a": ["x;y", "x", "x;y"], "b": ["1;2", "1;2", None]})
+    assert elements == [[[h("x_1")], [h("y_2")]], [[h("x_1")], [26]], [[26], [26]]]
     assert reports(bad) == [("a", "has another number of elements than the other inputs", [1], ["x"])]
 
 
@@ -296,14 +296,14 @@ def test_features_of_group_with_unequal_lengths_are_bad() -> None:
 
 
 def test_feature_input_of_sequence_is_sequence() -> None:
-    """`feature:` inputs are sequences where what makes them is one."""
+    """A `feature:` input is a sequence if that feature is one."""
     built = encoder(
         'sequence_raw_feature { feature_name: "x" expression: "user:x" stub_type: true default_value: "3" }',
         'sequence_expr_feature { feature_name: "e" expression: "2*x" variables: "feature:x" }',
         group('raw_feature { feature_name: "twice" expression: "feature:e" boundaries: [3, 5] embedding_dim: 2 }'),
     )
-    made, bad = built.encode(pa.table({"x": ["1;2", None]}))
-    assert {name: elements_by_row(column) for name, column in made.items()} == {
+    outputs, bad = built.encode(pa.table({"x": ["1;2", None]}))
+    assert {name: elements_by_row(column) for name, column in outputs.items()} == {
         "e": [[[2], [4]], [[6]]],
         "s__twice": [[[0], [1]], [[2]]],
     }
@@ -313,16 +313,16 @@ def test_feature_input_of_sequence_is_sequence() -> None:
 def test_sequence_fields_choose_sequence_inputs() -> None:
     text = f'combo_feature {{ feature_name: "f" expression: ["user:u", "item:i"] {HASHED} sequence_fields: {{}} }}'
     columns = {"u": ["ab;cd"], "i": ["1;2"]}
-    found = [[h("ab_1;2"), h("cd_1;2")]]
+    expected = [[h("ab_1;2"), h("cd_1;2")]]
     for fields in ('"u"', '["user:u"]'):
-        assert encode("sequence_" + text.replace("{}", fields), columns)[0] == [[[each] for each in found[0]]]
+        assert encode("sequence_" + text.replace("{}", fields), columns)[0] == [[[element] for element in expected[0]]]
         assert sorted(encoder(group(text.replace("{}", fields))).columns) == ["i", "s__u"]
     both = text.replace("{}", '["u", "i"]')
     assert encode("sequence_" + both, columns)[0] == [[[h("ab_1")], [h("cd_2")]]]
 
 
 def test_user_and_item_inputs_of_same_name_differ_in_group() -> None:
-    """A user's column and the step's of the same name are two columns."""
+    """A user's column and a sequence column of the same name are two columns."""
     text = f'combo_feature {{ feature_name: "f" expression: ["user:cate", "item:cate"] {HASHED} }}'
     assert encode(group(text), {"cate": ["u"], "s__cate": ["a;b"]})[0] == [[[h("u_a")], [h("u_b")]]]
     formula = 'expr_feature { feature_name: "f" expression: "min(a, 3) + a" variables: ["item:a"] }'
@@ -349,27 +349,29 @@ def test_texts_are_tokenized_per_element(tokenizer: Path) -> None:
 
 def test_tokens_as_sequence_makes_tokens_elements(tokenizer: Path) -> None:
     text = f'feature_name: "f" expression: "item:a" vocab_file: "{tokenizer}" embedding_dim: 4 tokens_as_sequence: true'
-    whole, short = f"tokenize_feature {{ {text} }}", f"tokenize_feature {{ {text} sequence_length: 2 }}"
-    assert encode(whole, {"a": ["ab a;b b", "", "b"]})[0] == [[[3], [1], [2], [2]], [[0]], [[2]]]
+    tokens, short = f"tokenize_feature {{ {text} }}", f"tokenize_feature {{ {text} sequence_length: 2 }}"
+    assert encode(tokens, {"a": ["ab a;b b", "", "b"]})[0] == [[[3], [1], [2], [2]], [[0]], [[2]]]
     assert encode(short, {"a": ["ab a;b b", "", "b"]})[0] == [[[3], [1]], [[0]], [[2]]]
-    assert encode(whole, {"a": ["b", "ab"]})[0] == [[[2]], [[3]]]
+    assert encode(tokens, {"a": ["b", "ab"]})[0] == [[[2]], [[3]]]
     assert encode(short, {"f": ["3;1;2", None]}, "FG_NONE")[0] == [[[3], [1]], []]
-    assert encode(whole, {"f": [[3, 1, 2], None]}, "FG_NONE")[0] == [[[3], [1], [2]], []]
-    assert encode(whole, {"f": ["ab a", None]}, "FG_BUCKETIZE")[0] == [[[3], [1]], [[0]]]
+    assert encode(tokens, {"f": [[3, 1, 2], None]}, "FG_NONE")[0] == [[[3], [1], [2]], []]
+    assert encode(tokens, {"f": ["ab a", None]}, "FG_BUCKETIZE")[0] == [[[3], [1]], [[0]]]
 
 
 def test_encoded_vectors_of_wrong_width_are_bad() -> None:
     text = 'sequence_raw_feature { feature_name: "f" expression: "item:a" value_dim: 2 }'
-    found, bad = encode(text, {"f": [[1.0, 2.0], [3.0], [5.0, 6.0, 7.0, 8.0]]}, mode="FG_NONE")
-    assert found == [[[1, 2]], [], [[5, 6], [7, 8]]]
+    elements, bad = encode(text, {"f": [[1.0, 2.0], [3.0], [5.0, 6.0, 7.0, 8.0]]}, mode="FG_NONE")
+    assert elements == [[[1, 2]], [], [[5, 6], [7, 8]]]
     assert reports(bad) == [("f", "not a multiple of 2 values", [1], [[3.0]])]
 
 
 def test_empty_batch_has_no_elements() -> None:
     built = encoder(sequence_id(), group('raw_feature { feature_name: "p" expression: "item:p" }'))
-    made, bad = built.encode(pa.table({"c": pa.array([], pa.string()), "s__p": pa.array([], pa.list_(pa.float32()))}))
-    assert [(column.sequence_lengths.tolist(), len(column.values)) for column in made.values()] == [([], 0), ([], 0)]
-    assert made["s__p"].values.shape == (0, 1)
+    outputs, bad = built.encode(
+        pa.table({"c": pa.array([], pa.string()), "s__p": pa.array([], pa.list_(pa.float32()))})
+    )
+    assert [(column.sequence_lengths.tolist(), len(column.values)) for column in outputs.values()] == [([], 0), ([], 0)]
+    assert outputs["s__p"].values.shape == (0, 1)
     assert not bad
 
 
@@ -393,10 +395,10 @@ def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
 
 
 def test_batch_equals_rows_encoded_alone() -> None:
-    """Many rows at once are what each row is alone."""
+    """A batch has the same elements as its rows encoded one by one."""
     rng = np.random.default_rng(3)
     words = ["", "a", "b\x1dc", "é"]
     texts = [";".join(rng.choice(words, rng.integers(0, 5))) or None for _ in range(50)]
     text = sequence_id("value_dim: 0 sequence_length: 3")
-    whole, _ = encode(text, {"c": texts})
-    assert whole == [encode(text, {"c": pa.array([each], pa.string())})[0][0] for each in texts]
+    elements, _ = encode(text, {"c": texts})
+    assert elements == [encode(text, {"c": pa.array([text_of_row], pa.string())})[0][0] for text_of_row in texts]

@@ -15,7 +15,7 @@ from tzrec.features.base import Table
 tokenizers = pytest.importorskip("tokenizers")
 sentencepiece = pytest.importorskip("sentencepiece")
 
-# what each part of a text is: " " separates, "a" and "b" join to "ab", "ab" and "c" to "abc"
+# merges: " " separates words, "a" and "b" join to "ab", "ab" and "c" to "abc"
 VOCABULARY = {"[UNK]": 0, "a": 1, "b": 2, "c": 3, "ab": 4, "abc": 5, "e": 6, "雪": 7, "A": 8, "B": 9}
 
 
