@@ -1,8 +1,9 @@
-"""Measure training, evaluation and prediction side by side with a plain loop, all in one run.
+"""Measure training, evaluation and prediction against a plain loop in the same run.
 
-    python experiments/bench/bench.py            # what `make bench` calls; about ten minutes on two cores
+    python experiments/bench/bench.py            # as in `make bench`; about ten minutes on two cores
 
-Every figure is the median over `--repeats` runs that take turns, so that a drift of the machine meets all of them.
+Every figure is the median over `--repeats` rounds of interleaved runs, so that drift of the machine affects all of them
+alike.
 Training rates are end to end from Parquet, the median over intervals of ten steps after the first twenty.
 """
 
@@ -27,24 +28,30 @@ HERE = Path(__file__).parent
 CONFIG = "examples/configs/mmoe_taobao.config"
 BATCH = 8192
 MFLOP_PER_SAMPLE = 6.05
-"""Multiply-adds of the dense layers, forward and twice that backward, counted as two operations each."""
+"""Operations of the dense layers: two per multiply-add, backward twice as many as forward."""
 
 Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A finished command: what it printed with the seconds since its start, and its peak memory."""
+class CommandResult:
+    """Result of a command.
+
+    Attributes:
+        lines: printed lines with the seconds since its start.
+        peak_rss_gb: peak memory.
+    """
 
     lines: list[tuple[float, str]]
     peak_rss_gb: float
 
     def find(self, pattern: str) -> list[tuple[float, re.Match[str]]]:
-        return [(at, found) for at, line in self.lines if (found := re.search(pattern, line))]
+        """Search all lines; returns seconds and match of those that match."""
+        return [(seconds, match) for seconds, line in self.lines if (match := re.search(pattern, line))]
 
 
-def execute(*command: str) -> Ran:
-    """Run a command to its end; a failure stops the benchmark with what it printed."""
+def execute(*command: str) -> CommandResult:
+    """Run a command; if it fails, print its output and exit."""
     start, lines = time.perf_counter(), []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -54,29 +61,32 @@ def execute(*command: str) -> Ran:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit("\n".join([f"failed: {' '.join(command)}", *(line for _, line in lines)]))
-    return Ran(lines, usage.ru_maxrss * 1024 / 1e9)
+    return CommandResult(lines, usage.ru_maxrss * 1024 / 1e9)
 
 
-def launch(ranks: int, module: str, *flags: str) -> Ran:
-    """A verb on one rank, or under torchrun on several."""
+def launch(ranks: int, module: str, *flags: str) -> CommandResult:
+    """Run a module in one process, or under torchrun in several."""
     python = [sys.executable, "-m"]
     torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"] if ranks > 1 else []
     return execute(*python, *torchrun, module, *flags)
 
 
 def plain(precision: str) -> Figures:
-    ran = execute(sys.executable, str(HERE / "plain.py"), "--precision", precision)
-    return {f"plain_{precision}": json.loads(ran.lines[-1][1])["samples_per_s"]}
+    """Measure the plain loop."""
+    result = execute(sys.executable, str(HERE / "plain.py"), "--precision", precision)
+    return {f"plain_{precision}": json.loads(result.lines[-1][1])["samples_per_s"]}
 
 
 def gemm() -> Figures:
-    ran = execute(sys.executable, str(HERE / "gemm.py"))
+    """Measure the limit that the rate of matrix products sets."""
+    result = execute(sys.executable, str(HERE / "gemm.py"))
     return {
-        f"limit_{name}": rate * 1e9 / (MFLOP_PER_SAMPLE * 1e6) for name, rate in json.loads(ran.lines[-1][1]).items()
+        f"limit_{name}": rate * 1e9 / (MFLOP_PER_SAMPLE * 1e6) for name, rate in json.loads(result.lines[-1][1]).items()
     }
 
 
 def train(data: Path, out: Path, precision: str, ranks: int) -> Figures:
+    """Measure training from Parquet."""
     model_dir = out / f"{precision}_{ranks}"
     shutil.rmtree(model_dir, ignore_errors=True)
     edits = {
@@ -85,28 +95,34 @@ def train(data: Path, out: Path, precision: str, ranks: int) -> Figures:
         "data_config.batch_size": BATCH,
         "train_input_path": f"{data}/train/*.parquet",
     }
-    ran = launch(ranks, "tzrec.train_eval", "--pipeline_config", CONFIG, "--model_dir", str(model_dir),
-                 "--eval_input_path", "", "--edit_config_json", json.dumps(edits))  # fmt: skip
+    result = launch(ranks, "tzrec.train_eval", "--pipeline_config", CONFIG, "--model_dir", str(model_dir),
+                    "--eval_input_path", "", "--edit_config_json", json.dumps(edits))  # fmt: skip
     name = f"train_{precision}" + (f"_{ranks}_ranks" if ranks > 1 else "")
-    figures = {name: steady_rate(ran, BATCH * ranks)}
+    figures = {name: steady_rate(result, BATCH * ranks)}
     if ranks == 1:
-        figures |= {f"first_step_s_{precision}": steps_of(ran)[0][0], f"peak_rss_gb_{precision}": ran.peak_rss_gb}
+        figures |= {
+            f"first_step_s_{precision}": trained_steps(result)[0][0],
+            f"peak_rss_gb_{precision}": result.peak_rss_gb,
+        }
     return figures
 
 
-def steps_of(ran: Ran) -> list[tuple[float, int]]:
-    """When which step had been trained."""
-    return [(at, int(found[1].replace(",", ""))) for at, found in ran.find(r"^train +([\d,]+)(?:/[\d,]+)? steps")]
+def trained_steps(result: CommandResult) -> list[tuple[float, int]]:
+    """Steps of the log lines of a training, with the seconds since its start."""
+    return [
+        (seconds, int(match[1].replace(",", "")))
+        for seconds, match in result.find(r"^train +([\d,]+)(?:/[\d,]+)? steps")
+    ]
 
 
-def steady_rate(ran: Ran, rows: int) -> float:
-    """Samples/s of training with so many rows a step, the median over intervals of ten steps after the first twenty."""
-    late = [(at, step) for at, step in steps_of(ran) if step > 20]
-    return statistics.median((s2 - s1) * rows / (t2 - t1) for (t1, s1), (t2, s2) in itertools.pairwise(late))
+def steady_rate(result: CommandResult, rows_per_step: int) -> float:
+    """Samples/s of a training: the median over intervals of ten steps after the first twenty."""
+    steps = [(seconds, step) for seconds, step in trained_steps(result) if step > 20]
+    return statistics.median((s2 - s1) * rows_per_step / (t2 - t1) for (t1, s1), (t2, s2) in itertools.pairwise(steps))
 
 
 def checkpoint(data: Path, out: Path) -> Figures:
-    """Saves while training goes on; the one at the end of a run copies nothing and would not show."""
+    """Measure how long the loop waits for checkpoints; the last one of a run copies nothing and is left out."""
     model_dir = out / "checkpoint"
     shutil.rmtree(model_dir, ignore_errors=True)
     edits = {
@@ -115,39 +131,42 @@ def checkpoint(data: Path, out: Path) -> Figures:
         "data_config.batch_size": BATCH,
         "train_input_path": f"{data}/train/*.parquet",
     }
-    ran = launch(1, "tzrec.train_eval", "--pipeline_config", CONFIG, "--model_dir", str(model_dir),
-                 "--eval_input_path", "", "--edit_config_json", json.dumps(edits))  # fmt: skip
-    stalls = [float(found[1]) for _, found in ran.find(r"the loop waited ([\d.]+) s")][:-1]
+    result = launch(1, "tzrec.train_eval", "--pipeline_config", CONFIG, "--model_dir", str(model_dir),
+                    "--eval_input_path", "", "--edit_config_json", json.dumps(edits))  # fmt: skip
+    stalls = [float(match[1]) for _, match in result.find(r"the loop waited ([\d.]+) s")][:-1]
     return {
         "checkpoint_stall_s": statistics.median(stalls),
         "checkpoint_worst_stall_s": max(stalls),
-        "peak_rss_gb_with_saves": ran.peak_rss_gb,
+        "peak_rss_gb_with_saves": result.peak_rss_gb,
     }
 
 
-def rate(ran: Ran) -> float:
-    """The `(200,000 rows, 61.2k/s)` that the verbs end with, in rows/s."""
-    _, found = ran.find(r"rows, ([\d.]+)([kM]?)/s\)")[-1]
-    return float(found[1]) * {"": 1, "k": 1e3, "M": 1e6}[found[2]]
+def rate(result: CommandResult) -> float:
+    """Rows/s of the last log line of a command, e.g. 61,200 of `(200,000 rows, 61.2k/s)`."""
+    _, match = result.find(r"rows, ([\d.]+)([kM]?)/s\)")[-1]
+    return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6}[match[2]]
 
 
 def evaluate(data: Path, out: Path) -> Figures:
-    ran = launch(1, "tzrec.eval", "--pipeline_config", str(out / "fp32_1" / "pipeline.config"),
-                 "--eval_input_path", f"{data}/train/*.parquet")  # fmt: skip
-    return {"eval": rate(ran), "eval_peak_rss_gb": ran.peak_rss_gb}
+    """Measure evaluation."""
+    result = launch(1, "tzrec.eval", "--pipeline_config", str(out / "fp32_1" / "pipeline.config"),
+                    "--eval_input_path", f"{data}/train/*.parquet")  # fmt: skip
+    return {"eval": rate(result), "eval_peak_rss_gb": result.peak_rss_gb}
 
 
 def export(out: Path) -> None:
+    """Export the trained model."""
     shutil.rmtree(out / "export", ignore_errors=True)
     launch(1, "tzrec.export", "--pipeline_config", str(out / "fp32_1" / "pipeline.config"),
            "--export_dir", str(out / "export"))  # fmt: skip
 
 
 def predict(data: Path, out: Path) -> Figures:
+    """Measure prediction with the package."""
     shutil.rmtree(out / "scores", ignore_errors=True)
-    ran = launch(1, "tzrec.predict", "--model_path", str(out / "export"), "--predict_input_path",
-                 f"{data}/train/*.parquet", "--predict_output_path", str(out / "scores"))  # fmt: skip
-    return {"predict": rate(ran), "predict_peak_rss_gb": ran.peak_rss_gb}
+    result = launch(1, "tzrec.predict", "--model_path", str(out / "export"), "--predict_input_path",
+                    f"{data}/train/*.parquet", "--predict_output_path", str(out / "scores"))  # fmt: skip
+    return {"predict": rate(result), "predict_peak_rss_gb": result.peak_rss_gb}
 
 
 def summary(figures: Figures) -> Figures:
@@ -164,9 +183,11 @@ def summary(figures: Figures) -> Figures:
 
 
 def show(figures: Figures, ratios: Figures) -> None:
-    def line(what: str, value: float, unit: str, note: str = "") -> None:
+    """Print the table."""
+
+    def line(label: str, value: float, unit: str, note: str = "") -> None:
         number = f"{value:,.0f}" if value > 100 else f"{value:.2f}"
-        print(f"  {what:<36} {number:>8} {unit:<10} {note}".rstrip())
+        print(f"  {label:<36} {number:>8} {unit:<10} {note}".rstrip())
 
     for precision in ("fp32", "bf16"):
         print(precision.upper())
@@ -174,13 +195,13 @@ def show(figures: Figures, ratios: Figures) -> None:
         ratio = ratios[f"train_{precision}_ratio"]
         line("train from Parquet, 1 rank", figures[f"train_{precision}"], "samples/s", f"{ratio:.2f} x plain")
         line("train from Parquet, 2 ranks", figures[f"train_{precision}_2_ranks"], "samples/s")
-        line("limit of arithmetic alone", figures[f"limit_{precision}"], "samples/s")
+        line("limit of matrix products", figures[f"limit_{precision}"], "samples/s")
     print("FP32, one rank")
     line("eval", figures["eval"], "samples/s", f"{ratios['eval_ratio']:.2f} x plain training")
     line("predict from the package", figures["predict"], "samples/s", f"{ratios['predict_ratio']:.2f} x plain training")
     line("command to first step", ratios["first_step_s"], "s")
     worst = f"worst {figures['checkpoint_worst_stall_s']:.2f} s"
-    line("checkpoint stops the loop for", ratios["checkpoint_stall_s"], "s", worst)
+    line("checkpoint stalls the loop for", ratios["checkpoint_stall_s"], "s", worst)
     saving = f"{figures['peak_rss_gb_with_saves']:.2f} GB while a checkpoint is written"
     line("peak memory", ratios["peak_rss_gb"], "GB", saving)
 
@@ -195,7 +216,7 @@ def main() -> None:
     data = args.out / "data"
     execute(sys.executable, "-m", "tzrec.tools.make_taobao", "--out", str(data), "--train_rows", str(args.rows),
             "--eval_rows", "8192", "--seed", "7")  # fmt: skip
-    contestants: list[Callable[[], Figures]] = [
+    measurements: list[Callable[[], Figures]] = [
         gemm,
         lambda: plain("fp32"),
         lambda: train(data, args.out, "fp32", 1),
@@ -209,10 +230,10 @@ def main() -> None:
     ]
     samples: dict[str, list[float]] = defaultdict(list)
     for repeat in range(args.repeats):
-        for contestant in contestants:
-            if repeat == 0 and contestant is contestants[-1]:
+        for measurement in measurements:
+            if repeat == 0 and measurement is measurements[-1]:
                 export(args.out)
-            for name, value in contestant().items():
+            for name, value in measurement().items():
                 samples[name].append(value)
                 print(f"[{repeat + 1}/{args.repeats}] {name} {value:,.2f}", file=sys.stderr, flush=True)
     figures = {name: statistics.median(values) for name, values in samples.items()}

@@ -1,6 +1,6 @@
-"""Made-up rows with the columns of Criteo's display advertising challenge, and a DLRM on them as a config text.
+"""Synthetic rows with the columns of Criteo's display advertising challenge, and a DLRM config for them.
 
-Table sizes are those of the Kaggle data, capped at a million rows; the model is that of the published Kaggle run of
+Table sizes are those of the Kaggle data, capped at a million rows. The model is that of the published Kaggle run of
 DLRM (bottom 512-256-64-16, top 512-256-1, width 16), as in Naumov et al., 2019.
 """
 
@@ -22,7 +22,7 @@ TABLES = [
 
 
 def make_rows(rows: int, seed: int) -> dict[str, np.ndarray]:
-    """Counts (B,) float32, skewed as counts are; ids (B,) int64, low ones more often; labels (B,)."""
+    """Counts (B,) float32, log-normal; ids (B,) int64, low ones more frequent; labels (B,)."""
     rng = np.random.default_rng(seed)
     columns: dict[str, np.ndarray] = {"label": rng.integers(0, 2, rows)}
     columns |= {f"int_{n}": np.floor(rng.lognormal(1.0, 1.5, rows)).astype(np.float32) for n in range(NUMBERS)}
@@ -31,12 +31,14 @@ def make_rows(rows: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def write(folder: Path, rows: int, files: int = 4) -> None:
+    """Write rows as Parquet files."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in range(files):
         pq.write_table(pa.table(make_rows(rows // files, file)), folder / f"part-{file}.parquet", compression="zstd")
 
 
 def config_text(train: str, model_dir: str) -> str:
+    """Config of the model."""
     numbers, ids = [f"int_{n}" for n in range(NUMBERS)], [f"cat_{n}" for n in range(len(TABLES))]
     features = [
         f'feature_configs {{ raw_feature {{ feature_name: "{name}" expression: "context:{name}"'

@@ -1,4 +1,4 @@
-"""The best matrix product rate of this machine on the shapes of the benchmark's model, GFLOP/s, as a JSON line."""
+"""Measure the rate of matrix products in the shapes of the benchmark's model: GFLOP/s as a JSON line."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SHAPES = ((8192, 240, 512), (8192, 512, 256), (8192, 256, 128))
 
 
 def rate(dtype: torch.dtype) -> float:
-    """Operations over seconds, each shape at the best of ten products."""
+    """GFLOP/s; the time of each shape is the best of ten."""
     operations = seconds = 0.0
     for m, k, n in SHAPES:
-        left, right = torch.randn(m, k).to(dtype), torch.randn(k, n).to(dtype)
+        a, b = torch.randn(m, k).to(dtype), torch.randn(k, n).to(dtype)
         times = []
         for _ in range(12):
             start = time.perf_counter()
-            left @ right
+            a @ b
             times.append(time.perf_counter() - start)
         operations += 2 * m * k * n
         seconds += min(times[2:])

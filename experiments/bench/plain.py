@@ -1,6 +1,6 @@
-"""The bound of the benchmark: what a competent user writes in an afternoon for the same model.
+"""Baseline of the benchmark: a plain training loop for the same model.
 
-Eager nn.Linear, one fbgemm table batch with exact Adagrad, Adam, tensors in memory, nothing tuned.
+Eager nn.Linear, one fbgemm table batch with exact Adagrad, Adam, tensors in memory, without tuning.
 
     python experiments/bench/plain.py --model mmoe --precision fp32 --steps 30
 """
@@ -31,6 +31,7 @@ EXPERT, TOWER = (512, 256, 128), (256, 128, 64)
 
 
 def mlp(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
+    """Linear layers with ReLU."""
     layers: list[nn.Module] = []
     for units in hidden:
         layers += [nn.Linear(width, units), nn.ReLU()]
@@ -39,6 +40,8 @@ def mlp(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
 
 
 class PlainMMoE(nn.Module):
+    """MMoE of plain layers."""
+
     tables: Sequence[int] = [feature.rows for feature in FEATURES]
     tasks, numbers = 2, 0
 
@@ -52,10 +55,12 @@ class PlainMMoE(nn.Module):
     def forward(self, numbers: torch.Tensor, x: torch.Tensor) -> list[torch.Tensor]:
         experts = torch.stack([expert(x) for expert in self.experts], 1)  # (B, E, D)
         mixed = [(torch.softmax(gate(x), 1).unsqueeze(1) @ experts).squeeze(1) for gate in self.gates]  # (B, D)
-        return [tower(each).squeeze(1) for tower, each in zip(self.towers, mixed, strict=True)]
+        return [tower(y).squeeze(1) for tower, y in zip(self.towers, mixed, strict=True)]
 
 
 class PlainDLRM(nn.Module):
+    """DLRM of plain layers."""
+
     tables: Sequence[int] = criteo.TABLES
     tasks, numbers = 1, criteo.NUMBERS
 
@@ -76,19 +81,19 @@ class PlainDLRM(nn.Module):
 
 MODELS = {"mmoe": PlainMMoE, "dlrm": PlainDLRM}
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Ids of all features one after the other `(F * B,)`, numbers `(B, N)` and labels `(T, B)`."""
+"""Ids of all features `(F * B,)`, feature by feature, numbers `(B, N)` and labels `(T, B)`."""
 
 
 def batches(model: type[PlainMMoE] | type[PlainDLRM], count: int) -> list[Batch]:
-    """Ids are skewed as ids are."""
+    """Random batches with skewed ids."""
     rng = np.random.default_rng(7)
-    made = []
+    result = []
     for _ in range(count):
         ids = np.concatenate([(rng.random(BATCH) ** 3 * size).astype(np.int64) for size in model.tables])
         numbers = rng.standard_normal((BATCH, model.numbers), dtype=np.float32)
         labels = rng.random((model.tasks, BATCH)).round().astype(np.float32)
-        made.append((torch.from_numpy(ids), torch.from_numpy(numbers), torch.from_numpy(labels)))
-    return made
+        result.append((torch.from_numpy(ids), torch.from_numpy(numbers), torch.from_numpy(labels)))
+    return result
 
 
 def main() -> None:

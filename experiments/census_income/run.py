@@ -1,10 +1,10 @@
-"""Train five multi-task models on Census-Income, settings A and B, five seeds: results.json, the table and the plot.
+"""Train five multi-task models on Census-Income with five seeds: write results.json, the table and the plot.
 
     python experiments/census_income/prepare.py --data DIR
     python experiments/census_income/run.py
 
-Each run is the command line of a user: train_eval, then predict on the test rows; the figures come from the scores.
-A run that stands in results.json is not done again, so that the command can be stopped and goes on where it was.
+Each run uses the command line: train_eval, then predict on the test rows; the figures are computed from the scores.
+Runs in results.json are not repeated, so that an interrupted command can be continued.
 """
 
 from __future__ import annotations
@@ -35,32 +35,33 @@ BASELINES = {
     "a": {"gradient boosting": (0.9311, 0.9916), "logistic regression": (0.9285, 0.9905)},
     "b": {"gradient boosting": (0.9505, 0.9948), "logistic regression": (0.9424, 0.9944)},
 }
-"""scikit-learn on the same columns, from the description of the data."""
+"""AUCs of scikit-learn on the same columns, from the description of the data."""
 
 Row = dict[str, Any]
 """A run: model, setting, seed, seconds of training, and AUCs by name."""
 
 
 def verb(name: str, *flags: str) -> None:
+    """Run a command of tzrec."""
     subprocess.run([sys.executable, "-m", f"tzrec.{name}", *flags], check=True)
 
 
 def write_config(model: str, setting: str, path: Path) -> None:
-    """mmoe_<setting>.config, its model replaced by that of <model>.config."""
+    """Write mmoe_<setting>.config with the model of <model>.config."""
     config = load_config(str(HERE / f"mmoe_{setting}.config"))
     if model != "mmoe":
-        other = text_format.Parse((HERE / f"{model}.config").read_text(), EasyRecConfig())
+        model_config = text_format.Parse((HERE / f"{model}.config").read_text(), EasyRecConfig())
         config.model_config.ClearField("mmoe")
-        config.MergeFrom(other)
+        config.MergeFrom(model_config)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text_format.MessageToString(config))
 
 
 def flattened_auc(label: np.ndarray, score: np.ndarray) -> float:
-    """AUC over both columns of the one-hot label as one list, as MindSpore's model zoo computes it.
+    """AUC over both columns of the one-hot label as one list, as in MindSpore's model zoo.
 
-    Every row then counts as a positive and as a negative, and the class balance itself is rewarded: a constant score
-    equal to the base rate is already far above 0.5.
+    Every row counts as a positive and as a negative, which rewards the class balance: a constant score equal to the
+    base rate has an AUC far above 0.5.
     """
     labels = np.concatenate([label, 1 - label])
     return float(roc_auc_score(labels, np.concatenate([score, 1 - score])))
@@ -112,7 +113,7 @@ def table(rows: list[Row]) -> str:
 
 
 def plot(rows: list[Row], path: Path) -> None:
-    """Each seed as a dot beside the baselines, one panel per setting and task, one column per model."""
+    """Plot each seed as a dot with the baselines as lines, one panel per setting and task, one column per model."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -122,9 +123,9 @@ def plot(rows: list[Row], path: Path) -> None:
     panels = [(setting, index, task) for setting in BASELINES for index, task in enumerate(TASKS)]
     for axis, (setting, index, task) in zip(axes, panels, strict=True):
         runs = [row for row in rows if row["setting"] == setting]
-        places = [list(MODELS).index(row["model"]) for row in runs]
+        columns = [list(MODELS).index(row["model"]) for row in runs]
         axis.scatter(
-            places,
+            columns,
             [row[f"auc_{task}"] for row in runs],
             color="tab:blue",
             s=14,
@@ -145,30 +146,32 @@ def plot(rows: list[Row], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("data/census"), help="where prepare.py wrote")
+    parser.add_argument("--data", type=Path, default=Path("data/census"), help="output of prepare.py")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--settings", nargs="+", choices=sorted(BASELINES), default=sorted(BASELINES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--num_threads", type=int, default=0, help="of each run; 0: as many as there are cores")
+    parser.add_argument("--num_threads", type=int, default=0, help="threads of each run; 0: number of cores")
     parser.add_argument("--valid", action="store_true", help="train on fit, test on valid: for choosing settings")
-    parser.add_argument("--edit_config_json", type=json.loads, default={}, help="what to try; nothing is kept")
+    parser.add_argument(
+        "--edit_config_json", type=json.loads, default={}, help="config edits to try; results are not saved"
+    )
     args = parser.parse_args()
 
     train, test = ("fit", "valid") if args.valid else ("train", "test")
-    kept = not args.valid and not args.edit_config_json
-    rows: list[Row] = json.loads(RESULTS.read_text()) if kept and RESULTS.exists() else []
+    is_saved = not args.valid and not args.edit_config_json
+    rows: list[Row] = json.loads(RESULTS.read_text()) if is_saved and RESULTS.exists() else []
     done = {(row["model"], row["setting"], row["seed"]) for row in rows}
-    wanted = [(model, setting, seed) for seed in args.seeds for setting in args.settings for model in args.models]
-    for model, setting, seed in (each for each in wanted if each not in done):
+    runs = [(model, setting, seed) for seed in args.seeds for setting in args.settings for model in args.models]
+    for model, setting, seed in (run for run in runs if run not in done):
         folder = args.data / setting
         edits = {**args.edit_config_json, "train_input_path": str(folder / f"{train}.parquet")}
         if args.num_threads:
             edits["train_config.num_threads"] = args.num_threads
         rows.append(measure(model, setting, seed, edits, folder / f"{test}.parquet"))
-        if kept:
+        if is_saved:
             RESULTS.write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
     print(table(rows))
-    if kept:
+    if is_saved:
         plot(rows, HERE / "census_income.png")
 
 

@@ -1,11 +1,11 @@
-"""The Criteo sample for training, cut twice; or the file of the Kaggle challenge as Parquet.
+"""Prepare the Criteo sample with two splits, or convert the file of the Kaggle challenge to Parquet.
 
     python experiments/criteo/prepare.py --data DIR              # DIR holds criteo_encoded39_20000.parquet
-    python experiments/criteo/prepare.py --kaggle train.txt      # of the challenge, 11 GB; a few minutes
+    python experiments/criteo/prepare.py --kaggle train.txt      # the challenge, 11 GB; a few minutes
 
-The sample gives `<out>/<own|random>/{train,test}.parquet` and, of the training rows, five folds
-`fold-<n>-{fit,valid}.parquet` for choosing settings. The Kaggle file gives `<out>/kaggle/{train,valid,test}/*.parquet`,
-80, 10 and 10 % of the rows, drawn by a fixed seed.
+The sample becomes `<out>/<own|random>/{train,test}.parquet` and five folds of the training rows,
+`fold-<n>-{fit,valid}.parquet`, for choosing settings. The Kaggle file becomes
+`<out>/kaggle/{train,valid,test}/*.parquet` with 80, 10 and 10 % of the rows, drawn with a fixed seed.
 """
 
 from __future__ import annotations
@@ -22,35 +22,37 @@ import pyarrow.parquet as pq
 SEED, FOLDS = 2014, 5
 FIELDS = [f"F{n}" for n in range(1, 40)]
 RARE, MIN_COUNT = 69_999, 10
-"""Ids that fewer training rows have become this one."""
+"""Ids with fewer than MIN_COUNT training rows are replaced by RARE."""
 KAGGLE = ["label", *(f"int_{n}" for n in range(1, 14)), *(f"cat_{n}" for n in range(1, 27))]
 
 
-def without_rare(train: pa.Table, test: pa.Table) -> list[pa.Table]:
-    """Both tables, with the ids that are rare among the training rows replaced."""
-    made: list[dict[str, pa.Array]] = [{"label": train["label"]}, {"label": test["label"]}]
+def replace_rare_ids(train: pa.Table, test: pa.Table) -> list[pa.Table]:
+    """Replace the ids that are rare among the training rows, in both tables."""
+    by_table: list[dict[str, pa.Array]] = [{"label": train["label"]}, {"label": test["label"]}]
     for field in FIELDS:
         ids, counts = np.unique(train[field].to_numpy(), return_counts=True)
-        known = ids[counts >= MIN_COUNT]
-        for columns, table in zip(made, (train, test), strict=True):
+        frequent = ids[counts >= MIN_COUNT]
+        for columns, table in zip(by_table, (train, test), strict=True):
             values = table[field].to_numpy()
-            columns[field] = pa.array(np.where(np.isin(values, known), values, RARE))
-    return [pa.table(columns) for columns in made]
+            columns[field] = pa.array(np.where(np.isin(values, frequent), values, RARE))
+    return [pa.table(columns) for columns in by_table]
 
 
 def write(folder: Path, train: pa.Table, test: pa.Table) -> None:
+    """Write a split and the folds of its training rows."""
     folder.mkdir(parents=True, exist_ok=True)
     fold = np.random.default_rng(SEED).integers(0, FOLDS, train.num_rows)
     parts = {("train", "test"): (train, test)} | {
         (f"fold-{n}-fit", f"fold-{n}-valid"): (train.filter(fold != n), train.filter(fold == n)) for n in range(FOLDS)
     }
     for names, tables in parts.items():
-        for name, table in zip(names, without_rare(*tables), strict=True):
+        for name, table in zip(names, replace_rare_ids(*tables), strict=True):
             pq.write_table(table, folder / f"{name}.parquet")
-    print(f"{folder}: {train.num_rows:,} rows to train on, {test.num_rows:,} to test")
+    print(f"{folder}: {train.num_rows:,} training rows, {test.num_rows:,} test rows")
 
 
 def sample(data: Path, out: Path) -> None:
+    """Write both splits of the sample."""
     table = pq.read_table(data / "criteo_encoded39_20000.parquet")
     write(out / "own", *(table.filter(pc.equal(table["split"], half)) for half in ("train", "test")))
     order = np.random.default_rng(SEED).permutation(table.num_rows)
@@ -59,6 +61,7 @@ def sample(data: Path, out: Path) -> None:
 
 
 def kaggle(text: Path, out: Path) -> None:
+    """Convert the file of the challenge to Parquet."""
     rng = np.random.default_rng(SEED)
     numbers = {name: pa.float32() for name in KAGGLE[1:14]}
     types = {"label": pa.int64(), **numbers, **{name: pa.string() for name in KAGGLE[14:]}}
@@ -72,9 +75,9 @@ def kaggle(text: Path, out: Path) -> None:
     for name in shares:
         (out / "kaggle" / name).mkdir(parents=True, exist_ok=True)
     for number, block in enumerate(blocks):
-        place = rng.random(block.num_rows)
+        draw = rng.random(block.num_rows)
         for name, (low, high) in shares.items():
-            rows = pa.Table.from_batches([block.filter(pa.array((low <= place) & (place < high)))])
+            rows = pa.Table.from_batches([block.filter(pa.array((low <= draw) & (draw < high)))])
             pq.write_table(rows, out / "kaggle" / name / f"part-{number:04}.parquet")
 
 

@@ -1,4 +1,4 @@
-"""DLRM and DeepFM on the Criteo sample beside logistic regression: write results.json and the table.
+"""Compare DLRM and DeepFM with logistic regression on the Criteo sample: write results.json and the table.
 
 python experiments/criteo/prepare.py --data DIR
 python experiments/criteo/run.py
@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 MODELS = {"dlrm": "DLRM", "deepfm": "DeepFM"}
 FIGURES = ("auc", "accuracy", "logloss")
 PENALTIES = (0.01, 0.03, 0.1, 0.3)
-"""C of logistic regression; the folds choose."""
+"""Values of C of logistic regression; chosen on the folds."""
 
 Row = dict[str, Any]
 
@@ -43,12 +43,12 @@ def measure(model: str, train: Path, test: Path, seed: int, edit: dict[str, Any]
 
 
 def logistic(train: Path, test: Path, penalty: float) -> Row:
-    """scikit-learn on the same columns, one-hot."""
-    fitted, tested = pq.read_table(train), pq.read_table(test)
-    encoder = OneHotEncoder(handle_unknown="ignore").fit(_ids(fitted))
+    """Fit and evaluate logistic regression of scikit-learn on the same columns, one-hot."""
+    train_table, test_table = pq.read_table(train), pq.read_table(test)
+    encoder = OneHotEncoder(handle_unknown="ignore").fit(_ids(train_table))
     model = LogisticRegression(C=penalty, solver="liblinear", max_iter=500)
-    model.fit(encoder.transform(_ids(fitted)), fitted["label"].to_numpy())
-    score, label = model.predict_proba(encoder.transform(_ids(tested)))[:, 1], tested["label"].to_numpy()
+    model.fit(encoder.transform(_ids(train_table)), train_table["label"].to_numpy())
+    score, label = model.predict_proba(encoder.transform(_ids(test_table)))[:, 1], test_table["label"].to_numpy()
     figures = (roc_auc_score(label, score), ((score > 0.5) == label).mean(), log_loss(label, score))
     return {"what": "logistic regression", "seed": None, **dict(zip(FIGURES, map(float, figures), strict=True))}
 
@@ -58,6 +58,7 @@ def _ids(table: pa.Table) -> np.ndarray:
 
 
 def folds(folder: Path) -> list[tuple[Path, Path]]:
+    """Training and validation file of each fold."""
     return [(folder / f"fold-{n}-fit.parquet", folder / f"fold-{n}-valid.parquet") for n in range(FOLDS)]
 
 
@@ -68,24 +69,27 @@ def best_penalty(folder: Path) -> float:
 
 
 def table(rows: Sequence[Row]) -> str:
+    """The figures as Markdown."""
     lines = ["| split | what | seeds | AUC | accuracy | logloss |", "|---|---|---|---|---|---|"]
     for split, what in dict.fromkeys((row["split"], row["what"]) for row in rows):
-        found = [row for row in rows if (row["split"], row["what"]) == (split, what)]
+        runs = [row for row in rows if (row["split"], row["what"]) == (split, what)]
         cells = []
         for name in FIGURES:
-            values = [row[name] for row in found]
+            values = [row[name] for row in runs]
             spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.4f}{spread}")
-        lines.append(f"| {split} | {what} | {len(found) if found[0]['seed'] else ''} | {' | '.join(cells)} |")
+        lines.append(f"| {split} | {what} | {len(runs) if runs[0]['seed'] else ''} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("data/criteo"), help="where prepare.py wrote")
+    parser.add_argument("--data", type=Path, default=Path("data/criteo"), help="output of prepare.py")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--folds", action="store_true", help="validate on the training rows instead")
-    parser.add_argument("--edit_config_json", type=json.loads, default={}, help="what to try; nothing is kept")
+    parser.add_argument("--folds", action="store_true", help="validate on folds of the training rows instead")
+    parser.add_argument(
+        "--edit_config_json", type=json.loads, default={}, help="config edits to try; results are not saved"
+    )
     args = parser.parse_args()
 
     rows: list[Row] = []
@@ -93,10 +97,10 @@ def main() -> None:
         folder = args.data / split
         penalty = best_penalty(folder)
         pairs = folds(folder) if args.folds else [(folder / "train.parquet", folder / "test.parquet")]
-        found = [logistic(*pair, penalty) for pair in pairs]
+        split_rows = [logistic(*pair, penalty) for pair in pairs]
         for model in MODELS:
-            found += [measure(model, *pair, seed, args.edit_config_json) for seed in args.seeds for pair in pairs]
-        rows += [{"split": split, **row} for row in found]
+            split_rows += [measure(model, *pair, seed, args.edit_config_json) for seed in args.seeds for pair in pairs]
+        rows += [{"split": split, **row} for row in split_rows]
     print(table(rows))
     if not args.folds and not args.edit_config_json:
         (HERE / "results.json").write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")

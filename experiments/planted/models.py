@@ -1,4 +1,4 @@
-"""One small config per model, each on the groups it reads. Keys are the files of tzrec/models."""
+"""A small config for each model, with the groups that it reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 DIM = 8
 IDS = {"user": 1000, "item": 50, "cate": 10, "city": 20, "hour": 24, "device": 4}
-"""Column -> rows of its table."""
+"""Number of table rows by column."""
 EDGES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 CONFIG = """
@@ -29,11 +29,11 @@ model_config {{ {model} }}
 """
 
 MODELS = {path.stem: path.read_text() for path in sorted((Path(__file__).parent / "configs").glob("*.config"))}
-"""Model -> text of its model_config: a file of `configs` for every file of tzrec/models."""
+"""Text of model_config by model: a file of `configs` for every file of tzrec/models."""
 
 
 def config_text(name: str, data: str, model_dir: str) -> str:
-    """The whole config of a model; single-task models learn `clk`."""
+    """The complete config of a model; single-task models predict `clk`."""
     features = [
         f'feature_configs {{ id_feature {{ feature_name: "{column}" expression: "user:{column}"'
         f" num_buckets: {rows} embedding_dim: {DIM} }} }}"

@@ -1,6 +1,6 @@
-"""Every model as it is written down first: plain layers, and Python loops over fields, pairs, heads, experts and tasks.
+"""Every model with plain layers and Python loops over fields, pairs, heads, experts and tasks.
 
-A twin works with the parameters of the model itself, so that both can be asked to say the same before they are timed.
+A loop version uses the parameters of the model itself, so that their outputs can be compared before they are timed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 Grouped = dict[str, Tensor]
-Twin = Callable[[Any, Grouped], list[Tensor]]
+LoopModel = Callable[[Any, Grouped], list[Tensor]]
 
 
 def plain(mlp: Any, x: Tensor) -> Tensor:
@@ -28,20 +28,22 @@ def fields(x: Tensor, count: int) -> Sequence[Tensor]:
 
 
 def mix(gate: Tensor, experts: Sequence[Tensor]) -> Tensor:
+    """Weighted sum of experts."""
     return (torch.softmax(gate, 1).unsqueeze(1) @ torch.stack(list(experts), 1)).squeeze(1)
 
 
 def tower(module: Any, x: Tensor) -> Tensor:
+    """An optional MLP and a linear."""
     return module.linear(plain(module.mlp, x) if hasattr(module, "mlp") else x)  # type: ignore[no-any-return]
 
 
 def towers(module: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    return [tower(each, x) for each, x in zip(module.children(), inputs, strict=True)]
+    return [tower(child, x) for child, x in zip(module.children(), inputs, strict=True)]
 
 
 def experts_of(module: Any, x: Tensor) -> list[Tensor]:
-    made = [plain(expert, x) for expert in module.experts]
-    return [mix(tower(gate, x), made) for gate in module.gates]
+    experts = [plain(expert, x) for expert in module.experts]
+    return [mix(tower(gate, x), experts) for gate in module.gates]
 
 
 def bottom(module: Any, x: Tensor) -> list[Tensor]:
@@ -50,8 +52,8 @@ def bottom(module: Any, x: Tensor) -> list[Tensor]:
 
 
 def multi_tower(m: Any, g: Grouped) -> list[Tensor]:
-    found = [plain(each, g[group]) for group, each in zip(m.groups, m.towers, strict=True)]
-    return [m.output(plain(m.final, torch.cat(found, 1)))]
+    inputs = [plain(module, g[group]) for group, module in zip(m.groups, m.towers, strict=True)]
+    return [m.output(plain(m.final, torch.cat(inputs, 1)))]
 
 
 def wide_and_deep(m: Any, g: Grouped) -> list[Tensor]:
@@ -76,7 +78,7 @@ def xdeepfm(m: Any, g: Grouped) -> list[Tensor]:
     for layer in m.cin.layers:
         products = torch.stack([a * b for a in x for b in first], 2)  # (B, D, H * F)
         x = list(layer(products).unbind(2))  # H' of (B, D)
-        sums += [each.sum(1, keepdim=True) for each in x]
+        sums += [vector.sum(1, keepdim=True) for vector in x]
     return [m.output(plain(m.final, torch.cat([*sums, plain(m.deep, g["deep"])], 1)))]
 
 
@@ -104,12 +106,12 @@ def gdcn(m: Any, g: Grouped) -> list[Tensor]:
 
 def fibinet(m: Any, g: Grouped) -> list[Tensor]:
     vectors = fields(g[m.group], m.fields)
-    squeezed = torch.stack([each.mean(1) for each in vectors], 1)  # (B, F)
-    share = torch.relu(m.weigh.excite(torch.relu(m.weigh.squeeze(squeezed))))
-    weighed = [each * share[:, i : i + 1] for i, each in enumerate(vectors)]
+    squeezed = torch.stack([vector.mean(1) for vector in vectors], 1)  # (B, F)
+    weights = torch.relu(m.weigh.excite(torch.relu(m.weigh.squeeze(squeezed))))
+    weighted = [vector * weights[:, i : i + 1] for i, vector in enumerate(vectors)]
     pairs = [
-        (found[i] @ module.weight[i]) * found[j]
-        for module, found in ((m.plain_pairs, vectors), (m.weighed_pairs, weighed))
+        (x[i] @ module.weight[i]) * x[j]
+        for module, x in ((m.plain_pairs, vectors), (m.weighed_pairs, weighted))
         for i, j in combinations(range(m.fields), 2)
     ]
     return [m.output(plain(m.deep, torch.cat(pairs, 1)))]
@@ -135,7 +137,7 @@ def autoint(m: Any, g: Grouped) -> list[Tensor]:
     for layer in attention.layers:
         query, key, value, residual = layer.weight.chunk(4)
         heads = []
-        for q, k, v in zip(*(each.chunk(attention.head_num) for each in (query, key, value)), strict=True):
+        for q, k, v in zip(*(weight.chunk(attention.head_num) for weight in (query, key, value)), strict=True):
             scores = linear(vectors, q) @ linear(vectors, k).mT  # (B, F, F)
             heads.append(torch.softmax(scores, 2) @ linear(vectors, v))
         vectors = torch.relu(torch.cat(heads, 2) + linear(vectors, residual))
@@ -155,16 +157,17 @@ def wukong(m: Any, g: Grouped) -> list[Tensor]:
     vectors = list(fields(g["sparse"], m.fields))
     for layer in m.layers:
 
-        def combined(weight: Tensor, found: Sequence[Tensor] = vectors) -> list[Tensor]:
+        def combined(weight: Tensor, inputs: Sequence[Tensor] = vectors) -> list[Tensor]:
             """Weighted sums of the vectors, one per row of the weight."""
-            return [sum(w * x for w, x in zip(row, found, strict=True)) for row in weight]  # type: ignore[misc]
+            return [sum(w * x for w, x in zip(row, inputs, strict=True)) for row in weight]  # type: ignore[misc]
 
         combinations_ = combined(layer.combine.weight)
         dots = [(x * y).sum(1, keepdim=True) for x in vectors for y in combinations_]
-        machines = layer.fm_output(plain(layer.fm_mlp, layer.fm_norm(torch.cat(dots, 1))))
-        kept = vectors if isinstance(layer.residual, torch.nn.Identity) else combined(layer.residual.weight)
-        together = [*machines.chunk(layer.out_fields - len(layer.compress.weight), 1), *combined(layer.compress.weight)]
-        vectors = [layer.norm(a + b) for a, b in zip(together, kept, strict=True)]
+        interactions = layer.fm_output(plain(layer.fm_mlp, layer.fm_norm(torch.cat(dots, 1))))
+        residuals = vectors if isinstance(layer.residual, torch.nn.Identity) else combined(layer.residual.weight)
+        interactions = interactions.chunk(layer.out_fields - len(layer.compress.weight), 1)
+        layer_outputs = [*interactions, *combined(layer.compress.weight)]
+        vectors = [layer.norm(a + b) for a, b in zip(layer_outputs, residuals, strict=True)]
     return [m.output(plain(m.final, torch.cat(vectors, 1)))]
 
 
@@ -179,43 +182,45 @@ def mmoe(m: Any, g: Grouped) -> list[Tensor]:
 def ple(m: Any, g: Grouped) -> list[Tensor]:
     mixed, shared = [g[m.group]] * m.num_task, g[m.group]
     for level in m.levels:
-        own = [[plain(each, x) for each in experts] for x, experts in zip(mixed, level.task_experts, strict=True)]
-        common = [plain(each, shared) for each in level.shared_experts]
-        gates = zip(level.task_gates, mixed, own, strict=True)
-        above = [mix(gate(x), [*each, *common]) for gate, x, each in gates]
+        by_task = [
+            [plain(expert, x) for expert in experts] for x, experts in zip(mixed, level.task_experts, strict=True)
+        ]
+        common = [plain(expert, shared) for expert in level.shared_experts]
+        gates = zip(level.task_gates, mixed, by_task, strict=True)
+        outputs = [mix(gate(x), [*own, *common]) for gate, x, own in gates]
         if level.shared_gate is not None:
-            shared = mix(level.shared_gate(shared), [*chain.from_iterable(own), *common])
-        mixed = above
+            shared = mix(level.shared_gate(shared), [*chain.from_iterable(by_task), *common])
+        mixed = outputs
     return towers(m.towers, mixed)
 
 
 def dbmtl(m: Any, g: Grouped) -> list[Tensor]:
     related: list[Tensor] = []
     for x, own, relation, sources in zip(bottom(m.bottom, g[m.group]), m.own, m.relations, m.sources, strict=True):
-        related.append(plain(relation, torch.cat([plain(own, x), *(related[at] for at in sources)], 1)))
-    return [each(x) for each, x in zip(m.linears, related, strict=True)]
+        related.append(plain(relation, torch.cat([plain(own, x), *(related[i] for i in sources)], 1)))
+    return [linear_(x) for linear_, x in zip(m.linears, related, strict=True)]
 
 
 def dc2vr(m: Any, g: Grouped) -> list[Tensor]:
     outputs: list[Tensor] = []
-    for place, (x, own, sources) in enumerate(zip(bottom(m.bottom, g[m.group]), m.own, m.sources, strict=True)):
+    for index, (x, own, sources) in enumerate(zip(bottom(m.bottom, g[m.group]), m.own, m.sources, strict=True)):
         y = plain(own, x)
         if sources:
-            y = m.interventions[str(place)](y, torch.cat([outputs[at] for at in sources], 1))
+            y = m.interventions[str(index)](y, torch.cat([outputs[i] for i in sources], 1))
         outputs.append(y)
-    return [each(y) for each, y in zip(m.linears, outputs, strict=True)]
+    return [linear_(y) for linear_, y in zip(m.linears, outputs, strict=True)]
 
 
 def aitm(m: Any, g: Grouped) -> list[Tensor]:
-    first, *others = (plain(own, x) for own, x in zip(m.own, bottom(m.bottom, g[m.group]), strict=True))
-    steps = [first]
-    for transfer, own in zip(m.transfers, others, strict=True):
-        parts = [torch.relu(transfer.info(steps[-1])), own]
+    first, *later_tasks = (plain(own, x) for own, x in zip(m.own, bottom(m.bottom, g[m.group]), strict=True))
+    states = [first]
+    for transfer, own in zip(m.transfers, later_tasks, strict=True):
+        parts = [torch.relu(transfer.info(states[-1])), own]
         scores = [(transfer.key(u) * transfer.query(u)).sum(1) * transfer.scale for u in parts]
-        shares = torch.softmax(torch.stack(scores, 1), 1)
-        steps.append(sum(shares[:, i : i + 1] * transfer.value(u) for i, u in enumerate(parts)))  # type: ignore[arg-type]
-    logits = [each(z) for each, z in zip(m.linears, steps, strict=True)]
-    probs = [torch.sigmoid(each) for each in logits]
+        weights = torch.softmax(torch.stack(scores, 1), 1)
+        states.append(sum(weights[:, i : i + 1] * transfer.value(u) for i, u in enumerate(parts)))  # type: ignore[arg-type]
+    logits = [linear_(z) for linear_, z in zip(m.linears, states, strict=True)]
+    probs = [torch.sigmoid(logit) for logit in logits]
     calibrator = sum((b - a).clamp(min=0) for a, b in zip(probs, probs[1:], strict=False))
     return [*logits, calibrator.squeeze(1)]  # type: ignore[union-attr]
 
@@ -231,19 +236,19 @@ def pepnet(m: Any, g: Grouped) -> list[Tensor]:
         return module.gamma * torch.sigmoid(module.out(plain(module.hidden, x)))  # type: ignore[no-any-return]
 
     x, frozen = g["all"], g["all"].detach()
-    known = torch.cat([g["uia"], frozen], 1)
+    gate_input = torch.cat([g["uia"], frozen], 1)
     x = x * gate(m.epnet, torch.cat([g["domain"], frozen], 1))
     hidden = []
     for ppnet in m.ppnets:
         h = x
         for layer, gated in zip(ppnet.layers, ppnet.gates, strict=True):
-            h = plain(layer, h) * gate(gated, known)
+            h = plain(layer, h) * gate(gated, gate_input)
         hidden.append(h)
     return towers(m.towers[0], hidden)
 
 
 def rocket_launching(m: Any, g: Grouped) -> list[Tensor]:
-    """With the hint, without the distillation of layers, which the example has in training."""
+    """With the hint loss, without the feature distillation that the example has in training."""
     x = plain(m.share, g[m.group])
     light = m.light_output(plain(m.light, x.detach()))
     if not m.training:
@@ -259,9 +264,9 @@ def custom(m: Any, g: Grouped) -> list[Tensor]:
     return towers(m.model.towers, [x])
 
 
-TWINS: dict[str, Twin] = {
-    twin.__name__: twin
-    for twin in (
+LOOP_MODELS: dict[str, LoopModel] = {
+    model.__name__: model
+    for model in (
         *(
             aitm,
             autoint,
