@@ -106,7 +106,7 @@ class ModelBenchmark:
         batch = next(self.batches)
         self.run.begin_step()
         losses = self.run.losses(batch)
-        self.run.learn(losses, sync_step(losses, batch.rows, 0).share(batch.rows))
+        self.run.backward_and_step(losses, sync_step(losses, batch.rows, 0).share(batch.rows))
 
     def rate(self) -> float:
         """Samples/s of whole steps."""
