@@ -37,8 +37,8 @@ from tzrec.data.synthetic import make_data
 from tzrec.models.base import Model, ModelOutput
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
-from tzrec.run.train import sync_step
-from tzrec.run.training import Training
+from tzrec.run.trainer import Trainer
+from tzrec.run.training_loop import sync_step
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parents[1]))  # for the custom model in examples/
@@ -97,16 +97,16 @@ class ModelBenchmark:
             "data_config.batch_size": BATCH,
             "train_config.use_tensorboard": False,
         }
-        self.session = Session(load_checked(str(path), edits))
-        self.run = Training(self.session, ResumeState())
-        self.batches = itertools.cycle([batch for batch, _ in itertools.islice(self.run.batches(), 4)])
+        self.session = Session.new(load_checked(str(path), edits))
+        self.trainer = Trainer(self.session, ResumeState())
+        self.batches = itertools.cycle([batch for batch, _ in itertools.islice(self.trainer.batches(), 4)])
 
     def step(self) -> None:
         """Train one step."""
         batch = next(self.batches)
-        self.run.begin_step()
-        losses = self.run.losses(batch)
-        self.run.backward_and_step(losses, sync_step(losses, batch.rows, 0).share(batch.rows))
+        self.trainer.begin_step()
+        losses = self.trainer.compute_losses(batch)
+        self.trainer.backward_and_step(losses, sync_step(losses, batch.rows, False).loss_weight(batch.rows))
 
     def rate(self) -> float:
         """Samples/s of whole steps."""

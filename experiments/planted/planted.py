@@ -29,9 +29,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import OneHotEncoder
 
 from tzrec.config.check import load_checked
-from tzrec.run.train import train
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
+from tzrec.run.train import train
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parents[1]))  # for the custom model in examples/

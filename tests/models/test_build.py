@@ -12,6 +12,8 @@ from tzrec.errors import ConfigError
 from tzrec.features.base import Feature, Table
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
+from tzrec.modules.mlp import MLP
+from tzrec.ops import relu_mlp
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 CONFIG = """
@@ -137,6 +139,15 @@ def test_meta_device_builds_shapes_only() -> None:
         name: x.shape for name, x in real.state_dict().items()
     }
     assert all(parameter.is_meta for parameter in shape.parameters())
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_compute_device_selects_kernels(device: str) -> None:
+    config = text_format.Parse(CONFIG % "nn.ReLU", EasyRecConfig())
+    model = build_model(config, FEATURES, compute_device=torch.device(device))
+    selected = {id(module._relu_mlp) for module in model.modules() if isinstance(module, MLP)}
+    assert selected == {id(relu_mlp.select("PYTORCH", device))}
+    assert (relu_mlp.select("PYTORCH", device) is relu_mlp.select.reference) == (device == "cuda")
 
 
 def test_half_precision_ends_at_the_logits() -> None:

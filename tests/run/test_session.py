@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ import torch.distributed as dist
 from tests.fixtures.small_model import STEP, exported_package, saved_model, small_config, small_model
 from tzrec.checkpoint import store
 from tzrec.errors import CheckpointError, PackageError
+from tzrec.models.base import RecModel
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.run import session as session_module
 from tzrec.run.session import Session, choose_checkpoint
 from tzrec.serving.predictor import package_config
 
@@ -49,6 +52,20 @@ def test_load_of_package_has_signature_of_its_checkpoint() -> None:
     with Session.load(package_config(Path(package)), package_path=package) as session:
         assert session.step == STEP
         assert session.scorer().signature == signature
+
+
+def test_build_selects_kernels_for_device_of_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+
+    def build_model(*args: object, compute_device: torch.device, **kwargs: object) -> RecModel:
+        devices.append(compute_device)
+        return small_model()
+
+    monkeypatch.setattr(session_module, "build_model", build_model)
+    monkeypatch.setattr(session_module, "shard", lambda model, *args: SimpleNamespace(module=model))
+    with Session.new(config_of(saved_model())) as session:
+        session.build()
+        assert devices == [session.device]
 
 
 def test_load_of_missing_package_raises_and_leaves_process_group(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ class Session:
         """
         seed = self.config.train_config.seed
         torch.manual_seed(seed)
-        rec_model = build_model(self.config, self.encoder.features, table_device=torch.device("meta"))
+        meta = torch.device("meta")
+        rec_model = build_model(self.config, self.encoder.features, table_device=meta, compute_device=self.device)
         self.model = shard(rec_model, self.config, self.device, plan)
         self.rec_model = self.model.module
         torch.manual_seed(seed + 1 + self.rank_info.rank)
