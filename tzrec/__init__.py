@@ -26,7 +26,7 @@ from tzrec.errors import (
 from tzrec.version import __version__
 
 if TYPE_CHECKING:
-    from tzrec.api import check, evaluate, export, load, predict, train
+    from tzrec.api import check, evaluate, export, init, load, predict, train
 
 __all__ = [
     "CheckpointError",
@@ -42,12 +42,13 @@ __all__ = [
     "check",
     "evaluate",
     "export",
+    "init",
     "load",
     "predict",
     "train",
 ]
 
-_FUNCTIONS = ("check", "evaluate", "export", "load", "predict", "train")
+_FUNCTIONS = ("check", "evaluate", "export", "init", "load", "predict", "train")
 
 
 class _Package(ModuleType):

@@ -16,9 +16,10 @@ from tzrec.config.check import load_checked
 from tzrec.errors import Problem, UsageError
 
 if TYPE_CHECKING:
+    from tzrec.profile.suggest import SuggestResult
     from tzrec.serving.predictor import Predictor
 
-__all__ = ["Run", "check", "evaluate", "export", "load", "predict", "train"]
+__all__ = ["Run", "check", "evaluate", "export", "init", "load", "predict", "train"]
 
 AnyPath = str | PathLike[str]
 
@@ -230,6 +231,51 @@ def check(
     from tzrec.run.check import check as check_config
 
     return list(check_config(fspath(config), edit, None if data is None else fspath(data), device).problems)
+
+
+def init(
+    train_input_path: AnyPath,
+    label_fields: Sequence[str],
+    output_config: AnyPath,
+    eval_input_path: AnyPath | None = None,
+    model_dir: AnyPath | None = None,
+    features: Sequence[str] = (),
+) -> SuggestResult:
+    """Scan the data once and write a first config, with a feature for each column and a model.
+
+    Args:
+        train_input_path: comma list of globs.
+        label_fields: columns to predict.
+        output_config: file to write; an existing one is replaced.
+        eval_input_path: evaluation data. Default: the training data.
+        model_dir: `model_dir` of the config. Default: `experiments/<name of the config>`.
+        features: create features for these columns only.
+
+    Returns:
+        The config, statistics of the columns, and notes on columns that were left out.
+
+    Raises:
+        ConfigError: there is no label.
+        DataError: the data cannot be read, or a label is not a number.
+
+    Example:
+        >>> result = tzrec.init("log.csv", ["clk"], "first.config")
+        >>> [feature.WhichOneof("feature") for feature in result.config.feature_configs]
+        ['id_feature']
+        >>> tzrec.check("first.config")
+        []
+    """
+    from tzrec.config.load import dump_config
+    from tzrec.data.atomic import write_text
+    from tzrec.profile.initial_config import base_config
+    from tzrec.profile.suggest import init as init_config
+
+    train_path = fspath(train_input_path)
+    eval_path = train_path if eval_input_path is None else fspath(eval_input_path)
+    directory = f"experiments/{Path(output_config).stem}" if model_dir is None else fspath(model_dir)
+    result = init_config(base_config(train_path, eval_path, directory, label_fields), features)
+    write_text(fspath(output_config), dump_config(result.config))
+    return result
 
 
 def load(path: AnyPath) -> Predictor:
