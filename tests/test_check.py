@@ -55,6 +55,15 @@ def test_problems_are_printed_like_the_lines_of_a_compiler(tmp_path: Path, capsy
     ]
 
 
+def test_fields_without_effect_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_config(tmp_path, "fg_mode: FG_DAG", "fg_mode: FG_DAG\n    pin_memory: false")
+    assert main(["--pipeline_config", path, "--device", "cpu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [
+        f"warning: {path}:29:5 data_config.pin_memory: has no effect: memory of batches is never pinned"
+    ]
+
+
 def test_edits_are_part_of_what_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--pipeline_config_path", write_config(tmp_path), "--edit_config_json", '{"train_config.num_step": 1}']
     assert main(arguments) == 2

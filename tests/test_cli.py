@@ -49,14 +49,14 @@ def test_unknown_flags_are_named_all_at_once_with_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         train_flags().parse_args(["--pipeline_confg", "a", "--batchsize=3", "--zzz"])
     text = str(caught.value)
-    assert "unknown flag --pipeline_confg; did you mean --pipeline_config?" in text
-    assert "unknown flag --batchsize; did you mean --batch_size?" in text
+    assert 'unknown flag --pipeline_confg; did you mean "--pipeline_config"?' in text
+    assert 'unknown flag --batchsize; did you mean "--batch_size"?' in text
     assert "unknown flag --zzz\n" in text
     assert "required" not in text
 
 
 def test_flags_are_never_abbreviated() -> None:
-    with pytest.raises(UsageError, match="unknown flag --continue; did you mean --continue_train"):
+    with pytest.raises(UsageError, match='unknown flag --continue; did you mean "--continue_train"'):
         train_flags().parse_args(["--pipeline_config", "a", "--continue"])
 
 
@@ -128,7 +128,7 @@ def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["doctr"]) == 2
-    assert "unknown verb 'doctr'; did you mean doctor?" in capsys.readouterr().err
+    assert "unknown verb 'doctr'; did you mean \"doctor\"?" in capsys.readouterr().err
 
 
 def test_help_does_not_import_torch() -> None:

@@ -22,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = check(args.pipeline_config, args.edit_config_json, args.data, args.device)
     if result.problems:
         raise ConfigError(result.problems)
-    print("\n".join([result.summary, *result.notes]))
+    warnings = [f"warning: {warning}" for warning in result.warnings]
+    print("\n".join([result.summary, *warnings, *result.notes]))
     return 0
 
 

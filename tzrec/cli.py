@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from tzrec import env, log
-from tzrec.config.names import closest
+from tzrec.config.names import did_you_mean
 from tzrec.errors import ConfigError, TzrecError, UsageError
 from tzrec.version import __version__
 
@@ -109,7 +109,7 @@ class Flags(argparse.ArgumentParser):
         given = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
         unknown = [name for name in given if name not in known]
         if unknown:
-            self.error("; ".join(f"unknown flag {name}{_suggestion(name, known)}" for name in unknown))
+            self.error("; ".join(f"unknown flag {name}{did_you_mean(name, known, limit=0)}" for name in unknown))
 
     def error(self, message: str) -> Any:
         raise UsageError(f"{self.prog}: {message}\n{self.prog} --help lists the flags.")
@@ -144,12 +144,6 @@ def json_object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"{text!r} is JSON, but not an object of path and value")
     return value
-
-
-def _suggestion(word: str, known: Sequence[str]) -> str:
-    """Format `; did you mean X?` for the nearest known word, or "" if none is near."""
-    match = closest(word, known)
-    return f"; did you mean {match}?" if match else ""
 
 
 def merge_edits(args: argparse.Namespace, value_by_path: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     verb, rest = words[0], words[1:]
     if verb not in verbs():
-        raise UsageError(f"tzrec: unknown verb {verb!r}{_suggestion(verb, list(verbs()))}\n\n{usage()}")
+        raise UsageError(f"tzrec: unknown verb {verb!r}{did_you_mean(verb, verbs(), limit=0)}\n\n{usage()}")
     return importlib.import_module(VERBS[verb][0]).main(rest)
 
 

@@ -94,5 +94,5 @@ def test_commands_joins_lines_and_ignores_other_programs() -> None:
 
 
 def test_parse_with_unknown_flag_raises_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="did you mean --directory"):
+    with pytest.raises(UsageError, match='did you mean "--directory'):
         parse("tzrec doctor --directry x", monkeypatch)

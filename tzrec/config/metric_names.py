@@ -1,21 +1,23 @@
-"""What an evaluation calls its numbers."""
+"""Names of metrics in logs and results."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-# members of a oneof of metrics whose name says how many ranks count
-_CUT = {"recall_at_k": "recall", "ndcg": "ndcg", "mrr": "mrr"}
+from tzrec import registry
+from tzrec.config.options import name_at_k
+from tzrec.config.schema import descriptor_of
+from tzrec.protos.metric_pb2 import MetricConfig, TrainMetricConfig
 
 
-def metric_name(config: Any) -> str:
-    """The name of a metric without the suffix of its task: `auc`, `recall@5`; "" where none is chosen.
-
-    Args:
-        config: a MetricConfig or TrainMetricConfig.
-    """
-    member = config.WhichOneof("metric") or ""
-    if member not in _CUT:
-        return member
-    top_k = getattr(config, member).top_k
-    return f"{_CUT[member]}@{top_k}" if top_k else _CUT[member]
+def metric_name(config: MetricConfig | TrainMetricConfig) -> str:
+    """Return the name of a metric without the suffix of its task: `auc`, `recall@5`; "" if none is chosen."""
+    member = registry.oneof_member(config, "metric")
+    if member is None:
+        return ""
+    field, message = member
+    name = name_at_k(descriptor_of(message))
+    if not name:
+        return field.name
+    top_k = cast(Any, message).top_k
+    return f"{name}@{top_k}" if top_k else name

@@ -87,6 +87,12 @@ def fits_num_class(rule: pb.TaskRule, num_class: int) -> bool:
     return rule.min_num_class <= num_class and (not rule.HasField("max_num_class") or num_class <= rule.max_num_class)
 
 
+def name_at_k(descriptor: Descriptor) -> str:
+    """Return the name of a metric that is followed by "@" and its `top_k`; "" for other metrics."""
+    name: str = _extension(descriptor, pb.name_at_k)
+    return name
+
+
 def table_optimizer(descriptor: Descriptor) -> pb.TableOptimizerRule:
     """Return the properties of an optimizer of embedding tables."""
     rule: pb.TableOptimizerRule = _extension(descriptor, pb.table_optimizer)

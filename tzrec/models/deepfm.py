@@ -9,6 +9,7 @@ from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
 from tzrec.heads.heads import Heads
 from tzrec.models.base import Grouped, Model, ModelOutput
+from tzrec.models.requirements.deepfm import DEEP, FM, WIDE
 from tzrec.modules.fm import factorization_machine
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import rank_model_pb2 as pb
@@ -18,10 +19,10 @@ class DeepFM(Model):
     """DeepFM (Guo et al., IJCAI 2017) on the groups "wide", "deep" and, where it differs from "deep", "fm"."""
 
     def build(self, config: pb.DeepFM, dims: Dims, heads: Heads) -> None:
-        self.fm_group = "fm" if "fm" in dims else "deep"
+        self.fm_group = FM if FM in dims else DEEP
         widths = dims.features(self.fm_group)
         self.fields = len(widths)
-        self.deep = MLP(dims["deep"], **kwargs(config.deep))
+        self.deep = MLP(dims[DEEP], **kwargs(config.deep))
         self.final = None
         width = self.deep.out_dim
         if config.HasField("final"):
@@ -30,9 +31,9 @@ class DeepFM(Model):
         self.output = nn.Linear(width, heads[""].out_dim)
 
     def forward(self, grouped: Grouped) -> ModelOutput:
-        wide = grouped["wide"].sum(1, keepdim=True)  # (B, 1)
+        wide = grouped[WIDE].sum(1, keepdim=True)  # (B, 1)
         machine = factorization_machine(grouped[self.fm_group].unflatten(1, (self.fields, -1)))  # (B, D)
-        deep = self.deep(grouped["deep"])  # (B, H)
+        deep = self.deep(grouped[DEEP])  # (B, H)
         if self.final is not None:
             return ModelOutput({"": self.output(self.final(torch.cat([wide, machine, deep], 1)))})
         return ModelOutput({"": wide + machine.sum(1, keepdim=True) + self.output(deep)})

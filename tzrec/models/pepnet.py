@@ -9,10 +9,9 @@ from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
 from tzrec.heads.heads import Heads
 from tzrec.models.base import Grouped, Model, ModelOutput
+from tzrec.models.requirements.pepnet import DOMAIN, MAIN, PRIOR
 from tzrec.modules.gated_mlp import Gate, GatedMLP
 from tzrec.protos.models import multi_task_rank_pb2 as pb
-
-MAIN, DOMAIN, PRIOR = "all", "domain", "uia"
 
 
 class PEPNet(Model):
@@ -36,7 +35,12 @@ class PEPNet(Model):
             hidden = config.epnet_hidden_unit or width
             self.epnet = Gate(dims[DOMAIN] + width, width, hidden, values["epnet_gamma"])
         gate_in_dim = width + (dims[PRIOR] if self.has_prior else 0)
-        shape = {name: values[f"ppnet_{name}"] for name in ("hidden_units", "gamma", "dropout_ratio", "activation")}
+        shape = {
+            "hidden_units": values["ppnet_hidden_units"],
+            "gamma": values["ppnet_gamma"],
+            "dropout_ratio": values["ppnet_dropout_ratio"],
+            "activation": values["ppnet_activation"],
+        }
         ppnets = [GatedMLP(width, gate_in_dim, **shape) for _ in heads]
         self.ppnets = nn.ModuleList(ppnets)
         num_domains = config.task_domain_num if config.domain_input_name else 1

@@ -9,6 +9,7 @@ from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
 from tzrec.heads.heads import Heads
 from tzrec.models.base import Grouped, Model, ModelOutput
+from tzrec.models.requirements.wide_and_deep import DEEP, WIDE
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import rank_model_pb2 as pb
 
@@ -17,7 +18,7 @@ class WideAndDeep(Model):
     """Wide & Deep (Cheng et al., DLRS 2016) on the groups "wide" and "deep"."""
 
     def build(self, config: pb.WideAndDeep, dims: Dims, heads: Heads) -> None:
-        self.deep = MLP(dims["deep"], **kwargs(config.deep))
+        self.deep = MLP(dims[DEEP], **kwargs(config.deep))
         self.final = None
         width = self.deep.out_dim
         if config.HasField("final"):
@@ -26,8 +27,8 @@ class WideAndDeep(Model):
         self.output = nn.Linear(width, heads[""].out_dim)
 
     def forward(self, grouped: Grouped) -> ModelOutput:
-        wide = grouped["wide"].sum(1, keepdim=True)  # (B, 1)
-        deep = self.deep(grouped["deep"])  # (B, H)
+        wide = grouped[WIDE].sum(1, keepdim=True)  # (B, 1)
+        deep = self.deep(grouped[DEEP])  # (B, H)
         if self.final is not None:
             return ModelOutput({"": self.output(self.final(torch.cat([wide, deep], 1)))})
         return ModelOutput({"": wide + self.output(deep)})

@@ -9,6 +9,7 @@ from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
 from tzrec.heads.heads import Heads
 from tzrec.models.base import Grouped, Model, ModelOutput
+from tzrec.models.requirements.wukong import DENSE, SPARSE
 from tzrec.modules.mlp import MLP
 from tzrec.modules.wukong import WuKongLayer
 from tzrec.protos.models import rank_model_pb2 as pb
@@ -18,8 +19,8 @@ class WuKong(Model):
     """Wukong (Zhang et al., ICML 2024) on the groups "dense", if there is one, and "sparse"."""
 
     def build(self, config: pb.WuKong, dims: Dims, heads: Heads) -> None:
-        widths = dims.features("sparse")
-        self.dense_mlp = MLP(dims["dense"], **kwargs(config.dense_mlp)) if "dense" in dims else None
+        widths = dims.features(SPARSE)
+        self.dense_mlp = MLP(dims[DENSE], **kwargs(config.dense_mlp)) if DENSE in dims else None
         self.fields = len(widths) + int(self.dense_mlp is not None)
         fields, self.layers = self.fields, nn.Sequential()
         for layer in config.wukong_layers:
@@ -30,8 +31,8 @@ class WuKong(Model):
         self.output = nn.Linear(self.final.out_dim, heads[""].out_dim)
 
     def forward(self, grouped: Grouped) -> ModelOutput:
-        vectors = grouped["sparse"]  # (B, F * D)
+        vectors = grouped[SPARSE]  # (B, F * D)
         if self.dense_mlp is not None:
-            vectors = torch.cat([self.dense_mlp(grouped["dense"]).to(vectors.dtype), vectors], 1)  # (B, (1 + F) * D)
+            vectors = torch.cat([self.dense_mlp(grouped[DENSE]).to(vectors.dtype), vectors], 1)  # (B, (1 + F) * D)
         stacked = self.layers(vectors.unflatten(1, (self.fields, -1)))  # (B, F', D)
         return ModelOutput({"": self.output(self.final(stacked.flatten(1)))})

@@ -23,15 +23,6 @@ from tzrec.optim.schedule import Schedule, schedule
 from tzrec.protos import optimizer_pb2 as pb
 from tzrec.protos.train_pb2 import GradClipping, TrainConfig
 
-_CLASSES: Mapping[str, type[Optimizer]] = {
-    "sgd_optimizer": torch.optim.SGD,
-    "adagrad_optimizer": torch.optim.Adagrad,
-    "adam_optimizer": torch.optim.Adam,
-    "adamw_optimizer": torch.optim.AdamW,
-    "adadelta_optimizer": torch.optim.Adadelta,
-    "rmsprop_optimizer": torch.optim.RMSprop,
-}
-
 
 def dense_optimizer(
     train: TrainConfig, params: Iterable[tuple[str, torch.Tensor]], any_rank: Callable[[bool], bool]
@@ -90,8 +81,12 @@ def _optimizer(config: Message, params: Mapping[str, torch.Tensor]) -> Optimizer
     member = registry.oneof_member(config, "optimizer")
     if member is None:
         raise LookupError(f"{config.DESCRIPTOR.name}.optimizer is not set")
-    field, message = member
-    return _CLASSES[field.name](list(params.values()), **_arguments(message, next(iter(params.values())).device.type))
+    _, message = member
+    # messages are named after the classes of torch.optim: AdamWOptimizer is for AdamW
+    optimizer_class = getattr(torch.optim, message.DESCRIPTOR.name.removesuffix("Optimizer"))
+    device = next(iter(params.values())).device.type
+    optimizer: Optimizer = optimizer_class(list(params.values()), **_arguments(message, device))
+    return optimizer
 
 
 def _arguments(message: Message, device: str) -> dict[str, Any]:

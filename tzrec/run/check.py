@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tzrec.config.check import check as check_source
+from tzrec.config.check import inspect
 from tzrec.config.checker import Checker
 from tzrec.config.comma_list import split_commas
 from tzrec.config.load import ConfigSource, load_source
@@ -27,11 +27,13 @@ class CheckResult:
         problems: of the config, or of how it matches its data; empty if there are none.
         summary: one line about the config.
         notes: lines about the data.
+        warnings: fields of the config that have no effect.
     """
 
     problems: Sequence[Problem]
     summary: str
     notes: Sequence[str]
+    warnings: Sequence[Problem] = ()
 
 
 def check(
@@ -50,7 +52,8 @@ def check(
     """
     source = load_source(config_path, dict(edits or {}))
     device = device or default_device()
-    problems: Sequence[Problem] = check_source(source, device)
+    checker = inspect(source, device)
+    problems: Sequence[Problem] = checker.problems
     notes: Sequence[str] = ()
     data_path = data_path or _existing_paths(source.config.train_input_path)
     if not problems and source.config.model_config.HasField("custom"):
@@ -59,7 +62,7 @@ def check(
         from tzrec.run.data_check import check_data
 
         problems, notes = check_data(source, data_path)
-    return CheckResult(problems, _summary(source, device), notes)
+    return CheckResult(problems, _summary(source, device), notes, checker.warnings)
 
 
 def default_device() -> str:

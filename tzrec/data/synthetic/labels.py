@@ -11,7 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from google.protobuf.message import Message
 
+from tzrec import registry
+from tzrec.config.options import task_rule
+from tzrec.config.schema import descriptor_of
 from tzrec.data.synthetic.cells import FloatArray
+from tzrec.protos.options_pb2 import VALUES
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 STRENGTH = 2.0
@@ -61,7 +65,8 @@ def _label_specs(config: EasyRecConfig) -> Iterator[tuple[str, _LabelSpec]]:
 
 
 def _is_number(task: Any) -> bool:
-    return any(loss.WhichOneof("loss") in ("l2_loss", "huber_loss", "ziln_loss") for loss in task.losses)
+    members = (registry.oneof_member(loss, "loss") for loss in task.losses)
+    return any(task_rule(descriptor_of(member[1])).prediction == VALUES for member in members if member)
 
 
 def _with_label(message: Message) -> Iterator[Any]:
