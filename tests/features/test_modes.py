@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,14 +88,6 @@ CASES = {
 }  # fmt: skip
 RAW = ("FG_DAG", "FG_NORMAL")
 MODES = (*RAW, "FG_BUCKETIZE", "FG_NONE")
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model = {"type": "BPE", "vocab": {"0": 0, "a": 1, "b": 2, "ab": 3}, "merges": ["a b"]}
-    path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
-    path.write_text(json.dumps({"version": "1.0", "model": model, "pre_tokenizer": {"type": "Whitespace"}}))
-    return path
 
 
 def test_every_feature_type_is_covered() -> None:

@@ -20,7 +20,7 @@ from tzrec.features.arrays import FloatArray, Int64Array
 from tzrec.features.bad_rows import InvalidValues
 from tzrec.features.jagged import Elements
 from tzrec.features.numbers import parse_integer, parse_number, to_float32, to_integers
-from tzrec.features.text.spans import Spans, decimals
+from tzrec.features.text.spans import Spans, to_decimals
 from tzrec.protos import data_pb2
 
 
@@ -89,7 +89,7 @@ class Hash(Bucketizer):
                 from tzrec.features.kernels import parse
 
                 return parse.hash_integers(values, self.rows), invalid
-            elements = decimals(values)
+            elements = to_decimals(values)
         return self._hash(elements), invalid
 
     def one(self, word: str) -> int:
@@ -114,7 +114,7 @@ class Vocabulary(Bucketizer):
     def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
         invalid: list[InvalidValues] = []
         if isinstance(elements, Spans) and not self.as_integer:
-            words = elements.arrow()
+            words = elements.to_arrow()
         else:
             values, invalid = to_integers(elements)
             words = pa.array(values).cast(pa.large_string())

@@ -27,6 +27,14 @@ class Dag:
     def is_column(self, source: FeatureInput) -> bool:
         return not self.is_linked or source.side not in ("feature", "const")
 
+    @classmethod
+    def from_order(cls, features: Mapping[str, Feature], order: Sequence[str], is_linked: bool) -> Dag:
+        """Build the Dag of features whose order is known."""
+        dag = cls(tuple(order), (), is_linked)
+        sources = (source for feature in features.values() for source in feature.inputs)
+        columns = dict.fromkeys(source.name for source in sources if dag.is_column(source))
+        return cls(dag.order, tuple(columns), is_linked)
+
     def computable(self, features: Mapping[str, Feature], columns: frozenset[str]) -> tuple[str, ...]:
         """List the features that depend on nothing but these columns and constants, inputs first."""
         names: list[str] = []
@@ -72,14 +80,7 @@ def make_dag(features: Mapping[str, Feature], paths: Mapping[str, str], is_linke
     order: list[str] = []
     for name in features:
         _visit(name, reads, order, [], paths)
-    return with_columns(features, order, is_linked)
-
-
-def with_columns(features: Mapping[str, Feature], order: Sequence[str], is_linked: bool) -> Dag:
-    """Build the Dag of features whose order is known."""
-    dag = Dag(tuple(order), (), is_linked)
-    inputs = (source for feature in features.values() for source in feature.inputs)
-    return Dag(dag.order, tuple(dict.fromkeys(source.name for source in inputs if dag.is_column(source))), is_linked)
+    return Dag.from_order(features, order, is_linked)
 
 
 def _feature_inputs(feature: Feature) -> list[str]:

@@ -18,7 +18,7 @@ from tzrec.features.arrow import as_array
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Feature, FeatureInput
 from tzrec.features.column import Column
-from tzrec.features.dag import Dag, make_dag, with_columns
+from tzrec.features.dag import Dag, make_dag
 from tzrec.features.inputs import is_encoded
 from tzrec.features.types.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
 from tzrec.protos import data_pb2, feature_pb2
@@ -118,7 +118,7 @@ class FeatureEncoder:
 
     def _part(self, order: Sequence[str], outputs: Collection[str] | None = None) -> FeatureEncoder:
         features = {name: feature for name, feature in self.features.items() if name in order}
-        return FeatureEncoder(features, with_columns(features, order, self._dag.is_linked), outputs)
+        return FeatureEncoder(features, Dag.from_order(features, order, self._dag.is_linked), outputs)
 
     def _computable_from(self, columns: Collection[str]) -> tuple[str, ...]:
         known_columns = frozenset(self.columns).intersection(columns)
@@ -231,18 +231,18 @@ def _without_encoded_stubs(features: Mapping[str, Feature], data: data_pb2.DataC
 
 def _make_feature(member: FeatureMember, data: data_pb2.DataConfig, sequences: Collection[str]) -> Feature:
     """Build the feature of a member of feature_configs; `sequences` names all features that are sequences."""
-    message, steps = member.message, member.steps
+    message, spec = member.message, member.steps
     is_none = data.fg_mode == data_pb2.FG_NONE
     make = registry.load_class(member.field, "tzrec.features.types")
-    if is_none and message.use_mask and steps is None and not message.HasField("fg_encoded_default_value"):
+    if is_none and message.use_mask and spec is None and not message.HasField("fg_encoded_default_value"):
         message = _with_encoded_default(message, make, data)
     feature: Feature = make(message, data)
-    if steps is not None and steps.tokens and not is_none:
-        feature = TokenSequence(feature, steps.limit)
-    elif steps is not None:
+    if spec is not None and spec.tokens and not is_none:
+        feature = TokenSequence(feature, spec.limit)
+    elif spec is not None:
         linked = (source.name for source in feature.inputs if source.side == "feature" and source.name in sequences)
-        names = (source.name for source in feature.inputs) if is_encoded(data) else steps.inputs.union(linked)
-        feature = SequenceFeature(feature, replace(steps, inputs=frozenset(names)), fill=not is_none)
+        names = (source.name for source in feature.inputs) if is_encoded(data) else spec.inputs.union(linked)
+        feature = SequenceFeature(feature, replace(spec, inputs=frozenset(names)), fill=not is_none)
     if message.use_mask:
         feature.masked_input = feature.inputs[0].name if is_encoded(data) else _first_value_input(message)
     return feature

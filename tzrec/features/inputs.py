@@ -43,9 +43,10 @@ def read_inputs(config: Any, data: data_pb2.DataConfig, *fields: str) -> tuple[F
 def _validate_name(field: str, inputs: Sequence[FeatureInput]) -> None:
     """Refuse a feature or a constant with the name of another input, because inputs are passed by name."""
     last = inputs[-1]
-    for other in inputs[:-1]:
-        if other.name == last.name and other.side != last.side and {other.side, last.side} & {"feature", "const"}:
-            message = f"{other.side}:{other.name} and {last.side}:{last.name} have one name; rename one of them"
+    for earlier in inputs[:-1]:
+        sides = {earlier.side, last.side}
+        if earlier.name == last.name and len(sides) == 2 and sides & {"feature", "const"}:
+            message = f"{earlier.side}:{earlier.name} and {last.side}:{last.name} have the same name; rename one"
             raise ConfigError([Problem(field, message)])
 
 

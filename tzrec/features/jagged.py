@@ -85,7 +85,7 @@ def read_jagged(array: pa.Array, column: str, separator: str, limit: int = 0, we
     Raises:
         DataError: the column has another type.
     """
-    array = plain(array)
+    array = to_plain(array)
     kind = array.type
     if pa.types.is_null(kind):
         rows = Jagged(np.empty(0, np.int64), np.zeros(len(array), np.int32))
@@ -103,12 +103,12 @@ def read_jagged(array: pa.Array, column: str, separator: str, limit: int = 0, we
 
 def _with_weights(rows: Jagged) -> Jagged:
     if isinstance(rows.elements, Spans):
-        elements, weights = rows.elements.weighted()
+        elements, weights = rows.elements.split_weights()
         return Jagged(elements, rows.lengths, weights)
     return Jagged(rows.elements, rows.lengths, np.ones(len(rows.elements), np.float32))
 
 
-def plain(array: pa.Array) -> pa.Array:
+def to_plain(array: pa.Array) -> pa.Array:
     """Convert dictionary-encoded and string-view arrays to their plain layout; others stay as they are."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -139,7 +139,7 @@ def _type_error(column: str, kind: pa.DataType, weighted: bool) -> DataError:
 
 def _read_flat(array: pa.Array, type_error: DataError) -> Jagged:
     """Read a column without lists: one element in each row, none for null or ""."""
-    array = plain(array)
+    array = to_plain(array)
     if pa.types.is_null(array.type):
         return Jagged(np.empty(0, np.int64), np.zeros(len(array), np.int32))
     if is_text(array.type):
@@ -221,5 +221,5 @@ def _read_map(array: pa.Array, type_error: DataError) -> Jagged:
 def _to_weights(elements: Elements) -> Float32Array:
     if not isinstance(elements, Spans):
         return elements.astype(np.float32)
-    values, valid = elements.floats()
+    values, valid = elements.parse_floats()
     return np.where(valid, values, np.nan).astype(np.float32)

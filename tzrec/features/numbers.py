@@ -20,7 +20,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 def to_integers(elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
     """Read elements as int64; whole floats are accepted, because pandas turns integers with gaps into floats."""
     if isinstance(elements, Spans):
-        values, valid = elements.integers()
+        values, valid = elements.parse_integers()
     elif elements.dtype.kind == "f":
         # -2**63 is a float64, 2**63 - 1 is not: the next float64 above the range is 2**63 itself
         valid = (elements == np.trunc(elements)) & (elements >= -(2.0**63)) & (elements < 2.0**63)
@@ -33,7 +33,7 @@ def to_integers(elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
 def to_floats(elements: Elements) -> tuple[FloatArray, list[InvalidValues]]:
     """Read elements as finite numbers."""
     if isinstance(elements, Spans):
-        values, valid = elements.floats()
+        values, valid = elements.parse_floats()
         return values, _invalid(NOT_A_NUMBER, ~valid)
     if elements.dtype.kind == "f":
         return elements, _invalid(NOT_FINITE, ~np.isfinite(elements))

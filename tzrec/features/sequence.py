@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.features.arrays import BoolArray, Int32Array, Int64Array
-from tzrec.features.jagged import is_list, is_text, list_lengths, plain, positions
-from tzrec.features.text.spans import buffers
+from tzrec.features.jagged import is_list, is_text, list_lengths, positions, to_plain
+from tzrec.features.text.spans import text_buffers
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def read_elements(array: pa.Array, delimiter: str, limit: int, fill: bool) -> El
         limit: number of elements to keep per row, from the first; 0 for all.
         fill: give a missing row (null, "", an empty list) one element without a value instead of none.
     """
-    array = plain(array)
+    array = to_plain(array)
     if is_text(array.type):
         elements = _split_text(array, delimiter, limit, fill)
     elif is_list(array.type):
@@ -64,7 +64,7 @@ def read_elements(array: pa.Array, delimiter: str, limit: int, fill: bool) -> El
 def _split_text(array: pa.Array, delimiter: str, limit: int, fill: bool) -> ElementArray:
     from tzrec.features.kernels import text
 
-    data, begins, stops, null = buffers(array)
+    data, begins, stops, null = text_buffers(array)
     mark = np.frombuffer(delimiter.encode(), np.uint8)
     offsets, pieces, lengths = text.split_elements(data, begins, stops, null, mark, limit, fill)
     values = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(pieces))
@@ -81,7 +81,7 @@ def _truncate(elements: ElementArray, limit: int) -> ElementArray:
 
 def is_missing(array: pa.Array, rows: Int64Array) -> BoolArray:
     """Return a mask of these rows of a column: true for null, "" and an empty list."""
-    array = plain(array).take(pa.array(rows))
+    array = to_plain(array).take(pa.array(rows))
     null = array.is_null().to_numpy(zero_copy_only=False)
     if is_text(array.type):
         return null | np.equal(array.to_pylist(), "")  # type: ignore[no-any-return]

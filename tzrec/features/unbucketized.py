@@ -70,7 +70,7 @@ class _RecordedFeature(Feature):
         column = self._feature.with_bucketizer(record).encode(columns, BadRows(rows))
         (recorder,) = recorders
         if isinstance(recorder.values, Spans):  # never single: in a text that is not a list the reader splits values
-            return to_arrow(column, False, recorder.values.arrow().cast(pa.string()).take(pa.array(column.values)))
+            return to_arrow(column, False, recorder.values.to_arrow().cast(pa.string()).take(pa.array(column.values)))
         return to_arrow(column, is_single(self._member), pa.array(recorder.values[column.values]))
 
 

@@ -130,11 +130,11 @@ class ColumnStats:
                 elements, parts = elements.split(separator)
                 counts = _sum_by_row(parts, row_of_element, len(array))
         if is_nested and self._weighted and isinstance(elements, Spans):
-            elements = elements.weighted()[0]
+            elements = elements.split_weights()[0]
         return elements, counts
 
     def _count(self, elements: Elements) -> None:
-        unique = pc.value_counts(elements.arrow() if isinstance(elements, Spans) else pa.array(elements))
+        unique = pc.value_counts(elements.to_arrow() if isinstance(elements, Spans) else pa.array(elements))
         values, counts = unique.field("values"), unique.field("counts").to_numpy()
         self._distinct.add(_hashes(values))
         self._frequent.add(values, counts)
@@ -144,9 +144,9 @@ class ColumnStats:
             if not (self._as_numbers or self.numbers == self.values - len(elements)):
                 self.is_whole = False
                 return  # text: earlier values were no numbers
-            numbers, is_number = elements.floats()
+            numbers, is_number = elements.parse_floats()
             numbers = numbers[is_number]
-            self.is_whole = self.is_whole and bool(elements.integers()[1].all())
+            self.is_whole = self.is_whole and bool(elements.parse_integers()[1].all())
         else:
             numbers = elements.astype(np.float64, copy=False)
             numbers = numbers[np.isfinite(numbers)]

@@ -92,7 +92,7 @@ def test_hash_integers_at_int64_edges_equals_reference() -> None:
 @given(words=st.lists(numeral, max_size=12))
 def test_parse_integers_equals_reference(words: list[str]) -> None:
     parts, raw = spans(words)
-    values, valid = parts.integers()
+    values, valid = parts.parse_integers()
     expected = reference.parse_integers(raw)
     assert valid.tolist() == [value is not None for value in expected]
     assert values.tolist() == [value or 0 for value in expected]
@@ -108,7 +108,7 @@ def test_parse_integers_equals_reference(words: list[str]) -> None:
     ],
 )
 def test_parse_integers_accepts_whole_int64(word: str, value: int | None) -> None:
-    values, valid = spans([word])[0].integers()
+    values, valid = spans([word])[0].parse_integers()
     assert (values[0] if valid[0] else None) == value
 
 
@@ -122,7 +122,7 @@ def ulps(left: float, right: float) -> int:
 @given(words=st.lists(numeral, max_size=12))
 def test_parse_floats_is_close_to_reference(words: list[str]) -> None:
     parts, raw = spans(words)
-    values, valid = parts.floats()
+    values, valid = parts.parse_floats()
     for value, is_valid, expected in zip(values.tolist(), valid.tolist(), reference.parse_floats(raw), strict=True):
         if expected is None or abs(expected) > 1e307:  # close to the largest number rounding decides
             assert not is_valid or abs(value) > 1e307
@@ -142,7 +142,7 @@ def test_parse_floats_is_close_to_reference(words: list[str]) -> None:
     ],
 )
 def test_parse_floats_accepts_decimals(word: str, value: float | None) -> None:
-    values, valid = spans([word])[0].floats()
+    values, valid = spans([word])[0].parse_floats()
     assert (values[0] if valid[0] else None) == value
 
 
@@ -152,7 +152,7 @@ def test_find_last_and_gather_equal_reference(words: list[str]) -> None:
     parts, raw = spans(words)
     positions = parse.find_last(parts.data, parts.starts, parts.ends, ord(":")) - parts.starts
     assert positions.tolist() == reference.find_last(raw, b":")
-    assert parts.arrow().cast(pa.large_binary()).to_pylist() == raw
+    assert parts.to_arrow().cast(pa.large_binary()).to_pylist() == raw
 
 
 def test_numba_is_not_imported_without_text() -> None:

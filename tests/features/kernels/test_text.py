@@ -11,7 +11,7 @@ from tests.features.kernels.test_parse import int64, pieces, text
 from tests.features.reference import text as reference
 from tzrec.features.jagged import Jagged
 from tzrec.features.text.pairs import Pairs, find_pairs, split_pairs
-from tzrec.features.text.spans import Spans, decimals, split
+from tzrec.features.text.spans import Spans, split, to_decimals
 from tzrec.features.text.words import cross
 
 quick = settings(max_examples=60, deadline=None)
@@ -36,7 +36,7 @@ def by_row(elements: Spans, lengths: np.ndarray) -> list[list[bytes]]:
 @quick
 @given(values=st.lists(int64, max_size=8))
 def test_decimals_equal_str(values: list[int]) -> None:
-    assert pieces(decimals(np.array(values, np.int64))) == [str(value).encode() for value in values]
+    assert pieces(to_decimals(np.array(values, np.int64))) == [str(value).encode() for value in values]
 
 
 @quick

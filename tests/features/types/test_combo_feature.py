@@ -113,7 +113,7 @@ def test_column_of_structs_is_refused() -> None:
     [
         (HASH, '["user:u"]', ".expression", "1 inputs; a cross needs 2 or more"),
         ("", '["user:u", "item:i"]', "", "needs exactly one of hash_bucket_size, vocab_list, vocab_dict, vocab_file"),
-        (HASH, '["user:u", "const:u"]', ".expression", "user:u and const:u have one name"),
+        (HASH, '["user:u", "const:u"]', ".expression", "user:u and const:u have the same name"),
         (HASH, '["user:u", "i"]', ".expression", '"i" is not side:name'),
     ],
 )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -327,15 +326,6 @@ def test_user_and_item_inputs_of_same_name_differ_in_group() -> None:
     assert encode(group(text), {"cate": ["u"], "s__cate": ["a;b"]})[0] == [[[h("u_a")], [h("u_b")]]]
     formula = 'expr_feature { feature_name: "f" expression: "min(a, 3) + a" variables: ["item:a"] }'
     assert encode(group(formula), {"s__a": ["1;9"]})[0] == [[[2], [12]]]
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("tokenizers")
-    model = {"type": "BPE", "vocab": {"0": 0, "a": 1, "b": 2, "ab": 3}, "merges": ["a b"]}
-    path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
-    path.write_text(json.dumps({"version": "1.0", "model": model, "pre_tokenizer": {"type": "Whitespace"}}))
-    return path
 
 
 def test_texts_are_tokenized_per_element(tokenizer: Path) -> None:

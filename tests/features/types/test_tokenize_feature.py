@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tests.fixtures.features import config_problem, encode, encoder, ids_by_row, reports
+from tests.fixtures.tokenizers import write_bpe
 from tzrec.errors import DataError, SetupError
 from tzrec.features.base import Table
 
@@ -21,11 +21,8 @@ VOCABULARY = {"[UNK]": 0, "a": 1, "b": 2, "c": 3, "ab": 4, "abc": 5, "e": 6, "é›
 
 @pytest.fixture(scope="module")
 def bpe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model = {"type": "BPE", "vocab": VOCABULARY, "merges": ["a b", "ab c"], "unk_token": "[UNK]", "fuse_unk": False}
-    text = {"version": "1.0", "model": model, "pre_tokenizer": {"type": "Whitespace"}, "added_tokens": []}
-    path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
-    path.write_text(json.dumps(text))
-    return path
+    settings = {"unk_token": "[UNK]", "fuse_unk": False}
+    return write_bpe(tmp_path_factory.mktemp("bpe"), VOCABULARY, ["a b", "ab c"], **settings)
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +99,9 @@ def test_invalid_config_is_refused(bpe: Path, tmp_path: Path) -> None:
     (tmp_path / "none.json").write_text("{}")
     for path, text, field, message in [
         (bpe.with_name("x.json"), "", "vocab_file", "x.json cannot be read: No such file"),
-        (tmp_path / "none.json", "", "vocab_file", "none.json is no bpe tokenizer"),
+        (tmp_path / "none.json", "", "vocab_file", "none.json is not a bpe tokenizer"),
         (bpe, 'tokenizer_type: "wordpiece"', "tokenizer_type", '"wordpiece" is not one of bpe, sentencepiece'),
-        (bpe, 'tokenizer_type: "sentencepiece"', "vocab_file", "tokenizer.json is no sentencepiece tokenizer"),
+        (bpe, 'tokenizer_type: "sentencepiece"', "vocab_file", "tokenizer.json is not a sentencepiece tokenizer"),
         (bpe, 'text_normalizer { stop_char_file: "no/file" }', "text_normalizer.stop_char_file", "no/file cannot be"),
     ]:
         problem = config_problem(tokenize(path, text))

@@ -16,7 +16,7 @@ from tzrec.features.bad_rows import BadRows, InvalidValues
 from tzrec.features.base import Encoder
 from tzrec.features.bucketize import Bucketizer
 from tzrec.features.column import Column
-from tzrec.features.encoders.sparse import expected
+from tzrec.features.encoders.sparse import expected_values
 from tzrec.features.jagged import Elements, Jagged
 from tzrec.features.numbers import to_floats
 from tzrec.features.text.spans import Spans
@@ -93,11 +93,11 @@ class CombinedEncoder(Encoder):
             return values.astype(np.float64).reshape(-1, 1), invalid
         count = len(elements)
         if not isinstance(elements, Spans):
-            return np.zeros((count, self.dim)), [InvalidValues(expected(self.dim), np.ones(count, np.bool_))]
+            return np.zeros((count, self.dim)), [InvalidValues(expected_values(self.dim), np.ones(count, np.bool_))]
         parts, lengths = elements.split(self.separator)
         values, invalid_parts = to_floats(parts)
         value_indices, has_other_length = np.repeat(np.arange(count), lengths), lengths != self.dim
-        invalid = [InvalidValues(expected(self.dim), has_other_length)] if has_other_length.any() else []
+        invalid = [InvalidValues(expected_values(self.dim), has_other_length)] if has_other_length.any() else []
         for problem in invalid_parts:
             invalid.append(InvalidValues(problem.reason, np.bincount(value_indices[problem.mask], minlength=count) > 0))
         vectors = np.zeros((count, self.dim))

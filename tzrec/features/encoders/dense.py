@@ -15,7 +15,7 @@ from tzrec.features.arrays import BoolArray, Float32Array, FloatArray, Int64Arra
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import DenseEmbedding, Encoder
 from tzrec.features.column import Column
-from tzrec.features.encoders.sparse import expected
+from tzrec.features.encoders.sparse import expected_values
 from tzrec.features.inputs import is_encoded
 from tzrec.features.jagged import Jagged, read_jagged
 from tzrec.features.normalizer import Normalizer
@@ -65,7 +65,7 @@ class DenseEncoder(Encoder):
         is_invalid[invalid_rows] = True
         is_missing = lengths == 0
         has_other_length = (lengths != self.dim) & ~is_missing & ~is_invalid
-        bad.report_array(self.column, expected(self.dim), np.flatnonzero(has_other_length), array)
+        bad.report_array(self.column, expected_values(self.dim), np.flatnonzero(has_other_length), array)
         if self.default is None:
             bad.report_array(self.column, NO_DEFAULT, np.flatnonzero(is_missing), array)
         return ~(is_missing | has_other_length | is_invalid)

@@ -89,7 +89,7 @@ class SparseEncoder(Encoder):
     def _drop_other_lengths(self, rows: Jagged, array: pa.Array, bad: BadRows) -> Jagged:
         lengths = rows.row_lengths()
         is_bad_row = (lengths != 0) & (lengths != self.exact)
-        bad.report_array(self.column, expected(self.exact), np.flatnonzero(is_bad_row), array)
+        bad.report_array(self.column, expected_values(self.exact), np.flatnonzero(is_bad_row), array)
         return rows.keep(~is_bad_row[rows.row_indices()]) if is_bad_row.any() else rows
 
     def _fill_empty(self, rows: Jagged) -> Column:
@@ -115,7 +115,7 @@ def _insert(values: npt.NDArray, default: npt.NDArray, is_empty: BoolArray, leng
     return out
 
 
-def expected(count: int) -> str:
+def expected_values(count: int) -> str:
     """Return the reason for a row with another number of values."""
     return f"expected {count} value{'s' if count != 1 else ''}"
 

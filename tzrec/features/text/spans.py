@@ -55,19 +55,19 @@ class Spans:
 
         return farm_hash.hash_text(self.data, self.starts, self.ends, size)
 
-    def integers(self) -> tuple[Int64Array, BoolArray]:
+    def parse_integers(self) -> tuple[Int64Array, BoolArray]:
         """Read every piece as an integer, and return a mask of those that are one."""
         from tzrec.features.kernels import parse
 
         return parse.parse_integers(self.data, self.starts, self.ends)  # type: ignore[no-any-return]
 
-    def floats(self) -> tuple[npt.NDArray[np.float64], BoolArray]:
+    def parse_floats(self) -> tuple[npt.NDArray[np.float64], BoolArray]:
         """Read every piece as a finite number, and return a mask of those that are one."""
         from tzrec.features.kernels import parse
 
         return parse.parse_floats(self.data, self.starts, self.ends)  # type: ignore[no-any-return]
 
-    def weighted(self) -> tuple[Spans, Float32Array]:
+    def split_weights(self) -> tuple[Spans, Float32Array]:
         """Split `id:weight` at the last colon; an id alone weighs 1, and a weight that is not a number is NaN."""
         from tzrec.features.kernels import parse
 
@@ -77,7 +77,7 @@ class Spans:
         weights[id_ends == self.ends] = 1.0
         return Spans(self.data, self.starts, id_ends), weights.astype(np.float32)
 
-    def arrow(self) -> pa.Array:
+    def to_arrow(self) -> pa.Array:
         """Copy the pieces to a large_string array."""
         from tzrec.features.kernels import parse
 
@@ -85,7 +85,7 @@ class Spans:
         return pa.LargeStringArray.from_buffers(len(self), pa.py_buffer(offsets), pa.py_buffer(data))
 
 
-def decimals(values: Int64Array) -> Spans:
+def to_decimals(values: Int64Array) -> Spans:
     """Return the decimal text of every number."""
     from tzrec.features.kernels import text
 
@@ -105,13 +105,13 @@ def split(array: pa.Array, separator: str = "", limit: int = 0) -> tuple[Spans, 
     """
     from tzrec.features.kernels import parse
 
-    data, begins, stops, null = buffers(array)
+    data, begins, stops, null = text_buffers(array)
     mark = np.frombuffer(separator.encode(), np.uint8)
     starts, ends, lengths = parse.split(data, begins, stops, null, mark, limit)
     return Spans(data, starts, ends), lengths
 
 
-def buffers(array: pa.Array) -> tuple[ByteArray, Int64Array, Int64Array, BoolArray]:
+def text_buffers(array: pa.Array) -> tuple[ByteArray, Int64Array, Int64Array, BoolArray]:
     """Return the buffers of a string or large_string array of B rows.
 
     Returns:

@@ -53,7 +53,7 @@ def open_tokenizer(kind: str, path: Path) -> Tokenizer:
         raise SetupError(f"tokenizer_type {kind} needs the package {package}: pip install 'tzrec[text]'") from None
     except Exception as error:  # the packages pass on exceptions of any type from C++ and Rust
         reason = str(error).splitlines()[0][:200]
-        raise ConfigError([Problem("vocab_file", f"{path} is no {kind} tokenizer: {reason}")]) from None
+        raise ConfigError([Problem("vocab_file", f"{path} is not a {kind} tokenizer: {reason}")]) from None
 
 
 def _open_bpe(data: bytes) -> Tokenizer:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.jagged import Elements, Jagged, read_jagged
 from tzrec.features.numbers import to_integers
-from tzrec.features.text.spans import Spans, decimals
+from tzrec.features.text.spans import Spans, to_decimals
 
 
 def read_words(array: pa.Array, column: str, separator: str, bad: BadRows) -> Jagged:
@@ -26,13 +26,13 @@ def read_words(array: pa.Array, column: str, separator: str, bad: BadRows) -> Ja
     if isinstance(rows.elements, Spans):
         return rows
     values, invalid = to_integers(rows.elements)
-    rows = Jagged(decimals(values), rows.lengths)
+    rows = Jagged(to_decimals(values), rows.lengths)
     return rows.keep(bad.report_invalid(column, invalid, rows.row_indices(), array)) if invalid else rows
 
 
 def to_text(elements: Elements) -> Spans:
     """Write elements as text; the text of a number that is not whole is arbitrary."""
-    return elements if isinstance(elements, Spans) else decimals(to_integers(elements)[0])
+    return elements if isinstance(elements, Spans) else to_decimals(to_integers(elements)[0])
 
 
 def cross(left: Jagged, right: Jagged) -> Jagged:

@@ -76,6 +76,6 @@ def _read_flags(elements: Elements) -> tuple[BoolArray, BoolArray]:
     """Read every element as a flag, and return a mask of those that are one."""
     if not isinstance(elements, Spans):
         return elements == 1, (elements == 1) | (elements == 0)
-    words = pc.utf8_lower(pc.utf8_trim_whitespace(elements.arrow()))
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(elements.to_arrow()))
     is_true = pc.is_in(words, value_set=_TRUE).to_numpy(zero_copy_only=False)
     return is_true, is_true | pc.is_in(words, value_set=_FALSE).to_numpy(zero_copy_only=False)

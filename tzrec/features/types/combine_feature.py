@@ -60,7 +60,7 @@ class CombineFeature(Feature):
         """Read the numbers of listed words."""
         words = read_words(array, self.inputs[0].name, self._separator, bad)
         assert isinstance(words.elements, Spans)
-        indices = pc.index_in(words.elements.arrow(), value_set=self._words)
+        indices = pc.index_in(words.elements.to_arrow(), value_set=self._words)
         is_listed = indices.is_valid().to_numpy(zero_copy_only=False)
         return Jagged(self._numbers[indices.drop_null().to_numpy()], words.keep(is_listed).lengths)
 

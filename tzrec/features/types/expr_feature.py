@@ -54,7 +54,7 @@ class ExprFeature(NumberFeature):
         rows = read_jagged(array, column, self._separator)
         if not isinstance(rows.elements, Spans):
             return rows
-        numbers, is_number = rows.elements.floats()
+        numbers, is_number = rows.elements.parse_floats()
         rows = Jagged(numbers, rows.lengths)
         if is_number.all():
             return rows

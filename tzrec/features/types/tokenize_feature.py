@@ -70,6 +70,6 @@ class TokenizeFeature(Feature):
 def _to_strings(texts: Jagged, column: str) -> list[str]:
     assert isinstance(texts.elements, Spans)
     try:
-        return texts.elements.arrow().to_pylist()  # type: ignore[no-any-return]
+        return texts.elements.to_arrow().to_pylist()  # type: ignore[no-any-return]
     except UnicodeDecodeError as error:
         raise DataError(f'column "{column}" holds text that is not UTF-8: {error.object[:40]!r}') from None
