@@ -48,9 +48,9 @@ def test_members_of_a_group() -> None:
     assert first.path == "sequence_feature.features[0].id_feature"
     assert (first.message.feature_name, first.message.expression) == ("s__a", "user:s__a")
     assert (first.message.value_dim, first.message.default_value) == (1, "0")
-    assert first.steps is not None
-    assert (first.steps.inputs, first.steps.delimiter) == ({"s__a"}, "|")
-    assert (first.steps.limit, first.steps.group) == (7, "s")
+    assert first.sequence is not None
+    assert (first.sequence.inputs, first.sequence.delimiter) == ({"s__a"}, "|")
+    assert (first.sequence.limit, first.sequence.group) == (7, "s")
     assert formula.path == "sequence_feature.features[2].expr_feature"
     assert formula.message.expression == "s__a + b*log(b) + 1e5 + x.b"
     assert list(formula.message.variables) == ["item:s__a", "user:b"]
@@ -64,17 +64,17 @@ def test_members_of_a_group() -> None:
 
 def test_members_that_stand_alone() -> None:
     (plain,) = feature_members(parsed('id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 }'))
-    assert (plain.steps, plain.message.default_value) == (None, "")
+    assert (plain.sequence, plain.message.default_value) == (None, "")
     (alone,) = feature_members(
         parsed('sequence_id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 }')
     )
-    assert alone.steps is not None
-    assert (alone.path, alone.steps.inputs, alone.steps.group) == ("sequence_id_feature", {"a"}, "")
+    assert alone.sequence is not None
+    assert (alone.path, alone.sequence.inputs, alone.sequence.group) == ("sequence_id_feature", {"a"}, "")
     text = 'tokenize_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 vocab_file: "v" '
-    assert next(feature_members(parsed(text + "}"))).steps is None
+    assert next(feature_members(parsed(text + "}"))).sequence is None
     (tokens,) = feature_members(parsed(text + "tokens_as_sequence: true sequence_length: 3 }"))
-    assert tokens.steps is not None
-    assert (tokens.steps.tokens, tokens.steps.limit, tokens.steps.inputs) == (True, 3, frozenset())
+    assert tokens.sequence is not None
+    assert (tokens.sequence.tokens, tokens.sequence.limit, tokens.sequence.inputs) == (True, 3, frozenset())
     assert list(feature_members(FeatureConfig())) == []
 
 

@@ -61,13 +61,13 @@ class FeatureMember:
         field: member of the oneof that holds the message.
         message: message of the feature, for one element if it is a sequence, with its full name and the full names of
             its inputs.
-        steps: layout of the sequence; None if it is no sequence.
+        sequence: layout of the sequence; None if it is no sequence.
     """
 
     path: str
     field: FieldDescriptor
     message: Any
-    steps: SequenceSpec | None = None
+    sequence: SequenceSpec | None = None
 
 
 def feature_members(config: FeatureConfig) -> Iterator[FeatureMember]:

@@ -21,7 +21,7 @@ def is_single(member: FeatureMember) -> bool:
     if "value_dim" in fields_of(member.message):
         return bool(member.message.value_dim == 1)
     if isinstance(member.message, feature_pb2.TokenizeFeature):
-        return member.steps is not None and member.steps.tokens
+        return member.sequence is not None and member.sequence.tokens
     return True
 
 

@@ -65,7 +65,7 @@ class FeatureEncoder:
             for index, config in enumerate(feature_configs)
         ]
         sequences = {
-            member.message.feature_name for *_, members in entries for member in members if member.steps is not None
+            member.message.feature_name for *_, members in entries for member in members if member.sequence is not None
         }
         for path, config, members in entries:
             if config.WhichOneof("feature") is None:
@@ -231,7 +231,7 @@ def _without_encoded_stubs(features: Mapping[str, Feature], data: data_pb2.DataC
 
 def _make_feature(member: FeatureMember, data: data_pb2.DataConfig, sequences: Collection[str]) -> Feature:
     """Build the feature of a member of feature_configs; `sequences` names all features that are sequences."""
-    message, spec = member.message, member.steps
+    message, spec = member.message, member.sequence
     is_none = data.fg_mode == data_pb2.FG_NONE
     make = registry.load_class(member.field, "tzrec.features.types")
     if is_none and message.use_mask and spec is None and not message.HasField("fg_encoded_default_value"):

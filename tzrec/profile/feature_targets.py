@@ -110,7 +110,7 @@ def _of_column(entry: FeatureEntry, data: DataConfig) -> Iterator[FeatureTarget]
 def _separators(entry: FeatureEntry, data: DataConfig) -> tuple[str, ...]:
     """Separators between the values of a string, the outermost first."""
     within = data.fg_encoded_multival_sep if data.fg_mode == FgMode.FG_NONE else entry.message.separator
-    sequence = entry.steps
+    sequence = entry.sequence
     return (within,) if sequence is None else (sequence.delimiter, within)
 
 

@@ -16,7 +16,7 @@ def check_dense_embedding(checker: Checker, entry: FeatureEntry) -> None:
     if not kind or checker.has_parse_errors(entry.path):
         return
     path = f"{entry.path}.{kind}"
-    if entry.steps is not None:
+    if entry.sequence is not None:
         checker.error(path, "is for features that are no sequence; leave it out, or use boundaries for an embedding")
     elif entry.has_table:
         checker.error(path, "is for numbers, and the values of this feature become ids; choose one")

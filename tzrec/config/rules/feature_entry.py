@@ -22,13 +22,13 @@ class FeatureEntry:
     Attributes:
         path: path of its message.
         message: message of the feature, see `FeatureMember`.
-        steps: layout of the sequence; None if it is no sequence.
+        sequence: layout of the sequence; None if it is no sequence.
         field: member of the oneof that holds the message; None for a message without a config.
     """
 
     path: str
     message: Any
-    steps: SequenceSpec | None = None
+    sequence: SequenceSpec | None = None
     field: FieldDescriptor | None = None
 
     @property
@@ -70,7 +70,7 @@ class FeatureEntry:
 def feature_entries(checker: Checker) -> Sequence[FeatureEntry]:
     """Return all features; those of a sequence_feature have their full names."""
     return [
-        FeatureEntry(f"{path}.{member.path}", member.message, member.steps, member.field)
+        FeatureEntry(f"{path}.{member.path}", member.message, member.sequence, member.field)
         for path, config in repeated("feature_configs", checker.config.feature_configs)
         for member in feature_members(config)
     ]

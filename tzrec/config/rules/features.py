@@ -42,8 +42,8 @@ def _check_feature(checker: Checker, entry: FeatureEntry) -> None:
     if check is not None:
         check(checker, entry.path, entry.message)
     check_dense_embedding(checker, entry)
-    if entry.steps is not None:
-        check_sequence_feature(checker, entry, entry.steps)
+    if entry.sequence is not None:
+        check_sequence_feature(checker, entry, entry.sequence)
     is_missing = checker.has_parse_errors(entry.path) and not entry.message.HasField("embedding_dim")
     if entry.has_table and entry.message.embedding_dim == 0 and not is_missing:
         checker.error(f"{entry.path}.embedding_dim", "must be above 0: the width of the embedding")

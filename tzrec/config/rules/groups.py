@@ -48,7 +48,7 @@ def _names(path: str, group: FeatureGroupConfig) -> Iterator[tuple[str, str]]:
 
 
 def _check_feature(checker: Checker, path: str, entry: FeatureEntry, group: FeatureGroupConfig) -> None:
-    if entry.steps is not None:
+    if entry.sequence is not None:
         advice = "list it in the sequence_groups of a DEEP group, with a sequence_encoder that makes one vector of them"
         checker.error(path, f'"{entry.name}" is a sequence of any number of elements; {advice}')
     elif group.group_type == WIDE and not entry.has_table and not checker.has_parse_errors(entry.path):

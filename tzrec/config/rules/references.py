@@ -19,7 +19,7 @@ def _check_feature(checker: Checker, path: str, name: str) -> None:
 
 
 def _check_id_feature(checker: Checker, path: str, name: str) -> None:
-    known = {key: entry for key, entry in entries_by_name(checker).items() if entry.steps is None}
+    known = {key: entry for key, entry in entries_by_name(checker).items() if entry.sequence is None}
     entry = find_feature(checker, path, name, known)
     if entry is None or entry.has_table or entry.message.stub_type or checker.has_parse_errors(entry.path):
         return

@@ -33,7 +33,7 @@ def _check_sequence_inputs(checker: Checker, entry: FeatureEntry, spec: Sequence
     known = entries_by_name(checker)
     is_dag = checker.config.data_config.fg_mode == FgMode.FG_DAG
     sources = [text.partition(":")[2] for text in entry.reads if is_dag and text.startswith("feature:")]
-    reads_sequence = any(name in known and known[name].steps is not None for name in sources)
+    reads_sequence = any(name in known and known[name].sequence is not None for name in sources)
     are_valid = entry.reads and all(text.partition(":")[0] in SIDES for text in entry.reads)
     if are_valid and not (spec.inputs or reads_sequence or listed):
         problem = "no input is a sequence; name the ones that are in sequence_fields"

@@ -42,7 +42,7 @@ def check_sequences(checker: Checker, path: str, group: FeatureGroupConfig, know
 
 def check_has_no_weights(checker: Checker, path: str, entry: FeatureEntry) -> None:
     """Report a feature with weighted ids in a sequence group."""
-    if entry.steps is None and getattr(entry.message, "weighted", False):
+    if entry.sequence is None and getattr(entry.message, "weighted", False):
         problem = f'"{entry.name}" has weighted ids, which no sequence group can use; list it in a DEEP group'
         checker.error(path, problem)
 
@@ -60,7 +60,7 @@ def _check_has_sequence(
     checker: Checker, path: str, group: FeatureGroupConfig | SeqGroupConfig, known: Mapping[str, FeatureEntry]
 ) -> None:
     entries = [known[name] for name in group.feature_names if name in known]
-    if len(entries) == len(group.feature_names) and not any(entry.steps for entry in entries):
+    if len(entries) == len(group.feature_names) and not any(entry.sequence for entry in entries):
         advice = "list features of a sequence_feature, or sequence_id_feature and the like"
         checker.error(f"{path}.feature_names", f"none of these features is a sequence; {advice}")
 
@@ -114,8 +114,8 @@ def _check_widths(
     checker: Checker, path: str, message: Any, requirement: QueryWidth, entries: Sequence[FeatureEntry]
 ) -> None:
     """Check that an encoder has a query to compare the elements with, and its width."""
-    query = sum(entry.width for entry in entries if not entry.steps)
-    element = sum(entry.width for entry in entries if entry.steps)
+    query = sum(entry.width for entry in entries if not entry.sequence)
+    element = sum(entry.width for entry in entries if entry.sequence)
     if element == 0 or requirement is QueryWidth.UNUSED:
         return
     widths = f"the features of the row are {query} wide and those of an element {element}"

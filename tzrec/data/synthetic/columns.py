@@ -115,15 +115,15 @@ def sources(config: EasyRecConfig) -> Iterator[SyntheticSource]:
         if not is_encoded(data):
             yield from reversed(list(_raw_inputs(member, is_linked=data.fg_mode == data_pb2.FG_DAG)))
         elif not member.message.stub_type:
-            yield SyntheticSource(member.message.feature_name, member.message, sequence=member.steps)
+            yield SyntheticSource(member.message.feature_name, member.message, sequence=member.sequence)
 
 
 def _raw_inputs(member: FeatureMember, is_linked: bool) -> Iterator[SyntheticSource]:
     for index, (_, text) in enumerate(inputs(member.message)):
         side, _, name = text.partition(":")
         if not (is_linked and side in ("feature", "const")):
-            is_sequence = member.steps is not None and name in member.steps.inputs
-            yield SyntheticSource(name, member.message, index, member.steps if is_sequence else None)
+            is_sequence = member.sequence is not None and name in member.sequence.inputs
+            yield SyntheticSource(name, member.message, index, member.sequence if is_sequence else None)
 
 
 def _has_map(source: SyntheticSource) -> bool:
