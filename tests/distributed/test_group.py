@@ -1,4 +1,4 @@
-"""The small exchanges, on one rank and on two."""
+"""Exchanges on one and on two ranks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from tzrec.distributed import group
 
 
-def test_two_ranks_gather_tensors_of_different_lengths(two: list[dict[str, Any]]) -> None:
+def test_gather_states_of_different_lengths(two: list[dict[str, Any]]) -> None:
     for rank in two:
         first, second = rank["gathered"]
         assert first["n"].tolist() == [0]
@@ -18,19 +18,19 @@ def test_two_ranks_gather_tensors_of_different_lengths(two: list[dict[str, Any]]
         assert "only0" not in second
 
 
-def test_two_ranks_agree(two: list[dict[str, Any]]) -> None:
+def test_flags_of_two_ranks_are_reduced(two: list[dict[str, Any]]) -> None:
     assert [rank["agree"] for rank in two] == [[False, True, True, False]] * 2
 
 
-def test_two_ranks_add_up(two: list[dict[str, Any]]) -> None:
+def test_total_of_two_ranks_is_sum(two: list[dict[str, Any]]) -> None:
     assert [rank["total"] for rank in two] == [[3.0, 1.0]] * 2
 
 
-def test_two_ranks_tell_each_other(two: list[dict[str, Any]]) -> None:
+def test_broadcast_and_gather_on_two_ranks(two: list[dict[str, Any]]) -> None:
     assert [rank["told"] for rank in two] == [[{"from": 0}, [{"rank": 0}, {"rank": 1}]]] * 2
 
 
-def test_one_rank_needs_no_other(alone: None) -> None:
+def test_exchanges_of_one_rank_return_its_values(alone: None) -> None:
     assert group.all_agree(True)
     assert not group.all_agree(False)
     assert group.any_rank(True)
@@ -42,7 +42,7 @@ def test_one_rank_needs_no_other(alone: None) -> None:
     group.barrier()
 
 
-def test_bytes_carry_every_type_of_state() -> None:
+def test_packed_tensors_keep_type_and_shape() -> None:
     state = {
         "scores": torch.tensor([[0.25], [1.0]]),
         "none": torch.empty(0, 3, dtype=torch.float64),

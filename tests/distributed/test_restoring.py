@@ -1,4 +1,4 @@
-"""What one number of ranks or sharding type saves, another restores, to the bit."""
+"""Checkpoints restored bit for bit with another number of ranks or another sharding type."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ import torch
 
 from tests.distributed.test_shard import reference
 from tests.fixtures import toy_model as toy
-from tests.fixtures.toy_training import CASES, MOVES, Case, Run, whole
+from tests.fixtures.toy_training import CASES, MOVES, Case, Run, merge_shards
 
 SAVED = [case for case in CASES if len(case.types) == 1]
 
 
 @pytest.mark.parametrize("case", [case for case in SAVED if not case.fields], ids=lambda case: case.name)
-def test_two_ranks_restore_what_one_saved(case: Case, one: dict[str, Any], two: list[dict[str, Any]]) -> None:
-    tables = whole(shard for rank in two for shard in rank[case.name]["restored"])
+def test_two_ranks_restore_checkpoint_of_one_rank(case: Case, one: dict[str, Any], two: list[dict[str, Any]]) -> None:
+    tables = merge_shards(shard for rank in two for shard in rank[case.name]["restored"])
     for name, table in one[case.optimizer]["tables"].items():
         assert torch.equal(tables[name], table)
     assert two[0][case.name]["resumed"] == pytest.approx(one[case.optimizer]["more"], abs=1e-5)
 
 
 @pytest.mark.parametrize("case", SAVED, ids=lambda case: case.name)
-def test_one_rank_restores_what_two_saved(case: Case, directory: Path, two: list[dict[str, Any]], alone: None) -> None:
+def test_one_rank_restores_checkpoint_of_two_ranks(
+    case: Case, directory: Path, two: list[dict[str, Any]], alone: None
+) -> None:
     run = Run(Case("one", case.optimizer, (), case.fields))
     run.load(directory / case.name)
-    tables = whole(shard for rank in two for shard in rank[case.name]["last"])
+    tables = merge_shards(shard for rank in two for shard in rank[case.name]["last"])
     for name, _, _, value in run.shards():
         assert torch.equal(value, tables[name])
     _, formulas = reference(case.optimizer, tuple(case.fields.items()))
@@ -39,13 +41,13 @@ def test_one_rank_restores_what_two_saved(case: Case, directory: Path, two: list
 
 
 @pytest.mark.parametrize(("source", "target"), MOVES)
-def test_sharding_types_change_on_two_ranks(source: str, target: str, two: list[dict[str, Any]]) -> None:
-    moved = whole(shard for rank in two for shard in rank[f"{source} to {target}"])
-    for name, table in whole(shard for rank in two for shard in rank[source]["last"]).items():
+def test_checkpoint_is_restored_into_other_sharding_type(source: str, target: str, two: list[dict[str, Any]]) -> None:
+    moved = merge_shards(shard for rank in two for shard in rank[f"{source} to {target}"])
+    for name, table in merge_shards(shard for rank in two for shard in rank[source]["last"]).items():
         assert torch.equal(moved[name], table)
 
 
-def test_names_are_those_of_the_unsharded_model(alone: None) -> None:
+def test_state_names_are_those_of_unsharded_model(alone: None) -> None:
     run = Run(Case("one", "adagrad_optimizer"))
     state, prefix = run.state(), "embedding_group.emb_impls.__BASE__."
     steps = "embedding_group.seq_emb_impls.__BASE__.ec_dict"

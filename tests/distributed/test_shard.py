@@ -1,4 +1,4 @@
-"""Two ranks with half the batch each do what one rank with the whole batch does, and both what the formulas say."""
+"""Training on one rank, and on two ranks with half of the batch each, compared with formulas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.fixtures import toy_model as toy
-from tests.fixtures.toy_training import CASES, SCALED, Case, Run, whole
+from tests.fixtures.toy_training import CASES, SCALED, Case, Run, merge_shards
 from tzrec.distributed.shard import dense_parameters
 from tzrec.tables.lookup_kernel import lookup_kernels
 from tzrec.tables.sharders import LocalBags, LocalSequences
@@ -18,69 +18,69 @@ from tzrec.tables.sharders import LocalBags, LocalSequences
 
 @cache
 def reference(optimizer: str, fields: tuple[tuple[str, float], ...]) -> tuple[list[float], toy.Reference]:
-    made = toy.Reference(optimizer, **dict(fields))
-    losses = [made.step(rows, toy.rate(i)) for i, rows in enumerate(toy.global_batches())]
-    return losses, made
+    expected = toy.Reference(optimizer, **dict(fields))
+    losses = [expected.step(rows, toy.rate(i)) for i, rows in enumerate(toy.global_batches())]
+    return losses, expected
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_two_ranks_follow_the_formulas(case: Case, two: list[dict[str, Any]]) -> None:
-    losses, made = reference(case.optimizer, tuple(case.fields.items()))
+def test_training_on_two_ranks_equals_formulas(case: Case, two: list[dict[str, Any]]) -> None:
+    losses, expected = reference(case.optimizer, tuple(case.fields.items()))
     assert two[0][case.name]["losses"] == pytest.approx(losses, abs=1e-5)
-    tables = whole([shard for rank in two for shard in rank[case.name]["last"]])
+    tables = merge_shards([shard for rank in two for shard in rank[case.name]["last"]])
     for name, table in tables.items():
-        torch.testing.assert_close(table.double(), made.tables[name], rtol=0, atol=2e-5)
+        torch.testing.assert_close(table.double(), expected.tables[name], rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("optimizer", sorted({case.optimizer for case in CASES if not case.fields}))
-def test_one_rank_follows_the_formulas(optimizer: str, one: dict[str, Any]) -> None:
-    losses, made = reference(optimizer, ())
+def test_training_on_one_rank_equals_formulas(optimizer: str, one: dict[str, Any]) -> None:
+    losses, expected = reference(optimizer, ())
     assert one[optimizer]["losses"] == pytest.approx(losses, abs=1e-5)
     for name, table in one[optimizer]["tables"].items():
-        torch.testing.assert_close(table.double(), made.tables[name], rtol=0, atol=2e-5)
+        torch.testing.assert_close(table.double(), expected.tables[name], rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_first_values_do_not_depend_on_the_sharding(case: Case, two: list[dict[str, Any]]) -> None:
-    tables = whole([shard for rank in two for shard in rank[case.name]["first"]])
+def test_initialization_does_not_depend_on_sharding(case: Case, two: list[dict[str, Any]]) -> None:
+    tables = merge_shards([shard for rank in two for shard in rank[case.name]["first"]])
     for name, table in tables.items():
         assert torch.equal(table, toy.first_table(name))
 
 
-def test_clipping_changes_what_is_learned() -> None:
+def test_clipping_in_reference_changes_tables() -> None:
     """The clipped cases above would prove nothing if no gradient reached the bound."""
     (_, free), (_, clipped) = (reference("sgd_optimizer", fields) for fields in ((), (("max_gradient", 0.002),)))
     assert (free.tables["ids"] - clipped.tables["ids"]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ["default", "table_wise"])
-def test_forward_passes_without_backward_leave_no_trace(name: str, two: list[dict[str, Any]]) -> None:
+def test_forward_passes_without_backward_change_nothing(name: str, two: list[dict[str, Any]]) -> None:
     assert two[0][f"{name} paused"] == two[0][name]["losses"][:3]
 
 
 @pytest.mark.parametrize("name", SCALED)
-def test_a_loss_scale_reaches_no_table(name: str, two: list[dict[str, Any]]) -> None:
+def test_loss_scale_does_not_change_training(name: str, two: list[dict[str, Any]]) -> None:
     """A power of two changes no bit, before gradients are clipped as well; bags, sequences and replicated tables."""
     assert two[0][f"{name} scaled"] == two[0][name]["losses"][:3]
 
 
-def test_an_overflow_on_one_rank_is_one_on_all(two: list[dict[str, Any]]) -> None:
+def test_overflow_on_one_rank_skips_step_on_all(two: list[dict[str, Any]]) -> None:
     assert [rank["overflow"] for rank in two] == [[False, 512.0], [False, 512.0]]
 
 
-def test_frozen_table_stays(two: list[dict[str, Any]]) -> None:
-    last = whole([shard for rank in two for shard in rank["default"]["last"]])
+def test_frozen_table_does_not_change(two: list[dict[str, Any]]) -> None:
+    last = merge_shards([shard for rank in two for shard in rank["default"]["last"]])
     assert torch.equal(last["e_emb"], toy.first_table("e_emb"))
     assert not torch.equal(last["ids"], toy.first_table("ids"))
 
 
-def test_one_rank_runs_the_kernels_alone(alone: None) -> None:
+def test_one_rank_uses_local_collections(alone: None) -> None:
     run = Run(Case("one", "adagrad_optimizer"))
     impl = run.model.module.embedding_group.emb_impls["__BASE__"]
     assert isinstance(impl.ebc, LocalBags)
     assert isinstance(impl.weighted_ebc, LocalBags)
-    stepped = run.model.module.embedding_group.seq_emb_impls["__BASE__"].ec_dict.values()
-    assert [type(each) for each in stepped] == [LocalSequences] * 2
+    sequences = run.model.module.embedding_group.seq_emb_impls["__BASE__"].ec_dict.values()
+    assert [type(collection) for collection in sequences] == [LocalSequences] * 2
     assert not isinstance(run.model._dmp_wrapped_module, torch.nn.parallel.DistributedDataParallel)
 
 
@@ -88,7 +88,7 @@ SOFT = [f"embedding_group.dense_impls.embeddings.0.{name}" for name in ("scale",
 DENSE = [*SOFT, "linear.weight", "linear.bias"]
 
 
-def test_dense_parameters_are_what_is_no_table(alone: None) -> None:
+def test_dense_parameters_exclude_tables(alone: None) -> None:
     run = Run(Case("one", "adagrad_optimizer"))
     assert [name for name, _ in dense_parameters(run.model)] == DENSE
 
@@ -99,7 +99,7 @@ def test_all_ranks_have_the_same_dense_parameters(case: Case, two: list[dict[str
     assert [rank[case.name]["dense"] for rank in two] == [DENSE, DENSE]
 
 
-def test_an_id_out_of_range_stops_the_kernel(alone: None) -> None:
+def test_id_out_of_range_raises(alone: None) -> None:
     run = Run(Case("one", "adagrad_optimizer"))
     rows = next(toy.global_batches())
     rows.ids["a"][0], rows.weights["a"][0] = [50], [1.0]
@@ -107,7 +107,7 @@ def test_an_id_out_of_range_stops_the_kernel(alone: None) -> None:
         run.model(rows.batch())
 
 
-def test_kernels_are_as_planned(alone: None) -> None:
+def test_kernels_of_adam_are_dense_except_for_frozen_tables(alone: None) -> None:
     found = {
         kernel.parameter_name(table): kernel.fused
         for kernel in lookup_kernels(Run(Case("x", "adam_optimizer")).model.module)
@@ -120,7 +120,7 @@ def test_kernels_are_as_planned(alone: None) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adagrad_optimizer", "adam_optimizer"])
-def test_a_frozen_table_of_sequences_stays(optimizer: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frozen_sequence_table_does_not_change(optimizer: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside one of the same width that learns."""
     monkeypatch.setitem(toy.TABLES, "s", replace(toy.TABLES["s"], trainable=False))
     run = Run(Case("one", optimizer))

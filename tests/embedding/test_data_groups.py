@@ -6,11 +6,12 @@ import pytest
 import torch
 from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 
+from tests.fixtures.feature_groups import make_feature, make_group
 from tzrec.data.batch import BASE, NEG, Batch
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.errors import ConfigError
-from tzrec.features.base import DenseEmbedding, Feature, Table
-from tzrec.protos.model_pb2 import DEEP, SEQUENCE, FeatureGroupConfig
+from tzrec.features.base import DenseEmbedding, Table
+from tzrec.protos.model_pb2 import DEEP, FeatureGroupConfig
 from tzrec.tables.initialization import init_table
 
 SEED = 1
@@ -19,25 +20,17 @@ IDS = {"user": [[3], [5, 6]], "item": [[0], [1], [2, 7], [], [4]], "history": [[
 PRICES = torch.tensor([[1.0], [2.0], [3.0], [4.0], [5.0]])
 
 
-def feature(name: str, data_group: str, embedding: DenseEmbedding | None = None) -> Feature:
-    result = Feature()
-    result.name, result.table, result.data_group, result.embedding = name, TABLES.get(name), data_group, embedding
-    result.is_sparse, result.is_sequence = name in TABLES, name == "history"
-    result.dim = 0 if result.is_sparse else 1
-    return result
-
-
 FEATURES = {
-    "user": feature("user", BASE),
-    "item": feature("item", NEG),
-    "price": feature("price", NEG),
-    "weight": feature("weight", NEG, DenseEmbedding("mlp", 1, 4)),
-    "history": feature("history", NEG),
+    "user": make_feature("user", TABLES["user"]),
+    "item": make_feature("item", TABLES["item"], data_group=NEG),
+    "price": make_feature("price", dim=1, data_group=NEG),
+    "weight": make_feature("weight", dim=1, embedding=DenseEmbedding("mlp", 1, 4), data_group=NEG),
+    "history": make_feature("history", TABLES["history"], is_sequence=True, data_group=NEG),
 }
 GROUPS = [
-    FeatureGroupConfig(group_name="item", feature_names=["price", "item", "weight"], group_type=DEEP),
-    FeatureGroupConfig(group_name="user", feature_names=["user"], group_type=DEEP),
-    FeatureGroupConfig(group_name="history", feature_names=["history"], group_type=SEQUENCE),
+    make_group("item", "price", "item", "weight"),
+    make_group("user", "user"),
+    make_group("history", "history", group_type="SEQUENCE"),
 ]
 
 

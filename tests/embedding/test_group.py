@@ -1,4 +1,4 @@
-"""Groups of an unsharded EmbeddingGroup against bags pooled one by one."""
+"""Groups of an unsharded EmbeddingGroup compared with bags pooled one by one."""
 
 from __future__ import annotations
 
@@ -7,27 +7,20 @@ import torch
 from torch import Tensor
 from torchrec import KeyedJaggedTensor, KeyedTensor
 
+from tests.fixtures.feature_groups import make_feature, make_group
 from tzrec.data.batch import BASE, Batch
 from tzrec.embedding.group import Dims, EmbeddingGroup
-from tzrec.features.base import Feature, Table
-from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig
+from tzrec.features.base import Table
 from tzrec.tables.initialization import init_table
 
-
-def feature(name: str, table: Table | None = None, dim: int = 0, weighted: bool = False) -> Feature:
-    made = Feature()
-    made.name, made.table, made.dim, made.is_sparse, made.is_weighted = name, table, dim, table is not None, weighted
-    return made
-
-
 FEATURES = {
-    "a": feature("a", Table("ids", 10, 4)),
-    "b": feature("b", Table("b_emb", 6, 8, pooling="mean")),
-    "c": feature("c", Table("ids", 10, 4)),
-    "w": feature("w", Table("w_emb", 5, 4), weighted=True),
-    "m": feature("m", Table("m_emb", 5, 4, pooling="mean"), weighted=True),
-    "x": feature("x", dim=2),
-    "y": feature("y", dim=1),
+    "a": make_feature("a", Table("ids", 10, 4)),
+    "b": make_feature("b", Table("b_emb", 6, 8, pooling="mean")),
+    "c": make_feature("c", Table("ids", 10, 4)),
+    "w": make_feature("w", Table("w_emb", 5, 4), is_weighted=True),
+    "m": make_feature("m", Table("m_emb", 5, 4, pooling="mean"), is_weighted=True),
+    "x": make_feature("x", dim=2),
+    "y": make_feature("y", dim=1),
 }
 IDS = {
     "a": [[1, 2], [], [9]],
@@ -58,28 +51,24 @@ def batch(names: str, dense: str = "xy") -> Batch:
     )
 
 
-def table(name: str, **changes: object) -> Tensor:
-    asked = next(f.table for f in FEATURES.values() if f.table and f.table.name == name)
-    return init_table(torch.empty(asked.rows, asked.dim), asked, seed=1)
+def table(name: str) -> Tensor:
+    config = next(f.table for f in FEATURES.values() if f.table and f.table.name == name)
+    return init_table(torch.empty(config.rows, config.dim), config, seed=1)
 
 
 def pooled(name: str) -> Tensor:
     """(3, D) of one feature, bag by bag."""
-    asked = FEATURES[name].table
-    if asked is None:
+    config = FEATURES[name].table
+    if config is None:
         return torch.tensor(DENSE[name])
-    rows, bags = table(asked.name), []
+    rows, bags = table(config.name), []
     for position, ids in enumerate(IDS[name]):
         weights = WEIGHTS[name][position] if name in WEIGHTS else [1.0] * len(ids)
-        bag = torch.zeros(asked.dim)
+        bag = torch.zeros(config.dim)
         for i, weight in zip(ids, weights, strict=True):
             bag += weight * rows[i]
-        bags.append(bag / sum(weights) if asked.pooling == "mean" and ids else bag)
+        bags.append(bag / sum(weights) if config.pooling == "mean" and ids else bag)
     return torch.stack(bags)
-
-
-def deep(name: str, features: str) -> FeatureGroupConfig:
-    return FeatureGroupConfig(group_name=name, feature_names=list(features), group_type=DEEP)
 
 
 @pytest.mark.parametrize(
@@ -94,76 +83,75 @@ def deep(name: str, features: str) -> FeatureGroupConfig:
         ("", {"all": "yx"}),
     ],
 )
-def test_groups_are_features_side_by_side(columns: str, groups: dict[str, str]) -> None:
+def test_groups_concatenate_features_in_listed_order(columns: str, groups: dict[str, str]) -> None:
     torch.manual_seed(1)
-    made = EmbeddingGroup(FEATURES, [deep(name, features) for name, features in groups.items()])
-    grouped = made(batch(columns))
+    module = EmbeddingGroup(FEATURES, [make_group(name, *features) for name, features in groups.items()])
+    grouped = module(batch(columns))
     assert list(grouped) == list(groups)
     for name, features in groups.items():
-        torch.testing.assert_close(grouped[name], torch.cat([pooled(each) for each in features], 1))
-        assert made.dims[name] == grouped[name].shape[1]
+        torch.testing.assert_close(grouped[name], torch.cat([pooled(feature) for feature in features], 1))
+        assert module.dims[name] == grouped[name].shape[1]
 
 
-def test_an_unweighted_feature_in_a_weighted_table_counts_each_id_once() -> None:
+def test_unweighted_feature_in_weighted_table_has_weight_one() -> None:
     torch.manual_seed(1)
-    shared = {"w": feature("w", Table("t", 5, 4), weighted=True), "a": feature("a", Table("t", 5, 4))}
-    made = EmbeddingGroup(shared, [deep("g", "aw")])
+    shared = {"w": make_feature("w", Table("t", 5, 4), is_weighted=True), "a": make_feature("a", Table("t", 5, 4))}
+    module = EmbeddingGroup(shared, [make_group("g", *"aw")])
     ids = KeyedJaggedTensor(
         ["w", "a"], torch.tensor([3, 4, 0]), weights=torch.tensor([0.5, 1.0, 1.0]), lengths=torch.tensor([1, 2])
     )
     rows = init_table(torch.empty(5, 4), Table("t", 5, 4), 1)
-    grouped = made(Batch(rows=1, sparse={BASE: ids}))
+    grouped = module(Batch(rows=1, sparse={BASE: ids}))
     torch.testing.assert_close(grouped["g"], torch.cat([rows[4] + rows[0], 0.5 * rows[3]]).unsqueeze(0))
 
 
-def test_a_weighted_mean_of_weight_zero_is_the_sum() -> None:
-    """Nothing to divide by; the weights still decide."""
+def test_weighted_mean_of_total_weight_zero_is_weighted_sum() -> None:
     torch.manual_seed(1)
-    made = EmbeddingGroup(FEATURES, [deep("g", "m")])
+    module = EmbeddingGroup(FEATURES, [make_group("g", *"m")])
     ids = KeyedJaggedTensor(["m"], torch.tensor([0, 1]), weights=torch.tensor([1.0, -1.0]), lengths=torch.tensor([2]))
     rows = table("m_emb")
-    torch.testing.assert_close(made(Batch(rows=1, sparse={BASE: ids}))["g"], (rows[0] - rows[1]).unsqueeze(0))
+    torch.testing.assert_close(module(Batch(rows=1, sparse={BASE: ids}))["g"], (rows[0] - rows[1]).unsqueeze(0))
 
 
-def test_one_feature_in_two_tables() -> None:
+def test_feature_in_two_tables_is_looked_up_in_both() -> None:
     torch.manual_seed(1)
-    wide = FeatureGroupConfig(group_name="wide", feature_names=["a", "b"], group_type=WIDE)
-    made = EmbeddingGroup(FEATURES, [deep("deep", "ba"), wide], wide_dim=4, wide_init_fn="nn.init.constant_,val=0.5")
-    grouped = made(batch("ab"))
+    groups = [make_group("deep", "b", "a"), make_group("wide", "a", "b", group_type="WIDE")]
+    module = EmbeddingGroup(FEATURES, groups, wide_dim=4, wide_init_fn="nn.init.constant_,val=0.5")
+    grouped = module(batch("ab"))
     torch.testing.assert_close(grouped["deep"], torch.cat([pooled("b"), pooled("a")], 1))
     counts = torch.tensor([[2.0] * 4 + [1.0] * 4, [0.0] * 4 + [1.0] * 4, [1.0] * 4 + [0.0] * 4])  # b is a mean
     torch.testing.assert_close(grouped["wide"], 0.5 * counts)
 
 
-def test_gradients_reach_the_rows() -> None:
+def test_gradients_of_shared_table_add_up() -> None:
     """Row 2 of "ids" is read once by a and three times by c."""
-    made = EmbeddingGroup(FEATURES, [deep("g", "ac")])
-    made(batch("ac"))["g"].sum().backward()
-    grad = made.emb_impls[BASE].ebc.embedding_bags["ids"].weight.grad
+    module = EmbeddingGroup(FEATURES, [make_group("g", *"ac")])
+    module(batch("ac"))["g"].sum().backward()
+    grad = module.emb_impls[BASE].ebc.embedding_bags["ids"].weight.grad
     assert grad[:, 0].tolist() == [0, 1, 4, 0, 0, 0, 0, 0, 0, 1]
 
 
-def test_parameters_have_their_names() -> None:
-    made = EmbeddingGroup(FEATURES, [deep("g", "abcw")], device=torch.device("meta"))
-    assert {name: tuple(value.shape) for name, value in made.named_parameters()} == {
+def test_parameters_are_named_by_table() -> None:
+    module = EmbeddingGroup(FEATURES, [make_group("g", *"abcw")], device=torch.device("meta"))
+    assert {name: tuple(value.shape) for name, value in module.named_parameters()} == {
         "emb_impls.__BASE__.ebc.embedding_bags.ids.weight": (10, 4),
         "emb_impls.__BASE__.ebc.embedding_bags.b_emb.weight": (6, 8),
         "emb_impls.__BASE__.weighted_ebc.embedding_bags.w_emb.weight": (5, 4),
     }
-    assert all(value.is_meta for value in made.parameters())
+    assert all(value.is_meta for value in module.parameters())
 
 
-def test_half_precision_tables_yield_singles() -> None:
+def test_half_precision_tables_return_float32() -> None:
     torch.manual_seed(1)
-    asked = Table("h", 5, 4, data_type="FP16")
-    made = EmbeddingGroup({"h": feature("h", asked)}, [deep("g", "h")])
+    config = Table("h", 5, 4, data_type="FP16")
+    module = EmbeddingGroup({"h": make_feature("h", config)}, [make_group("g", *"h")])
     ids = KeyedJaggedTensor(["h"], torch.tensor([3]), lengths=torch.tensor([1]))
-    grouped = made(Batch(rows=1, sparse={BASE: ids}))["g"]
+    grouped = module(Batch(rows=1, sparse={BASE: ids}))["g"]
     assert grouped.dtype == torch.float32
-    assert torch.equal(grouped, init_table(torch.empty(5, 4), asked, 1)[3:4].half().float())
+    assert torch.equal(grouped, init_table(torch.empty(5, 4), config, 1)[3:4].half().float())
 
 
-def test_dims() -> None:
+def test_dims_of_groups_and_features() -> None:
     dims = Dims({"g": [4, 2], "h": [8]})
     assert dict(dims) == {"g": 6, "h": 8}
     assert dims.only() == ("g", 6)

@@ -24,7 +24,10 @@ ERRORS = {
 
 
 def test_public_names_are_exact() -> None:
-    assert set(tzrec.__all__) == {"__version__", "check", "evaluate", "export", "init", "load", "predict", "train"} | ERRORS
+    assert (
+        set(tzrec.__all__)
+        == {"__version__", "check", "evaluate", "export", "init", "load", "predict", "train"} | ERRORS
+    )
 
 
 @pytest.mark.parametrize("name", sorted(tzrec.__all__))

@@ -1,4 +1,4 @@
-"""Dense optimizers against steps written by hand."""
+"""Dense optimizers compared with formulas and with torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(text: str) -> torch.Tensor:
     return param.detach()
 
 
-def test_sgd_with_momentum() -> None:
+def test_sgd_with_momentum_equals_formula() -> None:
     w, v = START.clone(), torch.zeros(2)
     for grad in GRADS:
         v = 0.9 * v + grad + 0.1 * w
@@ -40,7 +40,7 @@ def test_sgd_with_momentum() -> None:
     torch.testing.assert_close(run("sgd_optimizer { lr: 0.01 weight_decay: 0.1 }"), w)
 
 
-def test_adagrad() -> None:
+def test_adagrad_equals_formula() -> None:
     w, s = START.clone(), torch.full((2,), 0.5)
     for grad in GRADS:
         s = s + grad**2
@@ -50,7 +50,7 @@ def test_adagrad() -> None:
 
 @pytest.mark.parametrize("fused", ["", "fused: false", "fused: true"])
 @pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_adam_and_adamw(name: str, fused: str) -> None:
+def test_adam_and_adamw_equal_formulas(name: str, fused: str) -> None:
     w, m, v = START.clone(), torch.zeros(2), torch.zeros(2)
     for t, grad in enumerate(GRADS, start=1):
         if name == "adamw":
@@ -64,7 +64,7 @@ def test_adam_and_adamw(name: str, fused: str) -> None:
     torch.testing.assert_close(run(text), w)
 
 
-def test_rmsprop() -> None:
+def test_rmsprop_equals_formula() -> None:
     w, v = START.clone(), torch.zeros(2)
     for grad in GRADS:
         v = 0.99 * v + 0.01 * grad**2
@@ -72,7 +72,7 @@ def test_rmsprop() -> None:
     torch.testing.assert_close(run("rmsprop_optimizer { lr: 0.1 }"), w)
 
 
-def test_adadelta() -> None:
+def test_adadelta_equals_formula() -> None:
     w, v, u = START.clone(), torch.zeros(2), torch.zeros(2)
     for grad in GRADS:
         v = 0.9 * v + 0.1 * grad**2
@@ -82,7 +82,7 @@ def test_adadelta() -> None:
     torch.testing.assert_close(run("adadelta_optimizer { lr: 0.5 rho: 0.9 }"), w)
 
 
-def test_sgd_with_dampening_and_with_nesterov() -> None:
+def test_sgd_with_dampening_or_nesterov_equals_formula() -> None:
     w, v = START.clone(), torch.zeros(2)
     for t, grad in enumerate(GRADS):
         v = grad if t == 0 else 0.8 * v + 0.75 * grad  # the first direction is the gradient itself
@@ -95,7 +95,7 @@ def test_sgd_with_dampening_and_with_nesterov() -> None:
     torch.testing.assert_close(run("sgd_optimizer { lr: 0.1 momentum: 0.8 nesterov: true }"), w)
 
 
-def test_adam_with_the_largest_second_moment() -> None:
+def test_adam_with_amsgrad_equals_formula() -> None:
     w, m, v, top = START.clone(), torch.zeros(2), torch.zeros(2), torch.zeros(2)
     for t, grad in enumerate(GRADS, start=1):
         m, v = 0.9 * m + 0.1 * grad, 0.5 * v + 0.5 * grad**2
@@ -115,23 +115,23 @@ CLASSES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "fields", "made", "arguments"), CLASSES, ids=[each[0] for each in CLASSES])
-def test_every_field_reaches_torch(
-    name: str, fields: str, made: type[torch.optim.Optimizer], arguments: dict[str, Any]
+@pytest.mark.parametrize(("name", "fields", "optimizer_class", "arguments"), CLASSES, ids=[case[0] for case in CLASSES])
+def test_all_fields_are_passed_to_torch(
+    name: str, fields: str, optimizer_class: type[torch.optim.Optimizer], arguments: dict[str, Any]
 ) -> None:
     param = torch.nn.Parameter(START.clone())
     if name == "adagrad":
         arguments = arguments | {"initial_accumulator_value": 0.3}
     if name.startswith("adam"):
         arguments = arguments | {"eps": 0.01}
-    theirs = made([param], lr=0.1, weight_decay=0.2, **arguments)
+    expected = optimizer_class([param], lr=0.1, weight_decay=0.2, **arguments)
     for grad in GRADS:
         param.grad = grad.clone()
-        theirs.step()
+        expected.step()
     torch.testing.assert_close(run(f"{name}_optimizer {{ {FIELDS} {fields} }}"), param.detach())
 
 
-def test_a_parameter_belongs_to_the_first_part_that_matches_its_whole_name() -> None:
+def test_parameter_belongs_to_first_part_that_matches_whole_name() -> None:
     a, b, c = (torch.nn.Parameter(torch.ones(1)) for _ in range(3))
     optimizer = build(
         """sgd_optimizer { lr: 1 momentum: 0 }
@@ -145,14 +145,14 @@ def test_a_parameter_belongs_to_the_first_part_that_matches_its_whole_name() -> 
     assert [a.item(), b.item(), c.item()] == [0.5, 0.0, 0.75]
 
 
-def test_a_part_that_matches_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_part_without_parameters_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     part = 'part_optimizers { sgd_optimizer { lr: 2 } regex_pattern: "tower.weigth" }'
     build("sgd_optimizer { lr: 1 } " + part, **{"tower.weight": torch.nn.Parameter(torch.ones(1))})
     assert 'part_optimizers[0].regex_pattern "tower.weigth" matches no parameter' in caplog.text
     assert 'did you mean "tower.weight"?' in caplog.text
 
 
-def test_a_part_has_its_own_schedule_or_that_of_all() -> None:
+def test_part_without_schedule_has_that_of_config() -> None:
     halved = "exponential_decay_learning_rate { decay_size: 1 decay_factor: 0.5 }"
     a, b, c = (torch.nn.Parameter(torch.ones(1)) for _ in range(3))
     optimizer = build(
@@ -169,26 +169,26 @@ def test_a_part_has_its_own_schedule_or_that_of_all() -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "adam", "adamw", "adadelta", "rmsprop"])
-def test_state_put_into_a_new_optimizer_continues_the_old_one(name: str) -> None:
+def test_restored_state_continues_training(name: str) -> None:
     text = f"{name}_optimizer {{ lr: 0.1 weight_decay: 0.3 }}"
-    whole = torch.nn.Parameter(START.clone())
-    old = build(text, w=whole)
+    uninterrupted = torch.nn.Parameter(START.clone())
+    old = build(text, w=uninterrupted)
     for grad in GRADS[:2]:
-        whole.grad = grad.clone()
+        uninterrupted.grad = grad.clone()
         old.step()
-    half = torch.nn.Parameter(whole.detach().clone())
-    new = build(text, w=half)
+    resumed = torch.nn.Parameter(uninterrupted.detach().clone())
+    new = build(text, w=resumed)
     assert new.state().keys() == old.state().keys()
-    assert torch.equal(half, whole), "allocating state must not move the parameter"
+    assert torch.equal(resumed, uninterrupted), "allocating state must not move the parameter"
     for key, value in new.state().items():
         value.copy_(old.state()[key])
-    for optimizer, param in ((old, whole), (new, half)):
+    for optimizer, param in ((old, uninterrupted), (new, resumed)):
         param.grad = GRADS[2].clone()
         optimizer.step()
-    assert torch.equal(half, whole)
+    assert torch.equal(resumed, uninterrupted)
 
 
-def test_rates_follow_their_schedules_and_frozen_stays_frozen() -> None:
+def test_learning_rates_follow_schedules_and_zero_stays_zero() -> None:
     moving, frozen = (torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=lr) for lr in (1.0, 0.0))
     halved = ExponentialDecayLR(decay_size=1, decay_factor=0.5, by_epoch=True)
     rates = LearningRates([(moving, halved), (frozen, ManualStepLR([1], [9.0]))])

@@ -1,4 +1,4 @@
-"""Dense steps by hand: accumulation, clipping, loss scale and moving average, alone and together."""
+"""Accumulation, clipping, loss scale and moving average of the dense optimizer, compared with formulas."""
 
 from __future__ import annotations
 
@@ -28,48 +28,48 @@ def start(*values: float) -> torch.nn.Parameter:
     return torch.nn.Parameter(torch.tensor(values))
 
 
-def learn(optimizer: DenseOptimizer, **slopes: tuple[Tensor, list[float]]) -> None:
-    """One batch whose loss has the given gradient in each parameter."""
+def train_batch(optimizer: DenseOptimizer, **slopes: tuple[Tensor, list[float]]) -> None:
+    """Train a batch whose loss has the given gradient in each parameter."""
     optimizer.zero_grad()
     loss = torch.stack([(param * torch.tensor(slope)).sum() for param, slope in slopes.values()]).sum()
     optimizer.scale_loss(loss).backward()
     optimizer.step()
 
 
-def test_gradients_of_three_batches_make_one_step() -> None:
+def test_gradients_of_three_batches_are_averaged_for_one_step() -> None:
     w = start(1.0, 2.0)
     optimizer = build(SGD + "gradient_accumulation_steps: 3", w=w)
     expected = np.array([1.0, 2.0])
     for number, grad in enumerate(GRADS, start=1):
-        learn(optimizer, w=(w, grad))
+        train_batch(optimizer, w=(w, grad))
         if number % 3 == 0:
             expected = expected - 0.5 * np.mean(GRADS[number - 3 : number], axis=0)
         np.testing.assert_allclose(w.detach().numpy(), expected, rtol=1e-6)
     assert optimizer.accumulated_gradients() == {}
 
 
-def test_one_batch_is_a_step_where_nothing_is_said() -> None:
+def test_default_is_one_batch_per_step() -> None:
     w = start(1.0, 2.0)
     for text in (SGD, SGD + "gradient_accumulation_steps: 0", SGD + "gradient_accumulation_steps: 1"):
         before = w.detach().clone()
-        learn(build(text, w=w), w=(w, [1.0, -2.0]))
+        train_batch(build(text, w=w), w=(w, [1.0, -2.0]))
         torch.testing.assert_close(w.detach(), before - 0.5 * torch.tensor([1.0, -2.0]))
 
 
-def test_gathered_gradients_go_from_one_optimizer_to_another() -> None:
+def test_accumulated_gradients_are_restored() -> None:
     text = SGD + "gradient_accumulation_steps: 3"
-    whole, half = start(1.0, 2.0), start(1.0, 2.0)
-    old = build(text, w=whole)
+    uninterrupted, resumed = start(1.0, 2.0), start(1.0, 2.0)
+    old = build(text, w=uninterrupted)
     for grad in GRADS[:2]:
-        learn(old, w=(whole, grad))
-    new = build(text, w=half)
+        train_batch(old, w=(uninterrupted, grad))
+    new = build(text, w=resumed)
     new.load_scalar_state(old.scalar_state())
     for name, grad in new.allocate_gradients(old.accumulated_gradients()).items():
         grad.copy_(old.accumulated_gradients()[name])
-    for optimizer, param in ((old, whole), (new, half)):
-        learn(optimizer, w=(param, GRADS[2]))
-    assert torch.equal(whole, half)
-    assert not torch.equal(whole.detach(), torch.tensor([1.0, 2.0]))
+    for optimizer, param in ((old, uninterrupted), (new, resumed)):
+        train_batch(optimizer, w=(param, GRADS[2]))
+    assert torch.equal(uninterrupted, resumed)
+    assert not torch.equal(uninterrupted.detach(), torch.tensor([1.0, 2.0]))
 
 
 # gradients (3, 0) and (0, 4): a Euclidean norm of 5, a largest value of 4, a sum of 7
@@ -86,19 +86,19 @@ def test_gathered_gradients_go_from_one_optimizer_to_another() -> None:
         ("clipping_type: 'value' max_gradient: 3.5", (3, 3.5)),
     ],
 )
-def test_clipping_bounds_all_gradients_together_or_each_number(clipping: str, factors: tuple[float, float]) -> None:
+def test_clipping_by_norm_or_by_value(clipping: str, factors: tuple[float, float]) -> None:
     a, b = start(0.0, 0.0), start(0.0, 0.0)
-    learn(build(SGD + f"grad_clipping {{ {clipping} }}", a=a, b=b), a=(a, [3.0, 0.0]), b=(b, [0.0, 4.0]))
+    train_batch(build(SGD + f"grad_clipping {{ {clipping} }}", a=a, b=b), a=(a, [3.0, 0.0]), b=(b, [0.0, 4.0]))
     torch.testing.assert_close(a.detach(), torch.tensor([-0.5 * factors[0], 0.0]), rtol=1e-5, atol=0)
     torch.testing.assert_close(b.detach(), torch.tensor([0.0, -0.5 * factors[1]]), rtol=1e-5, atol=0)
 
 
-def test_the_average_follows_steps_not_batches() -> None:
+def test_average_is_updated_after_steps_not_batches() -> None:
     w = start(1.0, 2.0)
     optimizer = build(SGD.replace("} }", "} ema { decay: 0.75 } }") + "gradient_accumulation_steps: 2", w=w)
     weight = average = np.array([1.0, 2.0])
     for number, grad in enumerate(GRADS, start=1):
-        learn(optimizer, w=(w, grad))
+        train_batch(optimizer, w=(w, grad))
         if number % 2 == 0:
             weight = weight - 0.5 * np.mean(GRADS[number - 2 : number], axis=0)
             average = 0.75 * average + 0.25 * weight
@@ -111,17 +111,17 @@ def test_the_average_follows_steps_not_batches() -> None:
     np.testing.assert_allclose(optimizer.average.values["w"].numpy(), average, rtol=1e-6)
 
 
-def test_a_power_of_two_as_loss_scale_changes_nothing() -> None:
+def test_power_of_two_as_loss_scale_changes_nothing() -> None:
     plain, scaled = start(1.0, 2.0), start(1.0, 2.0)
     text = SGD + "gradient_accumulation_steps: 2 grad_clipping { clipping_type: 'norm' }"
     one, two = build(text, w=plain), build(text + "grad_scaler {}", w=scaled)
     for grad in GRADS:
-        learn(one, w=(plain, grad))
-        learn(two, w=(scaled, grad))
+        train_batch(one, w=(plain, grad))
+        train_batch(two, w=(scaled, grad))
     assert torch.equal(plain, scaled)
 
 
-def test_a_step_with_an_overflow_is_left_out_and_lowers_the_scale() -> None:
+def test_step_with_overflow_is_skipped_and_lowers_scale() -> None:
     """In float32 a gradient of 1e35 times 65536 is infinite."""
     w = start(1.0, 2.0)
     text = SGD.replace("} }", "} ema { decay: 0.5 } }")
@@ -130,7 +130,7 @@ def test_a_step_with_an_overflow_is_left_out_and_lowers_the_scale() -> None:
     assert optimizer.average
     scales = []
     for grad in ([1.0, 1.0], [1e35, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]):
-        learn(optimizer, w=(w, grad))
+        train_batch(optimizer, w=(w, grad))
         scales.append(optimizer.scale.value)
     assert scales == [65536, 32768, 32768, 131072, 131072]
     assert w.tolist() == [1.0 - 4 * 0.5, 2.0 - 4 * 0.5]
@@ -138,23 +138,23 @@ def test_a_step_with_an_overflow_is_left_out_and_lowers_the_scale() -> None:
     assert optimizer.average.values["w"].tolist() == [-0.53125, 0.46875]
 
 
-def test_the_scale_follows_overflows_as_that_of_torch() -> None:
+def test_loss_scale_equals_grad_scaler_of_torch() -> None:
     fields = {"init_scale": 1024.0, "growth_factor": 3.0, "backoff_factor": 0.25, "growth_interval": 2}
-    theirs, ours = torch.amp.GradScaler("cpu", **fields), LossScale(lambda flag: flag, **fields)
+    expected, scale = torch.amp.GradScaler("cpu", **fields), LossScale(lambda flag: flag, **fields)
     param = start(1.0)
     optimizer = torch.optim.SGD([param], lr=0.0)
     for slope in (1.0, 1.0, 1.0, torch.inf, torch.nan, 1.0, 1.0, 1.0):
-        param.grad = torch.tensor([slope * theirs.scale(torch.ones(())).item()])
-        mine = torch.tensor([slope * ours.value])
-        assert ours.unscale([mine]) is (abs(slope) < torch.inf)
-        theirs.unscale_(optimizer)
-        torch.testing.assert_close(mine, param.grad, equal_nan=True)
-        theirs.step(optimizer)
-        theirs.update()
-        assert ours.value == theirs.get_scale()
+        param.grad = torch.tensor([slope * expected.scale(torch.ones(())).item()])
+        grad = torch.tensor([slope * scale.value])
+        assert scale.unscale([grad]) is (abs(slope) < torch.inf)
+        expected.unscale_(optimizer)
+        torch.testing.assert_close(grad, param.grad, equal_nan=True)
+        expected.step(optimizer)
+        expected.update()
+        assert scale.value == expected.get_scale()
 
 
-def test_what_reaches_tables_is_unscaled_and_finite() -> None:
+def test_table_gradients_are_unscaled_and_finite() -> None:
     seen = []
     scale = LossScale(lambda flag: seen.append(flag) or flag, 256.0, 2.0, 0.5, 2000)
     reached = scale.unscale_table_gradient(torch.tensor([[256.0, torch.inf], [torch.nan, -1.0]]))
@@ -165,13 +165,13 @@ def test_what_reaches_tables_is_unscaled_and_finite() -> None:
     assert scale.value == 128.0
 
 
-def test_another_rank_s_overflow_is_one_s_own() -> None:
+def test_overflow_on_other_rank_skips_step() -> None:
     scale = LossScale(lambda flag: True, 256.0, 2.0, 0.5, 2000)
     assert scale.unscale([torch.tensor([1.0])]) is False
     assert scale.value == 128.0
 
 
-def test_overflows_without_end_stop_the_run() -> None:
+def test_repeated_overflows_raise() -> None:
     scale = LossScale(lambda flag: flag, 2.0, 2.0, 2.0**-16, 2000)
     scale.unscale([torch.tensor([torch.inf])])
     with pytest.raises(TrainingError, match="overflow even with a loss scale of"):
@@ -187,7 +187,7 @@ def bf16(x: Tensor, w: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("dtype", "product"), [(torch.float16, fp16), (torch.bfloat16, bf16)])
-def test_a_step_in_half_precision_by_hand(dtype: torch.dtype, product: Callable[[Tensor, Tensor], Tensor]) -> None:
+def test_step_in_half_precision_equals_formula(dtype: torch.dtype, product: Callable[[Tensor, Tensor], Tensor]) -> None:
     """Products are taken in half precision, weights and their steps are not."""
     x, y = torch.randn(8, 5), torch.randn(8, 1)
     w = torch.nn.Parameter(torch.randn(1, 5))
@@ -206,7 +206,7 @@ def test_a_step_in_half_precision_by_hand(dtype: torch.dtype, product: Callable[
     assert (grad - exact).abs().max() > 1e-5, "the test sees the rounding"
 
 
-def test_small_gradients_survive_fp16_with_a_scale() -> None:
+def test_small_gradients_are_kept_in_fp16_with_scale() -> None:
     """1e-8 is less than half of FP16's smallest number, 6e-8; times 65536 it is an ordinary one."""
     steps = []
     for scaler in ("", "grad_scaler {}"):

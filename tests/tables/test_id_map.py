@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchrec import KeyedJaggedTensor
 
-from tests.fixtures.toy_model import feature
+from tests.fixtures.feature_groups import make_feature
 from tzrec.data.batch import BASE, Batch
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.features.base import Table
@@ -52,14 +52,14 @@ def test_identity_map_returns_the_ids_themselves() -> None:
 
 def test_tables_have_the_identity_map_and_lookups_skip_it() -> None:
     group = FeatureGroupConfig(group_name="g", feature_names=["a"], group_type=DEEP)
-    module = EmbeddingGroup({"a": feature("a", Table("t", 10, 4))}, [group])
+    module = EmbeddingGroup({"a": make_feature("a", Table("t", 10, 4))}, [group])
     assert module.layout.tables["t"].id_map is IDENTITY
     assert shared_table.id_maps(module.layout.tables.values()) == {}
 
 
 def test_lookup_maps_ids_to_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     group = FeatureGroupConfig(group_name="g", feature_names=["a"], group_type=DEEP)
-    module = EmbeddingGroup({"a": feature("a", Table("t", 10, 4))}, [group])
+    module = EmbeddingGroup({"a": make_feature("a", Table("t", 10, 4))}, [group])
     lookup = module.emb_impls[BASE]
     monkeypatch.setattr(lookup, "_id_maps", {"a": Doubling()})
     ids = KeyedJaggedTensor(["a"], torch.tensor([1, 3]), lengths=torch.tensor([1, 1], dtype=torch.int32))

@@ -1,4 +1,4 @@
-"""First values: the grammar against torch.nn.init, and blocks against the whole."""
+"""Initializers compared with torch.nn.init, and shards with the whole table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tzrec.tables.initialization import BLOCK_VALUES, Initializer, init_table, i
         ('nn.init.kaiming_normal_,nonlinearity="relu"', lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu")),
     ],
 )
-def test_text_is_what_torch_does(text: str, draw: object) -> None:
+def test_parsed_initializer_equals_torch(text: str, draw: object) -> None:
     torch.manual_seed(5)
     expected = draw(torch.empty(40, 8))  # type: ignore[operator]
     init = parse_initializer(text)
@@ -40,7 +40,7 @@ def test_text_is_what_torch_does(text: str, draw: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("__import__('os').system", "unknown initializer"),
         ("nn.init.unifrom_,a=0", "unknown initializer"),
@@ -52,14 +52,14 @@ def test_text_is_what_torch_does(text: str, draw: object) -> None:
         ("nn.init.constant_", "needs val"),
     ],
 )
-def test_what_cannot_be_read_is_refused(text: str, told: str) -> None:
+def test_invalid_initializer_is_rejected(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_initializer(text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert f'"{text}"' in str(caught.value)
 
 
-def test_default_is_uniform_within_one_over_root_of_rows() -> None:
+def test_default_initializer_is_uniform_within_one_over_root_of_rows() -> None:
     assert initializer_of(Table("t", 100, 8)) == Initializer("uniform_", {"a": -0.1, "b": 0.1})
     weight = init_table(torch.empty(10_000, 8), Table("t", 10_000, 8), seed=1)
     assert 0.00999 < weight.max() <= 0.01
@@ -68,12 +68,12 @@ def test_default_is_uniform_within_one_over_root_of_rows() -> None:
 
 
 @pytest.mark.parametrize("init_fn", ["", "nn.init.normal_,std=0.1", "nn.init.xavier_uniform_"])
-def test_a_piece_is_cut_from_the_whole(init_fn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pieces that begin and end inside of blocks, in rows and in columns."""
+def test_shard_equals_slice_of_whole_table(init_fn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards that begin and end inside blocks, by rows and by columns."""
     monkeypatch.setattr(table_module, "BLOCK_VALUES", 80)  # 10 rows of 8
     table = Table("t", 57, 8, init_fn=init_fn)
-    whole = init_table(torch.empty(57, 8), table, seed=1)
-    assert len(whole.unique()) > 450  # no block repeats another
+    table_values = init_table(torch.empty(57, 8), table, seed=1)
+    assert len(table_values.unique()) > 450  # no two blocks are equal
     for rows, columns in [
         ((0, 29), (0, 8)),
         ((29, 57), (0, 8)),
@@ -81,36 +81,36 @@ def test_a_piece_is_cut_from_the_whole(init_fn: str, monkeypatch: pytest.MonkeyP
         ((0, 57), (0, 4)),
         ((57, 57), (0, 8)),
     ]:
-        piece = torch.empty(rows[1] - rows[0], columns[1] - columns[0])
-        init_table(piece, table, 1, row=rows[0], column=columns[0])
-        assert torch.equal(piece, whole[slice(*rows), slice(*columns)])
+        shard = torch.empty(rows[1] - rows[0], columns[1] - columns[0])
+        init_table(shard, table, 1, row=rows[0], column=columns[0])
+        assert torch.equal(shard, table_values[slice(*rows), slice(*columns)])
 
 
-def test_fans_are_those_of_the_whole_table() -> None:
-    """Of (4000, 8): sqrt(6 / 4008) = 0.0387; a block of it alone would begin with larger values."""
+def test_fans_of_block_are_those_of_whole_table() -> None:
+    """Of (4000, 8): sqrt(6 / 4008) = 0.0387; a block alone would have larger values."""
     table = Table("t", 4000, 8, init_fn="nn.init.xavier_uniform_")
-    piece = init_table(torch.empty(10, 8), table, 1)
-    assert piece.abs().max() < math.sqrt(6 / 4008)
+    shard = init_table(torch.empty(10, 8), table, 1)
+    assert shard.abs().max() < math.sqrt(6 / 4008)
 
 
-def test_seed_and_name_decide() -> None:
-    one, same, seed, name = (
+def test_values_depend_on_seed_and_name() -> None:
+    reference, equal, other_seed, other_name = (
         init_table(torch.empty(9, 4), Table(name, 9, 4), seed)
         for name, seed in [("a", 1), ("a", 1), ("a", 2), ("b", 1)]
     )
-    assert torch.equal(one, same)
-    assert not torch.equal(one, seed)
-    assert not torch.equal(one, name)
+    assert torch.equal(reference, equal)
+    assert not torch.equal(reference, other_seed)
+    assert not torch.equal(reference, other_name)
 
 
-def test_half_precision_is_the_rounded_single() -> None:
+def test_half_precision_values_are_rounded_float32() -> None:
     table = Table("t", 50, 8, data_type="FP16")
     assert torch.equal(
         init_table(torch.empty(50, 8, dtype=torch.half), table, 1), init_table(torch.empty(50, 8), table, 1).half()
     )
 
 
-def test_millions_of_rows_are_filled_at_once() -> None:
+def test_init_table_of_three_million_rows_is_fast() -> None:
     """3.1 M rows of 16 took 0.17 s on one core; the bound leaves room for a busy machine."""
     weight = torch.zeros(3_100_000, 16)
     began = time.process_time()

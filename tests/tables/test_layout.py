@@ -1,4 +1,4 @@
-"""Tables shared, widened and renamed; groups in listed order; refusals that name both sides."""
+"""Layouts: shared, wide and renamed tables, order of groups, and invalid groups."""
 
 from __future__ import annotations
 
@@ -6,26 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.feature_groups import make_feature, make_group
 from tzrec.errors import ConfigError
 from tzrec.features.base import Feature, Table
-from tzrec.protos.model_pb2 import DEEP, SEQUENCE, WIDE, FeatureGroupConfig
+from tzrec.protos.model_pb2 import SEQUENCE, WIDE, FeatureGroupConfig
 from tzrec.tables.layout import Layout, LayoutEntry, build_layouts
-
-
-def feature(
-    name: str, table: Table | None = None, dim: int = 0, weighted: bool = False, steps: bool = False
-) -> Feature:
-    made = Feature()
-    made.name, made.table, made.dim, made.is_sparse, made.is_weighted = name, table, dim, table is not None, weighted
-    made.is_sequence = steps
-    return made
-
-
-def group(name: str, *features: str, kind: Any = DEEP, suffix: str = "") -> FeatureGroupConfig:
-    made = FeatureGroupConfig(group_name=name, feature_names=features, group_type=kind)
-    if suffix:
-        made.embedding_name_suffix = suffix
-    return made
 
 
 def build_layout(features: dict[str, Feature], groups: list[FeatureGroupConfig], *wide: Any) -> Layout:
@@ -34,23 +19,23 @@ def build_layout(features: dict[str, Feature], groups: list[FeatureGroupConfig],
 
 
 FEATURES = {
-    "a": feature("a", Table("a_emb", 10, 8)),
-    "b": feature("b", Table("ids", 50, 4, sharding_types=("row_wise",))),
-    "c": feature("c", Table("ids", 50, 4, sharding_types=("table_wise",)), weighted=True),
-    "x": feature("x", dim=3),
+    "a": make_feature("a", Table("a_emb", 10, 8)),
+    "b": make_feature("b", Table("ids", 50, 4, sharding_types=("row_wise",))),
+    "c": make_feature("c", Table("ids", 50, 4, sharding_types=("table_wise",)), is_weighted=True),
+    "x": make_feature("x", dim=3),
 }
 
 
-def test_entries_stand_in_listed_order() -> None:
-    layout = build_layout(FEATURES, [group("deep", "b", "x", "a")])
+def test_entries_of_group_are_in_listed_order() -> None:
+    layout = build_layout(FEATURES, [make_group("deep", "b", "x", "a")])
     assert layout.groups == {
         "deep": (LayoutEntry("b", "ids", 4, "b"), LayoutEntry("x", None, 3, "x"), LayoutEntry("a", "a_emb", 8, "a"))
     }
     assert layout.widths("deep") == [4, 3, 8]
 
 
-def test_features_that_name_one_table_share_it() -> None:
-    bags = build_layout(FEATURES, [group("deep", "b", "a", "c"), group("again", "c", "b")]).tables
+def test_features_with_equal_table_names_share_table() -> None:
+    bags = build_layout(FEATURES, [make_group("deep", "b", "a", "c"), make_group("again", "c", "b")]).tables
     assert list(bags) == ["ids", "a_emb"]
     assert bags["ids"].features == ("b", "c")
     assert bags["ids"].weighted
@@ -58,8 +43,10 @@ def test_features_that_name_one_table_share_it() -> None:
     assert not bags["a_emb"].weighted
 
 
-def test_wide_tables_are_their_own() -> None:
-    layout = build_layout(FEATURES, [group("deep", "a"), group("wide", "a", "b", kind=WIDE)], 4, "nn.init.zeros_")
+def test_wide_groups_have_separate_tables() -> None:
+    layout = build_layout(
+        FEATURES, [make_group("deep", "a"), make_group("wide", "a", "b", group_type=WIDE)], 4, "nn.init.zeros_"
+    )
     assert layout.tables["a_emb_wide"].table == Table("a_emb_wide", 10, 4, init_fn="nn.init.zeros_")
     assert layout.groups["wide"] == (
         LayoutEntry("a", "a_emb_wide", 4, "a@a_emb_wide"),
@@ -68,34 +55,38 @@ def test_wide_tables_are_their_own() -> None:
     assert layout.groups["deep"] == (LayoutEntry("a", "a_emb", 8, "a@a_emb"),)
 
 
-def test_wide_tables_begin_as_the_feature_says_unless_told() -> None:
-    features = {"a": feature("a", Table("a_emb", 10, 8, init_fn="nn.init.ones_"))}
-    bags = build_layout(features, [group("wide", "a", kind=WIDE)], 4).tables
+def test_wide_table_without_init_fn_has_that_of_feature() -> None:
+    features = {"a": make_feature("a", Table("a_emb", 10, 8, init_fn="nn.init.ones_"))}
+    bags = build_layout(features, [make_group("wide", "a", group_type=WIDE)], 4).tables
     assert bags["a_emb_wide"].table.init_fn == "nn.init.ones_"
 
 
-def test_suffixes_come_last() -> None:
-    layout = build_layout(FEATURES, [group("w", "a", kind=WIDE, suffix="u"), group("d", "a", suffix="u")], 4)
+def test_suffix_follows_wide_in_table_name() -> None:
+    layout = build_layout(
+        FEATURES, [make_group("w", "a", group_type=WIDE, suffix="u"), make_group("d", "a", suffix="u")], 4
+    )
     assert list(layout.tables) == ["a_emb_wide_u", "a_emb_u"]
 
 
 SEQUENCE_PREFIX = FEATURES | {
-    "s": feature("s", Table("a_emb", 10, 8), steps=True),
-    "n": feature("n", dim=2, steps=True),
+    "s": make_feature("s", Table("a_emb", 10, 8), is_sequence=True),
+    "n": make_feature("n", dim=2, is_sequence=True),
 }
 
 
-def test_sequence_groups_have_tables_of_their_own() -> None:
-    layout = build_layout(SEQUENCE_PREFIX, [group("d", "a", "x"), group("q", "n", "a", "s", "x", kind=SEQUENCE)])
+def test_sequence_groups_have_separate_tables() -> None:
+    layout = build_layout(
+        SEQUENCE_PREFIX, [make_group("d", "a", "x"), make_group("q", "n", "a", "s", "x", group_type=SEQUENCE)]
+    )
     assert list(layout.groups) == ["d"]
     assert list(layout.tables) == list(layout.sequence_tables) == ["a_emb"]
     assert layout.tables["a_emb"].features == ("a",)
     assert layout.sequence_tables["a_emb"].features == ("a", "s")
-    made = layout.sequences["q"]
-    assert made.query == (LayoutEntry("a", "sequence.a_emb", 8, "sequence.a"), LayoutEntry("x", None, 3, "x"))
-    assert made.elements == (LayoutEntry("n", None, 2, "n"), LayoutEntry("s", "sequence.a_emb", 8, "sequence.s"))
+    sequence = layout.sequences["q"]
+    assert sequence.query == (LayoutEntry("a", "sequence.a_emb", 8, "sequence.a"), LayoutEntry("x", None, 3, "x"))
+    assert sequence.elements == (LayoutEntry("n", None, 2, "n"), LayoutEntry("s", "sequence.a_emb", 8, "sequence.s"))
     assert list(layout.all_tables) == ["a_emb", "sequence.a_emb"]
-    assert (made.jagged, made.limit, made.encoded) == (False, 0, False)
+    assert (sequence.jagged, sequence.limit, sequence.encoded) == (False, 0, False)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +99,8 @@ def test_sequence_groups_have_tables_of_their_own() -> None:
         ([], 0),
     ],
 )
-def test_a_sequence_group_has_as_many_steps_as_its_encoders_read(encoders: list[tuple[str, int]], limit: int) -> None:
-    deep = group("d", "a")
+def test_limit_of_sequence_group_is_largest_of_its_encoders(encoders: list[tuple[str, int]], limit: int) -> None:
+    deep = make_group("d", "a")
     deep.sequence_groups.add(feature_names=["a", "s"], embedding_name_suffix="u")
     for name, steps in encoders:
         message = getattr(deep.sequence_encoders.add(), name)
@@ -141,30 +132,34 @@ def problems(features: dict[str, Feature], *groups: FeatureGroupConfig, wide: in
         (Table("ids", 50, 4, trainable=False), "trainable True and by"),
     ],
 )
-def test_one_name_is_one_table(other: Table, field: str) -> None:
-    features = {"b": FEATURES["b"], "o": feature("o", other)}
-    (message,) = problems(features, group("deep", "b"), group("more", "o"))
+def test_different_tables_of_one_name_are_rejected(other: Table, field: str) -> None:
+    features = {"b": FEATURES["b"], "o": make_feature("o", other)}
+    (message,) = problems(features, make_group("deep", "b"), make_group("more", "o"))
     assert 'table "ids" is shared by feature "b" in group "deep" with ' + field in message
     assert 'feature "o" in group "more"' in message
 
 
-def test_every_conflict_is_told() -> None:
-    features = FEATURES | {"o": feature("o", Table("ids", 9, 8)), "p": feature("p", Table("a_emb", 10, 16))}
-    assert len(problems(features, group("deep", *features))) == 3
+def test_all_conflicts_are_reported() -> None:
+    features = FEATURES | {"o": make_feature("o", Table("ids", 9, 8)), "p": make_feature("p", Table("a_emb", 10, 16))}
+    assert len(problems(features, make_group("deep", *features))) == 3
 
 
-def test_two_suffixes_do_not_meet_in_one_name() -> None:
-    features = {"a": feature("a", Table("t", 10, 8)), "b": feature("b", Table("t_u", 10, 8))}
-    (message,) = problems(features, group("d", "a", suffix="u_v"), group("e", "b", suffix="v"))
+def test_suffixes_that_make_one_name_are_rejected() -> None:
+    features = {"a": make_feature("a", Table("t", 10, 8)), "b": make_feature("b", Table("t_u", 10, 8))}
+    (message,) = problems(features, make_group("d", "a", suffix="u_v"), make_group("e", "b", suffix="v"))
     assert 'both make the table name "t_u_v"' in message
 
 
-def test_unfit_groups() -> None:
-    features = FEATURES | {"s": feature("s", Table("s_emb", 10, 8), steps=True)}
-    deep = group("d", "s")
+def test_groups_with_unsupported_features_are_rejected() -> None:
+    features = FEATURES | {"s": make_feature("s", Table("s_emb", 10, 8), is_sequence=True)}
+    deep = make_group("d", "s")
     deep.sequence_groups.add(feature_names=["s", "c", "noone"])
     messages = problems(
-        features, group("w", "x", "nobody", kind=WIDE), deep, group("q", "s", "c", kind=SEQUENCE), wide=4
+        features,
+        make_group("w", "x", "nobody", group_type=WIDE),
+        deep,
+        make_group("q", "s", "c", group_type=SEQUENCE),
+        wide=4,
     )
     assert len(messages) == 6
     assert 'feature "x" is dense' in messages[0]
@@ -176,6 +171,6 @@ def test_unfit_groups() -> None:
 
 
 @pytest.mark.parametrize("name", ["half", "keys", "user.id"])
-def test_names_that_torch_cannot_keep(name: str) -> None:
-    (message,) = problems({"a": feature("a", Table(name, 10, 8))}, group("g", "a"))
+def test_table_names_that_torch_reserves_are_rejected(name: str) -> None:
+    (message,) = problems({"a": make_feature("a", Table(name, 10, 8))}, make_group("g", "a"))
     assert message == f'feature "a" in group "g": "{name}" is not a valid table name; choose another'

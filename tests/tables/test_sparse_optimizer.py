@@ -1,5 +1,5 @@
-"""From the message of a sparse optimizer to the arguments of fbgemm's kernels. What the kernels then do is tested with
-the sharded model, in tests/distributed.
+"""Arguments of fbgemm's kernels for each sparse optimizer. The kernels are tested with sharded models in
+tests/distributed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def message(name: str, **fields: Any) -> pb.SparseOptimizer:
         ),
     ],
 )
-def test_arguments_of_the_kernels(name: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_fused_params_of_optimizer_messages(name: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
     clipping = {key: fields.get(key, default) for key, default in (("gradient_clipping", False), ("max_gradient", 1.0))}
     always = {"learning_rate": 0.1, "eps": 1e-8, "bounds_check_mode": BoundsCheckMode.FATAL}
     assert fused_params(message(name, **fields)) == always | clipping | expected
@@ -62,13 +62,13 @@ OPTIMIZERS = member_messages(oneof_of(pb.SparseOptimizer, "optimizer"))
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if is_fused(OPTIMIZERS[name], "cuda")])
-def test_the_kernels_know_all_their_arguments(name: str) -> None:
-    """There is no CUDA here to run them on."""
-    known = inspect.signature(SplitTableBatchedEmbeddingBagsCodegen.__init__).parameters
-    assert set(fused_params(message(name))) <= set(known)
+def test_fused_params_are_parameters_of_fbgemm(name: str) -> None:
+    """They cannot be run without CUDA."""
+    parameters = inspect.signature(SplitTableBatchedEmbeddingBagsCodegen.__init__).parameters
+    assert set(fused_params(message(name))) <= set(parameters)
 
 
-def test_kernels_of_tables_that_do_not_learn_know_nothing_of_an_optimizer_they_lack() -> None:
+def test_fused_params_of_unfused_optimizer_name_no_optimizer() -> None:
     assert fused_params(message("rmsprop_optimizer", alpha=0.5)) == {
         "learning_rate": 0.0,
         "eps": 1e-8,
@@ -76,14 +76,14 @@ def test_kernels_of_tables_that_do_not_learn_know_nothing_of_an_optimizer_they_l
     }
 
 
-def test_frozen_tables_have_rate_zero() -> None:
+def test_frozen_params_have_rate_zero() -> None:
     assert frozen_params() == {"optimizer": EmbOptimType.EXACT_SGD, "learning_rate": 0.0}
 
 
 @pytest.mark.parametrize(
     ("decay", "mode", "fused"), [(0.1, pb.L2, False), (0.1, pb.NONE, True), (0.0, pb.DECOUPLE, True)]
 )
-def test_decay_is_not_left_to_the_kernel_on_cpu(decay: float, mode: int, fused: bool) -> None:
+def test_rowwise_adagrad_with_weight_decay_is_not_fused_on_cpu(decay: float, mode: int, fused: bool) -> None:
     config = message("rowwise_adagrad_optimizer", weight_decay=decay, weight_decay_mode=mode)
     assert can_fuse(config, CPU) is fused
     assert can_fuse(config, CUDA)
@@ -100,7 +100,7 @@ def test_decay_is_not_left_to_the_kernel_on_cpu(decay: float, mode: int, fused: 
         ("adadelta_optimizer", False, False),
     ],
 )
-def test_where_optimizers_are_fused(name: str, on_cpu: bool, on_cuda: bool) -> None:
+def test_can_fuse_depends_on_device(name: str, on_cpu: bool, on_cuda: bool) -> None:
     config = message(name)
     assert kind(config) == name
     assert (can_fuse(config, CPU), can_fuse(config, CUDA)) == (on_cpu, on_cuda)

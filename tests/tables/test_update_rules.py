@@ -1,4 +1,4 @@
-"""The rules of tables without a fused kernel: by hand, and against the kernels where those exist."""
+"""Update rules of tables with a dense kernel, compared with formulas and with the fused kernels."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from tzrec.tables.update_rules import RULES
 
 
 @pytest.mark.parametrize("kind", ["sgd_optimizer", "adagrad_optimizer", "rowwise_adagrad_optimizer"])
-def test_plain_is_fused(kind: str) -> None:
+def test_rule_equals_fused_kernel(kind: str) -> None:
     """Five steps, ids that repeat in a batch and rows that are never read."""
     config = pb.SparseOptimizer()
     getattr(config, kind).lr = 0.1
     specs = [(12, 8, EmbeddingLocation.HOST, ComputeDevice.CPU)]
     kernel = SplitTableBatchedEmbeddingBagsCodegen(specs, device=torch.device("cpu"), **fused_params(config))
     (fused,) = kernel.split_embedding_weights()
-    plain = fused.uniform_(-1, 1).clone()
-    rule, begin = RULES[kind]
-    state = {key: make(plain) for key, make in begin.items()}
+    unfused = fused.uniform_(-1, 1).clone()
+    rule, initial_state = RULES[kind]
+    state = {key: make(unfused) for key, make in initial_state.items()}
     for _ in range(5):
         ids, gradient = torch.randint(0, 9, (6,)), torch.randn(6, 8)
         kernel(ids, torch.arange(7)).backward(gradient)
-        whole = torch.zeros_like(plain).index_add_(0, ids, gradient)
-        rule(plain, whole, state, 0.1, kwargs(getattr(config, kind)))
-        torch.testing.assert_close(plain, fused, rtol=1e-5, atol=1e-6)
+        table_gradient = torch.zeros_like(unfused).index_add_(0, ids, gradient)
+        rule(unfused, table_gradient, state, 0.1, kwargs(getattr(config, kind)))
+        torch.testing.assert_close(unfused, fused, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -41,40 +41,42 @@ def test_plain_is_fused(kind: str) -> None:
     [
         # gradient (3, 5), weights 2: mean square (9 + 25) / 2 = 17
         ("NONE", 17, lambda grad: 0.1 * grad / 17**0.5),
-        # the decay 0.5 * 2 = 1 joins the gradient: (4, 6), mean square 26
+        # the decay 0.5 * 2 = 1 is added to the gradient: (4, 6), mean square 26
         ("L2", 26, lambda grad: 0.1 * (grad + 1) / 26**0.5),
-        # the decay goes beside it: 0.1 * 0.5 * 2 = 0.1
+        # the decay is added to the change: 0.1 * 0.5 * 2 = 0.1
         ("DECOUPLE", 17, lambda grad: 0.1 + 0.1 * grad / 17**0.5),
     ],
 )
-def test_decay_of_rowwise_adagrad_by_hand(mode: str, momentum: float, change: Callable[[Tensor], Tensor]) -> None:
-    rule, begin = RULES["rowwise_adagrad_optimizer"]
+def test_rowwise_adagrad_with_weight_decay_equals_formula(
+    mode: str, momentum: float, change: Callable[[Tensor], Tensor]
+) -> None:
+    rule, initial_state = RULES["rowwise_adagrad_optimizer"]
     weight, grad = torch.full((2, 2), 2.0), torch.tensor([[0.0, 0.0], [3.0, 5.0]])
-    state = {key: make(weight) for key, make in begin.items()}
+    state = {key: make(weight) for key, make in initial_state.items()}
     rule(weight, grad, state, 0.1, {"weight_decay": 0.5, "weight_decay_mode": mode})
     torch.testing.assert_close(weight[1], 2.0 - change(grad[1]))
-    assert weight[0].tolist() == [2.0, 2.0]  # not looked up: no decay either
+    assert weight[0].tolist() == [2.0, 2.0]  # not looked up: no weight decay
     torch.testing.assert_close(state["momentum1"], torch.tensor([0.0, momentum]))
 
 
-def test_adam_by_hand() -> None:
+def test_adam_of_rows_looked_up_in_some_steps_equals_formula() -> None:
     """Row 0 is looked up at steps 1 and 3, row 1 never; beta1 0.5, beta2 0.75, lr 0.1, decay 0.2.
 
     Step 1, gradient 2: m = 1, v = 1; m / (1 - 0.5) = 2, v / (1 - 0.75) = 4, so 2 / 2 = 1 and
-    w = 1 - 0.1 * (1 + 0.2 * 1) = 0.88. Step 2 leaves all but the count. Step 3, gradient 2: m = 0.5 + 1 = 1.5,
+    w = 1 - 0.1 * (1 + 0.2 * 1) = 0.88. Step 2 changes the count only. Step 3, gradient 2: m = 0.5 + 1 = 1.5,
     v = 0.75 + 1 = 1.75; corrected by 1 - 0.5^3 = 0.875 and 1 - 0.75^3 = 0.578125.
     """
-    rule, begin = RULES["adam_optimizer"]
+    rule, initial_state = RULES["adam_optimizer"]
     weight = torch.ones(2, 4)
-    state = {key: make(weight) for key, make in begin.items()}
+    state = {key: make(weight) for key, make in initial_state.items()}
     arguments = {"beta1": 0.5, "beta2": 0.75, "weight_decay": 0.2}
-    looked_up, none = torch.zeros(2, 4), torch.zeros(2, 4)
-    looked_up[0] = 2.0
-    rule(weight, looked_up, state, 0.1, arguments)
+    gradient, no_gradient = torch.zeros(2, 4), torch.zeros(2, 4)
+    gradient[0] = 2.0
+    rule(weight, gradient, state, 0.1, arguments)
     torch.testing.assert_close(weight[0], torch.full((4,), 0.88))
-    rule(weight, none, state, 0.1, arguments)
+    rule(weight, no_gradient, state, 0.1, arguments)
     torch.testing.assert_close(weight[0], torch.full((4,), 0.88))
-    rule(weight, looked_up, state, 0.1, arguments)
+    rule(weight, gradient, state, 0.1, arguments)
     change = (1.5 / 0.875) / (1.75 / 0.578125) ** 0.5
     torch.testing.assert_close(weight[0], torch.full((4,), 0.88 - 0.1 * (change + 0.2 * 0.88)))
     assert torch.equal(weight[1], torch.ones(4))
@@ -97,7 +99,7 @@ FIELDS = {
 
 
 class Row:
-    """One row of a table under any optimizer, from the formulas; a step without a gradient only counts."""
+    """One row of a table under any optimizer, from the formulas; a step without a gradient changes the count only."""
 
     def __init__(self, kind: str, w: np.ndarray) -> None:
         self.kind, self.a, self.w = kind, FIELDS[kind], w.astype(np.float64)
@@ -140,21 +142,21 @@ class Row:
 
 
 @pytest.mark.parametrize("kind", sorted(RULES))
-def test_three_steps_by_the_formulas(kind: str) -> None:
+def test_three_steps_of_each_rule_equal_formulas(kind: str) -> None:
     """Row 0 is looked up at every step, row 1 at the first and the last, row 2 never."""
     weight = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
     before = weight.clone()
     rows = [Row(kind, row.numpy()) for row in weight]
-    rule, begin = RULES[kind]
-    state = {key: make(weight) for key, make in begin.items()}
+    rule, initial_state = RULES[kind]
+    state = {key: make(weight) for key, make in initial_state.items()}
     for step in range(3):
         grad = torch.randn(3, 4, generator=torch.Generator().manual_seed(10 + step))
         grad[2] = 0.0
         if step == 1:
             grad[1] = 0.0
         rule(weight, grad, state, LR, FIELDS[kind])
-        for row, each in zip(rows, grad.numpy(), strict=True):
-            row.step(each)
+        for row, row_grad in zip(rows, grad.numpy(), strict=True):
+            row.step(row_grad)
         expected = torch.tensor(np.stack([row.w for row in rows]), dtype=torch.float32)
         torch.testing.assert_close(weight, expected, rtol=1e-5, atol=1e-6)
     assert torch.equal(weight[2], before[2])
@@ -162,37 +164,35 @@ def test_three_steps_by_the_formulas(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(RULES))
-def test_a_step_along_nothing_moves_nothing(kind: str) -> None:
+def test_step_without_gradient_changes_nothing(kind: str) -> None:
     weight = torch.randn(3, 4)
     before = weight.clone()
-    rule, begin = RULES[kind]
-    rule(weight, torch.zeros(3, 4), {key: make(weight) for key, make in begin.items()}, LR, FIELDS[kind])
+    rule, initial_state = RULES[kind]
+    rule(weight, torch.zeros(3, 4), {key: make(weight) for key, make in initial_state.items()}, LR, FIELDS[kind])
     assert torch.equal(weight, before)
 
 
 @pytest.mark.parametrize(
-    ("kind", "made"),
+    ("kind", "build"),
     [
         ("adadelta_optimizer", lambda w: torch.optim.Adadelta([w], lr=LR, rho=0.9, eps=1e-6, weight_decay=0.3)),
         ("rmsprop_optimizer", lambda w: torch.optim.RMSprop([w], lr=LR, alpha=0.9, eps=1e-8, weight_decay=0.3)),
     ],
 )
-def test_what_fbgemm_does_not_have_is_what_torch_has(
-    kind: str, made: Callable[[Tensor], torch.optim.Optimizer]
-) -> None:
+def test_rules_without_fused_kernel_equal_torch(kind: str, build: Callable[[Tensor], torch.optim.Optimizer]) -> None:
     weight = torch.randn(3, 4)
-    theirs = torch.nn.Parameter(weight.clone())
-    optimizer = made(theirs)
-    rule, begin = RULES[kind]
-    state = {key: make(weight) for key, make in begin.items()}
+    reference = torch.nn.Parameter(weight.clone())
+    optimizer = build(reference)
+    rule, initial_state = RULES[kind]
+    state = {key: make(weight) for key, make in initial_state.items()}
     for _ in range(5):
         grad = torch.randn(3, 4)
-        theirs.grad = grad.clone()
+        reference.grad = grad.clone()
         optimizer.step()
         rule(weight, grad, state, LR, FIELDS[kind])
-    torch.testing.assert_close(weight, theirs.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(weight, reference.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_every_member_of_the_schema_has_a_rule() -> None:
-    members = {each.name for each in pb.SparseOptimizer.DESCRIPTOR.oneofs_by_name["optimizer"].fields}
+    members = {field.name for field in pb.SparseOptimizer.DESCRIPTOR.oneofs_by_name["optimizer"].fields}
     assert set(RULES) == members

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import torch
 
-from tests.embedding.encoders.one import again, outcome
+from tests.fixtures.single_encoder import encode, expected_output
 from tzrec.modules.sequence_pooling import DotAttention
 
 
-def test_reads_the_first_steps_of_its_group() -> None:
+def test_encoder_reads_first_elements_up_to_limit() -> None:
     query, steps = ["item", "tags"], ["h__item", "h__tags"]
-    made, received = outcome('simple_attention { input: "h" max_seq_length: 2 }', query, steps)
-    (encoder,) = made.encoders["deep"]
+    module, received = encode('simple_attention { input: "h" max_seq_length: 2 }', query, steps)
+    (encoder,) = module.encoders["deep"]
     assert isinstance(encoder.encode, DotAttention)
-    torch.testing.assert_close(received, again(made, 2, query, steps))
-    assert not torch.allclose(received, again(made, 3, query, steps))
+    torch.testing.assert_close(received, expected_output(module, 2, query, steps))
+    assert not torch.allclose(received, expected_output(module, 3, query, steps))
