@@ -18,7 +18,7 @@ def sparse(rng: np.random.Generator, rows: int, kind: str) -> Column:
 
 
 def rows_of(column: Column) -> list[tuple[list[int], list[float]]]:
-    """Ids and weights of every row, taken apart one by one."""
+    """Ids and weights of every row."""
     out, at = [], 0
     for row in range(len(column.values) if column.lengths is None else len(column.lengths)):
         length = 1 if column.lengths is None else int(column.lengths[row])
@@ -30,7 +30,7 @@ def rows_of(column: Column) -> list[tuple[list[int], list[float]]]:
 
 
 @pytest.mark.parametrize("kinds", [["one", "one"], ["one", "many"], ["many", "weighted", "one"], ["weighted"]], ids=str)
-def test_against_a_loop(kinds: list[str]) -> None:
+def test_sparse_columns_equal_loop_over_rows(kinds: list[str]) -> None:
     rng = np.random.default_rng(3)
     columns = {f"{kind}_{at}": sparse(rng, 5, kind) for at, kind in enumerate(kinds)}
     jagged: KeyedJaggedTensor = collate(columns, 5).sparse[BASE]
@@ -40,16 +40,16 @@ def test_against_a_loop(kinds: list[str]) -> None:
     assert jagged.lengths().dtype == torch.int32
     assert (jagged.weights_or_none() is None) == ("weighted" not in kinds)
     for name, column in columns.items():
-        one, at = jagged[name], 0
+        feature, start = jagged[name], 0
         for row, (ids, weights) in enumerate(rows_of(column)):
-            after = at + int(one.lengths()[row])
-            assert one.values()[at:after].tolist() == ids
+            stop = start + int(feature.lengths()[row])
+            assert feature.values()[start:stop].tolist() == ids
             if jagged.weights_or_none() is not None:
-                assert one.weights()[at:after].tolist() == weights
-            at = after
+                assert feature.weights()[start:stop].tolist() == weights
+            start = stop
 
 
-def test_dense_side_by_side() -> None:
+def test_dense_columns_are_concatenated_in_order() -> None:
     columns = {
         "b": Column(np.array([[1, 2], [3, 4]], np.float32), dim=2),
         "ids": Column(np.array([7, 8])),
@@ -63,18 +63,18 @@ def test_dense_side_by_side() -> None:
     assert jagged[BASE].keys() == ["ids"]
 
 
-def test_nothing_of_a_kind() -> None:
+def test_batch_without_a_kind_of_column_has_no_tensor() -> None:
     assert collate({"ids": Column(np.array([7]))}, 1).dense == {}
     assert collate({"x": Column(np.ones((1, 1), np.float32), dim=1)}, 1).sparse == {}
 
 
-def test_sequences_by_hand() -> None:
-    """Rows of 2, 0 and 1 steps; `many` has 2, 0 and 3 ids in them."""
-    steps = np.array([2, 0, 1], np.int32)
+def test_sequences_are_collated_by_element() -> None:
+    """Rows of 2, 0 and 1 elements; `many` has 2, 0 and 3 ids in them."""
+    lengths = np.array([2, 0, 1], np.int32)
     columns = {
-        "one": Column(np.array([7, 8, 9]), sequence_lengths=steps),
-        "many": Column(np.array([1, 2, 3, 4, 5]), lengths=np.array([2, 0, 3], np.int32), sequence_lengths=steps),
-        "x": Column(np.array([[1, 2], [3, 4], [5, 6]], np.float32), dim=2, sequence_lengths=steps),
+        "one": Column(np.array([7, 8, 9]), sequence_lengths=lengths),
+        "many": Column(np.array([1, 2, 3, 4, 5]), lengths=np.array([2, 0, 3], np.int32), sequence_lengths=lengths),
+        "x": Column(np.array([[1, 2], [3, 4], [5, 6]], np.float32), dim=2, sequence_lengths=lengths),
         "id": Column(np.array([10, 11, 12])),
     }
     batch = collate(columns, 3)
@@ -94,17 +94,17 @@ def test_sequences_by_hand() -> None:
     assert batch.element_values["x"].lengths().tolist() == [2, 0, 1]
 
 
-def test_a_batch_maps_its_sequences() -> None:
+def test_map_visits_all_sequence_tensors() -> None:
     column = Column(np.array([7, 8]), lengths=np.array([1, 1], np.int32), sequence_lengths=np.array([2], np.int32))
-    seen: list[object] = []
+    visited: list[object] = []
     dense = Column(np.ones((1, 1), np.float32), dim=1, sequence_lengths=np.array([1], np.int32))
-    collate({"ids": column, "x": dense}, 1).map(lambda value: seen.append(value) or value)
-    assert len(seen) == 3
+    collate({"ids": column, "x": dense}, 1).map(lambda value: visited.append(value) or value)
+    assert len(visited) == 3
 
 
-def test_steps_that_lie_in_memory_of_arrow_are_copied() -> None:
-    values, steps = np.array([[1.0]], np.float32), np.array([1], np.int32)
-    values.flags.writeable = steps.flags.writeable = False
-    made = collate({"x": Column(values, dim=1, sequence_lengths=steps)}, 1).element_values["x"].values()
-    made += 1
-    assert (values.item(), made.item()) == (1.0, 2.0)
+def test_read_only_arrays_are_copied() -> None:
+    values, lengths = np.array([[1.0]], np.float32), np.array([1], np.int32)
+    values.flags.writeable = lengths.flags.writeable = False
+    tensor = collate({"x": Column(values, dim=1, sequence_lengths=lengths)}, 1).element_values["x"].values()
+    tensor += 1
+    assert (values.item(), tensor.item()) == (1.0, 2.0)

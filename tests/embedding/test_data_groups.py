@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
+from torchrec import KeyedJaggedTensor, KeyedTensor
 
 from tests.fixtures.feature_groups import make_feature, make_group
 from tzrec.data.batch import BASE, NEG, Batch
@@ -116,17 +116,3 @@ def test_looked_up_columns_are_those_of_all_data_groups() -> None:
     module = embedding_group()
     columns = list(module.looked_up(module(batch())))
     assert [tuple(column.shape) for column in columns] == [(2, 4), (5, 4), (5, 3, 4)]
-
-
-def test_jagged_labels_move_with_the_batch() -> None:
-    labels = JaggedTensor(torch.tensor([1.0, 0.0, 0.0, 1.0]), lengths=torch.tensor([3, 1]))
-    moved = Batch(2, labels={"clk": labels, "pay": torch.zeros(2)}, rows_by_data_group={NEG: 5}).to(
-        torch.device("meta")
-    )
-    label = moved.labels["clk"]
-    assert isinstance(label, JaggedTensor)
-    assert label.values().device.type == label.lengths().device.type == "meta"
-    assert moved.label("pay").device.type == "meta"
-    assert moved.num_rows(NEG) == 5
-    with pytest.raises(AssertionError, match='label "clk" is jagged'):
-        moved.label("clk")
