@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tzrec.features.bucketize import Boundaries, Bucketizer, Hash, Identity, Vocabulary
-from tzrec.features.numbers import parse_integer, parse_number
 from tzrec.features.text.spans import split
 
 BUCKETIZERS = [
@@ -76,22 +75,3 @@ def test_floats_at_edges_of_int64_are_identified() -> None:
 def test_empty_column_has_no_ids() -> None:
     ids, invalid = Vocabulary({"a": 2}, 1, 3)(np.empty(0, np.int64))
     assert (ids.tolist(), invalid) == ([], [])
-
-
-@pytest.mark.parametrize(("text", "expected"), [("12", 12), (" -3.00 ", -3), ("+4.", 4)])
-def test_whole_numbers_are_parsed(text: str, expected: int) -> None:
-    assert parse_integer(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "x", "1.5", "²", "1_0", "--1", "1.0.0", "٣"])
-def test_other_words_are_no_integers(text: str) -> None:
-    with pytest.raises(ValueError, match="not an integer"):
-        parse_integer(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"), [("1_0", "not a number"), ("", "not a number"), ("nan", "not finite"), ("1e39", "not finite")]
-)
-def test_invalid_numbers_are_refused(text: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        parse_number(text)

@@ -1,1 +1,1 @@
-"""One file per feature type: raw Arrow columns in, Column out."""
+"""Features: raw Arrow columns are encoded as one Column of numpy arrays per feature."""

@@ -1,1 +1,1 @@
-"""Text values: cleaning, tokenizing, splitting and hashing."""
+"""Text values: spans of Arrow buffers, words, pairs, tokenizers and text cleaning."""
