@@ -1,4 +1,4 @@
-"""Files of numbered rows."""
+"""Fixture that writes files of numbered rows."""
 
 from __future__ import annotations
 

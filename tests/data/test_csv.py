@@ -19,7 +19,7 @@ def cells(reader: CsvReader) -> list[dict[str, str | None]]:
     return [row for piece in reader.read() for row in piece.batch.to_pylist()]
 
 
-def test_quotes_gaps_and_empty_lines(tmp_path: Path) -> None:
+def test_csv_reader_handles_quotes_nulls_and_empty_lines(tmp_path: Path) -> None:
     (tmp_path / "a").write_text('\ufeffa,b\n1,"x,y"\n\n,""\nNA,"two\nlines"\n007,"say ""so"""\n')
     reader = open_csv(tmp_path, with_header=True, null_values=["NA"])
     assert cells(reader) == [
@@ -29,22 +29,22 @@ def test_quotes_gaps_and_empty_lines(tmp_path: Path) -> None:
         {"a": "007", "b": 'say "so"'},
     ]
     assert [reader.describe(row).rpartition(", ")[2] for row in range(4)] == ["line 2", "line 4", "line 5", "line 7"]
-    assert [reader.spot(row).row for row in range(4)] == [1, 2, 3, 4]
+    assert [reader.locate(row).row for row in range(4)] == [1, 2, 3, 4]
 
 
-def test_one_of_the_files(tmp_path: Path) -> None:
+def test_csv_reader_for_file_reads_one_file(tmp_path: Path) -> None:
     for name, text in (("a", "x\n1\n"), ("b", "x\n2\n3,4\n5\n")):
         (tmp_path / name).write_text(text)
     reader = open_csv(tmp_path, with_header=True, bad_row_policy=data_pb2.SKIP_ROW)
-    one = reader.only(1)
-    assert isinstance(one, CsvReader)
-    assert cells(one) == [{"x": "2"}, {"x": "5"}]
-    assert (one.malformed, reader.malformed, one.starts()) == (1, 0, [0])
-    assert one.describe(1) == f"{tmp_path}/b, line 4"
+    second = reader.for_file(1)
+    assert isinstance(second, CsvReader)
+    assert cells(second) == [{"x": "2"}, {"x": "5"}]
+    assert (second.malformed, reader.malformed, second.group_starts()) == (1, 0, [0])
+    assert second.describe(1) == f"{tmp_path}/b, line 4"
     assert len(cells(reader)) == 3
 
 
-def test_names_of_the_config(tmp_path: Path) -> None:
+def test_csv_without_header_takes_names_from_the_config(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1\t2\n3\t4\n")
     fields = [data_pb2.Field(input_name=name) for name in ("x", "y")]
     reader = open_csv(tmp_path, ["y"], delimiter="\t", input_fields=fields)
@@ -56,7 +56,7 @@ def test_names_of_the_config(tmp_path: Path) -> None:
         open_csv(tmp_path, delimiter="\t")
 
 
-def test_headers_may_differ_in_order(tmp_path: Path) -> None:
+def test_csv_headers_may_differ_in_order(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a,b\n1,2\n")
     (tmp_path / "b").write_bytes(gzip.compress(b"b,c,a\n4,0,3\n"))
     (tmp_path / "b").rename(tmp_path / "b.gz")
@@ -66,8 +66,8 @@ def test_headers_may_differ_in_order(tmp_path: Path) -> None:
         cells(open_csv(tmp_path, ["a", "b"], with_header=True))
 
 
-def test_malformed_lines_in_later_blocks(tmp_path: Path) -> None:
-    """Numbers of records go on over blocks."""
+def test_malformed_lines_in_later_blocks_are_located(tmp_path: Path) -> None:
+    """Record numbers continue over blocks."""
     line = "x" * 1000
     rows = 2 * BLOCK_BYTES // 1000
     body = [f"{number},{line}" for number in range(rows)]
@@ -84,7 +84,7 @@ def test_malformed_lines_in_later_blocks(tmp_path: Path) -> None:
     assert reader.describe(rows - 5).endswith(f"line {rows - 5 + 3}")
 
 
-def test_text_of_another_encoding_names_the_file(tmp_path: Path) -> None:
+def test_csv_of_another_encoding_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a,b\n1,\xff\n")
     with pytest.raises(DataError, match=r"/a: cannot be read as CSV: .*UTF8"):
         cells(open_csv(tmp_path, with_header=True))

@@ -16,7 +16,7 @@ def reported(bad: BadRows) -> list[tuple[str, list[int]]]:
 
 
 @pytest.mark.parametrize("kind", [pa.int32(), pa.int64()])
-def test_classes(kind: pa.DataType) -> None:
+def test_integer_labels_report_nulls(kind: pa.DataType) -> None:
     bad = BadRows(3)
     label = label_values("y", pa.array([2, None, 0], kind), bad)
     assert label.dtype == np.int64
@@ -26,7 +26,7 @@ def test_classes(kind: pa.DataType) -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
-def test_numbers(kind: pa.DataType) -> None:
+def test_float_labels_report_nulls_and_not_finite_numbers(kind: pa.DataType) -> None:
     bad = BadRows(4)
     label = label_values("y", pa.array([0.5, math.nan, None, math.inf], kind), bad)
     assert label.dtype == np.float32
@@ -34,7 +34,7 @@ def test_numbers(kind: pa.DataType) -> None:
     assert reported(bad) == [("null label", [2]), ("not a finite number", [1, 3])]
 
 
-def test_lists() -> None:
+def test_list_labels_report_other_lengths_and_nulls() -> None:
     bad = BadRows(6)
     rows = pa.array([[9, 9], [1, 2], None, [3], [4, None], [5, 6]])
     label = label_values("y", rows.slice(0), bad)
@@ -52,7 +52,7 @@ def test_lists() -> None:
     assert floats.tolist() == [[0.5], [1.5]]
 
 
-def test_weights() -> None:
+def test_weights_report_nulls_and_negative_numbers() -> None:
     bad = BadRows(5)
     weight = weight_values("w", pa.array([0.0, 2.0, None, -1.0, math.nan]), bad)
     assert weight.dtype == np.float32
@@ -61,7 +61,7 @@ def test_weights() -> None:
     assert weight_values("w", pa.array([1, 3]), BadRows(2)).tolist() == [1, 3]
 
 
-def test_what_is_known_is_not_said_twice() -> None:
+def test_reported_rows_are_not_reported_again() -> None:
     bad = BadRows(2)
     bad.report("y", "not a number", np.array([0]), ["abc"])
     label_values("y", pa.array([None, None], pa.int64()), bad)
@@ -69,6 +69,6 @@ def test_what_is_known_is_not_said_twice() -> None:
 
 
 @pytest.mark.parametrize("column", [pa.array(["1"]), pa.array([["1"]])], ids=["text", "list of text"])
-def test_text_is_no_label(column: pa.Array) -> None:
+def test_text_label_is_an_error(column: pa.Array) -> None:
     with pytest.raises(DataError, match=r'label column "y" is string; it must be integers, floats'):
         label_values("y", column, BadRows(1))

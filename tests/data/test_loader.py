@@ -1,4 +1,4 @@
-"""The loader's promises: every row exactly once, in an order that only seed, epoch and window decide."""
+"""DataLoader: every row exactly once, in an order that depends only on seed, epoch and window size."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def ids(batch: Batch) -> list[int]:
     return values[: batch.rows] if batch.rows else []
 
 
-def passes(path: str, data: str = "", cursor: Cursor | None = None, **settings: object) -> list[Batch]:
+def batches_of(path: str, data: str = "", cursor: Cursor | None = None, **settings: object) -> list[Batch]:
     return list(open_loader(make_config(data), path, **settings).epoch(cursor))
 
 
 def steps(path: str, data: str, world: int, cursor: Cursor | None = None, **settings: object) -> list[list[int]]:
-    """The rows of every step, the ranks' parts one after the other."""
-    ranks = [passes(path, data, cursor, rank=rank, world_size=world, **settings) for rank in range(world)]
-    assert len({len(batches) for batches in ranks}) == 1  # no rank waits for another one
+    """The rows of every step, those of the ranks one after another."""
+    ranks = [batches_of(path, data, cursor, rank=rank, world_size=world, **settings) for rank in range(world)]
+    assert len({len(batches) for batches in ranks}) == 1  # otherwise one rank would wait for another
     return [list(itertools.chain(*map(ids, step))) for step in zip(*ranks, strict=True)]
 
 
@@ -45,7 +45,9 @@ SIZES = [[23], [7, 1, 0, 11, 4], [3] * 6]
 @pytest.mark.parametrize("workers", [0, 1, 4])
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_each_row_once(write: Write, sizes: list[int], world: int, workers: int, shuffle: bool, kind: str) -> None:
+def test_every_row_is_read_once(
+    write: Write, sizes: list[int], world: int, workers: int, shuffle: bool, kind: str
+) -> None:
     data = f"shuffle: {shuffle} shuffle_buffer_size: 2 batch_size: 3 num_workers: {workers}"
     data += " dataset_type: CsvDataset" if kind == "csv" else ""
     got = steps(write(sizes, kind), data, world)
@@ -56,33 +58,32 @@ def test_each_row_once(write: Write, sizes: list[int], world: int, workers: int,
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_ranks_together_are_one_rank(write: Write, shuffle: bool) -> None:
-    """Two ranks with batch B take in each step what one rank with batch 2B takes."""
+def test_two_ranks_read_the_rows_of_one_rank_with_twice_the_batch(write: Write, shuffle: bool) -> None:
     path = write([9, 8, 6])
     two = steps(path, f"shuffle: {shuffle} shuffle_buffer_size: 2 batch_size: 3", world=2)
     one = steps(path, f"shuffle: {shuffle} shuffle_buffer_size: 2 batch_size: 6", world=1)
     assert two == one
 
 
-def test_csv_is_parquet(write: Write) -> None:
+def test_csv_and_parquet_give_equal_batches(write: Write) -> None:
     data = "shuffle: true shuffle_buffer_size: 2 batch_size: 5"
     for world in (1, 2):
-        for one, other in zip(
-            passes(write([9, 8, 6]), data, world_size=world),
-            passes(write([9, 8, 6], "csv"), data + " dataset_type: CsvDataset", world_size=world),
+        for from_parquet, from_csv in zip(
+            batches_of(write([9, 8, 6]), data, world_size=world),
+            batches_of(write([9, 8, 6], "csv"), data + " dataset_type: CsvDataset", world_size=world),
             strict=True,
         ):
-            assert ids(one) == ids(other)
-            assert one.dense[BASE].values().tolist() == other.dense[BASE].values().tolist()
-            assert one.labels["clk"].tolist() == other.labels["clk"].tolist()
-            assert one.labels["clk"].dtype == other.labels["clk"].dtype
-            assert one.weights["w"].tolist() == other.weights["w"].tolist()
+            assert ids(from_parquet) == ids(from_csv)
+            assert from_parquet.dense[BASE].values().tolist() == from_csv.dense[BASE].values().tolist()
+            assert from_parquet.labels["clk"].tolist() == from_csv.labels["clk"].tolist()
+            assert from_parquet.labels["clk"].dtype == from_csv.labels["clk"].dtype
+            assert from_parquet.weights["w"].tolist() == from_csv.weights["w"].tolist()
 
 
-def test_order_is_known(write: Write) -> None:
+def test_shuffled_order_is_that_computed_expected_order(write: Write) -> None:
     """Window by window, by sorting the raw output of a generator seeded by (seed, epoch, window)."""
 
-    def by_hand(seed: int, epoch: int) -> list[int]:
+    def expected_order(seed: int, epoch: int) -> list[int]:
         order = []
         for window, first in enumerate(range(0, 23, 8)):
             raw = np.random.PCG64(np.random.SeedSequence((seed, epoch, window))).random_raw(min(8, 23 - first))
@@ -92,71 +93,71 @@ def test_order_is_known(write: Write) -> None:
     path, data = write([9, 8, 6]), "shuffle: true shuffle_buffer_size: 2"
     for seed, epoch in [(1, 0), (1, 1), (2, 0)]:
         loader = open_loader(make_config(data), path, seed=seed)
-        assert list(itertools.chain(*map(ids, loader.epoch(Cursor(epoch))))) == by_hand(seed, epoch)
-    assert len({tuple(by_hand(*key)) for key in [(1, 0), (1, 1), (2, 0)]}) == 3
+        assert list(itertools.chain(*map(ids, loader.epoch(Cursor(epoch))))) == expected_order(seed, epoch)
+    assert len({tuple(expected_order(*key)) for key in [(1, 0), (1, 1), (2, 0)]}) == 3
 
 
 def test_only_training_is_shuffled(write: Write) -> None:
     path = write([23])
     for mode in ("eval", "predict"):
-        flat = list(itertools.chain(*map(ids, passes(path, "shuffle: true", mode=mode))))
+        flat = list(itertools.chain(*map(ids, batches_of(path, "shuffle: true", mode=mode))))
         assert flat == list(range(23))
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_resume_at_every_batch(write: Write, shuffle: bool, kind: str) -> None:
-    """What follows a cursor is the same, also with other threads; at another number of ranks no row is lost."""
+def test_resuming_at_any_batch_reads_the_remaining_rows(write: Write, shuffle: bool, kind: str) -> None:
+    """Equal steps also with other threads; at another number of ranks the same rows."""
     path = write([9, 8, 6], kind)
     data = f"shuffle: {shuffle} shuffle_buffer_size: 2 batch_size: 3"
     data += " dataset_type: CsvDataset" if kind == "csv" else ""
-    first = passes(path, data, Cursor(epoch=3), rank=0, world_size=2)
-    whole = steps(path, data, 2, Cursor(epoch=3))
+    first = batches_of(path, data, Cursor(epoch=3), rank=0, world_size=2)
+    all_steps = steps(path, data, 2, Cursor(epoch=3))
     for done, batch in enumerate(first, start=1):
         assert batch.cursor == Cursor(3, min(6 * done, 23), 12 if shuffle else 1)
-        again = steps(path, data + " num_workers: 3", 2, batch.cursor)
-        assert again == whole[done:]
+        resumed = steps(path, data + " num_workers: 3", 2, batch.cursor)
+        assert resumed == all_steps[done:]
         for world in (1, 3):
             rest = steps(path, data + " num_workers: 0 batch_size: 2", world, batch.cursor)
-            assert list(itertools.chain(*rest)) == list(itertools.chain(*whole[done:]))
+            assert list(itertools.chain(*rest)) == list(itertools.chain(*all_steps[done:]))
 
 
-def test_a_new_pass_takes_the_window_of_the_config(write: Write) -> None:
+def test_new_epoch_takes_the_window_size_of_the_config(write: Write) -> None:
     path = write([23])
-    batch = passes(path, "shuffle: true shuffle_buffer_size: 2", Cursor(1, 0, 400))[0]
+    batch = batches_of(path, "shuffle: true shuffle_buffer_size: 2", Cursor(1, 0, 400))[0]
     assert batch.cursor == Cursor(1, 4, 8)
 
 
-def test_a_short_step_is_split_evenly(write: Write) -> None:
+def test_short_step_is_split_evenly(write: Write) -> None:
     path = write([13])  # 2 ranks x 4: 8 rows, then 5
-    ranks = [passes(path, rank=rank, world_size=2) for rank in (0, 1)]
+    ranks = [batches_of(path, rank=rank, world_size=2) for rank in (0, 1)]
     assert [[batch.rows for batch in batches] for batches in ranks] == [[4, 2], [4, 3]]
     assert [ids(batches[1]) for batches in ranks] == [[8, 9], [10, 11, 12]]
 
 
-def test_a_rank_without_rows_repeats_one_that_does_not_count(write: Write) -> None:
+def test_rank_without_rows_repeats_one_that_is_not_counted(write: Write) -> None:
     path = write([9])
-    ranks = [passes(path, "shuffle: true", rank=rank, world_size=2) for rank in (0, 1)]
+    ranks = [batches_of(path, "shuffle: true", rank=rank, world_size=2) for rank in (0, 1)]
     last = [batches[1] for batches in ranks]
     assert sorted(batch.rows for batch in last) == [0, 1]
     assert last[0].sparse[BASE].values().tolist() == last[1].sparse[BASE].values().tolist()
     assert [len(batch.labels["clk"]) for batch in last] == [1, 1]
 
 
-def test_drop_remainder(write: Write) -> None:
+def test_drop_remainder_skips_the_short_step(write: Write) -> None:
     path = write([13])
     for mode, sizes in [("train", [4, 4, 4]), ("eval", [4, 4, 4]), ("predict", [4, 4, 4, 1])]:
-        assert [batch.rows for batch in passes(path, "drop_remainder: true", mode=mode)] == sizes
+        assert [batch.rows for batch in batches_of(path, "drop_remainder: true", mode=mode)] == sizes
     with pytest.raises(DataError, match=r"fewer rows than one batch of all ranks \(4 x 4\).*drop_remainder"):
-        passes(path, "drop_remainder: true", world_size=4)
+        batches_of(path, "drop_remainder: true", world_size=4)
 
 
-def test_batch_sizes(write: Write) -> None:
+def test_batch_size_depends_on_the_mode(write: Write) -> None:
     path = write([13])
     data = "eval_batch_size: 6"
-    assert [batch.rows for batch in passes(path, data, mode="eval")] == [6, 6, 1]
-    assert [batch.rows for batch in passes(path, data, mode="train")] == [4, 4, 4, 1]
-    assert [batch.rows for batch in passes(path, data, mode="predict", batch_size=9)] == [9, 4]
+    assert [batch.rows for batch in batches_of(path, data, mode="eval")] == [6, 6, 1]
+    assert [batch.rows for batch in batches_of(path, data, mode="train")] == [4, 4, 4, 1]
+    assert [batch.rows for batch in batches_of(path, data, mode="predict", batch_size=9)] == [9, 4]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
@@ -164,7 +165,7 @@ def test_batch_sizes(write: Write) -> None:
 def test_predict_gives_each_rank_one_range(write: Write, kind: str, rows: int) -> None:
     path = write([rows], kind)
     data = "dataset_type: CsvDataset" if kind == "csv" else ""
-    ranks = [passes(path, data, mode="predict", rank=rank, world_size=3, keep=["uid"]) for rank in range(3)]
+    ranks = [batches_of(path, data, mode="predict", rank=rank, world_size=3, keep=["uid"]) for rank in range(3)]
     assert len({len(batches) for batches in ranks}) == 1
     parts = [list(itertools.chain(*map(ids, batches))) for batches in ranks]
     assert list(itertools.chain(*parts)) == list(range(rows))
@@ -174,39 +175,39 @@ def test_predict_gives_each_rank_one_range(write: Write, kind: str, rows: int) -
         assert batch.reserved["uid"].to_pylist() == batch.sparse[BASE].values().tolist()
 
 
-def test_kept_columns(write: Write) -> None:
+def test_keep_selects_columns(write: Write) -> None:
     path = write([3])
-    everything = passes(path, mode="predict", keep=["ALL_COLUMNS"])[0].reserved
-    effective = passes(path, mode="predict", keep=["w", "ALL_EFFECTIVE_COLUMNS"])[0].reserved
-    assert everything is not None
-    assert everything.to_pydict() == table(3).to_pydict()
+    all_columns = batches_of(path, mode="predict", keep=["ALL_COLUMNS"])[0].reserved
+    effective = batches_of(path, mode="predict", keep=["w", "ALL_EFFECTIVE_COLUMNS"])[0].reserved
+    assert all_columns is not None
+    assert all_columns.to_pydict() == table(3).to_pydict()
     assert effective is not None
     assert effective.column_names == ["w", "uid", "price"]
-    assert passes(path)[0].reserved is None
+    assert batches_of(path)[0].reserved is None
 
 
 def test_predict_needs_no_labels(tmp_path: Path) -> None:
     pq.write_table(table(3).select(["uid", "price"]), tmp_path / "a.parquet")
-    assert passes(f"{tmp_path}/a.parquet", mode="predict")[0].labels == {}
+    assert batches_of(f"{tmp_path}/a.parquet", mode="predict")[0].labels == {}
     with pytest.raises(DataError, match='no column "clk", "w"'):
-        passes(f"{tmp_path}/a.parquet", mode="eval")
+        batches_of(f"{tmp_path}/a.parquet", mode="eval")
 
 
-def test_num_rows(write: Write) -> None:
+def test_num_rows_is_unknown_for_csv(write: Write) -> None:
     csv = make_config("dataset_type: CsvDataset")
     assert open_loader(make_config(), write([3, 4])).num_rows == 7
     assert open_loader(csv, write([3, 4], "csv")).num_rows is None
     assert open_loader(csv, write([3, 4], "csv"), mode="predict").num_rows == 7
 
 
-def test_nothing_to_read(write: Write) -> None:
+def test_data_without_rows_is_an_error(write: Write) -> None:
     with pytest.raises(DataError, match="no rows"):
-        passes(write([0, 0]))
+        batches_of(write([0, 0]))
     with pytest.raises(DataError, match="no rows"):
-        passes(write([0], "csv"), "dataset_type: CsvDataset")
-    with pytest.raises(DataError, match="consumed 30 rows of this pass, but the data has only 5"):
-        passes(write([5]), cursor=Cursor(row=30))
-    assert passes(write([5]), cursor=Cursor(row=5)) == []
+        batches_of(write([0], "csv"), "dataset_type: CsvDataset")
+    with pytest.raises(DataError, match="consumed 30 rows of this epoch, but the data has only 5"):
+        batches_of(write([5]), cursor=Cursor(row=30))
+    assert batches_of(write([5]), cursor=Cursor(row=5)) == []
 
 
 def threads() -> list[threading.Thread]:
@@ -236,8 +237,7 @@ def test_closing_the_iterator_joins_its_threads(write: Write) -> None:
     assert time.perf_counter() - start < 1
 
 
-def test_errors_come_in_order(write: Write, tmp_path: Path) -> None:
-    """The batches before a broken file arrive, then its error."""
+def test_error_comes_after_the_batches_before_it(write: Write, tmp_path: Path) -> None:
     path = write([8])
     (tmp_path / "part-99.parquet").write_bytes(b"PAR1 nonsense PAR1")
     with pytest.raises(DataError, match=r"part-99.parquet: cannot be read as Parquet"):
@@ -259,28 +259,28 @@ def write_bad(tmp_path: Path) -> str:
     return f"{tmp_path}/a.parquet"
 
 
-def test_bad_rows_stop(tmp_path: Path) -> None:
+def test_bad_rows_are_an_error_by_default(tmp_path: Path) -> None:
     path = write_bad(tmp_path)
     with pytest.raises(DataError, match=r'a.parquet, row 2: column "uid" has \'-1\'.*\(2 more in this batch\).*'):
-        passes(path, "batch_size: 4")
+        batches_of(path, "batch_size: 4")
     with pytest.raises(DataError, match=r"data_config\.bad_row_policy to DEFAULT"):
-        passes(path)
+        batches_of(path)
 
 
 def test_bad_rows_take_the_default(tmp_path: Path) -> None:
     loader = open_loader(make_config("bad_row_policy: DEFAULT batch_size: 6"), write_bad(tmp_path))
     (batch,) = loader.epoch()
-    assert batch.rows == 4  # those without a label or weight are left out
+    assert batch.rows == 4  # rows without label or weight are skipped
     assert batch.labels["clk"].tolist() == [1, 0, 1, 1]
-    assert batch.sparse[BASE].lengths().tolist() == [1, 0, 1, 1]  # uid -1 is no id, like a missing one
+    assert batch.sparse[BASE].lengths().tolist() == [1, 0, 1, 1]  # uid -1 is invalid and treated as missing
     assert batch.sparse[BASE].values().tolist() == [5, 7, 10]
     assert batch.dense[BASE].values().tolist() == [[0.5], [1.0], [0.0], [3.0]]
-    assert sum(loader.bad.values()) == 4
-    assert loader.bad["clk", "null label"] == 1
-    assert loader.bad["w", "not a weight"] == 1
+    assert sum(loader.bad_value_counts.values()) == 4
+    assert loader.bad_value_counts["clk", "null label"] == 1
+    assert loader.bad_value_counts["w", "not a weight"] == 1
 
 
-def test_bad_rows_are_left_out(tmp_path: Path) -> None:
+def test_bad_rows_are_skipped_and_sampled(tmp_path: Path) -> None:
     loader = open_loader(make_config("bad_row_policy: SKIP_ROW batch_size: 6"), write_bad(tmp_path), keep=["uid"])
     loader.bad_rows_path = str(tmp_path / "bad.jsonl")
     (batch,) = loader.epoch()
@@ -288,7 +288,7 @@ def test_bad_rows_are_left_out(tmp_path: Path) -> None:
     assert batch.sparse[BASE].values().tolist() == [5, 10]
     assert batch.reserved is not None
     assert batch.reserved["uid"].to_pylist() == [5, 10]
-    assert {column: count for (column, _), count in loader.bad.items()} == dict.fromkeys(
+    assert {column: count for (column, _), count in loader.bad_value_counts.items()} == dict.fromkeys(
         ("uid", "price", "clk", "w"), 1
     )
     lines = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
@@ -301,25 +301,24 @@ def test_bad_rows_are_left_out(tmp_path: Path) -> None:
     assert {line["file"] for line in lines} == {f"{tmp_path}/a.parquet"}
 
 
-def test_a_batch_of_bad_rows_does_not_count(tmp_path: Path) -> None:
+def test_batch_of_bad_rows_is_not_counted(tmp_path: Path) -> None:
     path = write_bad(tmp_path)
-    batches = passes(path, "bad_row_policy: SKIP_ROW batch_size: 1")
+    batches = batches_of(path, "bad_row_policy: SKIP_ROW batch_size: 1")
     assert [batch.rows for batch in batches] == [1, 0, 0, 0, 0, 1]
     assert [batch.sparse[BASE].stride() for batch in batches] == [1] * 6
 
 
-def test_bad_rows_count_once_over_all_ranks(tmp_path: Path) -> None:
+def test_bad_rows_are_counted_once_over_all_ranks(tmp_path: Path) -> None:
     path = write_bad(tmp_path)
     counts = []
     for rank in range(4):  # 4 ranks x 4 rows: rank 3 repeats nothing, rank r has rows of a short step
         loader = open_loader(make_config("bad_row_policy: SKIP_ROW"), path, rank=rank, world_size=4)
         list(loader.epoch())
-        counts.append(sum(loader.bad.values()))
+        counts.append(sum(loader.bad_value_counts.values()))
     assert sum(counts) == 4
 
 
-def test_text_of_each_kind(tmp_path: Path) -> None:
-    """One bad row of each kind in text: named with its line, or left out."""
+def test_bad_cells_of_text_are_skipped_or_located(tmp_path: Path) -> None:
     lines = [
         "uid,price,clk,w",
         "1,0.5,1,1",
@@ -341,7 +340,7 @@ def test_text_of_each_kind(tmp_path: Path) -> None:
     assert batch.sparse[BASE].values().tolist() == [1, 7, 9]
     assert batch.labels["clk"].tolist() == [1.0, 0.0, 0.0]
     assert batch.dense[BASE].values().tolist() == [[0.5], [0.5], [0.0]]
-    assert loader.bad == {
+    assert loader.bad_value_counts == {
         ("uid", "not an integer"): 1,
         ("price", "not a number"): 1,
         ("clk", "null label"): 1,
@@ -349,11 +348,11 @@ def test_text_of_each_kind(tmp_path: Path) -> None:
         ("w", "not a number"): 1,
         ("line", "wrong number of cells"): 1,
     }
-    for line, found in [(3, 'column "uid" has'), (5, 'column "price" has'), (6, "null label"), (7, "not an integer")]:
-        kept = [text if number in (0, 1, 3, line - 1) else "1,1,1,1" for number, text in enumerate(lines)]
-        path.write_text("\n".join(kept) + "\n")
-        with pytest.raises(DataError, match=rf"a.csv, line {line}: .*{found}"):
-            passes(str(path), data)
+    for line, message in [(3, 'column "uid" has'), (5, 'column "price" has'), (6, "null label"), (7, "not an integer")]:
+        selected = [text if number in (0, 1, 3, line - 1) else "1,1,1,1" for number, text in enumerate(lines)]
+        path.write_text("\n".join(selected) + "\n")
+        with pytest.raises(DataError, match=rf"a.csv, line {line}: .*{message}"):
+            batches_of(str(path), data)
     path.write_text("\n".join(lines[:2] + lines[9:]) + "\n")
     with pytest.raises(DataError, match=r"a.csv, line 3: 3 cells where 4 are expected: '8,0.5,1'"):
-        passes(str(path), data)
+        batches_of(str(path), data)

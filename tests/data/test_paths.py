@@ -9,7 +9,7 @@ from tzrec.data.paths import expand
 from tzrec.errors import DataError
 
 
-def test_parts_in_order_files_sorted(tmp_path: Path) -> None:
+def test_expand_keeps_the_order_of_globs_and_sorts_files(tmp_path: Path) -> None:
     for name in ("b2", "a1", "b10", "b1"):
         (tmp_path / name).touch()
     (tmp_path / "b_folder").mkdir()
@@ -17,7 +17,7 @@ def test_parts_in_order_files_sorted(tmp_path: Path) -> None:
     assert [Path(file.name).name for file in files] == ["b1", "b10", "b2", "a1"]
 
 
-def test_urls() -> None:
+def test_expand_lists_files_of_urls() -> None:
     memory = fsspec.filesystem("memory")
     for name in ("y.csv", "x.csv", "z.txt"):
         memory.pipe_file(f"/tzrec_paths/{name}", b"1,2")
@@ -27,10 +27,10 @@ def test_urls() -> None:
         assert stream.read() == b"1,2"
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_expand_of_missing_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r'no file matches ".*/\*\.parquet"$'):
         expand(f"{tmp_path}/*.parquet")
-    with pytest.raises(DataError, match=r'it is a folder: did you mean ".*/\*"'):
+    with pytest.raises(DataError, match=r'it is a directory: did you mean ".*/\*"'):
         expand(str(tmp_path))
     with pytest.raises(DataError, match="the input path is empty"):
         expand(" , ")

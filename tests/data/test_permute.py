@@ -6,7 +6,7 @@ import torch
 
 from tzrec.data.batch import BASE, Batch
 from tzrec.data.collate import collate
-from tzrec.data.permute import permuted
+from tzrec.data.permute import permute_features
 from tzrec.features.column import Column
 
 SIZES = np.array([2, 0, 1], np.int32)
@@ -26,7 +26,7 @@ COLUMNS = {
     "tags": column([1, 2, 3, 4], lengths=np.array([1, 2, 1], np.int32), sequence_lengths=SIZES),
     "prices": Column(np.array([[0.1], [0.2], [0.3]], np.float32), dim=1, sequence_lengths=SIZES),
 }
-MOVED = {
+PERMUTED = {
     "one": column([7, 5, 6]),
     "many": column([3, 1, 2], lengths=np.array([1, 2, 0], np.int32), weights=np.array([0.3, 0.1, 0.2], np.float32)),
     "x": Column(np.array([[5, 6], [1, 2], [3, 4]], np.float32), dim=2),
@@ -38,28 +38,28 @@ MOVED = {
 
 
 def content(batch: Batch) -> dict[str, list[object]]:
-    """Everything of every feature."""
-    found: dict[str, list[object]] = {name: [] for name in COLUMNS}
-    for name, each in batch.dense[BASE].to_dict().items():
-        found[name].append(each.tolist())
+    """Values, lengths and weights of every feature."""
+    content: dict[str, list[object]] = {name: [] for name in COLUMNS}
+    for name, values in batch.dense[BASE].to_dict().items():
+        content[name].append(values.tolist())
     for ids in (batch.sparse[BASE], batch.sequences[BASE]):
-        for name, each in ids.to_dict().items():
-            weights = each.weights_or_none()
-            found[name] += [
-                each.values().tolist(),
-                each.lengths().tolist(),
+        for name, jagged in ids.to_dict().items():
+            weights = jagged.weights_or_none()
+            content[name] += [
+                jagged.values().tolist(),
+                jagged.lengths().tolist(),
                 None if weights is None else weights.tolist(),
             ]
-    for name, each in [*batch.element_sizes.items(), *batch.element_values.items()]:
-        found[name] += [each.values().tolist(), each.lengths().tolist()]
-    return found
+    for name, jagged in [*batch.element_sizes.items(), *batch.element_values.items()]:
+        content[name] += [jagged.values().tolist(), jagged.lengths().tolist()]
+    return content
 
 
 @pytest.mark.parametrize("names", [[name] for name in COLUMNS] + [["clicks", "tags", "prices"], ["x", "many"], []])
-def test_features_move_alone(names: list[str]) -> None:
-    """The order says row 2, row 0, row 1: as if the columns had been given in that order."""
+def test_permute_moves_only_the_named_features(names: list[str]) -> None:
+    """The order is row 2, row 0, row 1: equal to collating the columns in that order."""
     batch = collate(COLUMNS, 3)
-    received = permuted(batch, names, torch.tensor([2, 0, 1]))
-    expected = collate({name: (MOVED if name in names else COLUMNS)[name] for name in COLUMNS}, 3)
+    received = permute_features(batch, names, torch.tensor([2, 0, 1]))
+    expected = collate({name: (PERMUTED if name in names else COLUMNS)[name] for name in COLUMNS}, 3)
     assert content(received) == content(expected)
     assert (received.rows, received.labels, received.cursor) == (batch.rows, batch.labels, batch.cursor)

@@ -18,7 +18,7 @@ def config(kind: str) -> data_pb2.DataConfig:
     return data_pb2.DataConfig(dataset_type=kinds[kind], with_header=True)
 
 
-def test_the_class_of_a_dataset_type() -> None:
+def test_reader_class_follows_the_dataset_type() -> None:
     assert reader_class(data_pb2.ParquetDataset) is ParquetReader
     assert reader_class(data_pb2.CsvDataset) is CsvReader
     with pytest.raises(LookupError, match="KafkaDataset has no implementation"):
@@ -26,7 +26,7 @@ def test_the_class_of_a_dataset_type() -> None:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_any_row_may_be_the_first(write: Write, kind: str) -> None:
+def test_read_starts_at_any_row(write: Write, kind: str) -> None:
     sizes = [7, 0, 1, 12]
     reader = open_reader(config(kind), write(sizes, kind), ["price", "uid"])
     assert reader.count() == 20
@@ -38,19 +38,19 @@ def test_any_row_may_be_the_first(write: Write, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_where_a_row_came_from(write: Write, kind: str) -> None:
+def test_locate_returns_file_and_row(write: Write, kind: str) -> None:
     path = write([7, 0, 1, 12], kind)
     reader = open_reader(config(kind), path)
     list(reader.read())
-    found = [(Path(reader.spot(row).file).name, reader.spot(row).row) for row in (0, 6, 7, 8, 19)]
+    locations = [(Path(reader.locate(row).file).name, reader.locate(row).row) for row in (0, 6, 7, 8, 19)]
     part = [f"part-{number:02d}.{kind}" for number in range(4)]
-    assert found == [(part[0], 1), (part[0], 7), (part[2], 1), (part[3], 1), (part[3], 12)]
+    assert locations == [(part[0], 1), (part[0], 7), (part[2], 1), (part[3], 1), (part[3], 12)]
     unit = {"parquet": "row 12", "csv": "line 13"}[kind]  # the header is line 1
     assert reader.describe(19).endswith(f"{part[3]}, {unit}")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_columns(write: Write, kind: str) -> None:
+def test_open_reader_selects_columns(write: Write, kind: str) -> None:
     path = write([2], kind)
     assert open_reader(config(kind), path).available == tuple(table(1).column_names)
     assert open_reader(config(kind), path, ["w", "uid", "w"]).columns == ("w", "uid")

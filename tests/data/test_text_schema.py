@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from tzrec.data.text_schema import declared_fields, declared_types, natural_type, number_type, typed
+from tzrec.data.text_schema import cast_text, declared_fields, declared_types, infer_number_type, infer_type
 from tzrec.features.bad_rows import BadRows
 from tzrec.protos import data_pb2
 
 
-def test_declared() -> None:
+def test_declared_fields_read_both_config_fields() -> None:
     fields = [
         data_pb2.Field(input_name="a", input_type=data_pb2.INT32),
         data_pb2.Field(input_name="b"),
@@ -24,7 +24,7 @@ def test_declared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cells", "number", "natural"),
+    ("cells", "number_type", "narrowest"),
     [
         (["1", None, "-2"], pa.int64(), pa.int64()),
         (["1", "2.0"], pa.float64(), pa.float64()),
@@ -34,16 +34,18 @@ def test_declared() -> None:
         ([None], None, pa.int64()),
     ],
 )
-def test_inferred(cells: Sequence[str | None], number: pa.DataType | None, natural: pa.DataType) -> None:
-    assert number_type(pa.array(cells, pa.string())) == number
-    assert natural_type(pa.array(cells, pa.string())) == natural
+def test_infer_type_is_the_narrowest(
+    cells: Sequence[str | None], number_type: pa.DataType | None, narrowest: pa.DataType
+) -> None:
+    assert infer_number_type(pa.array(cells, pa.string())) == number_type
+    assert infer_type(pa.array(cells, pa.string())) == narrowest
 
 
-def test_cells_that_do_not_fit_are_bad_rows() -> None:
+def test_cast_text_reports_invalid_cells() -> None:
     text = ["1", "x", None, "2.0", "2.5", "99999999999999999999", " 7"]
     batch = pa.RecordBatch.from_pydict({"i": text, "f": text, "s": text})
     bad = BadRows(7)
-    got = typed(batch, {"i": pa.int64(), "f": pa.float32(), "s": pa.string(), "absent": pa.int64()}, bad)
+    got = cast_text(batch, {"i": pa.int64(), "f": pa.float32(), "s": pa.string(), "absent": pa.int64()}, bad)
     assert got["i"].to_pylist() == [1, None, None, 2, None, None, 7]
     assert got["f"].to_pylist() == [1, None, None, 2, 2.5, pytest.approx(1e20), 7]
     assert got["f"].type == pa.float32()
@@ -54,8 +56,8 @@ def test_cells_that_do_not_fit_are_bad_rows() -> None:
     ]
 
 
-def test_int32_that_is_too_large_is_bad() -> None:
+def test_cast_text_reports_int32_overflow() -> None:
     bad = BadRows(2)
-    got = typed(pa.RecordBatch.from_pydict({"i": ["3000000000", "5"]}), {"i": pa.int32()}, bad)
+    got = cast_text(pa.RecordBatch.from_pydict({"i": ["3000000000", "5"]}), {"i": pa.int32()}, bad)
     assert got["i"].to_pylist() == [None, 5]
     assert bad.mask.tolist() == [True, False]

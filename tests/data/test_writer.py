@@ -22,7 +22,7 @@ TABLE = pa.table(
 )
 
 
-def test_parquet(tmp_path: Path) -> None:
+def test_parquet_writer_publishes_on_close(tmp_path: Path) -> None:
     writer = open_writer(str(tmp_path / "deep" / "out"), 3, "parquet")
     writer.write(TABLE)
     writer.write(TABLE.slice(1))
@@ -33,7 +33,7 @@ def test_parquet(tmp_path: Path) -> None:
     assert pq.read_table(out / "part-3.parquet").equals(pa.concat_tables([TABLE, TABLE.slice(1)]))
 
 
-def test_csv(tmp_path: Path) -> None:
+def test_csv_writer_formats_lists_as_json(tmp_path: Path) -> None:
     with open_writer(str(tmp_path), 0, "csv") as writer:
         writer.write(TABLE)
     rows = pacsv.read_csv(tmp_path / "part-0.csv").to_pylist()
@@ -46,16 +46,16 @@ def test_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_nothing_half_done_is_left(tmp_path: Path, kind: str) -> None:
+def test_writer_removes_an_incomplete_file(tmp_path: Path, kind: str) -> None:
     (tmp_path / f"part-0.{kind}").write_text("from before")
 
-    def break_off() -> None:
+    def write_other_schema() -> None:
         with open_writer(str(tmp_path), 0, kind) as writer:
             writer.write(TABLE)
             writer.write(pa.table({"other": [1]}))
 
     with pytest.raises(ValueError, match="cannot follow rows with"):
-        break_off()
+        write_other_schema()
     assert [path.name for path in tmp_path.iterdir()] == [f"part-0.{kind}"]
     assert (tmp_path / f"part-0.{kind}").read_text() == "from before"
     with open_writer(str(tmp_path), 1, kind):
@@ -63,7 +63,7 @@ def test_nothing_half_done_is_left(tmp_path: Path, kind: str) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_urls() -> None:
+def test_writer_writes_to_urls() -> None:
     with open_writer("memory://tzrec_writer/out", 0, "parquet") as writer:
         writer.write(TABLE)
     memory = fsspec.filesystem("memory")

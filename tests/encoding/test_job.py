@@ -1,4 +1,4 @@
-"""`tzrec fg`: every row once, whatever happens in between, and training on it is training on the raw rows."""
+"""`tzrec fg`: every row is encoded once, also after interruptions, and training on the result equals raw training."""
 
 from __future__ import annotations
 
@@ -81,36 +81,38 @@ def run_fg(config: str, out: Path, *more: str, processes: int = 1) -> int:
 
 
 def ids(folder: Path) -> list[int]:
-    """The ids of all rows, in the order in which training reads files."""
+    """The ids of all rows in the order in which training reads the files."""
     tables = [pq.read_table(path) for path in sorted(folder.glob("*.parquet"))]
-    return [row[0] for each in tables for row in each["id"].to_pylist()]
+    return [row[0] for part in tables for row in part["id"].to_pylist()]
 
 
 def manifest(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "_manifest.json").read_text())
 
 
-def test_every_row_once(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fg_encodes_every_row_once(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "PART_ROWS", 10)
     out = tmp_path / "out"
     assert run_fg(write_config(data), out, "--batch_size", "3", "--reserved_columns", "uid") == 0
     assert ids(out / "train") == list(range(50))
-    found = manifest(out / "train")
-    assert [(part["first"], part["after"], part["rows"]) for part in found["parts"]] == [
+    content = manifest(out / "train")
+    assert [(part["first"], part["after"], part["rows"]) for part in content["parts"]] == [
         (0, 10, 10), (10, 20, 10), (20, None, 3), (0, None, 0), (0, 10, 10), (10, 20, 10), (20, None, 7),
     ]  # fmt: skip
-    assert (found["rows"], found["complete"]) == (50, True)
-    assert [each["size"] for each in found["inputs"]] == [
+    assert (content["rows"], content["complete"]) == (50, True)
+    assert [file["size"] for file in content["inputs"]] == [
         path.stat().st_size for path in sorted(data.glob("*.parquet"))
     ]
-    rows = pq.read_table(out / "train")  # a folder reads as one table, whatever else lies in it
+    rows = pq.read_table(out / "train")  # other files of the directory are ignored
     assert rows.column_names == ["id", "cost", "clk", "w", "uid"]
     np.testing.assert_array_equal(rows["uid"], np.arange(50))
     np.testing.assert_array_equal(rows["w"], np.arange(50) * 0.25)
 
 
 @pytest.mark.slow
-def test_two_processes(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_with_two_processes_encodes_every_row_once(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_fg(write_config(data), tmp_path / "out", processes=2) == 0
     assert ids(tmp_path / "out" / "train") == list(range(50))
     write_bad_csv(tmp_path / "bad")  # an error of a worker process is reported as one of this process
@@ -119,40 +121,42 @@ def test_two_processes(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"{tmp_path}/bad/0.csv, line 3: column \"uid\" has '2000'" in capsys.readouterr().err
 
 
-def test_the_config_that_trains_on_it(data: Path, tmp_path: Path) -> None:
+def test_fg_writes_a_config_that_differs_only_in_the_data(data: Path, tmp_path: Path) -> None:
     config = write_config(data, more='input_fields_str: "uid:INT64"')
     assert run_fg(config, tmp_path / "out") == 0
-    raw, made = load_config(config), load_config(str(tmp_path / "out" / "pipeline.config"))
-    assert made.train_input_path == f"{tmp_path}/out/train/*.parquet" and made.eval_input_path == ""
-    assert not made.feature_configs[1].raw_feature.HasField("fg_encoded_default_value")
-    assert not made.data_config.with_header and not made.data_config.input_fields_str
-    made.train_input_path, made.data_config.fg_mode = raw.train_input_path, raw.data_config.fg_mode
-    made.data_config.with_header, made.data_config.input_fields_str = True, "uid:INT64"
-    made.feature_configs[1].raw_feature.fg_encoded_default_value = "7"
-    assert dump_config(made) == dump_config(raw)  # nothing else has changed
+    raw, encoded = load_config(config), load_config(str(tmp_path / "out" / "pipeline.config"))
+    assert encoded.train_input_path == f"{tmp_path}/out/train/*.parquet" and encoded.eval_input_path == ""
+    assert not encoded.feature_configs[1].raw_feature.HasField("fg_encoded_default_value")
+    assert not encoded.data_config.with_header and not encoded.data_config.input_fields_str
+    encoded.train_input_path, encoded.data_config.fg_mode = raw.train_input_path, raw.data_config.fg_mode
+    encoded.data_config.with_header, encoded.data_config.input_fields_str = True, "uid:INT64"
+    encoded.feature_configs[1].raw_feature.fg_encoded_default_value = "7"
+    assert dump_config(encoded) == dump_config(raw)  # no other field differs
     assert check_main(["--pipeline_config", str(tmp_path / "out" / "pipeline.config")]) == 0
 
 
-def test_one_path(data: Path, tmp_path: Path) -> None:
+def test_fg_with_input_path_encodes_only_its_files(data: Path, tmp_path: Path) -> None:
     assert run_fg(write_config(data), tmp_path / "out", "--input_path", f"{data}/0.parquet") == 0
     assert ids(tmp_path / "out" / "data") == list(range(23))
-    made = load_config(str(tmp_path / "out" / "pipeline.config"))
-    assert made.train_input_path == f"{tmp_path}/out/data/*.parquet"
+    encoded = load_config(str(tmp_path / "out" / "pipeline.config"))
+    assert encoded.train_input_path == f"{tmp_path}/out/data/*.parquet"
 
 
 def stop_before(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupt the run in the middle of a part, whose file is not complete."""
 
-    def dying(encoder: Any, each: Any, directory: str, *more: Any) -> Any:
-        if each.number == part:
-            Path(directory, f".{each.name}.parquet.tmp").write_bytes(b"PAR1 half")
+    def interrupted(encoder: Any, current: Any, directory: str, *more: Any) -> Any:
+        if current.number == part:
+            Path(directory, f".{current.name}.parquet.tmp").write_bytes(b"PAR1 half")
             raise KeyboardInterrupt
-        return write_part(encoder, each, directory, *more)
+        return write_part(encoder, current, directory, *more)
 
-    monkeypatch.setattr("tzrec.encoding.processes.write_part", dying)
+    monkeypatch.setattr("tzrec.encoding.processes.write_part", interrupted)
 
 
-def test_started_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fg_after_an_interruption_encodes_only_missing_parts(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parts, "PART_ROWS", 10)
     config, out = write_config(data), tmp_path / "out"
     with monkeypatch.context() as patch:
@@ -166,13 +170,13 @@ def test_started_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert run_fg(config, out) == 0
     assert ids(train) == list(range(50)) and manifest(train)["complete"]
     after = {path.name: path.stat().st_mtime_ns for path in train.glob("*.parquet")}
-    assert after["part-000000.parquet"] == before["part-000000.parquet"]  # not done again
+    assert after["part-000000.parquet"] == before["part-000000.parquet"]  # not written again
     assert sorted(path.name for path in train.iterdir() if ".tmp" in path.name) == []
-    assert run_fg(config, out) == 0  # nothing is left to do
+    assert run_fg(config, out) == 0  # all parts exist
     assert {path.name: path.stat().st_mtime_ns for path in train.glob("*.parquet")} == after
 
 
-def test_parts_of_other_runs_do_not_count(data: Path, tmp_path: Path) -> None:
+def test_fg_replaces_parts_of_other_runs(data: Path, tmp_path: Path) -> None:
     config, train = write_config(data), tmp_path / "out" / "train"
     assert run_fg(config, tmp_path / "out") == 0
     assert run_fg(write_config(data, more="num_workers: 3"), tmp_path / "other") == 0
@@ -196,7 +200,7 @@ def test_parts_of_other_runs_do_not_count(data: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_another_data_set(
+def test_fg_refuses_a_directory_of_another_data_set(
     data: Path, tmp_path: Path, change: Any, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = write_config(data)
@@ -206,7 +210,7 @@ def test_another_data_set(
     assert message in capsys.readouterr().err
 
 
-def test_another_version(
+def test_fg_refuses_a_directory_of_another_version(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = write_config(data)
@@ -216,20 +220,24 @@ def test_another_version(
     assert "created by tzrec " in capsys.readouterr().err
 
 
-def test_another_engine(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ray cuts the rows into other files: with those of both, rows would be there twice."""
+def test_fg_refuses_a_directory_encoded_without_ray(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ray splits the rows into other files: with both kinds of files rows would occur twice."""
     assert run_fg(write_config(data), tmp_path / "out") == 0
     assert run_fg(write_config(data), tmp_path / "out", "--ray") == 2
     assert "created without --ray; remove it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--batch_size", "--processes"])
-def test_numbers_that_make_no_sense(data: Path, tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_refuses_zero_rows_and_processes(
+    data: Path, tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_fg(write_config(data), tmp_path / "out", flag, "0") == 2
     assert f"argument {flag}: '0' is not a whole number above 0" in capsys.readouterr().err
 
 
-def test_two_at_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_refuses_a_locked_directory(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock = Lock(tmp_path / "out" / "train")
     assert run_fg(write_config(data), tmp_path / "out") == 1
     error = capsys.readouterr().err
@@ -238,8 +246,8 @@ def test_two_at_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run_fg(write_config(data), tmp_path / "out") == 0
 
 
-def test_raw_rows_are_scored_by_what_encoded_ones_have_trained(data: Path, tmp_path: Path) -> None:
-    """One edit of the saved config, and the model reads raw columns."""
+def test_model_trained_on_encoded_rows_predicts_raw_rows(data: Path, tmp_path: Path) -> None:
+    """With data_config.fg_mode edited, the model reads raw columns."""
     assert run_fg(write_config(data), tmp_path / "out", "--reserved_columns", "uid") == 0
     words = ["--pipeline_config", f"{tmp_path}/out/pipeline.config", "--model_dir", f"{tmp_path}/model"]
     assert train_eval.main(words) == 0
@@ -253,7 +261,9 @@ def test_raw_rows_are_scored_by_what_encoded_ones_have_trained(data: Path, tmp_p
     assert scores["FG_DAG"].equals(scores["FG_NONE"])
 
 
-def test_other_files_are_in_the_way(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_refuses_a_directory_with_other_files(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out" / "train").mkdir(parents=True)
     (tmp_path / "out" / "train" / "x.parquet").write_text("")
     assert run_fg(write_config(data), tmp_path / "out") == 2
@@ -261,14 +271,14 @@ def test_other_files_are_in_the_way(data: Path, tmp_path: Path, capsys: pytest.C
 
 
 def write_bad_csv(folder: Path) -> str:
-    """Ids out of range, a label and a weight that are none, and a line with a cell too many."""
+    """Write ids out of range, an invalid label, an invalid weight, and a line with too many cells."""
     folder.mkdir()
     (folder / "0.csv").write_text("uid,price,clk,w\n1,2.5,1,1\n2000,1,0,1\n3,1,yes,1\n4,,0,1\n")
     (folder / "1.csv").write_text("uid,price,clk,w\n5,1,1,1\n6,1,1,1,1\n-7,x,1,1\n8,1,1,-1\n")
     return write_config(folder, "csv", "bad_row_policy: DEFAULT")
 
 
-def test_bad_rows_are_counted(tmp_path: Path) -> None:
+def test_fg_counts_and_samples_bad_rows(tmp_path: Path) -> None:
     config = write_bad_csv(tmp_path / "data")
     assert run_fg(config, tmp_path / "out") == 0
     rows = pq.read_table(tmp_path / "out" / "train")
@@ -295,13 +305,13 @@ def test_bad_rows_are_counted(tmp_path: Path) -> None:
     assert len(lines) == 5
 
 
-def test_the_first_bad_row_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_stops_at_the_first_bad_row_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_bad_csv(tmp_path / "data")
     assert run_fg(write_config(tmp_path / "data", "csv"), tmp_path / "out") == 1
     assert f"{tmp_path}/data/0.csv, line 3: column \"uid\" has '2000'" in capsys.readouterr().err
 
 
-def test_csv_is_parquet_afterwards(tmp_path: Path) -> None:
+def test_fg_encodes_csv_to_parquet(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     pacsv.write_csv(table(30), folder / "0.csv")
@@ -311,8 +321,7 @@ def test_csv_is_parquet_afterwards(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed(tmp_path: Path) -> None:
-    """Killed as hard as can be, again and again, at whatever moment."""
+def test_fg_killed_repeatedly_encodes_every_row_once(tmp_path: Path) -> None:
     folder, out = tmp_path / "data", tmp_path / "out"
     folder.mkdir()
     for number in range(30):
@@ -335,8 +344,8 @@ def losses(config: str, edits: dict[str, Any]) -> list[dict[str, float]]:
     return recorder.losses
 
 
-def same_losses(config: Path, tmp_path: Path, steps: int = 20, more: Sequence[str] = ()) -> None:
-    """Train on raw and on encoded data, with another shuffle in each pass, and compare to the bit."""
+def assert_equal_losses(config: Path, tmp_path: Path, steps: int = 20, more: Sequence[str] = ()) -> None:
+    """Train on raw and on encoded data, shuffled in every epoch, and compare the losses to the bit."""
     edits: dict[str, Any] = {
         "train_input_path": f"{tmp_path}/raw/*.parquet",
         "eval_input_path": "",
@@ -344,7 +353,7 @@ def same_losses(config: Path, tmp_path: Path, steps: int = 20, more: Sequence[st
         "data_config.shuffle": True,
         "data_config.shuffle_buffer_size": 2,
         "train_config.num_threads": 1,
-        "train_config.cpu_matmul": "MATMUL_DEFAULT",  # or two runs on a busy machine may measure other speeds
+        "train_config.cpu_matmul": "MATMUL_DEFAULT",  # the choice by measured speed may differ between runs
     }
     make_data(load_config(str(config)), f"{tmp_path}/raw", rows=500, seed=5)
     assert run_fg(str(config), tmp_path / "out", "--edit_config_json", json.dumps(edits), *more) == 0
@@ -355,33 +364,37 @@ def same_losses(config: Path, tmp_path: Path, steps: int = 20, more: Sequence[st
     }
     raw = losses(str(config), {**edits, **short, "model_dir": f"{tmp_path}/a"})
     encoded = losses(f"{tmp_path}/out/pipeline.config", {**short, "model_dir": f"{tmp_path}/b"})
-    assert len(raw) == steps and len({str(each) for each in raw}) == steps
+    assert len(raw) == steps and len({str(step) for step in raw}) == steps
     assert encoded == raw
 
 
 @pytest.mark.parametrize("mode", ["FG_NONE", pytest.param("FG_BUCKETIZE", marks=pytest.mark.slow)])
-def test_same_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    monkeypatch.chdir(ROOT)  # where the example finds its files
-    same_losses(ROOT / "examples" / "configs" / "mmoe_all_features.config", tmp_path, more=["--fg_mode", mode])
+def test_training_on_encoded_data_gives_equal_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.chdir(ROOT)  # paths of the example are relative to it
+    assert_equal_losses(ROOT / "examples" / "configs" / "mmoe_all_features.config", tmp_path, more=["--fg_mode", mode])
 
 
-def test_the_example_has_every_kind_of_feature() -> None:
+def test_example_config_has_every_type_of_feature() -> None:
     configs = load_config(str(ROOT / "examples" / "configs" / "mmoe_all_features.config")).feature_configs
-    group = next(each.sequence_feature for each in configs if each.HasField("sequence_feature"))
-    alone = {each.WhichOneof("feature") for each in configs}
-    every = {name for name in FeatureConfig.DESCRIPTOR.fields_by_name if not name.startswith("sequence_")}
-    assert every - alone == set() == every - {each.WhichOneof("feature") for each in group.features}
-    assert {"sequence_id_feature", "sequence_raw_feature"} < alone
-    assert any(each.tokenize_feature.tokens_as_sequence for each in configs)
+    group = next(config.sequence_feature for config in configs if config.HasField("sequence_feature"))
+    ungrouped = {config.WhichOneof("feature") for config in configs}
+    types = {name for name in FeatureConfig.DESCRIPTOR.fields_by_name if not name.startswith("sequence_")}
+    assert types - ungrouped == set() == types - {member.WhichOneof("feature") for member in group.features}
+    assert {"sequence_id_feature", "sequence_raw_feature"} < ungrouped
+    assert any(config.tokenize_feature.tokens_as_sequence for config in configs)
 
 
-def test_another_mode(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_bucketize_output_can_be_encoded_to_ids(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_fg(write_config(data), tmp_path / "out", "--fg_mode", "FG_BUCKETIZE") == 0
     assert load_config(str(tmp_path / "out" / "pipeline.config")).data_config.fg_mode == data_pb2.FG_BUCKETIZE
     assert run_fg(write_config(data), tmp_path / "out") == 2
     assert "created with --fg_mode FG_BUCKETIZE; remove it" in capsys.readouterr().err
-    again = str(tmp_path / "out" / "pipeline.config")  # ids are made of what was written
-    assert run_fg(again, tmp_path / "ids") == 0
+    bucketize_config = str(tmp_path / "out" / "pipeline.config")
+    assert run_fg(bucketize_config, tmp_path / "ids") == 0
     assert ids(tmp_path / "ids" / "train") == list(range(50))
-    assert run_fg(again, tmp_path / "no", "--fg_mode", "FG_BUCKETIZE") == 2
-    assert "FG_BUCKETIZE: this data is encoded already" in capsys.readouterr().err
+    assert run_fg(bucketize_config, tmp_path / "no", "--fg_mode", "FG_BUCKETIZE") == 2
+    assert "FG_BUCKETIZE: the data is already encoded" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Bad rows: which rows a batch leaves out, what stops the run, what is counted."""
+"""Bad rows: the rows that a batch skips, the error that stops a run, and counts of bad values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAMPLE_ROWS = 100
 
 @dataclass(frozen=True)
 class BadValue:
-    """One value that could not be used, and where it stands (row: number over all files)."""
+    """A value that cannot be used, with the number of its row over all files."""
 
     column: str
     reason: str
@@ -30,70 +30,76 @@ class BadValue:
 
 
 def bad_values(bad: BadRows, rows: npt.NDArray[np.int64]) -> list[BadValue]:
-    """The reports about a batch, one by one, by row.
+    """List the bad values of a batch, sorted by row.
 
     Args:
-        bad: what encoding reported.
+        bad: reports of the encoders.
         rows: number over all files of every row of the batch.
     """
-    found = [
-        BadValue(column, reason, value, int(rows[at]))
-        for column, reason, places, values in bad.reports
-        for at, value in zip(places, values, strict=True)
+    result = [
+        BadValue(column, reason, value, int(rows[index]))
+        for column, reason, indices, values in bad.reports
+        for index, value in zip(indices, values, strict=True)
     ]
-    return sorted(found, key=lambda value: value.row)
+    return sorted(result, key=lambda value: value.row)
 
 
-def stop(values: Sequence[BadValue], describe: Callable[[int], str]) -> DataError:
-    """The error that names the first bad value of a batch; `describe` says in words where a row stands."""
+def bad_value_error(values: Sequence[BadValue], describe: Callable[[int], str]) -> DataError:
+    """Create the error for the first bad value of a batch; `describe` formats the location of a row."""
     first = values[0]
-    what = "is missing" if first.value is None else f"has {str(first.value)!r}"
+    received = "is missing" if first.value is None else f"has {str(first.value)!r}"
     more = f" ({len(values) - 1:,} more in this batch)" if len(values) > 1 else ""
     return DataError(
-        f'{describe(first.row)}: column "{first.column}" {what}: {first.reason}{more}. Correct the data, or set '
-        "data_config.bad_row_policy to DEFAULT (use the feature's default_value) or SKIP_ROW (leave the row out)"
+        f'{describe(first.row)}: column "{first.column}" {received}: {first.reason}{more}. Correct the data, or set '
+        "data_config.bad_row_policy to DEFAULT (use the feature's default_value) or SKIP_ROW (skip the row)"
     )
 
 
-def unlike(value: BadValue, describe: Callable[[int], str]) -> DataError:
-    """The error about a cell of a column that is handed on, and whose type the cells before it have settled."""
+def text_type_error(value: BadValue, describe: Callable[[int], str]) -> DataError:
+    """Create the error for a cell of a copied column that does not have the type inferred from earlier cells."""
     return DataError(
         f'{describe(value.row)}: column "{value.column}" has {value.value!r}: {value.reason}, '
-        "unlike the cells before it; declare it as STRING in data_config.input_fields to keep it as text"
+        "unlike earlier cells; declare the column as STRING in data_config.input_fields to keep it as text"
     )
 
 
-def left_out(features: BadRows, targets: BadRows, policy: int) -> npt.NDArray[np.bool_]:
-    """Rows to leave out: those without a usable label or weight, and under SKIP_ROW every bad one."""
+def skipped_rows(features: BadRows, targets: BadRows, policy: int) -> npt.NDArray[np.bool_]:
+    """Mask of rows to skip `(B,)`: those without a valid label or weight, and with SKIP_ROW all bad rows."""
     return features.mask | targets.mask if policy == data_pb2.SKIP_ROW else targets.mask
 
 
 @dataclass
 class BadRowLog:
-    """Running counts of bad values, and a file with the first of them.
+    """Counts of bad values, and a file with a sample of them.
 
     Attributes:
-        counts: how often each (column, reason) occurred.
-        path: where a sample goes, one JSON object a line; None keeps none.
+        counts: number of bad values by (column, reason).
+        path: file for the sample, one JSON object per line; None for no file.
     """
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     path: str | None = None
-    _sampled: int = 0
+    _num_sampled: int = 0
 
     def add(self, values: Sequence[BadValue], reader: Reader) -> None:
-        """Count the bad values of one batch."""
+        """Add the bad values of one batch."""
         self.counts.update((value.column, value.reason) for value in values)
-        sample = values[: SAMPLE_ROWS - self._sampled]
+        sample = values[: SAMPLE_ROWS - self._num_sampled]
         if self.path is None or not sample:
             return
-        self._sampled += len(sample)
+        self._num_sampled += len(sample)
         with open(self.path, "a", encoding="utf-8") as out:
-            out.writelines(json.dumps(record(value, reader), ensure_ascii=False) + "\n" for value in sample)
+            out.writelines(json.dumps(to_record(value, reader), ensure_ascii=False) + "\n" for value in sample)
 
 
-def record(value: BadValue, reader: Reader) -> dict[str, Any]:
-    """A bad value as an object of the file of samples."""
-    spot = reader.spot(value.row)
-    shown = None if value.value is None else str(value.value)
-    return {"file": spot.file, "row": spot.row, "column": value.column, "reason": value.reason, "value": shown}
+def to_record(value: BadValue, reader: Reader) -> dict[str, Any]:
+    """Convert a bad value to an object of the sample file."""
+    location = reader.locate(value.row)
+    text = None if value.value is None else str(value.value)
+    return {
+        "file": location.file,
+        "row": location.row,
+        "column": value.column,
+        "reason": value.reason,
+        "value": text,
+    }

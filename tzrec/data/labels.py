@@ -1,6 +1,6 @@
 """Label and weight columns as numbers.
 
-A label has no default: a row whose label or weight is missing is left out under every policy but ERROR.
+A label has no default: a row without label or weight is skipped by every policy except ERROR.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Values = npt.NDArray[Any]
 
 
 def label_values(name: str, column: pa.Array, bad: BadRows) -> Values:
-    """A label column: `(B,)` int64 or float32, or `(B, C)` of a column of lists.
+    """Convert a label column to `(B,)` int64 or float32, or to `(B, C)` if it holds lists.
 
-    Bad rows (null, not finite, a list of another length) are reported and hold 0.
+    Bad rows (null, not finite, a list of another length) are reported and become 0.
 
     Raises:
         DataError: the column is not numeric.
@@ -29,12 +29,12 @@ def label_values(name: str, column: pa.Array, bad: BadRows) -> Values:
 
 
 def weight_values(name: str, column: pa.Array, bad: BadRows) -> npt.NDArray[np.float32]:
-    """A sample weight column `(B,)` float32; null, negative and not finite weights are reported and hold 0."""
+    """Convert a sample weight column to `(B,)` float32; null, negative and not finite weights are reported, as 0."""
     values = _numbers(name, column, "weight").astype(np.float32)
     _report(name, column, _null(column), "null weight", bad)
-    wrong = ~_null(column) & ~(np.isfinite(values) & (values >= 0))
-    _report(name, column, wrong, "not a weight", bad)
-    return np.where(_null(column) | wrong, np.float32(0), values)
+    is_bad = ~_null(column) & ~(np.isfinite(values) & (values >= 0))
+    _report(name, column, is_bad, "not a weight", bad)
+    return np.where(_null(column) | is_bad, np.float32(0), values)
 
 
 def _scalars(name: str, column: pa.Array, bad: BadRows) -> Values:
@@ -42,28 +42,28 @@ def _scalars(name: str, column: pa.Array, bad: BadRows) -> Values:
     _report(name, column, _null(column), "null label", bad)
     if values.dtype == np.int64:
         return values
-    wrong = ~_null(column) & ~np.isfinite(values)
-    _report(name, column, wrong, "not a finite number", bad)
-    return np.where(wrong, np.float32(0), values)
+    is_bad = ~_null(column) & ~np.isfinite(values)
+    _report(name, column, is_bad, "not a finite number", bad)
+    return np.where(is_bad, np.float32(0), values)
 
 
 def _lists(name: str, column: pa.Array, bad: BadRows) -> Values:
-    """Lists of one length `(B, C)`; C is what most rows of the batch have."""
+    """Convert lists of one length `(B, C)`; C is the length of most rows of the batch."""
     lengths = np.diff(column.offsets.to_numpy())
     null = _null(column)
     width = int(np.bincount(lengths[~null]).argmax()) if not null.all() else 0
     _report(name, column, null, "null label", bad)
     _report(name, column, ~null & (lengths != width), "a list of another length", bad)
-    fits = ~null & (lengths == width)
-    shape = (int(fits.sum()), width)
-    inner = column.filter(pa.array(fits)).flatten()
+    is_complete = ~null & (lengths == width)
+    shape = (int(is_complete.sum()), width)
+    inner = column.filter(pa.array(is_complete)).flatten()
     numbers = _numbers(name, inner, "label")
-    wrong = np.zeros(len(column), dtype=np.bool_)
-    wrong[fits] = (_null(inner) | ~np.isfinite(numbers)).reshape(shape).any(axis=1)
-    _report(name, column, wrong, "a list with a null or not finite number", bad)
+    is_bad = np.zeros(len(column), dtype=np.bool_)
+    is_bad[is_complete] = (_null(inner) | ~np.isfinite(numbers)).reshape(shape).any(axis=1)
+    _report(name, column, is_bad, "a list with a null or not finite number", bad)
     values = np.zeros((len(column), width), dtype=numbers.dtype)
-    values[fits] = numbers.reshape(shape)
-    values[wrong] = 0
+    values[is_complete] = numbers.reshape(shape)
+    values[is_bad] = 0
     return values
 
 
@@ -71,8 +71,8 @@ def _null(column: pa.Array) -> npt.NDArray[np.bool_]:
     return column.is_null().to_numpy(zero_copy_only=False)
 
 
-def _numbers(name: str, column: pa.Array, what: str) -> Values:
-    """Values as int64 or float32, 0 for null.
+def _numbers(name: str, column: pa.Array, role: str) -> Values:
+    """Convert values to int64 or float32, null to 0.
 
     Raises:
         DataError: the column is not numeric.
@@ -80,7 +80,7 @@ def _numbers(name: str, column: pa.Array, what: str) -> Values:
     types = pa.types
     if not (types.is_integer(column.type) or types.is_floating(column.type)):
         raise DataError(
-            f'{what} column "{name}" is {column.type}; it must be integers, floats, or lists of them. '
+            f'{role} column "{name}" is {column.type}; it must be integers, floats, or lists of them. '
             "Change the column, or for CSV declare its type in data_config.input_fields"
         )
     kind = np.int64 if types.is_integer(column.type) else np.float32
@@ -88,9 +88,11 @@ def _numbers(name: str, column: pa.Array, what: str) -> Values:
     return filled.to_numpy(zero_copy_only=False).astype(kind)
 
 
-def _report(name: str, column: pa.Array, where: npt.NDArray[np.bool_], reason: str, bad: BadRows) -> None:
-    """Report rows, but not those of which something is known already: text that is no number came here as null."""
-    known = [rows for reported, _, rows, _ in bad.reports if reported == name]
-    rows = np.setdiff1d(np.flatnonzero(where), np.concatenate(known)) if known else np.flatnonzero(where)
+def _report(name: str, column: pa.Array, mask: npt.NDArray[np.bool_], reason: str, bad: BadRows) -> None:
+    """Report the rows of a mask unless they are reported already: text that is no number arrives here as null."""
+    reported = [rows for reported_name, _, rows, _ in bad.reports if reported_name == name]
+    rows = np.flatnonzero(mask)
+    if reported:
+        rows = np.setdiff1d(rows, np.concatenate(reported))
     if len(rows):
         bad.report(name, reason, rows, column.take(pa.array(rows)).to_pylist())

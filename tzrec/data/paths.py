@@ -1,4 +1,4 @@
-"""Where the data lies: comma lists of globs over local paths and fsspec URLs, as lists of files."""
+"""Input paths: comma lists of globs over local paths and fsspec URLs, expanded to files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class InputFile:
     """One input file.
 
     Attributes:
-        filesystem: where it lies.
-        path: its path there.
-        name: how the user knows it; what errors print.
+        filesystem: that contains it.
+        path: inside the filesystem.
+        name: path or URL for messages.
     """
 
     filesystem: pafs.FileSystem
@@ -29,14 +29,14 @@ class InputFile:
 
 
 def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
-    """The filesystem of a local path or URL, and the path inside it.
+    """Return the filesystem of a local path or URL, and the path inside it.
 
     Raises:
         DataError: the URL's protocol is unknown, or its package is not installed.
     """
     if "://" not in path:
         return pafs.LocalFileSystem(), path
-    import fsspec  # only URLs need it
+    import fsspec  # imported for URLs only
 
     try:
         remote, inner = fsspec.core.url_to_fs(path)
@@ -46,34 +46,33 @@ def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
 
 
 def expand(patterns: str) -> list[InputFile]:
-    """All files of a comma list of globs: the parts in their order, the files of a part sorted by name.
+    """List the files of a comma list of globs, those of each glob sorted by name.
 
     Raises:
-        DataError: a part matches no file.
+        DataError: a glob matches no file.
     """
-    parts = split_commas(patterns)
-    files = [file for part in parts for file in _expand_one(part)]
+    files = [file for pattern in split_commas(patterns) for file in _expand_glob(pattern)]
     if not files:
         raise DataError("the input path is empty; give a file, a glob such as data/train/*.parquet, or a comma list")
     return files
 
 
-def _expand_one(pattern: str) -> list[InputFile]:
-    where, inner = filesystem(pattern)
+def _expand_glob(pattern: str) -> list[InputFile]:
+    store, inner = filesystem(pattern)
     if "://" not in pattern:
         names: Sequence[str] = sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
-        found = [InputFile(where, name, name) for name in names]
+        files = [InputFile(store, name, name) for name in names]
     else:
         protocol = pattern.split("://", 1)[0]
-        remote = where.handler.fs
+        remote = store.handler.fs
         names = sorted(name for name in remote.glob(inner) if remote.isfile(name))
-        found = [InputFile(where, name, f"{protocol}://{name.lstrip('/')}") for name in names]
-    if not found:
+        files = [InputFile(store, name, f"{protocol}://{name.lstrip('/')}") for name in names]
+    if not files:
         raise DataError(f'no file matches "{pattern}"{_hint(pattern)}')
-    return found
+    return files
 
 
 def _hint(pattern: str) -> str:
     if os.path.isdir(pattern):
-        return f'; it is a folder: did you mean "{os.path.join(pattern, "*")}"?'
+        return f'; it is a directory: did you mean "{os.path.join(pattern, "*")}"?'
     return ""

@@ -1,4 +1,4 @@
-"""Features of a batch with the values of other rows."""
+"""Permutation of the values of some features among the rows of a batch, for feature importance."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 from tzrec.data.batch import Batch
 
 
-def permuted(batch: Batch, names: Collection[str], order: Tensor) -> Batch:
-    """The batch whose row i has, of some features, what row `order[i]` had; everything else stays.
+def permute_features(batch: Batch, names: Collection[str], order: Tensor) -> Batch:
+    """Copy a batch; row i gets the values of some features from row `order[i]`, and keeps all others.
 
-    Ids move with their number and weights, steps of a sequence together.
+    Lengths and weights move with their ids, and the elements of a sequence together.
 
     Args:
         batch: B rows.
@@ -24,14 +24,14 @@ def permuted(batch: Batch, names: Collection[str], order: Tensor) -> Batch:
     """
     return replace(
         batch,
-        dense={group: _dense(each, names, order) for group, each in batch.dense.items()},
-        sparse={group: _sparse(each, names, order) for group, each in batch.sparse.items()},
-        sequences={group: _sparse(each, names, order) for group, each in batch.sequences.items()},
+        dense={group: _dense(values, names, order) for group, values in batch.dense.items()},
+        sparse={group: _sparse(ids, names, order) for group, ids in batch.sparse.items()},
+        sequences={group: _sparse(ids, names, order) for group, ids in batch.sequences.items()},
         element_sizes={
-            name: _steps(each, order) if name in names else each for name, each in batch.element_sizes.items()
+            name: _elements(sizes, order) if name in names else sizes for name, sizes in batch.element_sizes.items()
         },
         element_values={
-            name: _steps(each, order) if name in names else each for name, each in batch.element_values.items()
+            name: _elements(values, order) if name in names else values for name, values in batch.element_values.items()
         },
     )
 
@@ -45,21 +45,21 @@ def _dense(values: KeyedTensor, names: Collection[str], order: Tensor) -> KeyedT
 
 def _sparse(ids: KeyedJaggedTensor, names: Collection[str], order: Tensor) -> KeyedJaggedTensor:
     bags = torch.arange(len(ids.lengths()), device=order.device).view(len(ids.keys()), -1)  # (F, B)
-    here = [row[order] if key in names else row for key, row in zip(ids.keys(), bags, strict=True)]
-    lengths, places = _moved(ids.lengths(), torch.cat(here))
+    bag_order = [row[order] if key in names else row for key, row in zip(ids.keys(), bags, strict=True)]
+    lengths, indices = _reorder(ids.lengths(), torch.cat(bag_order))
     weights = ids.weights_or_none()
-    moved = None if weights is None else weights[places]
-    return KeyedJaggedTensor(ids.keys(), ids.values()[places], weights=moved, lengths=lengths)
+    weights = None if weights is None else weights[indices]
+    return KeyedJaggedTensor(ids.keys(), ids.values()[indices], weights=weights, lengths=lengths)
 
 
-def _steps(steps: JaggedTensor, order: Tensor) -> JaggedTensor:
-    lengths, places = _moved(steps.lengths(), order)
-    return JaggedTensor(steps.values()[places], lengths=lengths)
+def _elements(elements: JaggedTensor, order: Tensor) -> JaggedTensor:
+    lengths, indices = _reorder(elements.lengths(), order)
+    return JaggedTensor(elements.values()[indices], lengths=lengths)
 
 
-def _moved(lengths: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-    """Lengths of bags in another order, and where each of their elements stood: `(bags,)` and `(elements,)`."""
-    taken = lengths[order]
-    starts, ends = lengths.cumsum(0) - lengths, taken.cumsum(0)
-    shift = (starts[order] - (ends - taken)).repeat_interleave(taken)
-    return taken, shift + torch.arange(len(shift), device=order.device)
+def _reorder(lengths: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    """Reorder bags: lengths in the new order `(bags,)`, and the old index of each of their elements `(elements,)`."""
+    new_lengths = lengths[order]
+    starts, ends = lengths.cumsum(0) - lengths, new_lengths.cumsum(0)
+    shift = (starts[order] - (ends - new_lengths)).repeat_interleave(new_lengths)
+    return new_lengths, shift + torch.arange(len(shift), device=order.device)

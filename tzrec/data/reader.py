@@ -18,7 +18,7 @@ from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 
 PIECE_ROWS = 32768
-"""Rows a reader hands on at a time: enough to make per-piece costs vanish, few enough to keep memory flat."""
+"""Rows that a reader yields at a time: many enough to amortize the cost per piece, few enough to bound memory."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Piece:
     """Consecutive rows of one file.
 
     Attributes:
-        batch: the rows, only the columns asked for.
+        batch: the rows, with the requested columns.
         first: number of the first row over all files.
     """
 
@@ -35,29 +35,29 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Spot:
-    """Where a row came from: the file, and the row's number among the data rows of the file, from 1."""
+class RowLocation:
+    """Origin of a row: the file, and the number of the row among the data rows of the file, from 1."""
 
     file: str
     row: int
 
 
 class Reader(ABC):
-    """Reads some columns of all files of a path.
+    """Reader of some columns of all files of a path.
 
     Attributes:
         files: the files in reading order.
         columns: names of the columns read.
-        schema: types of the columns as they are read.
-        is_text: whether all columns come as text, which features and the loader have to understand.
-        malformed: lines left out because they have the wrong number of cells.
+        schema: types of the columns.
+        is_text: true if all columns are text, which features and loader parse.
+        malformed: number of lines skipped because of a wrong number of cells.
     """
 
     is_text = False
     schema: pa.Schema
 
     def __init__(self, config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> None:
-        """Look at the first file and choose the columns; None reads all.
+        """Open the first file and select the columns; None for all.
 
         Raises:
             DataError: no file, an unreadable one, or a missing column.
@@ -67,16 +67,16 @@ class Reader(ABC):
         self.malformed = 0
         self.available = tuple(self._names(self.files[0]))
         self.columns = self.available if columns is None else tuple(dict.fromkeys(columns))
-        require(self.columns, self.available, self.files[0])
+        require_columns(self.columns, self.available, self.files[0])
 
-    def only(self, index: int) -> Reader:
-        """A reader of one of the files, with the same columns and types; rows are numbered from its first one."""
+    def for_file(self, index: int) -> Reader:
+        """Create a reader of one of the files with the same columns and types; row numbers start with its first row."""
         reader = copy.copy(self)
         reader.files, reader.malformed = [self.files[index]], 0
         return reader
 
-    def starts(self) -> list[int]:
-        """Rows of the first file from which reading can start without reading those before."""
+    def group_starts(self) -> list[int]:
+        """Rows of the first file from which reading can start without reading earlier rows."""
         return [0]
 
     @abstractmethod
@@ -85,54 +85,54 @@ class Reader(ABC):
 
     @property
     def num_rows(self) -> int | None:
-        """Rows of all files, None where only reading tells."""
+        """Rows of all files; None if unknown before reading."""
         return None
 
     @abstractmethod
     def count(self) -> int:
-        """Rows of all files, reading them if need be."""
+        """Count the rows of all files; reads them if necessary."""
 
     @abstractmethod
     def read(self, start: int = 0) -> Iterator[Piece]:
-        """All rows from a global row number on, in file order.
+        """Yield all rows from a row number over all files on, in file order.
 
         Raises:
             DataError: a file that cannot be read or whose columns differ from those of the first one.
         """
 
     @abstractmethod
-    def spot(self, row: int) -> Spot:
-        """Where a row that was read came from."""
+    def locate(self, row: int) -> RowLocation:
+        """Return the origin of a row that was read."""
 
     def describe(self, row: int) -> str:
-        """The same in words; may look at the file again to be exact."""
-        spot = self.spot(row)
-        return f"{spot.file}, row {spot.row}"
+        """Format the origin of a row; may read the file again for the line number."""
+        location = self.locate(row)
+        return f"{location.file}, row {location.row}"
 
 
-def require(columns: Sequence[str], available: Sequence[str], file: InputFile) -> None:
-    """Refuse columns that a file does not have, all of them at once.
+def require_columns(columns: Sequence[str], available: Sequence[str], file: InputFile) -> None:
+    """Raise an error for the columns that a file does not have.
 
     Raises:
-        DataError: naming every missing column, and the nearest one there is.
+        DataError: lists every missing column with the closest existing one.
     """
     missing = [name for name in columns if name not in available]
     if not missing:
         return
-    named = ", ".join(f'"{name}"{_nearest(name, available)}' for name in missing)
-    raise DataError(f"{file.name}: no column {named}. The file has: {', '.join(available)}")
+    names = ", ".join(f'"{name}"{_suggestion(name, available)}' for name in missing)
+    raise DataError(f"{file.name}: no column {names}. The file has: {', '.join(available)}")
 
 
-def _nearest(name: str, available: Sequence[str]) -> str:
-    near = closest(name, available)
-    return f' (did you mean "{near}"?)' if near else ""
+def _suggestion(name: str, available: Sequence[str]) -> str:
+    match = closest(name, available)
+    return f' (did you mean "{match}"?)' if match else ""
 
 
 def reader_class(dataset_type: int) -> Any:
-    """The class of a dataset type: `CsvDataset` is `tzrec.data.csv.CsvReader`.
+    """Return the class of a dataset type: `CsvDataset` is `tzrec.data.csv.CsvReader`.
 
     Raises:
-        LookupError: there is none; `config.check` reports it before anything starts.
+        LookupError: there is no such class; `config.check` reports it earlier.
     """
     name = data_pb2.DatasetType.Name(dataset_type)
     kind = name.removesuffix("Dataset")
@@ -143,6 +143,6 @@ def reader_class(dataset_type: int) -> Any:
 
 
 def open_reader(config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> Reader:
-    """The reader that data_config.dataset_type names, over a comma list of globs."""
+    """Open a comma list of globs with the reader of data_config.dataset_type."""
     reader: Reader = reader_class(config.dataset_type)(config, path, columns)
     return reader

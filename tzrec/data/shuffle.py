@@ -1,4 +1,4 @@
-"""The order of a pass: rows permuted inside windows, so that a place in it can be found again from a Cursor."""
+"""Order of an epoch: rows are permuted inside windows, so that a Cursor is enough to resume in the middle."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tzrec.data.reader import Piece, Reader
 
 @dataclass(frozen=True)
 class Window:
-    """Rows that are in memory, addressed by their position in the order of the pass.
+    """Rows in memory, addressed by their position in the order of the epoch.
 
     Attributes:
-        table: the rows, in file order; of a shuffled window only the rows that this rank will read.
+        table: the rows, in file order; of a shuffled window only the rows of this rank.
         rows: number over all files of every row of `table`.
         positions: sorted positions of the rows of `table`.
-        index: which row of `table` stands at each of `positions`; None: the same one.
+        index: row of `table` at each of `positions`; None for the same order.
         stop: positions below it are in this window or in an earlier one.
     """
 
@@ -32,53 +32,54 @@ class Window:
     stop: int
 
     def select(self, begin: int, end: int) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-        """The rows at positions `begin` to `end` that are in this window, and their numbers over all files."""
+        """Return the rows of this window at positions `begin` to `end`, and their numbers over all files."""
         low, high = np.searchsorted(self.positions, (begin, end))
         if self.index is None:
             return self.table.slice(low, high - low), self.rows[low:high]
-        chosen = self.index[low:high]
-        return self.table.take(pa.array(chosen)), self.rows[chosen]
+        indices = self.index[low:high]
+        return self.table.take(pa.array(indices)), self.rows[indices]
 
 
 def permutation(seed: int, epoch: int, window: int, rows: int) -> npt.NDArray[np.int64]:
-    """The order of the rows of one shuffle window.
+    """Draw the order of the rows of one shuffle window.
 
-    Sorts raw generator output, whose values numpy promises never to change; its own shuffles carry no such promise.
+    Sorts the raw output of the generator, which numpy guarantees to be stable across releases, unlike its shuffles.
     """
     raw = np.random.PCG64(np.random.SeedSequence((seed, epoch, window))).random_raw(rows)
     return np.argsort(raw, kind="stable")
 
 
-def in_order(reader: Reader, start: int) -> Iterator[Window]:
-    """Windows of a pass that is not shuffled: the pieces as they are read."""
+def unshuffled_windows(reader: Reader, start: int) -> Iterator[Window]:
+    """Yield the windows of an epoch without shuffling: the pieces as they are read."""
     for piece in reader.read(start):
         rows = np.arange(piece.first, piece.first + piece.batch.num_rows)
         yield Window(pa.Table.from_batches([piece.batch]), rows, rows, None, piece.first + piece.batch.num_rows)
 
 
-def shuffled(reader: Reader, size: int, share: BatchPartition, seed: int, epoch: int) -> Iterator[Window]:
-    """Windows of `size` rows, each permuted; those before the start of `share` are not read."""
-    number = share.start // size
-    for pieces in _in_windows(reader.read(number * size), size):
-        yield _shuffle(pieces, number * size, permutation(seed, epoch, number, _rows(pieces)), share, reader.num_rows)
+def shuffled_windows(reader: Reader, size: int, partition: BatchPartition, seed: int, epoch: int) -> Iterator[Window]:
+    """Yield windows of `size` rows, each permuted; windows before the start of `partition` are not read."""
+    number = partition.start // size
+    for pieces in _split_at_windows(reader.read(number * size), size):
+        order = permutation(seed, epoch, number, _rows(pieces))
+        yield _shuffle(pieces, number * size, order, partition, reader.num_rows)
         number += 1
 
 
-def _in_windows(pieces: Iterator[Piece], size: int) -> Iterator[list[Piece]]:
-    """Regroup pieces, cutting them at multiples of `size` rows."""
-    held: list[Piece] = []
+def _split_at_windows(pieces: Iterator[Piece], size: int) -> Iterator[list[Piece]]:
+    """Regroup pieces, split at multiples of `size` rows."""
+    window: list[Piece] = []
     for piece in pieces:
         rest: Piece | None = piece
         while rest is not None:
             room = size - rest.first % size
-            held.append(Piece(rest.batch.slice(0, room), rest.first))
-            full = rest.batch.num_rows >= room
+            window.append(Piece(rest.batch.slice(0, room), rest.first))
+            is_full = rest.batch.num_rows >= room
             rest = Piece(rest.batch.slice(room), rest.first + room) if rest.batch.num_rows > room else None
-            if full:
-                yield held
-                held = []
-    if held:
-        yield held
+            if is_full:
+                yield window
+                window = []
+    if window:
+        yield window
 
 
 def _rows(pieces: list[Piece]) -> int:
@@ -86,17 +87,17 @@ def _rows(pieces: list[Piece]) -> int:
 
 
 def _shuffle(
-    pieces: list[Piece], first: int, order: npt.NDArray[np.int64], share: BatchPartition, stop: int | None
+    pieces: list[Piece], first: int, order: npt.NDArray[np.int64], partition: BatchPartition, stop: int | None
 ) -> Window:
-    """Keep only the rows that this rank will read: position `first + i` shows row `order[i]` of the window."""
+    """Keep the rows of this rank: position `first + i` is row `order[i]` of the window."""
     positions = first + np.arange(len(order))
-    mine = share.mine(positions, stop)
-    wanted = np.zeros(len(order), dtype=np.bool_)
-    wanted[order[mine]] = True
-    place = np.cumsum(wanted) - 1  # row of the window -> row of the table
-    kept = [piece.batch if wanted.all() else piece.batch.filter(wanted[_span(piece, first)]) for piece in pieces]
-    rows = first + np.flatnonzero(wanted)
-    return Window(pa.Table.from_batches(kept), rows, positions[mine], place[order[mine]], first + len(order))
+    mask = partition.mask(positions, stop)
+    is_kept = np.zeros(len(order), dtype=np.bool_)
+    is_kept[order[mask]] = True
+    table_row = np.cumsum(is_kept) - 1  # row of the window -> row of the table
+    batches = [piece.batch if is_kept.all() else piece.batch.filter(is_kept[_span(piece, first)]) for piece in pieces]
+    rows = first + np.flatnonzero(is_kept)
+    return Window(pa.Table.from_batches(batches), rows, positions[mask], table_row[order[mask]], first + len(order))
 
 
 def _span(piece: Piece, first: int) -> slice:

@@ -1,4 +1,4 @@
-"""What the text of a CSV cell means: declared types, inferred ones, and cells that do not fit."""
+"""Types of CSV columns: declared types, inferred types, and the cast of cells to them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SCALARS = {
 
 
 def declared_fields(config: data_pb2.DataConfig) -> dict[str, data_pb2.FieldType | None]:
-    """Columns that the config declares, with their type if it says one; input_fields_str wins over input_fields."""
+    """Map declared columns to their type, None if not declared; input_fields_str takes precedence over input_fields."""
     if not config.input_fields_str:
         return {
             field.input_name: field.input_type if field.HasField("input_type") else None
@@ -40,16 +40,16 @@ def _field_type(name: str) -> data_pb2.FieldType:
 
 
 def declared_types(config: data_pb2.DataConfig) -> dict[str, pa.DataType]:
-    """Columns whose declared type is a scalar one. Lists stay text, which features split themselves."""
+    """Map columns with a declared scalar type to it. Lists stay text, which features split."""
     return {name: _SCALARS[kind] for name, kind in declared_fields(config).items() if kind in _SCALARS}
 
 
 @dataclass(frozen=True)
 class TextSchema:
-    """Types of columns that come as text, by what they are used for; all empty where files are typed.
+    """Types of text columns, by use; all empty if the files have types.
 
-    A declared input_type decides. Without one, features get the text itself, weights are floats, and labels and kept
-    columns are what the first rows of the first file look like, for all files.
+    A declared input_type takes precedence. Otherwise features receive text, weights are floats, and the types of labels
+    and kept columns are inferred from the first rows of the first file, for all files.
     """
 
     features: Mapping[str, pa.DataType]
@@ -58,10 +58,10 @@ class TextSchema:
 
     @classmethod
     def of(cls, config: data_pb2.DataConfig, reader: Reader, targets: Sequence[str], keep: Sequence[str]) -> TextSchema:
-        """Settle the types of a reader's columns.
+        """Determine the types of the columns of a reader.
 
         Raises:
-            DataError: nothing says what type a label has.
+            DataError: the type of a label cannot be inferred.
         """
         if not reader.is_text:
             return cls({}, {}, {})
@@ -76,12 +76,12 @@ class TextSchema:
             targets={
                 name: declared.get(name) or weights.get(name) or _label_type(name, cells(name)) for name in targets
             },
-            kept={name: declared.get(name) or natural_type(cells(name)) for name in keep},
+            kept={name: declared.get(name) or infer_type(cells(name)) for name in keep},
         )
 
 
 def _label_type(name: str, cells: pa.Array) -> pa.DataType:
-    kind = number_type(cells)
+    kind = infer_number_type(cells)
     if kind is None:
         raise DataError(
             f'label column "{name}": none of the first {len(cells):,} cells is a number; '
@@ -90,16 +90,16 @@ def _label_type(name: str, cells: pa.Array) -> pa.DataType:
     return kind
 
 
-def number_type(cells: pa.Array) -> pa.DataType | None:
-    """int64 if all cells that are numbers are written as integers, else float64; None if no cell is a number."""
-    numbers = [cell for cell in cells.to_pylist() if cell is not None and _number(cell) is not None]
+def infer_number_type(cells: pa.Array) -> pa.DataType | None:
+    """Infer int64 if all numeric cells are integers, else float64; None if no cell is a number."""
+    numbers = [cell for cell in cells.to_pylist() if cell is not None and _parse_number(cell) is not None]
     if not numbers:
         return None
-    return pa.int64() if all(_digits(cell) is not None for cell in numbers) else pa.float64()
+    return pa.int64() if all(_parse_integer(cell) is not None for cell in numbers) else pa.float64()
 
 
-def natural_type(cells: pa.Array) -> pa.DataType:
-    """The narrowest of int64, float64 and string that holds all cells exactly."""
+def infer_type(cells: pa.Array) -> pa.DataType:
+    """Infer the narrowest of int64, float64 and string that represents all cells exactly."""
     for kind in (pa.int64(), pa.float64()):
         try:
             cells.cast(kind)
@@ -109,46 +109,46 @@ def natural_type(cells: pa.Array) -> pa.DataType:
     return pa.string()
 
 
-def typed(batch: pa.RecordBatch, types: Mapping[str, pa.DataType], bad: BadRows) -> pa.RecordBatch:
-    """A batch with the text of some columns read as the types given; cells that do not fit become null and bad."""
+def cast_text(batch: pa.RecordBatch, types: Mapping[str, pa.DataType], bad: BadRows) -> pa.RecordBatch:
+    """Cast text columns of a batch to the given types; invalid cells become null and are reported."""
     for name, kind in types.items():
         index = batch.schema.get_field_index(name)
         if index >= 0 and kind != pa.string():
-            batch = batch.set_column(index, name, _typed(batch.column(index), name, kind, bad))
+            batch = batch.set_column(index, name, _cast_column(batch.column(index), name, kind, bad))
     return batch
 
 
-def _typed(cells: pa.Array, name: str, kind: pa.DataType, bad: BadRows) -> pa.Array:
+def _cast_column(cells: pa.Array, name: str, kind: pa.DataType, bad: BadRows) -> pa.Array:
     try:
         return cells.cast(kind)
     except pa.ArrowInvalid:
-        whole = pa.types.is_integer(kind)
-        parse: Callable[[str], Any] = partial(_integer, bits=kind.bit_width) if whole else _number
+        is_integer = pa.types.is_integer(kind)
+        parse: Callable[[str], Any] = partial(_bounded_integer, bits=kind.bit_width) if is_integer else _parse_number
         texts = cells.to_pylist()
         values = [None if text is None else parse(text) for text in texts]
         rows = [row for row, text in enumerate(texts) if text is not None and values[row] is None]
-        reason = "not an integer" if whole else "not a number"
+        reason = "not an integer" if is_integer else "not a number"
         bad.report(name, reason, np.array(rows, dtype=np.int64), [texts[row] for row in rows])
-        return pa.array(values, pa.int64() if whole else pa.float64()).cast(kind, safe=False)
+        return pa.array(values, pa.int64() if is_integer else pa.float64()).cast(kind, safe=False)
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
         return None
 
 
-def _integer(text: str, bits: int) -> int | None:
-    """A whole number of so many bits; "3.0" is one."""
-    value = _digits(text)
+def _bounded_integer(text: str, bits: int) -> int | None:
+    """Parse a signed integer of `bits` bits; "3.0" is one."""
+    value = _parse_integer(text)
     if value is None:
-        number = _number(text)
+        number = _parse_number(text)
         value = int(number) if number is not None and number.is_integer() else None
     return value if value is not None and -(1 << bits - 1) <= value < 1 << bits - 1 else None
 
 
-def _digits(text: str) -> int | None:
+def _parse_integer(text: str) -> int | None:
     try:
         return int(text)
     except ValueError:

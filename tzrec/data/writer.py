@@ -1,4 +1,4 @@
-"""Writers: part files, each published by a rename when it is complete."""
+"""Writers of part files, each published by a rename when it is complete."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Self = TypeVar("Self", bound="Writer")
 
 
 class Writer(ABC):
-    """Writes tables of one schema into `<directory>/<name>.<extension>`.
+    """Writer of tables with one schema to `<directory>/<name>.<extension>`.
 
-    The file has a temporary, hidden name until `close`. As a context manager, an exception removes it.
+    The file has a temporary, hidden name until `close`. As a context manager, it removes the file on an exception.
     """
 
     extension: str
@@ -35,19 +35,19 @@ class Writer(ABC):
 
     @abstractmethod
     def _open(self, sink: pa.NativeFile, schema: pa.Schema) -> Any:
-        """The Arrow writer of this format."""
+        """Create the Arrow writer of this format."""
 
-    def _shown(self, table: pa.Table) -> pa.Table:
-        """The table as this format can hold it."""
+    def _convert(self, table: pa.Table) -> pa.Table:
+        """Convert a table to types that the format supports."""
         return table
 
     def write(self, table: pa.Table) -> None:
-        """Append rows; the first table fixes the schema.
+        """Append rows; the first table determines the schema.
 
         Raises:
-            ValueError: another schema than the first one's, over which Arrow's CSV writer would crash.
+            ValueError: the schema differs from the first one, which would crash Arrow's CSV writer.
         """
-        table = self._shown(table)
+        table = self._convert(table)
         if self._sink is None:
             self._schema = table.schema
             self._sink = self._file.open()
@@ -57,7 +57,7 @@ class Writer(ABC):
         self._out.write_table(table)
 
     def close(self) -> None:
-        """Finish the file and give it its name. Nothing written: no file."""
+        """Publish the file; without rows written, no file is created."""
         if self._sink is not None:
             self._finish()
             self._file.publish()
@@ -68,7 +68,7 @@ class Writer(ABC):
         self._sink.close()
 
     def abort(self) -> None:
-        """Remove what was written."""
+        """Remove the file."""
         if self._sink is not None:
             self._finish()
             self._file.discard()
@@ -86,7 +86,7 @@ class Writer(ABC):
 
 
 class ParquetWriter(Writer):
-    """Writes Parquet."""
+    """Writer of Parquet files."""
 
     extension = "parquet"
 
@@ -95,14 +95,14 @@ class ParquetWriter(Writer):
 
 
 class CsvWriter(Writer):
-    """Writes CSV with a header. Lists become JSON text: `[0.25, 0.5]` is the cell `"[0.25,0.5]"`."""
+    """Writer of CSV files with a header. Lists become JSON text: `[0.25, 0.5]` is the cell `"[0.25,0.5]"`."""
 
     extension = "csv"
 
     def _open(self, sink: pa.NativeFile, schema: pa.Schema) -> pacsv.CSVWriter:
         return pacsv.CSVWriter(sink, schema)
 
-    def _shown(self, table: pa.Table) -> pa.Table:
+    def _convert(self, table: pa.Table) -> pa.Table:
         for index, column in enumerate(table.columns):
             if pa.types.is_nested(column.type):
                 table = table.set_column(index, table.column_names[index], _json(column))
@@ -110,7 +110,7 @@ class CsvWriter(Writer):
 
 
 def _json(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Nested values as JSON text; lists of numbers, the usual case, without a Python loop."""
+    """Format nested values as JSON text; lists of numbers, the common case, without a Python loop."""
     kind = column.type
     if pa.types.is_list(kind) and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)):
         inner = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
@@ -119,9 +119,9 @@ def _json(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(rows, pa.string())])
 
 
-_KINDS: dict[str, type[Writer]] = {"parquet": ParquetWriter, "csv": CsvWriter}
+_WRITERS: dict[str, type[Writer]] = {"parquet": ParquetWriter, "csv": CsvWriter}
 
 
 def open_writer(directory: str, rank: int, kind: str) -> Writer:
-    """A writer of kind "parquet" or "csv" for this rank's part of a directory."""
-    return _KINDS[kind](directory, f"part-{rank}")
+    """Open a writer of kind "parquet" or "csv" for the part file of a rank."""
+    return _WRITERS[kind](directory, f"part-{rank}")

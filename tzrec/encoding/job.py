@@ -13,8 +13,8 @@ from google.protobuf.message import Message
 
 from tzrec.checkpoint.lock import Lock
 from tzrec.data.bad_rows import SAMPLE_ROWS
-from tzrec.data.encode import RowEncoder
 from tzrec.data.reader import Reader, open_reader
+from tzrec.data.row_encoder import RowEncoder
 from tzrec.data.text_schema import TextSchema
 from tzrec.encoding.manifest import Provenance, is_complete, validate_directory, write_file, write_manifest
 from tzrec.encoding.parts import PartResult, find_part, split_into_parts

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from tzrec.data.bad_rows import SAMPLE_ROWS, record
-from tzrec.data.encode import RowEncoder
+from tzrec.data.bad_rows import SAMPLE_ROWS, to_record
 from tzrec.data.paths import filesystem
 from tzrec.data.reader import PIECE_ROWS, Piece, Reader
+from tzrec.data.row_encoder import RowEncoder
 from tzrec.data.writer import ParquetWriter
 
 PART_ROWS = 1 << 18
@@ -80,8 +80,8 @@ def split_into_parts(reader: Reader) -> list[Part]:
     """Split the files of a reader into parts, in its order."""
     parts: list[Part] = []
     for index in range(len(reader.files)):
-        file_reader = reader.only(index)
-        starts = _part_starts(file_reader.starts())
+        file_reader = reader.for_file(index)
+        starts = _part_starts(file_reader.group_starts())
         for first, after in zip(starts, [*starts[1:], None], strict=True):
             parts.append(Part(len(parts), file_reader, first, after))
     return parts
@@ -122,7 +122,7 @@ def write_part(encoder: RowEncoder, part: Part, directory: str, stamp: str, batc
             encoded = encoder.encode(piece.batch, piece.first, reader.describe)
             writer.write(pa.Table.from_batches([encoded.batch]))
             counts.update((value.column, value.reason) for value in encoded.bad)
-            result.sample += [record(value, reader) for value in encoded.bad[: SAMPLE_ROWS - len(result.sample)]]
+            result.sample += [to_record(value, reader) for value in encoded.bad[: SAMPLE_ROWS - len(result.sample)]]
             result.read += piece.batch.num_rows
             result.rows += encoded.batch.num_rows
         if not result.read:  # malformed lines only

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
-from tzrec.data.encode import RowEncoder
+from tzrec.data.row_encoder import RowEncoder
 from tzrec.encoding.parts import Part, PartResult, write_part
 from tzrec.errors import TrainingError
 

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from tzrec.data.encode import RowEncoder
 from tzrec.data.paths import filesystem
 from tzrec.data.reader import Reader
+from tzrec.data.row_encoder import RowEncoder
 from tzrec.encoding.parts import PartResult
 from tzrec.errors import DataError, SetupError, UsageError
 
@@ -48,7 +48,7 @@ def write_on_ray(
     rows = ray.data.read_parquet([file.name for file in reader.files]).select_columns(list(encoder.columns))
     encoded = rows.map_batches(
         RowEncoder,
-        fn_constructor_args=encoder.made_of,
+        fn_constructor_args=encoder.arguments,
         batch_format="pyarrow",
         batch_size=batch_size,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=processes),

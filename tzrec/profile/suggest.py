@@ -11,7 +11,7 @@ from tzrec.config.edit import apply_edits
 from tzrec.config.load import ConfigSource
 from tzrec.config.names import did_you_mean
 from tzrec.config.schema import MISSING, missing_required
-from tzrec.data.reader import open_reader, require
+from tzrec.data.reader import open_reader, require_columns
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.profile.column import ColumnStats
 from tzrec.profile.feature_targets import FeatureTarget, feature_targets
@@ -117,7 +117,7 @@ def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[
     data = config.data_config
     reader = open_reader(data, config.train_input_path)
     inputs = set(columns or reader.available) - {*data.label_fields, *data.sample_weight_fields}
-    require([*data.label_fields, *inputs], reader.available, reader.files[0])
+    require_columns([*data.label_fields, *inputs], reader.available, reader.files[0])
     first = next(reader.read(), None)
     if first is None:
         raise DataError(f"{config.train_input_path}: no rows")

@@ -14,7 +14,7 @@ from tzrec.config.rules.data import ENCODED, used_columns
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.data.labels import label_values, weight_values
 from tzrec.data.reader import Reader, open_reader
-from tzrec.data.text_schema import TextSchema, typed
+from tzrec.data.text_schema import TextSchema, cast_text
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
@@ -87,7 +87,7 @@ def _convert_text(sample: _Sample, reader: Reader) -> pa.RecordBatch:
     """Convert the text of CSV to the types that training reads."""
     data = sample.checker.config.data_config
     schema = TextSchema.of(data, reader, [*data.label_fields, *data.sample_weight_fields], ())
-    return typed(sample.batch, {**schema.features, **schema.targets}, sample.bad_rows)
+    return cast_text(sample.batch, {**schema.features, **schema.targets}, sample.bad_rows)
 
 
 def _check_features(sample: _Sample, encoder: FeatureEncoder) -> None:

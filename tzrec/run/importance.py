@@ -17,7 +17,7 @@ import torch
 
 from tzrec.data.atomic import write_text
 from tzrec.data.batch import Batch
-from tzrec.data.permute import permuted
+from tzrec.data.permute import permute_features
 from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.evaluation import score
@@ -147,7 +147,7 @@ def permute(
     generator = torch.Generator().manual_seed(rank_seed)
     for batch in batches:
         num_rows = len(next(iter(batch.labels.values())))
-        yield permuted(batch, names, torch.randperm(num_rows, generator=generator)), batch
+        yield permute_features(batch, names, torch.randperm(num_rows, generator=generator)), batch
 
 
 def _signs(metrics: EvalMetrics) -> dict[str, int]:

@@ -125,8 +125,10 @@ def _write_scores(scorer: Scorer, loader: DataLoader, writer: Writer, options: P
 
 
 def _warn_of_bad_rows(loader: DataLoader) -> None:
-    if loader.bad:
-        reasons = ", ".join(f"{column}: {reason} {count:,}" for (column, reason), count in loader.bad.items())
+    if loader.bad_value_counts:
+        reasons = ", ".join(
+            f"{column}: {reason} {count:,}" for (column, reason), count in loader.bad_value_counts.items()
+        )
         logger.warning("bad rows: %s", reasons)
 
 

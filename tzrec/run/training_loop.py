@@ -167,7 +167,9 @@ def _evaluate(trainer: Trainer) -> Evaluation:
 def _log_bad_rows(trainer: Trainer) -> None:
     """Log the number of bad rows of all ranks so far."""
     counts: Counter[str] = Counter()
-    for rank in group.gather({f"{column}: {reason}": n for (column, reason), n in trainer.loader.bad.items()}):
+    for rank in group.gather(
+        {f"{column}: {reason}": n for (column, reason), n in trainer.loader.bad_value_counts.items()}
+    ):
         counts.update(rank)
     if counts and trainer.session.rank_info.is_main:
         reasons = ", ".join(f"{name} {n:,}" for name, n in counts.items())
