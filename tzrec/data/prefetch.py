@@ -93,10 +93,11 @@ class PrefetchQueue(Iterator[T]):
     def close(self) -> None:
         """End and join the threads; running jobs are finished, a waiting consumer receives the end of the iteration."""
         with self._changed:
-            self._is_closed = True
+            was_closed, self._is_closed = self._is_closed, True
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(_JOIN_TIMEOUT_S)
+        if not was_closed:
+            for thread in self._threads:
+                thread.join(_JOIN_TIMEOUT_S)
 
     def _draw(self) -> None:
         """Thread: append the jobs, at most `depth` ahead of the consumer."""
