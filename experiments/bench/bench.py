@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 CONFIG = "examples/configs/mmoe_taobao.config"
 BATCH = 8192
 MFLOP_PER_SAMPLE = 6.05
@@ -73,13 +73,13 @@ def launch(ranks: int, module: str, *flags: str) -> CommandResult:
 
 def plain(precision: str) -> Figures:
     """Measure the plain loop."""
-    result = execute(sys.executable, str(HERE / "plain.py"), "--precision", precision)
+    result = execute(sys.executable, str(FOLDER / "plain.py"), "--precision", precision)
     return {f"plain_{precision}": json.loads(result.lines[-1][1])["samples_per_s"]}
 
 
 def gemm() -> Figures:
     """Measure the limit that the rate of matrix products sets."""
-    result = execute(sys.executable, str(HERE / "gemm.py"))
+    result = execute(sys.executable, str(FOLDER / "gemm.py"))
     return {
         f"limit_{name}": rate * 1e9 / (MFLOP_PER_SAMPLE * 1e6) for name, rate in json.loads(result.lines[-1][1]).items()
     }

@@ -27,8 +27,8 @@ from fg_data import TextColumns, write
 from tzrec.config.load import load_config
 from tzrec.features.feature_encoder import FeatureEncoder
 
-HERE = Path(__file__).parent
-CONFIG = HERE / "fg.config"
+FOLDER = Path(__file__).parent
+CONFIG = FOLDER / "fg.config"
 SIMPLE = 15
 """Number of features of the first set, which come first in the config."""
 BATCH = 8192
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=60 * BATCH, help="training rows")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--memory", action="store_true", help="measure only memory")
-    parser.add_argument("--out", type=Path, default=HERE / "out" / "fg")
+    parser.add_argument("--out", type=Path, default=FOLDER / "out" / "fg")
     args = parser.parse_args()
     if args.memory:
         print(json.dumps({name: round(value, 1) for name, value in memory().items()}))

@@ -40,8 +40,8 @@ from tzrec.run.session import Session
 from tzrec.run.trainer import Trainer
 from tzrec.run.training_loop import sync_step
 
-HERE = Path(__file__).parent
-sys.path.append(str(HERE.parents[1]))  # for the custom model in examples/
+FOLDER = Path(__file__).parent
+sys.path.append(str(FOLDER.parents[1]))  # for the custom model in examples/
 EXAMPLES = Path("examples/configs")
 BATCH, STEPS, ROUNDS = 4096, 10, 5
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise")
@@ -50,7 +50,7 @@ PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_l
 
 def plain_dlrm(precision: str) -> Figures:
     """Measure the plain loop."""
-    result = execute(sys.executable, str(HERE / "plain.py"), "--model", "dlrm", "--precision", precision)
+    result = execute(sys.executable, str(FOLDER / "plain.py"), "--model", "dlrm", "--precision", precision)
     return {f"plain_{precision}": json.loads(result.lines[-1][1])["samples_per_s"]}
 
 

@@ -27,8 +27,8 @@ from sklearn.metrics import roc_auc_score
 from tzrec.config.load import load_config
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results.json"
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results.json"
 MODELS = {"mmoe": "MMoE", "ple": "PLE", "simple_multi_task": "shared bottom", "dbmtl": "DBMTL", "aitm": "AITM"}
 TASKS = {"income": "income_50k", "never_married": "never_married"}
 BASELINES = {
@@ -48,9 +48,9 @@ def verb(name: str, *flags: str) -> None:
 
 def write_config(model: str, setting: str, path: Path) -> None:
     """Write mmoe_<setting>.config with the model of <model>.config."""
-    config = load_config(str(HERE / f"mmoe_{setting}.config"))
+    config = load_config(str(FOLDER / f"mmoe_{setting}.config"))
     if model != "mmoe":
-        model_config = text_format.Parse((HERE / f"{model}.config").read_text(), EasyRecConfig())
+        model_config = text_format.Parse((FOLDER / f"{model}.config").read_text(), EasyRecConfig())
         config.model_config.ClearField("mmoe")
         config.MergeFrom(model_config)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,9 +69,9 @@ def flattened_auc(label: np.ndarray, score: np.ndarray) -> float:
 
 def measure(model: str, setting: str, seed: int, edits: dict[str, object], test: Path) -> Row:
     """Train with one seed and predict the rows of `test`."""
-    out = HERE / "out" / f"{model}_{setting}_{seed}"
+    out = FOLDER / "out" / f"{model}_{setting}_{seed}"
     shutil.rmtree(out, ignore_errors=True)
-    config = HERE / "out" / f"{model}_{setting}.config"
+    config = FOLDER / "out" / f"{model}_{setting}.config"
     write_config(model, setting, config)
     start = time.perf_counter()
     edit = json.dumps({**edits, "train_config.seed": seed})
@@ -172,7 +172,7 @@ def main() -> None:
             RESULTS.write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
     print(table(rows))
     if is_saved:
-        plot(rows, HERE / "census_income.png")
+        plot(rows, FOLDER / "census_income.png")
 
 
 if __name__ == "__main__":

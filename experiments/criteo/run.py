@@ -25,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 import tzrec
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 MODELS = {"dlrm": "DLRM", "deepfm": "DeepFM"}
 FIGURES = ("auc", "accuracy", "logloss")
 PENALTIES = (0.01, 0.03, 0.1, 0.3)
@@ -38,7 +38,7 @@ def measure(model: str, train: Path, test: Path, seed: int, edit: dict[str, Any]
     """Train one model with one seed and evaluate it."""
     paths = {"train_input_path": str(train), "eval_input_path": str(test), "train_config.seed": seed}
     with tempfile.TemporaryDirectory() as folder:
-        run = tzrec.train(HERE / f"{model}.config", model_dir=folder, edit={**edit, **paths})
+        run = tzrec.train(FOLDER / f"{model}.config", model_dir=folder, edit={**edit, **paths})
     return {"what": MODELS[model], "seed": seed, **{name: run.metrics[name] for name in FIGURES}}
 
 
@@ -103,7 +103,7 @@ def main() -> None:
         rows += [{"split": split, **row} for row in split_rows]
     print(table(rows))
     if not args.folds and not args.edit_config_json:
-        (HERE / "results.json").write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
+        (FOLDER / "results.json").write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
 
 
 if __name__ == "__main__":

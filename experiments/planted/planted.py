@@ -33,8 +33,8 @@ from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
 from tzrec.run.train import train
 
-HERE = Path(__file__).parent
-sys.path.append(str(HERE.parents[1]))  # for the custom model in examples/
+FOLDER = Path(__file__).parent
+sys.path.append(str(FOLDER.parents[1]))  # for the custom model in examples/
 TRAIN_ROWS, EVAL_ROWS, OVERFIT_ROWS = 60_000, 40_000, 256
 USERS = 60
 """Number of users in the rows with a signal: few, so that the effect of each can be learned."""
@@ -176,7 +176,7 @@ def main() -> int:
             rows.append(measure(name, data, Path(folder)))
             print(line(rows[-1]), flush=True)
     if len(rows) == len(MODELS):
-        (HERE / "results.json").write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
+        (FOLDER / "results.json").write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
     print(f"{sum(row['passed'] for row in rows)} of {len(rows)} pass, {sum(row['seconds'] for row in rows):.0f} s")
     return 0 if all(row["passed"] for row in rows) else 1
 

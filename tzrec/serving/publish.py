@@ -75,9 +75,9 @@ def refuse_occupied(directory: Path) -> None:
 
 def _write_weights(trained: TrainedModel, draft: Path) -> tuple[Servable, tuple[str, ...]]:
     """Write all weights into one file; returns a servable whose tables are mapped from it, and their names."""
-    tables = tables_of(trained.ranker)
+    tables = tables_of(trained.model)
     offsets = offsets_of(tables)
-    servable = Servable(trained.ranker, torch.empty(0, dtype=torch.uint8), offsets, precision_of(trained.config))
+    servable = Servable(trained.model, torch.empty(0, dtype=torch.uint8), offsets, precision_of(trained.config))
     constants = {name: tensor for name, tensor in servable.state_dict().items() if name != "tables"}
     named_tables = {f"tables.{name}": table for name, table in tables.items()}
     write_weights(draft / WEIGHTS, _aligned(constants, named_tables))
@@ -109,7 +109,7 @@ def _manifest(trained: TrainedModel, servable: Servable, tables: tuple[str, ...]
 
 
 def _self_test(package: Package, trained: TrainedModel) -> float:
-    measured = difference(package.program(), trained.ranker, trained.features)
+    measured = difference(package.program(), trained.model, trained.features)
     if precision_of(trained.config) == "FP32" and not measured <= TOLERANCE:
         raise PackageError(
             f"self-test: max |package - checkpoint| = {measured:.1e}, more than {TOLERANCE:.0e}; nothing was published"

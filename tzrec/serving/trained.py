@@ -15,13 +15,13 @@ class TrainedModel:
     """Unsharded model with its config and features.
 
     Attributes:
-        ranker: in eval mode, on the CPU.
+        model: in eval mode, on the CPU.
         config: config of the model.
         features: by name.
         step: last trained step.
     """
 
-    ranker: RecModel
+    model: RecModel
     config: EasyRecConfig
     features: Mapping[str, Feature]
     step: int
