@@ -149,6 +149,6 @@ def test_weighted_loss_equals_a_naive_loop(name: str, case: str) -> None:
     losses = np.array([of_row(rows, i) for i in range(COUNTED)])
     w = rows_batch.weights["w"][:COUNTED].double().numpy() if case not in CASES[:3] else np.ones(COUNTED)
     w = w * (rows_batch.labels["space"][:COUNTED].double().numpy() > 0) if case.endswith("space") else w
-    right = 3 * 0.5 * np.mean(losses * w / w.mean()) if w.any() else 0.0
-    assert received == pytest.approx(right, rel=1e-6, abs=1e-6)
-    assert (right == 0) == (case in ("empty space", "weights of 0") or (case == "one label" and name == "bpr_loss"))
+    correct = 3 * 0.5 * np.mean(losses * w / w.mean()) if w.any() else 0.0
+    assert received == pytest.approx(correct, rel=1e-6, abs=1e-6)
+    assert (correct == 0) == (case in ("empty space", "weights of 0") or (case == "one label" and name == "bpr_loss"))

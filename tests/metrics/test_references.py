@@ -163,8 +163,8 @@ def test_value_equals_its_reference_on_one_rank_and_on_three(name: str, case: st
     arrays = {key: value.double().numpy() for key, value in predictions.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        right = reference({**arrays, "label": label.double().numpy()})
+        correct = reference({**arrays, "label": label.double().numpy()})
     one_rank = compute(make(name, fields, kind), predictions, label, num_batches=4)
     ranks = compute_ranks(lambda: make(name, fields, kind), predictions, label)
-    assert [one_rank, *ranks] == pytest.approx([right] * 4, abs=1e-6, nan_ok=True)
-    assert math.isnan(right) == (case == "no groups" and "grouping_key" in fields) or case == "one class"
+    assert [one_rank, *ranks] == pytest.approx([correct] * 4, abs=1e-6, nan_ok=True)
+    assert math.isnan(correct) == (case == "no groups" and "grouping_key" in fields) or case == "one class"

@@ -74,7 +74,7 @@ def test_gradients_equal_finite_differences() -> None:
     )
 
 
-def test_exports() -> None:
+def test_exported_program_equals_the_model() -> None:
     multi_task.assert_exports(multi_task.build("aitm", TASKS)[0], multi_task.random_groups())
 
 
@@ -82,7 +82,7 @@ def test_half_precision_stays_near_float32() -> None:
     multi_task.assert_half_precision(multi_task.build("aitm", TASKS)[0])
 
 
-def test_overfits() -> None:
+def test_training_overfits_a_batch() -> None:
     towers = multi_task.task_tower("a", mlp="hidden_units: 32") + multi_task.task_tower(
         "b", "buy", mlp="hidden_units: 32"
     )

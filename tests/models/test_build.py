@@ -165,7 +165,7 @@ def test_half_precision_ends_at_the_logits() -> None:
         assert not torch.equal(logits[task], full[task])
 
 
-def test_exports_with_any_number_of_rows() -> None:
+def test_dense_part_exports_for_any_number_of_rows() -> None:
     module = rec_model().dense_part().eval()
     shapes = {"grouped": {"all": {0: torch.export.Dim("rows", min=2)}}}
     program = torch.export.export(module, ({"all": torch.randn(4, 5)},), dynamic_shapes=shapes).module()

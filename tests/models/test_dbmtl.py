@@ -65,7 +65,7 @@ def test_gradients_equal_finite_differences() -> None:
     )
 
 
-def test_exports() -> None:
+def test_exported_program_equals_the_model() -> None:
     multi_task.assert_exports(
         multi_task.build("dbmtl", "expert_mlp { hidden_units: 5 }" + TASKS)[0], multi_task.random_groups()
     )
@@ -75,7 +75,7 @@ def test_half_precision_stays_near_float32() -> None:
     multi_task.assert_half_precision(multi_task.build("dbmtl", "expert_mlp { hidden_units: 5 }" + TASKS)[0])
 
 
-def test_overfits() -> None:
+def test_training_overfits_a_batch() -> None:
     model, heads = multi_task.build("dbmtl", "bottom_mlp { hidden_units: 32 } expert_mlp { hidden_units: 16 }" + TASKS)
     grouped = multi_task.random_groups(num_rows=256)
     multi_task.assert_overfits(model, heads, grouped, multi_task.click_and_buy_batch(grouped["all"]))

@@ -74,7 +74,7 @@ def test_gradients_equal_finite_differences() -> None:
     multi_task.assert_gradients_correct(multi_task.build("dc2vr", towers)[0], has_detached_inputs=True)
 
 
-def test_exports() -> None:
+def test_exported_program_equals_the_model() -> None:
     multi_task.assert_exports(
         multi_task.build("dc2vr", "expert_mlp { hidden_units: 6 }" + TASKS)[0], multi_task.random_groups()
     )
@@ -90,7 +90,7 @@ def test_half_precision_stays_near_float32() -> None:
     multi_task.assert_half_precision(multi_task.build("dc2vr", "expert_mlp { hidden_units: 6 }" + TASKS)[0])
 
 
-def test_overfits() -> None:
+def test_training_overfits_a_batch() -> None:
     model, heads = multi_task.build("dc2vr", "bottom_mlp { hidden_units: [64, 16] }" + TASKS)
     grouped = multi_task.random_groups(num_rows=256)
     multi_task.assert_overfits(model, heads, grouped, multi_task.click_and_buy_batch(grouped["all"]))

@@ -45,5 +45,5 @@ CASES = [
 ]
 
 
-def test_the_output_has_no_bias() -> None:
+def test_output_layer_has_no_bias() -> None:
     assert single_task.build(LEARNER, WIDTHS).output.bias is None

@@ -34,9 +34,9 @@ def test_losses_are_of_click_and_of_click_and_conversion_over_all_rows() -> None
     assert list(losses) == ["binary_cross_entropy_ctr", "binary_cross_entropy_ctcvr"]
     for name, p in (("clk", click), ("buy", both)):
         y = batch.labels[name].numpy()
-        right = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+        correct = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
         received = losses[f"binary_cross_entropy_{'ctr' if name == 'clk' else 'ctcvr'}"]
-        np.testing.assert_allclose(received.item(), right, rtol=1e-5)
+        np.testing.assert_allclose(received.item(), correct, rtol=1e-5)
 
 
 def test_predictions_include_the_conditional_head() -> None:
@@ -64,7 +64,7 @@ def test_gradients_equal_finite_differences() -> None:
     )
 
 
-def test_exports() -> None:
+def test_exported_program_equals_the_model() -> None:
     multi_task.assert_exports(multi_task.build("esmm", TASKS)[0], multi_task.random_groups())
 
 
@@ -72,7 +72,7 @@ def test_half_precision_stays_near_float32() -> None:
     multi_task.assert_half_precision(multi_task.build("esmm", TASKS)[0])
 
 
-def test_overfits() -> None:
+def test_training_overfits_a_batch() -> None:
     model, heads = multi_task.build("esmm", "bottom_mlp { hidden_units: 64 }" + TASKS)
     grouped = multi_task.random_groups(num_rows=256)
     multi_task.assert_overfits(model, heads, grouped, multi_task.click_and_buy_batch(grouped["all"]))

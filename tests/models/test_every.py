@@ -61,7 +61,7 @@ def test_gradients_equal_finite_differences(module: ModuleType) -> None:
     single_task.assert_gradients_correct(single_task.build(module.SMOOTH, module.SMALL), module.SMALL)
 
 
-def test_overfits(module: ModuleType) -> None:
+def test_training_overfits_a_batch(module: ModuleType) -> None:
     single_task.assert_overfits(single_task.build(module.LEARNER, module.WIDTHS), module.WIDTHS)
 
 
@@ -69,5 +69,5 @@ def test_half_precision_stays_near_float32(module: ModuleType) -> None:
     single_task.assert_half_precision(single_task.build(module.LEARNER, module.WIDTHS), module.WIDTHS)
 
 
-def test_exports(module: ModuleType) -> None:
+def test_exported_program_equals_the_model(module: ModuleType) -> None:
     single_task.assert_exports(single_task.build(module.LEARNER, module.WIDTHS), module.WIDTHS)

@@ -62,7 +62,7 @@ CASES = [
 ]
 
 
-def test_the_masks_hidden_width() -> None:
+def test_mask_hidden_width_follows_the_fields_of_the_block() -> None:
     block = "n_mask_blocks: 1 mask_block {{ hidden_dim: 5 {} }}"
     text = f"mask_net {{{{ mask_net_module {{{{ {block} top_mlp {{{{ hidden_units: 6 }}}} }}}} }}}}"
     widths = []
@@ -72,5 +72,5 @@ def test_the_masks_hidden_width() -> None:
     assert widths == [8, 20, 1, 3]
 
 
-def test_the_output_has_no_bias() -> None:
+def test_output_layer_has_no_bias() -> None:
     assert single_task.build(LEARNER, WIDTHS).output.bias is None

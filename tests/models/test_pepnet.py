@@ -69,14 +69,14 @@ def test_losses_and_metrics_read_the_domain_of_a_row_and_predictions_all_domains
     losses = heads.compute_losses(logits, batch)
     for name, label in (("ctr", "clk"), ("cvr", "buy")):
         p, y = reference.sigmoid(own[name]), batch.labels[label].numpy()
-        right = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
-        np.testing.assert_allclose(losses[f"binary_cross_entropy_{name}"].item(), right, 1e-5)
+        correct = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+        np.testing.assert_allclose(losses[f"binary_cross_entropy_{name}"].item(), correct, 1e-5)
     metrics = EvalMetrics(heads)
     metrics.update(logits, {}, batch)
     label = batch.labels["clk"].numpy()
     clicked, not_clicked = own["ctr"][label == 1], own["ctr"][label == 0]
-    right = np.mean([(a > b) + 0.5 * (a == b) for a in clicked for b in not_clicked])
-    assert metrics.compute()["auc_ctr"] == pytest.approx(right, abs=1e-6)
+    correct = np.mean([(a > b) + 0.5 * (a == b) for a in clicked for b in not_clicked])
+    assert metrics.compute()["auc_ctr"] == pytest.approx(correct, abs=1e-6)
     predictions = heads.predict(logits)
     assert sorted(predictions) == sorted(f"{k}_{n}_{d}" for k in ("logits", "probs") for n in NAMES for d in range(3))
     assert torch.equal(predictions["logits_cvr_2"], logits["cvr"][:, 2])
@@ -110,7 +110,7 @@ def test_gradients_equal_finite_differences() -> None:
     multi_task.assert_gradients_correct(model, {"all": 3, "domain": 2, "uia": 2}, has_detached_inputs=True)
 
 
-def test_exports() -> None:
+def test_exported_program_equals_the_model() -> None:
     multi_task.assert_exports(build(LAYERS)[0], multi_task.random_groups(DIMS))
 
 
@@ -118,7 +118,7 @@ def test_half_precision_stays_near_float32() -> None:
     multi_task.assert_half_precision(build(LAYERS)[0], DIMS)
 
 
-def test_overfits() -> None:
+def test_training_overfits_a_batch() -> None:
     model, heads = build('ppnet_hidden_units: [32, 16] domain_input_name: "scene" task_domain_num: 2 ')
     grouped = multi_task.random_groups(DIMS, num_rows=256)
     batch = multi_task.click_and_buy_batch(grouped["all"], scene=torch.arange(256) % 2)

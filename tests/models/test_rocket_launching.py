@@ -59,9 +59,9 @@ def test_logits_equal_the_reference(share: str, num_class: int, kind: str) -> No
     trained = multi_task.values(model.train()(grouped))
     assert list(trained) == list(expected[0])
     for name, received in trained.items():
-        right = np.stack([row[name] for row in expected])
-        assert np.ptp(right) > 1e-3
-        np.testing.assert_allclose(received.detach().numpy(), right, atol=1e-5)
+        correct = np.stack([row[name] for row in expected])
+        assert np.ptp(correct) > 1e-3
+        np.testing.assert_allclose(received.detach().numpy(), correct, atol=1e-5)
     served = multi_task.values(model.eval()(grouped))
     assert list(served) == ["light"]
     torch.testing.assert_close(served["light"], trained["light"])
@@ -80,12 +80,12 @@ def test_losses_equal_their_formulas(kind: str, weighted: bool) -> None:
     share = weight[:4].double().numpy() / 2 if weighted else np.ones(4)
     p = {name: reference.sigmoid(np.concatenate([row[name] for row in rows])) for name in ("light", "booster")}
     y = label[:4].numpy()
-    right = {f"binary_cross_entropy_{n}": -np.mean(share * np.log(np.where(y == 1, p[n], 1 - p[n]))) for n in p}
-    right["hint_l2_loss"] = np.mean(share * np.stack([row["hint_l2_loss"] for row in rows]))
+    correct = {f"binary_cross_entropy_{n}": -np.mean(share * np.log(np.where(y == 1, p[n], 1 - p[n]))) for n in p}
+    correct["hint_l2_loss"] = np.mean(share * np.stack([row["hint_l2_loss"] for row in rows]))
     for name in ("similarity_0_1", "similarity_1_2"):
         values = share * np.stack([row[name] for row in rows])
-        right[name] = np.sqrt(values.sum()) if kind == EUCLID else -0.1 * values.mean()
-    assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(right, abs=1e-6)
+        correct[name] = np.sqrt(values.sum()) if kind == EUCLID else -0.1 * values.mean()
+    assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(correct, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", [DISTILL, EUCLID])
@@ -153,7 +153,7 @@ def test_gradients_equal_finite_differences(fields: str) -> None:
     assert torch.autograd.gradcheck(distillation, tuple(dict(model.named_parameters())[name] for name in light))
 
 
-def test_exports() -> None:
+def test_exported_program_equals_the_model() -> None:
     model, _ = build(f"{NETS} {DISTILL}")
     shapes = ({"all": {0: torch.export.Dim("rows", min=2)}},)
     program = torch.export.export(model.eval(), (single_task.random_groups(WIDTHS, 4),), dynamic_shapes=shapes).module()

@@ -27,7 +27,7 @@ def test_gradients_equal_finite_differences() -> None:
     )
 
 
-def test_exports() -> None:
+def test_exported_program_equals_the_model() -> None:
     multi_task.assert_exports(
         multi_task.build("simple_multi_task", f"bottom_mlp {{ hidden_units: 3 }} {TASKS}")[0],
         multi_task.random_groups(),
@@ -40,7 +40,7 @@ def test_half_precision_stays_near_float32() -> None:
     )
 
 
-def test_overfits() -> None:
+def test_training_overfits_a_batch() -> None:
     model, heads = multi_task.build("simple_multi_task", f"bottom_mlp {{ hidden_units: 64 }} {TASKS}")
     grouped = multi_task.random_groups(num_rows=256)
     multi_task.assert_overfits(model, heads, grouped, multi_task.click_and_buy_batch(grouped["all"]))

@@ -33,10 +33,10 @@ def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, li
         )
         together = list(machines.reshape(-1, len(vectors[0])))
         together += [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "compress.weight"]]
-        kept = vectors
+        residual = vectors
         if at + "residual.weight" in w:
-            kept = [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "residual.weight"]]
-        vectors = [reference.layer_norm(w, at + "norm", a + b) for a, b in zip(together, kept, strict=True)]
+            residual = [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "residual.weight"]]
+        vectors = [reference.layer_norm(w, at + "norm", a + b) for a, b in zip(together, residual, strict=True)]
         layer += 1
     return reference.linear(w, "output", reference.relu_layers(w, "final", np.concatenate(vectors)))
 
@@ -60,6 +60,6 @@ CASES = [
         ),
         {"sparse": [4, 4, 4]},
         2,
-        id="sparse alone, counts kept",
+        id="sparse alone, counts residual",
     ),
 ]
