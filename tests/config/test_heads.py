@@ -3,7 +3,10 @@ from __future__ import annotations
 import pytest
 from google.protobuf import text_format
 
+from tzrec.config.checker import Checker
 from tzrec.config.heads import DeclaredHeads, declare_heads
+from tzrec.config.load import ConfigSource
+from tzrec.config.rules.tasks import evaluation_results
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 TOWERS = 'task_towers { tower_name: "ctr" label_name: "clk" } task_towers { tower_name: "cvr" label_name: "pay" } '
@@ -61,6 +64,12 @@ def test_aitm_declares_its_calibrator() -> None:
     (loss,) = declare(f"aitm {{ calibrator_weight: 0.1 {TOWERS} }}").auxiliary_losses
     assert (loss.name, loss.factor, loss.reduction) == ("behavioral_calibrator", 0.1, "mean")
     assert (loss.is_sample_weighted, loss.is_training_only) == (False, False)
+
+
+def test_evaluated_auxiliary_losses_are_results_of_an_evaluation() -> None:
+    text = f"model_config {{ aitm {{ {TOWERS} }} }}"
+    source = ConfigSource(text_format.Parse(text, EasyRecConfig()))
+    assert evaluation_results(Checker(source, "cpu"))[-1] == "behavioral_calibrator"
 
 
 def test_pepnet_declares_domains_if_they_have_a_label_column() -> None:

@@ -64,7 +64,7 @@ def test_auc_is_computed_from_decayed_histograms() -> None:
         mixed = new if mixed is None else 0.75 * mixed + 0.25 * new
     metric.merge([{"counts": mixed}])
     assert values == pytest.approx([1.0, metric.compute()])
-    # pairs: 0.75 of the ordered pair of the first window; 0.75 * 0.25 of its positive over both later negatives, and so on
+    # 0.75 of the ordered pair of the first window, 0.75 * 0.25 of its positive over both later negatives, and so on
     positives, negatives = {"high": 0.75, "low": 0.25}, {"low": 0.75, "middle": 0.25, "high": 0.25}
     won = positives["high"] * (0.75 + 0.25 + 0.125) + positives["low"] * 0.375
     assert values[1] == pytest.approx(won / (sum(positives.values()) * sum(negatives.values())))

@@ -107,6 +107,11 @@ class DeclaredHeads:
         """Heads whose losses and metrics an evaluation reports."""
         return [head for head in self.heads if not head.is_training_only and not head.is_derived]
 
+    @property
+    def evaluated_auxiliary_losses(self) -> list[AuxiliaryLoss]:
+        """Auxiliary losses that an evaluation reports."""
+        return [loss for loss in self.auxiliary_losses if not loss.is_training_only]
+
 
 def declare_heads(config: EasyRecConfig) -> DeclaredHeads:
     """Declare the heads of the chosen model.

@@ -36,7 +36,8 @@ def evaluation_results(checker: Checker) -> list[str]:
     heads = tasks(checker)
     metrics = [f"{metric_name(config)}{head.suffix}" for head in heads for config in head.message.metrics]
     losses = [f"{config.WhichOneof('loss')}{head.suffix}" for head in heads for config in head.message.losses]
-    return metrics + losses
+    auxiliary_losses = declare_heads(checker.config).evaluated_auxiliary_losses
+    return metrics + losses + [loss.name for loss in auxiliary_losses]
 
 
 def check_model(checker: Checker) -> None:
