@@ -62,7 +62,7 @@ def test_where_memory_is_short_the_loop_waits_for_the_writing(tmp_path: Path, mo
     assert torch.equal(back["table"], torch.ones(6, 4))
 
 
-@pytest.mark.parametrize("stage", ["_write", "_mine", "_publish"])
+@pytest.mark.parametrize("stage", ["_write", "_with_local_files", "_publish"])
 def test_a_save_that_fails_surfaces_and_leaves_the_old_checkpoint(
     tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -95,7 +95,11 @@ def test_a_damaged_checkpoint_of_the_same_step_is_replaced(tmp_path: Path, save:
 def test_keeps_the_newest_and_the_protected(tmp_path: Path, save: Save) -> None:
     for step in (5, 10, 100, 20):
         save(step, 1.0, keep=2, protected=[tmp_path / "model.ckpt-5"])
-    assert [path.name for path in store.published(tmp_path)] == ["model.ckpt-5", "model.ckpt-20", "model.ckpt-100"]
+    assert [path.name for path in store.list_checkpoints(tmp_path)] == [
+        "model.ckpt-5",
+        "model.ckpt-20",
+        "model.ckpt-100",
+    ]
 
 
 def test_every_type_of_number_comes_back(tmp_path: Path, save: Save) -> None:
@@ -123,6 +127,6 @@ def test_what_will_not_change_is_not_copied(tmp_path: Path, monkeypatch: pytest.
     )
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
-    saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}", frozen=True)
+    saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}", is_frozen=True)
     saver.wait()
     assert written[0]["table"] is live["table"]

@@ -57,7 +57,7 @@ def test_damage_is_named_and_the_one_before_is_used(
 def test_all_damaged_is_an_error_not_a_new_start(tmp_path: Path, save: Save) -> None:
     save(1, 1.0)
     (tmp_path / "model.ckpt-1" / "plan").unlink()
-    with pytest.raises(CheckpointError, match=r"no checkpoint can be used:\n.*plan is missing"):
+    with pytest.raises(CheckpointError, match=r"all checkpoints are damaged:\n.*plan is missing"):
         store.latest(tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_leftovers_are_no_checkpoints_and_go(tmp_path: Path, save: Save) -> None
     found = store.latest(tmp_path)
     assert found
     assert found.step == 1
-    store.remove_leftovers(tmp_path)
+    store.remove_unfinished(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt-1"]
 
 
@@ -106,13 +106,13 @@ def test_the_best_first(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_of_a_step_is_its_last_one(tmp_path: Path) -> None:
-    assert store.evaluation_of(tmp_path, 1) is None
+    assert store.last_evaluation(tmp_path, 1) is None
     results(tmp_path, *({"global_step": step, "auc": auc} for step, auc in ((1, 0.5), (2, None), (1, 0.75))))
-    assert store.evaluation_of(tmp_path, 1) == {"global_step": 1, "auc": 0.75}
-    found = store.evaluation_of(tmp_path, 2)
+    assert store.last_evaluation(tmp_path, 1) == {"global_step": 1, "auc": 0.75}
+    found = store.last_evaluation(tmp_path, 2)
     assert found
     assert math.isnan(found["auc"])
-    assert store.evaluation_of(tmp_path, 3) is None
+    assert store.last_evaluation(tmp_path, 3) is None
 
 
 def test_best_does_without_what_is_not_defined(tmp_path: Path, save: Save) -> None:

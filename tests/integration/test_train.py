@@ -28,7 +28,7 @@ from tzrec.eval import main as eval_main
 
 def test_learns_and_leaves_the_documented_files(job: Job) -> None:
     model_dir, log = job("model", train_config__save_checkpoints_steps=10)
-    assert [path.name for path in store.published(model_dir)] == ["model.ckpt-10", "model.ckpt-19"]
+    assert [path.name for path in store.list_checkpoints(model_dir)] == ["model.ckpt-10", "model.ckpt-19"]
     losses = [sum(log.losses[at].values()) for at in range(20)]
     assert sum(losses[15:]) / 5 < sum(losses[:5]) / 5 - 0.05
     written = results(model_dir)
@@ -62,7 +62,7 @@ def test_passes(job: Job) -> None:
     """600 rows are 9 whole batches of 64 and one of 24: two passes are 20 steps, the first ends with step 9."""
     edits = {"train_config__num_steps": 0, "train_config__save_checkpoints_epochs": 1}
     model_dir, log = job("model", train_config__num_epochs=2, **edits)
-    assert [path.name for path in store.published(model_dir)] == ["model.ckpt-9", "model.ckpt-19"]
+    assert [path.name for path in store.list_checkpoints(model_dir)] == ["model.ckpt-9", "model.ckpt-19"]
     assert len(log.losses) == 20
     position = store.find(model_dir / "model.ckpt-9").position
     assert (position.cursor.epoch, position.cursor.row, position.epochs) == (1, 0, 1)
@@ -287,7 +287,7 @@ def test_the_command_line_sets_paths_and_fields(tmp_path: Path) -> None:
     words = ["--pipeline_config_path", str(config), "--model_dir", str(tmp_path / "model")]
     words += ["--train_input_path", f"{tmp_path}/data/*.parquet", "--eval_input_path", ""]
     assert train_eval.main([*words, "--edit_config_json", '{"train_config.num_steps": 2}']) == 0
-    assert [path.name for path in store.published(tmp_path / "model")] == ["model.ckpt-1"]
+    assert [path.name for path in store.list_checkpoints(tmp_path / "model")] == ["model.ckpt-1"]
     assert not (tmp_path / "model" / store.RESULTS).exists()
     assert train_eval.main(words) == 1, "there are checkpoints now"
     assert train_eval.main([*words, "--contineu_train"]) == 2

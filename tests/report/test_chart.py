@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tzrec.report.chart import HEIGHT, Axis, line_chart, thinned, ticks
+from tzrec.report.chart import HEIGHT, Axis, line_chart, thin, ticks
 
 
 def test_axis_goes_from_data_to_page() -> None:
@@ -41,9 +41,9 @@ def test_one_point_and_none() -> None:
     assert line_chart({"a": []}, "step") == ""
 
 
-def test_long_lines_are_thinned() -> None:
+def test_long_lines_are_thin() -> None:
     points = [(index, index) for index in range(2500)]
-    few = thinned(points)
+    few = thin(points)
     assert len(few) == 833 + 1
     assert (few[1], few[-1]) == ((3, 3), (2499, 2499))
 

@@ -1,4 +1,4 @@
-"""The moving average of the dense parameters in the place of the parameters: what evaluation and export may ask for."""
+"""Moving average of the dense parameters, which evaluation and export may load instead of the parameters."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tzrec.optim.average import EMA_DIR
 
 
 def restore_average(checkpoint: Checkpoint, model: Tensors) -> None:
-    """Overwrite the dense parameters among the tensors of a restored model.
+    """Overwrite the dense parameters of a restored model with their moving average.
 
     Raises:
-        CheckpointError: the checkpoint holds no average, or that of another model.
+        CheckpointError: the checkpoint has no average, or that of another model.
     """
     directory = checkpoint.path / EMA_DIR
     if not directory.is_dir():
         raise CheckpointError(
-            f"{checkpoint.path} holds no {EMA_DIR}: it was trained without dense_optimizer.ema. Leave ema out, or set "
+            f"{checkpoint.path} holds no {EMA_DIR}: it was trained without dense_optimizer.ema. Remove ema, or set "
             "use_dense_ema: false"
         )
     names = stored_sizes(directory)
     result = restore(directory, {name: model[name] for name in names if name in model})
     result.ensure_complete(f"{directory} does not match the model of this config")
-    logger.info("model  with the moving average of its dense weights")
+    logger.info("model  with the moving average of its dense parameters")

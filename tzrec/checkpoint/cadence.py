@@ -1,4 +1,4 @@
-"""When a checkpoint is due."""
+"""Interval between checkpoints."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cadence:
-    """Every so many steps, or passes over the data; 0 for not at all. Passes, where set, replace steps.
+    """Interval between checkpoints in steps or epochs. The last step of a run is saved in any case.
 
-    The last step of a run is saved whatever the cadence says.
+    Attributes:
+        steps: interval in steps; 0 for none. Has no effect if `epochs` is set.
+        epochs: interval in epochs; 0 for none.
     """
 
     steps: int = 1000
     epochs: int = 0
 
     def after_step(self, step: int) -> bool:
-        """Whether to save after step number `step`, counted from 0; never after the very first one."""
+        """Return True if a checkpoint is due after step number `step`, counted from 0; never after step 0."""
         return self.epochs == 0 and self.steps > 0 and step > 0 and step % self.steps == 0
 
-    def after_epoch(self, passes: int) -> bool:
-        """Whether to save at the end of a pass, `passes` of them being complete."""
-        return self.epochs > 0 and passes % self.epochs == 0
+    def after_epoch(self, num_epochs: int) -> bool:
+        """Return True if a checkpoint is due after `num_epochs` complete epochs."""
+        return self.epochs > 0 and num_epochs % self.epochs == 0

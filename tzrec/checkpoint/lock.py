@@ -1,4 +1,4 @@
-"""One writer per directory."""
+"""Lock that gives a directory a single writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = ".lock"
 
 
 class Lock:
-    """Held from construction to `release`, or until the process ends in whatever way: the kernel lets go of it then.
+    """Lock of a directory, held from construction to `release`; the kernel releases it when the process ends.
 
     Raises:
         CheckpointError: another process writes to the directory.
@@ -22,8 +22,8 @@ class Lock:
     def __init__(self, directory: Path, flag: str = "--model_dir") -> None:
         """
         Args:
-            directory: made where it does not exist.
-            flag: by which the user names it.
+            directory: created if it does not exist.
+            flag: command line flag that names the directory.
         """
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / NAME

@@ -1,6 +1,6 @@
-"""The manifest of a checkpoint: everything but its tensors, and the checksums that say that it is whole.
+"""Manifest of a checkpoint: its state besides tensors, and the checksums of its files.
 
-It is the last file written before a checkpoint is published, so a directory without it is not a checkpoint.
+It is the last file written before a checkpoint is published; a directory without it is not a checkpoint.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FileRecord:
 
     @classmethod
     def of(cls, path: Path) -> FileRecord:
-        """Read and sum up a file; releases the interpreter lock while it does."""
+        """Compute the record of a file; releases the interpreter lock meanwhile."""
         size, digest = 0, hashlib.sha256()
         with path.open("rb") as stream:
             while block := stream.read(1 << 22):
@@ -35,15 +35,23 @@ class FileRecord:
                 digest.update(block)
         return cls(size, digest.hexdigest())
 
+    def compare(self, path: Path, name: str) -> str:
+        """Describe the difference to a file that should have this size and content; "" if there is none."""
+        if not path.is_file():
+            return f"{name} is missing"
+        if (size := path.stat().st_size) != self.size:
+            return f"{name} has {size:,} bytes instead of {self.size:,}"
+        return "" if FileRecord.of(path) == self else f"{name} does not match its checksum"
+
 
 @dataclass(frozen=True)
 class CheckpointManifest:
     """Attributes:
-    position: steps taken and place in the data.
-    rng: per rank, state of the random number generator (base64), which dropout draws from.
+    position: steps taken and position in the data.
+    rng: rank -> state of the random number generator (base64), from which dropout draws.
     config_sha256: digest of the resolved config.
-    versions: of what wrote it.
-    numbers: what else a continued run must know, by name.
+    versions: of the packages that wrote it.
+    numbers: further state of a run that is resumed, by name.
     files: path inside the checkpoint -> size and checksum.
     """
 
@@ -55,13 +63,13 @@ class CheckpointManifest:
     files: dict[str, FileRecord] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:
-        """Write it, synced, with the files it has to name."""
+        """Write the manifest and flush it to the disk."""
         value = {"format": _FORMAT, **asdict(self), "position": self.position.to_json()}
         write_synced(directory / NAME, json.dumps(value, indent=1))
 
     @classmethod
     def read(cls, directory: Path) -> CheckpointManifest:
-        """Read it without looking at the other files.
+        """Read the manifest, without the other files.
 
         Raises:
             CheckpointError: it is missing, damaged, or of a newer format.
@@ -69,12 +77,12 @@ class CheckpointManifest:
         try:
             value = json.loads((directory / NAME).read_text())
             if value.pop("format") > _FORMAT:
-                raise CheckpointError(f"{directory} was written by a newer tzrec; install that one to read it")
+                raise CheckpointError(f"{directory} was written by a newer tzrec; install that version to read it")
             value["position"] = Position.from_json(value["position"])
             value["files"] = {name: FileRecord(**file) for name, file in value["files"].items()}
             return cls(**value)
         except FileNotFoundError:
-            raise CheckpointError(f"{directory} has no {NAME}, so nothing says that it is whole") from None
+            raise CheckpointError(f"{directory} has no {NAME}, so it cannot be verified") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{directory / NAME} is damaged: {error}") from None
 
@@ -82,17 +90,9 @@ class CheckpointManifest:
         """Compare every file with its size and checksum.
 
         Raises:
-            CheckpointError: names every file that is missing, has another size or another content.
+            CheckpointError: lists all files that are missing or differ.
         """
-        wrong = [text for name, file in self.files.items() if (text := _difference(directory / name, file))]
-        if wrong:
-            raise CheckpointError(f"{directory} is damaged: " + "; ".join(wrong))
-
-
-def _difference(path: Path, file: FileRecord) -> str:
-    name = f"{path.parent.name}/{path.name}"
-    if not path.is_file():
-        return f"{name} is missing"
-    if (size := path.stat().st_size) != file.size:
-        return f"{name} has {size:,} bytes instead of {file.size:,}"
-    return "" if FileRecord.of(path) == file else f"{name} does not match its checksum"
+        names = {name: f"{(directory / name).parent.name}/{Path(name).name}" for name in self.files}
+        problems = [file.compare(directory / name, names[name]) for name, file in self.files.items()]
+        if any(problems):
+            raise CheckpointError(f"{directory} is damaged: " + "; ".join(filter(None, problems)))

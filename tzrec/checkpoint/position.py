@@ -1,4 +1,4 @@
-"""Position: how far a run has come, in steps and in the data."""
+"""Position of a run, in steps and in the data."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tzrec.data.batch import Batch, Cursor
 
 @dataclass(frozen=True)
 class Position:
-    """What has been trained, not what has been read.
+    """Last trained step and the position of the next batch in the data.
 
     Attributes:
         step: number of the last step, counted from 0; -1 before the first one.
-        cursor: where in the data the next batch begins.
-        first_epoch: pass over the data in which the counting of epochs began; not 0 only where a run took over
-            the data position of the checkpoint it was fine-tuned from.
+        cursor: start of the next batch in the data.
+        first_epoch: epoch of the cursor at which this run started; not 0 only for a run that took over the data
+            position of the checkpoint that it fine-tunes.
     """
 
     step: int = -1
@@ -25,24 +25,24 @@ class Position:
 
     @property
     def steps(self) -> int:
-        """Steps taken."""
+        """Number of trained steps."""
         return self.step + 1
 
     @property
     def epochs(self) -> int:
-        """Complete passes of this run."""
+        """Number of complete epochs of this run."""
         return self.cursor.epoch - self.first_epoch
 
     def after(self, batch: Batch) -> Position:
-        """The position once this batch has been trained."""
+        """Return the position after training this batch."""
         return replace(self, step=self.step + 1, cursor=batch.cursor)
 
     def next_epoch(self) -> Position:
-        """The position at the start of the following pass over the data."""
+        """Return the position at the start of the next epoch."""
         return replace(self, cursor=replace(self.cursor, epoch=self.cursor.epoch + 1, row=0))
 
     def data_only(self) -> Position:
-        """A new run's position that begins in the data where this one stands."""
+        """Return the position of a new run at the same position in the data."""
         return Position(cursor=self.cursor, first_epoch=self.cursor.epoch)
 
     def to_json(self) -> dict[str, Any]:

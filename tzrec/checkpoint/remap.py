@@ -1,4 +1,4 @@
-"""train_config.fine_tune_ckpt_param_map: names of parameters that have changed since a checkpoint was written."""
+"""Renamed parameters: train_config.fine_tune_ckpt_param_map."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tzrec.errors import CheckpointError
 
 
 def read_map(path: Path) -> dict[str, str]:
-    """Read a file of `current_name old_name` lines; empty lines and lines that begin with # do not count.
+    """Read a file of `current_name old_name` lines; empty lines and lines that begin with # are skipped.
 
     Raises:
         CheckpointError: the file does not exist, or a line is not two names.
@@ -29,11 +29,12 @@ def read_map(path: Path) -> dict[str, str]:
     return names
 
 
-def rename(names: Iterable[str], changed: Mapping[str, str]) -> dict[str, str]:
-    """Name here -> name in the checkpoint, for changed parameters and for their state, `<parameter>.<state>`."""
-    found = {}
+def stored_names(names: Iterable[str], old_name_by_name: Mapping[str, str]) -> dict[str, str]:
+    """Map renamed parameters, and their state `<parameter>.<state>`, to their names in the checkpoint."""
+    stored_name_by_name = {}
     for name in names:
-        owner = max((each for each in changed if name == each or name.startswith(f"{each}.")), key=len, default=None)
-        if owner is not None:
-            found[name] = changed[owner] + name[len(owner) :]
-    return found
+        owners = [owner for owner in old_name_by_name if name == owner or name.startswith(f"{owner}.")]
+        if owners:
+            owner = max(owners, key=len)
+            stored_name_by_name[name] = old_name_by_name[owner] + name[len(owner) :]
+    return stored_name_by_name

@@ -1,4 +1,4 @@
-"""Reads tensors of a checkpoint into place, whatever the number of ranks that wrote it. Unpickles no code."""
+"""Restore tensors of a checkpoint in place, independent of the number of ranks that wrote it. Unpickles no code."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tzrec.torchrec_adapter import CHECKPOINT_CLASSES, checkpoint_metadata_path
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads torch's description of a checkpoint, which is a pickle, and refuses everything that is not plain data."""
+    """Unpickler of torch's description of a checkpoint that accepts only plain data."""
 
     def find_class(self, module: str, name: str) -> Any:
         is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
         if is_dtype or (module, name) in CHECKPOINT_CLASSES:
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no checkpoint needs")
+        raise pickle.UnpicklingError(f"it contains {module}.{name}, which no checkpoint needs")
 
 
 class _CheckpointReader(FileSystemReader):
@@ -33,7 +33,7 @@ class _CheckpointReader(FileSystemReader):
         with self.fs.create_stream(checkpoint_metadata_path(self), "rb") as stream:
             metadata = _PlainUnpickler(stream).load()  # type: ignore[arg-type]  # a file, whatever torch calls it
         if not isinstance(metadata, Metadata):
-            raise pickle.UnpicklingError("it describes no checkpoint")
+            raise pickle.UnpicklingError("it is not the description of a checkpoint")
         return metadata
 
 
@@ -75,19 +75,19 @@ class LoadResult:
 
 
 def stored_sizes(directory: Path) -> dict[str, tuple[int, ...]]:
-    """Name -> size of every tensor in one part (`model` or `optimizer`) of a checkpoint."""
+    """Return name -> size of every tensor in one part (`model` or `optimizer`) of a checkpoint."""
     return _sizes(_metadata(_CheckpointReader(directory)))
 
 
 def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None = None) -> LoadResult:
     """Fill tensors in place from one part (`model` or `optimizer`) of a checkpoint, each rank its own shards.
 
-    What is missing or has another size stays as it is and is reported; the caller decides whether that is an error.
+    A tensor that is missing or has another size keeps its values and is reported.
 
     Args:
         directory: the part's directory.
-        tensors: what to fill, by name.
-        names: name here -> name in the checkpoint, for those that differ.
+        tensors: tensors to fill, by name.
+        names: name in the model -> name in the checkpoint, where they differ.
 
     Raises:
         CheckpointError: the part cannot be read.
@@ -120,11 +120,11 @@ def _metadata(reader: _CheckpointReader) -> Metadata:
 
 def _sizes(metadata: Metadata) -> dict[str, tuple[int, ...]]:
     stored = metadata.state_dict_metadata.items()
-    return {name: tuple(each.size) for name, each in stored if isinstance(each, TensorStorageMetadata)}
+    return {name: tuple(entry.size) for name, entry in stored if isinstance(entry, TensorStorageMetadata)}
 
 
 def _waves(source: Mapping[str, str]) -> list[dict[str, str]]:
-    """Split so that no stored tensor is wanted twice at a time: one old tensor may become several new ones."""
+    """Split into parts that read each stored tensor at most once: one stored tensor may fill several."""
     waves: list[dict[str, str]] = []
     times: Counter[str] = Counter()
     for name, stored in source.items():
@@ -136,7 +136,7 @@ def _waves(source: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _read(reader: _CheckpointReader, metadata: Metadata, tensors: dict[str, Any]) -> None:
-    """Every rank plans and reads for itself: reading needs no agreement, so no rank waits for one that fails."""
+    """Read tensors without collective operations, so that no rank waits for one that fails."""
     planner = DefaultLoadPlanner()
     planner.set_up_planner(tensors, metadata, is_coordinator=True)
     reader.set_up_storage_reader(metadata, is_coordinator=True)

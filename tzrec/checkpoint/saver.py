@@ -1,7 +1,7 @@
-"""Saves checkpoints: the loop waits for one copy in memory, a thread does the rest.
+"""Background saving of checkpoints: training waits for a copy in memory, which a thread writes.
 
-Tensors go through torch.distributed.checkpoint into `model.ckpt-N.tmp`; every rank sums up the files it wrote,
-rank 0 writes the manifest with all sums, syncs, and publishes the checkpoint by one rename.
+torch.distributed.checkpoint writes the tensors into `model.ckpt-N.tmp`. Every rank computes the checksums of its files,
+rank 0 writes the manifest with all of them, flushes to the disk, and publishes the checkpoint by one rename.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ Tensors = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class SaveResult:
-    """What a save cost: seconds the loop stood still, and bytes all ranks together have to write."""
+    """Cost of a save.
+
+    Attributes:
+        path: directory of the checkpoint.
+        waited: seconds for which training waited.
+        size: bytes that all ranks write.
+    """
 
     path: Path
     waited: float
@@ -38,12 +44,12 @@ class SaveResult:
 
 
 class Saver:
-    """Writes checkpoints of one run, one at a time.
+    """Writer of the checkpoints of a run, one at a time.
 
     Args:
-        model_dir: where they go.
-        keep: how many of the newest to keep, 0 for all.
-        protected: names those of the others that must not be deleted (the best ones).
+        model_dir: directory of the checkpoints.
+        keep: number of the newest checkpoints to keep, 0 for all.
+        protected: selects the older checkpoints that must not be deleted (the best ones).
     """
 
     def __init__(self, model_dir: Path, keep: int, protected: store.Protected) -> None:
@@ -52,46 +58,48 @@ class Saver:
         self._protected = protected
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
-        # a group of its own: the thread's messages must not mix with those of the training loop
+        # a separate group, because collective operations of the thread must not mix with those of the training loop
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         self._rank = dist.get_rank() if dist.is_initialized() else 0
 
     def save(
-        self, manifest: CheckpointManifest, parts: Mapping[str, Tensors], plan: str, frozen: bool = False
+        self, manifest: CheckpointManifest, parts: Mapping[str, Tensors], plan: str, is_frozen: bool = False
     ) -> SaveResult:
         """Copy the tensors and return; a thread writes them. All ranks call this together.
 
-        Where a copy would take more than half of the memory that is left, the loop waits for the writing instead.
+        If a copy would take more than half of the available memory, training waits for the writing instead.
 
         Args:
             manifest: everything but the checksums, with this rank's own random state.
             parts: tensors by directory of the checkpoint, `model`, `optimizer` ...; all ranks name the same ones.
-            plan: how tables were sharded, as JSON.
-            frozen: nothing will change the tensors before `wait` returns, so that no copy is needed.
+            plan: sharding plan as JSON.
+            is_frozen: the tensors do not change before `wait` returns, so that no copy is needed.
 
         Raises:
-            CheckpointError: the save before this one has failed.
+            CheckpointError: the previous save failed.
         """
-        began = time.perf_counter()
+        start = time.perf_counter()
         self.wait()
         size = sum(_local_bytes(value) for tensors in parts.values() for value in tensors.values())
-        copied = not frozen and size < available_memory() / 2
-        kept = {
-            part: {name: map_shards(value, _copy_tensor) if copied else value for name, value in tensors.items()}
+        is_copied = not is_frozen and size < available_memory() / 2
+        saved = {
+            part: {name: map_shards(value, _copy_tensor) if is_copied else value for name, value in tensors.items()}
             for part, tensors in parts.items()
         }
-        size = sum(_bytes(value) for tensors in kept.values() for value in tensors.values())
-        self._thread = threading.Thread(target=self._run, args=(manifest, kept, plan), name="save")
+        size = sum(_bytes(value) for tensors in saved.values() for value in tensors.values())
+        self._thread = threading.Thread(target=self._run, args=(manifest, saved, plan), name="save")
         self._thread.start()
-        if not (copied or frozen):
+        if not (is_copied or is_frozen):
             self.wait()
-        return SaveResult(store.path_of(self._model_dir, manifest.position.step), time.perf_counter() - began, size)
+        return SaveResult(
+            store.checkpoint_path(self._model_dir, manifest.position.step), time.perf_counter() - start, size
+        )
 
     def wait(self) -> None:
-        """Wait until the save under way has been published.
+        """Wait for the save in progress.
 
         Raises:
-            CheckpointError: it has failed.
+            CheckpointError: it failed.
         """
         if self._thread:
             self._thread.join()
@@ -101,7 +109,7 @@ class Saver:
             raise CheckpointError(f"saving a checkpoint failed: {error}") from error
 
     def _run(self, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
-        path = store.path_of(self._model_dir, manifest.position.step)
+        path = store.checkpoint_path(self._model_dir, manifest.position.step)
         directory = AtomicDirectory(path, f"{path}.tmp", is_synced=True, is_replacing=True)
         temporary = Path(directory.temporary)
         try:
@@ -109,38 +117,38 @@ class Saver:
                 _write(temporary / part, parts.pop(part), self._group)
             if self._rank == 0:
                 write_synced(temporary / "plan", plan)
-            manifests = self._gather(_mine(manifest, temporary, self._rank))
-            self._agree(lambda: _publish(manifests, directory))
+            manifests = self._gather(_with_local_files(manifest, temporary, self._rank))
+            self._run_on_main(lambda: _publish(manifests, directory))
             if self._rank == 0:
                 store.prune(self._model_dir, self._keep, self._protected)
-        except Exception as error:  # whatever it is must reach the loop, which raises it in wait()
+        except Exception as error:  # any error is raised in wait()
             self._error = error
             logger.error("saving %s failed: %s", path.name, error)
             directory.discard()
 
-    def _gather(self, mine: CheckpointManifest) -> list[CheckpointManifest]:
+    def _gather(self, manifest: CheckpointManifest) -> list[CheckpointManifest]:
         if self._group is None:
-            return [mine]
-        everyone: list[Any] = [None] * dist.get_world_size(self._group)
-        dist.all_gather_object(everyone, mine, group=self._group)
-        return everyone
+            return [manifest]
+        manifests: list[Any] = [None] * dist.get_world_size(self._group)
+        dist.all_gather_object(manifests, manifest, group=self._group)
+        return manifests
 
-    def _agree(self, act: Callable[[], None]) -> None:
-        """Let rank 0 act; all ranks learn whether it worked."""
-        outcome: list[Any] = [None]
+    def _run_on_main(self, action: Callable[[], None]) -> None:
+        """Run an action on rank 0; raise its error on all ranks."""
+        error_text: list[Any] = [None]
         if self._rank == 0:
             try:
-                act()
+                action()
             except OSError as error:
-                outcome = [str(error)]
+                error_text = [str(error)]
         if self._group is not None:
-            dist.broadcast_object_list(outcome, src=0, group=self._group)
-        if outcome[0]:
-            raise OSError(outcome[0])
+            dist.broadcast_object_list(error_text, src=0, group=self._group)
+        if error_text[0]:
+            raise OSError(error_text[0])
 
 
 def available_memory() -> float:
-    """Bytes that can still be taken without swapping, as Linux estimates it; infinite where nothing says."""
+    """Return the bytes that Linux estimates to be available without swapping; infinity on other systems."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -153,13 +161,13 @@ def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
     value = value.detach().cpu().contiguous()
     if not value.numel():
         return value
-    # numpy asks for huge pages, which makes new memory four times cheaper; and one thread copies as fast as two
+    # numpy requests huge pages, which makes new memory four times cheaper; one thread copies as fast as two
     memory = value.view(-1).view(torch.uint8).numpy().copy()
     return torch.from_numpy(memory).view(value.dtype).view(value.shape)
 
 
 def _bytes(value: torch.Tensor) -> int:
-    """Of the whole tensor, on whatever ranks its shards are."""
+    """Bytes of a tensor with its shards on all ranks."""
     return value.size().numel() * value.dtype.itemsize
 
 
@@ -169,27 +177,27 @@ def _local_bytes(value: torch.Tensor) -> int:
 
 
 def _write(directory: Path, tensors: Tensors, group: dist.ProcessGroup | None) -> None:
-    import torch.distributed.checkpoint as dcp  # half a second that the first step need not wait for
+    import torch.distributed.checkpoint as dcp  # takes half a second, which the first step does not need
 
     writer = dcp.FileSystemWriter(directory, overwrite=False)
     dcp.save(dict(tensors), storage_writer=writer, process_group=group, no_dist=group is None)
 
 
-def _mine(manifest: CheckpointManifest, directory: Path, rank: int) -> CheckpointManifest:
-    """The manifest with the checksums of the files that this rank wrote."""
-    found = sorted(path for path in directory.rglob("*") if path.is_file())
-    written = [path for path in found if _writer(path.name) == rank]
+def _with_local_files(manifest: CheckpointManifest, directory: Path, rank: int) -> CheckpointManifest:
+    """Return the manifest with the checksums of the files that this rank wrote."""
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    written = [path for path in paths if _writer_rank(path.name) == rank]
     return replace(manifest, files={path.relative_to(directory).as_posix(): FileRecord.of(path) for path in written})
 
 
-def _writer(name: str) -> int:
-    """The rank that wrote a file: `__<rank>_<n>.distcp`; rank 0 for what belongs to all."""
+def _writer_rank(name: str) -> int:
+    """Return the rank that wrote a file `__<rank>_<n>.distcp`; 0 for other files."""
     return int(name.split("_")[2]) if name.startswith("__") else 0
 
 
 def _publish(manifests: list[CheckpointManifest], directory: AtomicDirectory) -> None:
     """Write the manifest of all ranks and publish; replaces a damaged checkpoint of the same step."""
-    files = {name: file for each in manifests for name, file in each.files.items()}
-    rng = {rank: state for each in manifests for rank, state in each.rng.items()}
+    files = {name: file for manifest in manifests for name, file in manifest.files.items()}
+    rng = {rank: state for manifest in manifests for rank, state in manifest.rng.items()}
     replace(manifests[0], files=files, rng=rng).write(Path(directory.temporary))
     directory.publish()

@@ -1,4 +1,4 @@
-"""The checkpoints of a model directory: which there are, which is the newest, which the best, which may go."""
+"""Checkpoints of a model directory: list, open the newest or the best, delete old ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tzrec.errors import CheckpointError
 from tzrec.log import logger
 
 RESULTS = "train_eval_result_v2.txt"
-"""Evaluations during training, one JSON object a line."""
+"""File of the evaluations during training, one JSON object per line."""
 
 _PATTERN = re.compile(r"model\.ckpt-(\d+)")
 _UNFINISHED = re.compile(r"model\.ckpt-\d+\.(tmp|old)")
@@ -26,7 +26,12 @@ _UNFINISHED = re.compile(r"model\.ckpt-\d+\.(tmp|old)")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint on disk; `manifest` is None for one that another program wrote."""
+    """Checkpoint on disk.
+
+    Attributes:
+        path: its directory.
+        manifest: None if another program wrote the checkpoint.
+    """
 
     path: Path
     manifest: CheckpointManifest | None
@@ -43,56 +48,56 @@ class Checkpoint:
         return self.position.step
 
 
-def path_of(model_dir: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
+def checkpoint_path(model_dir: Path, step: int) -> Path:
+    """Return the path of the checkpoint of a step."""
     return model_dir / f"model.ckpt-{step}"
 
 
-def published(model_dir: Path) -> list[Path]:
-    """Checkpoints by rising step, whole or not."""
-    found = [(int(match[1]), path) for path in _entries(model_dir) if (match := _PATTERN.fullmatch(path.name))]
-    return [path for _, path in sorted(found)]
+def list_checkpoints(model_dir: Path) -> list[Path]:
+    """List the checkpoints by rising step, without verifying them."""
+    paths = [(int(match[1]), path) for path in _entries(model_dir) if (match := _PATTERN.fullmatch(path.name))]
+    return [path for _, path in sorted(paths)]
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """A checkpoint that was named: verified where it has a manifest, taken on trust where another program wrote it.
+    """Open a checkpoint; verify it if it has a manifest, which a checkpoint of another program has not.
 
     Raises:
-        CheckpointError: it does not exist, is damaged, or is no checkpoint.
+        CheckpointError: it does not exist, is damaged, or is not a checkpoint.
     """
     if (path / NAME).exists():
         manifest = CheckpointManifest.read(path)
         manifest.verify(path)
         return Checkpoint(path, manifest)
     if (path / "model" / ".metadata").exists():
-        logger.warning("%s has no %s, so nothing says that it is whole", path, NAME)
+        logger.warning("%s has no %s, so it cannot be verified", path, NAME)
         return Checkpoint(path, None)
-    raise CheckpointError(f"{path} is no checkpoint: it has neither {NAME} nor model/.metadata")
+    raise CheckpointError(f"{path} is not a checkpoint: it has neither {NAME} nor model/.metadata")
 
 
 def latest(model_dir: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None where there has never been one; says which ones it had to pass over.
+    """Return the newest valid checkpoint, or None if there is none; log a warning for each damaged one.
 
     Raises:
-        CheckpointError: there are checkpoints, but every one is damaged.
+        CheckpointError: all checkpoints are damaged.
     """
     problems = []
-    for path in reversed(published(model_dir)):
+    for path in reversed(list_checkpoints(model_dir)):
         try:
             manifest = CheckpointManifest.read(path)
             manifest.verify(path)
         except CheckpointError as error:
             problems.append(str(error))
-            logger.warning("%s; trying the one before", error)
+            logger.warning("%s; trying the previous one", error)
             continue
         return Checkpoint(path, manifest)
     if problems:
-        raise CheckpointError("no checkpoint can be used:\n  " + "\n  ".join(problems))
+        raise CheckpointError("all checkpoints are damaged:\n  " + "\n  ".join(problems))
     return None
 
 
 def find(path: Path) -> Checkpoint:
-    """The checkpoint at a path, or the newest whole one of a model directory.
+    """Open the checkpoint at a path, or the newest valid one of a model directory.
 
     Raises:
         CheckpointError: there is none.
@@ -106,36 +111,40 @@ def find(path: Path) -> Checkpoint:
 
 
 def best_path(model_dir: Path, metric: str, larger_is_better: bool) -> Path | None:
-    """Where the checkpoint with the best value of a metric in train_eval_result_v2.txt lies, if it still exists.
+    """Return the path of the checkpoint with the best value of a metric in train_eval_result_v2.txt.
 
-    None where nothing has been evaluated yet. Evaluations in which the metric is null are left out.
+    None if there is no evaluation. Evaluations in which the metric is null are skipped.
 
     Raises:
-        CheckpointError: evaluations exist, but none has this metric.
+        CheckpointError: there are evaluations, but none has this metric.
     """
     return next(iter(best_first(model_dir, metric, larger_is_better)), None)
 
 
 def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Path]:
-    """Where the checkpoints that have been evaluated lie, or lay, the best one first.
+    """List the paths of the evaluated checkpoints, including deleted ones, the best one first.
 
     Raises:
-        CheckpointError: evaluations exist, but none has this metric.
+        CheckpointError: there are evaluations, but none has this metric.
     """
     lines = _results(model_dir)
     if lines and not any(metric in line for line in lines):
-        known = ", ".join(key for key in lines[-1] if key != "global_step")
-        raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; there are {known}')
-    values = {line["global_step"]: line.get(metric) for line in lines}  # of a step that was evaluated again, the last
+        names = ", ".join(key for key in lines[-1] if key != "global_step")
+        raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; there are {names}')
+    values = {
+        line["global_step"]: line.get(metric) for line in lines
+    }  # the last one of a step that was evaluated again
     sign = 1 if larger_is_better else -1
     scored = [(sign * value, step) for step, value in values.items() if value is not None]
-    return [path_of(model_dir, step) for _, step in sorted(scored, reverse=True)]  # of equals the newest first
+    return [
+        checkpoint_path(model_dir, step) for _, step in sorted(scored, reverse=True)
+    ]  # the newest first among equals
 
 
-def evaluation_of(model_dir: Path, step: int) -> dict[str, float] | None:
-    """The last evaluation of a step while training, by name, null as NaN; None where there was none."""
-    found = [line for line in _results(model_dir) if line["global_step"] == step]
-    return {name: math.nan if value is None else value for name, value in found[-1].items()} if found else None
+def last_evaluation(model_dir: Path, step: int) -> dict[str, float] | None:
+    """Return the last evaluation of a step by name, with null as NaN; None if there is none."""
+    lines = [line for line in _results(model_dir) if line["global_step"] == step]
+    return {name: math.nan if value is None else value for name, value in lines[-1].items()} if lines else None
 
 
 def _results(model_dir: Path) -> list[dict[str, Any]]:
@@ -144,28 +153,28 @@ def _results(model_dir: Path) -> list[dict[str, Any]]:
 
 
 def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:
-    """The best checkpoint by a metric; the newest where nothing has been evaluated.
+    """Open the best checkpoint by a metric, or the newest one if there is no evaluation.
 
     Raises:
-        CheckpointError: the metric is unknown, or the checkpoint is gone or damaged.
+        CheckpointError: the metric is unknown, or the checkpoint is deleted or damaged.
     """
     path = best_path(model_dir, metric, larger_is_better)
     return open_checkpoint(path) if path else find(model_dir)
 
 
 Protected = Callable[[Sequence[Path]], Collection[Path]]
-"""Which of some older checkpoints must not be deleted."""
+"""Function that selects the checkpoints that must not be deleted among older ones."""
 
 
 def prune(model_dir: Path, keep: int, protected: Protected) -> None:
-    """Delete all but the newest `keep` checkpoints (0: delete none) and the protected ones among the others."""
-    older = published(model_dir)[:-keep] if keep else []
+    """Delete the checkpoints that are neither among the newest `keep` (0: all) nor protected."""
+    older = list_checkpoints(model_dir)[:-keep] if keep else []
     for path in set(older).difference(protected(older)):
         remove_directory(path)
 
 
-def remove_leftovers(model_dir: Path) -> None:
-    """Delete what interrupted saves and deletions left behind; only the holder of the directory's lock may."""
+def remove_unfinished(model_dir: Path) -> None:
+    """Delete the directories of interrupted saves and deletions. The caller holds the lock of the directory."""
     for path in _entries(model_dir):
         if _UNFINISHED.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""What a run leaves for people to read."""
+"""HTML reports with charts and tables."""

@@ -1,4 +1,4 @@
-"""Bar charts as SVG text: one bar per name, the values beside them."""
+"""Bar charts as SVG text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from html import escape
 
 _WIDTH, _ROW = 720, 22
 _NAMES, _NUMBERS = 200, 80
-"""Columns for names on the left and numbers on the right; the bars lie between them."""
+"""Widths of the columns for names on the left and numbers on the right of the bars."""
 
 
 def bar_chart(values: Mapping[str, float]) -> str:
-    """An SVG element with a horizontal bar for each finite value, from 0 to it, in the given order; "" for none."""
+    """Draw an SVG element with a horizontal bar from 0 to each finite value, in the given order; "" without values."""
     if not values:
         return ""
     low, high = min(0.0, *values.values()), max(0.0, *values.values())
@@ -27,5 +27,5 @@ def _row(index: int, name: str, value: float, zero: float, scale: float) -> str:
     left, width = zero + min(value, 0.0) * scale, abs(value) * scale
     bar = f'<rect x="{left:.1f}" y="{index * _ROW + 4}" width="{width:.1f}" height="{_ROW - 8}" fill="#4269d0"/>'
     middle = f'y="{index * _ROW + _ROW // 2}" dominant-baseline="middle"'
-    said = f'<text x="{_NAMES - 6}" {middle} text-anchor="end">{escape(name)}</text>'
-    return f'{said}{bar}<text x="{zero + max(value, 0.0) * scale + 6:.1f}" {middle}>{value:.4g}</text>'
+    label = f'<text x="{_NAMES - 6}" {middle} text-anchor="end">{escape(name)}</text>'
+    return f'{label}{bar}<text x="{zero + max(value, 0.0) * scale + 6:.1f}" {middle}>{value:.4g}</text>'

@@ -1,4 +1,4 @@
-"""Line charts as SVG text: no library to load, nothing to fetch, sharp at every size."""
+"""Line charts as SVG text, without a library to load."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 32
 _COLOURS = ("#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2", "#9c6b4e")
-_MOST_POINTS = 1000
-_MOST_MARKED = 40
+_MAX_POINTS = 1000
+_MAX_MARKED_POINTS = 40
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: from data to places on the page.
+    """Axis: linear map from data to coordinates of the page.
 
     Attributes:
         low, high: range of the data.
-        start, stop: where on the page they are.
+        start, stop: coordinates of `low` and `high`.
     """
 
     low: float
@@ -31,47 +31,47 @@ class Axis:
     stop: float
 
     def at(self, value: float) -> float:
-        """Where a value lies."""
+        """Return the coordinate of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
 
 def line_chart(series: Mapping[str, Points], x_name: str) -> str:
-    """An SVG element with one line per series and their last values beside their names.
+    """Draw an SVG element with one line per series, and a legend with their last values.
 
     Args:
-        series: name -> (x, y) by rising x; values that are no numbers are left out.
-        x_name: what x counts.
+        series: name -> (x, y) by rising x; non-finite values are skipped.
+        x_name: name of the x axis.
     """
     lines = {name: [point for point in points if math.isfinite(point[1])] for name, points in series.items()}
-    everything = [point for points in lines.values() for point in points]
-    if not everything:
+    all_points = [point for points in lines.values() for point in points]
+    if not all_points:
         return ""
-    x = Axis(*_range([point[0] for point in everything]), _LEFT, WIDTH - _RIGHT)
-    y = Axis(*_range([point[1] for point in everything]), HEIGHT - _BOTTOM, _TOP)
+    x = Axis(*_range([point[0] for point in all_points]), _LEFT, WIDTH - _RIGHT)
+    y = Axis(*_range([point[1] for point in all_points]), HEIGHT - _BOTTOM, _TOP)
     parts = [*_grid(x, y, x_name)]
     for index, points in enumerate(lines.values()):
         colour = _COLOURS[index % len(_COLOURS)]
-        places = [(f"{x.at(a):.1f}", f"{y.at(b):.1f}") for a, b in thinned(points)]
-        path = " ".join(",".join(place) for place in places)
+        coordinates = [(f"{x.at(a):.1f}", f"{y.at(b):.1f}") for a, b in thin(points)]
+        path = " ".join(",".join(pair) for pair in coordinates)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
-        if len(places) <= _MOST_MARKED:  # a line of one point would not be seen
-            parts += [f'<circle cx="{across}" cy="{down}" r="3" fill="{colour}"/>' for across, down in places]
+        if len(coordinates) <= _MAX_MARKED_POINTS:  # a line of one point is invisible
+            parts += [f'<circle cx="{across}" cy="{down}" r="3" fill="{colour}"/>' for across, down in coordinates]
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>{_legend(lines)}'
 
 
-def ticks(low: float, high: float, about: int = 5, least: float = 0.0) -> list[float]:
-    """Round numbers inside a range, some five of them, at least `least` from one to the next."""
-    step = 10 ** math.floor(math.log10((high - low) / about))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= about)
-    step = max(step, least)
+def ticks(low: float, high: float, num_ticks: int = 5, min_step: float = 0.0) -> list[float]:
+    """Choose about `num_ticks` round numbers inside a range, at least `min_step` apart."""
+    step = 10 ** math.floor(math.log10((high - low) / num_ticks))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= num_ticks)
+    step = max(step, min_step)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def thinned(points: Points) -> Points:
-    """At most a thousand points, evenly taken, the last one among them."""
-    every = -(-len(points) // _MOST_POINTS)
-    return [*points[:-1:every], points[-1]] if points else points
+def thin(points: Points) -> Points:
+    """Select at most a thousand points at equal intervals, including the last one."""
+    interval = -(-len(points) // _MAX_POINTS)
+    return [*points[:-1:interval], points[-1]] if points else points
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -87,7 +87,7 @@ def _grid(x: Axis, y: Axis, x_name: str) -> list[str]:
         at = f"{y.at(tick):.1f}"
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{at}" text-anchor="end" dominant-baseline="middle">{tick:,g}</text>')
-    for tick in ticks(x.low, x.high, least=1):
+    for tick in ticks(x.low, x.high, min_step=1):
         parts.append(f'<text x="{x.at(tick):.1f}" y="{HEIGHT - _BOTTOM + 16}" text-anchor="middle">{tick:,g}</text>')
     parts.append(f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT - 2}" text-anchor="end">{escape(x_name)}</text>')
     return parts

@@ -1,4 +1,4 @@
-"""The page of a run: one HTML file that needs nothing else."""
+"""HTML report in a single file."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ pre { overflow-x: auto; font-size: 12px; line-height: 1.35; }
 
 
 def page(title: str, sections: Mapping[str, str]) -> str:
-    """The whole page.
+    """Format a report.
 
     Args:
-        title: of the page.
-        sections: heading -> HTML, as `table`, `text` and `chart.line_chart` make it; empty ones are left out.
+        title: heading of the report.
+        sections: heading -> HTML, as from `table`, `text` and `chart.line_chart`; empty ones are skipped.
     """
     body = "".join(f"<h2>{escape(heading)}</h2>{html}" for heading, html in sections.items() if html)
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
@@ -32,7 +32,7 @@ def page(title: str, sections: Mapping[str, str]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A table with the keys of the first row as its head; nothing without rows."""
+    """Format a table with the keys of the first row as header; "" without rows."""
     if not rows:
         return ""
     head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
@@ -41,5 +41,5 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def text(content: str) -> str:
-    """Text as it is, such as a config."""
+    """Format preformatted text, such as a config."""
     return f"<pre>{escape(content)}</pre>" if content else ""

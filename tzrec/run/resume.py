@@ -14,7 +14,7 @@ import torch
 from tzrec.checkpoint import store
 from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.checkpoint.position import Position
-from tzrec.checkpoint.remap import read_map, rename
+from tzrec.checkpoint.remap import read_map, stored_names
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.distributed import group
 from tzrec.env import RankInfo
@@ -34,14 +34,14 @@ class ResumeState:
         is_same_run: the run continues its own checkpoint: then every tensor must match, and the random state is
             restored as well.
         has_optimizer: restore optimizer state.
-        stored_name_by_name: parameter of this model -> parameter in the checkpoint, where they differ.
+        old_name_by_name: parameter of this model -> parameter in the checkpoint, where they differ.
     """
 
     checkpoint: Checkpoint | None = None
     position: Position = Position()  # noqa: RUF009 - frozen
     is_same_run: bool = False
     has_optimizer: bool = True
-    stored_name_by_name: Mapping[str, str] = field(default_factory=dict)
+    old_name_by_name: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def plan(self) -> SavedPlan | None:
@@ -83,7 +83,7 @@ class ResumeState:
             logger.warning("%s not restored: %s holds no %s", _title(part), self.checkpoint.path, part)
             return
         targets = tensors()
-        result = restore(directory, targets, rename(targets, self.stored_name_by_name))
+        result = restore(directory, targets, stored_names(targets, self.old_name_by_name))
         if self.is_same_run:
             fix = "--ignore_restore_optimizer starts with new optimizer state." if part == "optimizer" else ""
             result.ensure_complete(f"{directory} does not match this config, so the run cannot be resumed", fix)
@@ -117,7 +117,7 @@ def find_resume_state(
         checkpoint = _open_verified(Path(other_path))
         position = checkpoint.position.data_only() if continue_train else Position()
         names = read_map(Path(train.fine_tune_ckpt_param_map)) if train.fine_tune_ckpt_param_map else {}
-        return ResumeState(checkpoint, position, has_optimizer=not ignore_restore_optimizer, stored_name_by_name=names)
+        return ResumeState(checkpoint, position, has_optimizer=not ignore_restore_optimizer, old_name_by_name=names)
     return ResumeState()
 
 
@@ -134,7 +134,7 @@ def agree_on_checkpoint(find: Callable[[], Checkpoint], rank_info: RankInfo) -> 
 def _find_paths(config: EasyRecConfig, continue_train: bool) -> tuple[str, str]:
     """Return the run's own checkpoint and the one to fine-tune: the first that exists, and "" for the other."""
     model_dir = Path(config.model_dir)
-    if store.published(model_dir):
+    if store.list_checkpoints(model_dir):
         if not continue_train:
             raise CheckpointError(
                 f"{model_dir} already holds checkpoints; --continue_train resumes from the last one, "

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tzrec.checkpoint.lock import Lock
-from tzrec.checkpoint.store import remove_leftovers
+from tzrec.checkpoint.store import remove_unfinished
 from tzrec.config.load import dump_config
 from tzrec.data.atomic import write_text
 from tzrec.log import logger
@@ -48,7 +48,7 @@ def train(
         resume = find_resume_state(config, continue_train, ignore_restore_optimizer, session.rank_info)
         all_listeners: list[Listener] = []
         if session.rank_info.is_main:
-            remove_leftovers(session.model_dir)
+            remove_unfinished(session.model_dir)
             _write_config(config, session.model_dir)
             all_listeners = [*_default_listeners(config, session.model_dir), *listeners]
             for listener in all_listeners:

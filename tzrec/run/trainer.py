@@ -238,7 +238,7 @@ def _training_control(session: Session, resume: ResumeState) -> TrainingControl:
     control = TrainingControl.from_config(session.config.train_config)
     if resume.is_same_run:
         control.load_state_dict(resume.numbers)
-        metrics = group.broadcast(store.evaluation_of(session.model_dir, resume.position.step))
+        metrics = group.broadcast(store.last_evaluation(session.model_dir, resume.position.step))
         if metrics:
             control.on_evaluation(metrics)
     return control

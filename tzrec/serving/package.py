@@ -146,11 +146,7 @@ def _difference(directory: Path, name: str, file: FileRecord) -> str:
     path = directory / name
     if path.parent != directory:
         return f"{MANIFEST} names a file outside the package: {name}"
-    if not path.is_file():
-        return f"{name} is missing"
-    if (size := path.stat().st_size) != file.size:
-        return f"{name} has {size:,} bytes instead of {file.size:,}"
-    return "" if FileRecord.of(path) == file else f"{name} does not match its checksum"
+    return file.compare(path, name)
 
 
 def copy_assets(assets: tuple[Path, ...], directory: Path) -> None:
