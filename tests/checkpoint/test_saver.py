@@ -52,7 +52,7 @@ def test_what_the_loop_does_after_save_is_not_saved(tmp_path: Path, monkeypatch:
 
 def test_where_memory_is_short_the_loop_waits_for_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "available_memory", lambda: 100.0)
-    monkeypatch.setattr(module, "_copy", lambda value: pytest.fail("copied"))
+    monkeypatch.setattr(module, "_copy_tensor", lambda value: pytest.fail("copied"))
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
     saved = saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}")

@@ -64,7 +64,8 @@ def test_the_best_checkpoints_are_kept_besides_the_newest(job: Job) -> None:
     model_dir, _ = job("model", **WILD, **keep, **metric, export_config__metric_larger_is_better="false")
     values = {line["global_step"]: line["binary_cross_entropy_ctr"] for line in results(model_dir)}
     best = sorted((step for step in values if step != 19), key=lambda step: (values[step], -step))[:2]
-    assert [path.name for path in store.list_checkpoints(model_dir)] == [f"model.ckpt-{step}" for step in sorted([*best, 19])]
+    names = [path.name for path in store.list_checkpoints(model_dir)]
+    assert names == [f"model.ckpt-{step}" for step in sorted([*best, 19])]
 
 
 def test_stops_when_the_time_is_over_and_goes_on_exactly(job: Job, caplog: pytest.LogCaptureFixture) -> None:

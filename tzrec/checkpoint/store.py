@@ -133,12 +133,12 @@ def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Pat
         raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; there are {names}')
     values = {
         line["global_step"]: line.get(metric) for line in lines
-    }  # the last one of a step that was evaluated again
+    }  # a repeated step counts once
     sign = 1 if larger_is_better else -1
     scored = [(sign * value, step) for step, value in values.items() if value is not None]
     return [
         checkpoint_path(model_dir, step) for _, step in sorted(scored, reverse=True)
-    ]  # the newest first among equals
+    ]  # of equals the newest first
 
 
 def last_evaluation(model_dir: Path, step: int) -> dict[str, float] | None:
