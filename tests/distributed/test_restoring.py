@@ -35,9 +35,9 @@ def test_one_rank_restores_checkpoint_of_two_ranks(
     _, formulas = reference(case.optimizer, tuple(case.fields.items()))
     for name, value in run.sparse.state().items():
         table, key = name.split(".")[-3], name.split(".")[-1]
-        found = value.local_shards()[0].tensor if hasattr(value, "local_shards") else value
+        actual = value.local_shards()[0].tensor if hasattr(value, "local_shards") else value
         expected = torch.tensor(toy.STEPS) if key == "step" else formulas.state[table][key].float()
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6, check_dtype=False)
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6, check_dtype=False)
 
 
 @pytest.mark.parametrize(("source", "target"), MOVES)

@@ -108,15 +108,15 @@ def test_id_out_of_range_raises(alone: None) -> None:
 
 
 def test_kernels_of_adam_are_dense_except_for_frozen_tables(alone: None) -> None:
-    found = {
+    is_fused = {
         kernel.parameter_name(table): kernel.fused
         for kernel in lookup_kernels(Run(Case("x", "adam_optimizer")).model.module)
         for table, _ in kernel.shards
     }
     prefix = "embedding_group.emb_impls.__BASE__."
-    assert found[f"{prefix}ebc.embedding_bags.ids.weight"] is False
-    assert found[f"{prefix}ebc.embedding_bags.e_emb.weight"] is True  # frozen: fused at rate 0
-    assert found[f"{prefix}weighted_ebc.embedding_bags.d_emb.weight"] is False
+    assert is_fused[f"{prefix}ebc.embedding_bags.ids.weight"] is False
+    assert is_fused[f"{prefix}ebc.embedding_bags.e_emb.weight"] is True  # frozen: fused at rate 0
+    assert is_fused[f"{prefix}weighted_ebc.embedding_bags.d_emb.weight"] is False
 
 
 @pytest.mark.parametrize("optimizer", ["adagrad_optimizer", "adam_optimizer"])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torchrec import KeyedJaggedTensor, KeyedTensor
 
+from tests.fixtures import toy_model
 from tests.fixtures.feature_groups import make_feature, make_group
 from tzrec.data.batch import BASE, NEG, Batch
+from tzrec.distributed.shard import shard
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.errors import ConfigError
 from tzrec.features.base import DenseEmbedding, Table
 from tzrec.protos.model_pb2 import DEEP, FeatureGroupConfig
 from tzrec.tables.initialization import init_table
+from tzrec.tables.plan_summary import plan_rows
 
 SEED = 1
 TABLES = {"user": Table("user_emb", 9, 4), "item": Table("item_emb", 12, 4), "history": Table("item_emb", 12, 4)}
@@ -116,3 +120,20 @@ def test_looked_up_columns_are_those_of_all_data_groups() -> None:
     module = embedding_group()
     columns = list(module.looked_up(module(batch())))
     assert [tuple(column.shape) for column in columns] == [(2, 4), (5, 4), (5, 3, 4)]
+
+
+def test_sharded_groups_equal_unsharded_groups(alone: None) -> None:
+    unsharded = embedding_group()
+    expected = unsharded(batch())
+    config = toy_model.config("adagrad_optimizer")
+    config.train_config.seed = SEED
+    model = nn.ModuleDict({"embedding_group": EmbeddingGroup(FEATURES, GROUPS, device=torch.device("meta"))})
+    parallel = shard(model, config, torch.device("cpu"))
+    sharded = parallel.module
+    sharded["embedding_group"].dense_impls.load_state_dict(unsharded.dense_impls.state_dict())
+    grouped = sharded["embedding_group"](batch())
+    assert list(grouped) == list(expected)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(grouped[name], tensor)
+    names = [row.table for row in plan_rows(sharded, parallel.plan, config.train_config)]
+    assert sorted(names) == ["__NEG__.item_emb", "__NEG__.sequence.item_emb", "user_emb"]

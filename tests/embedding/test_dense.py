@@ -56,12 +56,12 @@ def apply_field(module: Any, field: int, x: Tensor) -> Tensor:
 def test_groups_list_dense_embeddings_in_order(names: list[str] | None) -> None:
     module = EmbeddingGroup(FEATURES, [make_group("g", *"ixbap"), make_group("h", *"qca")])
     soft, linear, narrow, sharp = module.dense_impls.embeddings  # as groups first need them: b and a, p, q, c
-    given = batch(names)
-    grouped = module(given)
-    ids = module.emb_impls[BASE](given.sparse[BASE])[0].values()
-    b, a = apply_field(soft, 0, column(given, "b")), apply_field(soft, 1, column(given, "a"))
-    p, q, c = linear(column(given, "p")), narrow(column(given, "q")), sharp(column(given, "c"))
-    torch.testing.assert_close(grouped["g"], torch.cat([ids, column(given, "x"), b, a, p], 1))
+    inputs = batch(names)
+    grouped = module(inputs)
+    ids = module.emb_impls[BASE](inputs.sparse[BASE])[0].values()
+    b, a = apply_field(soft, 0, column(inputs, "b")), apply_field(soft, 1, column(inputs, "a"))
+    p, q, c = linear(column(inputs, "p")), narrow(column(inputs, "q")), sharp(column(inputs, "c"))
+    torch.testing.assert_close(grouped["g"], torch.cat([ids, column(inputs, "x"), b, a, p], 1))
     torch.testing.assert_close(grouped["h"], torch.cat([q, c, a], 1))
     assert module.dims.features("g") == [4, 1, 4, 4, 4]
     assert {name: tuple(value.shape) for name, value in module.dense_impls.named_parameters()} == {
@@ -79,8 +79,8 @@ def test_groups_list_dense_embeddings_in_order(names: list[str] | None) -> None:
 def test_suffix_makes_separate_dense_embedding() -> None:
     groups = [make_group("g", "a"), make_group("h", "a", "b", suffix="u"), make_group("k", "a", suffix="u")]
     module = EmbeddingGroup(FEATURES, groups)
-    given = batch()
-    grouped = module(given)
+    inputs = batch()
+    grouped = module(inputs)
     (soft,) = module.dense_impls.embeddings
     assert soft.scale.shape == (3, 1, 3)  # a, a@u, b@u
     assert not torch.equal(grouped["g"], grouped["h"][:, :4])
@@ -98,9 +98,9 @@ def test_dense_embeddings_ignore_autocast() -> None:
 
 def test_gradients_of_dense_embedding_in_two_groups_add_up() -> None:
     module = EmbeddingGroup(FEATURES, [make_group("g", *"pq"), make_group("h", *"q")])
-    given = batch()
-    grouped = module(given)
+    inputs = batch()
+    grouped = module(inputs)
     (grouped["g"].sum() + grouped["h"].sum()).backward()
     of_p, of_q = (linear.weight.grad[0] for linear in module.dense_impls.embeddings)
-    torch.testing.assert_close(of_p, column(given, "p").sum(0)[:, None].expand(2, 4))
-    torch.testing.assert_close(of_q, 2 * column(given, "q").sum(0)[:, None].expand(1, 4))
+    torch.testing.assert_close(of_p, column(inputs, "p").sum(0)[:, None].expand(2, 4))
+    torch.testing.assert_close(of_q, 2 * column(inputs, "q").sum(0)[:, None].expand(1, 4))

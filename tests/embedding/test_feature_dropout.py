@@ -42,8 +42,8 @@ def test_features_of_groups_with_several_are_scaled() -> None:
 
 
 def test_dropout_penalty_is_part_of_losses() -> None:
-    model, given = build("regularization_lambda: 0.6"), batch(6)
-    losses = model.compute_losses(model(given), given)
+    model, inputs = build("regularization_lambda: 0.6"), batch(6)
+    losses = model.compute_losses(model(inputs), inputs)
     keep = 2 - torch.sigmoid(torch.tensor([-1.0, 1.0])).sum().item()
     assert losses["all_feature_p_loss"].item() == pytest.approx(0.6 / 6 * keep)
     assert [name for name in losses if "feature_p" in name] == ["all_feature_p_loss"]
@@ -53,13 +53,13 @@ def test_dropout_penalty_is_part_of_losses() -> None:
 
 
 def test_embedding_wise_dropout_scales_columns() -> None:
-    model, given = build("embedding_wise_variational_dropout: true"), batch(6)
+    model, inputs = build("embedding_wise_variational_dropout: true"), batch(6)
     (dropout,) = model.feature_dropout.dropouts
     assert dropout.logits.shape == (5,)
     keep = 1 - torch.sigmoid(torch.linspace(-1, 1, 5))
-    losses = model.compute_losses(model(given), given)
+    losses = model.compute_losses(model(inputs), inputs)
     assert losses["all_feature_p_loss"].item() == pytest.approx(0.01 / 6 * keep.sum().item())
-    grouped = model.embedding_group(given)
+    grouped = model.embedding_group(inputs)
     scaled, _ = model.eval().feature_dropout(grouped)
     torch.testing.assert_close(scaled["all"], grouped["all"] * keep)
 

@@ -155,13 +155,13 @@ def test_loss_scale_equals_grad_scaler_of_torch() -> None:
 
 
 def test_table_gradients_are_unscaled_and_finite() -> None:
-    seen = []
-    scale = LossScale(lambda flag: seen.append(flag) or flag, 256.0, 2.0, 0.5, 2000)
+    flags = []
+    scale = LossScale(lambda flag: flags.append(flag) or flag, 256.0, 2.0, 0.5, 2000)
     reached = scale.unscale_table_gradient(torch.tensor([[256.0, torch.inf], [torch.nan, -1.0]]))
     assert reached.tolist() == [[1.0, 0.0], [0.0, -1 / 256]]
     assert scale.unscale([torch.tensor([1.0])]) is False, "the dense parameters leave that step out as well"
     assert scale.unscale([torch.tensor([1.0])]) is True
-    assert seen == [True, False]
+    assert flags == [True, False]
     assert scale.value == 128.0
 
 
