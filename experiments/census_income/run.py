@@ -98,7 +98,7 @@ def cell(rows: list[Row], name: str) -> str:
 
 def table(rows: list[Row]) -> str:
     """The figures as Markdown; `flattened` are the AUCs of both tasks with flattened labels."""
-    lines = ["| setting | what | seeds | income AUC | never-married AUC | flattened |", "|---|---|---|---|---|---|"]
+    lines = ["| setting | model | seeds | income AUC | never-married AUC | flattened |", "|---|---|---|---|---|---|"]
     for setting, baselines in BASELINES.items():
         for model, name in MODELS.items():
             runs = [row for row in rows if (row["model"], row["setting"]) == (model, setting)]

@@ -70,7 +70,7 @@ def best_penalty(folder: Path) -> float:
 
 def table(rows: Sequence[Row]) -> str:
     """The figures as Markdown."""
-    lines = ["| split | what | seeds | AUC | accuracy | logloss |", "|---|---|---|---|---|---|"]
+    lines = ["| split | model | seeds | AUC | accuracy | logloss |", "|---|---|---|---|---|---|"]
     for split, what in dict.fromkeys((row["split"], row["what"]) for row in rows):
         runs = [row for row in rows if (row["split"], row["what"]) == (split, what)]
         cells = []
