@@ -9,12 +9,17 @@ import pytest
 import torch
 from google.protobuf import text_format
 
+from examples.residual_tower import ResidualTower
 from tests.fixtures import multi_task, reference, single_task
 from tzrec.check import main as check_main
+from tzrec.config.heads import AuxiliaryLoss, DeclaredHeads, declare_heads
 from tzrec.errors import ConfigError
+from tzrec.heads.build import build_heads
+from tzrec.heads.heads import Heads
 from tzrec.models.base import Model
 from tzrec.models.custom import ENTRY_POINT_GROUP, CustomModel, load_custom_class
 from tzrec.protos.models.custom_model_pb2 import CustomModel as Message
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 CLASS = "examples.residual_tower:ResidualTower"
 PARAMS = """params {
@@ -53,6 +58,19 @@ def test_logits_of_task_towers_equal_the_reference() -> None:
         return reference.towers(w, ["ctr", "cvr"], [residual(w, row["all"])] * 2, "model.towers")
 
     multi_task.assert_equals_reference(model, multi_task.random_groups(), naive)
+
+
+class GatedTower(ResidualTower):
+    @classmethod
+    def heads(cls, config: EasyRecConfig) -> Heads:
+        return build_heads(DeclaredHeads(declare_heads(config).heads, [AuxiliaryLoss("mean_gate", 0.01)]))
+
+
+def test_heads_of_the_class_are_those_of_the_model() -> None:
+    path = f"{GatedTower.__module__}:GatedTower"
+    _, heads = multi_task.build("custom", f'class_path: "{path}" {PARAMS}' + multi_task.task_tower("ctr"))
+    assert list(heads) == ["ctr"]
+    assert list(heads.auxiliary_losses) == ["mean_gate"]
 
 
 def load(path: str) -> type[Model]:
