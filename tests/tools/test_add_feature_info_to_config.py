@@ -1,4 +1,4 @@
-"""A table changes, adds and removes features of a template, and nothing else."""
+"""A table changes, adds and removes features of a template."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(tmp_path: Path, rows: list[tuple[str, Any, Any]], kind: str = "csv", tem
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_all_at_once(tmp_path: Path, kind: str) -> None:
+def test_table_changes_adds_and_drops_features(tmp_path: Path, kind: str) -> None:
     rows = [
         ("user", SET, False),
         ("price", {"boundary": [0.5, 1.5, 2.5]}, False),
@@ -85,47 +85,49 @@ def test_all_at_once(tmp_path: Path, kind: str) -> None:
     ):
         assert expected.count(old) == 1
         expected = expected.replace(old, new)
-    made = load_config(f"{tmp_path}/new.config")
-    made.data_config.Clear()
-    made.ClearField("data_config")
-    assert made == text_format.Parse(expected, EasyRecConfig())
+    config = load_config(f"{tmp_path}/new.config")
+    config.data_config.Clear()
+    config.ClearField("data_config")
+    assert config == text_format.Parse(expected, EasyRecConfig())
 
 
-def test_groups(tmp_path: Path) -> None:
-    """A sequence_feature has its own name in the table; without a part left it goes."""
-    filled = TEMPLATE.replace("num_buckets: 10", "num_buckets: 10 embedding_dim: 4")
-    filled = filled.replace('"item:item"', '"item:item" embedding_dim: 4')
-    assert run(tmp_path, [("click", {"sequence_length": 7}, False), ("click__item", ITEM, False)], template=filled) == 0
+def test_table_changes_and_drops_sequence_groups(tmp_path: Path) -> None:
+    """A sequence_feature has a name of its own in the table, and is removed when it becomes empty."""
+    template = TEMPLATE.replace("num_buckets: 10", "num_buckets: 10 embedding_dim: 4")
+    template = template.replace('"item:item"', '"item:item" embedding_dim: 4')
+    assert (
+        run(tmp_path, [("click", {"sequence_length": 7}, False), ("click__item", ITEM, False)], template=template) == 0
+    )
     group = load_config(f"{tmp_path}/new.config").feature_configs[3].sequence_feature
     assert group.sequence_length == 7
     assert (group.features[0].id_feature.num_buckets, len(group.features)) == (5, 2)
-    for gone in (["click"], ["click__item", "click__price"]):
-        assert run(tmp_path, [(name, None, True) for name in gone], template=filled) == 0
-        made = load_config(f"{tmp_path}/new.config")
-        assert len(made.feature_configs) == 3
-        assert list(made.model_config.feature_groups[0].sequence_groups[0].feature_names) == ["city"]
+    for dropped in (["click"], ["click__item", "click__price"]):
+        assert run(tmp_path, [(name, None, True) for name in dropped], template=template) == 0
+        config = load_config(f"{tmp_path}/new.config")
+        assert len(config.feature_configs) == 3
+        assert list(config.model_config.feature_groups[0].sequence_groups[0].feature_names) == ["city"]
 
 
 @pytest.mark.parametrize(
-    ("row", "said", "status"),
+    ("row", "message", "status"),
     [
         (("usr", SET, False), 'row 1: the template has no feature "usr"; did you mean "user"?', 1),
         (("user", {"hash_size": 3}, False), 'row 1: IdFeature has no field "hash_size"', 1),
         (("user", {"hash_bucket_size": "many"}, False), "row 1: Failed to parse hash_bucket_size field", 1),
-        (("user", "{", False), "feature_info is no JSON", 1),
-        (("user", "[1]", False), "needs a feature_name, and a feature_info that is a JSON object", 1),
-        (("town", CITY, False), 'feature_name is "town", but feature_info is about "city"', 1),
-        (("city", {"value_dim": 1}, False), "embedding_dim: is required, and neither the template nor the table", 2),
+        (("user", "{", False), "feature_info is not valid JSON", 1),
+        (("user", "[1]", False), "feature_name is required, and feature_info has to be a JSON object", 1),
+        (("town", CITY, False), 'feature_name is "town", but feature_info describes "city"', 1),
+        (("city", {"value_dim": 1}, False), "embedding_dim: is required, and missing in template and table", 2),
     ],
 )
-def test_refused(
-    tmp_path: Path, row: tuple[str, Any, bool], said: str, status: int, capsys: pytest.CaptureFixture[str]
+def test_invalid_row_is_refused(
+    tmp_path: Path, row: tuple[str, Any, bool], message: str, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path, [row]) == status
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "new.config").exists()
 
 
-def test_flags_without_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_maxcompute_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert tool.main(["--odps_data_quota_name", "x"]) == 2
-    assert "--odps_data_quota_name: MaxCompute is not reached from here" in capsys.readouterr().err
+    assert "--odps_data_quota_name: MaxCompute is not supported" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""fg.json: each kind of feature by hand, sequences, files, and what is left out of it."""
+"""fg.json: every type of feature, sequences, files, and bucketizers that are left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tzrec.tools.fg_json import describe, without_bucketizers
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "configs" / "mmoe_all_features.config"
 
-# text of a feature -> what the generators are told
+# text of a feature -> objects of fg.json
 CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "id": (
         'id_feature { expression: "user:a" hash_bucket_size: 9 weighted: true separator: "|" embedding_dim: 4 }',
@@ -222,23 +222,25 @@ def described(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_kind(name: str) -> None:
+def test_describe_writes_each_type_of_feature(name: str) -> None:
     text, expected = CASES[name]
     assert described(text) == {"features": expected}
 
 
-def test_without_bucketizers() -> None:
+def test_without_bucketizers_removes_their_keys() -> None:
     group = without_bucketizers(described(CASES["group"][0]))["features"][0]
     assert "num_buckets" not in group["features"][0] and group["features"][0]["value_type"] == "string"
-    for name, gone in (("vocabulary", {"vocab_list", "default_bucketize_value"}), ("raw", {"boundaries"})):
+    for name, removed in (("vocabulary", {"vocab_list", "default_bucketize_value"}), ("raw", {"boundaries"})):
         text, (expected,) = CASES[name]
         assert without_bucketizers(described(text))["features"] == [
-            {key: value for key, value in expected.items() if key not in gone}
+            {key: value for key, value in expected.items() if key not in removed}
         ]
     assert without_bucketizers(described(CASES["tokenize"][0])) == described(CASES["tokenize"][0])
 
 
-def test_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_create_fg_json_writes_features_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(ROOT)
     config = load_config(str(EXAMPLE))
     make_data(config, f"{tmp_path}/data", rows=50)
@@ -246,15 +248,15 @@ def test_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     words = ["--pipeline_config_path", str(EXAMPLE), "--fg_output_dir", f"{tmp_path}/fg", "--edit_config_json", edit]
     assert create_fg_json.main([*words, "--reserves", "clk, buy", "--remove_bucketizer", "--debug"]) == 0
     assert "first 25 rows of" in capsys.readouterr().out
-    written = json.loads((tmp_path / "fg" / "fg.json").read_text())
-    assert written["reserves"] == ["clk", "buy"]
-    assert len(written["features"]) == len(config.feature_configs)
-    pieces = next(each for each in written["features"] if each.get("feature_name") == "title_pieces")
+    content = json.loads((tmp_path / "fg" / "fg.json").read_text())
+    assert content["reserves"] == ["clk", "buy"]
+    assert len(content["features"]) == len(config.feature_configs)
+    pieces = next(item for item in content["features"] if item.get("feature_name") == "title_pieces")
     copied = tmp_path / "fg" / pieces["vocab_file"]
     assert copied.read_bytes() == (ROOT / "examples" / "assets" / "letters.tokenizer.json").read_bytes()
 
 
-def test_debug_tells_what_is_wrong_with_the_data(
+def test_debug_checks_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -265,6 +267,6 @@ def test_debug_tells_what_is_wrong_with_the_data(
 
 
 @pytest.mark.parametrize("flag", ["--odps_project_name", "--odps_schema_name", "--fg_resource_name"])
-def test_flags_without_meaning(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_maxcompute_flags_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert create_fg_json.main([flag, "x"]) == 2
-    assert f"{flag}: MaxCompute is not reached from here" in capsys.readouterr().err
+    assert f"{flag}: MaxCompute is not supported" in capsys.readouterr().err

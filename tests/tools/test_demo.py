@@ -1,4 +1,4 @@
-"""The demo's lines; that its commands exist is asked of every verb's own parser."""
+"""The lines of the demo; the parsers of the verbs check its commands."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from tzrec.errors import TrainingError
 from tzrec.tools import demo
 
 
-def test_a_step_tells_the_last_of_what_it_said(tmp_path: Path) -> None:
-    step = demo.DemoStep("try", 'python -c \'print("1 rows"); print("20 rows")\'', "there", (r"\d+ rows", "nothing"))
+def test_step_result_holds_the_last_matches(tmp_path: Path) -> None:
+    step = demo.DemoStep("try", 'python -c \'print("1 rows"); print("20 rows")\'', "out", (r"\d+ rows", "nothing"))
     text, seconds = demo.run(step, tmp_path / "log")
-    assert text == "there  20 rows"
+    assert text == "out  20 rows"
     assert seconds > 0
     assert (tmp_path / "log").read_text().startswith("\n$ python -c ")
 
 
-def test_a_failed_step_shows_the_end_of_its_output(tmp_path: Path) -> None:
-    step = demo.DemoStep("try", "python -c 'import sys; print(\"why\"); sys.exit(3)'", "there")
+def test_failed_step_shows_the_end_of_its_output(tmp_path: Path) -> None:
+    step = demo.DemoStep("try", "python -c 'import sys; print(\"why\"); sys.exit(3)'", "out")
     with pytest.raises(TrainingError, match=re.compile("^why\n.*failed with status 3: python -c", re.DOTALL)):
         demo.run(step, tmp_path / "log")
 
 
-def test_the_end_of_the_output_is_what_the_rank_said(tmp_path: Path) -> None:
+def test_failed_step_omits_the_report_of_torchrun(tmp_path: Path) -> None:
     noise = "E1123 08:37:54 torch/distributed/elastic/multiprocessing/api.py:1002] failed (exitcode: 1)"
-    step = demo.DemoStep("try", f'python -c \'import sys; print("why"); print("{noise}"); sys.exit(1)\'', "there")
+    step = demo.DemoStep("try", f'python -c \'import sys; print("why"); print("{noise}"); sys.exit(1)\'', "out")
     with pytest.raises(TrainingError) as caught:
         demo.run(step, tmp_path / "log")
     assert str(caught.value).startswith("why\n\nstep try failed")
 
 
-def test_commands_run_with_this_interpreter() -> None:
+def test_argv_uses_the_current_interpreter() -> None:
     assert demo.argv("python -m a 'b c'") == [sys.executable, "-m", "a", "b c"]
     assert demo.argv("torchrun -m a") == [sys.executable, "-m", "torch.distributed.run", "-m", "a"]
 
 
 @pytest.mark.parametrize("step", demo.steps(ranks=2), ids=lambda step: step.name)
-def test_each_command_is_one_that_its_verb_takes(step: demo.DemoStep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_of_step_is_accepted_by_its_verb(step: demo.DemoStep, monkeypatch: pytest.MonkeyPatch) -> None:
     parse(step.command, monkeypatch)
 
 
-def test_the_steps_are_numbered_to_the_end() -> None:
+def test_steps_are_numbered_up_to_the_last() -> None:
     assert 2 + len(demo.steps(ranks=1)) == demo.STEPS
     assert demo.line(3, "data", "x", 3.4).split() == ["[3/7]", "data", "x", "3", "s"]
 
 
-def test_table() -> None:
+def test_table_lists_reached_and_attainable_auc() -> None:
     reached, attainable = {"auc_ctr": 0.7, "auc_cvr": 0.6512, "other": 1.0}, {"ctr": 0.735, "cvr": 0.74}
     rows = [row.split()[:3] for row in demo.table(reached, attainable)]
     assert rows == [["AUC", "reached", "attainable"], ["ctr", "0.7000", "0.7350"], ["cvr", "0.6512", "0.7400"]]
 
 
-def test_only_what_a_demo_made_is_removed(tmp_path: Path) -> None:
+def test_remove_previous_keeps_foreign_directories(tmp_path: Path) -> None:
     model, log = tmp_path / "model", tmp_path / "model.log"
     model.mkdir()
-    with pytest.raises(TrainingError, match="was not made by this demo"):
-        demo.fresh(model, log)
+    with pytest.raises(TrainingError, match="was not written by this demo"):
+        demo.remove_previous(model, log)
     log.write_text("an earlier demo")
-    demo.fresh(model, log)
+    demo.remove_previous(model, log)
     assert not model.exists()
     assert log.read_text() == ""

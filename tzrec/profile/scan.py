@@ -37,8 +37,8 @@ def scan(reader: Reader, new_stats: Callable[[], list[ColumnStats]], threads: in
         for future in running:
             if future is not None:
                 future.result()
-    merged, *others = stats_by_thread
-    for stats in others:
+    merged, *remaining = stats_by_thread
+    for stats in remaining:
         for column, part in zip(merged, stats, strict=True):
             column.merge(part)
     return rows, merged

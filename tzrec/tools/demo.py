@@ -1,6 +1,6 @@
-"""`make demo`: the main job from made-up data to scores, a line per step, and what came out.
+"""`make demo`: run the main job from synthetic data to scores, with a line per step and the results.
 
-Every step is a command a user could type; all they print goes to `experiments/mmoe_taobao.log`.
+Every step is a command of the documentation; its output is written to `experiments/mmoe_taobao.log`.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ class DemoStep:
     """One line of the demo.
 
     Attributes:
-        name: what the line begins with.
-        command: what is run, a line as a user would type it.
-        location: where its result lies.
-        says: patterns; the last thing in its output that each one finds is told as well.
+        name: first word of the line.
+        command: the command line.
+        location: path of its result.
+        patterns: regular expressions; the last match of each in the output is printed.
     """
 
     name: str
     command: str
     location: str
-    says: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
 
     def result(self, output: str) -> str:
-        """What to say when it is done."""
-        found = [re.findall(pattern, output)[-1:] for pattern in self.says]
-        return "  ".join([self.location, ", ".join(text for texts in found for text in texts)]).rstrip()
+        """Format the location and the matches of the patterns."""
+        matches = [re.findall(pattern, output)[-1:] for pattern in self.patterns]
+        return "  ".join([self.location, ", ".join(text for texts in matches for text in texts)]).rstrip()
 
 
 def steps(ranks: int) -> list[DemoStep]:
-    """The main job; the model is trained on `ranks` ranks."""
+    """List the steps of the main job; the model is trained on `ranks` ranks."""
     launch = f"torchrun --nproc-per-node={ranks} -m"
     saved = f"--pipeline_config {MODEL}/pipeline.config"
     package = f"--model_path {PACKAGE} --reserved_columns user_id,clk"
@@ -72,14 +72,14 @@ def steps(ranks: int) -> list[DemoStep]:
 
 
 def argv(command: str) -> list[str]:
-    """The words of a command, with the interpreter that runs now."""
+    """Split a command into words, with the current Python interpreter."""
     words = shlex.split(command)
     launcher = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
     return [*launcher[words[0]], *words[1:]]
 
 
 def line(number: int, name: str, result: str, seconds: float) -> str:
-    """One line of the list of steps."""
+    """Format one line of the list of steps."""
     return f"[{number}/{STEPS}] {name:<12} {result:<76} {seconds:>5.0f} s"
 
 
@@ -87,10 +87,10 @@ def run(step: DemoStep, log: Path) -> tuple[str, float]:
     """Run a step.
 
     Returns:
-        what to say of it, and how many seconds it took.
+        the formatted result, and the seconds it took.
 
     Raises:
-        TrainingError: it failed; with the command and the end of what it said.
+        TrainingError: it failed; with the command and the end of its output.
     """
     start = time.monotonic()
     with log.open("a") as out:
@@ -101,22 +101,24 @@ def run(step: DemoStep, log: Path) -> tuple[str, float]:
     output = log.read_text()[begin:]
     if status:
         tail = "\n".join(_without_torchrun(output).splitlines()[-TAIL_LINES:])
-        raise TrainingError(f"{tail}\n\nstep {step.name} failed with status {status}: {step.command}\nall of it: {log}")
+        raise TrainingError(
+            f"{tail}\n\nstep {step.name} failed with status {status}: {step.command}\nfull output: {log}"
+        )
     return step.result(output), time.monotonic() - start
 
 
 def _without_torchrun(output: str) -> str:
-    """Output up to where torchrun begins to report that a rank has failed, which says nothing of why."""
+    """Remove the report of torchrun about a failed rank, which does not contain the cause."""
     return re.split(r"^E\d+ .*/elastic/.*failed", output, flags=re.MULTILINE)[0]
 
 
 def last_metrics(path: Path) -> dict[str, float]:
-    """The last line of a result file."""
+    """Read the last line of a result file."""
     return json.loads(path.read_text().splitlines()[-1])
 
 
 def table(reached: dict[str, float], attainable: dict[str, float]) -> Iterator[str]:
-    """The AUCs beside what the data allows, and where to go from here."""
+    """Yield lines with reached and attainable AUC, and files to look at next."""
     hints = [f"{MODEL}/report.html", f"{CONFIG}: change num_expert, run step 4 again"]
     yield f"{'':<8}{'AUC reached':>12}{'attainable':>13}   what to look at next"
     for task, hint in zip(attainable, hints, strict=False):
@@ -124,21 +126,21 @@ def table(reached: dict[str, float], attainable: dict[str, float]) -> Iterator[s
 
 
 def environment() -> str:
-    """What is installed."""
+    """Format the versions of Python and torch."""
     names = ("torch", "torchrec")
-    found = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    return f".venv (python {sys.version_info[0]}.{sys.version_info[1]}, {found})"
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    return f".venv (python {sys.version_info[0]}.{sys.version_info[1]}, {versions})"
 
 
-def fresh(model: Path, log: Path) -> None:
-    """Make room: an earlier demo may go, which its log tells; anything else stays.
+def remove_previous(model: Path, log: Path) -> None:
+    """Remove the model directory of an earlier demo, which its log identifies.
 
     Raises:
-        TrainingError: the model directory exists and no demo made it.
+        TrainingError: the model directory exists without a log.
     """
     if model.exists():
         if not log.exists():
-            raise TrainingError(f"{model} exists and was not made by this demo; move it away")
+            raise TrainingError(f"{model} exists and was not written by this demo; move it away")
         shutil.rmtree(model)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
@@ -146,13 +148,13 @@ def fresh(model: Path, log: Path) -> None:
 
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo."""
-    flags = cli.parser("tools.demo", "The main job on made-up data: train, evaluate, export, predict.")
+    """Run the demo and print its results."""
+    flags = cli.parser("tools.demo", "The main job on synthetic data: train, evaluate, export, predict.")
     flags.add_argument("--environment_s", type=float, default=0.0, help="seconds that the environment took")
     flags.add_argument("--protos_s", type=float, default=0.0, help="seconds that compiling the protos took")
     args = flags.parse_args(argv)
     log = Path(LOG)
-    fresh(Path(MODEL), log)
+    remove_previous(Path(MODEL), log)
     count = len(list(Path("protos").rglob("*.proto")))
     print(line(1, "environment", environment(), args.environment_s))
     print(line(2, "protos", f"{count} files -> tzrec/protos", args.protos_s), flush=True)

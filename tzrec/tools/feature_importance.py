@@ -1,9 +1,9 @@
-"""How much a trained model needs each of its features, by mixing one feature's values among the evaluation rows.
+"""Permutation feature importance: how much each metric of a trained model drops when one feature is shuffled.
 
     python -m tzrec.tools.feature_importance --pipeline_config model/pipeline.config
 
-prints by how much each metric gets worse, the most important feature first, and writes the same as
-`<model_dir>/feature_importance.json`. Any checkpoint will do; nothing is trained.
+prints the drop of each metric, the most important feature first, and writes it to
+`<model_dir>/feature_importance.json`. It works with any checkpoint and does not train.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ RESULT = "feature_importance.json"
 
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure."""
-    flags = cli.parser("tools.feature_importance", "Rank features by what a trained model loses without them.")
+    """Measure and print the importance of all features."""
+    flags = cli.parser("tools.feature_importance", "Rank features by the drop of metrics when they are shuffled.")
     flags.config(help="config of the model, as in <model_dir>/pipeline.config")
     flags.add_argument("--checkpoint_path", help="a model.ckpt-<step> directory, or a model directory")
-    flags.add_argument("--eval_input_path", help="data; instead of eval_input_path of the config")
-    flags.add_argument("--num_repeats", type=int, default=5, help="orders to try for each feature (5)")
+    flags.add_argument("--eval_input_path", help="data; replaces eval_input_path of the config")
+    flags.add_argument("--num_repeats", type=int, default=5, help="shuffles per feature (5)")
     flags.edits()
     args = flags.parse_args(argv)
     if args.num_repeats < 1:
-        raise UsageError(f"--num_repeats {args.num_repeats}: a feature has to be mixed at least once")
+        raise UsageError(f"--num_repeats {args.num_repeats}: has to be at least 1")
     from tzrec.run.importance import feature_importance  # imports torch, which takes seconds
     from tzrec.run.session import available_device
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if env.rank_info().is_main:
         path = Path(config.model_dir) / RESULT
         importances.write(path)
-        print(f"{importances.table()}\n\n{importances.num_rows:,} rows, {args.num_repeats} orders each: {path}")
+        print(f"{importances.table()}\n\n{importances.num_rows:,} rows, {args.num_repeats} shuffles each: {path}")
     return 0
 
 

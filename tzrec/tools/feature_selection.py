@@ -1,9 +1,9 @@
-"""Which features a model with variational_dropout can do without, and the config that keeps the others.
+"""Feature selection: rank features by variational_dropout, and write a config with the best of each group.
 
     python -m tzrec.tools.feature_selection --pipeline_config my.config --topk 50 --clear_variational_dropout
 
-writes into --output_dir `feature_ranking.csv`, per group its features by rising dropout probability, and
-`pipeline.config`, which keeps the first `topk` of each group.
+writes to --output_dir `feature_ranking.csv`, the features of each group by ascending dropout probability, and
+`pipeline.config`, with the first `topk` features of each group.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ RANKING, PICTURE, CONFIG = "feature_ranking.csv", "feature_ranking.html", "pipel
 
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
-    """Rank and select."""
-    flags = cli.parser("tools.feature_selection", "Rank features by what variational_dropout has learned.")
+    """Write the ranking and the config."""
+    flags = cli.parser("tools.feature_selection", "Rank features by their learned dropout probability.")
     flags.config(help="config that was trained, as in <model_dir>/pipeline.config")
     flags.add_argument("--model_dir", help="a model directory, whose newest checkpoint is read, or a checkpoint")
-    flags.add_argument("--output_dir", help="where the results go (<model_dir of the config>/feature_selection)")
+    flags.add_argument("--output_dir", help="for the results (<model_dir of the config>/feature_selection)")
     flags.add_argument("--topk", type=int, default=100, help="features to keep in each group (100)")
-    flags.switch("--visualize", f"draw the ranking as well, as {PICTURE}")
-    flags.switch("--clear_variational_dropout", "leave variational_dropout out of the new config")
+    flags.switch("--visualize", f"also draw the ranking, as {PICTURE}")
+    flags.switch("--clear_variational_dropout", "remove variational_dropout from the new config")
     args = flags.parse_args(argv)
     if args.topk < 1:
         raise UsageError(f"--topk {args.topk}: a group needs at least 1 feature")
     config = load_checked(args.pipeline_config)
     if not config.model_config.HasField("variational_dropout"):
-        raise UsageError(f"{args.pipeline_config} has no variational_dropout; nothing has been learned about features")
+        raise UsageError(f"{args.pipeline_config} has no model_config.variational_dropout, so there is nothing to rank")
 
     from tzrec.run.selection import draw_ranking, select_features, write_ranking  # imports torch, which takes seconds
 

@@ -1,4 +1,4 @@
-"""Features in the language of the feature generators that other systems run: the objects of an fg.json."""
+"""Features as objects of fg.json, the format of external feature generators."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BUCKETIZERS = (
     *("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file", "default_bucketize_value"),
     "boundaries",
 )
-MOST_IDS = (1 << 63) - 1
-"""Where ids are managed while training, the generator only hashes."""
+MAX_ID = (1 << 63) - 1
+"""Hash size for features whose ids are assigned during training."""
 
-# message -> key -> field, for what the generators call by another name or always want to see
+# message -> key -> field, for keys with other names than their fields, and keys that are always written
 _FIELDS: Mapping[str, Mapping[str, str]] = {
     "IdFeature": {"expression": "expression", "value_dim": "value_dim"},
     "RawFeature": {"expression": "expression", "value_dim": "value_dim"},
@@ -41,7 +41,7 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
     "BoolMaskFeature": {"expression": "expression", "value_dim": "value_dim"},
     "CustomFeature": {"expression": "expression", "operator_name": "operator_name", "value_dim": "value_dim"},
 }
-_IF_SET = ("normalizer", "value_map", "fill_missing", "weighted", "is_op_thread_safe", "stub_type", "value_dim")
+_OPTIONAL = ("normalizer", "value_map", "fill_missing", "weighted", "is_op_thread_safe", "stub_type", "value_dim")
 _TEXT_OPTIONS = {
     feature_pb2.TEXT_LOWER2UPPER: 2,
     feature_pb2.TEXT_UPPER2LOWER: 4,
@@ -52,38 +52,42 @@ _TEXT_OPTIONS = {
 }
 
 
-def describe(configs: Sequence[FeatureConfig], data: data_pb2.DataConfig, carry: Callable[[Path, str], str]) -> Object:
-    """All features as `{"features": [...]}`.
+def describe(
+    configs: Sequence[FeatureConfig], data: data_pb2.DataConfig, copy_file: Callable[[Path, str], str]
+) -> Object:
+    """Describe all features as `{"features": [...]}`.
 
     Args:
         configs: of a pipeline config.
         data: its data_config.
-        carry: takes a file that a feature reads and the feature's name; returns the path to write down.
+        copy_file: called with a file that a feature reads and the name of the feature; returns the path for fg.json.
     """
-    return {"features": [each for config in configs for each in _described(config, data, carry)]}
+    return {"features": [item for config in configs for item in _describe_feature(config, data, copy_file)]}
 
 
 def without_bucketizers(described: Object) -> Object:
-    """The same features, whose values are not made into ids."""
-    kept: Object = {}
+    """Copy the features without their bucketizers."""
+    result: Object = {}
     for key, value in described.items():
         if key == "features":
-            kept[key] = [without_bucketizers(each) for each in value]
+            result[key] = [without_bucketizers(feature) for feature in value]
         elif key not in BUCKETIZERS or (key == "vocab_file" and described["feature_type"].endswith("tokenize_feature")):
-            kept[key] = value
-    return kept
+            result[key] = value
+    return result
 
 
-def _described(config: FeatureConfig, data: data_pb2.DataConfig, carry: Callable[[Path, str], str]) -> Iterator[Object]:
-    chosen = registry.oneof_member(config, "feature")
-    assert chosen is not None  # `check` has seen it
-    field, message = chosen[0], cast(Any, chosen[1])
+def _describe_feature(
+    config: FeatureConfig, data: data_pb2.DataConfig, copy_file: Callable[[Path, str], str]
+) -> Iterator[Object]:
+    member = registry.oneof_member(config, "feature")
+    assert member is not None  # ensured by `check`
+    field, message = member[0], cast(Any, member[1])
     if isinstance(message, feature_pb2.SequenceFeature):
         parts = [
             part
-            for each in message.features
-            if (inner := registry.oneof_member(each, "feature"))
-            for part in _objects(inner[0].name, element_message(inner[1]), data, carry)
+            for entry in message.features
+            if (inner := registry.oneof_member(entry, "feature"))
+            for part in _objects(inner[0].name, element_message(inner[1]), data, copy_file)
         ]
         yield {
             "sequence_name": message.sequence_name,
@@ -93,84 +97,89 @@ def _described(config: FeatureConfig, data: data_pb2.DataConfig, carry: Callable
             "features": parts,
         }
     elif field.name.startswith("sequence_"):
-        whole = {"sequence_delim": message.sequence_delim, "sequence_length": message.sequence_length}
-        yield from (each | whole for each in _objects(field.name, element_message(message), data, carry))
+        sequence = {"sequence_delim": message.sequence_delim, "sequence_length": message.sequence_length}
+        yield from (item | sequence for item in _objects(field.name, element_message(message), data, copy_file))
     else:
-        yield from _objects(field.name, message, data, carry)
+        yield from _objects(field.name, message, data, copy_file)
 
 
-def _objects(kind: str, message: Any, data: data_pb2.DataConfig, carry: Callable[[Path, str], str]) -> Iterator[Object]:
-    """A feature, after the hidden one that it reads, if it needs one."""
-    told: Object = {"feature_type": kind, "feature_name": message.feature_name}
-    known, values = fields_of(message), kwargs(message)
-    told |= {key: values[name] for key, name in _FIELDS[message.DESCRIPTOR.name].items()}
-    told |= {name: values[name] for name in _IF_SET if name in known and is_set(message, name)}
-    if "default_value" in known:
-        told["default_value"] = message.default_value
-    if "separator" in known and message.separator != "\x1d":
-        told["separator"] = message.separator
+def _objects(
+    kind: str, message: Any, data: data_pb2.DataConfig, copy_file: Callable[[Path, str], str]
+) -> Iterator[Object]:
+    """Yield a feature, after the hidden feature that it reads, if any."""
+    content: Object = {"feature_type": kind, "feature_name": message.feature_name}
+    fields, values = fields_of(message), kwargs(message)
+    content |= {key: values[name] for key, name in _FIELDS[message.DESCRIPTOR.name].items()}
+    content |= {name: values[name] for name in _OPTIONAL if name in fields and is_set(message, name)}
+    if "default_value" in fields:
+        content["default_value"] = message.default_value
+    if "separator" in fields and message.separator != "\x1d":
+        content["separator"] = message.separator
     if message.sequence_fields:
-        told["sequence_fields"] = list(message.sequence_fields)
-    buckets = _buckets(message, carry)
-    told |= buckets | _special(message, bool(buckets) and "boundaries" not in buckets)
+        content["sequence_fields"] = list(message.sequence_fields)
+    buckets = _buckets(message, copy_file)
+    content |= buckets | _special(message, bool(buckets) and "boundaries" not in buckets)
     if isinstance(message, feature_pb2.TokenizeFeature):
-        told["vocab_file"] = carry(Path(message.asset_dir, message.vocab_file), message.feature_name)
-        told |= {"output_type": "word_id", "output_delim": data.fg_encoded_multival_sep}
+        content["vocab_file"] = copy_file(Path(message.asset_dir, message.vocab_file), message.feature_name)
+        content |= {"output_type": "word_id", "output_delim": data.fg_encoded_multival_sep}
         if message.HasField("text_normalizer"):
-            yield _cleaned(kind, message, carry)
-            told["expression"] = f"feature:{message.feature_name}__text_norm"
-    if isinstance(message, feature_pb2.LookupFeature) and message.value_dim > 1 and not told["needDiscrete"]:
-        yield from _vectors(kind, told, message)
+            yield _text_normalizer(kind, message, copy_file)
+            content["expression"] = f"feature:{message.feature_name}__text_norm"
+    if isinstance(message, feature_pb2.LookupFeature) and message.value_dim > 1 and not content["needDiscrete"]:
+        yield from _vector_lookup(kind, content, message)
     else:
-        yield told
+        yield content
 
 
-def _buckets(message: Any, carry: Callable[[Path, str], str]) -> Object:
-    """How values become ids; two ids are reserved where a vocabulary says nothing about words it does not list."""
-    known = fields_of(message)
-    found = [name for name in ("zch", "dynamicemb", *BUCKETIZERS) if name in known and is_set(message, name)]
-    if not found or isinstance(message, feature_pb2.TokenizeFeature):
+def _buckets(message: Any, copy_file: Callable[[Path, str], str]) -> Object:
+    """Describe the bucketizer; two ids are reserved if a vocabulary has no default for unlisted words."""
+    fields = fields_of(message)
+    names = [name for name in ("zch", "dynamicemb", *BUCKETIZERS) if name in fields and is_set(message, name)]
+    if not names or isinstance(message, feature_pb2.TokenizeFeature):
         return {}
-    name = found[0]
+    name = names[0]
     if name in ("zch", "dynamicemb"):
-        return {"hash_bucket_size": MOST_IDS}
+        return {"hash_bucket_size": MAX_ID}
     if name == "vocab_file":
-        path = carry(Path(message.asset_dir, message.vocab_file), message.feature_name)
+        path = copy_file(Path(message.asset_dir, message.vocab_file), message.feature_name)
         return {"vocab_file": path, "default_bucketize_value": message.default_bucketize_value}
     value = kwargs(message)[name]
     if not name.startswith("vocab_"):
         return {name: value}
-    if "default_bucketize_value" in known and message.HasField("default_bucketize_value"):
+    if "default_bucketize_value" in fields and message.HasField("default_bucketize_value"):
         return {name: value, "default_bucketize_value": message.default_bucketize_value}
     if name == "vocab_list":
         return {name: [message.default_value, "<OOV>", *value], "default_bucketize_value": 1}
     return {name: value | {message.default_value: 0}, "default_bucketize_value": 1}
 
 
-def _special(message: Any, discrete: bool) -> Object:
-    """What only one kind of feature says; `discrete` where its values are words."""
+def _special(message: Any, is_discrete: bool) -> Object:
+    """Keys of single feature types; `is_discrete` if the values are words."""
     if isinstance(message, feature_pb2.IdFeature):
         return {"value_type": message.fg_value_type or "string", "need_prefix": False}
     if isinstance(message, feature_pb2.ComboFeature):
         return {"value_type": "string", "need_prefix": False}
     if isinstance(message, feature_pb2.CustomFeature):
         params = json_format.MessageToDict(message.operator_params)
-        return params | {"value_type": "string" if discrete else "float"}
+        return params | {"value_type": "string" if is_discrete else "float"}
     if isinstance(message, (feature_pb2.LookupFeature, feature_pb2.MatchFeature)):
-        words = discrete or message.need_discrete
-        told: Object = {"needDiscrete": words, "value_type": message.fg_value_type or ("string" if words else "float")}
+        has_words = is_discrete or message.need_discrete
+        content: Object = {
+            "needDiscrete": has_words,
+            "value_type": message.fg_value_type or ("string" if has_words else "float"),
+        }
         if isinstance(message, feature_pb2.MatchFeature):
-            return told | {"matchType": "multihit" if ALL in (message.pkey, message.skey) else "hit"}
-        return told | ({"combiner": ""} if words else {})
+            return content | {"matchType": "multihit" if ALL in (message.pkey, message.skey) else "hit"}
+        return content | ({"combiner": ""} if has_words else {})
     return {"value_type": "float"} if isinstance(message, (feature_pb2.RawFeature, feature_pb2.ExprFeature)) else {}
 
 
-def _vectors(kind: str, told: Object, message: feature_pb2.LookupFeature) -> Iterator[Object]:
-    """A lookup of vectors as one of text, and a second feature that cuts the text into numbers."""
+def _vector_lookup(kind: str, content: Object, message: feature_pb2.LookupFeature) -> Iterator[Object]:
+    """Yield a lookup of vectors as a lookup of text, and a second feature that splits the text into numbers."""
     text = {"value_type": "string", "needDiscrete": True, "combiner": "", "default_value": "", "value_dim": 1}
     name = f"{message.feature_name}__lookup"
     yield (
-        {key: each for key, each in told.items() if key not in ("normalizer", "boundaries")}
+        {key: value for key, value in content.items() if key not in ("normalizer", "boundaries")}
         | text
         | {
             "feature_name": name,
@@ -181,27 +190,27 @@ def _vectors(kind: str, told: Object, message: feature_pb2.LookupFeature) -> Ite
         "feature_type": kind.replace("lookup_feature", "raw_feature"),
         "expression": f"feature:{name}",
         "separator": message.value_separator,
-        **{key: told[key] for key in ("feature_name", "default_value", "value_dim", "value_type")},
-        **{key: told[key] for key in ("normalizer", "boundaries", "stub_type") if key in told},
+        **{key: content[key] for key in ("feature_name", "default_value", "value_dim", "value_type")},
+        **{key: content[key] for key in ("normalizer", "boundaries", "stub_type") if key in content},
     }
 
 
-def _cleaned(kind: str, message: feature_pb2.TokenizeFeature, carry: Callable[[Path, str], str]) -> Object:
-    """The feature of the cleaned text, which a tokenize_feature reads."""
-    steps = message.text_normalizer
-    told: Object = {
+def _text_normalizer(kind: str, message: feature_pb2.TokenizeFeature, copy_file: Callable[[Path, str], str]) -> Object:
+    """Describe the feature of the normalized text that a tokenize_feature reads."""
+    normalizer = message.text_normalizer
+    content: Object = {
         "feature_type": kind.replace("tokenize_feature", "text_normalizer"),
         "feature_name": f"{message.feature_name}__text_norm",
         "expression": message.expression,
         "default_value": message.default_value,
         "stub_type": True,
     }
-    if steps.max_length:
-        told["max_length"] = steps.max_length
-    if steps.stop_char_file:
-        told["stop_char_file"] = carry(Path(steps.stop_char_file), message.feature_name)
-    if steps.norm_options:
-        told["parameter"] = sum(_TEXT_OPTIONS.get(each, 0) for each in steps.norm_options)
-    if feature_pb2.TEXT_REMOVE_SPACE in steps.norm_options:
-        told["remove_space"] = True
-    return told
+    if normalizer.max_length:
+        content["max_length"] = normalizer.max_length
+    if normalizer.stop_char_file:
+        content["stop_char_file"] = copy_file(Path(normalizer.stop_char_file), message.feature_name)
+    if normalizer.norm_options:
+        content["parameter"] = sum(_TEXT_OPTIONS.get(option, 0) for option in normalizer.norm_options)
+    if feature_pb2.TEXT_REMOVE_SPACE in normalizer.norm_options:
+        content["remove_space"] = True
+    return content

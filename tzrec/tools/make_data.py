@@ -1,4 +1,4 @@
-"""Made-up data for any config: every column it reads, in its format and mode, with labels that can be learned.
+"""Synthetic data for any config: every column that it reads, in its format and mode, with labels that can be learned.
 
 python -m tzrec.tools.make_data --pipeline_config my.config --output_dir data/made
 """
@@ -20,33 +20,33 @@ def make(pipeline_config: str, out: str, train_rows: int = 20_000, eval_rows: in
     """Write `<out>/train/` and `<out>/eval/`.
 
     Returns:
-        the two globs that name the files.
+        the globs of the two directories.
 
     Raises:
-        ConfigError: the config cannot be read, or its features cannot be made.
-        UsageError: a folder to write to holds something.
+        ConfigError: the config cannot be read, or its features cannot be built.
+        UsageError: an output directory is not empty.
     """
     config = load_config(pipeline_config)
-    ending = "csv" if config.data_config.dataset_type == data_pb2.CsvDataset else "parquet"
+    extension = "csv" if config.data_config.dataset_type == data_pb2.CsvDataset else "parquet"
     globs = []
     for split, rows, seeds in (("train", train_rows, seed), ("eval", eval_rows, seed + 1)):
-        folder = Path(out) / split
-        if folder.exists() and any(folder.iterdir()):
-            raise UsageError(f"{folder} is not empty; choose another --output_dir or remove it")
-        globs.append(f"{folder}/*.{ending}")
+        directory = Path(out) / split
+        if directory.exists() and any(directory.iterdir()):
+            raise UsageError(f"{directory} is not empty; choose another --output_dir or remove it")
+        globs.append(f"{directory}/*.{extension}")
         make_data(config, globs[-1], rows, seeds)
     return globs
 
 
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m tzrec.tools.make_data`."""
-    flags = cli.parser("tools.make_data", "Make up data that a config can train on.")
+    """Write the data and print the command that trains on it."""
+    flags = cli.parser("tools.make_data", "Write synthetic data that a config can train on.")
     flags.config()
-    flags.add_argument("--output_dir", "--out", required=True, metavar="DIR", help="where the files go")
+    flags.add_argument("--output_dir", "--out", required=True, metavar="DIR", help="for the files")
     flags.add_argument("--train_rows", type=int, default=20_000, help="rows to train on")
     flags.add_argument("--eval_rows", type=int, default=2_000, help="rows to evaluate on")
-    flags.add_argument("--seed", type=int, default=7, help="the same one makes the same rows")
+    flags.add_argument("--seed", type=int, default=7, help="equal seeds give equal rows")
     args = flags.parse_args(argv)
     train, evaluation = make(args.pipeline_config, args.output_dir, args.train_rows, args.eval_rows, args.seed)
     print(f"{args.train_rows:,} rows in {train}, {args.eval_rows:,} in {evaluation}; to train on them:")

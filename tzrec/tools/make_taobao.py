@@ -1,11 +1,11 @@
-"""The demo's data: a display-advertising log in the shape of Taobao's, with a signal whose strength is known.
+"""Data of the demo: a synthetic advertising log with the columns of Taobao's, and a planted signal of known strength.
 
     python -m tzrec.tools.make_taobao --out data/taobao --train_rows 400000 --eval_rows 40000 --seed 7
 
-A user and an ad are drawn by Zipf's law and bring their attributes along. A row is clicked with a probability whose
-logit is a weighted sum of hidden effects, one number for every id of every feature; a clicked row is bought with
-another one. No model can rank the evaluation rows better than these probabilities do: their AUC is written beside the
-data as `attainable.json`.
+Users and ads, with their attributes, are drawn by Zipf's law. The probability that a row is clicked has a logit that
+is a weighted sum of hidden effects, one number for every id of every feature; clicked rows are bought with another such
+probability. No model can rank the evaluation rows better than these probabilities: their AUC is written to
+`attainable.json`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TRAIN_FILES, EVAL_FILES = 8, 2
 ROW_GROUP_ROWS = 65536
 CALIBRATION_ROWS = 100_000
 ATTAINABLE = "attainable.json"  # task -> AUC
-MADE = "made.json"  # the arguments
+ARGUMENTS = "made.json"
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class SyntheticFeature:
     Attributes:
         name: of the column.
         rows: ids are in [0, rows).
-        owner: whose attribute it is, `user_id` or `adgroup_id`.
-        click, buy: share of the variance of the two logits that its effects make up.
+        owner: the column that it is an attribute of, `user_id` or `adgroup_id`.
+        click, buy: share of its effects in the variance of the two logits.
     """
 
     name: str
@@ -74,27 +74,27 @@ FEATURES = (
 )
 OWNERS = ("user_id", "adgroup_id")
 SKEW = {"user_id": 0.9, "adgroup_id": 1.05}
-"""Exponent of Zipf's law by which users and ads are drawn."""
+"""Exponents of Zipf's law for users and ads."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """How often a label is 1, and how much of that is signal: the standard deviation of its logit."""
+class LabelTarget:
+    """Rate of positive labels, and strength of the signal: the standard deviation of the logit."""
 
     rate: float
     strength: float
 
 
-CLICK, BUY = Target(0.15, 0.90), Target(0.30, 0.90)  # BUY: of clicked rows
+CLICK, BUY = LabelTarget(0.15, 0.90), LabelTarget(0.30, 0.90)  # BUY: of clicked rows
 
 
 @dataclass(frozen=True)
-class World:
-    """What the rows are drawn from.
+class HiddenTables:
+    """Tables that the rows are drawn from.
 
     Attributes:
-        attributes: feature -> its id for every id of its owner.
-        click, buy: feature -> effect of each of its ids on the logit.
+        attributes: by feature, its id for every id of its owner.
+        click, buy: by feature, the effect of each of its ids on the logit.
         click_bias, buy_bias: the constant part of the logits.
     """
 
@@ -115,34 +115,34 @@ class World:
         }
 
     def probabilities(self, columns: Mapping[str, Ids]) -> tuple[FloatArray, FloatArray]:
-        """Probability of a click, and of a click that ends in buying."""
+        """Probability of a click, and of a click followed by a purchase."""
         click = _sigmoid(_logit(self.click, columns) + np.float32(self.click_bias))
         return click, click * _sigmoid(_logit(self.buy, columns) + np.float32(self.buy_bias))
 
 
 def zipf(size: int, exponent: float, count: int, rng: np.random.Generator) -> Ids:
-    """Draw ids of [0, size) whose k-th most frequent one has probability proportional to `k ** -exponent`.
+    """Draw ids of [0, size); the k-th most frequent one has a probability proportional to `k ** -exponent`.
 
-    Uses the inverse of the continuous distribution function; which id is how frequent is mixed up.
+    Uses the inverse of the continuous distribution function, and assigns ids to ranks by a fixed permutation.
     """
     power = 1.0 - exponent
     uniform = rng.random(count)
     ranks = ((1.0 + uniform * ((size + 1.0) ** power - 1.0)) ** (1.0 / power)).astype(np.int64) - 1
-    return _mix(np.minimum(ranks, size - 1), size)
+    return _permute(np.minimum(ranks, size - 1), size)
 
 
-def _mix(ranks: npt.NDArray[np.int64], size: int) -> Ids:
-    """A fixed one-to-one map of [0, size) onto itself."""
-    step = 7919  # a prime that divides none of the sizes
-    return (ranks * step % size).astype(np.int32)
+def _permute(ranks: npt.NDArray[np.int64], size: int) -> Ids:
+    """Map [0, size) one-to-one onto itself."""
+    multiplier = 7919  # a prime that divides none of the sizes
+    return (ranks * multiplier % size).astype(np.int32)
 
 
 def _size(name: str) -> int:
     return next(feature.rows for feature in FEATURES if feature.name == name)
 
 
-def make_world(seed: int) -> World:
-    """The hidden tables of a seed, scaled so that rates and signal are as CLICK and BUY say."""
+def make_hidden_tables(seed: int) -> HiddenTables:
+    """Draw the hidden tables of a seed, scaled to the rates and strengths of CLICK and BUY."""
     rng = np.random.default_rng([seed, 0])
     attributes = {
         feature.name: zipf(feature.rows, 0.6, _size(feature.owner), rng)
@@ -151,10 +151,10 @@ def make_world(seed: int) -> World:
     }
     click = {feature.name: rng.standard_normal(feature.rows, dtype=np.float32) for feature in FEATURES}
     buy = {feature.name: rng.standard_normal(feature.rows, dtype=np.float32) for feature in FEATURES}
-    columns = World(attributes, click, buy).columns(CALIBRATION_ROWS, rng)
+    columns = HiddenTables(attributes, click, buy).columns(CALIBRATION_ROWS, rng)
     click = {name: _scaled(table, columns[name], CLICK, _feature(name).click) for name, table in click.items()}
     buy = {name: _scaled(table, columns[name], BUY, _feature(name).buy) for name, table in buy.items()}
-    return World(
+    return HiddenTables(
         attributes,
         click,
         buy,
@@ -167,10 +167,10 @@ def _feature(name: str) -> SyntheticFeature:
     return next(feature for feature in FEATURES if feature.name == name)
 
 
-def _scaled(effects: FloatArray, ids: Ids, target: Target, share: float) -> FloatArray:
-    """Effects whose mean over the rows is 0 and whose variance is this share of the logit's."""
-    seen = effects[ids]
-    return ((effects - seen.mean()) / seen.std() * target.strength * np.sqrt(share)).astype(np.float32)
+def _scaled(effects: FloatArray, ids: Ids, target: LabelTarget, share: float) -> FloatArray:
+    """Scale effects to mean 0 over the rows, and to this share of the variance of the logit."""
+    row_effects = effects[ids]
+    return ((effects - row_effects.mean()) / row_effects.std() * target.strength * np.sqrt(share)).astype(np.float32)
 
 
 def _logit(effects: Mapping[str, FloatArray], columns: Mapping[str, Ids]) -> FloatArray:
@@ -185,7 +185,7 @@ def _sigmoid(logit: FloatArray) -> FloatArray:
 
 
 def _bias(logit: FloatArray, rate: float) -> float:
-    """The constant that gives the mean probability `rate`, by bisection."""
+    """Find the constant that gives the mean probability `rate`, by bisection."""
     low, high = -20.0, 20.0
     for _ in range(50):
         middle = (low + high) / 2
@@ -204,31 +204,31 @@ def auc(score: FloatArray, label: npt.NDArray[np.bool_]) -> float:
     return float(above / (positives * (len(label) - positives)))
 
 
-def make_part(world: World, rows: int, rng: np.random.Generator) -> tuple[pa.Table, FloatArray, FloatArray]:
-    """Rows with labels, and the true probabilities of the labels."""
-    columns = world.columns(rows, rng)
-    click, buy = world.probabilities(columns)
-    uniform = rng.random(rows, dtype=np.float32)  # buy < click: one draw decides both, and who buys has clicked
+def make_part(tables: HiddenTables, rows: int, rng: np.random.Generator) -> tuple[pa.Table, FloatArray, FloatArray]:
+    """Draw rows with labels; returns them with the true probabilities of the labels."""
+    columns = tables.columns(rows, rng)
+    click, buy = tables.probabilities(columns)
+    uniform = rng.random(rows, dtype=np.float32)  # buy < click: with one draw for both, every bought row is clicked
     labels = {"clk": (uniform < click).astype(np.int32), "buy": (uniform < buy).astype(np.int32)}
     return pa.table({**columns, **labels}), click, buy
 
 
 @dataclass(frozen=True)
 class Split:
-    """One folder of part files."""
+    """One directory of part files."""
 
     name: str
     files: int
     rows: int
-    number: int  # keeps the random numbers of the folders apart
+    number: int  # seeds the random numbers of the directory
 
-    def write(self, world: World, seed: int, out: Path) -> tuple[float, float]:
+    def write(self, tables: HiddenTables, seed: int, out: Path) -> tuple[float, float]:
         """Write the files; returns the AUC of the true probabilities of clk and buy over all rows."""
         (out / self.name).mkdir()
         clicks, buys, labels = [], [], []
         for file in range(self.files):
             rows = self.rows * (file + 1) // self.files - self.rows * file // self.files
-            table, click, buy = make_part(world, rows, np.random.default_rng([seed, self.number, file]))
+            table, click, buy = make_part(tables, rows, np.random.default_rng([seed, self.number, file]))
             path = out / self.name / f"part-{file}.parquet"
             pq.write_table(table, path, row_group_size=ROW_GROUP_ROWS, compression="zstd")
             clicks.append(click)
@@ -244,59 +244,58 @@ def make_taobao(
     """Write `<out>/train/*.parquet`, `<out>/eval/*.parquet` and `<out>/attainable.json`, published by one rename.
 
     Returns:
-        the AUC of the true probabilities on the evaluation rows for "ctr" and "cvr", and whether anything was written:
-        nothing is where the same arguments have been used before.
+        the AUC of the true probabilities on the evaluation rows for "ctr" and "cvr", and False if the directory
+        already holds data of the same arguments, in which case nothing is written.
 
     Raises:
-        DataError: the folder holds something that this tool did not make.
+        DataError: the directory holds other files.
     """
     arguments = {"train_rows": train_rows, "eval_rows": eval_rows, "seed": seed, "recipe": _recipe()}
-    known = _arguments(Path(out))
-    if known == arguments:
+    if _arguments(Path(out)) == arguments:
         return json.loads((Path(out) / ATTAINABLE).read_text()), False
     with AtomicDirectory(out, is_replacing=True) as directory:
         return _write(Path(directory.temporary), arguments, seed), True
 
 
 def _write(out: Path, arguments: dict[str, Any], seed: int) -> dict[str, float]:
-    world = make_world(seed)
-    Split("train", TRAIN_FILES, arguments["train_rows"], 1).write(world, seed, out)
-    click, buy = Split("eval", EVAL_FILES, arguments["eval_rows"], 2).write(world, seed, out)
+    tables = make_hidden_tables(seed)
+    Split("train", TRAIN_FILES, arguments["train_rows"], 1).write(tables, seed, out)
+    click, buy = Split("eval", EVAL_FILES, arguments["eval_rows"], 2).write(tables, seed, out)
     attainable = {"ctr": round(click, 6), "cvr": round(buy, 6)}
     (out / ATTAINABLE).write_text(json.dumps(attainable) + "\n")
-    (out / MADE).write_text(json.dumps(arguments) + "\n")
+    (out / ARGUMENTS).write_text(json.dumps(arguments) + "\n")
     return attainable
 
 
 def _recipe() -> str:
-    """Changes when the same arguments make other data than before."""
+    """Digest of the constants that determine the data for given arguments."""
     shape = [[asdict(feature) for feature in FEATURES], asdict(CLICK), asdict(BUY), SKEW, TRAIN_FILES, EVAL_FILES]
     return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:12]
 
 
 def _arguments(out: Path) -> dict[str, Any] | None:
-    """What a folder was made with; None where there is none, or an empty one."""
+    """Arguments that the data of a directory was written with; None if there is no data."""
     if not out.exists() or not any(out.iterdir()):
         return None
     try:
-        found: dict[str, Any] = json.loads((out / MADE).read_text())
-        return found
+        arguments: dict[str, Any] = json.loads((out / ARGUMENTS).read_text())
+        return arguments
     except (OSError, ValueError) as error:
-        raise DataError(f"{out} is not empty and was not made by this tool; choose another --output_dir") from error
+        raise DataError(f"{out} is not empty and was not written by this tool; choose another --output_dir") from error
 
 
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m tzrec.tools.make_taobao`."""
-    flags = cli.parser("tools.make_taobao", "Make the demo's advertising log.")
-    flags.add_argument("--output_dir", "--out", default="data/taobao", metavar="DIR", help="where the files go")
+    """Write the data and print the attainable AUC."""
+    flags = cli.parser("tools.make_taobao", "Write the advertising log of the demo.")
+    flags.add_argument("--output_dir", "--out", default="data/taobao", metavar="DIR", help="for the files")
     flags.add_argument("--train_rows", type=int, default=400_000, help="rows to train on")
     flags.add_argument("--eval_rows", type=int, default=40_000, help="rows to evaluate on")
-    flags.add_argument("--seed", type=int, default=7, help="of everything random")
+    flags.add_argument("--seed", type=int, default=7, help="of all random numbers")
     args = flags.parse_args(argv)
     attainable, new = make_taobao(args.output_dir, args.train_rows, args.eval_rows, args.seed)
     rows = f"{args.train_rows:,} train rows in {TRAIN_FILES} files, {args.eval_rows:,} eval rows, seed {args.seed}"
-    print(f"{args.output_dir}: {rows}{'' if new else ' (there already)'}")
+    print(f"{args.output_dir}: {rows}{'' if new else ' (exists)'}")
     print("attainable AUC  " + "  ".join(f"{task} {value:.4f}" for task, value in attainable.items()))
     return 0
 
