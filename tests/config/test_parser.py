@@ -96,7 +96,7 @@ def problems(text: str, kind: type) -> list[str]:
         (MLP, "use_bn: yes", "f:1:9 use_bn: expected true or false, received yes"),
         (MLP, "use_bn: [true]", "f:1:1 use_bn: expected one value, received a list"),
         (MLP, "use_bn {}", "f:1:8 use_bn: expected true or false, received a message"),
-        (MLP, "use_bn: true\nuse_bn: true", "f:2:1 use_bn: is given twice, first at line 1"),
+        (MLP, "use_bn: true\nuse_bn: true", "f:2:1 use_bn: is set twice, first at line 1"),
         (DataConfig, "dataset_type: CsvDatset", 'no such value "CsvDatset" of DatasetType; did you mean "CsvDataset"?'),
         (DataConfig, "dataset_type: 9", 'no such value "9" of DatasetType; known: OdpsDataset, ParquetDataset'),
         (
@@ -141,7 +141,7 @@ def test_misspelt_field_is_read_as_what_was_meant_and_reported_once() -> None:
     [
         ("train_config {\n  num_steps: 3\n", "f:1:14", 'this "{" is never closed by "}"'),
         ("model_dir: data/x", "f:1:16", 'expected a field name; strings need quotes, got "/"'),
-        ('model_dir: "x\n', "f:1:12", "this string is not closed on its line"),
+        ('model_dir: "x\n', "f:1:12", "unterminated string"),
         ("model_dir: '\\xzz'", "f:1:12", "bad escape"),
         ("model_dir 'x'", "f:1:1", 'expected ":" or "{" after "model_dir"'),
         ("model_dir:\n}", "f:2:1", 'expected a value, got "}"'),

@@ -33,7 +33,7 @@ def test_words_and_ids(tmp_path: Path, text: str, expected: dict[str, int]) -> N
     ("text", "message"),
     [
         ("", "has no words"),
-        ("a 1\nb\n", 'has ids beside some words and none beside "b"'),
+        ("a 1\nb\n", 'has ids for some words and none for "b"'),
         ("a 9223372036854775808", "has an id of 2\\^63 or more"),
     ],
 )

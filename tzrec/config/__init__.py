@@ -1,1 +1,1 @@
-"""Reading, editing and checking the config text."""
+"""Configs: loading, editing and checking."""

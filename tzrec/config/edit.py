@@ -1,4 +1,4 @@
-"""--edit_config_json: change fields of a config by path."""
+"""Edits of a config by path, for --edit_config_json."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def apply_edits(config: Message, edits: Mapping[str, Any]) -> None:
 
     Args:
         config: usually an EasyRecConfig.
-        edits: path -> value. Text is read as the field's type wants it; lists and objects of JSON are taken as they
-            are. `path;path` with `value;value` are several edits in one.
+        edits: path -> value. Strings are converted to the type of the field; lists and objects of JSON are not. An
+            edit `path;path` with `value;value` stands for two edits.
 
     Raises:
-        ConfigError: every edit that could not be made; the others have been.
+        ConfigError: Some edits are not valid; the others have been applied.
     """
     _, problems = edit(config, edits)
     if problems:
@@ -39,17 +39,21 @@ def apply_edits(config: Message, edits: Mapping[str, Any]) -> None:
 
 
 def edit(config: Message, edits: Mapping[str, Any]) -> tuple[set[str], list[Problem]]:
-    """Change a config in place; the paths of the fields that have been set, and the edits that could not be made."""
+    """Change a config in place.
+
+    Returns:
+        Paths of the fields that have been set, and problems of the edits that are not valid.
+    """
     touched: set[str] = set()
     problems: list[Problem] = []
     for key, value in edits.items():
         try:
-            for path, each in _pairs(key, value):
-                touched |= _edit_one(config, path, each)
+            for path, path_value in _pairs(key, value):
+                touched |= _edit_one(config, path, path_value)
         except ValueError as error:
             problems.append(Problem(key, str(error), FLAG))
         except ConfigError as error:
-            problems.extend(Problem(each.field or key, each.message, FLAG) for each in error.problems)
+            problems.extend(Problem(problem.field or key, problem.message, FLAG) for problem in error.problems)
     return touched, problems
 
 
@@ -64,148 +68,152 @@ def _pairs(key: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def _edit_one(config: Message, path: str, value: Any) -> set[str]:
-    steps = parse_path(path)
-    clashes: list[str] = []
-    targets = list(_walk(config, "", steps[:-1], clashes))
-    # `[:]` runs over features of all kinds: those of another kind are meant to be left alone, unless nothing remains
+    segments = parse_path(path)
+    conflicts: list[str] = []
+    targets = list(_walk(config, "", segments[:-1], conflicts))
+    # `[:]` selects features of all types: those of another type are skipped, unless none is left
     if not targets:
-        raise ValueError(clashes[0] if clashes else "selects nothing")
-    return {done for message, at in targets for done in _set(message, at, steps[-1], value)}
+        raise ValueError(conflicts[0] if conflicts else "selects nothing")
+    return {edited for message, path in targets for edited in _set(message, path, segments[-1], value)}
 
 
-def _field(message: Message, name: str, at: str) -> FieldDescriptor:
+def _field(message: Message, name: str, path: str) -> FieldDescriptor:
     fields = fields_of(message)
     if name not in fields:
-        where = at or message.DESCRIPTOR.name
-        raise ValueError(f'no such field "{name}" in {where}{did_you_mean(name, fields)}')
+        parent = path or message.DESCRIPTOR.name
+        raise ValueError(f'no such field "{name}" in {parent}{did_you_mean(name, fields)}')
     return fields[name]
 
 
-def _walk(message: Message, at: str, steps: list[PathSegment], clashes: list[str]) -> Iterator[tuple[Message, str]]:
-    """The messages a path leads to, each with its own path."""
-    if not steps:
-        yield message, at
+def _walk(
+    message: Message, path: str, segments: list[PathSegment], conflicts: list[str]
+) -> Iterator[tuple[Message, str]]:
+    """Iterate over the messages that a path selects, with the path of each."""
+    if not segments:
+        yield message, path
         return
-    step, rest = steps[0], steps[1:]
-    field = _field(message, step.name, at)
-    here = join(at, step.name)
+    segment, rest = segments[0], segments[1:]
+    field = _field(message, segment.name, path)
+    field_path = join(path, segment.name)
     if not is_message(field) or is_map(field):
-        raise ValueError(f"{here} is not a message; nothing lies below it")
-    clash = _clash(message, field, here)
-    if clash:
-        clashes.append(clash)
+        raise ValueError(f"{field_path} is not a message and has no fields")
+    conflict = _oneof_conflict(message, field, field_path)
+    if conflict:
+        conflicts.append(conflict)
     elif field.is_repeated:
-        items = getattr(message, step.name)
-        for index in _indices(items, step, field, here):
-            yield from _walk(items[index], f"{here}[{index}]", rest, clashes)
-    elif step.select is not None:
-        raise ValueError(f"{here} is not repeated; leave the brackets out")
+        items = getattr(message, segment.name)
+        for index in _indices(items, segment, field, field_path):
+            yield from _walk(items[index], f"{field_path}[{index}]", rest, conflicts)
+    elif segment.select is not None:
+        raise ValueError(f"{field_path} is not repeated; leave the brackets out")
     else:
-        child = getattr(message, step.name)
+        child = getattr(message, segment.name)
         child.SetInParent()
-        yield from _walk(child, here, rest, clashes)
+        yield from _walk(child, field_path, rest, conflicts)
 
 
-def _clash(message: Message, field: FieldDescriptor, here: str) -> str:
-    """Going through a member of a oneof must not silently throw away the member that is set."""
+def _oneof_conflict(message: Message, field: FieldDescriptor, field_path: str) -> str:
+    """Return the problem of a path through a member of a oneof if another member is set, which it would discard."""
     oneof = oneof_name(field)
     chosen = message.WhichOneof(oneof) if oneof else None
     if chosen in (None, field.name):
         return ""
-    return f'{here}: the {oneof} here is "{chosen}"; to choose another one, set {here} as a whole'
+    return f'{field_path}: {oneof} is "{chosen}"; to choose another one, set {field_path} as a whole'
 
 
-def _indices(items: Any, step: PathSegment, field: FieldDescriptor, here: str) -> list[int]:
-    """Which elements a step selects."""
-    if step.select is None:
-        raise ValueError(f"{here} is repeated; say which: {step.name}[0], {step.name}[0:2] or {step.name}[:]")
-    if isinstance(step.select, Condition):
-        return _matches(items, step.select, field, here)
-    if isinstance(step.select, slice):
-        return list(range(len(items))[step.select])
-    if not -len(items) <= step.select < len(items):
-        raise ValueError(f"{here}[{step.select}]: there are {len(items)}")
-    return [step.select % len(items)]
+def _indices(items: Any, segment: PathSegment, field: FieldDescriptor, field_path: str) -> list[int]:
+    """Return the indices of the elements that a path segment selects."""
+    if segment.select is None:
+        raise ValueError(
+            f"{field_path} is repeated; select elements: {segment.name}[0], {segment.name}[0:2] or {segment.name}[:]"
+        )
+    if isinstance(segment.select, Condition):
+        return _matches(items, segment.select, field, field_path)
+    if isinstance(segment.select, slice):
+        return list(range(len(items))[segment.select])
+    if not -len(items) <= segment.select < len(items):
+        raise ValueError(f"{field_path}[{segment.select}]: there are {len(items)}")
+    return [segment.select % len(items)]
 
 
-def _matches(items: Any, condition: Condition, field: FieldDescriptor, here: str) -> list[int]:
+def _matches(items: Any, condition: Condition, field: FieldDescriptor, field_path: str) -> list[int]:
     if not is_message(field):
-        raise ValueError(f"{here} holds plain values; select by index")
-    leaf = _leaf(field, condition, here)
+        raise ValueError(f"{field_path} holds scalar values; select by index")
+    leaf = _leaf(field, condition, field_path)
     try:
-        wanted = _cast(condition.value, leaf)
+        expected = _cast(condition.value, leaf)
     except ValueError as error:
-        raise ValueError(f"{here}[{'.'.join(condition.names)}]: {error}") from error
+        raise ValueError(f"{field_path}[{'.'.join(condition.names)}]: {error}") from error
     if leaf.type in _EQUAL_ONLY and condition.comparison != "=":
-        raise ValueError(f'{".".join(condition.names)} is no number; compare with "=", not "{condition.comparison}"')
-    found = []
+        raise ValueError(f'{".".join(condition.names)} is not a number; compare with "=", not "{condition.comparison}"')
+    indices = []
     for index, item in enumerate(items):
-        held = _held(item, condition.names)
-        if held is not None and _COMPARE[condition.comparison](held, wanted):
-            found.append(index)
-    if not found:
+        current = _nested_value(item, condition.names)
+        if current is not None and _COMPARE[condition.comparison](current, expected):
+            indices.append(index)
+    if not indices:
         text = f"{'.'.join(condition.names)}{condition.comparison}{condition.value}"
-        raise ValueError(f"{here}: nothing has {text}{_alternatives(items, condition)}")
-    return found
+        raise ValueError(f"{field_path}: no element has {text}{_alternatives(items, condition)}")
+    return indices
 
 
 def _alternatives(items: Any, condition: Condition) -> str:
-    held = {str(_held(item, condition.names)) for item in items} - {"None"}
-    return did_you_mean(condition.value, sorted(held), limit=0)
+    current = {str(_nested_value(item, condition.names)) for item in items} - {"None"}
+    return did_you_mean(condition.value, sorted(current), limit=0)
 
 
-def _leaf(field: FieldDescriptor, condition: Condition, here: str) -> FieldDescriptor:
-    """The scalar field a condition compares."""
-    at = f"{here}[]"
+def _leaf(field: FieldDescriptor, condition: Condition, field_path: str) -> FieldDescriptor:
+    """Return the scalar field that a condition compares."""
+    path = f"{field_path}[]"
     for name in condition.names:
         if not is_message(field):
-            raise ValueError(f"{at} is not a message; nothing lies below it")
+            raise ValueError(f"{path} is not a message and has no fields")
         fields = message_type(field).fields_by_name
         if name not in fields:
-            raise ValueError(f'no such field "{name}" in {at}{did_you_mean(name, fields)}')
-        field, at = fields[name], f"{at}.{name}"
+            raise ValueError(f'no such field "{name}" in {path}{did_you_mean(name, fields)}')
+        field, path = fields[name], f"{path}.{name}"
         if field.is_repeated:
-            raise ValueError(f"{at} is repeated; compare a single value")
+            raise ValueError(f"{path} is repeated; compare a single value")
     if is_message(field):
-        raise ValueError(f"{at} is a message; compare one of its fields")
+        raise ValueError(f"{path} is a message; compare one of its fields")
     return field
 
 
-def _held(item: Message, names: tuple[str, ...]) -> Any:
-    """What an element holds at a nested path; None where a message on the way, or the value, is not set."""
-    held: Any = item
+def _nested_value(item: Message, names: tuple[str, ...]) -> Any:
+    """Return the value of an element at a nested path; None if it, or a message on the path, is not set."""
+    current: Any = item
     for name in names:
-        if not held.HasField(name):
+        if not current.HasField(name):
             return None
-        held = getattr(held, name)
-    return held
+        current = getattr(current, name)
+    return current
 
 
-def _set(message: Message, at: str, step: PathSegment, value: Any) -> list[str]:
-    """Set the last field of a path; the paths that have been set."""
-    field = _field(message, step.name, at)
-    here = join(at, step.name)
-    if step.select is None:
-        _set_whole(message, field, here, value)
-        return [here]
+def _set(message: Message, path: str, segment: PathSegment, value: Any) -> list[str]:
+    """Set the last field of a path, and return the paths that have been set."""
+    field = _field(message, segment.name, path)
+    field_path = join(path, segment.name)
+    if segment.select is None:
+        _set_whole(message, field, field_path, value)
+        return [field_path]
     if not field.is_repeated:
-        raise ValueError(f"{here} is not repeated; leave the brackets out")
-    items = getattr(message, step.name)
-    indices = _indices(items, step, field, here)
+        raise ValueError(f"{field_path} is not repeated; leave the brackets out")
+    items = getattr(message, segment.name)
+    indices = _indices(items, segment, field, field_path)
     for index in indices:
         if is_message(field):
-            _replace(items[index], f"{here}[{index}]", value)
+            _replace(items[index], f"{field_path}[{index}]", value)
         else:
             items[index] = _cast(value, field)
-    return [f"{here}[{index}]" for index in indices]
+    return [f"{field_path}[{index}]" for index in indices]
 
 
-def _set_whole(message: Message, field: FieldDescriptor, here: str, value: Any) -> None:
+def _set_whole(message: Message, field: FieldDescriptor, field_path: str, value: Any) -> None:
     if not field.is_repeated and is_message(field):
         message.ClearField(field.name)
         child = getattr(message, field.name)
         child.SetInParent()
-        _replace(child, here, value)
+        _replace(child, field_path, value)
     elif not field.is_repeated:
         setattr(message, field.name, _cast(value, field))
     else:
@@ -213,11 +221,11 @@ def _set_whole(message: Message, field: FieldDescriptor, here: str, value: Any) 
         if isinstance(value, (list, dict)):
             _from_json({field.name: value}, message)
         else:
-            _raise(parse_field(_text(value), message, field, FLAG, here).problems)
+            _raise_problems(parse_field(_text(value), message, field, FLAG, field_path).problems)
 
 
-def _replace(message: Message, here: str, value: Any) -> None:
-    """Clear a message and read it anew; the outer braces may be left out."""
+def _replace(message: Message, field_path: str, value: Any) -> None:
+    """Replace the content of a message; the outer braces are optional."""
     message.Clear()
     if isinstance(value, dict):
         _from_json(value, message)
@@ -225,7 +233,7 @@ def _replace(message: Message, here: str, value: Any) -> None:
     text = _text(value).strip()
     if text.startswith("{") and text.endswith("}"):
         text = text[1:-1]
-    _raise(parse(text, message, FLAG, here).problems)
+    _raise_problems(parse(text, message, FLAG, field_path).problems)
 
 
 def _from_json(value: dict[str, Any], message: Message) -> None:
@@ -235,7 +243,7 @@ def _from_json(value: dict[str, Any], message: Message) -> None:
         raise ValueError(str(error)) from error
 
 
-def _raise(problems: list[Problem]) -> None:
+def _raise_problems(problems: list[Problem]) -> None:
     if problems:
         raise ConfigError(problems)
 
@@ -245,7 +253,7 @@ def _text(value: Any) -> str:
 
 
 def _cast(value: Any, field: FieldDescriptor) -> Any:
-    """A value of JSON, or text, as the type of a scalar field."""
+    """Convert a JSON value or a string to the type of a scalar field."""
     if isinstance(value, (list, dict)):
         raise ValueError(f"expected one value, received {value}")
     text = _text(value)

@@ -1,4 +1,4 @@
-"""The path language of --edit_config_json, as text.
+"""Paths of --edit_config_json.
 
 train_config.num_steps                                     a field
 feature_configs[3]   [-1]   [0:4]   [:]                    one element, a range, all
@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_STEP = re.compile(r"(\w+)(?:\[(.*)\])?\Z", re.DOTALL)
+_SEGMENT = re.compile(r"(\w+)(?:\[(.*)\])?\Z", re.DOTALL)
 _RANGE = re.compile(r"\s*(-?\d*)\s*:\s*(-?\d*)\s*\Z")
 _CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|=|<|>)\s*(.*?)\s*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Elements whose nested field compares so with a value."""
+    """Selects the elements whose nested field satisfies a comparison with a value."""
 
     names: tuple[str, ...]
     comparison: str
@@ -26,21 +26,25 @@ class Condition:
 
 @dataclass(frozen=True)
 class PathSegment:
-    """One field of a path, and which of its elements."""
+    """Field of a path, and the selection of its elements."""
 
     name: str
     select: slice | int | Condition | None = None
 
 
 def parse_path(text: str) -> list[PathSegment]:
-    """Raises ValueError with what is wrong with the path."""
-    return [_step(part) for part in split(text, ".")]
+    """Parse a path.
+
+    Raises:
+        ValueError: The path is not valid.
+    """
+    return [_segment(part) for part in split(text, ".")]
 
 
 def split(text: str, separator: str) -> list[str]:
-    """Split at a separator that stands outside of brackets and quotes."""
+    """Split at a separator outside of brackets and quotes."""
     parts, depth, quote, start = [], 0, "", 0
-    for at, char in enumerate(text):
+    for index, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote
         elif char in "\"'":
@@ -50,13 +54,13 @@ def split(text: str, separator: str) -> list[str]:
         elif char in "]}":
             depth -= 1
         elif char == separator and depth == 0:
-            parts.append(text[start:at].strip())
-            start = at + 1
+            parts.append(text[start:index].strip())
+            start = index + 1
     return [*parts, text[start:].strip()]
 
 
-def _step(text: str) -> PathSegment:
-    match = _STEP.match(text)
+def _segment(text: str) -> PathSegment:
+    match = _SEGMENT.match(text)
     if match is None:
         raise ValueError(f'"{text}" is not a field, field[0], field[0:2], field[:] or field[nested.field=value]')
     name, select = match.groups()
@@ -68,7 +72,7 @@ def _select(text: str) -> slice | int | Condition:
         return int(text)
     limits = _RANGE.match(text)
     if limits is not None:
-        first, last = (int(each) if each else None for each in limits.groups())
+        first, last = (int(limit) if limit else None for limit in limits.groups())
         return slice(first, last)
     condition = _CONDITION.match(text)
     if condition is None:

@@ -1,4 +1,4 @@
-"""A message as keyword arguments, defaults filled in."""
+"""Messages as keyword arguments, with defaults."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from tzrec.config.schema import enum_type, fields_of, is_map, is_message, messag
 
 
 def kwargs(message: Message) -> dict[str, Any]:
-    """Every field of a message by name.
+    """Return all fields of a message by name.
 
-    Scalars carry their default when unset, float32 the shortest decimal that reads back equal, enums their name;
-    an unset repeated field is `[]`, a map a dict; an unset message is absent. Whole numbers of a Struct are integers.
+    Unset scalars have their default value. A float32 is the shortest decimal that rounds to it, an enum value its name,
+    a map a dict and an unset repeated field `[]`; unset messages are left out. Whole numbers of a Struct are integers.
     """
     if isinstance(message, Struct):
         return {key: _whole(value) for key, value in json_format.MessageToDict(message).items()}
-    found = {}
+    arguments = {}
     for field in fields_of(message).values():
         if field.is_repeated or not is_message(field) or message.HasField(field.name):
-            found[field.name] = _value(field, getattr(message, field.name))
-    return found
+            arguments[field.name] = _value(field, getattr(message, field.name))
+    return arguments
 
 
 def _value(field: FieldDescriptor, value: Any) -> Any:
     if is_map(field):
         item = message_type(field).fields_by_name["value"]
-        return {key: _single(item, each) for key, each in value.items()}
+        return {key: _single(item, element) for key, element in value.items()}
     if field.is_repeated:
-        return [_single(field, each) for each in value]
+        return [_single(field, element) for element in value]
     return _single(field, value)
 
 
 def _whole(value: Any) -> Any:
-    """A value of a Struct, whose numbers are all floating point, with those that are whole as integers."""
+    """Convert the whole numbers in a value of a Struct, which are floating point, to integers."""
     if isinstance(value, dict):
-        return {key: _whole(each) for key, each in value.items()}
+        return {key: _whole(element) for key, element in value.items()}
     if isinstance(value, list):
-        return [_whole(each) for each in value]
+        return [_whole(element) for element in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -55,13 +55,13 @@ def _single(field: FieldDescriptor, value: Any) -> Any:
 
 
 def shortest(value: float) -> float:
-    """The decimal with the fewest digits that is `value` in float32: 0.1 for 0.10000000149011612."""
+    """Return the decimal with the fewest digits that equals `value` in float32: 0.1 for 0.10000000149011612."""
     packed = struct.pack("f", value)
     for digits in range(1, 10):
         candidate = float(f"{value:.{digits}g}")
         try:
             if struct.pack("f", candidate) == packed:
                 return candidate
-        except OverflowError:  # rounding up the largest float32 leaves its range
+        except OverflowError:  # rounding the largest float32 up exceeds its range
             continue
     return value

@@ -1,4 +1,4 @@
-"""A config file -> EasyRecConfig, and back."""
+"""Loading of config files: text or JSON to EasyRecConfig, and back."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 @dataclass(frozen=True)
 class ConfigSource:
-    """A config and where it came from.
+    """Config with its origin.
 
     Attributes:
-        config: the message, edits applied, `fg_mode` resolved.
-        path: the file as the user named it.
-        locations: field path -> (line, column) in the file, both from 1; without edited fields; empty for JSON.
-        problems: what was wrong with the text itself; the message is then only good for finding more.
+        config: message with edits and `fg_mode` resolved.
+        path: file as given by the user.
+        locations: field path -> (line, column) in the file, both from 1; without edited fields. Empty for JSON.
+        problems: problems of the text itself; if there are any, the message is only used to find more problems.
     """
 
     config: EasyRecConfig
@@ -36,15 +36,15 @@ class ConfigSource:
 
 
 def load_config(path: str, edits: Mapping[str, Any] | None = None, ignore_unknown: bool = False) -> EasyRecConfig:
-    """Read a config that is good as a message; `check.load_checked` also looks at what it says.
+    """Load a config that is a valid message; `check.load_checked` checks its content too.
 
     Args:
         path: `.json` is read as JSON, any other ending as text.
         edits: `--edit_config_json`: path -> value.
-        ignore_unknown: leave fields out that this version does not know (for the config of an exported model).
+        ignore_unknown: skip fields that do not exist in this version (for the config of an exported model).
 
     Raises:
-        ConfigError: with all problems of the text and of the edits.
+        ConfigError: The text or the edits have problems.
     """
     source = load_source(path, edits, ignore_unknown)
     if source.problems:
@@ -53,14 +53,14 @@ def load_config(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
 
 
 def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknown: bool = False) -> ConfigSource:
-    """Read a config with its places, its problems collected instead of raised.
+    """Load a config with the locations of its fields; collect its problems instead of raising them.
 
     Raises:
-        ConfigError: the file cannot be read or its syntax is broken.
+        ConfigError: The file cannot be read, or has a syntax error.
     """
     text = _read(path)
-    read = _parse_json if path.endswith(".json") else _parse_text
-    parsed = read(text, path, ignore_unknown)
+    parse_file = _parse_json if path.endswith(".json") else _parse_text
+    parsed = parse_file(text, path, ignore_unknown)
     config = parsed.message
     assert isinstance(config, EasyRecConfig)
     _resolve_fg_mode(config)
@@ -71,7 +71,7 @@ def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
 
 
 def dump_config(config: EasyRecConfig) -> str:
-    """Text that loads back equal."""
+    """Return text from which an equal config is loaded."""
     return str(text_format.MessageToString(config, as_utf8=True))
 
 
@@ -103,7 +103,7 @@ def _parse_json(text: str, path: str, ignore_unknown: bool) -> Parsed:
 
 
 def _edit(parsed: Parsed, config: EasyRecConfig, edits: Mapping[str, Any]) -> None:
-    """Apply the edits, and forget the places of what they replace."""
+    """Apply the edits, and remove the locations of the fields they replace."""
     touched, problems = edit(config, edits)
     parsed.problems.extend(problems)
     _choose_length(config, touched)
@@ -111,12 +111,12 @@ def _edit(parsed: Parsed, config: EasyRecConfig, edits: Mapping[str, Any]) -> No
     for missing in missing_required(config):
         if not _under(missing, known):
             parsed.problems.append(Problem(missing, f"{MISSING} after the edit", FLAG))
-    for path in [each for each in parsed.locations if _under(each, touched)]:
+    for path in [located for located in parsed.locations if _under(located, touched)]:
         del parsed.locations[path]
 
 
 def _choose_length(config: EasyRecConfig, touched: set[str]) -> None:
-    """Steps and epochs exclude each other: an edit of one of them replaces what the text says of the other."""
+    """Clear num_steps if num_epochs is edited, and the reverse: they exclude each other."""
     steps, epochs = (f"train_config.{name}" in touched for name in ("num_steps", "num_epochs"))
     if steps and not epochs and config.train_config.num_steps:
         config.train_config.ClearField("num_epochs")
@@ -129,7 +129,7 @@ def _under(path: str, roots: set[str]) -> bool:
 
 
 def _resolve_fg_mode(config: EasyRecConfig) -> None:
-    """Put the deprecated `fg_encoded` into `fg_mode`, so that a saved config says its mode."""
+    """Convert the deprecated `fg_encoded` to `fg_mode`, so that a saved config always contains the mode."""
     if not config.HasField("data_config"):
         return
     data = config.data_config

@@ -1,6 +1,6 @@
-"""Text -> message, with the place of every field and every mistake at once.
+"""Parser of protobuf text format that reports all problems at once and keeps the location of every field.
 
-protobuf's own `text_format.Parse` stops at the first mistake and forgets where things stood.
+`text_format.Parse` of protobuf stops at the first problem and keeps no locations.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tzrec.errors import ConfigError, Problem
 
 Location = tuple[int, int]
 Locations = dict[str, Location]
-_SURE = 0.75
-"""A misspelt field this close to a known one is read as that one, so that one slip makes one problem."""
+_CUTOFF = 0.75
+"""Similarity above which a misspelled field is read as the known field, so that one mistake is one problem."""
 
 
 @dataclass
 class Parsed:
-    """What a text says, where, and what is wrong with it; a message with problems is only good for finding more."""
+    """Message, locations of its fields, and problems; a message with problems is only used to find more problems."""
 
     message: Message
     locations: Locations = field(default_factory=dict)
@@ -34,17 +34,17 @@ class Parsed:
 
 
 def parse(text: str, message: Message, file: str, path: str = "", ignore_unknown: bool = False) -> Parsed:
-    """Merge a text into a message.
+    """Parse a text into a message.
 
     Args:
         text: protobuf text format.
         message: empty, or without the fields that the text sets.
-        file: how problems name the text.
-        path: field path of `message`, put before the paths of its fields.
-        ignore_unknown: leave unknown fields out without a word.
+        file: name of the text in problems.
+        path: field path of `message`, the prefix of the paths of its fields.
+        ignore_unknown: skip unknown fields.
 
     Raises:
-        ConfigError: a real syntax error, with its place.
+        ConfigError: The text has a syntax error.
     """
     try:
         tree = parse_tree(text)
@@ -56,7 +56,11 @@ def parse(text: str, message: Message, file: str, path: str = "", ignore_unknown
 
 
 def parse_field(text: str, message: Message, descriptor: FieldDescriptor, file: str, path: str) -> Parsed:
-    """Set one field of a message from the text of its value: `[1, 2]`, `"a"`, `{ ... }`; the same errors."""
+    """Set a field of a message from the text of its value: `[1, 2]`, `"a"`, `{ ... }`.
+
+    Raises:
+        ConfigError: The text has a syntax error.
+    """
     try:
         tree = parse_tree(f"{descriptor.name}: {text}")
     except TextSyntaxError as error:
@@ -72,12 +76,12 @@ def parse_field(text: str, message: Message, descriptor: FieldDescriptor, file: 
 
 
 def join(path: str, name: str) -> str:
-    """The path of a field of the message at `path`."""
+    """Return the path of a field of the message at `path`."""
     return f"{path}.{name}" if path else name
 
 
-class _Seen:
-    """Fields of one message that the text has set so far, rightly or wrongly."""
+class _SetFields:
+    """Fields of a message that the text has set so far, with or without problems."""
 
     def __init__(self) -> None:
         self.locations: dict[str, Location] = {}
@@ -90,19 +94,19 @@ class _Builder:
         self._file = file
         self._ignore_unknown = ignore_unknown
 
-    def fill(self, body: Body, message: Message, path: str, place: Location) -> None:
-        """Set the fields of a message; `location` is where the message itself is named."""
-        seen = _Seen()
+    def fill(self, body: Body, message: Message, path: str, location: Location) -> None:
+        """Set the fields of a message; `location` is that of the message itself."""
+        seen = _SetFields()
         for entry in body.entries:
             self._entry(entry, message, path, seen)
-        for each in fields_of(message).values():
-            if each.is_required and each.name not in seen.locations and not message.HasField(each.name):
-                self._problem(join(path, each.name), MISSING, place)
+        for known in fields_of(message).values():
+            if known.is_required and known.name not in seen.locations and not message.HasField(known.name):
+                self._problem(join(path, known.name), MISSING, location)
 
-    def _problem(self, path: str, text: str, place: Location) -> None:
-        self._parsed.problems.append(Problem(path, text, f"{self._file}:{place[0]}:{place[1]}"))
+    def _problem(self, path: str, text: str, location: Location) -> None:
+        self._parsed.problems.append(Problem(path, text, f"{self._file}:{location[0]}:{location[1]}"))
 
-    def _entry(self, entry: FieldEntry, message: Message, path: str, seen: _Seen) -> None:
+    def _entry(self, entry: FieldEntry, message: Message, path: str, seen: _SetFields) -> None:
         descriptor = fields_of(message).get(entry.name)
         if descriptor is None and self._ignore_unknown:
             return
@@ -112,34 +116,34 @@ class _Builder:
             return
         self.values(entry, descriptor, message, join(path, descriptor.name))
 
-    def values(self, entry: FieldEntry, descriptor: FieldDescriptor, message: Message, here: str) -> None:
-        """Set one field, whose path is `here`, to all values of an entry."""
+    def values(self, entry: FieldEntry, descriptor: FieldDescriptor, message: Message, field_path: str) -> None:
+        """Set the field at a path to all values of an entry."""
         if entry.listed and not descriptor.is_repeated:
-            self._problem(here, "expected one value, received a list", (entry.line, entry.column))
+            self._problem(field_path, "expected one value, received a list", (entry.line, entry.column))
             return
-        self._parsed.locations.setdefault(here, (entry.line, entry.column))
+        self._parsed.locations.setdefault(field_path, (entry.line, entry.column))
         for value in entry.values:
-            place = (value.line, value.column) if entry.listed else (entry.line, entry.column)
-            self._value(value, descriptor, message, here, place)
+            location = (value.line, value.column) if entry.listed else (entry.line, entry.column)
+            self._value(value, descriptor, message, field_path, location)
 
-    def _unknown(self, entry: FieldEntry, message: Message, path: str, seen: _Seen) -> FieldDescriptor | None:
-        """Report an unknown field, and read it as the known one that it surely was meant to be."""
+    def _unknown(self, entry: FieldEntry, message: Message, path: str, seen: _SetFields) -> FieldDescriptor | None:
+        """Report an unknown field, and return the known field if the name is similar enough to be a misspelling."""
         fields = fields_of(message)
-        here = join(path, entry.name)
-        self._problem(here, f"no such field{did_you_mean(entry.name, fields)}", (entry.line, entry.column))
-        match = closest(entry.name, fields, _SURE)
+        field_path = join(path, entry.name)
+        self._problem(field_path, f"no such field{did_you_mean(entry.name, fields)}", (entry.line, entry.column))
+        match = closest(entry.name, fields, _CUTOFF)
         if match is None or match in seen.locations:
             return None
-        meant = fields[match]
-        fits = is_message(meant) == all(isinstance(value, Body) for value in entry.values)
-        return meant if fits and oneof_name(meant) not in seen.oneofs else None
+        known_field = fields[match]
+        fits = is_message(known_field) == all(isinstance(value, Body) for value in entry.values)
+        return known_field if fits and oneof_name(known_field) not in seen.oneofs else None
 
-    def _admit(self, entry: FieldEntry, descriptor: FieldDescriptor, path: str, seen: _Seen) -> bool:
-        """Report a singular field that is given twice and a second member of a oneof."""
-        here, place = join(path, descriptor.name), (entry.line, entry.column)
-        first = seen.locations.setdefault(descriptor.name, place)
-        if first is not place and not descriptor.is_repeated:
-            self._problem(here, f"is given twice, first at line {first[0]}", place)
+    def _admit(self, entry: FieldEntry, descriptor: FieldDescriptor, path: str, seen: _SetFields) -> bool:
+        """Return False for, and report, a second value of a singular field or a second member of a oneof."""
+        field_path, location = join(path, descriptor.name), (entry.line, entry.column)
+        first = seen.locations.setdefault(descriptor.name, location)
+        if first is not location and not descriptor.is_repeated:
+            self._problem(field_path, f"is set twice, first at line {first[0]}", location)
             return False
         oneof = oneof_name(descriptor)
         if not oneof:
@@ -147,48 +151,50 @@ class _Builder:
         other = seen.oneofs.setdefault(oneof, descriptor.name)
         if other != descriptor.name:
             line = seen.locations[other][0]
-            self._problem(here, f'only one {oneof} can be chosen, and line {line} chooses "{other}"', place)
+            self._problem(field_path, f'only one {oneof} can be chosen, and line {line} chooses "{other}"', location)
         return other == descriptor.name
 
     def _value(
-        self, value: Atom | Body, descriptor: FieldDescriptor, message: Message, path: str, place: Location
+        self, value: Atom | Body, descriptor: FieldDescriptor, message: Message, path: str, location: Location
     ) -> None:
         if isinstance(value, Atom) and is_message(descriptor):
             self._problem(path, f"expected a message {{ ... }}, received {value.text}", (value.line, value.column))
         elif isinstance(value, Body) and not is_message(descriptor):
             self._problem(path, f"expected {_kind(descriptor)}, received a message", (value.line, value.column))
         elif isinstance(value, Body):
-            self._message(value, descriptor, message, path, place)
+            self._message(value, descriptor, message, path, location)
         else:
-            self._scalar(value, descriptor, message, path, place)
+            self._scalar(value, descriptor, message, path, location)
 
-    def _message(self, body: Body, descriptor: FieldDescriptor, message: Message, path: str, place: Location) -> None:
+    def _message(
+        self, body: Body, descriptor: FieldDescriptor, message: Message, path: str, location: Location
+    ) -> None:
         if is_map(descriptor):
-            self._map_entry(body, getattr(message, descriptor.name), path, place)
+            self._map_entry(body, getattr(message, descriptor.name), path, location)
             return
         if descriptor.is_repeated:
             items = getattr(message, descriptor.name)
             path = f"{path}[{len(items)}]"
-            self._parsed.locations[path] = place
+            self._parsed.locations[path] = location
             child = items.add()
         else:
             child = getattr(message, descriptor.name)
             child.SetInParent()
-        self.fill(body, child, path, place)
+        self.fill(body, child, path, location)
 
-    def _map_entry(self, body: Body, items: Any, path: str, place: Location) -> None:
+    def _map_entry(self, body: Body, items: Any, path: str, location: Location) -> None:
         item = items.GetEntryClass()()
-        self.fill(body, item, f"{path}[{len(items)}]", place)
-        self._parsed.locations[f'{path}["{item.key}"]'] = place
+        self.fill(body, item, f"{path}[{len(items)}]", location)
+        self._parsed.locations[f'{path}["{item.key}"]'] = location
         if isinstance(item.value, Message):
             items[item.key].CopyFrom(item.value)
         else:
             items[item.key] = item.value
 
-    def _scalar(self, atom: Atom, descriptor: FieldDescriptor, message: Message, path: str, place: Location) -> None:
+    def _scalar(self, atom: Atom, descriptor: FieldDescriptor, message: Message, path: str, location: Location) -> None:
         if descriptor.is_repeated:
             path = f"{path}[{len(getattr(message, descriptor.name))}]"
-            self._parsed.locations[path] = place
+            self._parsed.locations[path] = location
         try:
             value = read_scalar(atom, descriptor)
         except ValueError as error:
@@ -201,10 +207,10 @@ class _Builder:
 
 
 def read_scalar(atom: Atom, descriptor: FieldDescriptor) -> Any:
-    """The value of a scalar as it is written.
+    """Read the value of a scalar.
 
     Raises:
-        ValueError: says what was received and what is right.
+        ValueError: The text is not of the type of the field.
     """
     if descriptor.type == FieldDescriptor.TYPE_ENUM:
         return _read_enum(atom, descriptor)

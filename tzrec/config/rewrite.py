@@ -1,4 +1,4 @@
-"""Changing fields in the text of a config, so that comments, order and layout of all the rest stay."""
+"""Edits of the text of a config that keep comments, order and layout of all other fields."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ _REST_OF_LINE = re.compile(r"[ \t,;]*(?:#[^\n]*)?(?=\n|\Z)")
 
 
 def rewrite(text: str, changes: Mapping[str, object]) -> str:
-    """A config text with some fields set anew.
+    """Set fields in the text of a config.
 
     Args:
-        text: protobuf text format without mistakes.
-        changes: path -> value; all but the last field of a path stand in the text.
+        text: valid protobuf text format.
+        changes: path -> value; the messages of a path must be in the text, the last field need not be.
 
     Raises:
-        LookupError: a message on the way does not stand in the text.
+        LookupError: A message of a path is not in the text.
     """
     tree = parse_tree(text)
     edits: list[tuple[int, int, str]] = []
     for path, value in changes.items():
-        *way, last = parse_path(path)
-        edits += _edits(text, _find(tree, way), last.name, value)
-    pieces, at = [], 0
+        *parents, last = parse_path(path)
+        edits += _edits(text, _find(tree, parents), last.name, value)
+    pieces, position = [], 0
     for start, end, new in sorted(edits, key=lambda edit: edit[0]):
-        pieces += [text[at:start], new]
-        at = end
-    return "".join([*pieces, text[at:]])
+        pieces += [text[position:start], new]
+        position = end
+    return "".join([*pieces, text[position:]])
 
 
-def _find(body: Body, way: list[PathSegment]) -> Body:
-    """The message at a path."""
-    for step in way:
-        values = [value for entry in body.entries if entry.name == step.name for value in entry.values]
-        at = step.select if isinstance(step.select, int) else 0
-        found = values[at] if at < len(values) else None
-        if not isinstance(found, Body):
-            raise LookupError(step.name)
-        body = found
+def _find(body: Body, segments: list[PathSegment]) -> Body:
+    """Return the message at a path."""
+    for segment in segments:
+        values = [value for entry in body.entries if entry.name == segment.name for value in entry.values]
+        index = segment.select if isinstance(segment.select, int) else 0
+        value = values[index] if index < len(values) else None
+        if not isinstance(value, Body):
+            raise LookupError(segment.name)
+        body = value
     return body
 
 
 def _edits(text: str, body: Body, name: str, value: object) -> list[tuple[int, int, str]]:
-    """(start, end, what to put there): the first entry of the field replaced and others removed, or a new one."""
-    new = f"{name}: {_written(value)}"
+    """Return replacements (start, end, text) that set a field; further entries of the field are removed."""
+    new = f"{name}: {_format(value)}"
     old = [entry for entry in body.entries if entry.name == name]
     if old:
         return [(entry.start, entry.end, new if entry is old[0] else "") for entry in old]
@@ -57,16 +57,16 @@ def _edits(text: str, body: Body, name: str, value: object) -> list[tuple[int, i
         return [(body.end, body.end, f"{new} ")]
     last = body.entries[-1]
     rest = _REST_OF_LINE.match(text, last.end)
-    if rest is None:  # something else stands on its line
+    if rest is None:  # the line continues with another field
         return [(last.end, last.end, f" {new}")]
     before = text[text.rindex("\n", 0, last.start) + 1 : last.start] if "\n" in text[: last.start] else ""
     indent = re.match(r"\s*", before)
     return [(rest.end(), rest.end(), f"\n{indent[0] if indent else ''}{new}")]
 
 
-def _written(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
+        return f"[{', '.join(map(_format, value))}]"
     if isinstance(value, str):
         escaped = text_encoding.CEscape(value.encode(), as_utf8=True)
         return f'"{escaped}"'

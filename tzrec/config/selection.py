@@ -1,4 +1,4 @@
-"""A config with fewer features."""
+"""Selection of features of a config."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
 def keep_features(config: EasyRecConfig, kept: Mapping[str, Collection[str]]) -> EasyRecConfig:
-    """The config with these features alone in their groups, and without the features that nothing uses any more.
+    """Return a config with fewer features in its groups, and without features that are no longer used.
 
-    Whatever model_config names stays, as the session feature of a loss or a metric, and so does what features that
-    stay read.
+    Features that model_config names otherwise are kept, such as the session feature of a loss, and so are features that
+    other features read.
 
     Args:
-        config: stays as it is.
-        kept: per group, the features to keep; groups that are not in it keep theirs.
+        config: is not changed.
+        kept: names of the features to keep, by group; other groups are not changed.
     """
-    made = EasyRecConfig()
-    made.CopyFrom(config)
-    for group in made.model_config.feature_groups:
+    selected = EasyRecConfig()
+    selected.CopyFrom(config)
+    for group in selected.model_config.feature_groups:
         if group.group_name in kept:
             group.feature_names[:] = [name for name in group.feature_names if name in kept[group.group_name]]
-    used = _with_sources(set(_strings(made.model_config)), made)
-    configs = [each for each in made.feature_configs if _trimmed(each, used)]
-    del made.feature_configs[:]
-    made.feature_configs.extend(configs)
-    return made
+    used = _with_sources(set(_strings(selected.model_config)), selected)
+    configs = [config for config in selected.feature_configs if _remove_unused(config, used)]
+    del selected.feature_configs[:]
+    selected.feature_configs.extend(configs)
+    return selected
 
 
 def _strings(message: Message) -> Iterator[str]:
-    """Every text in a message and the messages below it."""
+    """Iterate over all strings in a message and the messages below it."""
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_STRING:
             yield from value if field.is_repeated else [value]
@@ -45,30 +45,30 @@ def _strings(message: Message) -> Iterator[str]:
 
 
 def _with_sources(used: set[str], config: EasyRecConfig) -> set[str]:
-    """With the features that those in use read, and so on."""
+    """Add the features that used features read, directly or indirectly."""
     sources = {
         member.message.feature_name: [text.partition(":")[2] for _, text in inputs(member.message) if _is_feature(text)]
-        for each in config.feature_configs
-        for member in feature_members(each)
+        for entry in config.feature_configs
+        for member in feature_members(entry)
     }
-    found, ahead = set[str](), list(used)
-    while ahead:
-        name = ahead.pop()
-        if name not in found:
-            found.add(name)
-            ahead += sources.get(name, ())
-    return found
+    all_used, pending = set[str](), list(used)
+    while pending:
+        name = pending.pop()
+        if name not in all_used:
+            all_used.add(name)
+            pending += sources.get(name, ())
+    return all_used
 
 
 def _is_feature(source: str) -> bool:
     return source.startswith("feature:")
 
 
-def _trimmed(config: FeatureConfig, used: set[str]) -> bool:
-    """Whether any feature of an entry is used; features of a sequence that are not are taken out of it."""
-    stays = [member.message.feature_name in used for member in feature_members(config)]
+def _remove_unused(config: FeatureConfig, used: set[str]) -> bool:
+    """Remove unused features from a sequence_feature, and return whether any feature of an entry is used."""
+    is_used = [member.message.feature_name in used for member in feature_members(config)]
     if config.WhichOneof("feature") == "sequence_feature":
         features = config.sequence_feature.features
-        for index in reversed([index for index, use in enumerate(stays) if not use]):
+        for index in reversed([index for index, use in enumerate(is_used) if not use]):
             del features[index]
-    return any(stays)
+    return any(is_used)

@@ -1,7 +1,7 @@
-"""Protobuf text format as a syntax tree that remembers where everything stands.
+"""Syntax tree of protobuf text format, with locations.
 
-The tree knows nothing of messages and fields: `parser.py` turns it into a message, and can so go on after a mistake.
-What cannot be put into a tree is a real syntax error and stops.
+The tree is independent of the schema: `parser.py` turns it into a message, and therefore can continue after a problem.
+Only text that cannot be parsed into a tree is a syntax error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TOKEN = re.compile(
 
 
 class TextSyntaxError(Exception):
-    """Text that is no protobuf text format, at `line:column` (both from 1)."""
+    """Syntax error of protobuf text format, at `line:column` (both from 1)."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class TextSyntaxError(Exception):
 
 @dataclass(frozen=True)
 class Token:
-    """A word, number, string or sign of the text, or its end."""
+    """Token of the text: a word, number, string, sign or the end."""
 
     kind: str
     text: str
@@ -49,7 +49,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Atom:
-    """One scalar as it is written: a word, a number or a string (already unescaped)."""
+    """Scalar of the text: a word, a number or a string; `value` is the unescaped string."""
 
     kind: str
     text: str
@@ -60,7 +60,7 @@ class Atom:
 
 @dataclass
 class Body:
-    """Everything between `{` and `}`; the whole file is a body too. `end` is where its `}` stands in the text."""
+    """Entries between `{` and `}`, or of the whole file. `end` is the position of `}` in the text."""
 
     line: int
     column: int
@@ -70,7 +70,7 @@ class Body:
 
 @dataclass
 class FieldEntry:
-    """One `name: value`, `name { ... }` or `name: [value, ...]`; in the text it is `[start:end]`."""
+    """Entry `name: value`, `name { ... }` or `name: [value, ...]`, `[start:end]` in the text."""
 
     name: str
     line: int
@@ -82,10 +82,10 @@ class FieldEntry:
 
 
 def parse_tree(text: str) -> Body:
-    """The syntax tree of a text.
+    """Parse a text into a syntax tree.
 
     Raises:
-        TextSyntaxError: with the place and what was expected there.
+        TextSyntaxError: The text is not protobuf text format.
     """
     return _TextParser(text).file()
 
@@ -105,7 +105,7 @@ class _TextParser:
     def __init__(self, text: str) -> None:
         self._rest = _tokens(text)
         self._token = next(self._rest)
-        self._end = 0  # of the last token that was taken
+        self._end = 0  # of the last token that was consumed
         self._depth = 0
 
     def file(self) -> Body:
@@ -127,13 +127,13 @@ class _TextParser:
     def _error(self, expected: str) -> TextSyntaxError:
         token = self._token
         if token.kind == "open_string":
-            return TextSyntaxError("this string is not closed on its line", token.line, token.column)
+            return TextSyntaxError("unterminated string", token.line, token.column)
         got = f'"{token.text}"' if token.text else "the end of the text"
         return TextSyntaxError(f"expected {expected}, got {got}", token.line, token.column)
 
     def _entry(self) -> FieldEntry:
         if self._token.kind not in ("word", "number"):
-            # `path: data/train` ends its value at the slash
+            # in `path: data/train` the value ends at the slash
             quotes = "; strings need quotes" if self._token.kind == "other" else ""
             raise self._error(f"a field name{quotes}")
         name = self._next()
@@ -185,7 +185,7 @@ class _TextParser:
         return body
 
     def _string(self) -> Atom:
-        """One string literal, or several side by side, which are one as in C."""
+        """Parse a string literal, or several adjacent ones, which are concatenated as in C."""
         first, parts = self._token, []
         while self._token.kind == "string":
             token = self._next()

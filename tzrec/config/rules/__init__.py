@@ -1,1 +1,1 @@
-"""What can be wrong with a config, one file per subject; each rule takes Checker and adds to them."""
+"""Rules of a config, one file per subject; each rule takes a `Checker` and reports problems to it."""

@@ -1,4 +1,4 @@
-"""Sequence groups and their encoders: their features, who reads them, and their widths."""
+"""Sequence groups and their encoders: features, readers and widths."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _check_metrics(checker: Checker, task: HeadDeclaration, field: str) -> None:
     for path, _, message in metrics:
         rule = task_rule(message.DESCRIPTOR)
         if rule.prediction not in predictions:
-            predicted = " and ".join(sorted(_PREDICTION_NAMES[each] for each in predictions))
+            predicted = " and ".join(sorted(_PREDICTION_NAMES[prediction] for prediction in predictions))
             compared = _PREDICTION_NAMES[rule.prediction]
             checker.error(path, f"compares {compared}, but with {' and '.join(losses)} this task predicts {predicted}")
         elif not fits_num_class(rule, num_class):
