@@ -52,7 +52,7 @@ def read_page(heading: str) -> Page:
 
 
 def write_files(page: Page, folder: Path) -> None:
-    """Write the files of a section; parts of model.proto are inserted where the page says."""
+    """Write the files of a section; parts of model.proto are inserted where the page states."""
     for name, text in page.files:
         path = folder / name
         if name != MODEL_PROTO:

@@ -1,4 +1,4 @@
-"""The schema and the code agree: fields are read, refused or marked, and facts about components exist once."""
+"""Agreement of schema and code: fields are read, refused or marked, and facts about components exist once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 @cache
 def trees() -> dict[str, ast.Module]:
-    """Syntax trees of all modules written by hand, by path."""
+    """Parse all handwritten modules; syntax trees by path."""
     paths = (path.relative_to(PACKAGE) for path in sorted(PACKAGE.rglob("*.py")))
     return {str(path): ast.parse((PACKAGE / path).read_text()) for path in paths if path.parts[0] != "protos"}
 
@@ -53,14 +53,14 @@ def is_supported(field: FieldDescriptor) -> bool:
 @cache
 def messages() -> dict[str, Descriptor]:
     """Messages of supported fields, from the root down."""
-    seen: dict[str, Descriptor] = {}
-    ahead: list[Descriptor] = [EasyRecConfig.DESCRIPTOR]
-    while ahead:
-        message = ahead.pop()
-        if message.full_name not in seen and message.file.package == "tzrec.protos":
-            seen[message.full_name] = message
-            ahead += [message_type(field) for field in message.fields if is_message(field) and is_supported(field)]
-    return seen
+    messages_by_name: dict[str, Descriptor] = {}
+    queue: list[Descriptor] = [EasyRecConfig.DESCRIPTOR]
+    while queue:
+        message = queue.pop()
+        if message.full_name not in messages_by_name and message.file.package == "tzrec.protos":
+            messages_by_name[message.full_name] = message
+            queue += [message_type(field) for field in message.fields if is_message(field) and is_supported(field)]
+    return messages_by_name
 
 
 def fields() -> list[FieldDescriptor]:
@@ -75,15 +75,15 @@ def fields() -> list[FieldDescriptor]:
 
 
 def test_fields_are_read_refused_or_marked() -> None:
-    known = {name for tree in trees().values() for name in names_in(tree)}
+    names = {name for tree in trees().values() for name in names_in(tree)}
     # messages of optimizers are passed to torch as a whole
     for optimizer in (torch.optim.Adam, torch.optim.SGD):
-        known.update(inspect.signature(optimizer).parameters)
+        names.update(inspect.signature(optimizer).parameters)
     marked = ("ignored", "descriptive")
     unread = [
         field.full_name
         for field in fields()
-        if field.name not in known and not any(getattr(options.field_rule(field), mark) for mark in marked)
+        if field.name not in names and not any(getattr(options.field_rule(field), mark) for mark in marked)
     ]
     assert unread == [], "read these fields, or refuse or mark them by an option of protos/tzrec/protos/options.proto"
 
@@ -97,15 +97,15 @@ def test_fields_without_effect_have_a_reason(name: str) -> None:
 
 
 def test_defaults_follow_their_rules() -> None:
-    wrong = []
+    violations = []
     for field in fields():
         rule = options.field_rule(field)
         if field.has_default_value and isinstance(field.default_value, str):
             key = field.default_value.lower() if rule.ignore_case else field.default_value
-            wrong += [field.full_name] if rule.one_of and key not in rule.one_of else []
+            violations += [field.full_name] if rule.one_of and key not in rule.one_of else []
         elif field.has_default_value and not is_within(rule, field.default_value):
-            wrong.append(field.full_name)
-    assert wrong == []
+            violations.append(field.full_name)
+    assert violations == []
 
 
 def test_rules_match_the_types_of_their_fields() -> None:
@@ -114,9 +114,9 @@ def test_rules_match_the_types_of_their_fields() -> None:
     for message in messages().values():
         for name, rule in options.field_rules(message).items():
             field = message.fields_by_name[name]
-            given = {option.name for option, _ in rule.ListFields()}
+            set_options = {option.name for option, _ in rule.ListFields()}
             is_text = field.type == FieldDescriptor.TYPE_STRING
-            assert not given & (number_rules if is_text or is_message(field) else text_rules), field.full_name
+            assert not set_options & (number_rules if is_text or is_message(field) else text_rules), field.full_name
             assert set(rule.cuda_only) <= set(rule.one_of), field.full_name
             assert not is_map(field), field.full_name
 
@@ -159,8 +159,8 @@ def is_function(node: ast.expr) -> bool:
 
 
 def test_no_module_lists_members_of_a_oneof() -> None:
-    found = {path: list(lists_of_members(tree)) for path, tree in trees().items()}
-    assert {path: lists for path, lists in found.items() if lists} == {}, "derive them from the descriptors"
+    lists_by_path = {path: list(lists_of_members(tree)) for path, tree in trees().items()}
+    assert {path: lists for path, lists in lists_by_path.items() if lists} == {}, "derive them from the descriptors"
 
 
 @pytest.mark.parametrize(
@@ -171,11 +171,11 @@ def test_no_module_lists_members_of_a_oneof() -> None:
         'LOSSES = {"l2_loss": torch.optim.SGD, "jrc_loss": 1, "bpr_loss": 1}',
     ],
 )
-def test_lists_of_members_are_found(text: str) -> None:
+def test_lists_of_members_finds_literal(text: str) -> None:
     assert len(list(lists_of_members(ast.parse(text)))) == 1
 
 
-def test_functions_by_member_are_allowed() -> None:
+def test_lists_of_members_accepts_functions_by_member() -> None:
     text = 'RULES = {"l2_loss": _l2, "jrc_loss": (_jrc, {}), "bpr_loss": _bpr}'
     assert list(lists_of_members(ast.parse(text))) == []
 
