@@ -1,4 +1,4 @@
-"""`tzrec check` as a user sees it, with and without data."""
+"""`tzrec check` with and without data."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def write_data(tmp_path: Path, **columns: Any) -> None:
     pq.write_table(table, tmp_path / "part-0.parquet")
 
 
-def test_without_data_it_says_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_without_data_prints_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_config(tmp_path)
     assert main(["--pipeline_config", path, "--device", "cpu"]) == 0
     assert capsys.readouterr().out == f"{path}: no problems; mmoe (ctr, cvr), 3 features, on cpu\n"
 
 
-def test_problems_are_printed_like_the_lines_of_a_compiler(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_problems_with_location(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_config(tmp_path, 'label_name: "buy"', 'label_name: "by"', "hash_bucket_size", "hash_bucket_sise")
     assert main(["--pipeline_config", path]) == 2
     lines = capsys.readouterr().err.removesuffix("\n").split("\n")
@@ -64,13 +64,13 @@ def test_fields_without_effect_are_warnings(tmp_path: Path, capsys: pytest.Captu
     ]
 
 
-def test_edits_are_part_of_what_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_with_invalid_edit_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--pipeline_config_path", write_config(tmp_path), "--edit_config_json", '{"train_config.num_step": 1}']
     assert main(arguments) == 2
     assert 'no such field "num_step" in train_config; did you mean "num_steps"?' in capsys.readouterr().err
 
 
-def test_data_that_fits_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_valid_data_prints_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_data(tmp_path)
     assert main(["--pipeline_config", write_config(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -90,39 +90,37 @@ CASES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("columns", "wanted"), CASES, ids=[str(i) for i in range(len(CASES))])
-def test_data_that_does_not_fit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], columns: dict[str, Any], wanted: str
+@pytest.mark.parametrize(("columns", "pattern"), CASES, ids=[str(i) for i in range(len(CASES))])
+def test_check_of_invalid_data_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], columns: dict[str, Any], pattern: str
 ) -> None:
     write_data(tmp_path, **columns)
     assert main(["--pipeline_config", write_config(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert re.search(wanted, said), said
-    assert "1 problem. Nothing was started." in said
+    output = capsys.readouterr().err
+    assert re.search(pattern, output), output
+    assert "1 problem. Nothing was started." in output
 
 
-def test_two_columns_of_a_wrong_type_are_two_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_two_wrong_columns_prints_two_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_data(tmp_path, price=[{"a": 1}] * 4, cate_id=[{"a": 1}] * 4)
     assert main(["--pipeline_config", write_config(tmp_path)]) == 2
     assert "2 problems." in capsys.readouterr().err
 
 
-def test_bad_rows_are_only_told_where_the_policy_lives_with_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_with_tolerant_policy_prints_bad_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_data(tmp_path, user_id=[1, -1, 2, 9_999_999])
     path = write_config(tmp_path, "num_workers: 2", "num_workers: 2 bad_row_policy: SKIP_ROW")
     assert main(["--pipeline_config", path]) == 0
     assert "user_id out of range [0, 1141730) 50 % (e.g. '-1')" in capsys.readouterr().out
 
 
-def test_csv_and_an_explicit_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_csv_at_given_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rows.csv").write_text("user_id,cate_id,price,clk,buy\n1,a,0.5,0,1\n2,b,x,1,0\n")
     path = write_config(tmp_path, "ParquetDataset", "CsvDataset with_header: true bad_row_policy: DEFAULT")
     assert main(["--pipeline_config", path, "--data", str(tmp_path / "rows.csv")]) == 0
     assert "price not a number 50 % (e.g. 'x')" in capsys.readouterr().out
 
 
-def test_data_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_missing_data_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--pipeline_config", write_config(tmp_path), "--data", str(tmp_path / "no.parquet")]) == 2
     assert "no file matches" in capsys.readouterr().err

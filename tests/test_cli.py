@@ -1,4 +1,4 @@
-"""The command line: what it accepts, what it refuses, and how it says so."""
+"""Command line: flags, errors and exit statuses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def train_flags() -> cli.Flags:
 
 
 @pytest.mark.parametrize("name", ["--pipeline_config", "--pipeline_config_path"])
-def test_both_names_of_the_config_flag(name: str) -> None:
+def test_config_flag_has_two_names(name: str) -> None:
     assert train_flags().parse_args([name, "a.config"]).pipeline_config == "a.config"
     assert train_flags().parse_args([f"{name}=a.config"]).pipeline_config == "a.config"
 
@@ -36,16 +36,16 @@ def test_both_names_of_the_config_flag(name: str) -> None:
         (["--continue_train", "--batch_size", "3"], True),
     ],
 )
-def test_switch(words: list[str], value: bool) -> None:
+def test_switch_parses_boolean(words: list[str], value: bool) -> None:
     assert train_flags().parse_args(["--pipeline_config", "a", *words]).continue_train is value
 
 
-def test_switch_refuses_other_words() -> None:
+def test_switch_with_other_value_raises() -> None:
     with pytest.raises(UsageError, match="'maybe' is neither true nor false"):
         train_flags().parse_args(["--pipeline_config", "a", "--continue_train", "maybe"])
 
 
-def test_unknown_flags_are_named_all_at_once_with_the_nearest() -> None:
+def test_unknown_flags_raise_with_suggestions() -> None:
     with pytest.raises(UsageError) as caught:
         train_flags().parse_args(["--pipeline_confg", "a", "--batchsize=3", "--zzz"])
     text = str(caught.value)
@@ -55,12 +55,12 @@ def test_unknown_flags_are_named_all_at_once_with_the_nearest() -> None:
     assert "required" not in text
 
 
-def test_flags_are_never_abbreviated() -> None:
+def test_abbreviated_flag_raises_with_suggestion() -> None:
     with pytest.raises(UsageError, match='unknown flag --continue; did you mean "--continue_train"'):
         train_flags().parse_args(["--pipeline_config", "a", "--continue"])
 
 
-def test_missing_wrong_and_stray_arguments() -> None:
+def test_missing_invalid_and_unexpected_arguments_raise() -> None:
     with pytest.raises(UsageError, match="required: --pipeline_config"):
         train_flags().parse_args([])
     with pytest.raises(UsageError, match="invalid int value: 'many'"):
@@ -78,7 +78,7 @@ def test_missing_wrong_and_stray_arguments() -> None:
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_run_turns_errors_into_text_and_status(
+def test_run_converts_errors_to_text_and_status(
     error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @cli.run
@@ -86,12 +86,12 @@ def test_run_turns_errors_into_text_and_status(
         raise error
 
     assert verb([]) == code
-    said = capsys.readouterr().err
-    assert said.startswith(text)
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert output.startswith(text)
+    assert "Traceback" not in output
 
 
-def test_run_lets_bugs_through() -> None:
+def test_run_of_other_error_raises() -> None:
     @cli.run
     def verb(argv: object = None) -> int:
         raise ZeroDivisionError
@@ -100,7 +100,7 @@ def test_run_lets_bugs_through() -> None:
         verb([])
 
 
-def test_other_ranks_are_quiet_about_what_all_find(
+def test_run_prints_error_of_all_ranks_on_rank_0_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RANK", "1")
@@ -119,14 +119,14 @@ def test_other_ranks_are_quiet_about_what_all_find(
     assert capsys.readouterr().err == "rank 1: only here\n"
 
 
-def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
-    said = capsys.readouterr().out
-    assert "doctor" in said
-    assert all(f"  {verb} " in said for verb in cli.verbs())
+    output = capsys.readouterr().out
+    assert "doctor" in output
+    assert all(f"  {verb} " in output for verb in cli.verbs())
 
 
-def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_verb_has_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["doctr"]) == 2
     assert "unknown verb 'doctr'; did you mean \"doctor\"?" in capsys.readouterr().err
 
@@ -136,7 +136,7 @@ def test_help_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
-def test_leaving_says_everything_and_runs_nothing_more() -> None:
+def test_leave_flushes_output_and_skips_exit_handlers() -> None:
     code = "import atexit; from tzrec import cli; atexit.register(print, 'late'); print('said', end=''); cli.leave(3)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "said")

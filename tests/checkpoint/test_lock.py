@@ -13,7 +13,7 @@ from tzrec.checkpoint.lock import Lock
 from tzrec.errors import CheckpointError
 
 
-def test_a_second_writer_is_told_who_the_first_is(tmp_path: Path) -> None:
+def test_lock_of_second_writer_raises_with_holder(tmp_path: Path) -> None:
     lock = Lock(tmp_path / "run")
     with pytest.raises(CheckpointError, match=f"is being written by process {os.getpid()} on"):
         Lock(tmp_path / "run")
@@ -21,7 +21,7 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path: Path) -> None:
     Lock(tmp_path / "run").release()
 
 
-def test_the_lock_of_a_dead_process_is_no_lock(tmp_path: Path) -> None:
+def test_lock_of_ended_process_is_released(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from tzrec.checkpoint.lock import Lock; "
         "Lock(Path(sys.argv[1])); os._exit(9)"

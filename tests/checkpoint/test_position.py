@@ -6,7 +6,7 @@ from tzrec.checkpoint.position import Position
 from tzrec.data.batch import Batch, Cursor
 
 
-def test_counts_steps_and_passes() -> None:
+def test_position_counts_steps_and_epochs() -> None:
     start = Position()
     assert (start.steps, start.epochs) == (0, 0)
     one = start.after(Batch(rows=4, cursor=Cursor(0, 4, 8)))
@@ -15,14 +15,14 @@ def test_counts_steps_and_passes() -> None:
     assert one.next_epoch().epochs == 1
 
 
-def test_taking_over_the_place_in_the_data_counts_passes_anew() -> None:
+def test_position_data_only_restarts_counts() -> None:
     old = Position(99, Cursor(3, 40, 8))
     new = old.data_only()
     assert (new.steps, new.epochs, new.cursor) == (0, 0, Cursor(3, 40, 8))
     assert new.next_epoch().epochs == 1
 
 
-def test_survives_json() -> None:
+def test_position_json_round_trip_is_equal() -> None:
     import json
 
     position = Position(7, Cursor(1, 2, 3), 1)

@@ -1,4 +1,4 @@
-"""Restoring: partial loads say what does not fit, and nothing in a checkpoint can run code."""
+"""Restoring tensors: partial loads, and no unpickled code."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ from tzrec.errors import CheckpointError
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 
 
-def test_partial_load_reports_by_name(tmp_path: Path, save: Save) -> None:
+def test_restore_of_part_reports_missing_and_mismatched(tmp_path: Path, save: Save) -> None:
     path = save(1, 2.0).path / "model"
-    wanted = {"table": torch.zeros(8, 4), "bias": torch.zeros(2), "tower": torch.full((1,), 7.0)}
-    result = restore(path, wanted)
+    targets = {"table": torch.zeros(8, 4), "bias": torch.zeros(2), "tower": torch.full((1,), 7.0)}
+    result = restore(path, targets)
     assert result.missing == ("tower",)
     assert result.mismatched == {"table": ((6, 4), (8, 4))}
     assert result.problems == ["tower: not in the checkpoint", "table: [6, 4] in the checkpoint, [8, 4] in the model"]
-    assert torch.equal(wanted["bias"], torch.tensor([2.0, -2.0]))
-    assert wanted["table"].abs().sum() == 0, "a table of another size is left alone, not filled in part"
-    assert wanted["tower"] == 7.0
+    assert torch.equal(targets["bias"], torch.tensor([2.0, -2.0]))
+    assert targets["table"].abs().sum() == 0, "a table of another size is not filled in part"
+    assert targets["tower"] == 7.0
 
 
-def test_unused_is_listed(tmp_path: Path, save: Save) -> None:
+def test_restore_lists_unexpected_tensors(tmp_path: Path, save: Save) -> None:
     path = save(1, 2.0).path / "model"
     assert restore(path, {"bias": torch.zeros(2)}).unexpected == ("table",)
     assert stored_sizes(path) == {"table": (6, 4), "bias": (2,)}
 
 
-def test_one_old_tensor_may_become_several(tmp_path: Path, save: Save) -> None:
-    wanted = {"tower.a": torch.zeros(2), "tower.b": torch.zeros(2), "bias": torch.zeros(2)}
-    result = restore(save(1, 2.0).path / "model", wanted, {"tower.a": "bias", "tower.b": "bias"})
+def test_restore_of_one_tensor_fills_several(tmp_path: Path, save: Save) -> None:
+    targets = {"tower.a": torch.zeros(2), "tower.b": torch.zeros(2), "bias": torch.zeros(2)}
+    result = restore(save(1, 2.0).path / "model", targets, {"tower.a": "bias", "tower.b": "bias"})
     assert result.problems == []
-    assert all(torch.equal(value, torch.tensor([2.0, -2.0])) for value in wanted.values())
+    assert all(torch.equal(value, torch.tensor([2.0, -2.0])) for value in targets.values())
 
 
-class Evil:
+class Malicious:
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, ("owned",)
+        return os.mkdir, ("executed",)
 
 
-def test_no_code_is_unpickled(tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restore_of_code_in_metadata_raises(tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = save(1, 2.0).path / "model"
-    (path / ".metadata").write_bytes(pickle.dumps(Evil()))
+    (path / ".metadata").write_bytes(pickle.dumps(Malicious()))
     with pytest.raises(CheckpointError, match=r"mkdir, which no checkpoint needs"):
         restore(path, tensors(0.0))
-    assert not Path("owned").exists()
+    assert not Path("executed").exists()
 
 
-def test_no_code_is_unpickled_from_tensors(tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restore_of_code_in_tensors_raises(tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = save(1, 2.0).path / "model"
     data = path / "__0_0.distcp"
     size = data.stat().st_size
-    torch.save(Evil(), data)
+    torch.save(Malicious(), data)
     with data.open("ab") as stream:
         stream.write(b"\0" * max(0, size - data.stat().st_size))
     with pytest.raises(CheckpointError, match="is damaged"):
         restore(path, tensors(0.0))
-    assert not Path("owned").exists()
+    assert not Path("executed").exists()

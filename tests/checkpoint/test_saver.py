@@ -1,4 +1,4 @@
-"""Saving: what is on disk is what was in memory when save() returned, and appears at once or not at all."""
+"""Saving: a checkpoint has the state at the time of the call, and appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tzrec.errors import CheckpointError
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 
 
-def test_layout_and_manifest(tmp_path: Path, save: Save) -> None:
+def test_save_writes_files_and_manifest(tmp_path: Path, save: Save) -> None:
     saved = save(7, 3.0)
     assert saved.path == tmp_path / "model.ckpt-7"
     assert saved.size == 4 * (24 + 2 + 24)
-    found = {path.relative_to(saved.path).as_posix() for path in saved.path.rglob("*") if path.is_file()}
+    names = {path.relative_to(saved.path).as_posix() for path in saved.path.rglob("*") if path.is_file()}
     files = {"plan", "model/.metadata", "model/__0_0.distcp", "optimizer/.metadata", "optimizer/__0_0.distcp"}
-    assert found == files | {"manifest.json"}
+    assert names == files | {"manifest.json"}
     manifest = json.loads((saved.path / "manifest.json").read_text())
     assert manifest["position"] == {"step": 7, "cursor": {"epoch": 2, "row": 30, "window": 8}, "first_epoch": 0}
     assert manifest["rng"] == {"0": "cmFuZG9t"}
@@ -35,7 +35,7 @@ def test_layout_and_manifest(tmp_path: Path, save: Save) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt-7"]
 
 
-def test_what_the_loop_does_after_save_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_excludes_later_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     write = module._write
     monkeypatch.setattr(module, "_write", lambda *args: gate.wait() and write(*args))
@@ -45,25 +45,25 @@ def test_what_the_loop_does_after_save_is_not_saved(tmp_path: Path, monkeypatch:
     live["table"].fill_(99.0)
     gate.set()
     saver.wait()
-    back = tensors(0.0)
-    restore(tmp_path / "model.ckpt-1" / "model", back)
-    assert torch.equal(back["table"], torch.ones(6, 4))
+    restored = tensors(0.0)
+    restore(tmp_path / "model.ckpt-1" / "model", restored)
+    assert torch.equal(restored["table"], torch.ones(6, 4))
 
 
-def test_where_memory_is_short_the_loop_waits_for_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_with_little_memory_waits_without_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "available_memory", lambda: 100.0)
     monkeypatch.setattr(module, "_copy_tensor", lambda value: pytest.fail("copied"))
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
     saved = saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
     live["table"].fill_(99.0)
-    back = tensors(0.0)
-    restore(saved.path / "model", back)
-    assert torch.equal(back["table"], torch.ones(6, 4))
+    restored = tensors(0.0)
+    restore(saved.path / "model", restored)
+    assert torch.equal(restored["table"], torch.ones(6, 4))
 
 
 @pytest.mark.parametrize("stage", ["_write", "_with_local_files", "_publish"])
-def test_a_save_that_fails_surfaces_and_leaves_the_old_checkpoint(
+def test_save_that_fails_raises_and_keeps_old_checkpoint(
     tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     save(1, 1.0)
@@ -75,24 +75,24 @@ def test_a_save_that_fails_surfaces_and_leaves_the_old_checkpoint(
     with pytest.raises(CheckpointError, match="No space left on device"):
         save(2, 2.0)
     assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt-1"]
-    found = store.latest(tmp_path)
-    assert found
-    assert found.step == 1
+    latest = store.latest(tmp_path)
+    assert latest
+    assert latest.step == 1
 
 
-def test_a_damaged_checkpoint_of_the_same_step_is_replaced(tmp_path: Path, save: Save) -> None:
+def test_save_replaces_damaged_checkpoint_of_same_step(tmp_path: Path, save: Save) -> None:
     save(1, 1.0)
     (tmp_path / "model.ckpt-1" / "manifest.json").unlink()
     save(1, 5.0)
-    found = store.latest(tmp_path)
-    assert found
-    back = tensors(0.0)
-    restore(found.path / "model", back)
-    assert torch.equal(back["bias"], torch.tensor([5.0, -5.0]))
+    latest = store.latest(tmp_path)
+    assert latest
+    restored = tensors(0.0)
+    restore(latest.path / "model", restored)
+    assert torch.equal(restored["bias"], torch.tensor([5.0, -5.0]))
     assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt-1"]
 
 
-def test_keeps_the_newest_and_the_protected(tmp_path: Path, save: Save) -> None:
+def test_save_prunes_all_but_newest_and_protected(tmp_path: Path, save: Save) -> None:
     for step in (5, 10, 100, 20):
         save(step, 1.0, keep=2, protected=[tmp_path / "model.ckpt-5"])
     assert [path.name for path in store.list_checkpoints(tmp_path)] == [
@@ -102,7 +102,7 @@ def test_keeps_the_newest_and_the_protected(tmp_path: Path, save: Save) -> None:
     ]
 
 
-def test_every_type_of_number_comes_back(tmp_path: Path, save: Save) -> None:
+def test_save_and_restore_of_any_dtype_are_equal(tmp_path: Path, save: Save) -> None:
     odd = {
         "half": torch.tensor([1.5, -2.0], dtype=torch.float16),
         "brain": torch.tensor([[3.0]], dtype=torch.bfloat16),
@@ -112,14 +112,14 @@ def test_every_type_of_number_comes_back(tmp_path: Path, save: Save) -> None:
         "empty": torch.empty(0, 4),
     }
     save(1, 1.0, **odd)
-    back = {name: torch.zeros_like(value) for name, value in odd.items()}
-    result = restore(tmp_path / "model.ckpt-1" / "model", back)
+    restored = {name: torch.zeros_like(value) for name, value in odd.items()}
+    result = restore(tmp_path / "model.ckpt-1" / "model", restored)
     assert result.problems == []
     for name, value in odd.items():
-        assert torch.equal(back[name], value), name
+        assert torch.equal(restored[name], value), name
 
 
-def test_what_will_not_change_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_of_frozen_tensors_makes_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     write = module._write
     monkeypatch.setattr(

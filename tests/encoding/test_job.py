@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.fixtures.numbered_rows import table
-from tests.integration.record_losses import Recorder
+from tests.fixtures.record_losses import Recorder
 from tzrec import train_eval
 from tzrec.check import main as check_main
 from tzrec.checkpoint.lock import Lock

@@ -1,4 +1,4 @@
-"""What shapes a dense step, in whole runs: exact resume, evaluation and prediction with the average, two ranks."""
+"""Options of the dense optimizer in training runs: resume, evaluation and prediction with the average, two ranks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.integration.record_losses import Recorder
-from tests.integration.small import CONFIG, Job, assert_close, assert_equal, losses_on, results, tensors, write_data
+from tests.fixtures.record_losses import Recorder
+from tests.fixtures.small_run import CONFIG, Job, assert_close, assert_equal, losses_on, results, tensors, write_data
 from tzrec.checkpoint import store
 from tzrec.config.check import load_checked
 from tzrec.errors import CheckpointError
@@ -41,11 +41,11 @@ KINDS["all"]["train_config__dense_optimizer"] = PARTS["train_config__dense_optim
     "kind",
     ["accumulation", "all", *(pytest.param(k, marks=pytest.mark.slow) for k in ("ema", "clipping", "scaler", "parts"))],
 )
-def test_ten_steps_and_ten_more_are_twenty(job: Job, kind: str) -> None:
-    """With gradients of three batches to a step, the run stops after the first batch of its fourth step."""
+def test_resumed_run_equals_uninterrupted_run(job: Job, kind: str) -> None:
+    """With gradients of three batches per step, the run stops after the first batch of its fourth step."""
     whole, whole_log = job("whole", **KINDS[kind])
     job("parts", train_config__num_steps=10, **KINDS[kind])
-    parts, parts_log = job("parts", go_on=True, **KINDS[kind])
+    parts, parts_log = job("parts", resume=True, **KINDS[kind])
     assert_equal(tensors(whole, 19), tensors(parts, 19))
     assert parts_log.losses == whole_log.losses[10:]
     assert results(parts)[-1] == results(whole)[-1]
@@ -53,8 +53,8 @@ def test_ten_steps_and_ten_more_are_twenty(job: Job, kind: str) -> None:
     assert ends[0] and ends[1] and ends[0].numbers == ends[1].numbers
 
 
-def test_each_of_them_changes_what_is_learned(job: Job) -> None:
-    """Or the test above would prove nothing. Loss scaling and the average must not."""
+def test_options_change_losses_except_scale_and_average(job: Job) -> None:
+    """Otherwise the test above would prove nothing."""
     plain = job("plain", train_config__dense_optimizer=ADAM)[1].losses
     for kind, edits in KINDS.items():
         edits = {"train_config__dense_optimizer": ADAM, **edits}
@@ -62,15 +62,15 @@ def test_each_of_them_changes_what_is_learned(job: Job) -> None:
         assert (losses == plain) is (kind in ("ema", "scaler"))
 
 
-def test_a_loss_scale_changes_nothing_that_a_table_learns(job: Job) -> None:
-    """SGD learns in proportion to the gradient: a scale that reached a table would throw it far off."""
+def test_loss_scale_does_not_change_tables(job: Job) -> None:
+    """An update of SGD is proportional to the gradient, so that a scaled gradient would be visible."""
     edits = {"train_config__sparse_optimizer": "sgd_optimizer { lr: 0.5 } constant_learning_rate {}"}
     plain, scaled = job("plain", **edits)[0], job("scaled", **edits, **SCALER)[0]
     assert_equal(tensors(plain, 19), tensors(scaled, 19))
 
 
-def in_half_precision(tmp_path: Path, name: str, scaler: str) -> tuple[Path, list[dict[str, float]]]:
-    """A run in FP16, which `tzrec check` leaves to CUDA because it is slow on the CPU."""
+def train_in_fp16(tmp_path: Path, name: str, scaler: str) -> tuple[Path, list[dict[str, float]]]:
+    """Train in FP16, which `tzrec check` accepts only for CUDA because it is slow on the CPU."""
     config, recorder = tmp_path / "half.config", Recorder()
     config.write_text(CONFIG.format(data=tmp_path / "data", model=tmp_path / name, dropout=0.0))
     edits = {"train_config.mixed_precision": "FP16", "train_config.grad_scaler": scaler}
@@ -78,27 +78,27 @@ def in_half_precision(tmp_path: Path, name: str, scaler: str) -> tuple[Path, lis
     return tmp_path / name, recorder.losses
 
 
-def test_fp16_with_a_loss_scale_learns_what_fp32_learns(job: Job, tmp_path: Path) -> None:
+def test_fp16_with_loss_scale_has_losses_of_fp32(job: Job, tmp_path: Path) -> None:
     full = job("full", dropout=0.0)[1].losses
-    model_dir, half = in_half_precision(tmp_path, "half", "growth_interval: 15")
+    model_dir, half = train_in_fp16(tmp_path, "half", "growth_interval: 15")
     assert [sum(each.values()) for each in half] == pytest.approx([sum(each.values()) for each in full], abs=2e-3)
     assert half != full
-    found = store.find(model_dir).manifest
-    assert found
-    assert found.numbers["loss_scale"] == 2 * 65536, "fifteen steps without an overflow, and five more"
+    manifest = store.find(model_dir).manifest
+    assert manifest
+    assert manifest.numbers["loss_scale"] == 2 * 65536, "fifteen steps without an overflow, then five"
 
 
-def test_overflows_reach_no_table(tmp_path: Path) -> None:
-    """Every gradient overflows until the scale has come down; what is finite meanwhile is learned."""
+def test_overflows_do_not_change_tables(tmp_path: Path) -> None:
+    """Every dense gradient overflows until the scale has decreased."""
     write_data(tmp_path / "data")
-    model_dir, _ = in_half_precision(tmp_path, "half", "init_scale: 1e12")
-    found = store.find(model_dir).manifest
-    assert found
-    assert found.numbers["loss_scale"] < 1e8
+    model_dir, _ = train_in_fp16(tmp_path, "half", "init_scale: 1e12")
+    manifest = store.find(model_dir).manifest
+    assert manifest
+    assert manifest.numbers["loss_scale"] < 1e8
     assert all(torch.isfinite(value).all() for value in tensors(model_dir, 19).values())
 
 
-def test_tables_learn_from_every_batch_and_the_rest_from_every_third(job: Job) -> None:
+def test_accumulation_updates_tables_every_batch_and_dense_every_third(job: Job) -> None:
     first, second, third = (
         tensors(job(f"{steps}", train_config__num_steps=steps, **ACCUMULATION)[0], steps - 1) for steps in (1, 2, 3)
     )
@@ -112,7 +112,7 @@ def test_tables_learn_from_every_batch_and_the_rest_from_every_third(job: Job) -
     assert not any(name.startswith("gathered/") for name in third)
 
 
-def test_evaluation_uses_the_average_unless_told_otherwise(job: Job) -> None:
+def test_evaluation_uses_average_by_default(job: Job) -> None:
     model_dir, _ = job("averaged", **EMA)
     trained, _ = job("trained", eval_config__use_dense_ema="false", **EMA)
     assert_equal(tensors(model_dir, 19), tensors(trained, 19))
@@ -120,8 +120,8 @@ def test_evaluation_uses_the_average_unless_told_otherwise(job: Job) -> None:
     assert averaged != plain
     saved = str(model_dir / "pipeline.config")
     assert evaluate(load_checked(saved)) == pytest.approx({k: v for k, v in averaged.items() if k[0] != "g"})
-    found = evaluate(load_checked(saved, {"eval_config.use_dense_ema": False}))
-    assert found == pytest.approx({k: v for k, v in plain.items() if k[0] != "g"})
+    metrics = evaluate(load_checked(saved, {"eval_config.use_dense_ema": False}))
+    assert metrics == pytest.approx({k: v for k, v in plain.items() if k[0] != "g"})
 
 
 def scores(config: Path, out: Path, data: Path, *words: str) -> list[float]:
@@ -130,7 +130,7 @@ def scores(config: Path, out: Path, data: Path, *words: str) -> list[float]:
     return list(pq.read_table(out / "part-0.parquet")["logits_ctr"].to_pylist())
 
 
-def test_prediction_uses_the_average_unless_told_otherwise(job: Job, tmp_path: Path) -> None:
+def test_prediction_uses_average_by_default(job: Job, tmp_path: Path) -> None:
     model_dir, _ = job("model", **EMA)
     config, data = model_dir / "pipeline.config", tmp_path / "data"
     averaged = scores(config, tmp_path / "a", data)
@@ -142,16 +142,16 @@ def test_prediction_uses_the_average_unless_told_otherwise(job: Job, tmp_path: P
     assert max((stored[f"model/{name}"] - value).abs().max() for name, value in average.items()) > 1e-3
 
 
-def test_no_average_no_evaluation_with_it(job: Job) -> None:
+def test_evaluation_without_stored_average_raises(job: Job) -> None:
     model_dir, _ = job("model", train_config__num_steps=2)
     config = load_checked(str(model_dir / "pipeline.config"), {"train_config.dense_optimizer.ema.decay": 0.9})
     with pytest.raises(CheckpointError, match="holds no dense_ema: it was trained without"):
         evaluate(config)
 
 
-def test_an_average_may_begin_in_a_run_that_goes_on(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+def test_resumed_run_may_start_an_average(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     job("model", train_config__num_steps=2, train_config__dense_optimizer=ADAM)
-    model_dir, _ = job("model", go_on=True, train_config__num_steps=3, **EMA)
+    model_dir, _ = job("model", resume=True, train_config__num_steps=3, **EMA)
     assert "holds no dense_ema" in caplog.text
     before, after = tensors(model_dir, 1), tensors(model_dir, 2)
     for name in [each for each in after if each.startswith("dense_ema/")]:
@@ -159,7 +159,7 @@ def test_an_average_may_begin_in_a_run_that_goes_on(job: Job, caplog: pytest.Log
         torch.testing.assert_close(after[name], 0.8 * before[weight] + 0.2 * after[weight])
 
 
-def test_fine_tuning_goes_on_with_the_average_of_the_other_run(job: Job) -> None:
+def test_fine_tuning_restores_average_of_other_run(job: Job) -> None:
     still = "sgd_optimizer { lr: 0 momentum: 0 } constant_learning_rate {} ema { decay: 0.75 }"
     old, _ = job("old", train_config__num_steps=5, **EMA)
     edits = {"train_config__fine_tune_checkpoint": str(old), "train_config__dense_optimizer": still}
@@ -172,8 +172,8 @@ def test_fine_tuning_goes_on_with_the_average_of_the_other_run(job: Job) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["accumulation", "clipping", "all"])
-def test_two_ranks_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
-    """The bound of `clipping` is on the norm over all parameters, each counted once, however many ranks there are."""
+def test_two_ranks_have_losses_of_one(tmp_path: Path, kind: str) -> None:
+    """`clipping` bounds the norm over all parameters, each counted once for any number of ranks."""
     write_data(tmp_path / "data")
     edits: dict[str, Any] = dict(KINDS[kind])
     if kind == "clipping":
@@ -185,10 +185,10 @@ def test_two_ranks_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.slow
-def test_ten_steps_on_two_ranks_and_ten_more_are_twenty(tmp_path: Path) -> None:
+def test_resumed_run_on_two_ranks_equals_uninterrupted_run(tmp_path: Path) -> None:
     write_data(tmp_path / "data")
     edits = {**KINDS["all"], "data_config__batch_size": 32}
     whole = losses_on(2, tmp_path, "whole", **edits)
     losses_on(2, tmp_path, "parts", train_config__num_steps=10, **edits)
-    assert losses_on(2, tmp_path, "parts", go_on=True, **edits) == whole[10:]
+    assert losses_on(2, tmp_path, "parts", resume=True, **edits) == whole[10:]
     assert_equal(tensors(tmp_path / "parts", 19), tensors(tmp_path / "whole", 19))

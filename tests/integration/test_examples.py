@@ -1,4 +1,4 @@
-"""Every example config does the whole job on made-up data: check, train, continue, predict, export, predict again."""
+"""All verbs with every example config on synthetic data: check, train, resume, export, predict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = ("deepfm_taobao", "mmoe_taobao")  # one task with narrow tables, and sev
 ROWS = 200
 
 
-def case(path: Path, ranks: int) -> object:
+def parameters(path: Path, ranks: int) -> object:
     quick = ranks == 1 and path.stem in QUICK
     return pytest.param(path, ranks, id=f"{path.stem}-{ranks}", marks=[] if quick else [pytest.mark.slow])
 
@@ -37,14 +37,14 @@ def launch(verb: str, words: list[str], ranks: int = 1) -> None:
 
 
 def score(out: Path, data: Path, ranks: int, *model: str) -> pa.Table:
-    """Predict all rows of a folder and read back what was written."""
+    """Predict all rows of a folder and read the scores."""
     words = [*model, "--predict_input_path", f"{data}/*.parquet", "--predict_output_path", str(out)]
     launch("predict", words, ranks)
     return pa.concat_tables([pq.read_table(path) for path in sorted(out.glob("part-*.parquet"))])
 
 
-@pytest.mark.parametrize(("path", "ranks"), [case(path, ranks) for ranks in (1, 2) for path in CONFIGS])
-def test_example(path: Path, ranks: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("path", "ranks"), [parameters(path, ranks) for ranks in (1, 2) for path in CONFIGS])
+def test_example_config_passes_all_verbs(path: Path, ranks: int, tmp_path: Path) -> None:
     data, model_dir = tmp_path / "data", tmp_path / "model"
     make_data(load_config(str(path)), str(data), rows=ROWS, seed=3)
     edits = {"data_config.batch_size": 64 // ranks, "train_config.num_steps": 2, "train_config.num_epochs": 0}

@@ -1,4 +1,4 @@
-"""Export and predict as a user runs them: from the package and from the checkpoint, on one rank and on two."""
+"""Export, and prediction from a package and from a checkpoint, on one rank and on two."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read(out: Path) -> pa.Table:
 
 
 def assert_scores(table: pa.Table) -> None:
-    """Every row once and in order, with the scores of the trained model."""
+    """Assert that every row has the scores of the trained model, in order."""
     for name, value in expected_predictions(small_rows(ROWS)).items():
         scores = np.stack(table[name].to_numpy())
         np.testing.assert_allclose(scores, value.numpy()[: len(scores)], atol=1e-6, rtol=1e-6)
@@ -71,7 +71,7 @@ def two_ranks(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("model", [from_package, from_checkpoint])
 @pytest.mark.parametrize("batch_size", [1, 7, 8192])
-def test_scores(data: Path, tmp_path: Path, model: Any, batch_size: int) -> None:
+def test_predict_writes_scores_in_order_of_rows(data: Path, tmp_path: Path, model: Any, batch_size: int) -> None:
     flags = ["--batch_size", str(batch_size), "--reserved_columns", "user,row"]
     assert predict_main([*model(), *words(data, tmp_path / "out", *flags)]) == 0
     table = read(tmp_path / "out")
@@ -81,7 +81,7 @@ def test_scores(data: Path, tmp_path: Path, model: Any, batch_size: int) -> None
     assert_scores(table)
 
 
-def test_two_ranks(data: Path, tmp_path: Path) -> None:
+def test_predict_on_two_ranks_writes_one_part_per_rank(data: Path, tmp_path: Path) -> None:
     """The parts in rank order are the rows in order; 101 rows are 50 and 51."""
     done = two_ranks(*from_package(), *words(data, tmp_path / "out", "--batch_size", "8", "--reserved_columns", "row"))
     assert done.returncode == 0, done.stderr
@@ -91,10 +91,9 @@ def test_two_ranks(data: Path, tmp_path: Path) -> None:
     assert_scores(table)
 
 
-def test_another_rank_fails(
+def test_predict_with_failed_other_rank_publishes_nothing(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What this rank does when the others have bad news."""
     monkeypatch.setattr(group, "all_agree", lambda flag: False)
     assert predict_main([*from_package(), *words(data, tmp_path / "out")]) == 1
     assert "another rank failed, so nothing was published" in capfd.readouterr().err
@@ -102,8 +101,8 @@ def test_another_rank_fails(
 
 
 @pytest.mark.slow
-def test_one_rank_fails(tmp_path: Path) -> None:
-    """A bad row in the share of rank 1: it is named, and rank 0 publishes nothing either."""
+def test_predict_with_bad_row_on_one_rank_publishes_nothing(tmp_path: Path) -> None:
+    """The bad row is among the rows of rank 1; its error names the row."""
     bad = small_rows(ROWS)
     items = bad["item"].to_pylist()
     items[90] = 999
@@ -116,7 +115,7 @@ def test_one_rank_fails(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def test_columns_and_kinds(data: Path, tmp_path: Path) -> None:
+def test_predict_writes_selected_columns_as_csv(data: Path, tmp_path: Path) -> None:
     flags = ["--output_columns", "probs_kind,probs_ctr", "--reserved_columns", "ALL_COLUMNS", "--debug_level", "1"]
     flags += ["--writer_type", "CsvWriter", "--predict_steps", "2", "--batch_size", "8", "--predict_threads", "0"]
     assert predict_main([*from_package(), *words(data, tmp_path / "out", *flags)]) == 0
@@ -129,7 +128,7 @@ def test_columns_and_kinds(data: Path, tmp_path: Path) -> None:
     assert f"item:{rows['item'][3]}" in table["__features__"][3].as_py().split(" | ")
 
 
-def test_effective_columns_and_a_profile(data: Path, tmp_path: Path) -> None:
+def test_predict_writes_effective_columns_and_trace(data: Path, tmp_path: Path) -> None:
     flags = ["--reserved_columns", "ALL_EFFECTIVE_COLUMNS", "--is_profiling", "--predict_steps", "1"]
     assert predict_main([*from_checkpoint(), *words(data, tmp_path / "out", *flags)]) == 0
     kept = set(read(tmp_path / "out").column_names) - set(OUTPUTS)
@@ -148,7 +147,7 @@ def test_effective_columns_and_a_profile(data: Path, tmp_path: Path) -> None:
         (["--pipeline_config", "nowhere"], "nowhere"),
     ],
 )
-def test_flags_that_do_not_go(
+def test_predict_with_contradictory_flags_fails(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str], message: str
 ) -> None:
     assert predict_main([*flags, *words(data, tmp_path / "out")]) > 0
@@ -156,21 +155,21 @@ def test_flags_that_do_not_go(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_to_score(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_predict_without_rows_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pq.write_table(small_rows(3).slice(0, 0), tmp_path / "empty.parquet")
     assert predict_main([*from_package(), *words(tmp_path, tmp_path / "out")]) == 1
     assert "no rows" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["empty.parquet"]
 
 
-def test_results_are_never_mixed(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "part-0.parquet").write_text("precious")
+def test_predict_into_occupied_directory_fails(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "part-0.parquet").write_text("existing")
     assert predict_main([*from_package(), *words(data, tmp_path)]) == 2
     assert "is not empty; remove it or name another one" in capfd.readouterr().err
-    assert (tmp_path / "part-0.parquet").read_text() == "precious"
+    assert (tmp_path / "part-0.parquet").read_text() == "existing"
 
 
-def test_a_damaged_package_scores_nothing(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_predict_with_damaged_package_fails(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     package = Path(shutil.copytree(exported_package(), tmp_path / "package"))
     (package / "weights.safetensors").write_bytes(b"")
     assert predict_main(["--model_path", str(package), *words(data, tmp_path / "out")]) == 1
@@ -178,7 +177,9 @@ def test_a_damaged_package_scores_nothing(data: Path, tmp_path: Path, capfd: pyt
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
 
 
-def test_export_refuses(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_with_invalid_paths_fails(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = ["--pipeline_config", str(saved_model() / "pipeline.config")]
     (tmp_path / "file").touch()
     assert export_main([*config, "--export_dir", str(tmp_path)]) == 2

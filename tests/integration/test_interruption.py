@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from tests.integration.small import CONFIG, write_data
+from tests.fixtures.small_run import CONFIG, write_data
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.saver import SaveResult
 from tzrec.config.check import load_checked

@@ -1,4 +1,4 @@
-"""Whole training runs on small made-up data: exact resume, one rank against two, what stops a run."""
+"""Training runs on small synthetic data: exact resume, one rank against two, interrupted runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.integration.small import CONFIG, Job, assert_close, assert_equal, losses_on, results, tensors, write_data
+from tests.fixtures.small_run import CONFIG, Job, assert_close, assert_equal, losses_on, results, tensors, write_data
 from tzrec import train_eval
 from tzrec.checkpoint import store
 from tzrec.config.check import load_checked
@@ -26,7 +26,7 @@ from tzrec.errors import CheckpointError, TrainingError
 from tzrec.eval import main as eval_main
 
 
-def test_learns_and_leaves_the_documented_files(job: Job) -> None:
+def test_train_reduces_loss_and_writes_files(job: Job) -> None:
     model_dir, log = job("model", train_config__save_checkpoints_steps=10)
     assert [path.name for path in store.list_checkpoints(model_dir)] == ["model.ckpt-10", "model.ckpt-19"]
     losses = [sum(log.losses[at].values()) for at in range(20)]
@@ -41,25 +41,25 @@ def test_learns_and_leaves_the_documented_files(job: Job) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adagrad_optimizer", "rowwise_adagrad_optimizer", "adam_optimizer"])
-def test_ten_steps_and_ten_more_are_twenty(job: Job, optimizer: str) -> None:
+def test_resumed_run_equals_uninterrupted_run(job: Job, optimizer: str) -> None:
     edits = {"train_config__sparse_optimizer": f"{optimizer} {{ lr: 0.05 }} constant_learning_rate {{}}"}
     whole, whole_log = job("whole", **edits)
     job("parts", train_config__num_steps=10, **edits)
-    parts, parts_log = job("parts", go_on=True, **edits)
+    parts, parts_log = job("parts", resume=True, **edits)
     assert_equal(tensors(whole, 19), tensors(parts, 19))
     assert parts_log.losses == whole_log.losses[10:]
     assert results(parts)[-1] == results(whole)[-1]
 
 
-def test_two_runs_with_one_seed_are_equal_and_with_another_are_not(job: Job) -> None:
+def test_runs_are_equal_only_with_equal_seed(job: Job) -> None:
     one, two = job("one", train_config__num_steps=4)[0], job("two", train_config__num_steps=4)[0]
     assert_equal(tensors(one, 3), tensors(two, 3))
     other = job("other", train_config__num_steps=4, train_config__seed=2)[0]
     assert not torch.equal(*(next(iter(tensors(each, 3).values())) for each in (one, other)))
 
 
-def test_passes(job: Job) -> None:
-    """600 rows are 9 whole batches of 64 and one of 24: two passes are 20 steps, the first ends with step 9."""
+def test_epochs_with_checkpoint_each_and_resume(job: Job) -> None:
+    """600 rows are 9 full batches of 64 and one of 24: two epochs are 20 steps, the first ends with step 9."""
     edits = {"train_config__num_steps": 0, "train_config__save_checkpoints_epochs": 1}
     model_dir, log = job("model", train_config__num_epochs=2, **edits)
     assert [path.name for path in store.list_checkpoints(model_dir)] == ["model.ckpt-9", "model.ckpt-19"]
@@ -67,33 +67,33 @@ def test_passes(job: Job) -> None:
     position = store.find(model_dir / "model.ckpt-9").position
     assert (position.cursor.epoch, position.cursor.row, position.epochs) == (1, 0, 1)
     job("parts", train_config__num_epochs=1, **edits)
-    parts = job("parts", go_on=True, train_config__num_epochs=2, **edits)[0]
+    parts = job("parts", resume=True, train_config__num_epochs=2, **edits)[0]
     assert_equal(tensors(model_dir, 19), tensors(parts, 19))
 
 
-def test_a_finished_run_is_left_alone(job: Job) -> None:
+def test_complete_run_is_not_trained_further(job: Job) -> None:
     model_dir, _ = job("model", train_config__num_steps=3)
-    _, log = job("model", go_on=True, train_config__num_steps=3)
+    _, log = job("model", resume=True, train_config__num_steps=3)
     assert log.losses == []
     assert len(results(model_dir)) == 1
 
 
-def test_checkpoints_are_not_overwritten_by_mistake(job: Job) -> None:
+def test_train_into_used_model_dir_raises(job: Job) -> None:
     job("model", train_config__num_steps=2)
     with pytest.raises(CheckpointError, match="already holds checkpoints; --continue_train resumes"):
         job("model", train_config__num_steps=2)
 
 
-def test_continuing_another_model_is_refused_by_name(job: Job) -> None:
+def test_resume_with_other_model_raises_with_names(job: Job) -> None:
     job("model", train_config__num_steps=2)
     other = {"feature_configs[0].id_feature.num_buckets": 200}
     with pytest.raises(
         CheckpointError, match=r"user_emb.weight: \[100, 8\] in the checkpoint, \[200, 8\] in the model"
     ):
-        job("model", go_on=True, train_config__num_steps=4, **other)
+        job("model", resume=True, train_config__num_steps=4, **other)
 
 
-def test_fine_tuning_takes_what_fits(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+def test_fine_tuning_restores_matching_tensors(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     old, _ = job("old", train_config__num_steps=5)
     edits = {
         "train_config__fine_tune_checkpoint": str(old),
@@ -102,7 +102,7 @@ def test_fine_tuning_takes_what_fits(job: Job, caplog: pytest.LogCaptureFixture)
         "train_config__sparse_optimizer": "adagrad_optimizer { lr: 0 } constant_learning_rate {}",
         "train_config__dense_optimizer": "sgd_optimizer { lr: 0 momentum: 0 } constant_learning_rate {}",
     }
-    new, _ = job("new", ignore=True, **edits)
+    new, _ = job("new", ignore_optimizer=True, **edits)
     before, after = tensors(old, 4), tensors(new, 0)
     resized = "model/embedding_group.emb_impls.__BASE__.ebc.embedding_bags.user_emb.weight"
     kept = [name for name in before if name.startswith("model/") and name != resized]
@@ -111,7 +111,7 @@ def test_fine_tuning_takes_what_fits(job: Job, caplog: pytest.LogCaptureFixture)
     assert "user_emb.weight: [100, 8] in the checkpoint, [200, 8] in the model" in caplog.text
 
 
-def test_fine_tuning_follows_renamed_parameters(job: Job, tmp_path: Path) -> None:
+def test_fine_tuning_restores_renamed_parameters(job: Job, tmp_path: Path) -> None:
     old, _ = job("old", train_config__num_steps=5)
     tables = "embedding_group.emb_impls.__BASE__.ebc.embedding_bags"
     (tmp_path / "names").write_text(f"{tables}.person.weight {tables}.user_emb.weight\n")
@@ -132,15 +132,15 @@ def test_fine_tuning_follows_renamed_parameters(job: Job, tmp_path: Path) -> Non
     assert (before[state % "user_emb"] > 0).any()
 
 
-def test_fine_tuning_with_continue_train_takes_the_place_in_the_data(job: Job) -> None:
+def test_fine_tuning_with_continue_train_restores_cursor(job: Job) -> None:
     old, _ = job("old", train_config__num_steps=5)
-    new, _ = job("new", go_on=True, train_config__fine_tune_checkpoint=str(old), train_config__num_steps=2)
+    new, _ = job("new", resume=True, train_config__fine_tune_checkpoint=str(old), train_config__num_steps=2)
     position = store.find(new).position
     assert (position.step, position.cursor.row) == (1, 7 * 64)
 
 
-def poison(folder: Path) -> dict[str, str]:
-    """Make the label of row 450 a number whose square is infinite; edits that make it the label of a task."""
+def add_infinite_loss(folder: Path) -> dict[str, str]:
+    """Set the label of row 450 to a number with an infinite square; return edits that make it the label of a task."""
     table = pq.read_table(folder / "2.parquet")
     spent = np.zeros(200, np.float32)
     spent[50] = 3e38
@@ -150,24 +150,24 @@ def poison(folder: Path) -> dict[str, str]:
     return {"model_config__mmoe__task_towers[1]": tower, "data_config__shuffle": "false"}
 
 
-def test_a_loss_that_is_no_number_stops_before_it_does_harm(job: Job, tmp_path: Path) -> None:
-    edits = {**poison(tmp_path / "data"), "train_config__save_checkpoints_steps": 1}
+def test_nonfinite_loss_raises_before_any_update(job: Job, tmp_path: Path) -> None:
+    edits = {**add_infinite_loss(tmp_path / "data"), "train_config__save_checkpoints_steps": 1}
     with pytest.raises(TrainingError) as error:
         job("model", **edits)
     text = str(error.value)
     assert "step 7: the loss is not finite (rank 0: l2_loss_cvr inf)" in text
     assert "rows 448 to 512 of epoch 1" in text
     assert "nonfinite_loss: SKIP_STEP" in text
-    found = store.latest(tmp_path / "model")
-    assert found
-    assert found.step == 6
+    latest = store.latest(tmp_path / "model")
+    assert latest
+    assert latest.step == 6
 
 
-def test_a_loss_that_is_no_number_can_be_left_out(job: Job, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    edits = poison(tmp_path / "data")
+def test_nonfinite_loss_with_skip_step_is_skipped(job: Job, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    edits = add_infinite_loss(tmp_path / "data")
     model_dir, log = job("model", train_config__nonfinite_loss="SKIP_STEP", **edits)
     assert all(torch.isfinite(value).all() for value in tensors(model_dir, 19).values())
-    assert caplog.text.count("the loss is not finite") == 2, "steps 7 and 17: the row comes once in each pass"
+    assert caplog.text.count("the loss is not finite") == 2, "steps 7 and 17: once in each epoch"
     assert len(log.losses) == 20
 
 
@@ -180,7 +180,7 @@ def start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, number: int, status: int) -> None:
+def test_signal_saves_checkpoint_and_run_can_be_resumed(tmp_path: Path, number: int, status: int) -> None:
     write_data(tmp_path / "data")
     process = start(tmp_path, "--edit_config_json", '{"train_config.num_steps": 1000000}')
     assert process.stderr
@@ -189,15 +189,15 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, number: int, statu
     process.send_signal(number)
     rest = "".join(lines)
     assert process.wait(60) == status
-    found = store.latest(tmp_path / "model")
-    assert found
-    assert f"saved at step {found.step}; resume with the same command and --continue_train" in rest
-    job = start(tmp_path, "--continue_train", "--edit_config_json", f'{{"train_config.num_steps": {found.step + 3}}}')
+    latest = store.latest(tmp_path / "model")
+    assert latest
+    assert f"saved at step {latest.step}; resume with the same command and --continue_train" in rest
+    job = start(tmp_path, "--continue_train", "--edit_config_json", f'{{"train_config.num_steps": {latest.step + 3}}}')
     assert job.wait(60) == 0
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_its_lock_and_its_last_checkpoint(tmp_path: Path) -> None:
+def test_killed_run_releases_lock_and_keeps_checkpoint(tmp_path: Path) -> None:
     write_data(tmp_path / "data")
     edits = '{"train_config.num_steps": 1000000, "train_config.save_checkpoints_steps": 3}'
     process = start(tmp_path, "--edit_config_json", edits)
@@ -210,8 +210,8 @@ def test_a_killed_run_leaves_its_lock_and_its_last_checkpoint(tmp_path: Path) ->
     assert f"is being written by process {process.pid}" in second.stderr.read()
     process.kill()
     process.wait(60)
-    found = store.latest(tmp_path / "model")
-    assert found
+    latest = store.latest(tmp_path / "model")
+    assert latest
     assert start(tmp_path, "--continue_train", "--edit_config_json", '{"train_config.num_steps": 1}').wait(60) == 0
 
 
@@ -219,15 +219,15 @@ SHARDINGS = ["table_wise", "row_wise", "column_wise", "data_parallel"]
 
 
 def on_two(sharding: str) -> dict[str, Any]:
-    """Half the batch per rank; two batches of 64 are the shuffle's window on one rank as four of 32 are on two."""
+    """Halve the batch per rank, so that two ranks read the rows of one rank in the same shuffle window."""
     constraints = {"train_config__global_embedding_constraints": f'sharding_types: "{sharding}"'}
     return {"data_config__batch_size": 32, **constraints}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sharding", SHARDINGS)
-def test_two_ranks_learn_what_one_learns(tmp_path: Path, sharding: str) -> None:
-    """One rank with batches of 64, two with batches of 32: the same rows in every step, the last of a pass too."""
+def test_two_ranks_have_losses_of_one(tmp_path: Path, sharding: str) -> None:
+    """One rank with batches of 64, two with batches of 32: the same rows in every step, also the last of an epoch."""
     write_data(tmp_path / "data")
     one = losses_on(1, tmp_path, "one")
     two = losses_on(2, tmp_path, "two", **on_two(sharding))
@@ -237,8 +237,8 @@ def test_two_ranks_learn_what_one_learns(tmp_path: Path, sharding: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_share_an_odd_number_of_rows(tmp_path: Path) -> None:
-    """599 rows: in the last step of a pass one rank has 12 and the other 11."""
+def test_two_ranks_with_odd_number_of_rows_have_losses_of_one(tmp_path: Path) -> None:
+    """599 rows: in the last step of an epoch one rank has 12 and the other 11."""
     write_data(tmp_path / "data")
     last = tmp_path / "data" / "2.parquet"
     pq.write_table(pq.read_table(last).slice(1), last)
@@ -255,7 +255,7 @@ WEIGHED = [
 @pytest.mark.slow
 @pytest.mark.parametrize("edits", WEIGHED, ids=lambda edits: min(edits))
 @pytest.mark.parametrize("sharding", ["table_wise", "row_wise"])
-def test_two_ranks_weigh_losses_as_one_does(tmp_path: Path, edits: dict[str, Any], sharding: str) -> None:
+def test_two_ranks_with_loss_weights_equal_one(tmp_path: Path, edits: dict[str, Any], sharding: str) -> None:
     write_data(tmp_path / "data")
     one = losses_on(1, tmp_path, "one", **edits)
     two = losses_on(2, tmp_path, "two", **edits, **on_two(sharding))
@@ -267,20 +267,20 @@ def test_two_ranks_weigh_losses_as_one_does(tmp_path: Path, edits: dict[str, Any
 
 
 @pytest.mark.slow
-def test_ten_steps_on_two_ranks_continue_there_exactly_and_elsewhere_closely(tmp_path: Path) -> None:
+def test_resume_on_two_ranks_is_exact_and_on_one_close(tmp_path: Path) -> None:
     write_data(tmp_path / "data")
     two, ten = on_two("row_wise"), {"train_config__num_steps": 10}
     whole = losses_on(2, tmp_path, "whole", **two)
     losses_on(2, tmp_path, "parts", **two, **ten)
     shutil.copytree(tmp_path / "parts", tmp_path / "elsewhere")
-    assert losses_on(2, tmp_path, "parts", go_on=True, **two) == whole[10:]
+    assert losses_on(2, tmp_path, "parts", resume=True, **two) == whole[10:]
     assert_equal(tensors(tmp_path / "parts", 19), tensors(tmp_path / "whole", 19))
-    assert_close(losses_on(1, tmp_path, "elsewhere", go_on=True), whole[10:])
-    table_wise = losses_on(2, tmp_path, "elsewhere", go_on=True, train_config__num_steps=22, **on_two("table_wise"))
+    assert_close(losses_on(1, tmp_path, "elsewhere", resume=True), whole[10:])
+    table_wise = losses_on(2, tmp_path, "elsewhere", resume=True, train_config__num_steps=22, **on_two("table_wise"))
     assert len(table_wise) == 2
 
 
-def test_the_command_line_sets_paths_and_fields(tmp_path: Path) -> None:
+def test_flags_of_train_set_paths_and_fields(tmp_path: Path) -> None:
     write_data(tmp_path / "data")
     config = tmp_path / "job.config"
     config.write_text(CONFIG.format(data="nowhere", model="nowhere", dropout=0))
@@ -289,11 +289,11 @@ def test_the_command_line_sets_paths_and_fields(tmp_path: Path) -> None:
     assert train_eval.main([*words, "--edit_config_json", '{"train_config.num_steps": 2}']) == 0
     assert [path.name for path in store.list_checkpoints(tmp_path / "model")] == ["model.ckpt-1"]
     assert not (tmp_path / "model" / store.RESULTS).exists()
-    assert train_eval.main(words) == 1, "there are checkpoints now"
+    assert train_eval.main(words) == 1, "the model directory has checkpoints"
     assert train_eval.main([*words, "--contineu_train"]) == 2
 
 
-def test_eval_verb(job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_eval_prints_and_appends_metrics(job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model_dir, _ = job("model", train_config__num_steps=4, train_config__save_checkpoints_steps=2)
     words = ["--pipeline_config", str(model_dir / "pipeline.config")]
     assert eval_main(words) == 0

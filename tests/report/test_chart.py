@@ -1,4 +1,4 @@
-"""Charts as text."""
+"""Line charts as SVG text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tzrec.report.chart import HEIGHT, Axis, line_chart, thin, ticks
 
 
-def test_axis_goes_from_data_to_page() -> None:
+def test_axis_maps_data_to_coordinates() -> None:
     axis = Axis(low=10, high=20, start=100, stop=300)
     assert [axis.at(value) for value in (10, 15, 20)] == [100, 200, 300]
 
@@ -27,7 +27,7 @@ def test_ticks_are_round_numbers(low: float, high: float, expected: list[float])
     assert ticks(low, high) == expected
 
 
-def test_lines_pass_through_their_points() -> None:
+def test_line_chart_draws_lines_through_points() -> None:
     svg = line_chart({"a": [(0, 1.0), (10, 3.0)], "b<": [(0, 2.0), (5, float("nan")), (10, 2.0)]}, "step")
     # x from 64 to 708, y from 268 (lowest value) to 12 (highest)
     assert re.findall(r'points="([^"]*)"', svg) == ["64.0,268.0 708.0,12.0", "64.0,140.0 708.0,140.0"]
@@ -35,25 +35,25 @@ def test_lines_pass_through_their_points() -> None:
     assert "b&lt; 2</li>" in svg
 
 
-def test_one_point_and_none() -> None:
+def test_line_chart_of_one_point_or_none() -> None:
     middle = (HEIGHT - 32 + 12) / 2
     assert f'points="386.0,{middle}"' in line_chart({"a": [(7, 0.5)]}, "step")
     assert line_chart({"a": []}, "step") == ""
 
 
-def test_long_lines_are_thin() -> None:
+def test_thin_keeps_last_point() -> None:
     points = [(index, index) for index in range(2500)]
     few = thin(points)
     assert len(few) == 833 + 1
     assert (few[1], few[-1]) == ((3, 3), (2499, 2499))
 
 
-def test_a_single_point_is_seen_and_steps_are_whole_numbers() -> None:
+def test_line_chart_of_single_point_has_mark_and_integer_ticks() -> None:
     svg = line_chart({"auc": [(24.0, 0.69)]}, "step")
     assert svg.count("<circle") == 1
     assert ">24</text>" in svg
     assert "23.6" not in svg
 
 
-def test_many_points_are_a_line_without_marks() -> None:
+def test_line_chart_of_many_points_has_no_marks() -> None:
     assert "<circle" not in line_chart({"loss": [(float(step), 1.0 / step) for step in range(1, 50)]}, "step")

@@ -1,11 +1,11 @@
-"""The page that charts and tables stand on."""
+"""HTML reports."""
 
 from __future__ import annotations
 
 from tzrec.report.page import page, table, text
 
 
-def test_names_from_configs_are_no_markup() -> None:
+def test_page_escapes_names() -> None:
     html = page("a<b", {"One": text('x < "y"'), "Two": table([{"step": "1", "<m>": "0.5"}]), "Empty": ""})
     assert "<title>a&lt;b</title>" in html
     assert "<h2>One</h2><pre>x &lt; &quot;y&quot;</pre>" in html
@@ -13,5 +13,5 @@ def test_names_from_configs_are_no_markup() -> None:
     assert "Empty" not in html
 
 
-def test_nothing_makes_nothing() -> None:
+def test_table_and_text_without_content_are_empty() -> None:
     assert table([]) == text("") == ""

@@ -54,7 +54,9 @@ def check_data(source: ConfigSource, path: str) -> tuple[list[Problem], list[str
         encoder = FeatureEncoder.from_config(source.config.feature_configs, source.config.data_config)
         sample = _read_sample(checker, path)
     except ConfigError as error:
-        return [Problem(each.field, each.message, checker.location(each.field)) for each in error.problems], []
+        return [
+            Problem(problem.field, problem.message, checker.location(problem.field)) for problem in error.problems
+        ], []
     except DataError as error:
         return [Problem("", str(error), path)], []
     if sample is None:

@@ -113,7 +113,7 @@ def measure(session: Session, batches: Sequence[Batch], num_permutations: int) -
         drops = {name: [sign * (baseline[name] - run[name]) for run in runs] for name, sign in signs.items()}
         importances.append(Importance(unit, drops))
     first = next(iter(signs))
-    importances.sort(key=lambda each: -each.mean(first) if math.isfinite(each.mean(first)) else math.inf)
+    importances.sort(key=lambda result: -result.mean(first) if math.isfinite(result.mean(first)) else math.inf)
     return Importances({name: baseline[name] for name in signs}, num_rows, importances)
 
 
