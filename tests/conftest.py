@@ -1,4 +1,4 @@
-"""What all tests share: one thread, and the same random numbers at the start of each."""
+"""Settings of all tests: one thread, and the same random numbers at the start of each test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytest_plugins = ["tests.fixtures.ranks"]
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
-    """A test that draws numbers draws the same ones alone and among others."""
+    """Seed all generators, so that a test draws the same numbers alone and in a full run."""
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
