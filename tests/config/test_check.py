@@ -1,4 +1,4 @@
-"""Every rule: the small config of mmoe.config with one thing wrong yields one problem, at its place."""
+"""Rules of a config: the valid config mmoe.config with one invalid value has one problem, at its location."""
 
 from __future__ import annotations
 
@@ -9,35 +9,19 @@ from typing import Any
 
 import pytest
 
-from tzrec.config.check import check, load_checked
-from tzrec.config.load import load_source
+from tests.fixtures.checked_config import EDGES, MMOE, changed_config, problems_of
+from tzrec.config.check import load_checked
 from tzrec.errors import ConfigError
 from tzrec.protos.optimizer_pb2 import SparseOptimizer
 
-MMOE = Path(__file__).with_name("mmoe.config").read_text()
 MLP = "hidden_units: [512, 256, 128]"
 ADAGRAD = "adagrad_optimizer {\n            lr: 0.001\n        }"
 CATE = 'expression: "item:cate_id"\n        hash_bucket_size: 13000'
 FEATURES = 'feature_names: ["user_id", "cate_id", "price"]'
-EDGES = "boundaries: [1.1, 2.2, 3.6, 5.2, 7.39]\n        embedding_dim: 16"
 
 
-def found(tmp_path: Path, text: str, device: str = "cpu") -> list[str]:
-    (tmp_path / "my.config").write_text(text)
-    problems = check(load_source(str(tmp_path / "my.config")), device)
-    return [str(problem).removeprefix(f"{tmp_path}/") for problem in problems]
-
-
-def changed(*pairs: str) -> str:
-    text = MMOE
-    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
-        assert old in text, old
-        text = text.replace(old, new, 1)
-    return text
-
-
-def test_a_good_config_has_no_problems(tmp_path: Path) -> None:
-    assert found(tmp_path, MMOE) == []
+def test_valid_config_has_no_problems(tmp_path: Path) -> None:
+    assert problems_of(tmp_path, MMOE) == []
 
 
 # (what stands there, what is put in its place, the one problem)
@@ -311,19 +295,18 @@ CASES: list[tuple[str, str, str]] = [
 ]
 
 
-def placed(line: str) -> str:
-    """Cases write `5:1 field: message` for `my.config:5:1   field: message`."""
+def without_file(line: str) -> str:
+    """Shorten `my.config:5:1   field: message` to `5:1 field: message`, as in CASES."""
     return " ".join(line.removeprefix("my.config:").split())
 
 
-@pytest.mark.parametrize(("old", "new", "wanted"), CASES, ids=[f"{i}-{case[2][:40]}" for i, case in enumerate(CASES)])
-def test_one_mistake_is_one_problem(tmp_path: Path, old: str, new: str, wanted: str) -> None:
-    lines = [placed(line) for line in found(tmp_path, changed(old, new))]
+@pytest.mark.parametrize(("old", "new", "expected"), CASES, ids=[f"{i}-{case[2][:40]}" for i, case in enumerate(CASES)])
+def test_invalid_value_is_one_problem_at_its_location(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    lines = [without_file(line) for line in problems_of(tmp_path, changed_config(old, new))]
     assert len(lines) == 1, lines
-    assert wanted in lines[0]
+    assert expected in lines[0]
 
 
-SECOND = 'feature_configs {\n    id_feature {\n        feature_name: "cate_id"'
 REFUSED: list[tuple[str, str, str]] = [
     ("ParquetDataset", "KafkaDataset", "KafkaDataset is not supported; write the stream to Parquet"),
     ("batch_size: 8192", "batch_cost_size: 10", "batch_cost_size: is not supported; use batch_size"),
@@ -346,94 +329,94 @@ REFUSED: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "wanted"), REFUSED, ids=[f"{i}-{each[2][:30]}" for i, each in enumerate(REFUSED)]
+    ("old", "new", "expected"), REFUSED, ids=[f"{i}-{each[2][:30]}" for i, each in enumerate(REFUSED)]
 )
-def test_what_nothing_implements_is_refused(tmp_path: Path, old: str, new: str, wanted: str) -> None:
-    (line,) = found(tmp_path, changed(old, new))
-    assert wanted in line
+def test_unsupported_field_is_refused_with_an_alternative(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    (line,) = problems_of(tmp_path, changed_config(old, new))
+    assert expected in line
 
 
-def test_fields_at_their_default_and_dead_fields_of_the_peer_are_no_problem(tmp_path: Path) -> None:
+def test_fields_at_their_default_and_fields_without_effect_are_no_problems(tmp_path: Path) -> None:
     dead = "odps_data_quota_name: 'x' is_orderby_partition: true fg_threads: 4 in_order: false sample_mask_prob: 0"
-    text = changed("batch_size: 8192", dead, "num_epochs: 1", "num_epochs: 1 is_profiling: false num_steps: 0")
+    text = changed_config("batch_size: 8192", dead, "num_epochs: 1", "num_epochs: 1 is_profiling: false num_steps: 0")
     text = text.replace("    mmoe {", "    kernel: PYTORCH use_pareto_loss_weight: false\n    mmoe {")
-    assert found(tmp_path, text) == []
+    assert problems_of(tmp_path, text) == []
 
 
-def test_a_model_that_nothing_implements_is_one_problem_and_names_those_that_are(tmp_path: Path) -> None:
+def test_unsupported_model_is_one_problem_that_lists_supported_models(tmp_path: Path) -> None:
     start = MMOE.index("    mmoe {")
-    (line,) = found(tmp_path, MMOE[:start] + "    sid_rqkmeans {}\n}\n")
-    assert "62:5 model_config.sid_rqkmeans: is not supported; there are " in placed(line)
+    (line,) = problems_of(tmp_path, MMOE[:start] + "    sid_rqkmeans {}\n}\n")
+    assert "62:5 model_config.sid_rqkmeans: is not supported; there are " in without_file(line)
     assert "mmoe" in line
 
 
-def test_a_shared_table_must_be_equal(tmp_path: Path) -> None:
-    text = changed(CATE, CATE.replace("13000", "1141730") + " embedding_name: 'user_id_emb' pooling: 'mean'")
-    (line,) = found(tmp_path, text)
+def test_shared_table_with_different_options_is_a_problem(tmp_path: Path) -> None:
+    text = changed_config(CATE, CATE.replace("13000", "1141730") + " embedding_name: 'user_id_emb' pooling: 'mean'")
+    (line,) = problems_of(tmp_path, text)
     assert 'pooling: shares table "user_id_emb" with feature "user_id", which has sum, not mean' in line
 
 
-def test_variational_dropout_chooses_among_several(tmp_path: Path) -> None:
+def test_variational_dropout_with_a_single_feature_is_a_problem(tmp_path: Path) -> None:
     dropout = ("    mmoe {", "    variational_dropout { regularization_lambda: 0.02 }\n    mmoe {")
-    assert found(tmp_path, changed(*dropout)) == []
-    (line,) = found(tmp_path, changed(*dropout, FEATURES, 'feature_names: "user_id"'))
+    assert problems_of(tmp_path, changed_config(*dropout)) == []
+    (line,) = problems_of(tmp_path, changed_config(*dropout, FEATURES, 'feature_names: "user_id"'))
     assert "62:5 model_config.variational_dropout: no DEEP or WIDE group has more than one feature" in line
 
 
-def test_suffixes_must_not_make_one_table(tmp_path: Path) -> None:
+def test_suffixes_that_result_in_one_table_name_are_a_problem(tmp_path: Path) -> None:
     groups = (
         "    feature_groups { group_name: 'a' feature_names: 'user_id' embedding_name_suffix: 'x_y' group_type: 0 }\n"
         "    feature_groups { group_name: 'b' feature_names: 'cate_id' embedding_name_suffix: 'y' group_type: DEEP }\n"
         "    mmoe {"
     )
-    text = changed("    mmoe {", groups, CATE, CATE + " embedding_name: 'user_id_emb_x'")
-    (line,) = found(tmp_path, text)
+    text = changed_config("    mmoe {", groups, CATE, CATE + " embedding_name: 'user_id_emb_x'")
+    (line,) = problems_of(tmp_path, text)
     assert 'makes the table name "user_id_emb_x_y", which "user_id_emb + x_y" makes too' in line
 
 
-def test_half_precision_tables_need_a_fused_optimizer(tmp_path: Path) -> None:
-    text = changed(CATE, CATE + " data_type: 'FP16'")
-    assert found(tmp_path, text) == []
-    (line,) = found(tmp_path, text.replace("adagrad_optimizer", "adam_optimizer"))
+def test_half_precision_table_needs_a_fused_optimizer(tmp_path: Path) -> None:
+    text = changed_config(CATE, CATE + " data_type: 'FP16'")
+    assert problems_of(tmp_path, text) == []
+    (line,) = problems_of(tmp_path, text.replace("adagrad_optimizer", "adam_optimizer"))
     assert "feature_configs[1].id_feature.data_type: FP16 needs an optimizer that is fused on cpu" in line
     assert "use FP32, or one of sgd_optimizer, adagrad_optimizer, rowwise_adagrad_optimizer" in line
-    assert found(tmp_path, text.replace("adagrad_optimizer", "adam_optimizer"), "cuda") == []
-    (line,) = found(tmp_path, text.replace("adagrad_optimizer", "rmsprop_optimizer"), "cuda")
+    assert problems_of(tmp_path, text.replace("adagrad_optimizer", "adam_optimizer"), "cuda") == []
+    (line,) = problems_of(tmp_path, text.replace("adagrad_optimizer", "rmsprop_optimizer"), "cuda")
     assert "FP16 needs an optimizer that is fused on cuda, which rmsprop_optimizer is not" in line
 
 
 @pytest.mark.parametrize("name", [each.name for each in SparseOptimizer.DESCRIPTOR.oneofs_by_name["optimizer"].fields])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_every_optimizer_of_tables_runs_on_every_device(tmp_path: Path, name: str, device: str) -> None:
-    assert found(tmp_path, changed(ADAGRAD, f"{name} {{ lr: 0.1 }}"), device) == []
+def test_table_optimizers_are_valid_on_every_device(tmp_path: Path, name: str, device: str) -> None:
+    assert problems_of(tmp_path, changed_config(ADAGRAD, f"{name} {{ lr: 0.1 }}"), device) == []
 
 
-def test_cuda_allows_what_needs_it(tmp_path: Path) -> None:
-    text = changed(
+def test_cuda_options_are_valid_on_cuda(tmp_path: Path) -> None:
+    text = changed_config(
         "num_epochs: 1",
         "num_epochs: 1 mixed_precision: 'FP16' global_embedding_constraints { sharding_types: 'grid_shard' }",
     )
-    assert len(found(tmp_path, text, "cpu")) == 2
-    assert found(tmp_path, text, "cuda") == []
+    assert len(problems_of(tmp_path, text, "cpu")) == 2
+    assert problems_of(tmp_path, text, "cuda") == []
 
 
-def test_pareto_and_a_loss_scale_exclude_each_other(tmp_path: Path) -> None:
-    text = changed(
+def test_pareto_weights_with_a_loss_scale_are_a_problem(tmp_path: Path) -> None:
+    text = changed_config(
         "num_epochs: 1", "num_epochs: 1 grad_scaler {}", "    mmoe {", "    use_pareto_loss_weight: true\n    mmoe {"
     )
-    (line,) = found(tmp_path, text)
+    (line,) = problems_of(tmp_path, text)
     assert "train_config.grad_scaler: use_pareto_loss_weight compares unscaled gradients" in line
-    assert found(tmp_path, text.replace("grad_scaler {}", "")) == []
+    assert problems_of(tmp_path, text.replace("grad_scaler {}", "")) == []
 
 
-def test_columns_are_not_cut_where_steps_depend_on_whole_rows(tmp_path: Path) -> None:
+def test_column_sharding_with_an_optimizer_of_whole_rows_is_a_problem(tmp_path: Path) -> None:
     cut = "num_epochs: 1 global_embedding_constraints { sharding_types: 'column_wise' }"
-    text = changed("num_epochs: 1", cut)
-    assert found(tmp_path, text) == []
-    (line,) = found(tmp_path, text.replace("adagrad_optimizer", "lamb_optimizer", 1))
+    text = changed_config("num_epochs: 1", cut)
+    assert problems_of(tmp_path, text) == []
+    (line,) = problems_of(tmp_path, text.replace("adagrad_optimizer", "lamb_optimizer", 1))
     assert "sharding_types: steps of lamb_optimizer depend on whole rows, which column_wise cut" in line
     assert (
-        found(
+        problems_of(
             tmp_path,
             text.replace("adagrad_optimizer", "lamb_optimizer", 1).replace(
                 "'column_wise'", "['row_wise', 'column_wise']"
@@ -443,22 +426,22 @@ def test_columns_are_not_cut_where_steps_depend_on_whole_rows(tmp_path: Path) ->
     )
 
 
-def test_what_is_steered_by_evaluations_needs_them(tmp_path: Path) -> None:
+def test_training_control_without_evaluations_is_a_problem(tmp_path: Path) -> None:
     steered = "early_stopping { metric: 'auc_ctr' } keep_checkpoint_best: 2 keep_checkpoint_max: 1"
-    text = changed("num_epochs: 1", f"num_epochs: 1 {steered}", '"data/eval/*.parquet"', '""')
+    text = changed_config("num_epochs: 1", f"num_epochs: 1 {steered}", '"data/eval/*.parquet"', '""')
     text += "export_config { best_exporter_metric: 'auc_ctr' }"
-    lines = [placed(line) for line in found(tmp_path, text)]
+    lines = [without_file(line) for line in problems_of(tmp_path, text)]
     assert [line.split(": ", 1)[1] for line in lines] == ["needs evaluations, and eval_input_path is empty"] * 2
-    (line,) = found(tmp_path, text.replace("keep_checkpoint_max: 1", "").replace('""', '"data"', 1))
+    (line,) = problems_of(tmp_path, text.replace("keep_checkpoint_max: 1", "").replace('""', '"data"', 1))
     assert "keep_checkpoint_best: all checkpoints are kept; set keep_checkpoint_max" in line
 
 
-def test_missing_sections(tmp_path: Path) -> None:
-    lines = found(tmp_path, "train_input_path: 'a' eval_input_path: '' model_dir: 'm'")
+def test_missing_sections_are_problems(tmp_path: Path) -> None:
+    lines = problems_of(tmp_path, "train_input_path: 'a' eval_input_path: '' model_dir: 'm'")
     assert [line.split()[1] for line in lines] == ["train_config:", "data_config:", "model_config:", "feature_configs:"]
 
 
-def test_ten_mistakes_of_ten_kinds_are_ten_problems_at_their_places(tmp_path: Path) -> None:
+def test_ten_mistakes_are_ten_problems_at_their_locations(tmp_path: Path) -> None:
     pairs = [
         ("num_epochs: 1", "num_epochs: one"),
         ("batch_size: 8192", "batch_sise: 8192"),
@@ -471,8 +454,8 @@ def test_ten_mistakes_of_ten_kinds_are_ten_problems_at_their_places(tmp_path: Pa
         ('label_name: "clk"', 'label_name: "clk" num_class: 3'),
         ('label_name: "buy"', 'label_name: "by"'),
     ]
-    lines = found(tmp_path, changed(*(each for pair in pairs for each in pair)))
-    assert [placed(line).split(": ")[0] for line in lines] == [
+    lines = problems_of(tmp_path, changed_config(*(each for pair in pairs for each in pair)))
+    assert [without_file(line).split(": ")[0] for line in lines] == [
         "21:17 train_config.num_epochs",
         "26:5 data_config.batch_sise",
         "27:19 data_config.dataset_type",
@@ -494,7 +477,7 @@ def test_edits_and_text_are_checked_together(tmp_path: Path) -> None:
     assert load_checked(str(tmp_path / "my.config")).model_config.mmoe.num_expert == 3
 
 
-def test_checking_imports_neither_torch_nor_arrow() -> None:
+def test_check_imports_neither_torch_nor_arrow() -> None:
     code = "import sys, tzrec.config.check as c; c.check(c.load_source(sys.argv[1])); print(*sys.modules)"
     path = str(Path(__file__).with_name("mmoe.config"))
     modules = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout

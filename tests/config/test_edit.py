@@ -20,7 +20,7 @@ def config() -> EasyRecConfig:
     return load_config(MMOE)
 
 
-def test_scalars_are_cast(config: EasyRecConfig) -> None:
+def test_scalars_are_converted_to_the_type_of_the_field(config: EasyRecConfig) -> None:
     apply_edits(
         config,
         {
@@ -47,7 +47,7 @@ def dims(config: EasyRecConfig) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("path", "wanted"),
+    ("path", "expected"),
     [
         ("feature_configs[1].id_feature.embedding_dim", [16, 4, 16]),
         ("feature_configs[-1].raw_feature.embedding_dim", [16, 16, 4]),
@@ -62,12 +62,14 @@ def dims(config: EasyRecConfig) -> list[int]:
         ("feature_configs[id_feature.hash_bucket_size>=13000].id_feature.embedding_dim", [16, 4, 16]),
     ],
 )
-def test_elements_by_index_range_and_comparison(config: EasyRecConfig, path: str, wanted: list[int]) -> None:
+def test_elements_are_selected_by_index_range_and_comparison(
+    config: EasyRecConfig, path: str, expected: list[int]
+) -> None:
     apply_edits(config, {path: 4})
-    assert dims(config) == wanted
+    assert dims(config) == expected
 
 
-def test_several_paths_in_one_entry(config: EasyRecConfig) -> None:
+def test_several_paths_in_one_edit_are_applied(config: EasyRecConfig) -> None:
     apply_edits(
         config,
         {
@@ -84,7 +86,7 @@ def test_repeated_scalars_are_replaced(config: EasyRecConfig, value: Any) -> Non
     assert list(config.feature_configs[2].raw_feature.boundaries) == [0.5, 1.0, 2.5]
 
 
-def test_one_element_of_repeated_scalars(config: EasyRecConfig) -> None:
+def test_one_element_of_repeated_scalars_is_replaced(config: EasyRecConfig) -> None:
     towers = "model_config.mmoe.task_towers[:].mlp.hidden_units"
     apply_edits(config, {f"{towers}[0]": 32, f"{towers}[1:]": 8, "data_config.label_fields[1]": "pay"})
     assert [list(each.mlp.hidden_units) for each in config.model_config.mmoe.task_towers] == [[32, 8, 8]] * 2
@@ -113,7 +115,7 @@ def test_repeated_messages_and_maps_are_replaced(config: EasyRecConfig) -> None:
     assert dict(config.feature_configs[1].id_feature.vocab_dict) == {"b": 3}
 
 
-def test_a_oneof_is_switched_only_as_a_whole(config: EasyRecConfig) -> None:
+def test_oneof_member_is_replaced_only_as_a_whole(config: EasyRecConfig) -> None:
     apply_edits(config, {"train_config.sparse_optimizer.sgd_optimizer": "lr: 0.1"})
     assert config.train_config.sparse_optimizer.WhichOneof("optimizer") == "sgd_optimizer"
     assert config.train_config.sparse_optimizer.HasField("constant_learning_rate")
@@ -153,7 +155,7 @@ def test_a_oneof_is_switched_only_as_a_whole(config: EasyRecConfig) -> None:
         ("train_config.num_steps;train_config.num_epochs", "1", "2 paths, but 1 values: 1"),
     ],
 )
-def test_what_cannot_be_edited_says_why(config: EasyRecConfig, path: str, value: Any, message: str) -> None:
+def test_invalid_edit_is_an_error_with_its_reason(config: EasyRecConfig, path: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         apply_edits(config, {path: value})
     found = [str(problem) for problem in caught.value.problems]
@@ -161,7 +163,7 @@ def test_what_cannot_be_edited_says_why(config: EasyRecConfig, path: str, value:
     assert found[0].startswith("--edit_config_json ")
 
 
-def test_all_bad_edits_at_once_and_the_good_ones_are_made(config: EasyRecConfig) -> None:
+def test_invalid_edits_are_reported_at_once_and_valid_ones_are_applied(config: EasyRecConfig) -> None:
     with pytest.raises(ConfigError) as caught:
         apply_edits(config, {"model_dri": 1, "model_dir": "y", "train_config.num_steps": "x"})
     assert [problem.field for problem in caught.value.problems] == ["model_dri", "train_config.num_steps"]

@@ -1,4 +1,4 @@
-"""What check says of features that read several columns, and of their bucketizers."""
+"""Requirements of features that read several columns, and of their bucketizers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.test_check import MMOE, found
+from tests.fixtures.checked_config import MMOE, problems_of
 
 COMBO = (
     'feature_configs {\n combo_feature {\n feature_name: "s"\n expression: ["user:user_id", "item:cate_id"]\n'
@@ -34,11 +34,11 @@ def problems(tmp_path: Path, feature: str, *pairs: str) -> list[str]:
         assert old in feature, old
         feature = feature.replace(old, new, 1)
     text = MMOE.replace("feature_configs {", feature + "feature_configs {", 1)
-    return [line.partition(" ")[2].strip() for line in found(tmp_path, text.replace('"price"]', '"price", "s"]'))]
+    return [line.partition(" ")[2].strip() for line in problems_of(tmp_path, text.replace('"price"]', '"price", "s"]'))]
 
 
 @pytest.mark.parametrize("feature", [COMBO, LOOKUP, MATCH, COMBINE])
-def test_good_features(tmp_path: Path, feature: str) -> None:
+def test_valid_feature_has_no_problems(tmp_path: Path, feature: str) -> None:
     assert problems(tmp_path, feature) == []
     if feature != COMBO:
         rows = "num_buckets: 10" if feature == COMBINE else "hash_bucket_size: 10"
@@ -50,7 +50,7 @@ SIZE = "hash_bucket_size: 10"
 
 
 @pytest.mark.parametrize(
-    ("feature", "old", "new", "wanted"),
+    ("feature", "old", "new", "expected"),
     [
         (LOOKUP, '"user:kv"', '"kv"', 'lookup_feature.map: "kv" is not side:name'),
         (LOOKUP, '"item:cate_id"', '"feature:cat_id"', 'lookup_feature.key: unknown feature "cat_id"'),
@@ -83,13 +83,15 @@ SIZE = "hash_bucket_size: 10"
         (COMBINE, "embedding_dim: 4", "", ".embedding_dim: must be above 0"),
     ],
 )
-def test_what_finds_or_combines(tmp_path: Path, feature: str, old: str, new: str, wanted: str) -> None:
+def test_invalid_lookup_match_or_combine_feature_is_one_problem(
+    tmp_path: Path, feature: str, old: str, new: str, expected: str
+) -> None:
     [line] = problems(tmp_path, feature, old, new)
-    assert wanted in line
+    assert expected in line
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "wanted"),
+    ("old", "new", "expected"),
     [
         (', "item:cate_id"]', "]", ".expression: 1 input; a cross needs 2 or more"),
         (
@@ -112,13 +114,13 @@ def test_what_finds_or_combines(tmp_path: Path, feature: str, old: str, new: str
         ('"item:cate_id"]', '"feature:cat_id"]', 'unknown feature "cat_id"; did you mean "cate_id"?'),
     ],
 )
-def test_a_bad_cross(tmp_path: Path, old: str, new: str, wanted: str) -> None:
+def test_invalid_combo_feature_is_one_problem(tmp_path: Path, old: str, new: str, expected: str) -> None:
     [line] = problems(tmp_path, COMBO, old, new)
-    assert wanted in line
+    assert expected in line
     assert "combo_feature" in line
 
 
-def test_a_vocabulary_file_is_read(tmp_path: Path) -> None:
+def test_vocabulary_file_determines_the_number_of_rows(tmp_path: Path) -> None:
     (tmp_path / "words").write_text("a\nb\n")
     file = f'vocab_file: "words" asset_dir: "{tmp_path}" default_bucketize_value: '
     assert problems(tmp_path, COMBO, "hash_bucket_size: 10", file + "1") == []
@@ -127,5 +129,5 @@ def test_a_vocabulary_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["FG_NONE", "FG_BUCKETIZE", "FG_NORMAL", "FG_DAG"])
-def test_every_mode_is_there(tmp_path: Path, mode: str) -> None:
-    assert found(tmp_path, MMOE.replace("fg_mode: FG_DAG", f"fg_mode: {mode}")) == []
+def test_every_fg_mode_is_valid(tmp_path: Path, mode: str) -> None:
+    assert problems_of(tmp_path, MMOE.replace("fg_mode: FG_DAG", f"fg_mode: {mode}")) == []

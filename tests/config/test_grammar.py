@@ -1,4 +1,4 @@
-"""The tables of names are those of the rooms that make something of them, and of torch."""
+"""Grammars accept the names and parameters of torch, and the components accept what the grammars accept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEEDED = {"Softmax": "(dim=1)", "LogSoftmax": "(dim=1)", "Threshold": "(threshol
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_every_activation_of_the_table_can_be_made(name: str) -> None:
+def test_activations_can_be_constructed(name: str) -> None:
     text = name if name == "Dice" else f"nn.{name}{NEEDED.get(name, '')}"
     assert activation_problem(text) == ""
     made = activation(text, 4)
@@ -33,7 +33,7 @@ def test_every_activation_of_the_table_can_be_made(name: str) -> None:
     "text",
     ["nn.GLU", "nn.Linear", "nn.ReLU(", "nn.ReLU(1)", "nn.ReLU(in=1)", "relu6x", "__import__('os')", "nn.ELU(alpha=)"],
 )
-def test_what_one_refuses_the_other_refuses(text: str) -> None:
+def test_invalid_activation_is_refused_by_checker_and_module(text: str) -> None:
     assert activation_problem(text) != ""
     with pytest.raises(ConfigError):
         activation(text, 4)
@@ -42,13 +42,13 @@ def test_what_one_refuses_the_other_refuses(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", " ", "Dice", "ReLU", "torch.nn.ReLU", "nn.LeakyReLU(negative_slope=0.2, inplace=True)"]
 )
-def test_what_one_accepts_the_other_accepts(text: str) -> None:
+def test_valid_activation_is_accepted_by_checker_and_module(text: str) -> None:
     assert activation_problem(text) == ""
     activation(text, 4)
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
-def test_every_initialiser_of_the_table_can_be_used(name: str) -> None:
+def test_initializers_have_the_parameters_of_torch(name: str) -> None:
     text = f"nn.init.{name}" + (",val=0.1" if name == "constant_" else "")
     assert initializer_problem(text) == ""
     parse_initializer(text)
@@ -59,7 +59,7 @@ def test_every_initialiser_of_the_table_can_be_used(name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["nn.init.eye_", "nn.init.uniform_,a", "nn.init.uniform_,c=1", "nn.init.normal_,std=x", "nn.init.constant_"]
 )
-def test_bad_initialisers_are_bad_in_both_rooms(text: str) -> None:
+def test_invalid_initializer_is_refused_by_checker_and_table(text: str) -> None:
     assert initializer_problem(text) != ""
     with pytest.raises(ConfigError):
         parse_initializer(text)

@@ -11,7 +11,7 @@ from tzrec.protos.models.multi_task_rank_pb2 import MMoE
 from tzrec.protos.module_pb2 import MLP
 
 
-def test_defaults_lists_and_shortest_floats() -> None:
+def test_kwargs_contain_defaults_lists_and_shortest_floats() -> None:
     mlp = MLP(hidden_units=[512, 256], dropout_ratio=[0.1, 0.25])
     assert kwargs(mlp) == {
         "hidden_units": [512, 256],
@@ -24,21 +24,21 @@ def test_defaults_lists_and_shortest_floats() -> None:
     assert kwargs(MLP())["dropout_ratio"] == []
 
 
-def test_messages_are_nested_when_set_and_absent_when_not() -> None:
+def test_kwargs_contain_set_messages_only() -> None:
     found = kwargs(MMoE(expert_mlp=MLP(hidden_units=[8]), num_expert=3))
     assert found["expert_mlp"]["hidden_units"] == [8]
     assert "gate_mlp" not in found
     assert found["task_towers"] == []
 
 
-def test_maps_enums_and_large_integers() -> None:
+def test_kwargs_of_maps_enums_and_large_integers() -> None:
     feature = IdFeature(feature_name="a", vocab_dict={"x": 2, "y": 2**63})
     assert kwargs(feature)["vocab_dict"] == {"x": 2, "y": 2**63}
     assert kwargs(XAUC(max_pairs=2**40))["max_pairs"] == 2**40
     assert kwargs(FeatureGroupConfig(group_name="g"))["group_type"] == "DEEP"
 
 
-def test_struct_is_plain_values() -> None:
+def test_kwargs_of_a_struct_are_python_values() -> None:
     feature = CustomFeature()
     feature.operator_params.update({"a": 1.5, "b": ["x", True], "c": {"d": None}})
     assert kwargs(feature)["operator_params"] == {"a": 1.5, "b": ["x", True], "c": {"d": None}}
@@ -52,6 +52,6 @@ def test_shortest_equals_numpy(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf")])
-def test_shortest_leaves_infinity(value: float) -> None:
+def test_shortest_of_infinity_is_infinity(value: float) -> None:
     assert shortest(value) == value
     assert np.isnan(shortest(float("nan")))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format, text_format
 
-from tests.config.messages import fill
+from tests.fixtures.random_messages import fill
 from tzrec.config.load import dump_config, load_config, load_source
 from tzrec.errors import ConfigError
 from tzrec.protos.data_pb2 import FgMode
@@ -25,7 +25,7 @@ def with_data(text: str) -> str:
     return MMOE.read_text().replace("fg_mode: FG_DAG", text)
 
 
-def test_text_and_json_say_the_same(tmp_path: Path) -> None:
+def test_text_and_json_load_equal(tmp_path: Path) -> None:
     config = load_config(str(MMOE))
     assert config == text_format.Parse(MMOE.read_text(), EasyRecConfig())
     for original_names in (True, False):
@@ -60,14 +60,14 @@ def test_fg_encoded_becomes_an_explicit_fg_mode(tmp_path: Path, text: str, mode:
     assert FgMode.Name(data.fg_mode) == mode
 
 
-def test_an_edit_of_either_wins_over_the_text(tmp_path: Path) -> None:
+def test_edit_of_fg_mode_or_fg_encoded_has_precedence(tmp_path: Path) -> None:
     path = write(tmp_path, with_data("fg_encoded: true"))
     assert load_config(path, {"data_config.fg_mode": "FG_DAG"}).data_config.fg_mode == FgMode.FG_DAG
     path = write(tmp_path, with_data("fg_mode: FG_DAG"))
     assert load_config(path, {"data_config.fg_encoded": "true"}).data_config.fg_mode == FgMode.FG_NONE
 
 
-def test_edits_forget_places_of_what_they_replace_and_keep_the_rest() -> None:
+def test_edits_remove_locations_of_replaced_fields_only() -> None:
     before = load_source(str(MMOE))
     after = load_source(
         str(MMOE), {"data_config.label_fields": '["clk"]', "feature_configs[1].id_feature.embedding_dim": 8}
@@ -82,7 +82,7 @@ def test_edits_forget_places_of_what_they_replace_and_keep_the_rest() -> None:
     assert all(after.locations[path] == place for path, place in before.locations.items() if path not in gone)
 
 
-def test_an_edit_of_steps_replaces_epochs_and_back(tmp_path: Path) -> None:
+def test_edit_of_num_steps_clears_num_epochs_and_the_reverse(tmp_path: Path) -> None:
     train = load_config(str(MMOE), {"train_config.num_steps": 200}).train_config
     assert (train.num_steps, train.num_epochs) == (200, 0)
     path = write(tmp_path, MMOE.read_text().replace("num_epochs: 1", "num_steps: 200"))
@@ -96,7 +96,7 @@ def messages(path: str, edits: dict[str, object] | None = None) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_all_problems_of_text_and_edits_at_once(tmp_path: Path) -> None:
+def test_problems_of_text_and_edits_are_reported_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, with_data("fg_mod: FG_DAG").replace("num_epochs: 1", "num_epochs: one"))
     found = messages(path, {"data_config.batch_sise": 3, "model_config.mmoe": "num_expert: 3"})
     assert [line.split(":")[0].split("/")[-1] for line in found[:2]] == ["my.config", "my.config"]
@@ -107,7 +107,7 @@ def test_all_problems_of_text_and_edits_at_once(tmp_path: Path) -> None:
     assert len(found) == 4
 
 
-def test_broken_json_names_its_place(tmp_path: Path) -> None:
+def test_invalid_json_is_an_error_with_its_location(tmp_path: Path) -> None:
     (found,) = messages(write(tmp_path, '{"model_dir": "x",\n "b" 3}', "my.json"))
     assert "my.json:2:6" in found
     (found,) = messages(write(tmp_path, '{"modell_dir": "x"}', "my.json"))
@@ -118,13 +118,13 @@ def test_broken_json_names_its_place(tmp_path: Path) -> None:
     ] * 2
 
 
-def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_file_is_an_error(tmp_path: Path) -> None:
     assert "cannot read the config: No such file or directory" in messages(str(tmp_path / "no.config"))[0]
     (tmp_path / "latin.config").write_bytes(b"model_dir: '\xe9'")
     assert "is not UTF-8 text: byte 12" in messages(str(tmp_path / "latin.config"))[0]
 
 
-def test_byte_order_mark_and_unknown_fields_of_a_package(tmp_path: Path) -> None:
+def test_byte_order_mark_and_unknown_fields_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "bom.config"
     path.write_bytes(b"\xef\xbb\xbf" + MMOE.read_bytes() + b"\nnew_section { a: 1 }\n")
     assert load_config(str(path), ignore_unknown=True) == load_config(str(MMOE))

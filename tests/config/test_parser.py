@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 from google.protobuf.struct_pb2 import Struct
 
-from tests.config.messages import fill
+from tests.fixtures.random_messages import fill
 from tzrec.config.parser import parse
 from tzrec.errors import ConfigError
 from tzrec.protos.data_pb2 import DataConfig
@@ -22,7 +22,7 @@ MMOE = Path(__file__).with_name("mmoe.config").read_text()
 
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("style", [{}, {"as_one_line": True}, {"use_short_repeated_primitives": True}])
-def test_equals_protobuf_on_random_messages(seed: int, style: dict[str, bool]) -> None:
+def test_parse_of_random_messages_equals_protobuf(seed: int, style: dict[str, bool]) -> None:
     message = EasyRecConfig()
     fill(message, random.Random(seed))
     text = text_format.MessageToString(message, **style)
@@ -57,19 +57,19 @@ def test_equals_protobuf_on_random_messages(seed: int, style: dict[str, bool]) -
         (EasyRecConfig, MMOE),
     ],
 )
-def test_equals_protobuf_on_what_users_write(kind: type, text: str) -> None:
-    wanted = text_format.Parse(text, kind())
+def test_parse_of_hand_written_text_equals_protobuf(kind: type, text: str) -> None:
+    expected = text_format.Parse(text, kind())
     parsed = parse(text, kind(), "x")
-    assert str(parsed.message) == str(wanted)  # as text, since NaN equals nothing
+    assert str(parsed.message) == str(expected)  # as text, since NaN equals nothing
     assert all("required" in problem.message for problem in parsed.problems)
 
 
-def test_quoted_bool_is_read_though_protobuf_refuses_it() -> None:
+def test_quoted_bool_is_accepted() -> None:
     parsed = parse("use_bn: 'true' bias: \"False\"", MLP(), "x")
     assert (parsed.message.use_bn, parsed.message.bias, parsed.problems) == (True, False, [])
 
 
-def test_places_are_those_of_names_and_of_list_elements() -> None:
+def test_locations_are_those_of_names_and_list_elements() -> None:
     places = parse(MMOE, EasyRecConfig(), "x").locations
     assert places["train_input_path"] == (2, 1)
     assert places["train_config.sparse_optimizer.adagrad_optimizer.lr"] == (9, 13)
@@ -85,7 +85,7 @@ def problems(text: str, kind: type) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "wanted"),
+    ("kind", "text", "expected"),
     [
         (MLP, "\n hiden_units: 3", 'f:2:2 hiden_units: no such field; did you mean "hidden_units"?'),
         (MLP, "hidden_units: [1, -2]", "f:1:19 hidden_units[1]: expected an integer of 32 bits from 0 up, received -2"),
@@ -113,19 +113,19 @@ def problems(text: str, kind: type) -> list[str]:
         ),
     ],
 )
-def test_one_mistake_one_problem(kind: type, text: str, wanted: str) -> None:
+def test_invalid_text_is_one_problem(kind: type, text: str, expected: str) -> None:
     (found,) = problems(text, kind)
-    assert wanted in " ".join(found.split())
+    assert expected in " ".join(found.split())
 
 
-def test_second_member_of_a_oneof() -> None:
+def test_second_member_of_a_oneof_is_a_problem() -> None:
     text = "raw_feature { feature_name: 'a' expression: 'b' }\nexpr_feature { feature_name: 'a' expression: 'b' }"
     (found,) = problems(text, FeatureConfig)
     assert "f:2:1" in found
     assert 'only one feature can be chosen, and line 1 chooses "raw_feature"' in found
 
 
-def test_misspelt_field_is_read_as_what_was_meant_and_reported_once() -> None:
+def test_misspelled_field_is_reported_once_and_read_as_the_known_field() -> None:
     parsed = parse("id_featur { feature_name: 'a' expresion: 'b' embeding_dim: 'x' }", FeatureConfig(), "f")
     assert [problem.field for problem in parsed.problems] == [
         "id_featur",
@@ -150,7 +150,7 @@ def test_misspelt_field_is_read_as_what_was_meant_and_reported_once() -> None:
         ("a {" * 101 + "}" * 101, "f:1:303", "nested deeper than 100 messages"),
     ],
 )
-def test_syntax_errors_stop_with_their_place(text: str, place: str, message: str) -> None:
+def test_syntax_error_has_its_location(text: str, place: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(text, EasyRecConfig(), "f")
     (problem,) = caught.value.problems
@@ -158,7 +158,7 @@ def test_syntax_errors_stop_with_their_place(text: str, place: str, message: str
     assert message in problem.message
 
 
-def test_unknown_fields_of_a_newer_config_can_be_left_out() -> None:
+def test_unknown_fields_are_skipped_with_ignore_unknown() -> None:
     parsed = parse("use_bn: true brand_new { x: [1] }", MLP(), "f", ignore_unknown=True)
     assert parsed.problems == []
     assert parsed.message.use_bn

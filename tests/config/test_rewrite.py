@@ -26,7 +26,7 @@ feature_configs { sequence_feature {
 """
 
 
-def test_everything_else_stays() -> None:
+def test_rewrite_keeps_all_other_text() -> None:
     changes = {
         "feature_configs[0].id_feature.vocab_list": ["x", 'say "hé"\n'],
         "feature_configs[0].id_feature.embedding_dim": 8,
@@ -73,16 +73,16 @@ feature_configs { sequence_feature {
         ("train_config {\n num_steps: 4 # x\n}", "train_config {\n num_steps: 4 # x\n num_epochs: 3\n}"),
     ],
 )
-def test_where_a_field_goes(text: str, expected: str) -> None:
+def test_new_field_is_inserted_after_the_last_entry(text: str, expected: str) -> None:
     assert rewrite(text, {"train_config.num_epochs": 3}) == expected
 
 
-def test_a_message_that_is_not_there() -> None:
+def test_missing_message_of_a_path_is_an_error() -> None:
     with pytest.raises(LookupError):
         rewrite(TEXT, {"feature_configs[3].id_feature.embedding_dim": 8})
     with pytest.raises(LookupError):
         rewrite(TEXT, {"train_config.num_epochs": 8})
 
 
-def test_the_root_is_a_message_too() -> None:
+def test_field_of_the_root_is_rewritten() -> None:
     assert rewrite('model_dir: "m"\n', {"eval_input_path": "x"}) == 'model_dir: "m"\neval_input_path: "x"\n'

@@ -43,7 +43,7 @@ def groups(config: EasyRecConfig) -> dict[str, list[str]]:
     return {group.group_name: list(group.feature_names) for group in config.model_config.feature_groups}
 
 
-def test_what_nothing_uses_goes() -> None:
+def test_unused_features_are_removed() -> None:
     """ "d" reads the column f, not the feature of that name."""
     config = text_format.Parse(CONFIG, EasyRecConfig())
     made = keep_features(config, {"deep": {"c"}, "wide": {"a"}})
@@ -52,7 +52,7 @@ def test_what_nothing_uses_goes() -> None:
     assert config == text_format.Parse(CONFIG, EasyRecConfig())
 
 
-def test_features_go_with_those_that_read_them() -> None:
+def test_features_read_only_by_removed_features_are_removed() -> None:
     config = text_format.Parse(CONFIG, EasyRecConfig())
     del config.model_config.feature_groups[2], config.model_config.metrics[:]
     assert names(keep_features(config, {"deep": {"a", "b"}})) == ["a", "b"]

@@ -1,4 +1,4 @@
-"""The rules of sequence groups and their encoders."""
+"""Rules of sequence groups and their encoders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.test_check import changed, found
+from tests.fixtures.checked_config import changed_config, problems_of
 
 FEATURES = """feature_configs {
     sequence_feature {
@@ -35,15 +35,15 @@ GROUPS = """group_type: DEEP
 
 
 def text(*pairs: str) -> str:
-    made = changed("model_config {", FEATURES, "group_type: DEEP", GROUPS)
+    made = changed_config("model_config {", FEATURES, "group_type: DEEP", GROUPS)
     for old, new in zip(pairs[::2], pairs[1::2], strict=True):
         assert old in made, old
         made = made.replace(old, new, 1)
     return made
 
 
-def test_good_sequences_have_no_problems(tmp_path: Path) -> None:
-    assert found(tmp_path, text()) == []
+def test_valid_sequence_groups_have_no_problems(tmp_path: Path) -> None:
+    assert problems_of(tmp_path, text()) == []
 
 
 CASES: list[tuple[str, str, str]] = [
@@ -93,15 +93,15 @@ CASES: list[tuple[str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "wanted"), CASES, ids=[f"{i}-{each[2][:40]}" for i, each in enumerate(CASES)])
-def test_one_mistake_is_told(tmp_path: Path, old: str, new: str, wanted: str) -> None:
-    lines = found(tmp_path, text(old, new))
-    assert any(wanted in line for line in lines), lines
+@pytest.mark.parametrize(("old", "new", "expected"), CASES, ids=[f"{i}-{each[2][:40]}" for i, each in enumerate(CASES)])
+def test_invalid_sequence_group_is_one_problem(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    lines = problems_of(tmp_path, text(old, new))
+    assert any(expected in line for line in lines), lines
     assert len(lines) == 1
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "wanted"),
+    ("old", "new", "expected"),
     [
         ('group_name: "cates"', "", "sequence_groups[1]: has no group_name, by which encoders could tell it from"),
         ('group_name: "cates"', 'group_name: "all"', '"all" is already the name of another group'),
@@ -109,49 +109,49 @@ def test_one_mistake_is_told(tmp_path: Path, old: str, new: str, wanted: str) ->
     ],
     ids=["none", "of its group", "of another"],
 )
-def test_names(tmp_path: Path, old: str, new: str, wanted: str) -> None:
+def test_missing_or_duplicate_group_name_is_a_problem(tmp_path: Path, old: str, new: str, expected: str) -> None:
     """Of what the encoders then do not find is told too."""
-    first, *others = found(tmp_path, text(old, new))
-    assert wanted in first
+    first, *others = problems_of(tmp_path, text(old, new))
+    assert expected in first
     assert all('no sequence group of this group is named "cates"' in line for line in others)
 
 
-def test_every_sequence_group_is_read(tmp_path: Path) -> None:
+def test_sequence_group_without_an_encoder_is_a_problem(tmp_path: Path) -> None:
     idle = 'sequence_groups { group_name: "idle" feature_names: "h__cate" }'
-    (line,) = found(tmp_path, text("sequence_encoders", f"{idle}\nsequence_encoders"))
+    (line,) = problems_of(tmp_path, text("sequence_encoders", f"{idle}\nsequence_encoders"))
     assert 'sequence_groups[2]: nothing reads it; add a sequence_encoder with input "idle"' in line
 
 
-def test_a_sequence_group_has_a_sequence(tmp_path: Path) -> None:
+def test_sequence_group_without_a_sequence_is_a_problem(tmp_path: Path) -> None:
     group = 'sequence_groups { group_name: "flat" feature_names: "cate_id" }\n'
     encoder = 'sequence_encoders { pooling_encoder { input: "flat" } }\n'
-    (line,) = found(tmp_path, text("sequence_encoders", f"{group}{encoder}sequence_encoders"))
+    (line,) = problems_of(tmp_path, text("sequence_encoders", f"{group}{encoder}sequence_encoders"))
     assert "sequence_groups[2].feature_names: none of these features is a sequence" in line
 
 
-def test_the_only_sequence_group_may_go_by_the_name_of_its_group(tmp_path: Path) -> None:
+def test_single_sequence_group_has_the_name_of_its_group(tmp_path: Path) -> None:
     one = """group_type: DEEP
         sequence_groups { feature_names: ["cate_id", "h__cate"] }
         sequence_encoders { simple_attention { input: "all" } }
 """
-    assert found(tmp_path, changed("model_config {", FEATURES, "group_type: DEEP", one)) == []
+    assert problems_of(tmp_path, changed_config("model_config {", FEATURES, "group_type: DEEP", one)) == []
 
 
 @pytest.mark.parametrize("kind", ["SEQUENCE", "JAGGED_SEQUENCE"])
-def test_models_without_use_for_sequences(tmp_path: Path, kind: str) -> None:
+def test_group_of_sequences_is_a_problem_of_models_that_do_not_read_it(tmp_path: Path, kind: str) -> None:
     group = f"""feature_groups {{ group_name: "seq" feature_names: ["cate_id", "h__cate"] group_type: {kind} }}
     mmoe {{"""
-    (line,) = found(tmp_path, text("mmoe {", group))
+    (line,) = problems_of(tmp_path, text("mmoe {", group))
     assert f"group_type: mmoe has no use for a {kind} group; use sequence_groups and sequence_encoders" in line
 
 
-def test_sequences_belong_into_deep_groups(tmp_path: Path) -> None:
-    lines = found(tmp_path, text("group_type: DEEP", "group_type: WIDE"))
+def test_sequences_of_a_wide_group_are_problems(tmp_path: Path) -> None:
+    lines = problems_of(tmp_path, text("group_type: DEEP", "group_type: WIDE"))
     assert any("sequence_groups: has no place in a WIDE group; put it into a DEEP group" in line for line in lines)
     assert any("sequence_encoders: has no place in a WIDE group" in line for line in lines)
 
 
-def test_suffixes_of_sequences_do_not_meet_in_one_name(tmp_path: Path) -> None:
+def test_suffixes_of_sequence_groups_with_one_table_name_are_a_problem(tmp_path: Path) -> None:
     """`cate_id_emb` + `b_c` and `cate_id_emb_b` + `c`; the table of the same name for bags is another one."""
     other = FEATURES.replace(
         "model_config {",
@@ -166,5 +166,5 @@ model_config {""",
         sequence_encoders { pooling_encoder { input: "x" } }
 """
     )
-    (line,) = found(tmp_path, changed("model_config {", other, "group_type: DEEP", groups))
+    (line,) = problems_of(tmp_path, changed_config("model_config {", other, "group_type: DEEP", groups))
     assert 'makes the table name "cate_id_emb_b_c", which "cate_id_emb + b_c" makes too' in line

@@ -1,4 +1,4 @@
-"""Sequences in configs: what they are rewritten to, and what check says of them."""
+"""Sequence features: messages of an element, and rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import text_format
 
-from tests.config.test_check import MMOE, found
+from tests.fixtures.checked_config import MMOE, problems_of
 from tzrec.config.sequences import feature_members
 from tzrec.protos.feature_pb2 import FeatureConfig
 
@@ -31,10 +31,10 @@ def parsed(text: str) -> FeatureConfig:
 def problems(tmp_path: Path, features: str, old: str = "", new: str = "") -> list[str]:
     assert old in features, old
     text = MMOE.replace("feature_configs {", features.replace(old, new, 1) + "feature_configs {", 1)
-    return [line.partition(" ")[2].strip() for line in found(tmp_path, text)]
+    return [line.partition(" ")[2].strip() for line in problems_of(tmp_path, text)]
 
 
-def test_members_of_a_group() -> None:
+def test_feature_members_of_a_sequence_feature_have_full_names() -> None:
     group = parsed(
         'sequence_feature { sequence_name: "s" sequence_length: 7 sequence_delim: "|" '
         'features { id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 num_buckets: 3 } } '
@@ -62,7 +62,7 @@ def test_members_of_a_group() -> None:
     assert (original.feature_name, original.HasField("value_dim")) == ("a", False)  # the config itself stays as it is
 
 
-def test_members_that_stand_alone() -> None:
+def test_feature_members_of_other_features() -> None:
     (plain,) = feature_members(parsed('id_feature { feature_name: "a" expression: "user:a" embedding_dim: 4 }'))
     assert (plain.sequence, plain.message.default_value) == (None, "")
     (alone,) = feature_members(
@@ -78,7 +78,7 @@ def test_members_that_stand_alone() -> None:
     assert list(feature_members(FeatureConfig())) == []
 
 
-def test_good_sequences(tmp_path: Path) -> None:
+def test_valid_sequence_feature_has_no_problems(tmp_path: Path) -> None:
     assert problems(tmp_path, GROUP) == []
     assert problems(tmp_path, ALONE) == []
 
@@ -104,13 +104,15 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("features", "old", "new", "wanted"), CASES, ids=[case[3][:40] for case in CASES])
-def test_one_thing_wrong(tmp_path: Path, features: str, old: str, new: str, wanted: str) -> None:
+@pytest.mark.parametrize(("features", "old", "new", "expected"), CASES, ids=[case[3][:40] for case in CASES])
+def test_invalid_sequence_feature_is_one_problem(
+    tmp_path: Path, features: str, old: str, new: str, expected: str
+) -> None:
     (line,) = problems(tmp_path, features, old, new)
-    assert wanted in line
+    assert expected in line
 
 
-def test_tokens_of_a_text_at_each_step(tmp_path: Path) -> None:
+def test_tokens_as_sequence_in_a_sequence_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "v.json").write_text("{}")
     text = (
         'feature_configs {\n sequence_tokenize_feature { feature_name: "s"\n expression: "user:a"\n embedding_dim: 4\n'
@@ -120,6 +122,6 @@ def test_tokens_of_a_text_at_each_step(tmp_path: Path) -> None:
     assert "tokens_as_sequence: each element is a text" in line
 
 
-def test_a_feature_of_a_sequence_is_one(tmp_path: Path) -> None:
+def test_feature_that_reads_a_sequence_is_a_sequence(tmp_path: Path) -> None:
     again = 'feature_configs {\n sequence_raw_feature {\n feature_name: "t"\n expression: "feature:s"\n } }\n'
     assert problems(tmp_path, ALONE + again) == []

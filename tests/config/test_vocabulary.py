@@ -25,7 +25,7 @@ def write(tmp_path: Path, text: str) -> Path:
         ("abc 5\nnew york 0\n", {"abc": 5, "new york": 0}),
     ],
 )
-def test_words_and_ids(tmp_path: Path, text: str, expected: dict[str, int]) -> None:
+def test_words_have_their_ids(tmp_path: Path, text: str, expected: dict[str, int]) -> None:
     assert read_vocabulary(write(tmp_path, text)) == expected
 
 
@@ -37,12 +37,12 @@ def test_words_and_ids(tmp_path: Path, text: str, expected: dict[str, int]) -> N
         ("a 9223372036854775808", "has an id of 2\\^63 or more"),
     ],
 )
-def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_vocabulary_file_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_vocabulary(write(tmp_path, text))
 
 
-def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
+def test_missing_or_binary_vocabulary_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"words cannot be read: No such file"):
         read_vocabulary(tmp_path / "words")
     (tmp_path / "words").write_bytes(b"\xff\xfe\xfa")
@@ -54,7 +54,7 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     ("text", "expected", "count"),
     [("xyz\nabc\nefg\n", [[1, 2], [], [0]], 3), ("xyz 7\nabc 4\nefg 5\n", [[4, 5], [], [3]], 8)],
 )
-def test_a_feature_with_its_words_in_a_file(tmp_path: Path, text: str, expected: list, count: int) -> None:
+def test_vocabulary_file_of_a_feature_is_checked(tmp_path: Path, text: str, expected: list, count: int) -> None:
     write(tmp_path, text)
     oov = expected[2][0]
     feature = id_feature(f'vocab_file: "words.txt" asset_dir: "{tmp_path}" default_bucketize_value: {oov}')
@@ -63,7 +63,7 @@ def test_a_feature_with_its_words_in_a_file(tmp_path: Path, text: str, expected:
     assert not bad
 
 
-def test_a_config_can_be_made_to_hold_its_words(tmp_path: Path) -> None:
+def test_self_contained_config_contains_its_words(tmp_path: Path) -> None:
     path = write(tmp_path, "b 3\na 1\n")
     config = EasyRecConfig()
     feature = config.feature_configs.add().id_feature

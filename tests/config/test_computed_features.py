@@ -1,4 +1,4 @@
-"""Rules for features that are computed: one thing wrong yields one problem, at its place."""
+"""Requirements of computed features: a valid feature with one invalid value has one problem."""
 
 from __future__ import annotations
 
@@ -6,32 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from tzrec.config.check import check
-from tzrec.config.load import load_source
+from tests.fixtures.checked_config import MMOE, field_problems_of
 
-HERE = Path(__file__)
-MMOE = HERE.with_name("mmoe.config").read_text()
+FILE = Path(__file__)
 FEATURES = {
     "expr_feature": 'expression: "log(user_price / item_price) * 1e5 + _pi" '
     'variables: ["user:user_price", "item:item_price"]',
     "overlap_feature": 'query: "user:q" title: "item:t" method: "is_equal"',
     "kv_dot_product": 'query: "user:q" document: "item:d"',
-    "tokenize_feature": f'expression: "item:t" vocab_file: "{HERE.name}" asset_dir: "{HERE.parent}" embedding_dim: 4',
+    "tokenize_feature": f'expression: "item:t" vocab_file: "{FILE.name}" asset_dir: "{FILE.parent}" embedding_dim: 4',
     "custom_feature": 'operator_name: "my.module:Class" expression: ["user:a", "item:b"]',
     "bool_mask_feature": 'expression: ["user:v", "user:m"] num_buckets: 9 embedding_dim: 4',
 }
 
 
-def found(tmp_path: Path, kind: str, old: str = "", new: str = "") -> list[str]:
+def problems_of_feature(tmp_path: Path, kind: str, old: str = "", new: str = "") -> list[str]:
     text = FEATURES[kind].replace(old, new, 1) if old else f"{FEATURES[kind]} {new}"
     assert not new or text != FEATURES[kind]
-    (tmp_path / "my.config").write_text(f'feature_configs {{ {kind} {{ feature_name: "x" {text} }} }}\n{MMOE}')
-    return [f"{each.field}: {each.message}" for each in check(load_source(str(tmp_path / "my.config")))]
+    return field_problems_of(tmp_path, f'feature_configs {{ {kind} {{ feature_name: "x" {text} }} }}\n{MMOE}')
 
 
 @pytest.mark.parametrize("kind", FEATURES)
-def test_good_features(tmp_path: Path, kind: str) -> None:
-    assert found(tmp_path, kind) == []
+def test_valid_computed_feature_has_no_problems(tmp_path: Path, kind: str) -> None:
+    assert problems_of_feature(tmp_path, kind) == []
 
 
 CASES = [
@@ -73,7 +70,7 @@ CASES = [
     ("overlap_feature", "", 'normalizer: "method=log01"', 'normalizer: unknown method "log01"'),
     ("kv_dot_product", "item:d", "itm:d", 'document: "itm:d": unknown side "itm"'),
     ("kv_dot_product", "", "kv_delimiter: 1", "kv_delimiter: is not supported; the schema declares a number"),
-    ("tokenize_feature", "test_computed.py", "no", "vocab_file: there is no file "),
+    ("tokenize_feature", "test_computed_features.py", "no", "vocab_file: there is no file "),
     (
         "custom_feature",
         "",
@@ -98,24 +95,22 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "old", "new", "wanted"), CASES, ids=[case[3][:40] for case in CASES])
-def test_one_thing_wrong(tmp_path: Path, kind: str, old: str, new: str, wanted: str) -> None:
-    (line,) = found(tmp_path, kind, old, new)
+@pytest.mark.parametrize(("kind", "old", "new", "expected"), CASES, ids=[case[3][:40] for case in CASES])
+def test_invalid_computed_feature_is_one_problem(tmp_path: Path, kind: str, old: str, new: str, expected: str) -> None:
+    (line,) = problems_of_feature(tmp_path, kind, old, new)
     assert line.startswith(f"feature_configs[0].{kind}")
-    assert wanted in line
+    assert expected in line
 
 
-def test_a_formula_without_variables(tmp_path: Path) -> None:
+def test_formula_without_variables_is_a_problem(tmp_path: Path) -> None:
     inputs = 'variables: ["user:user_price", "item:item_price"]'
-    (line,) = found(tmp_path, "expr_feature", inputs, "")
+    (line,) = problems_of_feature(tmp_path, "expr_feature", inputs, "")
     assert "variables: is empty" in line
 
 
-def test_a_circle_through_a_later_input(tmp_path: Path) -> None:
+def test_cycle_through_a_later_input_is_a_problem(tmp_path: Path) -> None:
     other = 'feature_configs { raw_feature { feature_name: "y" expression: "feature:x" } }'
     one = FEATURES["expr_feature"].replace("item:item_price", "feature:y").replace("/ item_price", "/ y")
     text = f'feature_configs {{ expr_feature {{ feature_name: "x" {one} }} }}\n{other}\n{MMOE}'
-    (tmp_path / "my.config").write_text(text)
-    (problem,) = check(load_source(str(tmp_path / "my.config")))
-    assert problem.field == "feature_configs[0].expr_feature.variables[1]"
-    assert problem.message == "features read each other in a cycle: x -> y -> x"
+    (line,) = field_problems_of(tmp_path, text)
+    assert line == "feature_configs[0].expr_feature.variables[1]: features read each other in a cycle: x -> y -> x"

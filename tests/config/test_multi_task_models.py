@@ -1,4 +1,4 @@
-"""Every rule about models with several tasks: a good config with one thing wrong yields one problem, at its place."""
+"""Requirements of models with several tasks: a valid config with one invalid value has one problem."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tzrec.config.check import check
-from tzrec.config.load import load_source
+from tests.fixtures.checked_config import MMOE, problems_of
 
-MMOE = Path(__file__).with_name("mmoe.config").read_text()
 BCE = "losses { binary_cross_entropy {} }"
 FIRST = f'task_towers {{ tower_name: "ctr" label_name: "clk" {BCE} mlp {{ hidden_units: [8, 4] }}'
 SECOND = f'task_towers {{ tower_name: "cvr" label_name: "buy" {BCE} mlp {{ hidden_units: 4 }}'
@@ -20,11 +18,6 @@ def with_model(text: str, group: str = "all") -> str:
     """The config of mmoe.config with another model."""
     start = MMOE.index("    mmoe {")
     return MMOE[:start].replace('group_name: "all"', f'group_name: "{group}"') + f"    {text}\n}}\n"
-
-
-def found(tmp_path: Path, text: str) -> list[str]:
-    (tmp_path / "my.config").write_text(text)
-    return [str(problem) for problem in check(load_source(str(tmp_path / "my.config")))]
 
 
 GOOD = {
@@ -39,8 +32,8 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_good_configs_have_no_problems(tmp_path: Path, name: str) -> None:
-    assert found(tmp_path, with_model(GOOD[name])) == []
+def test_valid_multi_task_model_has_no_problems(tmp_path: Path, name: str) -> None:
+    assert problems_of(tmp_path, with_model(GOOD[name])) == []
 
 
 CASES = [
@@ -98,15 +91,15 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("model", "old", "new", "wanted"), CASES, ids=[f"{i}-{c[0]}" for i, c in enumerate(CASES)])
-def test_one_thing_wrong_is_one_problem(tmp_path: Path, model: str, old: str, new: str, wanted: str) -> None:
+@pytest.mark.parametrize(("model", "old", "new", "expected"), CASES, ids=[f"{i}-{c[0]}" for i, c in enumerate(CASES)])
+def test_invalid_multi_task_model_is_one_problem(tmp_path: Path, model: str, old: str, new: str, expected: str) -> None:
     assert old in GOOD[model], old
-    (line,) = found(tmp_path, with_model(GOOD[model].replace(old, new, 1)))
-    assert wanted in line
+    (line,) = problems_of(tmp_path, with_model(GOOD[model].replace(old, new, 1)))
+    assert expected in line
 
 
-def test_the_groups_of_pepnet(tmp_path: Path) -> None:
-    (line,) = found(tmp_path, with_model(GOOD["pepnet"], group="domain"))
+def test_pepnet_with_missing_or_unknown_groups_is_a_problem(tmp_path: Path) -> None:
+    (line,) = problems_of(tmp_path, with_model(GOOD["pepnet"], group="domain"))
     assert 'pepnet needs a group "all"; there are domain' in line
-    (line,) = found(tmp_path, with_model(GOOD["pepnet"], group="domian"))
+    (line,) = problems_of(tmp_path, with_model(GOOD["pepnet"], group="domian"))
     assert 'unknown group of pepnet "domian"; did you mean "domain"?' in line

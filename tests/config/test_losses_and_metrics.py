@@ -1,4 +1,4 @@
-"""The rules of losses and metrics: their fields, their classes, and the features they group rows by."""
+"""Rules of losses and metrics: fields, classes, and features that group rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.test_check import EDGES, SECOND, changed, found
+from tests.fixtures.checked_config import EDGES, SECOND, changed_config, problems_of
 
 LOSS = "binary_cross_entropy {}"
 STUB = "feature_name: 's' expression: 'user:s' embedding_dim: 4 num_buckets: 9 stub_type: true"
@@ -31,27 +31,27 @@ WRONG: list[tuple[str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "wanted"), WRONG, ids=[each[2][:40] for each in WRONG])
-def test_one_mistake_is_one_problem(tmp_path: Path, old: str, new: str, wanted: str) -> None:
-    (line,) = found(tmp_path, changed(old, new))
-    assert wanted in line
+@pytest.mark.parametrize(("old", "new", "expected"), WRONG, ids=[each[2][:40] for each in WRONG])
+def test_invalid_loss_or_metric_is_one_problem(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    (line,) = problems_of(tmp_path, changed_config(old, new))
+    assert expected in line
 
 
 @pytest.mark.parametrize(
-    ("field", "wanted"),
+    ("field", "expected"),
     [
         ("xauc { sample_ratio: 0 }", "xauc.sample_ratio: 0 is not in (0, 1]"),
         ("grouped_xauc { grouping_key: 'user_id' max_pairs_per_group: 0 }", "max_pairs_per_group: 0 is below 1"),
         ("recall_at_k {}", "recall_at_k.top_k: 5 is not in [1, 1]"),
     ],
 )
-def test_fields_of_metrics_of_values(tmp_path: Path, field: str, wanted: str) -> None:
-    lines = found(tmp_path, changed(LOSS, "huber_loss {}", "auc {}", field))
-    assert wanted in lines[0]
+def test_invalid_field_of_a_metric_is_a_problem(tmp_path: Path, field: str, expected: str) -> None:
+    lines = problems_of(tmp_path, changed_config(LOSS, "huber_loss {}", "auc {}", field))
+    assert expected in lines[0]
 
 
-def test_delta(tmp_path: Path) -> None:
-    (line,) = found(tmp_path, changed(LOSS, "huber_loss { delta: 0 }", "auc {}", "xauc {}"))
+def test_huber_delta_of_zero_is_a_problem(tmp_path: Path) -> None:
+    (line,) = problems_of(tmp_path, changed_config(LOSS, "huber_loss { delta: 0 }", "auc {}", "xauc {}"))
     assert "huber_loss.delta: 0 is not above 0" in line
 
 
@@ -68,27 +68,29 @@ def test_delta(tmp_path: Path) -> None:
         ("auc {}", "xauc {} } metrics { grouped_xauc { grouping_key: 'cate_id' }", LOSS, "huber_loss {}"),
     ],
 )
-def test_what_is_right(tmp_path: Path, changes: tuple[str, ...]) -> None:
-    assert found(tmp_path, changed(*changes)) == []
+def test_valid_losses_and_metrics_have_no_problems(tmp_path: Path, changes: tuple[str, ...]) -> None:
+    assert problems_of(tmp_path, changed_config(*changes)) == []
 
 
-def test_a_dense_feature_makes_no_groups(tmp_path: Path) -> None:
-    (line,) = found(tmp_path, changed("auc {}", "grouped_auc { grouping_key: 'price' }", EDGES, ""))
+def test_dense_grouping_key_is_a_problem(tmp_path: Path) -> None:
+    (line,) = problems_of(tmp_path, changed_config("auc {}", "grouped_auc { grouping_key: 'price' }", EDGES, ""))
     assert '"price" is dense and has no ids to group rows by; features with ids: user_id, cate_id' in line
 
 
-def test_a_stub_makes_no_groups(tmp_path: Path) -> None:
+def test_stub_grouping_key_is_a_problem(tmp_path: Path) -> None:
     stub = f"feature_configs {{ id_feature {{ {STUB} }} }}\n"
-    (line,) = found(tmp_path, changed("auc {}", "grouped_auc { grouping_key: 's' }", SECOND, stub + SECOND))
+    (line,) = problems_of(
+        tmp_path, changed_config("auc {}", "grouped_auc { grouping_key: 's' }", SECOND, stub + SECOND)
+    )
     assert '"s" is a stub, which only other features may read; set its stub_type to false' in line
 
 
-def test_the_best_checkpoint_by_a_metric_with_ranks(tmp_path: Path) -> None:
+def test_best_exporter_metric_at_k_is_a_result(tmp_path: Path) -> None:
     best = "export_config { best_exporter_metric: '%s' }\neval_config {"
     ndcg = ("auc {}", "ndcg { grouping_key: 'user_id' top_k: 5 }", "eval_config {")
-    name = "ndcg@5_" + changed().split('tower_name: "')[1].split('"')[0]
-    assert found(tmp_path, changed(*ndcg, best % name)) == []
-    (line,) = found(tmp_path, changed(*ndcg, best % name.replace("5", "6")))
+    name = "ndcg@5_" + changed_config().split('tower_name: "')[1].split('"')[0]
+    assert problems_of(tmp_path, changed_config(*ndcg, best % name)) == []
+    (line,) = problems_of(tmp_path, changed_config(*ndcg, best % name.replace("5", "6")))
     assert f'did you mean "{name}"' in line
 
 
@@ -96,7 +98,7 @@ TRAIN = "auc {} } train_metrics { auc {} %s"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "wanted"),
+    ("old", "new", "expected"),
     [
         ("auc {}", TRAIN % "decay_rate: 1", "train_metrics[0].decay_rate: 1 is not in [0, 1)"),
         ("auc {}", TRAIN % "decay_step: 0", "train_metrics[0].decay_step: 0 is below 1"),
@@ -114,10 +116,13 @@ TRAIN = "auc {} } train_metrics { auc {} %s"
         ("auc {}", (TRAIN % "") + "} train_metrics { auc {}", '"auc" is already the name of another metric'),
     ],
 )
-def test_train_metrics(tmp_path: Path, old: str, new: str, wanted: str) -> None:
-    (line,) = found(tmp_path, changed(old, new))
-    assert wanted in line
+def test_invalid_train_metric_is_one_problem(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    (line,) = problems_of(tmp_path, changed_config(old, new))
+    assert expected in line
 
 
-def test_good_train_metrics(tmp_path: Path) -> None:
-    assert found(tmp_path, changed("auc {}", (TRAIN % "decay_rate: 0") + "} train_metrics { accuracy {}")) == []
+def test_valid_train_metrics_have_no_problems(tmp_path: Path) -> None:
+    assert (
+        problems_of(tmp_path, changed_config("auc {}", (TRAIN % "decay_rate: 0") + "} train_metrics { accuracy {}"))
+        == []
+    )

@@ -1,4 +1,4 @@
-"""What ranking models ask of groups and fields: a good config with one thing wrong yields one problem, at its place."""
+"""Requirements of ranking models: a valid config with one invalid value has one problem."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tzrec.config.check import check
-from tzrec.config.load import load_source
+from tests.fixtures.checked_config import MMOE, field_problems_of
 
-BASE = Path(__file__).with_name("mmoe.config").read_text()
-BASE = BASE[: BASE.index("model_config {")]
+BASE = MMOE[: MMOE.index("model_config {")]
 DENSE = """feature_configs { raw_feature { feature_name: "age" expression: "user:age" } }
 feature_configs { raw_feature { feature_name: "both" expression: "user:both" value_dim: 2 } }
 """
@@ -49,15 +47,14 @@ GOOD = {
 }
 
 
-def found(tmp_path: Path, model: str) -> list[str]:
+def problems_of_model(tmp_path: Path, model: str) -> list[str]:
     text = BASE.replace("feature_configs {", DENSE + "feature_configs {", 1) + f"model_config {{ {TASK} {model} }}\n"
-    (tmp_path / "my.config").write_text(text)
-    return [f"{each.field}: {each.message}" for each in check(load_source(str(tmp_path / "my.config")))]
+    return field_problems_of(tmp_path, text)
 
 
 @pytest.mark.parametrize("model", GOOD.values(), ids=GOOD)
-def test_a_good_config_has_no_problems(tmp_path: Path, model: str) -> None:
-    assert found(tmp_path, model) == []
+def test_valid_ranking_model_has_no_problems(tmp_path: Path, model: str) -> None:
+    assert problems_of_model(tmp_path, model) == []
 
 
 CASES = [
@@ -134,9 +131,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("model", "old", "new", "wanted"), CASES)
-def test_one_mistake_is_one_problem(tmp_path: Path, model: str, old: str, new: str, wanted: str) -> None:
+@pytest.mark.parametrize(("model", "old", "new", "expected"), CASES)
+def test_invalid_ranking_model_is_one_problem(tmp_path: Path, model: str, old: str, new: str, expected: str) -> None:
     assert old in GOOD[model]
-    problems = found(tmp_path, GOOD[model].replace(old, new, 1))
-    assert len(problems) == bool(wanted), problems
-    assert wanted in " ".join(problems)
+    problems = problems_of_model(tmp_path, GOOD[model].replace(old, new, 1))
+    assert len(problems) == bool(expected), problems
+    assert expected in " ".join(problems)

@@ -1,4 +1,4 @@
-"""Rules about what weighs losses: one thing wrong yields one problem, at its place."""
+"""Rules of loss weights: a valid config with one invalid value has one problem."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tzrec.config.check import check
-from tzrec.config.load import load_source
+from tests.fixtures.checked_config import MMOE, problems_of
 
-MMOE = Path(__file__).with_name("mmoe.config").read_text()
 MODEL, FIRST, SECOND = "model_config {", 'tower_name: "ctr"', 'tower_name: "cvr"'
 PARETO = "use_pareto_loss_weight: true"
 LOSS = "binary_cross_entropy {"
 
 
-def found(tmp_path: Path, *pairs: str) -> list[str]:
+def problems_with(tmp_path: Path, *pairs: str) -> list[str]:
     text = MMOE
     for old, new in zip(pairs[::2], pairs[1::2], strict=True):
         assert old in text, old
         text = text.replace(old, f"{new} {old}" if new.endswith(";") else f"{old} {new}", 1)
-    (tmp_path / "my.config").write_text(text.replace(";", ""))
-    return [str(problem) for problem in check(load_source(str(tmp_path / "my.config")))]
+    return problems_of(tmp_path, text.replace(";", ""))
 
 
 GOOD = [
@@ -40,8 +37,8 @@ GOOD = [
 
 
 @pytest.mark.parametrize("pairs", GOOD, ids=lambda pairs: pairs[1])
-def test_good_configs_have_no_problems(tmp_path: Path, pairs: tuple[str, ...]) -> None:
-    assert found(tmp_path, *pairs) == []
+def test_valid_loss_weights_have_no_problems(tmp_path: Path, pairs: tuple[str, ...]) -> None:
+    assert problems_with(tmp_path, *pairs) == []
 
 
 CASES = [
@@ -60,16 +57,15 @@ CASES = [
 
 
 @pytest.mark.parametrize(("pairs", "problem"), CASES, ids=[pairs[1] for pairs, _ in CASES])
-def test_one_thing_wrong(tmp_path: Path, pairs: tuple[str, ...], problem: str) -> None:
-    (one,) = found(tmp_path, *pairs)
-    assert problem in one
+def test_invalid_loss_weight_is_one_problem(tmp_path: Path, pairs: tuple[str, ...], problem: str) -> None:
+    (line,) = problems_with(tmp_path, *pairs)
+    assert problem in line
 
 
 @pytest.mark.parametrize("field", ["use_pareto_loss_weight", "uncertainty_weighting"])
-def test_one_task_has_nothing_to_be_weighed_against(tmp_path: Path, field: str) -> None:
+def test_adaptive_weights_of_a_single_task_are_a_problem(tmp_path: Path, field: str) -> None:
     start = MMOE.index("    mmoe {")
     model = "losses { binary_cross_entropy {} } multi_tower { towers { input: 'all' } final { hidden_units: 4 } }"
     text = f"{MMOE[:start]}{field}: true {model} }}"
-    (tmp_path / "my.config").write_text(text)
-    (one,) = [str(problem) for problem in check(load_source(str(tmp_path / "my.config")))]
-    assert f"model_config.{field}: weighs tasks against each other; the model needs two task towers" in one
+    (line,) = problems_of(tmp_path, text)
+    assert f"model_config.{field}: weighs tasks against each other; the model needs two task towers" in line
