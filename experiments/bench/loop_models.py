@@ -15,6 +15,14 @@ from torch.nn.functional import linear
 
 Grouped = dict[str, Tensor]
 LoopModel = Callable[[Any, Grouped], list[Tensor]]
+LOOP_MODELS: dict[str, LoopModel] = {}
+"""Loop versions by model."""
+
+
+def loop_model(function: LoopModel) -> LoopModel:
+    """Register the loop version of the model that the function is named after."""
+    LOOP_MODELS[function.__name__] = function
+    return function
 
 
 def plain(mlp: Any, x: Tensor) -> Tensor:
@@ -51,27 +59,32 @@ def bottom(module: Any, x: Tensor) -> list[Tensor]:
     return [x] * module.num_task if module.experts is None else experts_of(module.experts, x)
 
 
+@loop_model
 def multi_tower(m: Any, g: Grouped) -> list[Tensor]:
     inputs = [plain(module, g[group]) for group, module in zip(m.groups, m.towers, strict=True)]
     return [m.output(plain(m.final, torch.cat(inputs, 1)))]
 
 
+@loop_model
 def wide_and_deep(m: Any, g: Grouped) -> list[Tensor]:
     return [g["wide"].sum(1, keepdim=True) + m.output(plain(m.deep, g["deep"]))]
 
 
+@loop_model
 def deepfm(m: Any, g: Grouped) -> list[Tensor]:
     vectors = fields(g[m.fm_group], m.fields)
     machine = sum((a * b).sum(1, keepdim=True) for a, b in combinations(vectors, 2))
     return [g["wide"].sum(1, keepdim=True) + machine + m.output(plain(m.deep, g["deep"]))]
 
 
+@loop_model
 def dlrm(m: Any, g: Grouped) -> list[Tensor]:
     vectors = [plain(m.dense_mlp, g["dense"]), *fields(g["sparse"], g["sparse"].shape[1] // m.dim)]
     dots = [(a * b).sum(1, keepdim=True) for a, b in combinations(vectors, 2)]
     return [m.output(plain(m.final, torch.cat([*dots, *vectors[: m.num_passed]], 1)))]
 
 
+@loop_model
 def xdeepfm(m: Any, g: Grouped) -> list[Tensor]:
     first = x = list(fields(g["wide"], m.fields))
     sums = []
@@ -82,6 +95,7 @@ def xdeepfm(m: Any, g: Grouped) -> list[Tensor]:
     return [m.output(plain(m.final, torch.cat([*sums, plain(m.deep, g["deep"])], 1)))]
 
 
+@loop_model
 def dcn_v1(m: Any, g: Grouped) -> list[Tensor]:
     first = x = g[m.group]
     for weight, bias in zip(m.cross.weight, m.cross.bias, strict=True):
@@ -89,6 +103,7 @@ def dcn_v1(m: Any, g: Grouped) -> list[Tensor]:
     return [m.output(plain(m.final, torch.cat([x, plain(m.deep, first)], 1)))]
 
 
+@loop_model
 def dcn_v2(m: Any, g: Grouped) -> list[Tensor]:
     first = x = plain(m.backbone, g[m.group])
     for layer in m.cross.layers:
@@ -96,6 +111,7 @@ def dcn_v2(m: Any, g: Grouped) -> list[Tensor]:
     return [m.output(plain(m.final, torch.cat([x, plain(m.deep, first)], 1)))]
 
 
+@loop_model
 def gdcn(m: Any, g: Grouped) -> list[Tensor]:
     first = x = g[m.group]
     for layer, bias in zip(m.cross.layers, m.cross.bias, strict=True):
@@ -104,6 +120,7 @@ def gdcn(m: Any, g: Grouped) -> list[Tensor]:
     return [m.output(torch.cat([x, plain(m.deep, first)], 1))]
 
 
+@loop_model
 def fibinet(m: Any, g: Grouped) -> list[Tensor]:
     vectors = fields(g[m.group], m.fields)
     squeezed = torch.stack([vector.mean(1) for vector in vectors], 1)  # (B, F)
@@ -117,6 +134,7 @@ def fibinet(m: Any, g: Grouped) -> list[Tensor]:
     return [m.output(plain(m.deep, torch.cat(pairs, 1)))]
 
 
+@loop_model
 def finalmlp(m: Any, g: Grouped) -> list[Tensor]:
     x = g[m.group]
     streams = []
@@ -131,6 +149,7 @@ def finalmlp(m: Any, g: Grouped) -> list[Tensor]:
     return [y]
 
 
+@loop_model
 def autoint(m: Any, g: Grouped) -> list[Tensor]:
     x, attention = g[m.group], m.attention
     vectors = torch.stack(list(fields(x, m.fields)), 1)  # (B, F, D)
@@ -144,6 +163,7 @@ def autoint(m: Any, g: Grouped) -> list[Tensor]:
     return [m.output(vectors.flatten(1)) + m.deep[1](plain(m.deep[0], x))]
 
 
+@loop_model
 def mask_net(m: Any, g: Grouped) -> list[Tensor]:
     x, net = g[m.group], m.mask_net
     normed = net.norm(x)
@@ -153,6 +173,7 @@ def mask_net(m: Any, g: Grouped) -> list[Tensor]:
     return [m.output(plain(net.top, torch.cat(blocks, 1)))]
 
 
+@loop_model
 def wukong(m: Any, g: Grouped) -> list[Tensor]:
     vectors = list(fields(g["sparse"], m.fields))
     for layer in m.layers:
@@ -171,14 +192,17 @@ def wukong(m: Any, g: Grouped) -> list[Tensor]:
     return [m.output(plain(m.final, torch.cat(vectors, 1)))]
 
 
+@loop_model
 def simple_multi_task(m: Any, g: Grouped) -> list[Tensor]:
     return towers(m.towers, bottom(m.bottom, g[m.group]))
 
 
+@loop_model
 def mmoe(m: Any, g: Grouped) -> list[Tensor]:
     return towers(m.towers, experts_of(m.experts, g[m.group]))
 
 
+@loop_model
 def ple(m: Any, g: Grouped) -> list[Tensor]:
     mixed, shared = [g[m.group]] * m.num_task, g[m.group]
     for level in m.levels:
@@ -194,6 +218,7 @@ def ple(m: Any, g: Grouped) -> list[Tensor]:
     return towers(m.towers, mixed)
 
 
+@loop_model
 def dbmtl(m: Any, g: Grouped) -> list[Tensor]:
     related: list[Tensor] = []
     for x, own, relation, sources in zip(bottom(m.bottom, g[m.group]), m.own, m.relations, m.sources, strict=True):
@@ -201,6 +226,7 @@ def dbmtl(m: Any, g: Grouped) -> list[Tensor]:
     return [linear_(x) for linear_, x in zip(m.linears, related, strict=True)]
 
 
+@loop_model
 def dc2vr(m: Any, g: Grouped) -> list[Tensor]:
     outputs: list[Tensor] = []
     for index, (x, own, sources) in enumerate(zip(bottom(m.bottom, g[m.group]), m.own, m.sources, strict=True)):
@@ -211,6 +237,7 @@ def dc2vr(m: Any, g: Grouped) -> list[Tensor]:
     return [linear_(y) for linear_, y in zip(m.linears, outputs, strict=True)]
 
 
+@loop_model
 def aitm(m: Any, g: Grouped) -> list[Tensor]:
     first, *later_tasks = (plain(own, x) for own, x in zip(m.own, bottom(m.bottom, g[m.group]), strict=True))
     states = [first]
@@ -225,12 +252,14 @@ def aitm(m: Any, g: Grouped) -> list[Tensor]:
     return [*logits, calibrator.squeeze(1)]  # type: ignore[union-attr]
 
 
+@loop_model
 def esmm(m: Any, g: Grouped) -> list[Tensor]:
     click, conversion = towers(m.towers, bottom(m.bottom, g[m.group]))
     both = torch.sigmoid(click) * torch.sigmoid(conversion)
     return [click, torch.log(both / (1 - both)), conversion]
 
 
+@loop_model
 def pepnet(m: Any, g: Grouped) -> list[Tensor]:
     def gate(module: Any, x: Tensor) -> Tensor:
         return module.gamma * torch.sigmoid(module.out(plain(module.hidden, x)))  # type: ignore[no-any-return]
@@ -247,6 +276,7 @@ def pepnet(m: Any, g: Grouped) -> list[Tensor]:
     return towers(m.towers[0], hidden)
 
 
+@loop_model
 def rocket_launching(m: Any, g: Grouped) -> list[Tensor]:
     """With the hint loss, without the feature distillation that the example has in training."""
     x = plain(m.share, g[m.group])
@@ -257,33 +287,9 @@ def rocket_launching(m: Any, g: Grouped) -> list[Tensor]:
     return [light, booster, (light - booster.detach()).square().squeeze(1)]
 
 
+@loop_model
 def custom(m: Any, g: Grouped) -> list[Tensor]:
     x = g[m.model.group]
     for block in m.model.blocks:
         x = x + block(x)
     return towers(m.model.towers, [x])
-
-
-LOOP_MODELS: dict[str, LoopModel] = {
-    model.__name__: model
-    for model in (
-        *(
-            aitm,
-            autoint,
-            custom,
-            dbmtl,
-            dc2vr,
-            dcn_v1,
-            dcn_v2,
-            deepfm,
-            dlrm,
-            esmm,
-            fibinet,
-            finalmlp,
-            gdcn,
-            mask_net,
-            mmoe,
-        ),
-        *(multi_tower, pepnet, ple, rocket_launching, simple_multi_task, wide_and_deep, wukong, xdeepfm),
-    )
-}
