@@ -6,28 +6,15 @@ import importlib
 from pathlib import Path
 
 import pytest
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 import tzrec
 from tzrec import registry
-from tzrec.protos import data_pb2, feature_pb2, loss_pb2, metric_pb2, model_pb2, optimizer_pb2, seq_encoder_pb2
+from tzrec.config.options import implemented_in
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 PACKAGE = Path(tzrec.__file__).parent
 TESTS = Path(__file__).parents[1]
-
-ONEOFS: list[tuple[type[Message], str, str]] = [
-    (feature_pb2.FeatureConfig, "feature", "tzrec.features.types"),
-    (model_pb2.ModelConfig, "model", "tzrec.models"),
-    (seq_encoder_pb2.SeqEncoderConfig, "seq_module", "tzrec.embedding.encoders"),
-    (loss_pb2.LossConfig, "loss", "tzrec.losses"),
-    (metric_pb2.MetricConfig, "metric", "tzrec.metrics"),
-    (metric_pb2.TrainMetricConfig, "metric", "tzrec.metrics"),
-    (optimizer_pb2.SparseOptimizer, "learning_rate", "tzrec.optim.schedule"),
-    (optimizer_pb2.DenseOptimizer, "learning_rate", "tzrec.optim.schedule"),
-    (optimizer_pb2.PartOptimizer, "learning_rate", "tzrec.optim.schedule"),
-    (data_pb2.DataConfig, "sampler", "tzrec.data"),
-]
 
 # modules that are not a member of a oneof: shared by the other modules of their package
 SHARED = {
@@ -39,12 +26,26 @@ SHARED = {
 }
 
 
+def descriptors() -> list[Descriptor]:
+    """List the messages of a config, from the root down."""
+    seen: dict[str, Descriptor] = {}
+    ahead: list[Descriptor] = [EasyRecConfig.DESCRIPTOR]
+    while ahead:
+        message = ahead.pop()
+        if message.full_name not in seen:
+            seen[message.full_name] = message
+            ahead += [field.message_type for field in message.fields if field.message_type is not None]
+    return list(seen.values())
+
+
 def members() -> list[tuple[FieldDescriptor, str]]:
-    """List every member of every oneof that the rule covers, with its package."""
+    """List every member of every oneof with the option `implemented_in`, with its package."""
     return [
-        (field, package)
-        for message, oneof, package in ONEOFS
-        for field in message.DESCRIPTOR.oneofs_by_name[oneof].fields
+        (field, implemented_in(oneof))
+        for message in descriptors()
+        for oneof in message.oneofs
+        for field in oneof.fields
+        if implemented_in(oneof)
     ]
 
 

@@ -44,8 +44,8 @@ def test_parsed_initializer_equals_torch(text: str, draw: object) -> None:
     [
         ("__import__('os').system", "unknown initializer"),
         ("nn.init.unifrom_,a=0", "unknown initializer"),
-        ("nn.init.uniform_,low=0", 'takes a, b; received "low=0"'),
-        ("nn.init.uniform_,a=one", "not a number"),
+        ("nn.init.uniform_,low=0", 'takes a, b; received "low"'),
+        ("nn.init.uniform_,a=one", "a is a number, received one"),
         ("nn.init.uniform_,a=1,b=0", "torch rejects"),
         ("nn.init.kaiming_uniform_,mode='fan'", "torch rejects"),
         ("nn.init.zeros_,val=1", "takes no arguments"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import math
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tzrec.config.grammar import parse_initializer_call
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import Table
 
@@ -72,18 +72,19 @@ def _constant(draw: Draw) -> Draw:
     return lambda block, shape, generator, **kwargs: draw(block, **kwargs)
 
 
-_DRAWS: dict[str, tuple[Draw, dict[str, type]]] = {
-    "uniform_": (_elementwise(nn.init.uniform_), {"a": float, "b": float}),
-    "normal_": (_elementwise(nn.init.normal_), {"mean": float, "std": float}),
-    "trunc_normal_": (_elementwise(nn.init.trunc_normal_), {"mean": float, "std": float, "a": float, "b": float}),
-    "constant_": (_constant(nn.init.constant_), {"val": float}),
-    "ones_": (_constant(nn.init.ones_), {}),
-    "zeros_": (_constant(nn.init.zeros_), {}),
-    "xavier_uniform_": (_xavier_uniform, {"gain": float}),
-    "xavier_normal_": (_xavier_normal, {"gain": float}),
-    "kaiming_uniform_": (_kaiming_uniform, {"a": float, "mode": str, "nonlinearity": str}),
-    "kaiming_normal_": (_kaiming_normal, {"a": float, "mode": str, "nonlinearity": str}),
+_DRAWS: Mapping[str, Draw] = {
+    "uniform_": _elementwise(nn.init.uniform_),
+    "normal_": _elementwise(nn.init.normal_),
+    "trunc_normal_": _elementwise(nn.init.trunc_normal_),
+    "constant_": _constant(nn.init.constant_),
+    "ones_": _constant(nn.init.ones_),
+    "zeros_": _constant(nn.init.zeros_),
+    "xavier_uniform_": _xavier_uniform,
+    "xavier_normal_": _xavier_normal,
+    "kaiming_uniform_": _kaiming_uniform,
+    "kaiming_normal_": _kaiming_normal,
 }
+"""Implementation of every member of `tzrec.config.grammar.INITIALIZERS`."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,8 @@ class Initializer:
     def __call__(
         self, block: Tensor, shape: torch.Size | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        draw, _ = _DRAWS[self.name]
         with torch.no_grad():
-            return draw(block, shape or block.shape, generator=generator, **self.kwargs)
+            return _DRAWS[self.name](block, shape or block.shape, generator=generator, **self.kwargs)
 
 
 def parse_initializer(text: str) -> Initializer:
@@ -111,33 +111,15 @@ def parse_initializer(text: str) -> Initializer:
     Raises:
         ConfigError: not of this form, an unknown initializer or argument, or values that torch rejects.
     """
-    path, *arguments = (part.strip() for part in text.split(","))
-    name = path.removeprefix("torch.").removeprefix("nn.init.")
-    if name not in _DRAWS:
-        raise _invalid(text, f'unknown initializer "{path}"; use nn.init.X,key=value with X one of {", ".join(_DRAWS)}')
-    _, types = _DRAWS[name]
-    kwargs: dict[str, Any] = {}
-    for argument in arguments:
-        key, _, value = (part.strip() for part in argument.partition("="))
-        if key not in types:
-            raise _invalid(text, f'{path} takes {", ".join(types) or "no arguments"}; received "{argument}"')
-        kwargs[key] = _literal(text, argument, value, types[key])
-    if name == "constant_" and "val" not in kwargs:
-        raise _invalid(text, "nn.init.constant_ needs val, e.g. nn.init.constant_,val=0.1")
-    initializer = Initializer(name, kwargs)
+    try:
+        initializer = Initializer(*parse_initializer_call(text))
+    except ValueError as error:
+        raise _invalid(text, str(error)) from None
     try:  # torch checks combinations of values, e.g. a < b
         initializer(torch.empty(2, 2))
     except (ValueError, KeyError, RuntimeError) as error:
         raise _invalid(text, f"torch rejects these arguments: {error}") from None
     return initializer
-
-
-def _literal(text: str, argument: str, value: str, expected: type) -> Any:
-    try:
-        parsed = ast.literal_eval(value)
-        return parsed if expected is str and isinstance(parsed, str) else expected(parsed)
-    except (ValueError, SyntaxError, TypeError):
-        raise _invalid(text, f'"{argument}": not a {"number" if expected is float else "quoted name"}') from None
 
 
 def _invalid(text: str, message: str) -> ConfigError:
