@@ -96,6 +96,15 @@ def test_package_without_program_model_raises(directory: Path) -> None:
         open_package(directory).program()
 
 
+def test_open_package_with_program_without_checksum_raises(directory: Path, tmp_path: Path) -> None:
+    manifest = PackageManifest.read(directory)
+    replace(manifest, programs={"../user": manifest.programs["user"]}).write(tmp_path)
+    for name in manifest.files:
+        (tmp_path / name).symlink_to(directory / name)
+    with pytest.raises(PackageError, match=r"manifest.json has no checksum of \.\./user.pt2"):
+        open_package(tmp_path)
+
+
 def test_manifest_of_two_programs_has_format_2_and_round_trips(directory: Path) -> None:
     value = json.loads((directory / MANIFEST).read_text())
     assert value["format"] == 2 and not {"signature", "inputs", "outputs", "tables"} & set(value)

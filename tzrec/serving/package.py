@@ -96,6 +96,8 @@ def open_package(directory: Path) -> Package:
     manifest = PackageManifest.read(directory)
     _check_versions(directory, manifest.versions)
     problems = [text for name, file in manifest.files.items() if (text := _difference(directory, name, file))]
+    code = [program_path(directory, name).relative_to(directory) for name in manifest.programs]
+    problems += [f"{MANIFEST} has no checksum of {path}" for path in code if str(path) not in manifest.files]
     if problems:
         raise PackageError(f"{directory} is damaged: {'; '.join(problems)}. Export it again.")
     return Package(directory, manifest)
