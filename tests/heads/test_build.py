@@ -178,6 +178,9 @@ def test_metrics_with_top_k_have_it_in_their_names() -> None:
     assert (head.losses["jrc_loss"].session_name, head.losses["jrc_loss"].alpha) == ("u", 0.5)
 
 
-@pytest.mark.parametrize("loss", ["huber_loss {}", "bpr_loss {}", "ziln_loss {}", "binary_focal_loss {}"])
-def test_every_loss_is_built_from_its_message(loss: str) -> None:
-    assert list(build(f"losses {{ {loss} }} deepfm {{}}", LABEL)[""].losses) == [loss.split()[0]]
+@pytest.mark.parametrize(
+    ("loss", "num_class"), [("huber_loss", 1), ("bpr_loss", 1), ("ziln_loss", 3), ("binary_focal_loss", 1)]
+)
+def test_every_loss_is_built_from_its_message(loss: str, num_class: int) -> None:
+    head = build(f"num_class: {num_class} losses {{ {loss} {{}} }} deepfm {{}}", LABEL)[""]
+    assert list(head.losses) == [loss]

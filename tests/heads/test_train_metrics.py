@@ -106,7 +106,9 @@ def test_window_without_a_value_is_ignored() -> None:
 
 
 def test_train_metric_without_decay_fields_has_defaults() -> None:
-    (maker,) = build("l2_loss {}", "recall_at_k { top_k: 3 }")["ctr"].train_metric_factories.items()
+    (maker,) = build("softmax_cross_entropy {} } num_class: 4 metrics { accuracy {}", "recall_at_k { top_k: 3 }")[
+        "ctr"
+    ].train_metric_factories.items()
     assert (maker[0], maker[1].decay_rate, maker[1].decay_step) == ("recall@3", 0.9, 100)
 
 

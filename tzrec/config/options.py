@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from tzrec import registry
 from tzrec.config.schema import descriptor_of, is_message, message_type
+from tzrec.errors import ConfigError, Problem
 from tzrec.protos import options_pb2 as pb
 
 
@@ -85,6 +86,19 @@ def task_rule(descriptor: Descriptor) -> pb.TaskRule:
 def fits_num_class(rule: pb.TaskRule, num_class: int) -> bool:
     """True if a loss or metric is for tasks with this number of classes."""
     return rule.min_num_class <= num_class and (not rule.HasField("max_num_class") or num_class <= rule.max_num_class)
+
+
+def ensure_num_class(message: Message, num_class: int) -> None:
+    """Ensure that a loss or metric is for tasks with this number of classes.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    rule = task_rule(descriptor_of(message))
+    if not fits_num_class(rule, num_class):
+        largest = f" to {rule.max_num_class}" if rule.HasField("max_num_class") else " up"
+        expected = f"num_class must be from {rule.min_num_class}{largest}"
+        raise ConfigError([Problem("num_class", f"{num_class} does not go with {message.DESCRIPTOR.name}; {expected}")])
 
 
 def name_at_k(descriptor: Descriptor) -> str:

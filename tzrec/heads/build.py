@@ -11,6 +11,7 @@ from tzrec import registry
 from tzrec.config.heads import DeclaredHeads, HeadDeclaration
 from tzrec.config.kwargs import kwargs, shortest
 from tzrec.config.metric_names import metric_name
+from tzrec.config.options import ensure_num_class
 from tzrec.heads.derived_head import DerivedHead
 from tzrec.heads.domain_head import DomainHead
 from tzrec.heads.head import Head, MetricFactory, TrainMetricFactory, Weighting
@@ -31,7 +32,7 @@ def build_heads(declared: DeclaredHeads) -> Heads:
 
 def _build_head(declaration: HeadDeclaration) -> Head:
     message = declaration.message
-    losses = dict(_build_loss(config) for config in message.losses)
+    losses = dict(_build_loss(config, message.num_class) for config in message.losses)
     name, label_name, num_class = declaration.name, declaration.label_name, message.num_class
     if declaration.is_derived:
         return DerivedHead(name, label_name, num_class, losses={}, source_losses=losses)
@@ -74,8 +75,8 @@ def _tower_arguments(message: Any) -> dict[str, Any] | None:
     return kwargs(message.mlp) if has_mlp else None
 
 
-def _build_loss(config: loss_pb2.LossConfig) -> tuple[str, Loss]:
-    loss = registry.resolve_class(config, "loss", "tzrec.losses")(**_member_arguments(config, "loss"))
+def _build_loss(config: loss_pb2.LossConfig, num_class: int) -> tuple[str, Loss]:
+    loss = registry.resolve_class(config, "loss", "tzrec.losses")(**_member_arguments(config, "loss", num_class))
     return loss.name, loss
 
 
@@ -88,9 +89,11 @@ def _metric_factory(
     config: metric_pb2.MetricConfig | metric_pb2.TrainMetricConfig, num_class: int
 ) -> tuple[str, MetricFactory]:
     metric_class = registry.resolve_class(config, "metric", "tzrec.metrics")
-    return metric_name(config), partial(metric_class, num_class, **_member_arguments(config, "metric"))
+    return metric_name(config), partial(metric_class, num_class, **_member_arguments(config, "metric", num_class))
 
 
-def _member_arguments(config: Message, oneof: str) -> dict[str, Any]:
-    """Fields of the member that is set in a oneof."""
-    return kwargs(getattr(config, config.WhichOneof(oneof)))
+def _member_arguments(config: Message, oneof: str, num_class: int) -> dict[str, Any]:
+    """Return the fields of the loss or metric that is set in a oneof, for a task with `num_class` classes."""
+    message = getattr(config, config.WhichOneof(oneof))
+    ensure_num_class(message, num_class)
+    return kwargs(message)
