@@ -121,7 +121,7 @@ def export(
     Args:
         config: path of a config, as `pipeline.config` in a model directory.
         export_dir: directory of the package; new or empty.
-        checkpoint_path: a checkpoint or a model directory. Default: as `export_config` says.
+        checkpoint_path: a checkpoint or a model directory. Default: selected by `export_config`.
         assets: further files to copy into the package.
         edit: changes to the config: path -> value.
 
@@ -168,7 +168,7 @@ def predict(
         output_path: new or empty directory for the scores.
         package: directory of a package.
         config: instead of a package: path of a config, as `pipeline.config` in a model directory.
-        checkpoint_path: with a config: a checkpoint or a model directory. Default: as `export_config` says.
+        checkpoint_path: with a config: a checkpoint or a model directory. Default: selected by `export_config`.
         reserved_columns: input columns to copy to the output.
         edit: changes to the config: path -> value.
 

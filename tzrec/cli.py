@@ -38,14 +38,14 @@ from tzrec.version import __version__
 VERBS = {
     "train": ("tzrec.train_eval", "train a model from a config and evaluate it"),
     "eval": ("tzrec.eval", "evaluate a checkpoint"),
-    "export": ("tzrec.export", "turn a checkpoint into a package for serving"),
-    "predict": ("tzrec.predict", "score rows with a package or a checkpoint"),
+    "export": ("tzrec.export", "compile a checkpoint into a package for serving"),
+    "predict": ("tzrec.predict", "score files with a package or a checkpoint"),
     "serve": ("tzrec.serve", "answer requests with a package"),
     "init": ("tzrec.tools.init", "write a first config from a data set"),
     "suggest": ("tzrec.tools.suggest", "suggest values for the fields that a config leaves open"),
     "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),
-    "check": ("tzrec.check", "find everything that is wrong with a config"),
-    "doctor": ("tzrec.doctor", "find what is wrong with this installation"),
+    "check": ("tzrec.check", "report all problems of a config and its data"),
+    "doctor": ("tzrec.doctor", "find problems of this installation and their fixes"),
 }
 
 """Verb -> (module, description); `verbs` lists those whose module exists."""

@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return 0; 1 if nothing was published."""
     flags = cli.parser("export", "Compile a checkpoint into a package for serving. Needs a C++ compiler, but no data.")
     flags.config()
-    flags.add_argument("--checkpoint_path", help="checkpoint or model directory; default: as export_config says")
+    flags.add_argument("--checkpoint_path", help="checkpoint or model directory; default: selected by export_config")
     flags.add_argument("--export_dir", required=True, metavar="DIR", help="directory of the package; new or empty")
     flags.add_argument("--asset_files", default="", metavar="FILE,FILE", help="further files to copy into the package")
     text = "values to store in the manifest for the servers of the package"

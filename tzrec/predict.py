@@ -52,7 +52,7 @@ def _flags() -> cli.Flags:
     flags = cli.parser("predict", "Score files with a package or a checkpoint. Labels are not needed.")
     flags.add_argument("--model_path", "--scripted_model_path", metavar="DIR", help="package of `tzrec export`")
     flags.config(required=False, help="config of the model, to score with a checkpoint")
-    flags.add_argument("--checkpoint_path", help="checkpoint or model directory; default: as export_config says")
+    flags.add_argument("--checkpoint_path", help="checkpoint or model directory; default: selected by export_config")
     flags.add_argument("--predict_input_path", required=True, metavar="GLOB", help="comma list of globs")
     flags.add_argument("--predict_output_path", required=True, metavar="DIR", help="new or empty; one file per rank")
     flags.add_argument(

@@ -1,1 +1,1 @@
-"""A session and the loops over it."""
+"""Sessions, and one function for each verb: train, evaluate, predict, export, check, importance, selection."""

@@ -78,7 +78,8 @@ def _check_custom_model(source: ConfigSource) -> list[Problem]:
         load_custom_class(source.config.model_config.custom)
     except ConfigError as error:
         checker = Checker(source)
-        return [Problem(found.field, found.message, checker.location(found.field)) for found in error.problems]
+        problems = error.problems
+        return [Problem(problem.field, problem.message, checker.location(problem.field)) for problem in problems]
     return []
 
 

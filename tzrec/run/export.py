@@ -32,7 +32,7 @@ def export(
     Args:
         config: checked, with edits and flags applied.
         export_dir: new or empty directory.
-        checkpoint_path: a checkpoint or a model directory. Default: as `export_config` says.
+        checkpoint_path: a checkpoint or a model directory. Default: selected by `export_config`.
         assets: further files to copy into the package.
         additional: values to store in the manifest for the servers of the package.
 

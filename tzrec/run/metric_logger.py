@@ -89,7 +89,7 @@ class MetricLogger:
         self._start += seconds
 
     def compute(self, position: Position, learning_rates: Sequence[float], metrics: Mapping[str, float]) -> StepLog:
-        """Summarize the steps since the last call and start anew; all ranks call this together."""
+        """Summarize the steps since the last call and reset the sums; all ranks call this together."""
         sums = group.total([*(float(value) for value in self._sums.values()), self._num_rows])
         num_rows = max(sums[-1], 1)
         seconds = time.perf_counter() - self._start

@@ -61,7 +61,7 @@ def predict(
         input_path: comma list of globs.
         output_path: new or empty directory; it appears when all ranks are done.
         package_path: exported package.
-        checkpoint_path: without a package: a checkpoint or a model directory. Default: as `export_config` says.
+        checkpoint_path: without a package: a checkpoint or a model directory. Default: selected by `export_config`.
         options: columns, batches and formats.
 
     Returns:

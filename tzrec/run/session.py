@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakSet
 
 import torch
 from torchrec.distributed.model_parallel import DistributedModelParallel
@@ -69,7 +70,7 @@ class Session:
         self.cpu = cpu.configure_cpu(config.train_config)
         self.device = group.init(rank_info)
         self._autocast = AUTOCAST[config.train_config.mixed_precision]
-        self._loaders: list[DataLoader] = []
+        self._loaders: WeakSet[DataLoader] = WeakSet()  # a run opens one for each evaluation
         self._program: Scorer | None = None
         _set_tf32(config)
         try:
@@ -100,7 +101,7 @@ class Session:
                 `model_dir` the newest one for evaluation, the one that `export_config` selects for serving.
             package_path: an exported package to load instead of a checkpoint.
             purpose: "evaluation" builds the sharded model, "serving" an unsharded one on the CPU. The moving average of
-                the dense parameters is loaded as `eval_config` and `export_config` say.
+                the dense parameters is loaded if `eval_config` or `export_config` asks for it.
             rank_info: default: from the environment.
 
         Raises:
@@ -128,7 +129,7 @@ class Session:
         loader = DataLoader(
             self.config, self.encoder, path, mode, rank_info.rank, rank_info.world_size, keep, batch_size, seed
         )
-        self._loaders.append(loader)
+        self._loaders.add(loader)
         return loader
 
     def build(self, plan: SavedPlan | None = None) -> None:
@@ -165,11 +166,11 @@ class Session:
         """Log the model, the sharding plan and the CPU settings."""
         dims = self.rec_model.embedding_group.dims
         tasks = list(self.rec_model.heads)
-        name = self.config.model_config.WhichOneof("model")
+        model = self.config.model_config.WhichOneof("model")
         num_dense = sum(parameter.numel() for _, parameter in dense_parameters(self.model))
         tasks_text = f"{len(tasks)} tasks: {', '.join(tasks)}" if len(tasks) > 1 else "1 task"
-        groups = ", ".join(f'{len(dims.features(each))} features in group "{each}" ({dims[each]})' for each in dims)
-        logger.info("model  %s  %s   dense %s parameters   %s", name, tasks_text, format_count(num_dense), groups)
+        groups = ", ".join(f'{len(dims.features(name))} features in group "{name}" ({dims[name]})' for name in dims)
+        logger.info("model  %s  %s   dense %s parameters   %s", model, tasks_text, format_count(num_dense), groups)
         rows = plan_rows(self.rec_model, self.model.plan, self.config.train_config)
         logger.info("plan   %s", render(rows).replace("\n", "\n       "))
         logger.info("cpu    %s", self.cpu)

@@ -145,7 +145,7 @@ class Trainer:
     def compute_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Run the forward pass; return every loss by name, 0-dimensional, over the rows of this rank."""
         output, batch = self.session.forward(batch)
-        self._logits, self._batch = {task: each.detach() for task, each in output.logits.items()}, batch
+        self._logits, self._batch = {task: logits.detach() for task, logits in output.logits.items()}, batch
         return self.session.rec_model.compute_losses(output, batch, _mean_over_ranks)
 
     def apply_task_weights(self, losses: dict[str, torch.Tensor], loss_weight: float) -> dict[str, torch.Tensor]:

@@ -114,7 +114,7 @@ def sync_step(losses: Mapping[str, torch.Tensor], num_rows: int, should_stop: bo
 
 
 def _handle_nonfinite_losses(trainer: Trainer, losses: Mapping[str, torch.Tensor], batch: Batch) -> None:
-    """Raise, or skip the step with a warning, as `train_config.nonfinite_loss` says. No parameter was changed."""
+    """Raise or log a warning, depending on `train_config.nonfinite_loss`. No parameter was changed."""
     nonfinite = ", ".join(f"{name} {loss.item()}" for name, loss in losses.items() if not torch.isfinite(loss))
     losses_by_rank = "; ".join(f"rank {rank}: {text}" for rank, text in enumerate(group.gather(nonfinite)) if text)
     start, end = trainer.position.cursor, batch.cursor
