@@ -59,12 +59,13 @@ class PrefetchQueue(Iterator[T]):
 
     def start(self) -> None:
         """Start the threads, unless they run or the queue is closed."""
-        if self._threads or self._is_closed or not self._num_threads:
-            return
-        targets = [self._draw] + [self._work] * self._num_threads
-        self._threads = [threading.Thread(target=target, name="tzrec-data", daemon=True) for target in targets]
-        for thread in self._threads:
-            thread.start()
+        with self._changed:  # `close` in another thread then sees all threads started, or starts none
+            if self._threads or self._is_closed or not self._num_threads:
+                return
+            targets = [self._draw] + [self._work] * self._num_threads
+            self._threads = [threading.Thread(target=target, name="tzrec-data", daemon=True) for target in targets]
+            for thread in self._threads:
+                thread.start()
 
     def __next__(self) -> T:
         try:
