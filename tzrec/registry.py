@@ -97,7 +97,7 @@ def _import_requirements(package: str, name: str) -> ModuleType | None:
 def _module_name(field: FieldDescriptor) -> str:
     """Name of the module of a member of a oneof.
 
-    The prefix `sequence_` is dropped, since it only tells how a feature is used: `sequence_id_feature : IdFeature` is
+    The prefix `sequence_` is dropped, which only states how a feature is used: `sequence_id_feature : IdFeature` is
     `id_feature.IdFeature`. `sequence_feature : SequenceFeature` is a feature type of its own.
     """
     return field.name if field.name == "sequence_feature" else field.name.removeprefix("sequence_")
