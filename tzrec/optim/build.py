@@ -90,7 +90,7 @@ def _optimizer(config: Message, params: Mapping[str, torch.Tensor]) -> Optimizer
 
 
 def _arguments(message: Message, device: str) -> dict[str, Any]:
-    """Arguments of torch's class, with its fused kernel (up to 20 times faster on CPU) unless the config disables it."""
+    """Arguments of torch's class, with its fused kernel (up to 20x faster on CPU) unless the config disables it."""
     arguments = kwargs(message)
     if "beta1" in arguments:
         arguments["betas"] = (arguments.pop("beta1"), arguments.pop("beta2"))
