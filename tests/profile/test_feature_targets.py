@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from tests.fixtures.feature_targets import config_of, features, id_feature
+from tzrec.profile.feature_suggestions import suggest_fields
 from tzrec.profile.feature_targets import feature_targets
-from tzrec.profile.suggestions import suggest_fields
 
 CROSS = 'combo_feature { feature_name: "f" expression: "user:a" expression: "item:b" %s }'
 LOOKUP = 'lookup_feature { feature_name: "f" map: "user:kv" key: "item:b" %s }'

@@ -6,17 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.fixtures.column_stats import column_stats
 from tzrec.errors import DataError
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.initial_config import add_features, add_model, base_config, tolerate_bad_rows, unreadable_columns
 from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import CsvDataset, ParquetDataset
 
 
 def column(name: str, values: Any) -> ColumnStats:
-    stats = ColumnStats(name)
-    stats.add(pa.array(values))
-    return stats
+    return column_stats(values, name=name)
 
 
 @pytest.mark.parametrize(

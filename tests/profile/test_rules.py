@@ -7,28 +7,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.fixtures.column_stats import column_stats
 from tzrec.features.normalizer import parse_normalizer
 from tzrec.profile import hyperloglog, misra_gries, quantile_sketch, rules
-from tzrec.profile.column import ColumnStats
-
-
-def stats(values: object) -> ColumnStats:
-    column = ColumnStats("c")
-    column.add(pa.array(values))
-    return column
+from tzrec.profile.column_stats import ColumnStats
 
 
 def normalizer(values: np.ndarray) -> str:
-    suggestion = rules.normalizer(stats(values))
+    suggestion = rules.normalizer(column_stats(values))
     return "" if suggestion is None else str(suggestion.value)
 
 
 def test_vocabulary_lists_values_by_frequency() -> None:
-    column = stats(["b", "a", "b", "c", None])
+    column = column_stats(["b", "a", "b", "c", None])
     assert rules.has_few_values(column)
     assert rules.vocabulary(column).value == ["b", "a", "c"]
-    assert rules.has_few_values(stats(np.arange(100)))
-    assert not rules.has_few_values(stats(np.arange(101)))
+    assert rules.has_few_values(column_stats(np.arange(100)))
+    assert not rules.has_few_values(column_stats(np.arange(101)))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +46,7 @@ def test_embedding_dim_grows_with_the_fourth_root(values: int, dim: int) -> None
 
 
 def boundaries(values: object, buckets: int = rules.NUM_BUCKETS) -> object:
-    suggestion = rules.boundaries(stats(values), buckets)
+    suggestion = rules.boundaries(column_stats(values), buckets)
     return None if suggestion is None else suggestion.value
 
 
@@ -94,11 +89,11 @@ def test_log10_of_zero_is_that_of_the_least_positive_number() -> None:
 
 def test_skewness_equals_the_quantile_formula() -> None:
     """Quantiles 1, 3, 11 of numbers: (11 + 1 - 6) / 10."""
-    column = stats([1.0] * 6 + [3.0] * 88 + [11.0] * 6)
+    column = column_stats([1.0] * 6 + [3.0] * 88 + [11.0] * 6)
     skew, skew_of_logs = rules.skewness(column)
     assert skew == pytest.approx(0.6)
     assert skew_of_logs == pytest.approx((math.log(11) - 2 * math.log(3)) / math.log(11))
-    assert rules.skewness(stats([2.0, 2.0])) == (0.0, 0.0)
+    assert rules.skewness(column_stats([2.0, 2.0])) == (0.0, 0.0)
 
 
 def test_documentation_lists_the_constants() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.numbered_rows import make_config
 from tzrec.data.reader import PIECE_ROWS, open_reader
 from tzrec.errors import DataError
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.scan import scan
 
 

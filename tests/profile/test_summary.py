@@ -5,15 +5,14 @@ import json
 import numpy as np
 import pyarrow as pa
 
+from tests.fixtures.column_stats import column_stats
 from tzrec.profile import summary
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.rules import Suggestion
 
 
 def column(name: str, values: object) -> ColumnStats:
-    stats = ColumnStats(name)
-    stats.add(pa.array(values))
-    return stats
+    return column_stats(values, name=name)
 
 
 def test_as_text_has_an_aligned_line_per_column() -> None:

@@ -131,14 +131,10 @@ def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Pat
     if lines and not any(metric in line for line in lines):
         names = ", ".join(key for key in lines[-1] if key != "global_step")
         raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; there are {names}')
-    values = {
-        line["global_step"]: line.get(metric) for line in lines
-    }  # a repeated step counts once
+    values = {line["global_step"]: line.get(metric) for line in lines}  # a repeated step counts once
     sign = 1 if larger_is_better else -1
     scored = [(sign * value, step) for step, value in values.items() if value is not None]
-    return [
-        checkpoint_path(model_dir, step) for _, step in sorted(scored, reverse=True)
-    ]  # of equals the newest first
+    return [checkpoint_path(model_dir, step) for _, step in sorted(scored, reverse=True)]  # of equals the newest first
 
 
 def last_evaluation(model_dir: Path, step: int) -> dict[str, float] | None:

@@ -18,7 +18,7 @@ from tzrec.config.schema import fields_of
 from tzrec.errors import ConfigError
 from tzrec.features.arrow import as_array
 from tzrec.features.feature_encoder import FeatureEncoder
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
 from tzrec.protos.data_pb2 import DataConfig, FgMode
 from tzrec.protos.feature_pb2 import (
     BoolMaskFeature,

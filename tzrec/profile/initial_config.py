@@ -11,7 +11,7 @@ from google.protobuf import text_format
 
 from tzrec.config.sequences import feature_members
 from tzrec.errors import DataError
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import BadRowPolicy, DatasetType, FgMode
 from tzrec.protos.feature_pb2 import FeatureConfig

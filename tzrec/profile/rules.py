@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
 
 MAX_VOCABULARY = 100
 """A column with at most this many distinct values gets a vocabulary, in which no two values share a row."""

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pyarrow as pa
 
 from tzrec.data.reader import Reader
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
 
 
 def scan(reader: Reader, new_stats: Callable[[], list[ColumnStats]], threads: int) -> tuple[int, list[ColumnStats]]:

@@ -13,12 +13,12 @@ from tzrec.config.names import did_you_mean
 from tzrec.config.schema import MISSING, missing_required
 from tzrec.data.reader import open_reader, require_columns
 from tzrec.errors import ConfigError, DataError, Problem
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
+from tzrec.profile.feature_suggestions import merge_shared, out_of_range, suggest_fields
 from tzrec.profile.feature_targets import FeatureTarget, feature_targets
 from tzrec.profile.initial_config import add_features, add_model, add_training, tolerate_bad_rows, unreadable_columns
 from tzrec.profile.rules import Suggestion
 from tzrec.profile.scan import scan
-from tzrec.profile.suggestions import merge_shared, out_of_range, suggest_fields
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 from tzrec.profile import hyperloglog, quantile_sketch
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.rules import Suggestion, format_distinct
 from tzrec.report.page import page, table
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from tests.fixtures.feature_targets import config_of, features, id_feature, raw_feature
+from tzrec.profile.feature_suggestions import merge_shared, out_of_range, suggest_fields
 from tzrec.profile.rules import Suggestion
-from tzrec.profile.suggestions import merge_shared, out_of_range, suggest_fields
 
 
 def suggestions(feature: str, values: Any, *refit: str, mode: str = "FG_DAG") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.config.schema import fields_of, is_set
 from tzrec.features.normalizer import parse_normalizer
 from tzrec.profile import rules
-from tzrec.profile.column import ColumnStats
+from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.feature_targets import FeatureTarget
 from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import FgMode

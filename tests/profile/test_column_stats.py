@@ -1,28 +1,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.fixtures.column_stats import column_stats
 from tzrec.errors import DataError
 from tzrec.profile import hyperloglog, quantile_sketch
-from tzrec.profile.column import ColumnStats
 from tzrec.profile.misra_gries import FrequentItem
 from tzrec.profile.moments import Moments
 
 
-def column(*pieces: Any, **settings: Any) -> ColumnStats:
-    stats = ColumnStats("c", **settings)
-    for piece in pieces:
-        stats.add(piece if isinstance(piece, pa.Array) else pa.array(piece))
-    return stats
-
-
 def test_numbers_are_counted_and_measured() -> None:
-    stats = column([3, None, 1], [3])
+    stats = column_stats([3, None, 1], [3])
     assert (stats.rows, stats.missing, stats.values, stats.numbers) == (4, 1, 3, 3)
     assert stats.is_numeric and stats.is_whole and stats.is_exact
     assert stats.distinct == 2
@@ -34,33 +26,33 @@ def test_numbers_are_counted_and_measured() -> None:
 
 
 def test_nan_and_infinity_are_values_but_no_numbers() -> None:
-    stats = column([1.5, math.nan, math.inf, -0.0, 0.0])
+    stats = column_stats([1.5, math.nan, math.inf, -0.0, 0.0])
     assert (stats.values, stats.numbers, stats.is_numeric, stats.is_whole) == (5, 3, False, False)
     assert stats.moments.mean == pytest.approx(0.5)
-    assert column([1.0, -2.0]).is_whole
-    assert not column([1.0, math.inf]).is_numeric
+    assert column_stats([1.0, -2.0]).is_whole
+    assert not column_stats([1.0, math.inf]).is_numeric
 
 
 def test_text_with_several_values_is_split() -> None:
-    stats = column(["a\x1db", "", None, "b"])
+    stats = column_stats(["a\x1db", "", None, "b"])
     assert (stats.rows, stats.missing, stats.values, stats.widths) == (4, 2, 3, (1, 2))
     assert stats.top(2) == [FrequentItem("b", 2, 2), FrequentItem("a", 1, 1)]
     assert not stats.is_numeric and not stats.is_whole
 
 
 def test_text_of_numbers_is_numeric() -> None:
-    integers = column(["3", "4"], [None, "5"])
+    integers = column_stats(["3", "4"], [None, "5"])
     assert integers.is_numeric and integers.is_whole
-    assert column(["3", "4.5"]).is_numeric and not column(["3", "4.5"]).is_whole
-    mixed = column(["3", "x"], ["4"])
+    assert column_stats(["3", "4.5"]).is_numeric and not column_stats(["3", "4.5"]).is_whole
+    mixed = column_stats(["3", "x"], ["4"])
     assert not mixed.is_numeric and mixed.numbers == 1
-    assert column(["3", "x"], ["4"], as_numbers=True).numbers == 2
+    assert column_stats(["3", "x"], ["4"], as_numbers=True).numbers == 2
 
 
 def test_elements_of_sequences_are_values_of_the_row() -> None:
-    text = column(["1|2;3", ";;4", None], separators=(";", "|"))
-    nested = column(pa.array([[["1", "2"], ["3"]], [[], ["4"]], None]))
-    numbers = column(pa.array([[[1, 2], [3]], [[], [4]], None]))
+    text = column_stats(["1|2;3", ";;4", None], separators=(";", "|"))
+    nested = column_stats(pa.array([[["1", "2"], ["3"]], [[], ["4"]], None]))
+    numbers = column_stats(pa.array([[[1, 2], [3]], [[], [4]], None]))
     for stats in (text, nested, numbers):
         assert (stats.rows, stats.missing, stats.values, stats.widths) == (3, 1, 4, (1, 3))
         assert stats.moments.mean == 2.5
@@ -70,7 +62,7 @@ def test_estimates_of_skewed_data_lie_within_their_bounds() -> None:
     rng = np.random.default_rng(1)
     values = rng.zipf(1.2, 200_000).clip(max=1 << 50)
     words = pa.array(np.char.add("w", values.astype(str)))
-    numbers, text = column(*np.array_split(values, 6)), column(words[:90_000], words[90_000:])
+    numbers, text = column_stats(*np.array_split(values, 6)), column_stats(words[:90_000], words[90_000:])
     exact = len(np.unique(values))
     for stats in (numbers, text):
         assert not stats.is_exact
@@ -86,16 +78,16 @@ def test_estimates_of_skewed_data_lie_within_their_bounds() -> None:
 
 def test_weights_are_not_counted_as_values() -> None:
     for stats in (
-        column(["a:0.5\x1db", "a:2"], weighted=True),
-        column(["a:1;b", "a:2"], separators=(";", "|"), weighted=True),
+        column_stats(["a:0.5\x1db", "a:2"], weighted=True),
+        column_stats(["a:1;b", "a:2"], separators=(";", "|"), weighted=True),
     ):
         assert stats.top(3) == [FrequentItem("a", 2, 2), FrequentItem("b", 1, 1)]
 
 
 def test_merge_equals_adding_all_rows() -> None:
     pieces = [[3.0, None], [None], [1.5, 7.0, 3.0], [-2.0]]
-    both, first, second = column(*pieces), column(*pieces[:1]), column(*pieces[1:])
-    first.merge(column())
+    both, first, second = column_stats(*pieces), column_stats(*pieces[:1]), column_stats(*pieces[1:])
+    first.merge(column_stats())
     first.merge(second)
     for name in ("kind", "rows", "missing", "values", "numbers", "widths", "is_whole", "distinct"):
         assert getattr(first, name) == getattr(both, name), name
@@ -106,7 +98,7 @@ def test_merge_equals_adding_all_rows() -> None:
 
 def test_add_refuses_types_that_no_feature_reads() -> None:
     with pytest.raises(DataError, match='column "c" has type struct'):
-        column(pa.array([{"a": 1}]))
+        column_stats(pa.array([{"a": 1}]))
 
 
 def test_moments_keep_precision_far_from_zero() -> None:
