@@ -9,12 +9,14 @@ from fbgemm_gpu.split_embedding_configs import EmbOptimType
 from torch import nn
 
 from tzrec.config.grammar import ACTIVATIONS, INITIALIZERS, activation_problem, initializer_problem
-from tzrec.config.options import member_messages, table_optimizer
-from tzrec.config.schema import oneof_of
+from tzrec.config.options import field_rules, member_messages, table_optimizer
+from tzrec.config.schema import descriptor_of, oneof_of
 from tzrec.errors import ConfigError
 from tzrec.modules.activation import activation
+from tzrec.protos.feature_pb2 import ParameterConstraints
 from tzrec.protos.optimizer_pb2 import SparseOptimizer
 from tzrec.tables.initialization import parse_initializer
+from tzrec.tables.sharding_plan import HOST_TYPES, TYPES
 from tzrec.tables.update_rules import RULES
 
 NEEDED = {"Softmax": "(dim=1)", "LogSoftmax": "(dim=1)", "Threshold": "(threshold=0, value=0)"}
@@ -71,3 +73,9 @@ def test_fbgemm_names_of_optimizers_exist() -> None:
     names = {name: table_optimizer(message).fbgemm_name for name, message in messages.items()}
     assert set(names.values()) - {""} <= set(EmbOptimType.__members__)
     assert {name for name in names if not names[name]} == {"adadelta_optimizer", "rmsprop_optimizer"}
+
+
+def test_sharding_types_are_those_of_the_planner() -> None:
+    rule = field_rules(descriptor_of(ParameterConstraints))["sharding_types"]
+    assert set(rule.one_of) == {*TYPES, *HOST_TYPES}
+    assert set(rule.cuda_only) == set(HOST_TYPES)
