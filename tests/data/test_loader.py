@@ -165,7 +165,7 @@ def test_batch_size_depends_on_the_mode(write: Write) -> None:
 def test_predict_gives_each_rank_one_range(write: Write, kind: str, rows: int) -> None:
     path = write([rows], kind)
     data = "dataset_type: CsvDataset" if kind == "csv" else ""
-    ranks = [batches_of(path, data, mode="predict", rank=rank, world_size=3, keep=["uid"]) for rank in range(3)]
+    ranks = [batches_of(path, data, mode="predict", rank=rank, world_size=3, reserved=["uid"]) for rank in range(3)]
     assert len({len(batches) for batches in ranks}) == 1
     parts = [list(itertools.chain(*map(ids, batches))) for batches in ranks]
     assert list(itertools.chain(*parts)) == list(range(rows))
@@ -175,10 +175,10 @@ def test_predict_gives_each_rank_one_range(write: Write, kind: str, rows: int) -
         assert batch.reserved["uid"].to_pylist() == batch.sparse[BASE].values().tolist()
 
 
-def test_keep_selects_columns(write: Write) -> None:
+def test_reserved_selects_columns(write: Write) -> None:
     path = write([3])
-    all_columns = batches_of(path, mode="predict", keep=["ALL_COLUMNS"])[0].reserved
-    effective = batches_of(path, mode="predict", keep=["w", "ALL_EFFECTIVE_COLUMNS"])[0].reserved
+    all_columns = batches_of(path, mode="predict", reserved=["ALL_COLUMNS"])[0].reserved
+    effective = batches_of(path, mode="predict", reserved=["w", "ALL_EFFECTIVE_COLUMNS"])[0].reserved
     assert all_columns is not None
     assert all_columns.to_pydict() == table(3).to_pydict()
     assert effective is not None
@@ -281,7 +281,7 @@ def test_bad_rows_take_the_default(tmp_path: Path) -> None:
 
 
 def test_bad_rows_are_skipped_and_sampled(tmp_path: Path) -> None:
-    loader = open_loader(make_config("bad_row_policy: SKIP_ROW batch_size: 6"), write_bad(tmp_path), keep=["uid"])
+    loader = open_loader(make_config("bad_row_policy: SKIP_ROW batch_size: 6"), write_bad(tmp_path), reserved=["uid"])
     loader.bad_rows_path = str(tmp_path / "bad.jsonl")
     (batch,) = loader.epoch()
     assert batch.rows == 2

@@ -64,7 +64,7 @@ class DataLoader:
         mode: Mode,
         rank: int = 0,
         world_size: int = 1,
-        keep: Sequence[str] = (),
+        reserved: Sequence[str] = (),
         batch_size: int | None = None,
         seed: int = 1,
     ) -> None:
@@ -77,7 +77,8 @@ class DataLoader:
             mode: "train", "eval" or "predict".
             rank: this rank.
             world_size: number of ranks.
-            keep: columns to copy to `Batch.reserved`; ALL_COLUMNS and ALL_EFFECTIVE_COLUMNS stand for all of a kind.
+            reserved: columns to copy to `Batch.reserved`; ALL_COLUMNS stands for all columns, ALL_EFFECTIVE_COLUMNS
+                for those that the features read.
             batch_size: rows per batch and rank; default: that of the config.
             seed: of the shuffle.
 
@@ -89,10 +90,10 @@ class DataLoader:
         self._rank, self._world_size, self._seed = rank, world_size, seed
         self.batch_size = batch_size or _batch_size(data, mode)
         self._targets = [] if mode == "predict" else [*data.label_fields, *data.sample_weight_fields]
-        all_columns = open_reader(data, path).available if ALL_COLUMNS in keep else ()
-        self._keep = _kept_names(keep, all_columns, encoder.columns)
-        self._reader = open_reader(data, path, [*encoder.columns, *self._targets, *self._keep])
-        self._schema = TextSchema.of(data, self._reader, self._targets, self._keep)
+        all_columns = open_reader(data, path).available if ALL_COLUMNS in reserved else ()
+        self._reserved = _reserved_names(reserved, all_columns, encoder.columns)
+        self._reader = open_reader(data, path, [*encoder.columns, *self._targets, *self._reserved])
+        self._schema = TextSchema.of(data, self._reader, self._targets, self._reserved)
         self._rows = self._reader.count() if mode == "predict" else self._reader.num_rows
         self._reader.malformed = 0  # counted while opening, and counted again by the first epoch
         self._log = BadRowLog()
@@ -214,7 +215,7 @@ class DataLoader:
             raw, numbers = raw.filter(pa.array(is_kept)), numbers[is_kept]
             masked = self._masked(numbers, cursor)
             batch = self._batch(raw, masked, BadRows(raw.num_rows), BadRows(raw.num_rows))
-        reserved = self._reserved_columns(raw, numbers) if self._keep else None
+        reserved = self._reserved_columns(raw, numbers) if self._reserved else None
         return _Encoded(replace(batch, rows=raw.num_rows if is_counted else 0, reserved=reserved, cursor=cursor), bad)
 
     def _masked(self, numbers: npt.NDArray[np.int64], cursor: Cursor) -> BoolArray | None:
@@ -235,7 +236,7 @@ class DataLoader:
 
     def _reserved_columns(self, raw: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> pa.Table:
         bad = BadRows(raw.num_rows)
-        columns = cast_text(raw.select(self._keep), self._schema.kept, bad)
+        columns = cast_text(raw.select(self._reserved), self._schema.reserved, bad)
         if bad:
             raise text_type_error(bad_values(bad, numbers)[0], self._reader.describe)
         return pa.Table.from_batches([columns])
@@ -245,9 +246,9 @@ def _batch_size(data: data_pb2.DataConfig, mode: Mode) -> int:
     return data.eval_batch_size if mode != "train" and data.eval_batch_size else data.batch_size
 
 
-def _kept_names(keep: Sequence[str], all_columns: Sequence[str], effective: Sequence[str]) -> list[str]:
+def _reserved_names(names: Sequence[str], all_columns: Sequence[str], effective: Sequence[str]) -> list[str]:
     groups = {ALL_COLUMNS: all_columns, ALL_EFFECTIVE_COLUMNS: effective}
-    return list(dict.fromkeys(column for name in keep for column in groups.get(name, (name,))))
+    return list(dict.fromkeys(column for name in names for column in groups.get(name, (name,))))
 
 
 def _tensors(

@@ -137,7 +137,7 @@ class RowEncoder:
         for report in encoding.reports:
             features.report(*report)
         arrays |= self._checked_targets(raw, targets)
-        copied = cast_text(raw.select(self._reserved), self._schema.kept, reserved)
+        copied = cast_text(raw.select(self._reserved), self._schema.reserved, reserved)
         arrays |= dict(zip(copied.schema.names, copied.columns, strict=True))
         numbers = first + np.arange(raw.num_rows)
         if reserved:

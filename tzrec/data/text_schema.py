@@ -49,15 +49,17 @@ class TextSchema:
     """Types of text columns, by use; all empty if the files have types.
 
     A declared input_type takes precedence. Otherwise features receive text, weights are floats, and the types of labels
-    and kept columns are inferred from the first rows of the first file, for all files.
+    and reserved columns are inferred from the first rows of the first file, for all files.
     """
 
     features: Mapping[str, pa.DataType]
     targets: Mapping[str, pa.DataType]
-    kept: Mapping[str, pa.DataType]
+    reserved: Mapping[str, pa.DataType]
 
     @classmethod
-    def of(cls, config: data_pb2.DataConfig, reader: Reader, targets: Sequence[str], keep: Sequence[str]) -> TextSchema:
+    def of(
+        cls, config: data_pb2.DataConfig, reader: Reader, targets: Sequence[str], reserved: Sequence[str]
+    ) -> TextSchema:
         """Determine the types of the columns of a reader.
 
         Raises:
@@ -76,7 +78,7 @@ class TextSchema:
             targets={
                 name: declared.get(name) or weights.get(name) or _label_type(name, cells(name)) for name in targets
             },
-            kept={name: declared.get(name) or infer_type(cells(name)) for name in keep},
+            reserved={name: declared.get(name) or infer_type(cells(name)) for name in reserved},
         )
 
 

@@ -171,7 +171,7 @@ def _report(results: Sequence[PartResult], directory: str, seconds: float) -> No
 
 
 def _skipped(rows: int) -> str:
-    return f", {rows:,} left out" if rows else ""
+    return f", {rows:,} skipped" if rows else ""
 
 
 def _log(text: str) -> None:

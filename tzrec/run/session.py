@@ -123,11 +123,11 @@ class Session:
     def model_dir(self) -> Path:
         return Path(self.config.model_dir)
 
-    def loader(self, path: str, mode: Mode, keep: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
+    def loader(self, path: str, mode: Mode, reserved: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
         """Open files as batches for this rank; `close` stops their threads."""
         rank_info, seed = self.rank_info, self.config.train_config.seed
         loader = DataLoader(
-            self.config, self.encoder, path, mode, rank_info.rank, rank_info.world_size, keep, batch_size, seed
+            self.config, self.encoder, path, mode, rank_info.rank, rank_info.world_size, reserved, batch_size, seed
         )
         self._loaders.add(loader)
         return loader
