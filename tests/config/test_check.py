@@ -329,7 +329,7 @@ REFUSED: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "expected"), REFUSED, ids=[f"{i}-{each[2][:30]}" for i, each in enumerate(REFUSED)]
+    ("old", "new", "expected"), REFUSED, ids=[f"{i}-{case[2][:30]}" for i, case in enumerate(REFUSED)]
 )
 def test_unsupported_field_is_refused_with_an_alternative(tmp_path: Path, old: str, new: str, expected: str) -> None:
     (line,) = problems_of(tmp_path, changed_config(old, new))
@@ -385,7 +385,9 @@ def test_half_precision_table_needs_a_fused_optimizer(tmp_path: Path) -> None:
     assert "FP16 needs an optimizer that is fused on cuda, which rmsprop_optimizer is not" in line
 
 
-@pytest.mark.parametrize("name", [each.name for each in SparseOptimizer.DESCRIPTOR.oneofs_by_name["optimizer"].fields])
+@pytest.mark.parametrize(
+    "name", [field.name for field in SparseOptimizer.DESCRIPTOR.oneofs_by_name["optimizer"].fields]
+)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_table_optimizers_are_valid_on_every_device(tmp_path: Path, name: str, device: str) -> None:
     assert problems_of(tmp_path, changed_config(ADAGRAD, f"{name} {{ lr: 0.1 }}"), device) == []
@@ -454,7 +456,7 @@ def test_ten_mistakes_are_ten_problems_at_their_locations(tmp_path: Path) -> Non
         ('label_name: "clk"', 'label_name: "clk" num_class: 3'),
         ('label_name: "buy"', 'label_name: "by"'),
     ]
-    lines = problems_of(tmp_path, changed_config(*(each for pair in pairs for each in pair)))
+    lines = problems_of(tmp_path, changed_config(*(text for pair in pairs for text in pair)))
     assert [without_file(line).split(": ")[0] for line in lines] == [
         "21:17 train_config.num_epochs",
         "26:5 data_config.batch_sise",

@@ -43,7 +43,7 @@ def test_scalars_are_converted_to_the_type_of_the_field(config: EasyRecConfig) -
 
 
 def dims(config: EasyRecConfig) -> list[int]:
-    return [each.id_feature.embedding_dim or each.raw_feature.embedding_dim for each in config.feature_configs]
+    return [item.id_feature.embedding_dim or item.raw_feature.embedding_dim for item in config.feature_configs]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_repeated_scalars_are_replaced(config: EasyRecConfig, value: Any) -> Non
 def test_one_element_of_repeated_scalars_is_replaced(config: EasyRecConfig) -> None:
     towers = "model_config.mmoe.task_towers[:].mlp.hidden_units"
     apply_edits(config, {f"{towers}[0]": 32, f"{towers}[1:]": 8, "data_config.label_fields[1]": "pay"})
-    assert [list(each.mlp.hidden_units) for each in config.model_config.mmoe.task_towers] == [[32, 8, 8]] * 2
+    assert [list(item.mlp.hidden_units) for item in config.model_config.mmoe.task_towers] == [[32, 8, 8]] * 2
     assert list(config.data_config.label_fields) == ["clk", "pay"]
 
 
@@ -158,9 +158,9 @@ def test_oneof_member_is_replaced_only_as_a_whole(config: EasyRecConfig) -> None
 def test_invalid_edit_is_an_error_with_its_reason(config: EasyRecConfig, path: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         apply_edits(config, {path: value})
-    found = [str(problem) for problem in caught.value.problems]
-    assert message in found[0]
-    assert found[0].startswith("--edit_config_json ")
+    problems = [str(problem) for problem in caught.value.problems]
+    assert message in problems[0]
+    assert problems[0].startswith("--edit_config_json ")
 
 
 def test_invalid_edits_are_reported_at_once_and_valid_ones_are_applied(config: EasyRecConfig) -> None:

@@ -29,7 +29,7 @@ COMBINE = (
 
 
 def problems(tmp_path: Path, feature: str, *pairs: str) -> list[str]:
-    """What is found in the good config with one more feature, after replacements."""
+    """Problems of the valid config with one more feature, after replacements."""
     for old, new in zip(pairs[::2], pairs[1::2], strict=True):
         assert old in feature, old
         feature = feature.replace(old, new, 1)

@@ -26,8 +26,8 @@ NEEDED = {"Softmax": "(dim=1)", "LogSoftmax": "(dim=1)", "Threshold": "(threshol
 def test_activations_can_be_constructed(name: str) -> None:
     text = name if name == "Dice" else f"nn.{name}{NEEDED.get(name, '')}"
     assert activation_problem(text) == ""
-    made = activation(text, 4)
-    parameters = set(inspect.signature(type(made)).parameters) - {"device", "dtype", "dim", "args", "kwargs"}
+    module = activation(text, 4)
+    parameters = set(inspect.signature(type(module)).parameters) - {"device", "dtype", "dim", "args", "kwargs"}
     assert parameters - {"min_value", "max_value"} == set(ACTIVATIONS[name]) - {"dim"}
 
 

@@ -25,10 +25,10 @@ def test_kwargs_contain_defaults_lists_and_shortest_floats() -> None:
 
 
 def test_kwargs_contain_set_messages_only() -> None:
-    found = kwargs(MMoE(expert_mlp=MLP(hidden_units=[8]), num_expert=3))
-    assert found["expert_mlp"]["hidden_units"] == [8]
-    assert "gate_mlp" not in found
-    assert found["task_towers"] == []
+    arguments = kwargs(MMoE(expert_mlp=MLP(hidden_units=[8]), num_expert=3))
+    assert arguments["expert_mlp"]["hidden_units"] == [8]
+    assert "gate_mlp" not in arguments
+    assert arguments["task_towers"] == []
 
 
 def test_kwargs_of_maps_enums_and_large_integers() -> None:

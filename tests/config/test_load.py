@@ -98,20 +98,20 @@ def messages(path: str, edits: dict[str, object] | None = None) -> list[str]:
 
 def test_problems_of_text_and_edits_are_reported_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, with_data("fg_mod: FG_DAG").replace("num_epochs: 1", "num_epochs: one"))
-    found = messages(path, {"data_config.batch_sise": 3, "model_config.mmoe": "num_expert: 3"})
-    assert [line.split(":")[0].split("/")[-1] for line in found[:2]] == ["my.config", "my.config"]
-    assert "num_epochs" in found[0]
-    assert "fg_mod" in found[1]
-    assert 'no such field "batch_sise" in data_config; did you mean "batch_size"?' in found[2]
-    assert "model_config.mmoe.expert_mlp: is required and missing" in found[3]
-    assert len(found) == 4
+    problems = messages(path, {"data_config.batch_sise": 3, "model_config.mmoe": "num_expert: 3"})
+    assert [line.split(":")[0].split("/")[-1] for line in problems[:2]] == ["my.config", "my.config"]
+    assert "num_epochs" in problems[0]
+    assert "fg_mod" in problems[1]
+    assert 'no such field "batch_sise" in data_config; did you mean "batch_size"?' in problems[2]
+    assert "model_config.mmoe.expert_mlp: is required and missing" in problems[3]
+    assert len(problems) == 4
 
 
 def test_invalid_json_is_an_error_with_its_location(tmp_path: Path) -> None:
-    (found,) = messages(write(tmp_path, '{"model_dir": "x",\n "b" 3}', "my.json"))
-    assert "my.json:2:6" in found
-    (found,) = messages(write(tmp_path, '{"modell_dir": "x"}', "my.json"))
-    assert "modell_dir" in found
+    (problems,) = messages(write(tmp_path, '{"model_dir": "x",\n "b" 3}', "my.json"))
+    assert "my.json:2:6" in problems
+    (problems,) = messages(write(tmp_path, '{"modell_dir": "x"}', "my.json"))
+    assert "modell_dir" in problems
     found_all = messages(write(tmp_path, '{"model_dir": "x"}', "my.json"))
     assert ["train_input_path: is required" in found_all[0], "eval_input_path: is required" in found_all[1]] == [
         True

@@ -31,7 +31,7 @@ WRONG: list[tuple[str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "expected"), WRONG, ids=[each[2][:40] for each in WRONG])
+@pytest.mark.parametrize(("old", "new", "expected"), WRONG, ids=[case[2][:40] for case in WRONG])
 def test_invalid_loss_or_metric_is_one_problem(tmp_path: Path, old: str, new: str, expected: str) -> None:
     (line,) = problems_of(tmp_path, changed_config(old, new))
     assert expected in line

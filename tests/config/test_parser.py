@@ -114,15 +114,15 @@ def problems(text: str, kind: type) -> list[str]:
     ],
 )
 def test_invalid_text_is_one_problem(kind: type, text: str, expected: str) -> None:
-    (found,) = problems(text, kind)
-    assert expected in " ".join(found.split())
+    (problem,) = problems(text, kind)
+    assert expected in " ".join(problem.split())
 
 
 def test_second_member_of_a_oneof_is_a_problem() -> None:
     text = "raw_feature { feature_name: 'a' expression: 'b' }\nexpr_feature { feature_name: 'a' expression: 'b' }"
-    (found,) = problems(text, FeatureConfig)
-    assert "f:2:1" in found
-    assert 'only one feature can be chosen, and line 1 chooses "raw_feature"' in found
+    (problem,) = problems(text, FeatureConfig)
+    assert "f:2:1" in problem
+    assert 'only one feature can be chosen, and line 1 chooses "raw_feature"' in problem
 
 
 def test_misspelled_field_is_reported_once_and_read_as_the_known_field() -> None:

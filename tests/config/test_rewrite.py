@@ -56,11 +56,11 @@ feature_configs { sequence_feature {
     embedding_dim: 4
   } } } }
 """
-    found = rewrite(TEXT, changes)
-    assert found == expected
+    rewritten = rewrite(TEXT, changes)
+    assert rewritten == expected
     message = text_format.Parse(TEXT, EasyRecConfig(), allow_unknown_field=False)
     apply_edits(message, changes)
-    assert text_format.Parse(found, EasyRecConfig()) == message
+    assert text_format.Parse(rewritten, EasyRecConfig()) == message
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ model_config {
 
 
 def names(config: EasyRecConfig) -> list[str]:
-    return [member.message.feature_name for each in config.feature_configs for member in feature_members(each)]
+    return [member.message.feature_name for entry in config.feature_configs for member in feature_members(entry)]
 
 
 def groups(config: EasyRecConfig) -> dict[str, list[str]]:
@@ -46,9 +46,9 @@ def groups(config: EasyRecConfig) -> dict[str, list[str]]:
 def test_unused_features_are_removed() -> None:
     """ "d" reads the column f, not the feature of that name."""
     config = text_format.Parse(CONFIG, EasyRecConfig())
-    made = keep_features(config, {"deep": {"c"}, "wide": {"a"}})
-    assert groups(made) == {"deep": ["c"], "wide": ["a"], "seq": ["b", "s__y"]}
-    assert names(made) == ["a", "b", "c", "d", "e", "session", "s__y"]
+    selected = keep_features(config, {"deep": {"c"}, "wide": {"a"}})
+    assert groups(selected) == {"deep": ["c"], "wide": ["a"], "seq": ["b", "s__y"]}
+    assert names(selected) == ["a", "b", "c", "d", "e", "session", "s__y"]
     assert config == text_format.Parse(CONFIG, EasyRecConfig())
 
 

@@ -35,11 +35,11 @@ GROUPS = """group_type: DEEP
 
 
 def text(*pairs: str) -> str:
-    made = changed_config("model_config {", FEATURES, "group_type: DEEP", GROUPS)
+    changed = changed_config("model_config {", FEATURES, "group_type: DEEP", GROUPS)
     for old, new in zip(pairs[::2], pairs[1::2], strict=True):
-        assert old in made, old
-        made = made.replace(old, new, 1)
-    return made
+        assert old in changed, old
+        changed = changed.replace(old, new, 1)
+    return changed
 
 
 def test_valid_sequence_groups_have_no_problems(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ CASES: list[tuple[str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "expected"), CASES, ids=[f"{i}-{each[2][:40]}" for i, each in enumerate(CASES)])
+@pytest.mark.parametrize(("old", "new", "expected"), CASES, ids=[f"{i}-{case[2][:40]}" for i, case in enumerate(CASES)])
 def test_invalid_sequence_group_is_one_problem(tmp_path: Path, old: str, new: str, expected: str) -> None:
     lines = problems_of(tmp_path, text(old, new))
     assert any(expected in line for line in lines), lines
@@ -110,7 +110,7 @@ def test_invalid_sequence_group_is_one_problem(tmp_path: Path, old: str, new: st
     ids=["none", "of its group", "of another"],
 )
 def test_missing_or_duplicate_group_name_is_a_problem(tmp_path: Path, old: str, new: str, expected: str) -> None:
-    """Of what the encoders then do not find is told too."""
+    """Encoders that read a group of this name are problems too."""
     first, *others = problems_of(tmp_path, text(old, new))
     assert expected in first
     assert all('no sequence group of this group is named "cates"' in line for line in others)

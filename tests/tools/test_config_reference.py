@@ -59,8 +59,8 @@ def test_reference_shows_rules_and_fields_without_support() -> None:
 
 
 def test_committed_reference_is_up_to_date() -> None:
-    made = config_reference.reference(config_reference.descriptors(ROOT / "protos"))
-    assert (ROOT / "docs" / "config_reference.md").read_text() == made, "run `make docs` and commit the result"
+    generated = config_reference.reference(config_reference.descriptors(ROOT / "protos"))
+    assert (ROOT / "docs" / "config_reference.md").read_text() == generated, "run `make docs` and commit the result"
 
 
 def test_every_field_has_a_comment() -> None:
