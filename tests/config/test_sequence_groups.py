@@ -68,18 +68,18 @@ CASES: list[tuple[str, str, str]] = [
     (
         'simple_attention { input: "cates"',
         'simple_attention { input: "clicks"',
-        "simple_attention.input: the features of the row are 16 wide and those of an element 17; "
+        'simple_attention.input: group "clicks": the features of the row are 16 wide and those of an element 17; '
         "make them equal or use",
     ),
     (
         '["cate_id", "h__cate", "h__price"]',
         '["h__cate", "h__price"]',
-        'din_encoder.input: group "clicks" has nothing to compare its elements with; list the features of the row',
+        'din_encoder.input: group "clicks": has nothing to compare its elements with; list the features of the row',
     ),
     (
         '["cate_id", "h__cate", "h__price"]',
         '["cate_id", "user_id", "h__cate", "h__price"]',
-        "din_encoder.input: the features of the row are 32 wide and those of an element 17; "
+        'din_encoder.input: group "clicks": the features of the row are 32 wide and those of an element 17; '
         "leave some of the former out",
     ),
     ('pooling_type: "sum"', 'pooling_type: "max"', 'pooling_type: unknown pooling_type "max"'),

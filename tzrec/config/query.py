@@ -16,3 +16,25 @@ class QueryWidth(Enum):
 
     AT_MOST = auto()
     """The query is at most as wide as an element; the default."""
+
+
+def query_problem(requirement: QueryWidth, query: int, element: int) -> str:
+    """Validate the width of the query of an encoder.
+
+    Args:
+        requirement: of the encoder.
+        query: width of the features that are no sequences.
+        element: width of an element; 0 if there are no sequences, which is another problem.
+
+    Returns:
+        The problem, or "".
+    """
+    if element == 0 or requirement is QueryWidth.UNUSED:
+        return ""
+    widths = f"the features of the row are {query} wide and those of an element {element}"
+    if query == 0:
+        advice = "list the features of the row that belong to them, or use pooling_encoder or self_attention_encoder"
+        return f"has nothing to compare its elements with; {advice}"
+    if requirement is QueryWidth.EQUAL and query != element:
+        return f"{widths}; make them equal or use din_encoder"
+    return f"{widths}; leave some of the former out, they may not be wider" if query > element else ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from tzrec import registry
 from tzrec.config.checker import Checker, repeated
 from tzrec.config.names import did_you_mean
-from tzrec.config.query import QueryWidth
+from tzrec.config.query import QueryWidth, query_problem
 from tzrec.config.rules.feature_entry import FeatureEntry
 from tzrec.config.rules.model_groups import model_requirements
 from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, FeatureGroupType, SeqGroupConfig
@@ -105,25 +104,10 @@ def _check_encoder(
         return None
     entries = [known.get(name) for name in groups[message.input][1].feature_names]
     if all(entries):
-        query = getattr(registry.requirements(field, "tzrec.embedding.encoders"), "QUERY", QueryWidth.AT_MOST)
-        _check_widths(checker, encoder_path, message, query, [entry for entry in entries if entry])
+        requirement = getattr(registry.requirements(field, "tzrec.embedding.encoders"), "QUERY", QueryWidth.AT_MOST)
+        query = sum(entry.width for entry in entries if entry and not entry.sequence)
+        element = sum(entry.width for entry in entries if entry and entry.sequence)
+        problem = query_problem(requirement, query, element)
+        if problem:
+            checker.error(f"{encoder_path}.input", f'group "{message.input}": {problem}')
     return str(message.input)
-
-
-def _check_widths(
-    checker: Checker, path: str, message: Any, requirement: QueryWidth, entries: Sequence[FeatureEntry]
-) -> None:
-    """Check that an encoder has a query to compare the elements with, and its width."""
-    query = sum(entry.width for entry in entries if not entry.sequence)
-    element = sum(entry.width for entry in entries if entry.sequence)
-    if element == 0 or requirement is QueryWidth.UNUSED:
-        return
-    widths = f"the features of the row are {query} wide and those of an element {element}"
-    if query == 0:
-        advice = "list the features of the row that belong to them, or use pooling_encoder or self_attention_encoder"
-        problem = f'group "{message.input}" has nothing to compare its elements with'
-        checker.error(f"{path}.input", f"{problem}; {advice}")
-    elif requirement is QueryWidth.EQUAL and query != element:
-        checker.error(f"{path}.input", f"{widths}; make them equal or use din_encoder")
-    elif query > element:
-        checker.error(f"{path}.input", f"{widths}; leave some of the former out, they may not be wider")
