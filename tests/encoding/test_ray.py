@@ -24,7 +24,7 @@ def _cluster() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_cluster")
-def test_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_on_ray_equals_fg_in_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
     for number in range(5):
@@ -33,8 +33,8 @@ def test_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--ray", "--batch_size", "16", "--reserved_columns", "uid"]
     assert run_fg(config, out, *words) == 0
     assert ids(out / "train") == list(range(200))
-    found = manifest(out / "train")
-    assert found["complete"] and found["rows"] == sum(part["rows"] for part in found["parts"]) == 200
+    content = manifest(out / "train")
+    assert content["complete"] and content["rows"] == sum(part["rows"] for part in content["parts"]) == 200
     assert not (out / "train" / ".ray").exists()
     assert run_fg(config, tmp_path / "here", "--reserved_columns", "uid") == 0
     assert pq.read_table(out / "train").equals(pq.read_table(tmp_path / "here" / "train"))
@@ -51,12 +51,14 @@ def test_on_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ids(tmp_path / "skipped" / "train")[-2:] == [5, 6]
 
 
-def test_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_on_ray_refuses_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_fg(write_bad_csv(tmp_path / "data"), tmp_path / "out", "--ray") == 2
     assert "--ray reads Parquet; encode CSV without it" in capsys.readouterr().err
 
 
-def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_without_ray_installed_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     data = tmp_path / "data"
     data.mkdir()

@@ -46,8 +46,8 @@ def test_row_of_partly_numeric_text_has_no_numbers() -> None:
 def test_line_shortens_long_values() -> None:
     change = Suggestion([f"word{i}" for i in range(30)], "reason", "a.b", 7)
     words = "word0", "word1", "word2", "word3", "word4", "word5"
-    shown = ", ".join(f'"{word}"' for word in words)
-    assert summary.line(change) == f"a.b: 7 -> [{shown}, ... 30 in all] (reason)"
+    start = ", ".join(f'"{word}"' for word in words)
+    assert summary.line(change) == f"a.b: 7 -> [{start}, ... 30 in all] (reason)"
     assert summary.line(Suggestion("x y", "reason", "a.b")) == 'a.b: not set -> "x y" (reason)'
     long = Suggestion(["x" * 100, "y"], "reason", "a.b")
     assert summary.line(long) == "a.b: not set -> [... 2 in all] (reason)"

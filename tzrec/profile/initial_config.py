@@ -37,7 +37,7 @@ mmoe { num_expert: 3 expert_mlp { hidden_units: [256, 128] } }
 
 
 def base_config(train_path: str, eval_path: str, model_dir: str, labels: Sequence[str]) -> EasyRecConfig:
-    """Create a config that names only the data and the labels; `suggest.init` adds the rest."""
+    """Create a config that names only the data and the labels; `suggest.init` adds features, model and training."""
     config = EasyRecConfig(train_input_path=train_path, eval_input_path=eval_path, model_dir=model_dir)
     data = config.data_config
     ending = train_path.rstrip("*").rsplit(".", 1)[-1].lower()
