@@ -47,7 +47,6 @@ VERBS = {
     "check": ("tzrec.check", "report all problems of a config and its data"),
     "doctor": ("tzrec.doctor", "find problems of this installation and their fixes"),
 }
-
 """Verb -> (module, description); `verbs` lists those whose module exists."""
 
 _MAIN_PRINTS_S = 1.0

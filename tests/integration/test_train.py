@@ -71,9 +71,12 @@ def test_epochs_with_checkpoint_each_and_resume(job: Job) -> None:
     assert_equal(tensors(model_dir, 19), tensors(parts, 19))
 
 
-def test_complete_run_is_not_trained_further(job: Job) -> None:
+def test_complete_run_is_not_trained_further(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     model_dir, _ = job("model", train_config__num_steps=3)
     _, log = job("model", resume=True, train_config__num_steps=3)
+    assert f"start  resuming from {model_dir}/model.ckpt-2" in caplog.messages
+    assert "train  already complete: step 2 of 2" in caplog.messages
     assert log.losses == []
     assert len(results(model_dir)) == 1
 
