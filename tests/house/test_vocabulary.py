@@ -23,11 +23,6 @@ PROSE_COLUMNS = 120
 QUESTION = re.compile(r"(What|Whether|How|Where|Which|Who|Whose)\b")
 UNCLEAR = {"each", "found", "here", "made", "others", "said", "strange", "told", "wanted", "where", "whole"}
 
-# Folders that are not finished: their violations are expected failures. Empty this set to enforce the rules.
-PENDING = {
-    *("tests/config", "tzrec/config"),
-}
-
 
 def python_files(folder: str) -> list[Path]:
     """List the handwritten Python files of a folder of the repository, with their paths from the root."""
@@ -44,12 +39,7 @@ def by_folder(roots: Iterable[str]) -> list[object]:
     files: dict[str, list[Path]] = defaultdict(list)
     for path in (path for root in roots for path in python_files(root)):
         files[folder_of(path)].append(path)
-    return [pytest.param(paths, id=name, marks=pending(name)) for name, paths in sorted(files.items())]
-
-
-def pending(name: str) -> list[pytest.MarkDecorator]:
-    """Return the mark of an expected failure if a folder is not finished."""
-    return [pytest.mark.xfail(reason=f"{name} is in PENDING", strict=False)] if name in PENDING else []
+    return [pytest.param(paths, id=name) for name, paths in sorted(files.items())]
 
 
 def repeated_classes(sources: dict[str, str]) -> dict[str, list[str]]:

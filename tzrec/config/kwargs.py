@@ -20,7 +20,7 @@ def kwargs(message: Message) -> dict[str, Any]:
     a map a dict and an unset repeated field `[]`; unset messages are left out. Whole numbers of a Struct are integers.
     """
     if isinstance(message, Struct):
-        return {key: _whole(value) for key, value in json_format.MessageToDict(message).items()}
+        return {key: _integers(value) for key, value in json_format.MessageToDict(message).items()}
     arguments = {}
     for field in fields_of(message).values():
         if field.is_repeated or not is_message(field) or message.HasField(field.name):
@@ -37,12 +37,12 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
     return _single(field, value)
 
 
-def _whole(value: Any) -> Any:
+def _integers(value: Any) -> Any:
     """Convert the whole numbers in a value of a Struct, which are floating point, to integers."""
     if isinstance(value, dict):
-        return {key: _whole(element) for key, element in value.items()}
+        return {key: _integers(element) for key, element in value.items()}
     if isinstance(value, list):
-        return [_whole(element) for element in value]
+        return [_integers(element) for element in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -83,8 +83,8 @@ def _num_class_fix(rule: TaskRule, num_class: int) -> str:
     """Return what to do about a loss that is not for tasks with this number of classes."""
     smallest, largest = rule.min_num_class, rule.max_num_class
     range_text = f"num_class {smallest}" if smallest == largest else f"num_class from {smallest} up"
-    others = _members_for(oneof_of(LossConfig, "loss"), rule.prediction, num_class)
-    return f"use {', '.join(others)} or {range_text}" if others else f"use {range_text}"
+    alternatives = _members_for(oneof_of(LossConfig, "loss"), rule.prediction, num_class)
+    return f"use {', '.join(alternatives)} or {range_text}" if alternatives else f"use {range_text}"
 
 
 def _members_for(oneof: Any, prediction: int, num_class: int) -> list[str]:
@@ -115,8 +115,8 @@ def _check_metrics(checker: Checker, task: HeadDeclaration, field: str) -> None:
             checker.error(path, f"compares {compared}, but with {' and '.join(losses)} this task predicts {predicted}")
         elif not fits_num_class(rule, num_class):
             oneof = oneof_of(configs[_index(path)], "metric")
-            others = ", ".join(_members_for(oneof, rule.prediction, num_class))
-            checker.error(path, f"does not go with num_class {num_class}; use one of {others}")
+            alternatives = ", ".join(_members_for(oneof, rule.prediction, num_class))
+            checker.error(path, f"does not go with num_class {num_class}; use one of {alternatives}")
 
 
 def _members(checker: Checker, path: str, configs: Any, oneof: str) -> Iterator[tuple[str, str, Any]]:
