@@ -87,7 +87,9 @@ def test_features_of_a_sequence_group_are_permuted_together() -> None:
     (group,) = config.model_config.feature_groups
     group.feature_names[:] = ["spare"]
     group.sequence_groups.add(feature_names=["strong", "s__y", "s__x"])
-    group.sequence_encoders.add().simple_attention.input = "all"
+    encoder = group.sequence_encoders.add().din_encoder
+    encoder.input = "all"
+    encoder.attn_mlp.hidden_units.append(4)
     with Session.new(config) as session:
         session.build()
         assert importance.permutation_units(session) == {
