@@ -70,6 +70,19 @@ def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
     return ConfigSource(config, path, parsed.locations, tuple(parsed.problems))
 
 
+def load_incomplete(path: str, edits: Mapping[str, Any] | None = None) -> EasyRecConfig:
+    """Load a config whose required fields may be missing, for tools that complete it.
+
+    Raises:
+        ConfigError: The text or the edits have other problems.
+    """
+    source = load_source(path, edits)
+    problems = [problem for problem in source.problems if not problem.message.startswith(MISSING)]
+    if problems:
+        raise ConfigError(problems)
+    return source.config
+
+
 def dump_config(config: EasyRecConfig) -> str:
     """Return text from which an equal config is loaded."""
     return str(text_format.MessageToString(config, as_utf8=True))

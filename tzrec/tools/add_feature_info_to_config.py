@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from pyarrow import csv as pacsv
 
 from tzrec import cli, registry
-from tzrec.config.load import dump_config, load_source
+from tzrec.config.load import dump_config, load_incomplete
 from tzrec.config.names import did_you_mean
 from tzrec.config.schema import fields_of, missing_required
 from tzrec.data.paths import InputFile, expand
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--reader_type", choices=("CsvReader", "ParquetReader"), help=text)
     flags.refuse(_ODPS, "--odps_data_quota_name")
     args = flags.parse_args(argv)
-    config = _template(args.template_model_config_path)
+    config = load_incomplete(args.template_model_config_path)
     apply(config, list(read_rows(args.config_table_path, args.reader_type)))
     problems = [Problem(path, "is required, and missing in template and table") for path in missing_required(config)]
     if problems:
@@ -72,16 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Path(args.model_config_path).write_text(dump_config(config), encoding="utf-8")
     print(args.model_config_path)
     return 0
-
-
-def _template(path: str) -> EasyRecConfig:
-    """Load a config whose required fields may be missing."""
-    source = load_source(path)
-    missing = set(missing_required(source.config))
-    problems = [problem for problem in source.problems if problem.field not in missing]
-    if problems:
-        raise ConfigError(problems)
-    return source.config
 
 
 def read_rows(path: str, reader: str | None = None) -> Iterator[FeatureRow]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from tzrec import cli
 from tzrec.config.comma_list import split_commas
+from tzrec.config.load import load_incomplete
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.tools.suggest import add_data_flags, add_output_flags, load_incomplete, report, validate_output
+from tzrec.tools.suggest import add_data_flags, add_output_flags, edits, report, validate_output
 
 
 @cli.run
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     validate_output(flags, args)
     from tzrec.profile.suggest import init
 
-    config = load_incomplete(args) if args.pipeline_config else _base_config(args)
+    config = load_incomplete(args.pipeline_config, edits(args)) if args.pipeline_config else _base_config(args)
     keep_text = bool(args.pipeline_config) and not config.feature_configs and not args.edit_config_json
     report("init", args, lambda: init(config, args.features), keep_text)
     return 0

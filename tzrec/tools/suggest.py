@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from tzrec import cli
 from tzrec.config.comma_list import split_commas
-from tzrec.config.load import dump_config, load_source
+from tzrec.config.load import dump_config, load_incomplete, load_source
 from tzrec.config.names import did_you_mean
 from tzrec.config.rewrite import rewrite
-from tzrec.config.schema import MISSING
-from tzrec.errors import ConfigError
-from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 if TYPE_CHECKING:
     from tzrec.profile.suggest import SuggestResult
@@ -44,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name not in REFITTABLE:
             near = did_you_mean(name, REFITTABLE, limit=0)
             flags.error(f"--refit: {name!r} is not one of {', '.join(REFITTABLE)}{near}")
-    config = load_incomplete(args)
+    config = load_incomplete(args.pipeline_config, edits(args))
     report("suggest", args, lambda: suggest(config, args.features, args.refit), keep_text=not args.edit_config_json)
     return 0
 
@@ -66,26 +63,17 @@ def add_output_flags(flags: cli.Flags) -> None:
 
 
 def validate_output(flags: cli.Flags, args: Any) -> None:
-    """Raises UsageError for files that cannot be written as asked."""
+    """Validate the names of the files to write.
+
+    Raises:
+        UsageError: a file has the wrong ending, or exists.
+    """
     if args.report and not args.report.endswith(REPORTS):
         flags.error(f"--report: {args.report!r} ends in neither {' nor '.join(REPORTS)}")
     if args.output_config and args.output_config.endswith(".json"):
         flags.error(f"--output_config: {args.output_config} would be read as JSON, but text is written")
     if args.output_config and Path(args.output_config).exists() and not args.overwrite:
         flags.error(f"--output_config: {args.output_config} exists; name another file, or add --overwrite")
-
-
-def load_incomplete(args: Any) -> EasyRecConfig:
-    """Load a config whose required fields may be missing.
-
-    Raises:
-        ConfigError: it has other problems.
-    """
-    source = load_source(args.pipeline_config, _edits(args))
-    problems = [problem for problem in source.problems if not problem.message.startswith(MISSING)]
-    if problems:
-        raise ConfigError(problems)
-    return source.config
 
 
 def report(verb: str, args: Any, run: Callable[[], SuggestResult], keep_text: bool) -> None:
@@ -122,7 +110,7 @@ def _write_changed_text(args: Any, result: SuggestResult) -> bool:
         return False
     changes: Mapping[str, object] = {item.path: item.value for item in result.suggestions}
     try:
-        text = rewrite(Path(args.pipeline_config).read_text(encoding="utf-8-sig"), _edits(args) | dict(changes))
+        text = rewrite(Path(args.pipeline_config).read_text(encoding="utf-8-sig"), edits(args) | dict(changes))
     except LookupError:  # a message that is in the config only because one of its fields was set
         return False
     _write(args.output_config, text)
@@ -134,13 +122,14 @@ def _write(path: str, text: str) -> None:
     Path(path).write_text(text, encoding="utf-8")
 
 
-def _edits(args: Any) -> dict[str, Any]:
+def edits(args: Any) -> dict[str, Any]:
+    """Return the edits of a command line with the flags of `add_data_flags`."""
     fields = {
         "train_input_path": args.train_input_path,
         "eval_input_path": args.eval_input_path,
         "data_config.label_fields": args.label_fields,
     }
-    return {path: value for path, value in fields.items() if value is not None} | args.edit_config_json
+    return cli.merge_edits(args, fields)
 
 
 if __name__ == "__main__":
