@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from google.protobuf.descriptor import FieldDescriptor
+
+from tzrec import registry
+
 
 class QueryWidth(Enum):
     """Required width of the query, compared with an element: the constant QUERY of the requirements of an encoder."""
@@ -16,6 +20,13 @@ class QueryWidth(Enum):
 
     AT_MOST = auto()
     """The query is at most as wide as an element; the default."""
+
+
+def query_width(encoder: FieldDescriptor) -> QueryWidth:
+    """Return the required width of the query of an encoder, a member of the oneof `seq_module`."""
+    requirements = registry.requirements(encoder, "tzrec.embedding.encoders")
+    width: QueryWidth = getattr(requirements, "QUERY", QueryWidth.AT_MOST)
+    return width
 
 
 def query_problem(requirement: QueryWidth, query: int, element: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tzrec import registry
 from tzrec.config.checker import Checker, repeated
 from tzrec.config.names import did_you_mean
-from tzrec.config.query import QueryWidth, query_problem
+from tzrec.config.query import query_problem, query_width
 from tzrec.config.rules.feature_entry import FeatureEntry
 from tzrec.config.rules.model_groups import model_requirements
 from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, FeatureGroupType, SeqGroupConfig
@@ -104,10 +104,9 @@ def _check_encoder(
         return None
     entries = [known.get(name) for name in groups[message.input][1].feature_names]
     if all(entries):
-        requirement = getattr(registry.requirements(field, "tzrec.embedding.encoders"), "QUERY", QueryWidth.AT_MOST)
         query = sum(entry.width for entry in entries if entry and not entry.sequence)
         element = sum(entry.width for entry in entries if entry and entry.sequence)
-        problem = query_problem(requirement, query, element)
+        problem = query_problem(query_width(field), query, element)
         if problem:
             checker.error(f"{encoder_path}.input", f'group "{message.input}": {problem}')
     return str(message.input)

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor, nn
 
 from tzrec import registry
-from tzrec.config.query import QueryWidth, query_problem
+from tzrec.config.query import query_problem, query_width
 from tzrec.embedding.assemble import SequenceTensors
 from tzrec.embedding.encoders.base import SequenceEncoder
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 from tzrec.protos.seq_encoder_pb2 import SeqEncoderConfig
 from tzrec.tables.layout import SequenceGroup
-
-_PACKAGE = "tzrec.embedding.encoders"
 
 
 class Encoders(nn.ModuleList):
@@ -45,8 +43,7 @@ def _encoder(config: SeqEncoderConfig, sequences: Mapping[str, SequenceGroup]) -
     field, message = member[0], getattr(config, member[0].name)
     group = sequences[message.input]
     query_dim, dim = sum(entry.dim for entry in group.query), sum(entry.dim for entry in group.elements)
-    requirement = getattr(registry.requirements(field, _PACKAGE), "QUERY", QueryWidth.AT_MOST)
-    if problem := query_problem(requirement, query_dim, dim):
+    if problem := query_problem(query_width(field), query_dim, dim):
         raise ConfigError([Problem(f"{field.name}.input", f'group "{message.input}": {problem}')])
-    encoder_class: type[SequenceEncoder] = registry.load_class(field, _PACKAGE)
+    encoder_class: type[SequenceEncoder] = registry.load_class(field, "tzrec.embedding.encoders")
     return encoder_class(message, query_dim, dim)
