@@ -72,6 +72,10 @@ class Checker:
         line, column = locations.get(path, (1, 1))
         return f"{self.source.path}:{line}:{column}"
 
+    def located(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Return problems that were found without the text, with the locations of their fields in it."""
+        return [Problem(problem.field, problem.message, self.location(problem.field)) for problem in problems]
+
     def is_unsupported(self, path: str) -> bool:
         return path in self.unsupported_paths
 

@@ -77,9 +77,7 @@ def _check_custom_model(source: ConfigSource) -> list[Problem]:
     try:
         load_custom_class(source.config.model_config.custom)
     except ConfigError as error:
-        checker = Checker(source)
-        problems = error.problems
-        return [Problem(problem.field, problem.message, checker.location(problem.field)) for problem in problems]
+        return Checker(source).located(error.problems)
     return []
 
 

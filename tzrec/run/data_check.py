@@ -54,9 +54,7 @@ def check_data(source: ConfigSource, path: str) -> tuple[list[Problem], list[str
         encoder = FeatureEncoder.from_config(source.config.feature_configs, source.config.data_config)
         sample = _read_sample(checker, path)
     except ConfigError as error:
-        return [
-            Problem(problem.field, problem.message, checker.location(problem.field)) for problem in error.problems
-        ], []
+        return checker.located(error.problems), []
     except DataError as error:
         return [Problem("", str(error), path)], []
     if sample is None:
