@@ -110,19 +110,10 @@ def find(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def best_path(model_dir: Path, metric: str, larger_is_better: bool) -> Path | None:
-    """Return the path of the checkpoint with the best value of a metric in train_eval_result_v2.txt.
-
-    None if there is no evaluation. Evaluations in which the metric is null are skipped.
-
-    Raises:
-        CheckpointError: there are evaluations, but none has this metric.
-    """
-    return next(iter(best_first(model_dir, metric, larger_is_better)), None)
-
-
 def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Path]:
     """List the paths of the evaluated checkpoints, including deleted ones, the best one first.
+
+    Evaluations in which the metric is null are skipped.
 
     Raises:
         CheckpointError: there are evaluations, but none has this metric.
@@ -154,8 +145,8 @@ def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:
     Raises:
         CheckpointError: the metric is unknown, or the checkpoint is deleted or damaged.
     """
-    path = best_path(model_dir, metric, larger_is_better)
-    return open_checkpoint(path) if path else find(model_dir)
+    paths = best_first(model_dir, metric, larger_is_better)
+    return open_checkpoint(paths[0]) if paths else find(model_dir)
 
 
 Protected = Callable[[Sequence[Path]], Collection[Path]]
