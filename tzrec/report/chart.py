@@ -12,6 +12,7 @@ Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 32
 _COLOURS = ("#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2", "#9c6b4e")
+_NUM_TICKS = 5
 _MAX_POINTS = 1000
 _MAX_MARKED_POINTS = 40
 
@@ -59,10 +60,10 @@ def line_chart(series: Mapping[str, Points], x_name: str) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>{_legend(lines)}'
 
 
-def ticks(low: float, high: float, num_ticks: int = 5, min_step: float = 0.0) -> list[float]:
-    """Choose about `num_ticks` round numbers inside a range, at least `min_step` apart."""
-    step = 10 ** math.floor(math.log10((high - low) / num_ticks))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= num_ticks)
+def ticks(low: float, high: float, min_step: float = 0.0) -> list[float]:
+    """Choose about five round numbers inside a range, at least `min_step` apart."""
+    step = 10 ** math.floor(math.log10((high - low) / _NUM_TICKS))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= _NUM_TICKS)
     step = max(step, min_step)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
