@@ -75,13 +75,12 @@ def suggest(
     return result
 
 
-def init(config: EasyRecConfig, columns: Collection[str] = (), threads: int | None = None) -> SuggestResult:
+def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
     """Create the features of a config from the columns of its data, and a model and training if it has none, in place.
 
     Args:
         config: names the data and the labels, see `initial_config.base_config`; existing features are replaced.
         columns: columns to create features for; empty for all.
-        threads: parts of the data that are scanned in parallel; default: the cores of this machine.
 
     Raises:
         ConfigError: the data is not raw, or a new model has no label.
@@ -94,7 +93,7 @@ def init(config: EasyRecConfig, columns: Collection[str] = (), threads: int | No
         raise ConfigError([Problem("data_config.label_fields", "is empty; name the columns to predict")])
     names, reason_by_column = _readable_columns(config, columns)
     reader = open_reader(data, config.train_input_path, names)
-    rows, stats = scan(reader, lambda: [ColumnStats(name) for name in names], threads or env.cores())
+    rows, stats = scan(reader, lambda: [ColumnStats(name) for name in names], env.cores())
     notes = [f'column "{name}" is left out: {reason}' for name, reason in reason_by_column.items()]
     result = SuggestResult(config, rows, stats, notes=notes)
     labels = [column for column in stats if column.name in data.label_fields]
