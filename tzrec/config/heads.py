@@ -13,6 +13,11 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 Reduction = Literal["mean", "root_of_sum"]
 
 
+def head_suffix(name: str) -> str:
+    """Return the suffix of the outputs, losses and metrics of a head: `_ctr`, or "" for a head without a name."""
+    return f"_{name}" if name else ""
+
+
 @dataclass(frozen=True)
 class HeadDeclaration:
     """One head of a model.
@@ -41,8 +46,8 @@ class HeadDeclaration:
 
     @property
     def suffix(self) -> str:
-        """Suffix of its outputs, losses and metrics: `_ctr`, or "" for a head without a name."""
-        return f"_{self.name}" if self.name else ""
+        """Suffix of its outputs, losses and metrics, see `head_suffix`."""
+        return head_suffix(self.name)
 
     def derive(self, name: str) -> HeadDeclaration:
         """Declare a head with the outputs of this one, but without a tower, losses or metrics of its own."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from tzrec.config.heads import head_suffix
 from tzrec.data.batch import Batch
 from tzrec.errors import DataError
 from tzrec.losses.base import Loss
@@ -112,8 +113,8 @@ class Head:
 
     @property
     def suffix(self) -> str:
-        """Suffix of its outputs, losses and metrics: `_ctr`, or "" for a head without a name."""
-        return f"_{self.name}" if self.name else ""
+        """Suffix of its outputs, losses and metrics, see `head_suffix`."""
+        return head_suffix(self.name)
 
     @property
     def out_dim(self) -> int:
