@@ -12,7 +12,7 @@ from tzrec.serving import publish as module
 from tzrec.serving.package_manifest import PackageManifest
 from tzrec.serving.publish import publish
 from tzrec.serving.servable import Servable
-from tzrec.serving.trained import TrainedModel, precision_of
+from tzrec.serving.trained_model import TrainedModel, precision_of
 
 
 def trained() -> TrainedModel:

@@ -15,7 +15,7 @@ from tzrec.run.session import Session
 from tzrec.serving.compile import require_compiler
 from tzrec.serving.package import PackageManifest
 from tzrec.serving.publish import publish, refuse_occupied
-from tzrec.serving.trained import TrainedModel
+from tzrec.serving.trained_model import TrainedModel
 
 ONE_RANK = RankInfo(rank=0, world_size=1, local_rank=0, local_world_size=1, launched=False)
 

@@ -158,7 +158,7 @@ class Session:
         if self._program is not None:
             return self._program
         from tzrec.serving.servable import Servable
-        from tzrec.serving.trained import precision_of
+        from tzrec.serving.trained_model import precision_of
 
         return Servable.from_model(self.rec_model, precision_of(self.config))
 

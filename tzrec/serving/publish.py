@@ -23,7 +23,7 @@ from tzrec.serving.package_manifest import MODEL, OutputSpec, PackageManifest, P
 from tzrec.serving.selftest import difference
 from tzrec.serving.servable import Servable, offsets_of, tables_of
 from tzrec.serving.signature import describe_features
-from tzrec.serving.trained import TrainedModel, precision_of
+from tzrec.serving.trained_model import TrainedModel, precision_of
 from tzrec.serving.weights import map_weights, write_weights
 
 TOLERANCE = 1e-6
