@@ -41,7 +41,7 @@ RANK = {
     "report": (7, 0),
     "run": (7, 1),
     "profile": (7, 1),
-    "encoding": (7, 2),
+    "encoding": (7, 1),
 }
 VERBS = {
     "__init__",
