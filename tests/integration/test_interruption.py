@@ -19,7 +19,7 @@ from tzrec.run.train import train
 
 
 class Interrupter(Listener):
-    """Raises an error in one of its methods."""
+    """Listener that raises an error in one of its methods."""
 
     def __init__(self, method: str, error: BaseException) -> None:
         self._method, self._error = method, error

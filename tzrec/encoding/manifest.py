@@ -82,7 +82,11 @@ def _digest(config: EasyRecConfig, reserved: Sequence[str]) -> str:
 
 
 def validate_directory(directory: str, provenance: Provenance) -> None:
-    """Raises UsageError unless a directory is new, empty, or holds a part of the same data set."""
+    """Ensure that a directory is new, empty, or holds a part of the same data set.
+
+    Raises:
+        UsageError: it does not.
+    """
     remote, inner = filesystem(directory)
     if remote.get_file_info(inner).type == pafs.FileType.NotFound:
         return

@@ -21,7 +21,7 @@ from tzrec.protos.feature_pb2 import TokenizeFeature
 
 
 class _ValueRecorder(Bucketizer):
-    """Returns the positions of values in place of their ids, and keeps the values of one batch."""
+    """Bucketizer that returns the positions of values in place of their ids and keeps the values of one batch."""
 
     def __init__(self, bucketizer: Bucketizer) -> None:
         self.rows = bucketizer.rows
