@@ -9,7 +9,6 @@ import pytest
 from tests.fixtures.checked_config import MMOE, problems_of
 
 MODEL, FIRST, SECOND = "model_config {", 'tower_name: "ctr"', 'tower_name: "cvr"'
-PARETO = "use_pareto_loss_weight: true"
 LOSS = "binary_cross_entropy {"
 
 
