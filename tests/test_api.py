@@ -104,7 +104,7 @@ def test_predict_without_model_raises(directory: Path) -> None:
 
 
 def test_load_of_missing_package_raises() -> None:
-    with pytest.raises(tzrec.PackageError, match="is no package"):
+    with pytest.raises(tzrec.PackageError, match="is not a package"):
         tzrec.load("/nowhere")
 
 
@@ -116,7 +116,7 @@ def test_check_returns_problem_with_location(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["check", "export", "predict"])
-def test_functions_stay_functions_after_import_of_verb_module(name: str) -> None:
+def test_functions_stay_functions_after_import_of_command_module(name: str) -> None:
     module = importlib.import_module(f"tzrec.{name}")
     assert getattr(tzrec, name) is getattr(api, name)
     assert callable(module.main)

@@ -82,10 +82,10 @@ def test_run_converts_errors_to_text_and_status(
     error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @cli.run
-    def verb(argv: object = None) -> int:
+    def command(argv: object = None) -> int:
         raise error
 
-    assert verb([]) == code
+    assert command([]) == code
     output = capsys.readouterr().err
     assert output.startswith(text)
     assert "Traceback" not in output
@@ -93,11 +93,11 @@ def test_run_converts_errors_to_text_and_status(
 
 def test_run_of_other_error_raises() -> None:
     @cli.run
-    def verb(argv: object = None) -> int:
+    def command(argv: object = None) -> int:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        verb([])
+        command([])
 
 
 def test_run_prints_error_of_all_ranks_on_rank_0_only(
@@ -119,16 +119,16 @@ def test_run_prints_error_of_all_ranks_on_rank_0_only(
     assert capsys.readouterr().err == "rank 1: only here\n"
 
 
-def test_help_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     output = capsys.readouterr().out
     assert "doctor" in output
-    assert all(f"  {verb} " in output for verb in cli.verbs())
+    assert all(f"  {command} " in output for command in cli.commands())
 
 
-def test_unknown_verb_has_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_command_has_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["doctr"]) == 2
-    assert "unknown verb 'doctr'; did you mean \"doctor\"?" in capsys.readouterr().err
+    assert "unknown command 'doctr'; did you mean \"doctor\"?" in capsys.readouterr().err
 
 
 def test_help_does_not_import_torch() -> None:

@@ -1,4 +1,4 @@
-"""`python -m tzrec <verb>`: the same as `tzrec <verb>`."""
+"""`python -m tzrec <command>`: the same as `tzrec <command>`."""
 
 from tzrec.cli import console
 

@@ -1,4 +1,4 @@
-"""Python API: one function for each verb of the command line.
+"""Python API: one function for each command of the command line.
 
 All functions are silent: to see the lines of a run, add a handler to the logger "tzrec". The examples use a config
 `my.config` and its data `log.csv` in the current folder.
@@ -189,7 +189,7 @@ def predict(
     from tzrec.serving.predictor import package_config
 
     if (package is None) == (config is None):
-        raise UsageError("name either a package or a config")
+        raise UsageError("pass either a package or a config")
     if package is not None:
         checked = package_config(Path(package), edit)
     else:

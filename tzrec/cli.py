@@ -1,6 +1,6 @@
-"""Command line: the flag parser of all verbs, and `tzrec <verb>`, which dispatches to the module of a verb.
+"""Command line: the flag parser of all commands, and `tzrec <command>`, which dispatches to the module of a command.
 
-The module of a verb contains
+The module of a command contains
 
     @cli.run
     def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ from tzrec.config.names import did_you_mean
 from tzrec.errors import ConfigError, TzrecError, UsageError
 from tzrec.version import __version__
 
-VERBS = {
+COMMANDS = {
     "train": ("tzrec.train_eval", "train a model from a config and evaluate it"),
     "eval": ("tzrec.eval", "evaluate a checkpoint"),
     "export": ("tzrec.export", "compile a checkpoint into a package for serving"),
@@ -47,7 +47,7 @@ VERBS = {
     "check": ("tzrec.check", "report all problems of a config and its data"),
     "doctor": ("tzrec.doctor", "find problems of this installation and their fixes"),
 }
-"""Verb -> (module, description); `verbs` lists those whose module exists."""
+"""Command -> (module, description); `commands` lists those whose module exists."""
 
 _MAIN_PRINTS_S = 1.0
 """Head start of rank 0 for printing an error that all ranks raise."""
@@ -74,7 +74,7 @@ class Flags(argparse.ArgumentParser):
         """Add a boolean flag that accepts `--name`, `--name true` and `--name=false`; False if absent."""
         self.add_argument(name, nargs="?", const=True, default=False, type=boolean, metavar="true|false", help=help)
 
-    def refuse(self, reason: str, *names: str) -> None:
+    def reject(self, reason: str, *names: str) -> None:
         """Add flags of TorchEasyRec that have no meaning here; using one is an error that gives the reason."""
 
         class Refuse(argparse.Action):
@@ -114,9 +114,9 @@ class Flags(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}\n{self.prog} --help lists the flags.")
 
 
-def parser(verb: str, description: str) -> Flags:
-    """Create the parser of a verb, without flags."""
-    return Flags(prog=f"tzrec {verb}", description=description, allow_abbrev=False)
+def parser(command: str, description: str) -> Flags:
+    """Create the parser of a command, without flags."""
+    return Flags(prog=f"tzrec {command}", description=description, allow_abbrev=False)
 
 
 def boolean(text: str) -> bool:
@@ -156,7 +156,7 @@ def merge_edits(args: argparse.Namespace, value_by_path: Mapping[str, Any]) -> d
 
 
 def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int]:
-    """Decorate the main function of a verb: a TzrecError becomes a line on stderr and an exit status."""
+    """Decorate the main function of a command: a TzrecError becomes a line on stderr and an exit status."""
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
@@ -186,23 +186,23 @@ def _print_error(error: TzrecError) -> None:
         print(f"{rank}{error}", file=sys.stderr, flush=True)
 
 
-def verbs() -> dict[str, str]:
-    """Map the verbs of this installation to their descriptions."""
-    return {verb: text for verb, (module, text) in VERBS.items() if importlib.util.find_spec(module)}
+def commands() -> dict[str, str]:
+    """Map the commands of this installation to their descriptions."""
+    return {command: text for command, (module, text) in COMMANDS.items() if importlib.util.find_spec(module)}
 
 
 def usage() -> str:
     """Format the text of `tzrec --help`."""
-    lines = [f"  {verb:<9}{text}" for verb, text in verbs().items()]
+    lines = [f"  {command:<9}{text}" for command, text in commands().items()]
     return "\n".join(
         [
-            "usage: tzrec <verb> [flags]",
+            "usage: tzrec <command> [flags]",
             "",
             "Train, evaluate, export and serve recommendation models from a text config.",
             "",
             *lines,
             "",
-            "tzrec <verb> --help lists the flags of a verb. `python -m tzrec.train_eval` is `tzrec train`, and so on;",
+            "tzrec <command> --help lists its flags. `python -m tzrec.train_eval` is `tzrec train`, and so on;",
             "on several ranks: torchrun --nproc-per-node=2 -m tzrec.train_eval ...",
         ]
     )
@@ -211,9 +211,9 @@ def usage() -> str:
 def leave(status: int) -> NoReturn:
     """Flush all output and exit without the interpreter's shutdown.
 
-    A verb has closed all its resources at this point. Threads of torch's process group sometimes outlive it and abort
-    the process ("terminate called without an active exception") during the shutdown: seen in one of six evaluations on
-    two ranks, all of which had completed.
+    A command has closed all its resources at this point. Threads of torch's process group sometimes outlive it and
+    abort the process ("terminate called without an active exception") during the shutdown: seen in one of six
+    evaluations on two ranks, all of which had completed.
     """
     logging.shutdown()
     sys.stdout.flush()
@@ -223,7 +223,7 @@ def leave(status: int) -> NoReturn:
 
 @run
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `tzrec <verb> ...`: pass the remaining arguments to the verb."""
+    """Run `tzrec <command> ...`: pass the remaining arguments to the command."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
@@ -231,10 +231,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"tzrec {__version__}")
         return 0
-    verb, rest = words[0], words[1:]
-    if verb not in verbs():
-        raise UsageError(f"tzrec: unknown verb {verb!r}{did_you_mean(verb, verbs(), limit=0)}\n\n{usage()}")
-    return importlib.import_module(VERBS[verb][0]).main(rest)
+    command, rest = words[0], words[1:]
+    if command not in commands():
+        raise UsageError(f"tzrec: unknown command {command!r}{did_you_mean(command, commands(), limit=0)}\n\n{usage()}")
+    return importlib.import_module(COMMANDS[command][0]).main(rest)
 
 
 def console() -> NoReturn:

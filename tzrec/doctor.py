@@ -78,7 +78,7 @@ def python(facts: Facts) -> Finding:
     """Check for Python 3.10 to 3.13."""
     text = f"{facts.python[0]}.{facts.python[1]}"
     fits = (3, 10) <= facts.python < (3, 14)
-    return Finding("python", text, "" if fits else "make .venv with Python 3.10 to 3.13: make PYTHON=python3.12 venv")
+    return Finding("python", text, "" if fits else "create .venv with Python 3.10 to 3.13: make PYTHON=python3.12 venv")
 
 
 def fbgemm(facts: Facts) -> Finding:
@@ -128,7 +128,7 @@ def imports(facts: Facts) -> Finding:
 
 def gloo(facts: Facts) -> Finding:
     """Check that ranks can communicate on CPU."""
-    fix = "let the host's own name resolve (/etc/hosts), or set GLOO_SOCKET_IFNAME=lo" if facts.gloo else ""
+    fix = "make the host name resolvable (/etc/hosts), or set GLOO_SOCKET_IFNAME=lo" if facts.gloo else ""
     return Finding("gloo", facts.gloo or "a process group can be created", fix)
 
 
@@ -146,7 +146,7 @@ def threads(facts: Facts) -> Finding:
 
 def directory(facts: Facts) -> Finding:
     """Check that model directories can be written."""
-    fix = "name a writable directory: tzrec doctor --directory DIR" if facts.unwritable else ""
+    fix = "choose a writable directory: tzrec doctor --directory DIR" if facts.unwritable else ""
     return Finding("directory", f"{facts.directory}: {facts.unwritable or 'writable'}", fix)
 
 

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return 0; 1 if nothing was published."""
     args = _flags().parse_args(argv)
     if bool(args.model_path) == bool(args.pipeline_config):
-        raise UsageError("name either --model_path or --pipeline_config")
+        raise UsageError("pass either --model_path or --pipeline_config")
     if args.model_path and args.checkpoint_path:
         raise UsageError("--checkpoint_path requires --pipeline_config; a package has its own weights")
     from tzrec.run.predict import PredictOptions, predict  # imports torch, which takes seconds

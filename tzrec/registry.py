@@ -142,6 +142,6 @@ def _import_extension(name: str, group: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     entry_points = {entry_point.name: entry_point for entry_point in metadata.entry_points(group=group)}
     if name not in entry_points:
-        known = f"; there are {', '.join(sorted(entry_points))}" if entry_points else ""
+        known = f"; use one of {', '.join(sorted(entry_points))}" if entry_points else ""
         raise LookupError(f'"{name}" is neither package.module:Class nor an entry point of the group {group}{known}')
     return entry_points[name].load()

@@ -1,8 +1,8 @@
-"""Private names of torch, torchrec and fbgemm: every one that this package uses stands in this file.
+"""Private names of torch, torchrec and fbgemm: this file has all that the package uses.
 
-`RELEASES` are those it was checked against; `tests/test_torchrec_adapter.py` fails where a name is gone. A new release
-of one of the libraries needs edits here and nowhere else. The libraries are imported inside the functions, so that a
-module without torch can import this one.
+`RELEASES` are those it was checked against; `tests/test_torchrec_adapter.py` fails if one no longer exists. A new
+release of one of the libraries needs edits here and nowhere else. The libraries are imported inside the functions, so
+that a module without torch can import this one.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ Row = dict[str, Any]
 """A run: model, setting, seed, seconds of training, and AUCs by name."""
 
 
-def verb(name: str, *flags: str) -> None:
+def run_command(name: str, *flags: str) -> None:
     """Run a command of tzrec."""
     subprocess.run([sys.executable, "-m", f"tzrec.{name}", *flags], check=True)
 
@@ -75,11 +75,12 @@ def measure(model: str, setting: str, seed: int, edits: dict[str, object], test:
     write_config(model, setting, config)
     start = time.perf_counter()
     edit = json.dumps({**edits, "train_config.seed": seed})
-    verb("train_eval", "--pipeline_config", str(config), "--model_dir", str(out), "--edit_config_json", edit,
-         "--eval_input_path", "")  # fmt: skip
+    run_command("train_eval", "--pipeline_config", str(config), "--model_dir", str(out), "--edit_config_json", edit,
+                "--eval_input_path", "")  # fmt: skip
     seconds = time.perf_counter() - start
-    verb("predict", "--pipeline_config", str(out / "pipeline.config"), "--predict_input_path", str(test),
-         "--predict_output_path", str(out / "scores"), "--reserved_columns", ",".join(TASKS.values()))  # fmt: skip
+    run_command("predict", "--pipeline_config", str(out / "pipeline.config"), "--predict_input_path", str(test),
+                "--predict_output_path", str(out / "scores"),
+                "--reserved_columns", ",".join(TASKS.values()))  # fmt: skip
     scores = pq.read_table(out / "scores")
     row: Row = {"model": model, "setting": setting, "seed": seed, "seconds": seconds}
     for task, column in TASKS.items():

@@ -93,7 +93,7 @@ def test_best_by_metric_returns_newest_of_equals(tmp_path: Path, save: Save) -> 
     results(tmp_path, *({"global_step": step, "auc": auc, "loss": loss} for step, auc, loss in rows))
     assert store.best(tmp_path, "auc", True).step == 2, "the newer of two equals"
     assert store.best(tmp_path, "loss", False).step == 1
-    with pytest.raises(CheckpointError, match='"aux"; there are auc, loss'):
+    with pytest.raises(CheckpointError, match='"aux"; use one of auc, loss'):
         store.best(tmp_path, "aux", True)
 
 

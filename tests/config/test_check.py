@@ -39,7 +39,7 @@ CASES: list[tuple[str, str, str]] = [
         'unknown tensorboard_summaries "gradiant"; did you mean "gradient"?',
     ),
     ("num_epochs: 1", "num_epochs: 1 mixed_precision: 'BF-16'", '"BF-16"; did you mean "BF16"?'),
-    ("num_epochs: 1", "num_epochs: 1 mixed_precision: 'FP16'", '"FP16" needs CUDA; on cpu there are BF16'),
+    ("num_epochs: 1", "num_epochs: 1 mixed_precision: 'FP16'", '"FP16" needs CUDA; on cpu use one of BF16'),
     ("num_epochs: 1", "num_epochs: 1 log_step_count_steps: 0", "log_step_count_steps: 0 is below 1"),
     ("num_epochs: 1", "num_epochs: 1 num_threads: 0", "num_threads: 0 is below 1; leave it out"),
     ("eval_config {", "export_config { exporter_type: 'bset' }\neval_config {", 'did you mean "best"?'),
@@ -71,7 +71,7 @@ CASES: list[tuple[str, str, str]] = [
         'export_config.best_exporter_metric: unknown result of an evaluation "auc"',
     ),
     # optimizers
-    (ADAGRAD, "", "train_config.sparse_optimizer: no optimizer is chosen; there are sgd_optimizer, adagrad_optimizer"),
+    (ADAGRAD, "", "train_config.sparse_optimizer: no optimizer is chosen; use one of sgd_optimizer, adagrad_optimizer"),
     (ADAGRAD, "adagrad_optimizer { lr: -1 }", "adagrad_optimizer.lr: -1 is below 0"),
     (
         "num_epochs: 1",
@@ -132,7 +132,7 @@ CASES: list[tuple[str, str, str]] = [
     (
         CATE,
         CATE + " embedding_constraints { sharding_types: 'grid_shard' }",
-        'sharding_types[0]: "grid_shard" needs CUDA; on cpu there are data_parallel',
+        'sharding_types[0]: "grid_shard" needs CUDA; on cpu use one of data_parallel',
     ),
     (
         CATE,
@@ -154,7 +154,7 @@ CASES: list[tuple[str, str, str]] = [
         '["clk", "buy", "clk"]',
         '29:34 data_config.label_fields[2]: "clk" is already the name of another',
     ),
-    ('["clk", "buy"]', "[]", "29:5 data_config.label_fields: is empty; mmoe learns from at least one label column"),
+    ('["clk", "buy"]', "[]", "29:5 data_config.label_fields: is empty; mmoe needs at least one label column"),
     ("batch_size: 8192", "input_fields_str: 'a:INT32;b:INT46'", 'unknown type "INT46"; did you mean "INT64"?'),
     ("ParquetDataset", "CsvDataset", "data_config: CSV without a header needs input_fields"),
     ("ParquetDataset", "CsvDataset with_header: true delimiter: '||'", "delimiter: '||' is not one character"),
@@ -231,7 +231,7 @@ CASES: list[tuple[str, str, str]] = [
     ),
     (FEATURES, "", "57:5 model_config.feature_groups[0].feature_names: is empty; list the features"),
     (CATE, CATE + " stub_type: true", '"cate_id" is a stub, which only other features may read'),
-    ("group_type: DEEP", "group_type: WIDE", "group_type: mmoe has no use for a WIDE group; use DEEP"),
+    ("group_type: DEEP", "group_type: WIDE", "group_type: mmoe does not read WIDE groups; use DEEP"),
     (
         "    mmoe {",
         "    variational_dropout { regularization_lambda: -0.1 }\n    mmoe {",
@@ -274,7 +274,7 @@ CASES: list[tuple[str, str, str]] = [
     (
         "binary_cross_entropy {}",
         "softmax_cross_entropy {}",
-        "num_class: 1 does not go with softmax_cross_entropy; use bin",
+        "num_class: 1 is not valid for softmax_cross_entropy; use bin",
     ),
     (
         "binary_cross_entropy {}",
@@ -286,11 +286,11 @@ CASES: list[tuple[str, str, str]] = [
         "mean_squared_error {}",
         "compares values, but with binary_cross_entropy this task predicts probabilities",
     ),
-    ("auc {}", "multiclass_auc {}", "multiclass_auc: does not go with num_class 1; use one of auc, accuracy"),
+    ("auc {}", "multiclass_auc {}", "multiclass_auc: is not valid for num_class 1; use one of auc, accuracy"),
     ("auc {}", "auc {} } metrics { auc { thresholds: 0 }", '"auc" is already the name of another metric'),
-    ("auc {}", "auc { thresholds: 1 }", "thresholds: 1 threshold makes no curve"),
+    ("auc {}", "auc { thresholds: 1 }", "thresholds: 1 threshold does not define a curve"),
     ("auc {}", "accuracy { top_k: 2 }", "top_k: 2 is not in [1, 1], the classes of this task"),
-    ("binary_cross_entropy {}", "", "76:13 model_config.mmoe.task_towers[0].losses[0]: no loss is chosen; there are"),
+    ("binary_cross_entropy {}", "", "76:13 model_config.mmoe.task_towers[0].losses[0]: no loss is chosen; use one of"),
     ("binary_cross_entropy {}", "binary_cross_entropy { label_smoothing: 1 }", "label_smoothing: 1 is not in [0, 1)"),
 ]
 
@@ -331,7 +331,7 @@ REFUSED: list[tuple[str, str, str]] = [
 @pytest.mark.parametrize(
     ("old", "new", "expected"), REFUSED, ids=[f"{i}-{case[2][:30]}" for i, case in enumerate(REFUSED)]
 )
-def test_unsupported_field_is_refused_with_an_alternative(tmp_path: Path, old: str, new: str, expected: str) -> None:
+def test_unsupported_field_is_rejected_with_an_alternative(tmp_path: Path, old: str, new: str, expected: str) -> None:
     (line,) = problems_of(tmp_path, changed_config(old, new))
     assert expected in line
 
@@ -346,7 +346,7 @@ def test_fields_at_their_default_and_fields_without_effect_are_no_problems(tmp_p
 def test_unsupported_model_is_one_problem_that_lists_supported_models(tmp_path: Path) -> None:
     start = MMOE.index("    mmoe {")
     (line,) = problems_of(tmp_path, MMOE[:start] + "    sid_rqkmeans {}\n}\n")
-    assert "62:5 model_config.sid_rqkmeans: is not supported; there are " in without_file(line)
+    assert "62:5 model_config.sid_rqkmeans: is not supported; use one of " in without_file(line)
     assert "mmoe" in line
 
 
@@ -416,7 +416,7 @@ def test_column_sharding_with_an_optimizer_of_whole_rows_is_a_problem(tmp_path: 
     text = changed_config("num_epochs: 1", cut)
     assert problems_of(tmp_path, text) == []
     (line,) = problems_of(tmp_path, text.replace("adagrad_optimizer", "lamb_optimizer", 1))
-    assert "sharding_types: steps of lamb_optimizer depend on whole rows, which column_wise cut" in line
+    assert "sharding_types: updates of lamb_optimizer depend on whole rows, which column_wise splits" in line
     assert (
         problems_of(
             tmp_path,

@@ -35,7 +35,7 @@ def test_activations_can_be_constructed(name: str) -> None:
     "text",
     ["nn.GLU", "nn.Linear", "nn.ReLU(", "nn.ReLU(1)", "nn.ReLU(in=1)", "relu6x", "__import__('os')", "nn.ELU(alpha=)"],
 )
-def test_invalid_activation_is_refused_by_checker_and_module(text: str) -> None:
+def test_invalid_activation_is_rejected_by_checker_and_module(text: str) -> None:
     assert activation_problem(text) != ""
     with pytest.raises(ConfigError):
         activation(text, 4)
@@ -61,7 +61,7 @@ def test_initializers_have_the_parameters_of_torch(name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["nn.init.eye_", "nn.init.uniform_,a", "nn.init.uniform_,c=1", "nn.init.normal_,std=x", "nn.init.constant_"]
 )
-def test_invalid_initializer_is_refused_by_checker_and_table(text: str) -> None:
+def test_invalid_initializer_is_rejected_by_checker_and_table(text: str) -> None:
     assert initializer_problem(text) != ""
     with pytest.raises(ConfigError):
         parse_initializer(text)

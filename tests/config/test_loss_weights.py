@@ -44,7 +44,7 @@ CASES = [
     ((MODEL, "use_pareto_loss_weight: true uncertainty_weighting: true"), "weight is set as well; choose one"),
     (
         (FIRST, "pareto_min_loss_weight: 0.5", SECOND, "pareto_min_loss_weight: 0.5"),
-        "task_towers[1].pareto_min_loss_weight: all of them together are 1; the weights add up to 1",
+        "task_towers[1].pareto_min_loss_weight: the sum over all towers is 1; it must be below 1",
     ),
     ((FIRST, "pareto_min_loss_weight: -1"), "task_towers[0].pareto_min_loss_weight: -1 is not in [0, inf)"),
     ((MODEL, "l2_reg_embedding: -1"), "model_config.l2_reg_embedding: -1 is not in [0, inf)"),

@@ -24,9 +24,9 @@ WRONG: list[tuple[str, str, str]] = [
     (
         LOSS,
         "jrc_loss { session_name: 'user_id' }",
-        "1 does not go with jrc_loss; use binary_cross_entropy, binary_focal_loss",
+        "1 is not valid for jrc_loss; use binary_cross_entropy, binary_focal_loss",
     ),
-    (LOSS, "ziln_loss {}", "num_class: 1 does not go with ziln_loss; use l2_loss, huber_loss or num_class 3"),
+    (LOSS, "ziln_loss {}", "num_class: 1 is not valid for ziln_loss; use l2_loss, huber_loss or num_class 3"),
     (LOSS, "bpr_loss { session_name: 'cat_id' }", 'session_name: unknown feature "cat_id"; did you mean "cate_id"?'),
 ]
 
@@ -105,7 +105,7 @@ TRAIN = "auc {} } train_metrics { auc {} %s"
         (
             "auc {}",
             "auc {} } train_metrics { decay_step: 9",
-            "train_metrics[0]: no metric is chosen; there are auc, re",
+            "train_metrics[0]: no metric is chosen; use one of auc, re",
         ),
         ("auc {}", "auc {} } train_metrics { auc { thresholds: 0 }", "thresholds: 0 is for the exact area"),
         (

@@ -39,7 +39,12 @@ def test_valid_multi_task_model_has_no_problems(tmp_path: Path, name: str) -> No
 CASES = [
     ("dbmtl", 'relation_tower_names: "ctr"', 'relation_tower_names: "crt"', 'unknown tower "crt"; did you mean "ctr"?'),
     ("dbmtl", 'relation_tower_names: "ctr"', 'relation_tower_names: "cvr"', '[1].relation_tower_names[0]: "cvr" is th'),
-    ("dbmtl", "[8, 4] }", '[8, 4] } relation_tower_names: "cvr"', '"cvr" comes later; put it before "ctr", which'),
+    (
+        "dbmtl",
+        "[8, 4] }",
+        '[8, 4] } relation_tower_names: "cvr"',
+        '"cvr" is defined later; move it before "ctr", which',
+    ),
     ("dbmtl", "[8, 4] }", '[8, 4] } relation_tower_names: "x"', 'unknown tower "x"; there is no earlier tower'),
     ("dbmtl", 'label_name: "clk"', "", "task_towers[0].label_name: is not set; a task learns from one of"),
     ("dbmtl", "hidden_units: 4 } relation", "hidden_units: [] } relation", "task_towers[1].mlp.hidden_units: is empty"),
@@ -55,7 +60,12 @@ CASES = [
         "net { hidden_units: 5 }",
         "ends with 5 units, task_expert_net with 4; they are",
     ),
-    ("esmm", SECOND.replace("cvr", "ctcvr") + " }", "", "esmm.task_towers: 1 towers; there are two, click and convers"),
+    (
+        "esmm",
+        SECOND.replace("cvr", "ctcvr") + " }",
+        "",
+        "esmm.task_towers: 1 towers; esmm has exactly two, click and convers",
+    ),
     ("esmm", 'name: "ctcvr"', 'name: "cvr"', 'esmm.conditional_name: "cvr" is a tower; the conversion after a click'),
     (
         "esmm",
@@ -63,12 +73,12 @@ CASES = [
         "losses { l2_loss {} }",
         "[0].losses[0].l2_loss: the tower must predict the probability of a binary label; use b",
     ),
-    ("aitm", SECOND + " }", "", "aitm.task_towers: 1 tower; a path has at least two steps"),
+    ("aitm", SECOND + " }", "", "aitm.task_towers: 1 tower; a path has at least two stages"),
     (
         "aitm",
         "hidden_units: 4 }",
         "hidden_units: 5 }",
-        "task_towers[1].mlp: ends with 5 units, that of the first step w",
+        "task_towers[1].mlp: ends with 5 units, that of the first stage w",
     ),
     ("aitm", "aitm {", "aitm { calibrator_weight: -1 ", "aitm.calibrator_weight: -1 is below 0"),
     (
@@ -100,6 +110,6 @@ def test_invalid_multi_task_model_is_one_problem(tmp_path: Path, model: str, old
 
 def test_pepnet_with_missing_or_unknown_groups_is_a_problem(tmp_path: Path) -> None:
     (line,) = problems_of(tmp_path, with_model(GOOD["pepnet"], group="domain"))
-    assert 'pepnet needs a group "all"; there are domain' in line
+    assert 'pepnet needs a group "all"; the config has domain' in line
     (line,) = problems_of(tmp_path, with_model(GOOD["pepnet"], group="domian"))
     assert 'unknown group of pepnet "domian"; did you mean "domain"?' in line

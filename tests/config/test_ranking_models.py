@@ -60,7 +60,7 @@ def test_valid_ranking_model_has_no_problems(tmp_path: Path, model: str) -> None
 CASES = [
     ("deepfm", '"deep"', '"depp"', 'groups[1].group_name: unknown group of deepfm "depp"; did you mean "deep"?'),
     ("deepfm fm", '"fm"', '"fmm"', 'groups[2].group_name: unknown group of deepfm "fmm"; did you mean "fm"?'),
-    ("wide_and_deep", WIDE, "", 'feature_groups: wide_and_deep needs a group "wide"; there are deep'),
+    ("wide_and_deep", WIDE, "", 'feature_groups: wide_and_deep needs a group "wide"; the config has deep'),
     ("dlrm", '"sparse"', '"spars"', 'groups[1].group_name: unknown group of dlrm "spars"; did you mean "sparse"?'),
     (
         "deepfm",
@@ -83,7 +83,7 @@ CASES = [
         'dense_mlp.hidden_units: its last width is 8, that of the features in group "sparse" is 16; make them equal',
     ),
     ("dlrm", f"dense_mlp {MLP}", "", 'model_config.dlrm: has no dense_mlp, which the group "dense" needs'),
-    ("dlrm sparse", "dlrm {", f"dlrm {{ dense_mlp {MLP}", 'dense_mlp: there is no group "dense" that it could read'),
+    ("dlrm sparse", "dlrm {", f"dlrm {{ dense_mlp {MLP}", 'dense_mlp: reads the group "dense", which does not exist'),
     ("wukong", f"wukong_layers {{ {LAYER} feature_num_mlp {MLP} }}", "", "wukong.wukong_layers: is empty; add a layer"),
     ("wukong", "lcb_feature_num: 2", "lcb_feature_num: 0", "wukong_layers[0].lcb_feature_num: 0 is below 1"),
     ("dcn_v1", "cross {}", "cross { cross_num: 0 }", "dcn_v1.cross.cross_num: 0 is below 1"),
@@ -102,7 +102,7 @@ CASES = [
         "rocket_launching",
         "distillation: true",
         "distillation: true feature_distillation_function: INNER_PRODUCT",
-        "feature_distillation_function: INNER_PRODUCT is no distance; use COSINE or EUCLID",
+        "feature_distillation_function: INNER_PRODUCT is not a distance; use COSINE or EUCLID",
     ),
     ("multi_tower", 'towers { input: "user" }', "", "multi_tower.towers: is empty; add a tower for each feature group"),
     ("mask_net", f"top_mlp {MLP}", "", "mask_net_module: has no top_mlp, which the model mask_net needs"),
@@ -125,9 +125,9 @@ CASES = [
         "finalmlp",
         "second { mlp { hidden_units: 16",
         "second { mlp { hidden_units: 18",
-        "second.mlp.hidden_units: its last width is 18, no multiple of head_num 4",
+        "second.mlp.hidden_units: its last width is 18, not a multiple of head_num 4",
     ),
-    ("dcn_v1", "DEEP", "WIDE", "dcn_v1 has no use for a WIDE group; use DEEP"),
+    ("dcn_v1", "DEEP", "WIDE", "dcn_v1 does not read WIDE groups; use DEEP"),
 ]
 
 

@@ -62,7 +62,7 @@ CASES: list[tuple[str, str, str]] = [
     (
         '{ simple_attention { input: "cates" } }',
         "{}",
-        "sequence_encoders[1]: no encoder is chosen; there are din_encoder,",
+        "sequence_encoders[1]: no encoder is chosen; use one of din_encoder,",
     ),
     ('simple_attention { input: "cates"', 'simple_attention { input: "cate"', 'is named "cate"; did you mean "cates"?'),
     (
@@ -84,7 +84,7 @@ CASES: list[tuple[str, str, str]] = [
     ),
     ('pooling_type: "sum"', 'pooling_type: "max"', 'pooling_type: unknown pooling_type "max"'),
     ("max_seq_length: 10", "max_seq_length: -1", "max_seq_length: -1 is below 0"),
-    ("num_heads: 2", "num_heads: 3", "multihead_attn_dim: 8 is no multiple of num_heads 3"),
+    ("num_heads: 2", "num_heads: 3", "multihead_attn_dim: 8 is not a multiple of num_heads 3"),
     ("num_heads: 2", "num_heads: 0", "num_heads: 0 is below 1"),
     ("num_heads: 2", "dropout: 1", "dropout: 1 is not in [0, 1)"),
     ("windows_len: [1, 2]", "", "windows_len: is empty; give the elements of each window"),
@@ -103,7 +103,7 @@ def test_invalid_sequence_group_is_one_problem(tmp_path: Path, old: str, new: st
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ('group_name: "cates"', "", "sequence_groups[1]: has no group_name, by which encoders could tell it from"),
+        ('group_name: "cates"', "", "sequence_groups[1]: has no group_name, by which encoders refer to it"),
         ('group_name: "cates"', 'group_name: "all"', '"all" is already the name of another group'),
         ('group_name: "cates"', 'group_name: "clicks"', '"clicks" is already the name of another group'),
     ],
@@ -142,13 +142,13 @@ def test_group_of_sequences_is_a_problem_of_models_that_do_not_read_it(tmp_path:
     group = f"""feature_groups {{ group_name: "seq" feature_names: ["cate_id", "h__cate"] group_type: {kind} }}
     mmoe {{"""
     (line,) = problems_of(tmp_path, text("mmoe {", group))
-    assert f"group_type: mmoe has no use for a {kind} group; use sequence_groups and sequence_encoders" in line
+    assert f"group_type: mmoe does not read {kind} groups; use sequence_groups and sequence_encoders" in line
 
 
 def test_sequences_of_a_wide_group_are_problems(tmp_path: Path) -> None:
     lines = problems_of(tmp_path, text("group_type: DEEP", "group_type: WIDE"))
-    assert any("sequence_groups: has no place in a WIDE group; put it into a DEEP group" in line for line in lines)
-    assert any("sequence_encoders: has no place in a WIDE group" in line for line in lines)
+    assert any("sequence_groups: is not allowed in a WIDE group; move it to a DEEP group" in line for line in lines)
+    assert any("sequence_encoders: is not allowed in a WIDE group" in line for line in lines)
 
 
 def test_suffixes_of_sequence_groups_with_one_table_name_are_a_problem(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ CASES = [
         ALONE,
         '"user:prices"',
         '"user:prices" embedding_dim: 4 mlp {}',
-        "sequence_raw_feature.mlp: is for features that are",
+        "sequence_raw_feature.mlp: is not available for sequences",
     ),
     (ALONE, '"user:prices"', '"feature:r"', "sequence_raw_feature.sequence_fields: no input is a sequence"),
 ]

@@ -53,7 +53,7 @@ def test_directory_takes_the_place_of_an_empty_one(tmp_path: Path) -> None:
     assert names(tmp_path / "out") == ["a"]
 
 
-def test_directory_refuses_an_occupied_one_and_removes_its_temporary(tmp_path: Path) -> None:
+def test_directory_rejects_an_occupied_one_and_removes_its_temporary(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/old").touch()
     with pytest.raises(OSError, match="not empty"), AtomicDirectory(tmp_path / "out"):

@@ -91,4 +91,4 @@ def test_plain_type_conversion_keeps_values(tmp_path: Path) -> None:
         "decimal": [1.25, None],
     }
     assert got.to_pydict() == expected
-    assert plain_type(pa.date32()) == pa.date32()  # features refuse it by name
+    assert plain_type(pa.date32()) == pa.date32()  # features reject it by name

@@ -80,10 +80,10 @@ def test_pickled_encoder_encodes_equally() -> None:
     np.testing.assert_array_equal(encoder(table(3))["price"], [0, 0.5, 1.0])
 
 
-def test_invalid_configs_and_rows_are_refused() -> None:
+def test_invalid_configs_and_rows_are_rejected() -> None:
     with pytest.raises(ConfigError, match="FG_NONE: the data is already encoded"):
         RowEncoder(make_config("fg_mode: FG_NONE"))
     with pytest.raises(UsageError, match='--reserved_columns: "uid" is also the name of a feature'):
         RowEncoder(make_config(), ["uid"])
-    with pytest.raises(DataError, match="no column w in the rows; there are uid, price, clk"):
+    with pytest.raises(DataError, match="no column w in the rows; their columns are uid, price, clk"):
         RowEncoder(make_config())(ROWS.select(["uid", "price", "clk"]))

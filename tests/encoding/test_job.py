@@ -200,7 +200,7 @@ def test_fg_replaces_parts_of_other_runs(data: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_fg_refuses_a_directory_of_another_data_set(
+def test_fg_rejects_a_directory_of_another_data_set(
     data: Path, tmp_path: Path, change: Any, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = write_config(data)
@@ -210,7 +210,7 @@ def test_fg_refuses_a_directory_of_another_data_set(
     assert message in capsys.readouterr().err
 
 
-def test_fg_refuses_a_directory_of_another_version(
+def test_fg_rejects_a_directory_of_another_version(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = write_config(data)
@@ -220,7 +220,7 @@ def test_fg_refuses_a_directory_of_another_version(
     assert "created by tzrec " in capsys.readouterr().err
 
 
-def test_fg_refuses_a_directory_encoded_without_ray(
+def test_fg_rejects_a_directory_encoded_without_ray(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ray splits the rows into other files: with both kinds of files rows would occur twice."""
@@ -230,14 +230,14 @@ def test_fg_refuses_a_directory_encoded_without_ray(
 
 
 @pytest.mark.parametrize("flag", ["--batch_size", "--processes"])
-def test_fg_refuses_zero_rows_and_processes(
+def test_fg_rejects_zero_rows_and_processes(
     data: Path, tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_fg(write_config(data), tmp_path / "out", flag, "0") == 2
     assert f"argument {flag}: '0' is not a whole number above 0" in capsys.readouterr().err
 
 
-def test_fg_refuses_a_locked_directory(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_rejects_a_locked_directory(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock = Lock(tmp_path / "out" / "train")
     assert run_fg(write_config(data), tmp_path / "out") == 1
     error = capsys.readouterr().err
@@ -261,7 +261,7 @@ def test_model_trained_on_encoded_rows_predicts_raw_rows(data: Path, tmp_path: P
     assert scores["FG_DAG"].equals(scores["FG_NONE"])
 
 
-def test_fg_refuses_a_directory_with_other_files(
+def test_fg_rejects_a_directory_with_other_files(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out" / "train").mkdir(parents=True)

@@ -51,7 +51,7 @@ def test_fg_on_ray_equals_fg_in_processes(tmp_path: Path, capsys: pytest.Capture
     assert ids(tmp_path / "skipped" / "train")[-2:] == [5, 6]
 
 
-def test_fg_on_ray_refuses_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fg_on_ray_rejects_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_fg(write_bad_csv(tmp_path / "data"), tmp_path / "out", "--ray") == 2
     assert "--ray reads Parquet; encode CSV without it" in capsys.readouterr().err
 

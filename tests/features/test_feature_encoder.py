@@ -103,8 +103,8 @@ def test_threads_share_encoder() -> None:
     assert all((left == right).all() for left, right in zip(alone, together, strict=True))
 
 
-def test_missing_column_is_refused() -> None:
-    with pytest.raises(DataError, match='no column "uid" in the data; there are ui, p'):
+def test_missing_column_is_rejected() -> None:
+    with pytest.raises(DataError, match='no column "uid" in the data; its columns are ui, p'):
         encoder(ID.format("a", "user:uid", "")).encode(pa.RecordBatch.from_pydict({"ui": [1], "p": [2]}))
 
 
@@ -151,7 +151,7 @@ def test_bucketize_mode_reads_unbucketized_values() -> None:
     assert not bad
 
 
-def test_unknown_feature_input_is_refused() -> None:
+def test_unknown_feature_input_is_rejected() -> None:
     with pytest.raises(ConfigError) as error:
         encoder(ID.format("price_bucket", "user:x", ""), ID.format("b", "feature:price_buckt", ""))
     [problem] = error.value.problems
@@ -159,7 +159,7 @@ def test_unknown_feature_input_is_refused() -> None:
     assert problem.message == 'no feature "price_buckt" for "feature:price_buckt"; did you mean "price_bucket"?'
 
 
-def test_circular_inputs_are_refused() -> None:
+def test_circular_inputs_are_rejected() -> None:
     with pytest.raises(ConfigError) as error:
         encoder(
             ID.format("x", "feature:a", ""), ID.format("a", "feature:b", ""), ID.format("b", "feature:c", ""),
@@ -167,4 +167,4 @@ def test_circular_inputs_are_refused() -> None:
         )  # fmt: skip
     [problem] = error.value.problems
     assert problem.field == "feature_configs[1].id_feature.expression"
-    assert problem.message == "features read each other in a circle: a -> b -> c -> a"
+    assert problem.message == "features read each other in a cycle: a -> b -> c -> a"

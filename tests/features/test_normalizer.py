@@ -36,9 +36,9 @@ def test_normalizers_map_values(text: str, values: list[float], expected: list[f
         ("method=minmax,min=1,max=1", "min and max must differ"),
         ("method=minmax,min=1,max=2,mean=3", 'minmax has no parameter "mean"; known: min, max'),
         ("method=expression", "needs expr"),
-        ("method=expression,expr=y+1", 'no variable "y"'),
+        ("method=expression,expr=y+1", 'unknown variable "y"'),
     ],
 )
-def test_invalid_normalizer_is_refused(text: str, message: str) -> None:
+def test_invalid_normalizer_is_rejected(text: str, message: str) -> None:
     with pytest.raises(ValueError, match="^.*" + re.escape(message)):
         parse_normalizer(text)

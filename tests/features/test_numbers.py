@@ -19,6 +19,6 @@ def test_other_words_are_no_integers(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"), [("1_0", "not a number"), ("", "not a number"), ("nan", "not finite"), ("1e39", "not finite")]
 )
-def test_invalid_numbers_are_refused(text: str, reason: str) -> None:
+def test_invalid_numbers_are_rejected(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_number(text)

@@ -92,6 +92,6 @@ def test_select_features_of_parts_can_be_selected_again() -> None:
     assert_same_encoding(part, full)
 
 
-def test_select_features_unknown_name_is_refused() -> None:
+def test_select_features_unknown_name_is_rejected() -> None:
     with pytest.raises(ValueError, match=r'no feature "tag"; did you mean "tags"\?'):
         encoder(*FEATURES).select_features(["tag"])

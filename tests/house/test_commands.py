@@ -1,4 +1,4 @@
-"""Commands in the documentation are valid: the verb exists and accepts each flag."""
+"""Command lines in the documentation are valid: the command exists and accepts each flag."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAUNCHER = re.compile(r"(?:python3?|torchrun(?: --[a-z_-]+(?:=\S+)?)*) -m (tzrec
 
 
 class Parsed(Exception):  # noqa: N818 - not an error
-    """Raised instead of running a verb."""
+    """Raised instead of running a command."""
 
 
 def commands(text: str) -> list[str]:
@@ -30,18 +30,18 @@ def commands(text: str) -> list[str]:
 
 
 def split(command: str) -> tuple[str, list[str]] | None:
-    """Split a command into the module of its verb and the arguments; None for a command that is not part of tzrec."""
+    """Split a command line into the module and the arguments; None for a program that is not part of tzrec."""
     launcher = LAUNCHER.match(command)
     if launcher:
         return launcher[1], shlex.split(command[launcher.end() :], comments=True)
     words = shlex.split(command, comments=True)
     if words[0] == "tzrec" and len(words) > 1 and not words[1].startswith("-"):
-        return cli.VERBS[words[1]][0], words[2:]
+        return cli.COMMANDS[words[1]][0], words[2:]
     return None
 
 
 def parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pass the arguments of a command to its verb, and stop once the verb has parsed them."""
+    """Pass the arguments of a command line to its command, and stop once the command has parsed them."""
     target = split(command)
     if target is None:
         return

@@ -43,7 +43,7 @@ RANK = {
     "profile": (7, 1),
     "encoding": (7, 1),
 }
-VERBS = {
+COMMANDS = {
     "__init__",
     "__main__",
     "api",
@@ -76,7 +76,7 @@ def part(path: Path) -> str:
 
 def rank(name: str) -> tuple[int, int]:
     """Return the layer and the position of a package or top-level module."""
-    return TOP if name in VERBS else RANK[name]
+    return TOP if name in COMMANDS else RANK[name]
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -97,7 +97,7 @@ def violations(name: str, source: str) -> list[str]:
         words = full.split(".")
         if words[0] == "tzrec" and len(words) > 1:
             target = words[1]
-            is_ranked = target in RANK or target in VERBS
+            is_ranked = target in RANK or target in COMMANDS
             if is_ranked and target != name and rank(target) >= rank(name) and rank(name) != TOP:
                 messages.append(f"{name} imports {full}, which is not in a lower layer")
         if f"{full}.".startswith("torch.distributed.") and name not in DISTRIBUTED and rank(name) < (6, 0):
@@ -136,7 +136,7 @@ def test_module_imports_lower_layers_only(path: Path) -> None:
 
 
 def test_every_package_has_a_layer() -> None:
-    assert {part(path) for path in modules()} <= set(RANK) | VERBS
+    assert {part(path) for path in modules()} <= set(RANK) | COMMANDS
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Agreement of schema and code: fields are read, refused or marked, and facts about components exist once."""
+"""Agreement of schema and code: fields are read, rejected or marked, and facts about components exist once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def names_in(tree: ast.Module) -> Iterator[str]:
 
 
 def is_supported(field: FieldDescriptor) -> bool:
-    """True if check accepts the field: it is not refused and, as a component, it is implemented."""
+    """True if check accepts the field: it is not rejected and, as a component, it is implemented."""
     package = options.implemented_in(field.containing_oneof) if field.containing_oneof else ""
     is_missing = bool(package) and not registry.is_implemented(field, package)
     return not options.field_rule(field).unsupported and not is_missing
@@ -74,7 +74,7 @@ def fields() -> list[FieldDescriptor]:
     ]
 
 
-def test_fields_are_read_refused_or_marked() -> None:
+def test_fields_are_read_rejected_or_marked() -> None:
     names = {name for tree in trees().values() for name in names_in(tree)}
     # messages of optimizers are passed to torch as a whole
     for optimizer in (torch.optim.Adam, torch.optim.SGD):
@@ -85,7 +85,7 @@ def test_fields_are_read_refused_or_marked() -> None:
         for field in fields()
         if field.name not in names and not any(getattr(options.field_rule(field), mark) for mark in marked)
     ]
-    assert unread == [], "read these fields, or refuse or mark them by an option of protos/tzrec/protos/options.proto"
+    assert unread == [], "read these fields, or reject or mark them by an option of protos/tzrec/protos/options.proto"
 
 
 @pytest.mark.parametrize(

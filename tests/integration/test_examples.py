@@ -1,4 +1,4 @@
-"""All verbs with every example config on synthetic data: check, train, resume, export, predict."""
+"""All commands with every example config on synthetic data: check, train, resume, export, predict."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def parameters(path: Path, ranks: int) -> object:
     return pytest.param(path, ranks, id=f"{path.stem}-{ranks}", marks=[] if quick else [pytest.mark.slow])
 
 
-def launch(verb: str, words: list[str], ranks: int = 1) -> None:
-    """Run a verb: in this process, or under torchrun on several ranks."""
+def launch(command: str, words: list[str], ranks: int = 1) -> None:
+    """Run a command: in this process, or under torchrun on several ranks."""
     if ranks == 1:
-        assert importlib.import_module(f"tzrec.{verb}").main(words) == 0
+        assert importlib.import_module(f"tzrec.{command}").main(words) == 0
         return
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
-    ended = subprocess.run([*torchrun, f"tzrec.{verb}", *words], capture_output=True, text=True, timeout=300)
+    ended = subprocess.run([*torchrun, f"tzrec.{command}", *words], capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -44,7 +44,7 @@ def score(out: Path, data: Path, ranks: int, *model: str) -> pa.Table:
 
 
 @pytest.mark.parametrize(("path", "ranks"), [parameters(path, ranks) for ranks in (1, 2) for path in CONFIGS])
-def test_example_config_passes_all_verbs(path: Path, ranks: int, tmp_path: Path) -> None:
+def test_example_config_passes_all_commands(path: Path, ranks: int, tmp_path: Path) -> None:
     data, model_dir = tmp_path / "data", tmp_path / "model"
     make_data(load_config(str(path)), str(data), rows=ROWS, seed=3)
     edits = {"data_config.batch_size": 64 // ranks, "train_config.num_steps": 2, "train_config.num_epochs": 0}

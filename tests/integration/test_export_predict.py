@@ -139,11 +139,11 @@ def test_predict_writes_effective_columns_and_trace(data: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "name either --model_path or --pipeline_config"),
-        (["--model_path", "x", "--pipeline_config", "y"], "name either"),
+        ([], "pass either --model_path or --pipeline_config"),
+        (["--model_path", "x", "--pipeline_config", "y"], "pass either"),
         (["--model_path", "x", "--checkpoint_path", "y"], "a package has its own weights"),
-        (["--model_path", "nowhere"], "nowhere is no package"),
-        (["--scripted_model_path", "nowhere"], "nowhere is no package"),
+        (["--model_path", "nowhere"], "nowhere is not a package"),
+        (["--scripted_model_path", "nowhere"], "nowhere is not a package"),
         (["--pipeline_config", "nowhere"], "nowhere"),
     ],
 )
@@ -165,7 +165,7 @@ def test_predict_without_rows_fails(tmp_path: Path, capfd: pytest.CaptureFixture
 def test_predict_into_occupied_directory_fails(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "part-0.parquet").write_text("existing")
     assert predict_main([*from_package(), *words(data, tmp_path)]) == 2
-    assert "is not empty; remove it or name another one" in capfd.readouterr().err
+    assert "is not empty; remove it or choose another one" in capfd.readouterr().err
     assert (tmp_path / "part-0.parquet").read_text() == "existing"
 
 

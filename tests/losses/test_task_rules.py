@@ -40,5 +40,5 @@ def test_num_class_out_of_range_is_an_error() -> None:
     config = LossConfig()
     config.jrc_loss.session_name = "s"
     ensure_num_class(config.jrc_loss, 2)
-    with pytest.raises(ConfigError, match="num_class: 1 does not go with JRCLoss; num_class must be from 2 to 2"):
+    with pytest.raises(ConfigError, match="num_class: 1 is not valid for JRCLoss; num_class must be from 2 to 2"):
         ensure_num_class(config.jrc_loss, 1)

@@ -210,6 +210,6 @@ def test_wide_groups_have_width_and_initialization_of_the_model() -> None:
     assert list(losses) == ["binary_cross_entropy"]
 
 
-def test_unknown_activation_is_refused() -> None:
+def test_unknown_activation_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r'did you mean "nn\.ReLU"'):
         rec_model("nn.RELU")

@@ -90,7 +90,7 @@ def load(path: str) -> type[Model]:
         ("net", '"net" is neither package.module:Class nor an entry point of the group tzrec.models'),
     ],
 )
-def test_class_path_that_cannot_be_loaded_is_refused(path: str, problem: str) -> None:
+def test_class_path_that_cannot_be_loaded_is_rejected(path: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(path)
     (reported,) = caught.value.problems
@@ -109,7 +109,7 @@ def test_entry_point_names_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = metadata.EntryPoint("residual", CLASS, ENTRY_POINT_GROUP)
     monkeypatch.setattr(metadata, "entry_points", lambda group: (entry,) if group == ENTRY_POINT_GROUP else ())
     assert load("residual").__name__ == "ResidualTower"
-    with pytest.raises(ConfigError, match="there are residual"):
+    with pytest.raises(ConfigError, match="use one of residual"):
         load("residuum")
 
 

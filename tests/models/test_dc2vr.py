@@ -80,7 +80,7 @@ def test_exported_program_equals_the_model() -> None:
     )
 
 
-def test_low_rank_dim_out_of_range_is_refused() -> None:
+def test_low_rank_dim_out_of_range_is_rejected() -> None:
     read = 'low_rank_dim: 7 intervention_tower_names: "a"'
     with pytest.raises(ConfigError, match=r"low_rank_dim.* 7 is not in \[1, 6\]"):
         multi_task.build("dc2vr", multi_task.task_tower("a", more=PLAIN) + multi_task.task_tower("b", more=read))

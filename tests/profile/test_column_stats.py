@@ -96,7 +96,7 @@ def test_merge_equals_adding_all_rows() -> None:
     assert first.quantiles([0.2, 0.9]) == both.quantiles([0.2, 0.9]) == [-2.0, 7.0]
 
 
-def test_add_refuses_types_that_no_feature_reads() -> None:
+def test_add_rejects_types_that_no_feature_reads() -> None:
     with pytest.raises(DataError, match='column "c" has type struct'):
         column_stats(pa.array([{"a": 1}]))
 

@@ -134,8 +134,8 @@ def test_several_labels_become_several_tasks() -> None:
     assert [tower.losses[0].WhichOneof("loss") for tower in towers] == ["binary_cross_entropy", "l2_loss"]
 
 
-def test_text_label_is_refused() -> None:
-    with pytest.raises(DataError, match='label column "clk" is string; a label has to be a number'):
+def test_text_label_is_rejected() -> None:
+    with pytest.raises(DataError, match='label column "clk" is string; a label must be a number'):
         model_of(column("clk", ["0", "1"]))
 
 

@@ -36,11 +36,11 @@ def test_row_marks_estimates() -> None:
 
 
 def test_row_of_partly_numeric_text_has_no_numbers() -> None:
-    assert summary.row(column("c", ["1", "2"]))["most"] == "2"
+    assert summary.row(column("c", ["1", "2"]))["max"] == "2"
     mixed = column("c", ["1"])
     mixed.add(pa.array(["x"]))
-    assert summary.row(mixed)["most"] == ""
-    assert summary.row(column("c", [1.0, float("nan")]))["most"] == "1"
+    assert summary.row(mixed)["max"] == ""
+    assert summary.row(column("c", [1.0, float("nan")]))["max"] == "1"
 
 
 def test_line_shortens_long_values() -> None:

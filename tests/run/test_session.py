@@ -69,7 +69,7 @@ def test_build_selects_kernels_for_device_of_session(monkeypatch: pytest.MonkeyP
 
 
 def test_load_of_missing_package_raises_and_leaves_process_group(tmp_path: Path) -> None:
-    with pytest.raises(PackageError, match="is no package"):
+    with pytest.raises(PackageError, match="is not a package"):
         Session.load(small_config(), package_path=str(tmp_path))
     assert not dist.is_initialized()
 

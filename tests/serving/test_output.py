@@ -40,7 +40,7 @@ def test_features_text_lists_values_of_each_row() -> None:
 def test_output_directory_publish_renames_temporary(tmp_path: Path) -> None:
     output = OutputDirectory(f"{tmp_path}/out/")
     (tmp_path / "out").mkdir()  # an empty directory is replaced
-    output.refuse_occupied()
+    output.ensure_unoccupied()
     (tmp_path / "out.partial").mkdir()
     (tmp_path / "out.partial" / "old").touch()
     output.create()
@@ -51,11 +51,11 @@ def test_output_directory_publish_renames_temporary(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["full", "full/file"])
-def test_refuse_occupied_of_nonempty_path_raises(tmp_path: Path, name: str) -> None:
+def test_ensure_unoccupied_of_nonempty_path_raises(tmp_path: Path, name: str) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(UsageError, match="not empty; remove it"):
-        OutputDirectory(f"{tmp_path}/{name}").refuse_occupied()
+        OutputDirectory(f"{tmp_path}/{name}").ensure_unoccupied()
 
 
 def test_output_directory_discard_removes_temporary(tmp_path: Path) -> None:

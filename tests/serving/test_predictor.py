@@ -70,7 +70,7 @@ def test_predict_of_arrow_stream_equals_table() -> None:
 
 
 def test_predict_of_list_raises() -> None:
-    with pytest.raises(DataError, match="list is no table"):
+    with pytest.raises(DataError, match="list is not a table"):
         eager().predict([1, 2])
 
 

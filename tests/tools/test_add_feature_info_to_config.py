@@ -115,12 +115,12 @@ def test_table_changes_and_drops_sequence_groups(tmp_path: Path) -> None:
         (("user", {"hash_size": 3}, False), 'row 1: IdFeature has no field "hash_size"', 1),
         (("user", {"hash_bucket_size": "many"}, False), "row 1: Failed to parse hash_bucket_size field", 1),
         (("user", "{", False), "feature_info is not valid JSON", 1),
-        (("user", "[1]", False), "feature_name is required, and feature_info has to be a JSON object", 1),
+        (("user", "[1]", False), "feature_name is required, and feature_info must be a JSON object", 1),
         (("town", CITY, False), 'feature_name is "town", but feature_info describes "city"', 1),
         (("city", {"value_dim": 1}, False), "embedding_dim: is required, and missing in template and table", 2),
     ],
 )
-def test_invalid_row_is_refused(
+def test_invalid_row_is_rejected(
     tmp_path: Path, row: tuple[str, Any, bool], message: str, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path, [row]) == status
@@ -128,6 +128,6 @@ def test_invalid_row_is_refused(
     assert not (tmp_path / "new.config").exists()
 
 
-def test_maxcompute_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_maxcompute_flag_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     assert tool.main(["--odps_data_quota_name", "x"]) == 2
     assert "--odps_data_quota_name: MaxCompute is not supported" in capsys.readouterr().err

@@ -267,6 +267,6 @@ def test_debug_checks_the_data(
 
 
 @pytest.mark.parametrize("flag", ["--odps_project_name", "--odps_schema_name", "--fg_resource_name"])
-def test_maxcompute_flags_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_maxcompute_flags_are_rejected(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert create_fg_json.main([flag, "x"]) == 2
     assert f"{flag}: MaxCompute is not supported" in capsys.readouterr().err

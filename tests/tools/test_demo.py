@@ -1,4 +1,4 @@
-"""The lines of the demo; the parsers of the verbs check its commands."""
+"""The lines of the demo; the parsers of the commands check its command lines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_argv_uses_the_current_interpreter() -> None:
 
 
 @pytest.mark.parametrize("step", demo.steps(ranks=2), ids=lambda step: step.name)
-def test_command_of_step_is_accepted_by_its_verb(step: demo.DemoStep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_line_of_step_is_accepted_by_parser(step: demo.DemoStep, monkeypatch: pytest.MonkeyPatch) -> None:
     parse(step.command, monkeypatch)
 
 

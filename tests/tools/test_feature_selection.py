@@ -69,7 +69,7 @@ def test_keep_ranked_selects_within_each_group() -> None:
         ('feature_names: "spare"', "", [], 1, "feature_dropout.dropouts.0.logits: [6] in the checkpoint, [5] in the"),
     ],
 )
-def test_invalid_selection_is_refused(
+def test_invalid_selection_is_rejected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, flags: list[str], status: int, message: str
 ) -> None:
     text = trained().read_text()

@@ -223,10 +223,13 @@ def test_suggest_requires_features(config: Path, capsys: pytest.CaptureFixture[s
         (["--pipeline_config", "x", "--refit", "boundries"], "'boundries' is not one of vocab_list, hash_bucket_size"),
         (["--pipeline_config", "x", "--report", "x.txt"], "'x.txt' ends in neither .json nor .html"),
         (["--pipeline_config", "x", "--output_config", "x.json"], "x.json would be read as JSON, but text is written"),
-        (["--pipeline_config", __file__, "--output_config", __file__], "exists; name another file, or add --overwrite"),
+        (
+            ["--pipeline_config", __file__, "--output_config", __file__],
+            "exists; choose another file, or add --overwrite",
+        ),
     ],
 )
-def test_suggest_refuses_wrong_command_lines(
+def test_suggest_rejects_wrong_command_lines(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert suggest.main(words) == 2
@@ -234,7 +237,7 @@ def test_suggest_refuses_wrong_command_lines(
 
 
 @pytest.mark.parametrize(
-    ("verb", "change", "words", "status", "message"),
+    ("command", "change", "words", "status", "message"),
     [
         (suggest, ("item:rate", "item:rat"), [], 1, 'no column "rat" (did you mean "rate"?)'),
         (suggest, ('feature_name: "rate"', 'feature_nam: "rate"'), [], 2, "feature_nam"),
@@ -246,7 +249,7 @@ def test_suggest_refuses_wrong_command_lines(
 )
 def test_wrong_configs_are_reported(
     config: Path,
-    verb: Any,
+    command: Any,
     change: tuple[str, str],
     words: list[str],
     status: int,
@@ -254,7 +257,7 @@ def test_wrong_configs_are_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     config.write_text(config.read_text().replace(*change))
-    assert verb.main(["--pipeline_config", str(config), *words]) == status
+    assert command.main(["--pipeline_config", str(config), *words]) == status
     assert message in capsys.readouterr().err
 
 

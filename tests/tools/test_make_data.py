@@ -22,7 +22,7 @@ def test_make_data_writes_both_splits_and_prints_the_command(
     assert f"--train_input_path '{tmp_path}/train/*.parquet' --eval_input_path '{tmp_path}/eval/*.parquet'" in output
 
 
-def test_make_data_refuses_a_directory_with_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_make_data_rejects_a_directory_with_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "mine.parquet").touch()
     assert main(["--pipeline_config", CONFIG, "--out", str(tmp_path)]) == 2

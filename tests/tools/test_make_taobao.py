@@ -91,7 +91,7 @@ def test_make_taobao_writes_reproducible_files(tmp_path: Path, capsys: pytest.Ca
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
-def test_make_taobao_refuses_a_directory_with_other_files(tmp_path: Path) -> None:
+def test_make_taobao_rejects_a_directory_with_other_files(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("x")
     with pytest.raises(DataError, match="was not written by this tool; choose another --output_dir"):
         tool.make_taobao(str(tmp_path), 16, 16, 1)

@@ -25,4 +25,4 @@ def restore_average(checkpoint: Checkpoint, model: Tensors) -> None:
     names = stored_sizes(directory)
     result = restore(directory, {name: model[name] for name in names if name in model})
     result.ensure_complete(f"{directory} does not match the model of this config")
-    logger.info("model  with the moving average of its dense parameters")
+    logger.info("model  using the moving average of the dense parameters")

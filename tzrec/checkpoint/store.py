@@ -106,7 +106,7 @@ def find(path: Path) -> Checkpoint:
         return open_checkpoint(path)
     checkpoint = latest(path)
     if checkpoint is None:
-        raise CheckpointError(f"{path} holds no model.ckpt-<step>; train first, or name another path")
+        raise CheckpointError(f"{path} holds no model.ckpt-<step>; train first, or choose another path")
     return checkpoint
 
 
@@ -121,7 +121,7 @@ def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Pat
     lines = _results(model_dir)
     if lines and not any(metric in line for line in lines):
         names = ", ".join(key for key in lines[-1] if key != "global_step")
-        raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; there are {names}')
+        raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; use one of {names}')
     values = {line["global_step"]: line.get(metric) for line in lines}  # a repeated step counts once
     sign = 1 if larger_is_better else -1
     scored = [(sign * value, step) for step, value in values.items() if value is not None]

@@ -73,7 +73,7 @@ def _edit_one(config: Message, path: str, value: Any) -> set[str]:
     targets = list(_walk(config, "", segments[:-1], conflicts))
     # `[:]` selects features of all types: those of another type are skipped, unless none is left
     if not targets:
-        raise ValueError(conflicts[0] if conflicts else "selects nothing")
+        raise ValueError(conflicts[0] if conflicts else "selects no element")
     return {edited for message, path in targets for edited in _set(message, path, segments[-1], value)}
 
 
@@ -132,7 +132,7 @@ def _indices(items: Any, segment: PathSegment, field: FieldDescriptor, field_pat
     if isinstance(segment.select, slice):
         return list(range(len(items))[segment.select])
     if not -len(items) <= segment.select < len(items):
-        raise ValueError(f"{field_path}[{segment.select}]: there are {len(items)}")
+        raise ValueError(f"{field_path}[{segment.select}]: index out of range, {field_path} has {len(items)} elements")
     return [segment.select % len(items)]
 
 

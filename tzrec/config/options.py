@@ -47,7 +47,7 @@ def words(message: type[Message], field: str) -> tuple[str, ...]:
 
 
 def unsupported_value(value: EnumValueDescriptor) -> str:
-    """Return what to use instead of an enum value that is not supported; "" if it is supported."""
+    """Return the alternative to an enum value that is not supported; "" if it is supported."""
     alternative: str = _extension(value, pb.unsupported_value)
     return alternative
 
@@ -65,7 +65,7 @@ def requirements_in(oneof: OneofDescriptor) -> str:
 
 
 def use_instead(oneof: OneofDescriptor) -> str:
-    """Return what to use instead of members of a oneof that are not implemented; "" means another member."""
+    """Return the alternative to members of a oneof that are not implemented; "" means another member."""
     alternative: str = _extension(oneof, pb.use_instead)
     return alternative
 
@@ -98,7 +98,7 @@ def ensure_num_class(message: Message, num_class: int) -> None:
     if not fits_num_class(rule, num_class):
         largest = f" to {rule.max_num_class}" if rule.HasField("max_num_class") else " up"
         expected = f"num_class must be from {rule.min_num_class}{largest}"
-        raise ConfigError([Problem("num_class", f"{num_class} does not go with {message.DESCRIPTOR.name}; {expected}")])
+        raise ConfigError([Problem("num_class", f"{num_class} is not valid for {message.DESCRIPTOR.name}; {expected}")])
 
 
 def name_at_k(descriptor: Descriptor) -> str:

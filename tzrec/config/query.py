@@ -1,4 +1,4 @@
-"""Query of a sequence encoder: the features of a sequence group that are no sequences."""
+"""Query of a sequence encoder: the features of a sequence group that are not sequences."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def query_problem(requirement: QueryWidth, query: int, element: int) -> str:
 
     Args:
         requirement: of the encoder.
-        query: width of the features that are no sequences.
+        query: width of the features that are not sequences.
         element: width of an element; 0 if there are no sequences, which is another problem.
 
     Returns:

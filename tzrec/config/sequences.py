@@ -25,7 +25,7 @@ SIDES = ("user", "item", "context", "feature", "const")
 """Words allowed before the colon of an input."""
 
 ALL = "ALL"
-"""Key of a match feature that is no input: it stands for every key."""
+"""Key of a match feature that is not an input: it stands for every key."""
 
 NAME_IN_FORMULA = re.compile(r"(?<![\w.])[^\W\d]\w*(?!\w|\s*\()")
 """Name in a formula, except functions and the e of 1e5."""
@@ -42,7 +42,7 @@ class SequenceSpec:
         delimiter: separator of the elements in a string.
         limit: number of elements to keep, from the first; 0 for all.
         group: name of the sequence_feature that the feature belongs to; "" for a feature that stands alone.
-        tokens: True if the elements are the tokens of a text, which is no sequence itself.
+        tokens: True if the elements are the tokens of a text, which is not a sequence itself.
     """
 
     inputs: frozenset[str]
@@ -61,7 +61,7 @@ class FeatureMember:
         field: member of the oneof that holds the message.
         message: message of the feature, for one element if it is a sequence, with its full name and the full names of
             its inputs.
-        sequence: layout of the sequence; None if it is no sequence.
+        sequence: layout of the sequence; None if it is not a sequence.
     """
 
     path: str

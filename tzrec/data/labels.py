@@ -89,7 +89,7 @@ def _numbers(name: str, column: pa.Array, role: str) -> Values:
 
 
 def _report(name: str, column: pa.Array, mask: npt.NDArray[np.bool_], reason: str, bad: BadRows) -> None:
-    """Report the rows of a mask unless they are reported already: text that is no number arrives here as null."""
+    """Report the rows of a mask unless they are reported already: text that is not a number arrives here as null."""
     reported = [rows for reported_name, _, rows, _ in bad.reports if reported_name == name]
     rows = np.flatnonzero(mask)
     if reported:

@@ -172,7 +172,7 @@ class DataLoader:
         cursor = replace(start, window=self._window(start))
         if self._rows is not None and start.row > self._rows:
             raise DataError(
-                f"the checkpoint has consumed {start.row:,} rows of this epoch, but the data has only {self._rows:,}: "
+                f"the checkpoint is at row {start.row:,} of this epoch, but the data has only {self._rows:,} rows: "
                 "it is not the data that the checkpoint was trained on"
             )
         for job in self._jobs(cursor):

@@ -114,7 +114,8 @@ class RowEncoder:
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
         missing = [name for name in self.columns if name not in table.column_names]
         if missing:
-            raise DataError(f"no column {', '.join(missing)} in the rows; there are {', '.join(table.column_names)}")
+            names = ", ".join(table.column_names)
+            raise DataError(f"no column {', '.join(missing)} in the rows; their columns are {names}")
         table = table.select(self.columns)
         schema = pa.schema([(field.name, plain_type(field.type)) for field in table.schema])
         batch = self.encode(_one_batch(table.cast(schema))).batch

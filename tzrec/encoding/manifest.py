@@ -94,7 +94,7 @@ def validate_directory(directory: str, provenance: Provenance) -> None:
     if manifest is None:
         names = [info.base_name for info in remote.get_file_info(pafs.FileSelector(inner))]
         if [name for name in names if not name.startswith(".")]:
-            raise UsageError(f"{directory} is not empty and has no {NAME}; name another --output_path")
+            raise UsageError(f"{directory} is not empty and has no {NAME}; choose another --output_path")
         return
     changed = []
     if manifest["config_sha256"] != provenance.config_sha256:
@@ -108,7 +108,7 @@ def validate_directory(directory: str, provenance: Provenance) -> None:
     if manifest["inputs"] != [asdict(file) for file in provenance.inputs]:
         changed.append("from other files, or from files that were modified since")
     if changed:
-        raise UsageError(f"{directory} was created {' and '.join(changed)}; remove it or name another --output_path")
+        raise UsageError(f"{directory} was created {' and '.join(changed)}; remove it or choose another --output_path")
 
 
 def is_complete(directory: str) -> bool:

@@ -94,8 +94,8 @@ def _visit(
     if name in order:
         return
     if name in trail:
-        circle = " -> ".join([*trail[trail.index(name) :], name])
-        raise ConfigError([Problem(paths[name], f"features read each other in a circle: {circle}")])
+        cycle = " -> ".join([*trail[trail.index(name) :], name])
+        raise ConfigError([Problem(paths[name], f"features read each other in a cycle: {cycle}")])
     for source in reads[name]:
         _visit(source, reads, order, [*trail, name], paths)
     order.append(name)

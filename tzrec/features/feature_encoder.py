@@ -279,7 +279,7 @@ def _contiguous(batch: pa.RecordBatch, name: str) -> pa.Array:
     """Return a column as one array."""
     index = batch.schema.get_field_index(name)
     if index < 0:
-        raise DataError(f'no column "{name}" in the data; there are {", ".join(batch.schema.names)}')
+        raise DataError(f'no column "{name}" in the data; its columns are {", ".join(batch.schema.names)}')
     column = batch.column(index)
     if not isinstance(column, pa.ChunkedArray):
         return column

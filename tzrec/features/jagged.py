@@ -109,7 +109,7 @@ def _with_weights(rows: Jagged) -> Jagged:
 
 
 def to_plain(array: pa.Array) -> pa.Array:
-    """Convert dictionary-encoded and string-view arrays to their plain layout; others stay as they are."""
+    """Convert dictionary-encoded and string-view arrays to their plain layout; others are unchanged."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
@@ -133,7 +133,7 @@ def _type_error(column: str, kind: pa.DataType, weighted: bool) -> DataError:
     accepted = f"{_ACCEPTED}, or maps from id to weight" if weighted else _ACCEPTED
     return DataError(
         f'column "{column}" has type {kind}, which this feature cannot read; it accepts {accepted}. '
-        "Cast the column where the data is written, or name another one in the feature's expression"
+        "Cast the column where the data is written, or choose another one in the feature's expression"
     )
 
 

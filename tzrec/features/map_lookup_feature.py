@@ -82,7 +82,9 @@ def _make_bucketizer(config: Any, data: data_pb2.DataConfig, key_field: str) -> 
 def _read_width(config: Any) -> int:
     width = config.value_dim if config.HasField("value_dim") else 1
     if width == 0:
-        raise ConfigError([Problem("value_dim", "0 (any number of values) is for ids; numbers have a fixed width")])
+        raise ConfigError(
+            [Problem("value_dim", "0 (any number of values) is for ids only; numbers have a fixed width")]
+        )
     return int(width)
 
 

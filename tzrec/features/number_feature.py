@@ -1,4 +1,4 @@
-"""NumberFeature: numbers computed from several inputs, dense as they are or ids by boundaries."""
+"""NumberFeature: numbers computed from several inputs, dense, or ids by boundaries."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class TrainMetric:
     """One metric over windows of `decay_step` steps; at the end of a window, earlier ones have the weight `decay_rate`.
 
     A metric with `decays_state` mixes the counts of windows, `d old + (1 - d) new`, and is computed from the mixture;
-    any other metric mixes its values. The first window is taken as it is. A window without a value changes nothing.
+    any other metric mixes its values. The first window is used unchanged. A window without a value changes nothing.
 
     Attributes:
         metric: counts of the current window.

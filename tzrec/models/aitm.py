@@ -1,4 +1,4 @@
-"""AITM: information is transferred from each step of a user's path to the next."""
+"""AITM: information is transferred from each stage of a conversion path to the next."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tzrec.protos.models import more_multi_task_pb2 as pb
 class AITM(Model):
     """Adaptive information transfer on the first feature group.
 
-    Step t of the path has `z_t = transfer_t(z_(t-1), mlp_t(x))`, the first `z_1 = mlp_1(x)`, and a linear layer on z_t.
-    A step requires the one before, so an auxiliary loss, the behavioral calibrator, penalizes a step that is likelier:
+    Stage t of the path has `z_t = transfer_t(z_(t-1), mlp_t(x))`, `z_1 = mlp_1(x)`, and a linear layer on z_t.
+    A stage requires the one before. An auxiliary loss, the behavioral calibrator, penalizes stages that are likelier:
     `weight * mean sum_t max(p_t - p_(t-1), 0)`.
 
     Xi et al., Modeling the Sequential Dependence among Audience Multi-step Conversions with Multi-task Learning in
@@ -37,14 +37,14 @@ class AITM(Model):
 
     def forward(self, grouped: Grouped) -> ModelOutput:
         first, *following = (own(x) for own, x in zip(self.own, self.bottom(grouped[self.group])))
-        steps = [first]  # (B, D) each
+        stages = [first]  # (B, D) each
         for transfer, own in zip(self.transfers, following):
-            steps.append(transfer(steps[-1], own))
-        logits = {name: linear(z) for name, linear, z in zip(self.names, self.linears, steps)}
+            stages.append(transfer(stages[-1], own))
+        logits = {name: linear(z) for name, linear, z in zip(self.names, self.linears, stages)}
         return ModelOutput(logits, {CALIBRATOR: _violations(list(logits.values()))})
 
 
 def _violations(logits: list[torch.Tensor]) -> torch.Tensor:
-    """`sum_t max(p_t - p_(t-1), 0)` of logits `(B, 1)` per step, `(B,)`."""
+    """`sum_t max(p_t - p_(t-1), 0)` of logits `(B, 1)` per stage, `(B,)`."""
     probs = torch.sigmoid(torch.cat(logits, dim=1))  # (B, T)
     return (probs[:, 1:] - probs[:, :-1]).clamp(min=0).sum(1)

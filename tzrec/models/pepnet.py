@@ -18,7 +18,7 @@ class PEPNet(Model):
     """Parameter and embedding personalized network.
 
     EPNet scales the features, `x' = x * gate([domain, sg(x)])`, and PPNet each layer of each task,
-    `h = dropout(act(W h) * gate([uia, sg(x)]))`, where sg stops the gradient: a gate does not change what it reads.
+    `h = dropout(act(W h) * gate([uia, sg(x)]))`, where sg stops the gradient: gates pass no gradient to their input.
     Without a group "domain" the features are not scaled; without "uia" the gates of the layers read x alone.
 
     With a label column of domains each task has a tower for every domain. Losses and metrics of a row read the tower of

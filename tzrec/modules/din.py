@@ -54,7 +54,7 @@ class DIN(nn.Module):
     """`sum_t softmax_t(w . MLP([q, s_t, q - s_t, q * s_t]) + b) s_t` over the elements of a row.
 
     Zhou et al., Deep Interest Network for Click-Through Rate Prediction, KDD 2018, section 4.3; there the scores are
-    not normalised. A query narrower than the elements is padded with zeros.
+    not normalized. A query narrower than the elements is padded with zeros.
 
     Args:
         query_dim: width of the query, at most that of an element.

@@ -43,7 +43,7 @@ class ColumnStats:
         Args:
             name: of the column.
             separators: separators between values in strings, the outermost first.
-            as_numbers: read text as numbers, even if some of it is no number.
+            as_numbers: read text as numbers, even if some of it is not a number.
             weighted: values are written value:weight; only the value counts.
         """
         self.name = name

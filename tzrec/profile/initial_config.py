@@ -150,14 +150,14 @@ def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestio
     """Set model_config to a model with a task for each label, on one group of all features.
 
     Raises:
-        DataError: a label is no number.
+        DataError: a label is not a number.
     """
     model = config.model_config
     model.feature_groups.add(group_name=GROUP, feature_names=_feature_names(config), group_type="DEEP")
     for stats in labels:
         is_text = config.data_config.dataset_type != DatasetType.CsvDataset and pa.types.is_string(stats.kind)
         if is_text or not stats.is_numeric:
-            raise DataError(f'label column "{stats.name}" is {stats.kind}; a label has to be a number')
+            raise DataError(f'label column "{stats.name}" is {stats.kind}; a label must be a number')
     if len(labels) == 1:
         text_format.Merge(_ONE_TASK, model)
         _add_task(model, labels[0])

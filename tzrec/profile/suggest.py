@@ -84,7 +84,7 @@ def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
 
     Raises:
         ConfigError: the data is not raw, or a new model has no label.
-        DataError: the data cannot be read, or a label is no number.
+        DataError: the data cannot be read, or a label is not a number.
     """
     data = config.data_config
     if data.fg_mode != FgMode.FG_DAG:

@@ -39,7 +39,7 @@ def as_text(columns: Sequence[ColumnStats]) -> str:
 
 def row(stats: ColumnStats) -> dict[str, str]:
     """The cells of a column; a tilde marks an estimate."""
-    numbers = dict.fromkeys(("least", "5 %", "50 %", "95 %", "most", "mean", "deviation"), "")
+    numbers = dict.fromkeys(("min", "5 %", "50 %", "95 %", "max", "mean", "std"), "")
     if _is_measured(stats):
         moments = stats.moments
         values = [moments.least, *stats.quantiles([0.05, 0.5, 0.95]), moments.most, moments.mean, moments.deviation]

@@ -1,1 +1,1 @@
-"""Sessions, and one function for each verb: train, evaluate, predict, export, check, importance, selection."""
+"""Sessions, and one function for each command: train, evaluate, predict, export, check, importance, selection."""

@@ -14,7 +14,7 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.session import Session
 from tzrec.serving.compile import require_compiler
 from tzrec.serving.package import PackageManifest
-from tzrec.serving.publish import publish, refuse_occupied
+from tzrec.serving.publish import ensure_unoccupied, publish
 from tzrec.serving.trained_model import TrainedModel
 
 ONE_RANK = RankInfo(rank=0, world_size=1, local_rank=0, local_world_size=1, launched=False)
@@ -43,7 +43,7 @@ def export(
         PackageError: an asset is missing, or the package does not reproduce the outputs of the checkpoint.
     """
     start = time.perf_counter()
-    refuse_occupied(export_dir)
+    ensure_unoccupied(export_dir)
     require_compiler()
     with Session.load(config, checkpoint_path, purpose="serving", rank_info=ONE_RANK) as session:
         trained = TrainedModel(session.rec_model, config, session.encoder.features, session.step)

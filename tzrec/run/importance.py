@@ -1,4 +1,4 @@
-"""Permutation importance: the loss of metrics of a trained model when the values of a feature are shuffled among rows.
+"""Permutation importance: the drop of the metrics of a trained model when a feature is shuffled among rows.
 
 Breiman, Random Forests, Machine Learning 45 (2001), section 10; here with several permutations, which show the noise.
 """

@@ -74,7 +74,7 @@ def predict(
         TrainingError: another rank failed.
     """
     output = OutputDirectory(output_path)
-    output.refuse_occupied()
+    output.ensure_unoccupied()
     start = time.perf_counter()
     with Session.load(config, checkpoint_path, package_path, purpose="serving") as session:
         loader = session.loader(input_path, "predict", options.reserved_columns, options.batch_size)

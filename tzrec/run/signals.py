@@ -1,7 +1,7 @@
 """Graceful shutdown: SIGINT and SIGTERM finish the current step, save a checkpoint and exit; a second exits at once.
 
 The exit status is 128 + the number of the signal (130 for Ctrl-C, 143 for SIGTERM), as of a shell, so that a script can
-tell a stopped run from a finished one.
+distinguish a stopped run from a finished one.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _ROWS = 5
 
 
 def require_compiler() -> None:
-    """Check that there is a C++ compiler, which would otherwise be missed only after the model is traced.
+    """Check that there is a C++ compiler, before the model is traced for minutes.
 
     Raises:
         SetupError: there is none.

@@ -24,7 +24,7 @@ class OutputDirectory(AtomicDirectory):
         path = path.rstrip("/")
         super().__init__(path, f"{path}.partial")
 
-    def refuse_occupied(self) -> None:
+    def ensure_unoccupied(self) -> None:
         """Check that the directory does not exist or is empty.
 
         Raises:
@@ -35,7 +35,7 @@ class OutputDirectory(AtomicDirectory):
         if info.type == pafs.FileType.NotFound:
             return
         if info.type == pafs.FileType.File or remote.get_file_info(pafs.FileSelector(inner)):
-            raise UsageError(f"--predict_output_path {self.path} is not empty; remove it or name another one")
+            raise UsageError(f"--predict_output_path {self.path} is not empty; remove it or choose another one")
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def program_path(directory: Path, name: str) -> Path:
 
 
 def constant_prefix(manifest: PackageManifest, name: str) -> str:
-    """The prefix of the weights of a program in `weights.safetensors`, tables aside."""
+    """The prefix of the weights of a program in `weights.safetensors`, except tables."""
     return "" if list(manifest.programs) == [MODEL] else f"{name}."
 
 
@@ -135,7 +135,7 @@ def _check_versions(directory: Path, exported_with: dict[str, str]) -> None:
     if exported_with["machine"] != installed["machine"]:
         raise PackageError(
             f"{directory} holds machine code for {exported_with['machine']}; this is {installed['machine']}. "
-            "Export it here."
+            "Export it again on this machine."
         )
 
 

@@ -123,7 +123,8 @@ class PackageManifest:
                 raise PackageError(newer_version(directory, "tzrec", str(value["versions"]["tzrec"]), __version__))
             return cls._from_json(value)
         except FileNotFoundError:
-            raise PackageError(f"{directory} is no package: it has no {MANIFEST}; `tzrec export` makes one") from None
+            message = f"{directory} is not a package: it has no {MANIFEST}; create one with `tzrec export`"
+            raise PackageError(message) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PackageError(f"{path} is damaged: {type(error).__name__} {error}") from None
 

@@ -112,7 +112,7 @@ def as_table(frame: Any) -> pa.Table:
     """Convert any frame to an Arrow table.
 
     Raises:
-        DataError: it is no frame.
+        DataError: it is not a frame.
     """
     if isinstance(frame, pa.Table):
         return frame
@@ -120,7 +120,7 @@ def as_table(frame: Any) -> pa.Table:
         return pa.Table.from_batches([frame])
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.table(frame)
-    raise DataError(f"{type(frame).__name__} is no table; give a pyarrow, pandas (2.2 or newer) or polars frame")
+    raise DataError(f"{type(frame).__name__} is not a table; give a pyarrow, pandas (2.2 or newer) or polars frame")
 
 
 def to_arrow(outputs: Mapping[str, Tensor]) -> pa.Table:

@@ -46,7 +46,7 @@ def publish(
         SetupError: there is no C++ compiler.
         PackageError: an asset is missing, or the self-test found other predictions than those of the checkpoint.
     """
-    refuse_occupied(directory)
+    ensure_unoccupied(directory)
     with AtomicDirectory(directory, is_synced=True) as package_directory:
         draft = Path(package_directory.temporary)
         servable, tables = _write_weights(trained, draft)
@@ -63,14 +63,14 @@ def publish(
     return manifest
 
 
-def refuse_occupied(directory: Path) -> None:
+def ensure_unoccupied(directory: Path) -> None:
     """Check that a package can be published.
 
     Raises:
         UsageError: the directory exists and is not empty.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UsageError(f"--export_dir {directory} exists and is not empty; remove it or name another one")
+        raise UsageError(f"--export_dir {directory} exists and is not empty; remove it or choose another one")
 
 
 def _write_weights(trained: TrainedModel, draft: Path) -> tuple[Servable, tuple[str, ...]]:

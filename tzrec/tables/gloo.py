@@ -14,7 +14,7 @@ from torchrec.distributed import comm_ops
 def allow_uneven_gather() -> None:
     """Make the backward pass of row-wise tables accept ranks with batches of different sizes, as the last often is.
 
-    torchrec gathers tensors of different sizes with `all_gather`, which NCCL supports and gloo refuses. With gloo each
+    torchrec gathers tensors of different sizes with `all_gather`, which NCCL supports and gloo rejects. With gloo each
     rank broadcasts its tensor to the others instead.
     """
     reduce_scatter: Any = comm_ops.ReduceScatterV_Wait

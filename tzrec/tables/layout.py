@@ -30,7 +30,7 @@ class LayoutEntry:
         key: name of its columns in the lookup's output: the feature, or `feature@table` where the feature is looked
             up in several tables; `feature@autodis` or `feature@mlp`, with the suffix of the group, for embedded values.
             It has SEQUENCE_PREFIX where the table is one of sequences.
-        embedding: embedding of dense values; None for those that models read as they are.
+        embedding: embedding of dense values; None for those that models read directly.
     """
 
     feature: str

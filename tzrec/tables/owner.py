@@ -11,7 +11,7 @@ from tzrec.tables.shared_table import SharedTable
 
 
 class TableOwner(nn.Module, ABC):
-    """Module below which collections of tables stand, sharded or not."""
+    """Module that contains collections of tables, sharded or not."""
 
     @abstractmethod
     def tables_at(self, path: str) -> Mapping[str, SharedTable]:

@@ -128,7 +128,7 @@ def _allowed_types(shared: SharedTable, config: TrainConfig) -> tuple[str, ...]:
 
 
 def _cpu_types(shared: SharedTable, config: TrainConfig) -> set[str]:
-    """Allowed types as they are called on CPU."""
+    """Allowed types by their names on CPU."""
     return {HOST_TYPES.get(name, name) for name in _allowed_types(shared, config)}
 
 

@@ -1,1 +1,1 @@
-"""Small commands beside the verbs."""
+"""Commands for configs, data and features."""

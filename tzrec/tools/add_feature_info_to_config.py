@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--config_table_path", required=True, metavar="GLOB", help=text)
     text = "default: by the extension of the file"
     flags.add_argument("--reader_type", choices=("CsvReader", "ParquetReader"), help=text)
-    flags.refuse(_ODPS, "--odps_data_quota_name")
+    flags.reject(_ODPS, "--odps_data_quota_name")
     args = flags.parse_args(argv)
     config = load_incomplete(args.template_model_config_path)
     apply(config, list(read_rows(args.config_table_path, args.reader_type)))
@@ -113,9 +113,7 @@ def _row(row: dict[str, Any], location: str) -> FeatureRow:
     except ValueError as error:
         raise DataError(f"{location}: feature_info is not valid JSON: {error}") from None
     if not row["feature_name"] or not isinstance(info, dict):
-        raise DataError(
-            f"{location}: feature_name is required, and feature_info has to be a JSON object; received {row}"
-        )
+        raise DataError(f"{location}: feature_name is required, and feature_info must be a JSON object; received {row}")
     return FeatureRow(row["feature_name"], info, str(row.get("drop")).lower() in ("true", "1"), location)
 
 

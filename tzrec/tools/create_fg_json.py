@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     flags.switch("--remove_bucketizer", "leave out bucketizers, for data to be read with FG_BUCKETIZE")
     flags.switch("--debug", "also check a batch of train_input_path")
-    flags.refuse("MaxCompute is not supported; upload fg.json with its own client", *_ODPS)
+    flags.reject("MaxCompute is not supported; upload fg.json with its own client", *_ODPS)
     flags.edits()
     args = flags.parse_args(argv)
     source = load_source(args.pipeline_config, args.edit_config_json)

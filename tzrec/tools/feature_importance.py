@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.edits()
     args = flags.parse_args(argv)
     if args.num_repeats < 1:
-        raise UsageError(f"--num_repeats {args.num_repeats}: has to be at least 1")
+        raise UsageError(f"--num_repeats {args.num_repeats}: must be at least 1")
     from tzrec.run.importance import feature_importance  # imports torch, which takes seconds
     from tzrec.run.session import available_device
 

@@ -15,7 +15,7 @@ _MODES = {"FG_NONE": data_pb2.FG_NONE, "FG_BUCKETIZE": data_pb2.FG_BUCKETIZE}
 
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return exit status 0 when all rows are encoded, 1 when the command has to be run again."""
+    """Return exit status 0 when all rows are encoded, 1 when the command must be run again."""
     args = _flags().parse_args(argv)
     from tzrec.config.check import load_checked
     from tzrec.config.load import dump_config

@@ -73,14 +73,14 @@ def validate_output(flags: cli.Flags, args: Any) -> None:
     if args.output_config and args.output_config.endswith(".json"):
         flags.error(f"--output_config: {args.output_config} would be read as JSON, but text is written")
     if args.output_config and Path(args.output_config).exists() and not args.overwrite:
-        flags.error(f"--output_config: {args.output_config} exists; name another file, or add --overwrite")
+        flags.error(f"--output_config: {args.output_config} exists; choose another file, or add --overwrite")
 
 
-def report(verb: str, args: Any, run: Callable[[], SuggestResult], keep_text: bool) -> None:
+def report(command: str, args: Any, run: Callable[[], SuggestResult], keep_text: bool) -> None:
     """Run `init` or `suggest`, print the result and write the files asked for.
 
     Args:
-        verb: begins the first line.
+        command: begins the first line.
         args: the parsed flags.
         run: calls the function.
         keep_text: write the text of the config file with the changes in it, comments included, where possible.
@@ -90,7 +90,7 @@ def report(verb: str, args: Any, run: Callable[[], SuggestResult], keep_text: bo
     start = time.perf_counter()
     result = run()
     rows = f"{result.rows:,} rows of {result.config.train_input_path} in {time.perf_counter() - start:.1f} s"
-    print(f"{verb:<7} {rows}\n\n{summary.as_text(result.columns)}\n")
+    print(f"{command:<7} {rows}\n\n{summary.as_text(result.columns)}\n")
     lines = [*map(summary.line, result.suggestions), *(f"note: {note}" for note in result.notes)]
     print("\n".join(lines or ["no field is left open"]))
     if args.report:

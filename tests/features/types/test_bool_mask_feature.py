@@ -92,7 +92,7 @@ def test_encoded_data_is_read_without_mask() -> None:
         (bool_mask('num_buckets: 3 default_value: "3"'), ".default_value", "out of range [0, 3)"),
     ],
 )
-def test_invalid_config_is_refused(feature: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(feature: str, field: str, message: str) -> None:
     problem = config_problem(feature)
     assert problem.field == f"feature_configs[0].bool_mask_feature{field}"
     assert message in problem.message

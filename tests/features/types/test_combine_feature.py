@@ -87,13 +87,17 @@ def test_attributes_of_combine_feature() -> None:
     [
         ("num_buckets: 3 boundaries: 1", ".boundaries", "num_buckets and boundaries are set; choose one"),
         ("num_buckets: 0", ".num_buckets", "0 rows"),
-        ('num_buckets: 3 normalizer: "method=log10"', ".normalizer", "num_buckets takes whole numbers"),
+        ('num_buckets: 3 normalizer: "method=log10"', ".normalizer", "num_buckets uses whole numbers"),
         ('combiner: "gap_max"', ".combiner", '"gap_max" is not one of'),
         ('default_value: "x"', ".default_value", "'x' is not a number"),
-        ("num_buckets: 3 autodis { num_channels: 3 }", ".autodis", "is for numbers, and here values become ids"),
+        (
+            "num_buckets: 3 autodis { num_channels: 3 }",
+            ".autodis",
+            "applies to numbers, and the values of this feature become ids",
+        ),
     ],
 )
-def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(text: str, field: str, message: str) -> None:
     problem = config_problem(feature(text))
     assert problem.field == f"feature_configs[0].combine_feature{field}"
     assert message in problem.message

@@ -103,7 +103,7 @@ def test_empty_batch_has_no_ids() -> None:
     assert (len(column.values), np.asarray(column.values).dtype) == (0, np.int64)
 
 
-def test_column_of_structs_is_refused() -> None:
+def test_column_of_structs_is_rejected() -> None:
     with pytest.raises(DataError, match='column "i" has type struct'):
         encode(combo(HASH), u=["a"], i=[{"a": 1}])
 
@@ -117,7 +117,7 @@ def test_column_of_structs_is_refused() -> None:
         (HASH, '["user:u", "i"]', ".expression", '"i" is not side:name'),
     ],
 )
-def test_invalid_config_is_refused(text: str, inputs: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(text: str, inputs: str, field: str, message: str) -> None:
     problem = config_problem(combo(text, inputs))
     assert problem.field == f"feature_configs[0].combo_feature{field}"
     assert message in problem.message

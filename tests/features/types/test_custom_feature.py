@@ -81,12 +81,12 @@ def test_operator_is_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> No
     )
     assert ids_by_row(encode(text + '"upper" }', a=["abc"])[0]) == [[2]]
     with pytest.raises(
-        ConfigError, match=r'"lower" is neither package.module:Class nor .* tzrec.features; there are upper'
+        ConfigError, match=r'"lower" is neither package.module:Class nor .* tzrec.features; use one of upper'
     ):
         encoder(text + '"lower" }')
 
 
-def test_invalid_operator_result_is_refused() -> None:
+def test_invalid_operator_result_is_rejected() -> None:
     for name, received in [("Short", "1 rows"), ("Pythonic", "a list")]:
         with pytest.raises(DataError, match=f'custom feature "f": {name} was given 2 rows and returned {received}'):
             encode(custom(name, "", '"user:a"'), a=[1.0, 2.0])
@@ -107,10 +107,10 @@ def test_invalid_operator_result_is_refused() -> None:
         (custom("NoOperator"), "operator_name", "is not a subclass of tzrec.features.types.custom_feature.Operator"),
         (custom("os:system"), "operator_name", "is not a subclass of"),
         (custom("Scaled", "boundaries: [1] num_buckets: 3"), "boundaries", "num_buckets is set as well"),
-        (custom("Scaled", "num_buckets: 3 mlp {}"), "mlp", "is for numbers"),
+        (custom("Scaled", "num_buckets: 3 mlp {}"), "mlp", "applies to numbers"),
     ],
 )
-def test_invalid_config_is_refused(feature: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(feature: str, field: str, message: str) -> None:
     problem = config_problem(feature)
     assert problem.field == f"feature_configs[0].custom_feature.{field}"
     assert message in problem.message

@@ -168,7 +168,7 @@ def test_encoded_data_is_read_without_formula() -> None:
 @pytest.mark.parametrize(
     ("feature", "field", "message"),
     [
-        (expr("a + c"), "expression", 'no variable "c"; there is a, b'),
+        (expr("a + c"), "expression", 'unknown variable "c"; use one of a, b'),
         (expr("a + "), "expression", "found the end"),
         (expr("a", variables=""), "variables", "is empty"),
         (expr("a", variables='"user:a", "b"'), "variables", '"b" is not side:name'),
@@ -177,7 +177,7 @@ def test_encoded_data_is_read_without_formula() -> None:
         (expr("a", "mlp {}"), "embedding_dim", "must be above 0"),
     ],
 )
-def test_invalid_config_is_refused(feature: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(feature: str, field: str, message: str) -> None:
     problem = config_problem(feature)
     assert problem.field == f"feature_configs[0].expr_feature.{field}"
     assert message in problem.message

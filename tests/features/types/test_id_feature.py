@@ -292,7 +292,7 @@ def test_encoded_ids_are_checked_against_table() -> None:
     ],
     ids=lambda value: str(getattr(value, "type", value)),
 )
-def test_unsupported_column_type_is_refused(array: pa.Array, weighted: bool) -> None:
+def test_unsupported_column_type_is_rejected(array: pa.Array, weighted: bool) -> None:
     with pytest.raises(DataError) as error:
         encode(id_feature(f"{HASH} weighted: {weighted}"), array)
     assert f'column "c" has type {array.type}' in str(error.value)
@@ -321,12 +321,12 @@ def test_unsupported_column_type_is_refused(array: pa.Array, weighted: bool) -> 
         ('hash_bucket_size: 3 fg_value_type: "float"', ".fg_value_type", '"float" is not one of'),
     ],
 )
-def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(text: str, field: str, message: str) -> None:
     problem = config_problem(id_feature(text))
     assert problem.field == f"feature_configs[0].id_feature{field}"
     assert message in problem.message
 
 
-def test_encoded_default_outside_table_is_refused() -> None:
+def test_encoded_default_outside_table_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"fg_encoded_default_value: '9' is out of range \[0, 9\)"):
         encoder(id_feature('num_buckets: 9 fg_encoded_default_value: "9"'), mode="FG_NONE")

@@ -99,7 +99,7 @@ def test_encoded_data_is_read_as_numbers() -> None:
         ('default_value: "x"', "default_value", "'x' is not a number"),
     ],
 )
-def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(text: str, field: str, message: str) -> None:
     problem = config_problem(product(text))
     assert problem.field == f"feature_configs[0].kv_dot_product.{field}"
     assert message in problem.message

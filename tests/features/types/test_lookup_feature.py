@@ -188,18 +188,22 @@ def test_attributes_of_lookup_feature() -> None:
         ("value_dim: 0", ".value_dim", "0 (any number of values) is for ids"),
         ("num_buckets: 5 boundaries: 1", ".boundaries", "num_buckets is set as well; choose one"),
         ("num_buckets: 5 hash_bucket_size: 1", "", "hash_bucket_size and num_buckets are set"),
-        ("num_buckets: 3 autodis { num_channels: 3 }", ".autodis", "is for numbers, and here values become ids"),
+        (
+            "num_buckets: 3 autodis { num_channels: 3 }",
+            ".autodis",
+            "applies to numbers, and the values of this feature become ids",
+        ),
         ('value_dim: 2 default_value: "1,2,3"', ".default_value", "has 3 values; value_dim is 2"),
         ('normalizer: "x"', ".normalizer", "unknown method"),
     ],
 )
-def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(text: str, field: str, message: str) -> None:
     problem = config_problem(lookup(text))
     assert problem.field == f"feature_configs[0].lookup_feature{field}"
     assert message in problem.message
 
 
-def test_unsupported_column_type_is_refused() -> None:
+def test_unsupported_column_type_is_rejected() -> None:
     with pytest.raises(DataError, match='column "k" has type struct'):
         encode(lookup(), ["a:1"], [{"a": 1}])
     with pytest.raises(DataError, match='column "m" has type map<string, struct'):

@@ -119,10 +119,10 @@ def test_wildcard_key_is_no_input() -> None:
         ("value_dim: 2", ".value_dim", "2; a match is one number"),
         ("show_skey: true boundaries: 1", ".show_skey", "values that begin with a key are text"),
         ("need_discrete: true", ".need_discrete", "values that are ids need one of"),
-        ("num_buckets: 3 mlp {}", ".mlp", "is for numbers, and here values become ids"),
+        ("num_buckets: 3 mlp {}", ".mlp", "applies to numbers, and the values of this feature become ids"),
     ],
 )
-def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(text: str, field: str, message: str) -> None:
     problem = config_problem(match(text))
     assert problem.field == f"feature_configs[0].match_feature{field}"
     assert message in problem.message

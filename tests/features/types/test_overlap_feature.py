@@ -117,7 +117,7 @@ def test_bad_input_is_reported() -> None:
         (overlap("is_equal", 'normalizer: "method=x"'), "normalizer", "unknown method"),
     ],
 )
-def test_invalid_config_is_refused(feature: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(feature: str, field: str, message: str) -> None:
     problem = config_problem(feature)
     assert problem.field == f"feature_configs[0].overlap_feature.{field}"
     assert message in problem.message

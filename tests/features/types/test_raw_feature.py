@@ -177,7 +177,11 @@ def test_encoded_boundaries_are_read_as_ids() -> None:
     [
         ("mlp {}", "embedding_dim", "must be above 0: the width of the mlp embedding"),
         ("embedding_dim: 4 value_dim: 2 autodis { num_channels: 3 }", "autodis", "embeds one number; value_dim is 2"),
-        ("embedding_dim: 4 boundaries: [1] mlp {}", "mlp", "is for numbers, and here values become ids"),
+        (
+            "embedding_dim: 4 boundaries: [1] mlp {}",
+            "mlp",
+            "applies to numbers, and the values of this feature become ids",
+        ),
         ("value_dim: 0", "value_dim", "needs boundaries"),
         ("boundaries: [1, 1]", "boundaries", "do not rise"),
         ('default_value: "x"', "default_value", "'x' is not a number"),
@@ -189,7 +193,7 @@ def test_encoded_boundaries_are_read_as_ids() -> None:
         ('normalizer: "method=log"', "normalizer", "unknown method"),
     ],
 )
-def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(text: str, field: str, message: str) -> None:
     problem = config_problem(raw_feature(text))
     assert problem.field == f"feature_configs[0].raw_feature.{field}"
     assert message in problem.message

@@ -378,7 +378,7 @@ def test_empty_batch_has_no_elements() -> None:
         ),
     ],
 )
-def test_invalid_config_is_refused(text: str, field: str, message: str) -> None:
+def test_invalid_config_is_rejected(text: str, field: str, message: str) -> None:
     problem = config_problem(text)
     assert problem.field.endswith(field)
     assert message in problem.message

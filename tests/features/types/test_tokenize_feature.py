@@ -86,7 +86,7 @@ def test_encoded_data_is_read_as_ids(bpe: Path) -> None:
     assert reports(bad) == [("f", "out of range [0, 10)", [2], ["10"])]
 
 
-def test_numbers_are_tokenized_and_maps_refused(bpe: Path) -> None:
+def test_numbers_are_tokenized_and_maps_rejected(bpe: Path) -> None:
     assert ids_by_row(encode(tokenize(bpe), [12])[0]) == [[0, 0]]
     with pytest.raises(DataError, match='column "c" has type map'):
         encode(tokenize(bpe), pa.array([[("k", 1.0)]], pa.map_(pa.string(), pa.float64())))
@@ -95,7 +95,7 @@ def test_numbers_are_tokenized_and_maps_refused(bpe: Path) -> None:
         encode(tokenize(bpe), broken)
 
 
-def test_invalid_config_is_refused(bpe: Path, tmp_path: Path) -> None:
+def test_invalid_config_is_rejected(bpe: Path, tmp_path: Path) -> None:
     (tmp_path / "none.json").write_text("{}")
     for path, text, field, message in [
         (bpe.with_name("x.json"), "", "vocab_file", "x.json cannot be read: No such file"),

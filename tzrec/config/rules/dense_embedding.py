@@ -17,15 +17,15 @@ def check_dense_embedding(checker: Checker, entry: FeatureEntry) -> None:
         return
     path = f"{entry.path}.{kind}"
     if entry.sequence is not None:
-        checker.error(path, "is for features that are no sequence; leave it out, or use boundaries for an embedding")
+        checker.error(path, "is not available for sequences; leave it out, or use boundaries for an embedding")
     elif entry.has_table:
-        checker.error(path, "is for numbers, and the values of this feature become ids; choose one")
+        checker.error(path, "applies to numbers, and the values of this feature become ids; choose one")
     else:
         _check_widths(checker, entry, kind)
         for name in _OF_TABLES:
             known = fields_of(message)
             if name in known and is_set(message, name) and getattr(message, name) != known[name].default_value:
-                checker.error(f"{entry.path}.{name}", f"is for tables, and with {kind} there is none; leave it out")
+                checker.error(f"{entry.path}.{name}", f"applies to tables, and {kind} has none; leave it out")
 
 
 def _check_widths(checker: Checker, entry: FeatureEntry, kind: str) -> None:

@@ -6,7 +6,7 @@ from tzrec.config.checker import Checker
 
 
 def check_dense_optimizer(checker: Checker) -> None:
-    """Check what the moving average and the loss scale require."""
+    """Check the requirements of the moving average and the loss scale."""
     config = checker.config
     for name, section in (("eval_config", config.eval_config), ("export_config", config.export_config)):
         if section.use_dense_ema and not config.train_config.dense_optimizer.HasField("ema"):

@@ -22,7 +22,7 @@ class FeatureEntry:
     Attributes:
         path: path of its message.
         message: message of the feature, see `FeatureMember`.
-        sequence: layout of the sequence; None if it is no sequence.
+        sequence: layout of the sequence; None if it is not a sequence.
         field: member of the oneof that holds the message; None for a message without a config.
     """
 

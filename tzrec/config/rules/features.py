@@ -24,7 +24,7 @@ def check_features(checker: Checker) -> None:
     for path, config in repeated("feature_configs", checker.config.feature_configs):
         if config.WhichOneof("feature") is None and not checker.has_parse_errors(path):
             known = implemented_members(oneof_of(config, "feature"))
-            checker.error(path, f"no feature is chosen; there are {', '.join(known)}")
+            checker.error(path, f"no feature is chosen; use one of {', '.join(known)}")
     names = ((f"{entry.path}.feature_name", entry.name) for entry in feature_entries(checker) if entry.name)
     check_unique(checker, "feature", names)
     for entry in feature_entries(checker):

@@ -102,7 +102,7 @@ def _check_word(checker: Checker, path: str, name: str, rule: FieldRule, word: s
     elif key not in rule.one_of:
         checker.unknown_name(path, name, word, [known for known in (*rule.one_of, *rule.unsupported_words) if known])
     elif checker.is_cpu and key in rule.cuda_only:
-        checker.error(path, f'"{word}" needs CUDA; on {checker.device} there are {", ".join(offered)}{hint}')
+        checker.error(path, f'"{word}" needs CUDA; on {checker.device} use one of {", ".join(offered)}{hint}')
 
 
 def _regex_problem(text: str) -> str:

@@ -66,7 +66,7 @@ def _check_wide_groups(checker: Checker) -> None:
         return
     for path, group in repeated(_PATH, config.feature_groups):
         if group.group_type == WIDE:
-            checker.error(f"{path}.group_type", f"{model} has no use for a WIDE group; use DEEP")
+            checker.error(f"{path}.group_type", f"{model} does not read WIDE groups; use DEEP")
 
 
 def _check_variational_dropout(checker: Checker, config: ModelConfig) -> None:

@@ -9,7 +9,7 @@ from tzrec.protos.module_pb2 import MLP
 
 
 def check_layers(checker: Checker) -> None:
-    """Check what the fields of an MLP have to do with each other."""
+    """Check the fields of an MLP against each other."""
     for path, message in checker.messages():
         if isinstance(message, MLP):
             check_dropout_count(checker, f"{path}.", message.hidden_units, message.dropout_ratio)

@@ -44,6 +44,6 @@ def check_looked_up(checker: Checker, path: str, message: Any, separator: str) -
     if not bucketizers and not key_flags and not message.need_discrete:
         check_default_numbers(checker, path, message, separator)
         if message.HasField("value_dim") and message.value_dim == 0:
-            checker.error(f"{path}.value_dim", "0 (any number of values) is for ids; numbers have a fixed width")
+            checker.error(f"{path}.value_dim", "0 (any number of values) is for ids only; numbers have a fixed width")
         return True
     return not bucketizers

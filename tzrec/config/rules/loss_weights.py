@@ -21,6 +21,6 @@ def check_loss_weights(checker: Checker) -> None:
     smallest = {head.path: getattr(head.message, "pareto_min_loss_weight", 0.0) for head in towers}
     if sum(smallest.values()) >= 1:
         last_path = [path for path, value in smallest.items() if value][-1]
-        total = f"all of them together are {sum(smallest.values()):.9g}"
-        problem = f"{total}; the weights add up to 1, so leave room below it"
+        total = f"the sum over all towers is {sum(smallest.values()):.9g}"
+        problem = f"{total}; it must be below 1, the sum of the weights"
         checker.error(f"{last_path}.pareto_min_loss_weight", problem)

@@ -46,7 +46,7 @@ def _check_names(checker: Checker, model: str, requirements: GroupRequirements) 
         checker.unknown_name(f"{path}.group_name", f"group of {model}", name, known)
     for name in requirements.required:
         if groups and name not in groups and not unknown and not checker.has_parse_errors("model_config"):
-            checker.error(_GROUPS, f'{model} needs a group "{name}"; there are {", ".join(groups)}')
+            checker.error(_GROUPS, f'{model} needs a group "{name}"; the config has {", ".join(groups)}')
     return not unknown
 
 
@@ -93,7 +93,7 @@ def check_dense_mlp(checker: Checker, path: str, message: Any, dense: str, spars
         if not checker.has_parse_errors(path):
             checker.error(path, f'has no dense_mlp, which the group "{dense}" needs')
     elif dense not in groups and message.HasField("dense_mlp"):
-        checker.error(f"{path}.dense_mlp", f'there is no group "{dense}" that it could read')
+        checker.error(f"{path}.dense_mlp", f'reads the group "{dense}", which does not exist')
     units = message.dense_mlp.hidden_units
     widths = list(feature_widths(checker, *groups[sparse])) if sparse in groups else []
     if units and widths and units[-1] != widths[0][2]:

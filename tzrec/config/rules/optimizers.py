@@ -26,7 +26,7 @@ def _check_choice(checker: Checker, path: str, config: Message) -> None:
         return
     if config.WhichOneof("optimizer") is None:
         names = [field.name for field in config.DESCRIPTOR.oneofs_by_name["optimizer"].fields]
-        checker.error(path, f"no optimizer is chosen; there are {', '.join(names)}")
+        checker.error(path, f"no optimizer is chosen; use one of {', '.join(names)}")
     if config.WhichOneof("learning_rate") is None and not isinstance(config, pb.PartOptimizer):
         checker.error(path, "no schedule is chosen; for a constant rate add constant_learning_rate {}")
 
@@ -38,6 +38,6 @@ def _check_sharding_types(checker: Checker, path: str, config: ParameterConstrai
     if optimizer is None or not types or not set(types) <= set(_BY_COLUMNS):
         return
     if table_optimizer(getattr(sparse_optimizer, optimizer).DESCRIPTOR).needs_whole_rows:
-        problem = f"steps of {optimizer} depend on whole rows, which {' and '.join(types)} cut"
+        problem = f"updates of {optimizer} depend on whole rows, which {' and '.join(types)} splits"
         advice = "allow table_wise or row_wise too, or use adagrad_optimizer"
         checker.error(f"{path}.sharding_types", f"{problem}; {advice}")

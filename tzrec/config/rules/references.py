@@ -62,7 +62,7 @@ def _check_earlier_tower(checker: Checker, path: str, name: str) -> None:
     if name == towers[index]:
         checker.error(path, f'"{name}" is this tower itself; name earlier ones')
     elif name in towers:
-        checker.error(path, f'"{name}" comes later; put it before "{towers[index]}", which reads it')
+        checker.error(path, f'"{name}" is defined later; move it before "{towers[index]}", which reads it')
     else:
         known = did_you_mean(name, towers[:index]) or "; there is no earlier tower"
         checker.error(path, f'unknown tower "{name}"{known}')

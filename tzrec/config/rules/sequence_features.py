@@ -9,7 +9,7 @@ from tzrec.protos.data_pb2 import FgMode
 
 
 def check_sequence_feature(checker: Checker, entry: FeatureEntry, spec: SequenceSpec) -> None:
-    """Check what holds for sequences beside what holds for each element."""
+    """Check the rules of sequences, in addition to those of each element."""
     message = entry.message
     if not spec.delimiter and not spec.group:
         checker.error(f"{entry.path}.sequence_delim", "is empty; give the separator of the elements in a string")

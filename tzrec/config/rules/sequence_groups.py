@@ -23,7 +23,7 @@ def check_sequences(checker: Checker, path: str, group: FeatureGroupConfig, know
         for field in ("sequence_groups", "sequence_encoders"):
             if getattr(group, field):
                 group_type = FeatureGroupType.Name(group.group_type)
-                checker.error(f"{path}.{field}", f"has no place in a {group_type} group; put it into a DEEP group")
+                checker.error(f"{path}.{field}", f"is not allowed in a {group_type} group; move it to a DEEP group")
         return
     inner_groups = _inner_groups(checker, path, group)
     for inner_path, inner in inner_groups.values():
@@ -51,7 +51,7 @@ def _inner_groups(checker: Checker, path: str, group: FeatureGroupConfig) -> dic
     groups = list(repeated(f"{path}.sequence_groups", group.sequence_groups))
     for inner_path, inner in groups:
         if len(groups) > 1 and not inner.group_name:
-            checker.error(inner_path, "has no group_name, by which encoders could tell it from the others")
+            checker.error(inner_path, "has no group_name, by which encoders refer to it")
     return {inner.group_name or group.group_name: (inner_path, inner) for inner_path, inner in groups}
 
 
@@ -72,7 +72,7 @@ def _check_model_reads_sequences(checker: Checker, path: str, group: FeatureGrou
     if not getattr(model_requirements(checker), "READS_SEQUENCE_GROUPS", False):
         group_type = FeatureGroupType.Name(group.group_type)
         advice = "use sequence_groups and sequence_encoders of a DEEP group"
-        checker.error(f"{path}.group_type", f"{model} has no use for a {group_type} group; {advice}")
+        checker.error(f"{path}.group_type", f"{model} does not read {group_type} groups; {advice}")
 
 
 def _check_encoder(
@@ -91,7 +91,7 @@ def _check_encoder(
     if member is None:
         if not checker.has_parse_errors(path):
             encoders = ", ".join(field.name for field in config.DESCRIPTOR.oneofs_by_name["seq_module"].fields)
-            checker.error(path, f"no encoder is chosen; there are {encoders}")
+            checker.error(path, f"no encoder is chosen; use one of {encoders}")
         return None
     field, message = member[0], getattr(config, member[0].name)
     encoder_path = f"{path}.{field.name}"

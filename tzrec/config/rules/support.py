@@ -15,7 +15,7 @@ from tzrec.config.schema import enum_type, is_message
 
 
 def check_support(checker: Checker) -> None:
-    """Report what is set and not supported. Runs before the other rules, which do not look below such fields."""
+    """Report unsupported fields, values and components. Runs before the other rules, which skip such fields."""
     for path, message in checker.messages():
         for field, value in message.ListFields():
             _check_field(checker, join(path, field.name), message, field, value)
@@ -35,7 +35,7 @@ def _check_field(checker: Checker, path: str, message: Message, field: FieldDesc
     oneof = field.containing_oneof
     if oneof is not None and implemented_in(oneof) and not registry.is_implemented(field, implemented_in(oneof)):
         members = ", ".join(implemented_members(oneof))
-        alternative = use_instead(oneof) or (f"there are {members}" if members else "leave it out")
+        alternative = use_instead(oneof) or (f"use one of {members}" if members else "leave it out")
         checker.unsupported(path, f"is not supported; {alternative}")
 
 

@@ -48,7 +48,7 @@ def check_model(checker: Checker) -> None:
         _check_tasks(checker, name)
     elif not checker.has_parse_errors("model_config"):
         known = implemented_members(oneof_of(config, "model"))
-        checker.error("model_config", f"no model is chosen; there are {', '.join(known)}")
+        checker.error("model_config", f"no model is chosen; use one of {', '.join(known)}")
 
 
 def _check_tasks(checker: Checker, model: str) -> None:
@@ -58,7 +58,7 @@ def _check_tasks(checker: Checker, model: str) -> None:
     towers = [head for head in heads if head.path != "model_config"]
     check_unique(checker, "tower", ((f"{head.path}.tower_name", head.name) for head in towers if head.name))
     if heads and not checker.config.data_config.label_fields and not checker.has_parse_errors("data_config"):
-        checker.error("data_config.label_fields", f"is empty; {model} learns from at least one label column")
+        checker.error("data_config.label_fields", f"is empty; {model} needs at least one label column")
     for head in heads:
         _check_losses(checker, head)
         _check_metrics(checker, head, "metrics")
@@ -68,19 +68,19 @@ def _check_tasks(checker: Checker, model: str) -> None:
 def _check_losses(checker: Checker, task: HeadDeclaration) -> None:
     losses = list(_members(checker, f"{task.path}.losses", task.message.losses, "loss"))
     if not task.message.losses and not checker.has_parse_errors(task.path):
-        checker.error(f"{task.path}.losses", "is empty; the task learns from at least one loss")
+        checker.error(f"{task.path}.losses", "is empty; the task needs at least one loss")
     check_unique(checker, "loss", ((path, name) for path, name, _ in losses))
     num_class = task.message.num_class
     for _, name, message in losses:
         rule = task_rule(message.DESCRIPTOR)
         if not fits_num_class(rule, num_class):
             fix = _num_class_fix(rule, num_class)
-            checker.error(f"{task.path}.num_class", f"{num_class} does not go with {name}; {fix}")
+            checker.error(f"{task.path}.num_class", f"{num_class} is not valid for {name}; {fix}")
             return
 
 
 def _num_class_fix(rule: TaskRule, num_class: int) -> str:
-    """Return what to do about a loss that is not for tasks with this number of classes."""
+    """Return the fix for a loss that is not for tasks with this number of classes."""
     smallest, largest = rule.min_num_class, rule.max_num_class
     range_text = f"num_class {smallest}" if smallest == largest else f"num_class from {smallest} up"
     alternatives = _members_for(oneof_of(LossConfig, "loss"), rule.prediction, num_class)
@@ -116,7 +116,7 @@ def _check_metrics(checker: Checker, task: HeadDeclaration, field: str) -> None:
         elif not fits_num_class(rule, num_class):
             oneof = oneof_of(configs[_index(path)], "metric")
             alternatives = ", ".join(_members_for(oneof, rule.prediction, num_class))
-            checker.error(path, f"does not go with num_class {num_class}; use one of {alternatives}")
+            checker.error(path, f"is not valid for num_class {num_class}; use one of {alternatives}")
 
 
 def _members(checker: Checker, path: str, configs: Any, oneof: str) -> Iterator[tuple[str, str, Any]]:
@@ -127,7 +127,7 @@ def _members(checker: Checker, path: str, configs: Any, oneof: str) -> Iterator[
             is_other = oneof == "loss" and config.ListFields()  # a loss of another kind of model
             if not is_other and not checker.has_parse_errors(config_path):
                 known = implemented_members(oneof_of(config, oneof))
-                checker.error(config_path, f"no {oneof} is chosen; there are {', '.join(known)}")
+                checker.error(config_path, f"no {oneof} is chosen; use one of {', '.join(known)}")
         elif not checker.is_unsupported(f"{config_path}.{name}"):
             yield f"{config_path}.{name}", name, getattr(config, name)
 

@@ -36,7 +36,7 @@ class DenseEncoder(Encoder):
         column: name of the input.
         separator: separates the values of a string.
         dim: numbers in every row.
-        default: float32 `(dim,)`, inserted as it is, without normalization.
+        default: float32 `(dim,)`, inserted without normalization.
         normalize: maps values `(N,)` to values `(N,)`.
     """
 
@@ -114,7 +114,7 @@ def make_dense_embedding(config: Any, value_dim: int) -> DenseEmbedding | None:
     if kind is None:
         return None
     if value_dim == 0:
-        raise ConfigError([Problem(kind, "is for numbers, and here values become ids; choose one")])
+        raise ConfigError([Problem(kind, "applies to numbers, and the values of this feature become ids; choose one")])
     if kind == "autodis" and value_dim > 1:
         raise ConfigError([Problem(kind, f"embeds one number; value_dim is {value_dim}: use mlp")])
     if config.embedding_dim == 0:

@@ -202,7 +202,7 @@ class _Parser:
         function = FUNCTIONS.get(name) or VECTOR_FUNCTIONS.get(name)
         if function is None:
             names = ", ".join((*FUNCTIONS, *VECTOR_FUNCTIONS, "rnd"))
-            raise ValueError(f'"{self._text}": no function "{name}"; there are {names}')
+            raise ValueError(f'"{self._text}": unknown function "{name}"; use one of {names}')
         count = self._arguments()
         self._validate_count(name, count, function.count)
         if name in FUNCTIONS:
@@ -233,7 +233,7 @@ class _Parser:
         elif name in CONSTANTS:
             self._constant(CONSTANTS[name])
         else:
-            raise ValueError(f'"{self._text}": no variable "{name}"; there is {", ".join(self._variables)}')
+            raise ValueError(f'"{self._text}": unknown variable "{name}"; use one of {", ".join(self._variables)}')
 
     def _constant(self, value: float) -> None:
         number = np.asarray(value)  # numpy's division by zero is infinite, Python's raises

@@ -20,7 +20,7 @@ _SPACES = re.compile(r"\s+")
 
 
 class TextCleaner:
-    """Applies the operations of a TextNormalizer in their order; texts longer than max_length stay as they are.
+    """Applies the operations of a TextNormalizer in their order; texts longer than max_length are unchanged.
 
     Raises:
         ConfigError: the file of characters to remove cannot be read.

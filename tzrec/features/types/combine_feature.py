@@ -25,7 +25,7 @@ from tzrec.protos import data_pb2, feature_pb2
 
 
 class CombineFeature(Feature):
-    """One number combined from several: dense as it is, or an id by num_buckets or boundaries.
+    """One number combined from several: dense, or an id by num_buckets or boundaries.
 
     With a value_map the words of the column are mapped to numbers, and unlisted words count as missing. A dense feature
     without default_value is 0 in missing rows.
@@ -70,7 +70,7 @@ def _make_bucketizer(config: feature_pb2.CombineFeature, data: data_pb2.DataConf
         raise ConfigError([Problem("boundaries", "num_buckets and boundaries are set; choose one")])
     if config.HasField("num_buckets"):
         if config.normalizer:
-            raise ConfigError([Problem("normalizer", "num_buckets takes whole numbers as they are; leave it out")])
+            raise ConfigError([Problem("normalizer", "num_buckets uses whole numbers unchanged; leave it out")])
         return Identity(table_rows(config, "num_buckets"))
     if not config.boundaries:
         return None

@@ -50,7 +50,7 @@ class Operator:
 
 
 class CustomFeature(Feature):
-    """Results of an Operator: ids with a bucketizer or boundaries, else numbers as they are.
+    """Results of an Operator: ids with a bucketizer or boundaries, else dense numbers.
 
     Encoded data holds the results, so the operator is not loaded.
     """
@@ -93,7 +93,7 @@ class CustomFeature(Feature):
             received = f"{len(result)} rows" if isinstance(result, pa.Array) else f"a {type(result).__name__}"
             name = type(self._operator).__name__
             raise DataError(
-                f'custom feature "{self.name}": {name} was given {rows} rows and returned {received}; it has to return '
+                f'custom feature "{self.name}": {name} was given {rows} rows and returned {received}; it must return '
                 "an Arrow array with one value for each row"
             )
 

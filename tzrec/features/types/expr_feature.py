@@ -65,7 +65,7 @@ class ExprFeature(NumberFeature):
 
 
 def _expand(array: pa.Array, rows: int) -> pa.Array:
-    """Repeat a single row, as in a request with one user, for all rows; other columns stay as they are."""
+    """Repeat a single row, as in a request with one user, for all rows; other columns are unchanged."""
     return array if len(array) == rows else array.take(pa.array(np.zeros(rows, np.int64)))
 
 

@@ -1,4 +1,4 @@
-"""raw_feature: numbers of one column, dense as they are or sparse by boundaries."""
+"""raw_feature: numbers of one column, dense, or ids by boundaries."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from tzrec.config.checker import Checker
 def check_thresholds(checker: Checker, path: str, message: Any) -> None:
     """Report a single threshold."""
     if message.thresholds == 1:
-        checker.error(f"{path}.thresholds", "1 threshold makes no curve; use 0 for the exact area, or at least 2")
+        checker.error(f"{path}.thresholds", "1 threshold does not define a curve; use 0 (exact area) or at least 2")
 
 
 def check(checker: Checker, path: str, message: Any) -> None:

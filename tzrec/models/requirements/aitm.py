@@ -1,4 +1,4 @@
-"""Requirements of AITM: a tower per step of a path, and the behavioral calibrator."""
+"""Requirements of AITM: a tower per stage of a path, and the behavioral calibrator."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def check(checker: Checker, path: str, message: AITM) -> None:
     """Check that there are several binary towers whose last layers have equal widths."""
     check_binary_towers(checker, path, message)
     if len(message.task_towers) == 1:
-        checker.error(f"{path}.task_towers", "1 tower; a path has at least two steps")
+        checker.error(f"{path}.task_towers", "1 tower; a path has at least two stages")
     ends = [list(tower.mlp.hidden_units[-1:]) for tower in message.task_towers]
     for index, end in enumerate(ends):
         if end != ends[0]:
-            problem = f"ends {_units(end)}, that of the first step {_units(ends[0])}; make them equal"
+            problem = f"ends {_units(end)}, that of the first stage {_units(ends[0])}; make them equal"
             checker.error(f"{path}.task_towers[{index}].mlp", problem)
 
 

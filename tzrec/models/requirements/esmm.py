@@ -21,7 +21,7 @@ def check(checker: Checker, path: str, message: ESMM) -> None:
     check_binary_towers(checker, path, message)
     count = len(message.task_towers)
     if count not in (0, 2):
-        checker.error(f"{path}.task_towers", f"{count} towers; there are two, click and conversion")
+        checker.error(f"{path}.task_towers", f"{count} towers; esmm has exactly two, click and conversion")
     if message.conditional_name in [tower.tower_name for tower in message.task_towers]:
         problem = f'"{message.conditional_name}" is a tower; the conversion after a click needs another name'
         checker.error(f"{path}.conditional_name", problem)

@@ -14,5 +14,5 @@ def check(checker: Checker, path: str, message: FinalMLP) -> None:
             checker.error(f"{stream_path}.gate_mlp", "has no gate_group to read")
         units = stream.mlp.hidden_units
         if units and message.head_num and units[-1] % message.head_num:
-            received = f"its last width is {units[-1]}, no multiple of head_num {message.head_num}"
+            received = f"its last width is {units[-1]}, not a multiple of head_num {message.head_num}"
             checker.error(f"{stream_path}.mlp.hidden_units", received)

@@ -46,7 +46,7 @@ def check(checker: Checker, path: str, message: RocketLaunching) -> None:
     if not message.feature_based_distillation:
         return
     if message.feature_distillation_function == INNER_PRODUCT:
-        problem = "INNER_PRODUCT is no distance; use COSINE or EUCLID"
+        problem = "INNER_PRODUCT is not a distance; use COSINE or EUCLID"
         checker.error(f"{path}.feature_distillation_function", problem)
     if message.light_mlp.hidden_units and message.booster_mlp.hidden_units and not compared_layers(message):
         problem = "compares layers of equal width; light_mlp and booster_mlp have none"

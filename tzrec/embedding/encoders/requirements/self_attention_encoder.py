@@ -13,4 +13,4 @@ def check(checker: Checker, path: str, message: SelfAttentionEncoder) -> None:
     """Check the width of the attention."""
     width, heads = message.multihead_attn_dim, message.num_heads
     if width >= 1 and heads >= 1 and width % heads:
-        checker.error(f"{path}.multihead_attn_dim", f"{width} is no multiple of num_heads {heads}")
+        checker.error(f"{path}.multihead_attn_dim", f"{width} is not a multiple of num_heads {heads}")

@@ -19,4 +19,4 @@ def check(checker: Checker, path: str, message: CombineFeature) -> None:
     if message.boundaries:
         checker.error(f"{path}.boundaries", "num_buckets and boundaries are set; choose one")
     if message.normalizer:
-        checker.error(f"{path}.normalizer", "num_buckets takes whole numbers as they are; leave it out")
+        checker.error(f"{path}.normalizer", "num_buckets uses whole numbers unchanged; leave it out")

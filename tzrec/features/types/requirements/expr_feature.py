@@ -8,7 +8,7 @@ from tzrec.config.sequences import NAME_IN_FORMULA
 from tzrec.protos.feature_pb2 import ExprFeature
 
 CONSTANTS = ("_pi", "_e")
-"""Names in a formula that are no variables."""
+"""Names in a formula that are not variables."""
 
 
 def check(checker: Checker, path: str, message: ExprFeature) -> None:
