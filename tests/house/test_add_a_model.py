@@ -127,7 +127,7 @@ def test_repository_page_adds_a_model_with_its_own_files(tmp_path: Path) -> None
             check=False,
         )
         assert ended.returncode == 0, (arguments, ended.stdout[-3000:], ended.stderr[-3000:])
-    assert (tmp_path / "runs" / "feature_gate" / "model.ckpt-1").is_dir()
+    assert (tmp_path / "experiments" / "feature_gate" / "model.ckpt-1").is_dir()
 
 
 def collections_with_model_names(source: str) -> list[str]:
