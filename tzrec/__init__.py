@@ -52,7 +52,7 @@ _FUNCTIONS = ("check", "evaluate", "export", "init", "load", "predict", "train")
 
 
 class _Package(ModuleType):
-    """Module whose functions are imported on first use, and stay functions when a command's module has the same name.
+    """Module that imports its functions on first use and keeps them when a command's module has the same name.
 
     Python sets `tzrec.predict` to the module tzrec/predict.py once that is imported; here it remains the function, and
     the module is reached by its full name: `from tzrec.predict import main`, `python -m tzrec.predict`.

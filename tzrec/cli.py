@@ -141,7 +141,7 @@ def json_object(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is JSON, but not an object of path and value")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object of paths and values")
     return value
 
 

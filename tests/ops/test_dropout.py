@@ -24,7 +24,7 @@ def test_dropout_keeps_share_and_scales_it(function, ratio: float, dtype: torch.
 
 
 def test_dropout_drops_elements_independently() -> None:
-    """Four neighbours share one draw of 64 bits: no pair of the four positions may follow another."""
+    """Four neighbors share one draw of 64 bits: no pair of the four positions may follow another."""
     torch.manual_seed(2)
     kept = (dropout(torch.ones(200_000), 0.5) != 0).double().view(-1, 4)
     correlation = torch.corrcoef(kept.T) - torch.eye(4)

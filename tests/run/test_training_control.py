@@ -62,8 +62,8 @@ def test_plateau_reduces_factor_down_to_min_factor() -> None:
         factors.append(control.factor)
     assert factors == [1, 1, 0.25, 0.25, 0.25, 0.1, 0.1, 0.1, 0.1]
     assert lines == [
-        "rate   auc did not improve on 0.6 for 2 evaluations: all learning rates are multiplied by 0.25 from now on",
-        "rate   auc did not improve on 0.7 for 2 evaluations: all learning rates are multiplied by 0.1 from now on",
+        "rate   auc did not improve on 0.6 for 2 evaluations: the learning rate factor is now 0.25",
+        "rate   auc did not improve on 0.7 for 2 evaluations: the learning rate factor is now 0.1",
     ]
 
 

@@ -138,7 +138,7 @@ def change(directory: Path, **values: object) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": 3, "versions": {"tzrec": "9.0.0"}}, "made with tzrec 9.0.0, newer than"),
+        ({"format": 3, "versions": {"tzrec": "9.0.0"}}, "exported with tzrec 9.0.0, newer than"),
         ({"versions": {"tzrec": "0.1.0", "torch": "99.1.0", "machine": "x86_64"}}, "torch 99.1.0, newer than"),
         ({"versions": {"tzrec": "0.1.0", "torch": "2.0.0", "machine": "vax"}}, "machine code for vax"),
         ({"files": {"../outside": {"size": 1, "sha256": ""}}}, "outside the package"),

@@ -147,7 +147,7 @@ def test_all_conflicts_are_reported() -> None:
 def test_suffixes_that_make_one_name_are_rejected() -> None:
     features = {"a": make_feature("a", Table("t", 10, 8)), "b": make_feature("b", Table("t_u", 10, 8))}
     (message,) = problems(features, make_group("d", "a", suffix="u_v"), make_group("e", "b", suffix="v"))
-    assert 'both make the table name "t_u_v"' in message
+    assert 'both result in the table name "t_u_v"' in message
 
 
 def test_groups_with_unsupported_features_are_rejected() -> None:

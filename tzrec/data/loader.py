@@ -158,7 +158,7 @@ class DataLoader:
         if is_empty and is_whole_epoch:
             raise DataError(
                 f"the data has fewer rows than one batch of all ranks ({self.batch_size} x {self._world_size}), and "
-                "data_config.drop_remainder skips such a batch; lower data_config.batch_size or give more data"
+                "data_config.drop_remainder skips such a batch; lower data_config.batch_size or provide more data"
                 if self._data.drop_remainder and self._mode != "predict"
                 else "the data has no rows"
             )
@@ -227,11 +227,11 @@ class DataLoader:
         columns, encoding = self._encoder.encode(cast_text(raw, self._schema.features, features), masked)
         for report in encoding.reports:
             features.report(*report)
-        labelled = cast_text(raw.select(self._targets), self._schema.targets, targets)
+        labeled = cast_text(raw.select(self._targets), self._schema.targets, targets)
         return replace(
             collate(columns, raw.num_rows),
-            labels=_tensors(labelled, self._data.label_fields, label_values, targets),
-            weights=_tensors(labelled, self._data.sample_weight_fields, weight_values, targets),
+            labels=_tensors(labeled, self._data.label_fields, label_values, targets),
+            weights=_tensors(labeled, self._data.sample_weight_fields, weight_values, targets),
         )
 
     def _reserved_columns(self, raw: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> pa.Table:

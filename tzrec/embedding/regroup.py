@@ -26,7 +26,7 @@ class GroupPlan:
 def plan_groups(
     sources: Sequence[tuple[Sequence[str], Sequence[int]]], groups: Mapping[str, Sequence[str]]
 ) -> GroupPlan:
-    """Plan as few splits as the groups allow: columns that are neighbours in every group stay in one part.
+    """Plan as few splits as the groups allow: columns that are neighbors in every group stay in one part.
 
     Args:
         sources: keys and their widths, per source; a key is in one source.

@@ -81,7 +81,7 @@ class MultiWindowDIN(nn.Module):
     """`[1/n_w sum_(t in w) PReLU(v . MLP([s_t, q * s_t, q]) + b) s_t for windows w, q]`, with n_w elements in w.
 
     Zhu et al., Learning Tree-based Deep Model for Recommender Systems, KDD 2018, section 3.3 and figure 2: the network
-    that scores nodes, with the behaviours of time windows averaged by attention. A query narrower than the elements
+    that scores nodes, with the behaviors of time windows averaged by attention. A query narrower than the elements
     is padded with zeros.
 
     Args:

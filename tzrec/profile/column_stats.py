@@ -143,7 +143,7 @@ class ColumnStats:
         if isinstance(elements, Spans):
             if not (self._as_numbers or self.numbers == self.values - len(elements)):
                 self.is_whole = False
-                return  # text: earlier values were no numbers
+                return  # text: earlier values were not numbers
             numbers, is_number = elements.parse_floats()
             numbers = numbers[is_number]
             self.is_whole = self.is_whole and bool(elements.parse_integers()[1].all())

@@ -132,11 +132,11 @@ def tolerate_bad_rows(
     """Set bad_row_policy so that rows with invalid values or without labels do not stop training."""
     data = config.data_config
     not_finite = [stats.name for stats in columns if _is_quantity(stats) and not stats.is_numeric]
-    unlabelled = [stats.name for stats in labels if stats.missing]
-    if data.bad_row_policy == BadRowPolicy.ERROR and (not_finite or unlabelled):
+    unlabeled = [stats.name for stats in labels if stats.missing]
+    if data.bad_row_policy == BadRowPolicy.ERROR and (not_finite or unlabeled):
         data.bad_row_policy = BadRowPolicy.DEFAULT
         reasons = [f"{name} has values that are not finite" for name in not_finite]
-        reasons += [f"rows without {name} are left out" for name in unlabelled]
+        reasons += [f"rows without {name} are left out" for name in unlabeled]
         yield Suggestion("DEFAULT", "; ".join(reasons), "data_config.bad_row_policy", "ERROR")
 
 

@@ -11,7 +11,7 @@ Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 32
-_COLOURS = ("#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2", "#9c6b4e")
+_COLORS = ("#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2", "#9c6b4e")
 _NUM_TICKS = 5
 _MAX_POINTS = 1000
 _MAX_MARKED_POINTS = 40
@@ -51,12 +51,12 @@ def line_chart(series: Mapping[str, Points], x_name: str) -> str:
     y = Axis(*_range([point[1] for point in all_points]), HEIGHT - _BOTTOM, _TOP)
     parts = [*_grid(x, y, x_name)]
     for index, points in enumerate(lines.values()):
-        colour = _COLOURS[index % len(_COLOURS)]
+        color = _COLORS[index % len(_COLORS)]
         coordinates = [(f"{x.at(a):.1f}", f"{y.at(b):.1f}") for a, b in thin(points)]
         path = " ".join(",".join(pair) for pair in coordinates)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.8"/>')
         if len(coordinates) <= _MAX_MARKED_POINTS:  # a line of one point is invisible
-            parts += [f'<circle cx="{across}" cy="{down}" r="3" fill="{colour}"/>' for across, down in coordinates]
+            parts += [f'<circle cx="{across}" cy="{down}" r="3" fill="{color}"/>' for across, down in coordinates]
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>{_legend(lines)}'
 
 
@@ -97,7 +97,7 @@ def _grid(x: Axis, y: Axis, x_name: str) -> list[str]:
 def _legend(lines: Mapping[str, Points]) -> str:
     items = []
     for index, (name, points) in enumerate(lines.items()):
-        dot = f'<span class="dot" style="background:{_COLOURS[index % len(_COLOURS)]}"></span>'
+        dot = f'<span class="dot" style="background:{_COLORS[index % len(_COLORS)]}"></span>'
         last = f" {points[-1][1]:.4g}" if points else ""
         items.append(f"<li>{dot}{escape(name)}{last}</li>")
     return f'<ul class="legend">{"".join(items)}</ul>'

@@ -121,7 +121,7 @@ def _check_targets(sample: _Sample) -> None:
                 sample.checker.error(field_path, str(error))
     if sample.bad_rows and data.bad_row_policy == BadRowPolicy.ERROR:
         reasons = "; ".join(_reasons(sample))
-        message = f"ERROR stops at the first bad row, and there are: {reasons}; use DEFAULT or SKIP_ROW"
+        message = f"ERROR stops at the first bad row, and the data has bad rows: {reasons}; use DEFAULT or SKIP_ROW"
         sample.checker.error("data_config.bad_row_policy", message)
 
 

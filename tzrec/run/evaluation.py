@@ -79,8 +79,8 @@ def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dic
         for features, labels in batches:
             output, moved = session.forward(features)
             if labels.rows:
-                labelled = moved if features is labels else labels.to(session.device)
-                metrics.update(output.logits, output.auxiliary_losses, labelled)
+                labeled = moved if features is labels else labels.to(session.device)
+                metrics.update(output.logits, output.auxiliary_losses, labeled)
                 num_rows += labels.rows
     session.model.train(training)
     metrics.merge(gather_metric_states(metrics.state()))

@@ -24,7 +24,7 @@ from tzrec.run.evaluation import score
 from tzrec.run.session import Session
 
 CHUNK_ROWS = 32_768
-"""Rows of a rank among which the values of a feature are shuffled: many, because neighbours in a file are similar."""
+"""Rows of a rank among which the values of a feature are shuffled: many, because neighbors in a file are similar."""
 
 
 @dataclass(frozen=True)

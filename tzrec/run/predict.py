@@ -93,14 +93,14 @@ def predict(
 @contextmanager
 def _published_together(output: OutputDirectory, session: Session) -> Iterator[None]:
     """Create the temporary output directory, and publish it when the block has succeeded on all ranks."""
-    group.barrier()  # a rank that could not load its model has not come here, and nothing is left behind
+    group.barrier()  # not reached if a rank could not load its model: then nothing is left to remove
     if session.rank_info.is_main:
         output.create()
     group.barrier()
     error: Exception | None = None
     try:
         yield
-    except Exception as raised:  # the other ranks have to be informed, whatever it is
+    except Exception as raised:  # of any type: the other ranks must be informed
         error = raised
     is_complete = group.all_agree(error is None)
     if session.rank_info.is_main:

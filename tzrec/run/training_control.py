@@ -114,7 +114,7 @@ class ReduceLROnPlateau:
         if not self._tracker.is_exhausted or reduced >= self.factor:
             return []
         self.factor = reduced
-        line = f"rate   {self._tracker}: all learning rates are multiplied by {self.factor:g} from now on"
+        line = f"rate   {self._tracker}: the learning rate factor is now {self.factor:g}"
         self._tracker.reset_patience()
         return [line]
 

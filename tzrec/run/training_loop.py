@@ -119,8 +119,8 @@ def _handle_nonfinite_losses(trainer: Trainer, losses: Mapping[str, torch.Tensor
     losses_by_rank = "; ".join(f"rank {rank}: {text}" for rank, text in enumerate(group.gather(nonfinite)) if text)
     start, end = trainer.position.cursor, batch.cursor
     message = (
-        f"step {trainer.position.step + 1}: the loss is not finite ({losses_by_rank}). The step trains rows "
-        f"{start.row:,} to {end.row:,} of epoch {end.epoch + 1} in training order; it changed no parameter"
+        f"step {trainer.position.step + 1}: the loss is not finite ({losses_by_rank}) on rows "
+        f"{start.row:,} to {end.row:,} of epoch {end.epoch + 1}, in training order; no parameter was changed"
     )
     if trainer.session.config.train_config.nonfinite_loss == train_pb2.STOP_TRAINING:
         raise TrainingError(

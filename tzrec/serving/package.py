@@ -124,7 +124,7 @@ def _load(path: Path, spec: ProgramSpec, weights: Weights, prefix: str) -> Any:
     constants = {constant: weights.tensors[name] for constant, name in names.items()}
     constants["tables"] = weights.flat(spec.tables)
     needed = {name: constants[name] for name in model.get_constant_fqns()}
-    model.load_constants(needed, False, True, True, False)  # checks that none is missing; keeps our memory
+    model.load_constants(needed, False, True, True, False)  # raises if one is missing; uses the mapped memory
     return model
 
 

@@ -164,6 +164,6 @@ class PackageManifest:
 def newer_version(directory: Path, what: str, exported_with: str, installed: str) -> str:
     """Message: the package needs a newer version of `what`."""
     return (
-        f"{directory} was made with {what} {exported_with}, newer than {installed} here; install that one, or export "
-        "it again"
+        f"{directory} was exported with {what} {exported_with}, newer than the installed {installed}; upgrade {what}, "
+        "or export it again"
     )

@@ -167,7 +167,7 @@ class Servable(nn.Module):
         layout = model.embedding_group.layout
         self.signature, self._layout = Signature.from_layout(layout), layout
         self.register_buffer("tables", tables)
-        runs = _neighbours(layout, self.signature)
+        runs = _neighbors(layout, self.signature)
         self.lookups = nn.ModuleList(PooledLookup(first, entries, layout, offsets) for first, entries in runs)
         self.dense_part = model.dense_part()
         self.autocast = AUTOCAST[precision]
@@ -223,8 +223,8 @@ def index_of_group(inputs: Mapping[str, Tensor], group: str, lengths: Tensor) ->
     return PaddedIndex(torch.arange(lengths.shape[0]).unsqueeze(1), positions.unsqueeze(0), lengths)
 
 
-def _neighbours(layout: Layout, signature: Signature) -> list[tuple[int, list[LayoutEntry]]]:
-    """Group the lookups by runs of one kind whose features are neighbours in the inputs: (first feature, run)."""
+def _neighbors(layout: Layout, signature: Signature) -> list[tuple[int, list[LayoutEntry]]]:
+    """Group the lookups by runs of one kind whose features are neighbors in the inputs: (first feature, run)."""
     index = {name: i for i, name in enumerate(signature.sparse)}
     entries = {entry.key: entry for row in layout.row_groups.values() for entry in row if entry.table}
     runs: list[tuple[int, list[LayoutEntry]]] = []

@@ -42,7 +42,7 @@ class Signature:
 
     @classmethod
     def from_layout(cls, layout: Layout) -> Signature:
-        """The inputs that a layout needs; features whose tables are of one kind are neighbours, so that one call
+        """The inputs that a layout needs; features whose tables are of one kind are neighbors, so that one call
         looks them up."""
         entries = [entry for entries in layout.row_groups.values() for entry in entries]
         by_kind = sorted((e for e in entries if e.table), key=lambda e: table_kind(layout, e.table or ""))

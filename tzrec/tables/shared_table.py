@@ -107,7 +107,7 @@ def _validate_equal(first: TableRequest, other: TableRequest) -> Iterable[Proble
     if first.origin != other.origin:
         yield Problem(
             "embedding_name_suffix",
-            f'{first.description} and {other.description} both make the table name "{name}", from '
+            f'{first.description} and {other.description} both result in the table name "{name}", from '
             f'"{"_".join(first.origin)}" and "{"_".join(other.origin)}"; choose another suffix',
         )
     for field in SHARED:

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return exit status 0; 1 for an invalid table, 2 for an invalid template."""
     flags = cli.parser("tools.add_feature_info_to_config", "Copy field values of features from a table into a config.")
     flags.add_argument("--template_model_config_path", required=True, metavar="FILE", help="config to change")
-    flags.add_argument("--model_config_path", required=True, metavar="FILE", help="where to write the new config")
+    flags.add_argument("--model_config_path", required=True, metavar="FILE", help="path of the new config")
     text = "CSV or Parquet with the columns feature_name, feature_info (JSON) and optionally drop (true or false)"
     flags.add_argument("--config_table_path", required=True, metavar="GLOB", help=text)
     text = "default: by the extension of the file"

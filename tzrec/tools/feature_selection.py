@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = cli.parser("tools.feature_selection", "Rank features by their learned dropout probability.")
     flags.config(help="config that was trained, as in <model_dir>/pipeline.config")
     flags.add_argument("--model_dir", help="a model directory, whose newest checkpoint is read, or a checkpoint")
-    flags.add_argument("--output_dir", help="for the results (<model_dir of the config>/feature_selection)")
+    flags.add_argument("--output_dir", help="directory of the results (<model_dir of the config>/feature_selection)")
     flags.add_argument("--topk", type=int, default=100, help="features to keep in each group (100)")
     flags.switch("--visualize", f"also draw the ranking, as {PICTURE}")
     flags.switch("--clear_variational_dropout", "remove variational_dropout from the new config")

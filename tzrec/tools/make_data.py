@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the data and print the command that trains on it."""
     flags = cli.parser("tools.make_data", "Write synthetic data that a config can train on.")
     flags.config()
-    flags.add_argument("--output_dir", "--out", required=True, metavar="DIR", help="for the files")
+    flags.add_argument("--output_dir", "--out", required=True, metavar="DIR", help="directory of the files")
     flags.add_argument("--train_rows", type=int, default=20_000, help="rows to train on")
     flags.add_argument("--eval_rows", type=int, default=2_000, help="rows to evaluate on")
     flags.add_argument("--seed", type=int, default=7, help="equal seeds give equal rows")

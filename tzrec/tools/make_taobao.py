@@ -288,10 +288,10 @@ def _arguments(out: Path) -> dict[str, Any] | None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the data and print the attainable AUC."""
     flags = cli.parser("tools.make_taobao", "Write the advertising log of the demo.")
-    flags.add_argument("--output_dir", "--out", default="data/taobao", metavar="DIR", help="for the files")
+    flags.add_argument("--output_dir", "--out", default="data/taobao", metavar="DIR", help="directory of the files")
     flags.add_argument("--train_rows", type=int, default=400_000, help="rows to train on")
     flags.add_argument("--eval_rows", type=int, default=40_000, help="rows to evaluate on")
-    flags.add_argument("--seed", type=int, default=7, help="of all random numbers")
+    flags.add_argument("--seed", type=int, default=7, help="seed of all random numbers")
     args = flags.parse_args(argv)
     attainable, new = make_taobao(args.output_dir, args.train_rows, args.eval_rows, args.seed)
     rows = f"{args.train_rows:,} train rows in {TRAIN_FILES} files, {args.eval_rows:,} eval rows, seed {args.seed}"

@@ -35,7 +35,7 @@ class SequenceEncoder(nn.Module):
 
     def forward(self, group: SequenceTensors) -> Tensor:
         """Encode a group, `(B, out_dim)`; elements after `max_seq_length` are ignored."""
-        # The lengths are clamped and the elements are not sliced: torch.export cannot determine which is shorter.
+        # The lengths are clamped instead of slicing the elements: torch.export cannot determine which is shorter.
         lengths = group.lengths.clamp(max=self._limit) if self._limit else group.lengths
         encoded: Tensor = self.encode(group.query, group.sequence, lengths)
         return encoded
