@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return exit status 0; 2 for an invalid config."""
     flags = cli.parser("tools.create_fg_json", "Write the features of a config as fg.json.")
     flags.config()
-    flags.add_argument("--fg_output_dir", required=True, metavar="DIR", help="directory of fg.json and the files that it names")
+    flags.add_argument("--fg_output_dir", required=True, metavar="DIR", help="directory of fg.json and its files")
     flags.add_argument(
         "--reserves", type=split_commas, default=[], metavar="COLUMN,...", help="columns to copy, e.g. labels"
     )
