@@ -152,7 +152,7 @@ def test_open_package_with_invalid_manifest_raises(copy: Path, values: dict[str,
 
 
 def test_open_package_of_other_directory_raises(tmp_path: Path) -> None:
-    with pytest.raises(PackageError, match=r"no manifest.json; `tzrec export` makes one"):
+    with pytest.raises(PackageError, match=r"no manifest.json; create one with `tzrec export`"):
         open_package(tmp_path)
 
 
