@@ -205,7 +205,7 @@ def test_data_without_rows_is_an_error(write: Write) -> None:
         batches_of(write([0, 0]))
     with pytest.raises(DataError, match="no rows"):
         batches_of(write([0], "csv"), "dataset_type: CsvDataset")
-    with pytest.raises(DataError, match="consumed 30 rows of this epoch, but the data has only 5"):
+    with pytest.raises(DataError, match="is at row 30 of this epoch, but the data has only 5 rows"):
         batches_of(write([5]), cursor=Cursor(row=30))
     assert batches_of(write([5]), cursor=Cursor(row=5)) == []
 
