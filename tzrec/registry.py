@@ -2,6 +2,7 @@
 
 `ModelConfig.model.mmoe : MMoE` is implemented by `tzrec.models.mmoe.MMoE`. Its requirements, if it has any, are in
 `tzrec.models.requirements.mmoe`, a module that does not import torch: `config.check` and the class both read it.
+The package is the option `implemented_in` of the oneof in the schema.
 
 If the package is a single file (`tzrec.optim.schedule`), the class is an attribute of that file and its requirements
 are in the package of the file (`tzrec.optim.requirements.manual_step_learning_rate`). Only modules that a config names
@@ -17,24 +18,42 @@ from importlib import metadata
 from types import ModuleType
 from typing import Any, TypeVar
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
 from tzrec.errors import ConfigError, Problem
+from tzrec.protos import options_pb2 as pb
 
 _Base = TypeVar("_Base")
 
 
-def locate(field: FieldDescriptor, package: str) -> tuple[str, str]:
+def implemented_in(oneof: OneofDescriptor | None) -> str:
+    """Return the package with the classes of the members of a oneof; "" if they are not found by the naming rule."""
+    return _option(oneof, pb.implemented_in)
+
+
+def requirements_in(oneof: OneofDescriptor | None) -> str:
+    """Return the package with the requirements of the members of a oneof; "" if there is none."""
+    return _option(oneof, pb.requirements_in) or implemented_in(oneof)
+
+
+def _option(oneof: OneofDescriptor | None, extension: Any) -> str:
+    return "" if oneof is None else str(oneof.GetOptions().Extensions[extension])
+
+
+def locate(field: FieldDescriptor) -> tuple[str, str]:
     """Module and class name that implement a member of a oneof, whether or not they exist."""
-    message = field.message_type
+    package, message = implemented_in(field.containing_oneof), field.message_type
     assert message is not None  # all members of these oneofs are messages
     return (f"{package}.{_module_name(field)}" if _is_package(package) else package), message.name
 
 
-def is_implemented(field: FieldDescriptor, package: str) -> bool:
-    """True if the class of a member of a oneof exists; modules of a package are not imported."""
-    module, name = locate(field, package)
+def is_implemented(field: FieldDescriptor) -> bool:
+    """True if the class of a field exists, or if it needs none; modules of a package are not imported."""
+    package = implemented_in(field.containing_oneof)
+    if not package:
+        return True
+    module, name = locate(field)
     if importlib.util.find_spec(module) is None:
         return False
     return module != package or hasattr(importlib.import_module(module), name)
@@ -49,7 +68,7 @@ def oneof_member(message: Message, oneof: str) -> tuple[FieldDescriptor, Message
     return field, getattr(message, name)
 
 
-def resolve_class(message: Message, oneof: str, package: str) -> Any:
+def resolve_class(message: Message, oneof: str) -> Any:
     """Import the class that implements the member that is set in a oneof.
 
     Raises:
@@ -58,22 +77,22 @@ def resolve_class(message: Message, oneof: str, package: str) -> Any:
     member = oneof_member(message, oneof)
     if member is None:
         raise LookupError(f"{message.DESCRIPTOR.name}.{oneof} is not set")
-    return load_class(member[0], package)
+    return load_class(member[0])
 
 
-def load_class(field: FieldDescriptor, package: str) -> Any:
+def load_class(field: FieldDescriptor) -> Any:
     """Import the class that implements a member of a oneof.
 
     Raises:
         LookupError: The class does not exist.
     """
-    module, name = locate(field, package)
+    module, name = locate(field)
     if importlib.util.find_spec(module) is None:
         raise LookupError(f"{field.full_name} has no implementation: {module}.{name} does not exist")
     return getattr(importlib.import_module(module), name)
 
 
-def requirements(field: FieldDescriptor, package: str) -> ModuleType | None:
+def requirements(field: FieldDescriptor) -> ModuleType | None:
     """Import the requirements of a member of a oneof: facts and rules that hold for the component as a whole.
 
     A requirements module may define `check(checker, path, message)`, which reports problems of a config to a
@@ -82,7 +101,8 @@ def requirements(field: FieldDescriptor, package: str) -> ModuleType | None:
     Returns:
         The module, or None where the component has no requirements.
     """
-    return _import_requirements(package, _module_name(field))
+    package = requirements_in(field.containing_oneof)
+    return _import_requirements(package, _module_name(field)) if package else None
 
 
 @functools.cache

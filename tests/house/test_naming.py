@@ -10,8 +10,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 import tzrec
 from tzrec import registry
-from tzrec.config.options import implemented_in
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.registry import implemented_in
 
 PACKAGE = Path(tzrec.__file__).parent
 TESTS = Path(__file__).parents[1]
@@ -56,19 +56,19 @@ def files(package: str) -> set[str]:
 
 @pytest.mark.parametrize(("field", "package"), members(), ids=lambda value: getattr(value, "full_name", value))
 def test_member_with_file_resolves_to_its_class(field: FieldDescriptor, package: str) -> None:
-    module, name = registry.locate(field, package)
+    module, name = registry.locate(field)
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} does not exist yet")
     if module == package and not hasattr(importlib.import_module(module), name):
         pytest.skip(f"{module}.{name} does not exist yet")
     message = field.containing_type._concrete_class()
     getattr(message, field.name).SetInParent()
-    assert registry.resolve_class(message, field.containing_oneof.name, package).__name__ == name
+    assert registry.resolve_class(message, field.containing_oneof.name).__name__ == name
 
 
 @pytest.mark.parametrize("package", sorted(SHARED))
 def test_file_is_named_by_a_member(package: str) -> None:
-    named = {registry.locate(field, folder)[0] for field, folder in members()}
+    named = {registry.locate(field)[0] for field, _ in members()}
     room = f"tzrec.{package}".replace("/", ".")
     stray = {name for name in files(package) - SHARED[package] if f"{room}.{name}" not in named}
     assert stray == set(), f"no oneof member leads to these files of tzrec/{package}"

@@ -45,9 +45,7 @@ def names_in(tree: ast.Module) -> Iterator[str]:
 
 def is_supported(field: FieldDescriptor) -> bool:
     """True if check accepts the field: it is not rejected and, as a component, it is implemented."""
-    package = options.implemented_in(field.containing_oneof) if field.containing_oneof else ""
-    is_missing = bool(package) and not registry.is_implemented(field, package)
-    return not options.field_rule(field).unsupported and not is_missing
+    return not options.field_rule(field).unsupported and registry.is_implemented(field)
 
 
 @cache
@@ -70,7 +68,7 @@ def fields() -> list[FieldDescriptor]:
         for message in messages().values()
         if not message.GetOptions().map_entry
         for field in message.fields
-        if is_supported(field) and not (field.containing_oneof and options.requirements_in(field.containing_oneof))
+        if is_supported(field) and not registry.requirements_in(field.containing_oneof)
     ]
 
 
@@ -182,7 +180,7 @@ def test_lists_of_members_accepts_functions_by_member() -> None:
 
 def test_requirements_belong_to_components() -> None:
     named = {
-        f"{options.requirements_in(oneof)}.{field.name.removeprefix('sequence_')}".replace(".schedule.", ".")
+        f"{registry.requirements_in(oneof)}.{field.name.removeprefix('sequence_')}".replace(".schedule.", ".")
         for oneof in oneofs().values()
         for field in oneof.fields
     }

@@ -24,7 +24,7 @@ def test_loss_predicts_what_its_rule_says(name: str) -> None:
     message = getattr(config, name)
     message.SetInParent()
     rule = task_rule(member_messages(LOSSES)[name])
-    loss = registry.resolve_class(config, "loss", "tzrec.losses")(**kwargs(message))
+    loss = registry.resolve_class(config, "loss")(**kwargs(message))
     outputs = loss.outputs(torch.zeros(3, rule.min_num_class))
     assert ("probs" in outputs, "y" in outputs) == (rule.prediction == PROBABILITIES, rule.prediction == VALUES)
 

@@ -150,9 +150,7 @@ def rows(kind: str, case: str, n: int = 120) -> tuple[dict[str, torch.Tensor], t
 def make(name: str, fields: str, kind: str) -> Any:
     name = name.split()[0]
     config = text_format.Parse(f"{name} {{ {fields} }}", MetricConfig())
-    return registry.resolve_class(config, "metric", "tzrec.metrics")(
-        4 if kind == "classes" else 1, **kwargs(getattr(config, name))
-    )
+    return registry.resolve_class(config, "metric")(4 if kind == "classes" else 1, **kwargs(getattr(config, name)))
 
 
 @pytest.mark.parametrize("case", ["random", "ties", "one class", "no groups"])

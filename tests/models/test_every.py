@@ -19,7 +19,7 @@ from tzrec.protos.model_pb2 import ModelConfig
 
 FOLDER = Path(__file__).parent
 FIELDS = ModelConfig.DESCRIPTOR.oneofs_by_name["model"].fields
-NAMES = [field.name for field in FIELDS if registry.is_implemented(field, "tzrec.models")]
+NAMES = [field.name for field in FIELDS if registry.is_implemented(field)]
 SINGLE = [name for name in NAMES if "\nLEARNER = " in (FOLDER / f"test_{name}.py").read_text()]
 GRADIENT_CHECKS = ("assert_gradients_correct(", "gradcheck(")
 

@@ -127,7 +127,7 @@ def declare_heads(config: EasyRecConfig) -> DeclaredHeads:
     member = registry.oneof_member(config.model_config, "model")
     if member is None:
         return DeclaredHeads()
-    requirements = registry.requirements(member[0], "tzrec.models")
+    requirements = registry.requirements(member[0])
     declare = getattr(requirements, "heads", None)
     return declare(config) if declare else DeclaredHeads(default_heads(config))
 

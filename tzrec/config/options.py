@@ -52,18 +52,6 @@ def unsupported_value(value: EnumValueDescriptor) -> str:
     return alternative
 
 
-def implemented_in(oneof: OneofDescriptor) -> str:
-    """Return the package with the classes of the members of a oneof; "" if they are not found by the naming rule."""
-    package: str = _extension(oneof, pb.implemented_in)
-    return package
-
-
-def requirements_in(oneof: OneofDescriptor) -> str:
-    """Return the package with the requirements of the members of a oneof; "" if there is none."""
-    package: str = _extension(oneof, pb.requirements_in)
-    return package or implemented_in(oneof)
-
-
 def use_instead(oneof: OneofDescriptor) -> str:
     """Return the alternative to members of a oneof that are not implemented; "" means another member."""
     alternative: str = _extension(oneof, pb.use_instead)
@@ -73,8 +61,7 @@ def use_instead(oneof: OneofDescriptor) -> str:
 @functools.cache
 def implemented_members(oneof: OneofDescriptor) -> tuple[str, ...]:
     """Return the members of a oneof whose class exists."""
-    package = implemented_in(oneof)
-    return tuple(field.name for field in oneof.fields if registry.is_implemented(field, package))
+    return tuple(field.name for field in oneof.fields if registry.is_implemented(field))
 
 
 def task_rule(descriptor: Descriptor) -> pb.TaskRule:

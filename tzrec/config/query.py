@@ -24,8 +24,7 @@ class QueryWidth(Enum):
 
 def query_width(encoder: FieldDescriptor) -> QueryWidth:
     """Return the required width of the query of an encoder, a member of the oneof `seq_module`."""
-    requirements = registry.requirements(encoder, "tzrec.embedding.encoders")
-    width: QueryWidth = getattr(requirements, "QUERY", QueryWidth.AT_MOST)
+    width: QueryWidth = getattr(registry.requirements(encoder), "QUERY", QueryWidth.AT_MOST)
     return width
 
 

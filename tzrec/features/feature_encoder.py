@@ -233,7 +233,7 @@ def _make_feature(member: FeatureMember, data: data_pb2.DataConfig, sequences: C
     """Build the feature of a member of feature_configs; `sequences` names all features that are sequences."""
     message, spec = member.message, member.sequence
     is_none = data.fg_mode == data_pb2.FG_NONE
-    make = registry.load_class(member.field, "tzrec.features.types")
+    make = registry.load_class(member.field)
     if is_none and message.use_mask and spec is None and not message.HasField("fg_encoded_default_value"):
         message = _with_encoded_default(message, make, data)
     feature: Feature = make(message, data)

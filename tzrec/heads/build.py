@@ -76,7 +76,7 @@ def _tower_arguments(message: Any) -> dict[str, Any] | None:
 
 
 def _build_loss(config: loss_pb2.LossConfig, num_class: int) -> tuple[str, Loss]:
-    loss = registry.resolve_class(config, "loss", "tzrec.losses")(**_member_arguments(config, "loss", num_class))
+    loss = registry.resolve_class(config, "loss")(**_member_arguments(config, "loss", num_class))
     return loss.name, loss
 
 
@@ -88,7 +88,7 @@ def _train_metric_factory(config: metric_pb2.TrainMetricConfig, num_class: int) 
 def _metric_factory(
     config: metric_pb2.MetricConfig | metric_pb2.TrainMetricConfig, num_class: int
 ) -> tuple[str, MetricFactory]:
-    metric_class = registry.resolve_class(config, "metric", "tzrec.metrics")
+    metric_class = registry.resolve_class(config, "metric")
     return metric_name(config), partial(metric_class, num_class, **_member_arguments(config, "metric", num_class))
 
 

@@ -40,7 +40,7 @@ def build_model(
         ConfigError: A problem that only construction reveals, such as an unknown activation.
     """
     model_config = config.model_config
-    model_class: type[Model] = registry.resolve_class(model_config, "model", "tzrec.models")
+    model_class: type[Model] = registry.resolve_class(model_config, "model")
     heads = model_class.heads(config)
     message = getattr(model_config, model_config.WhichOneof("model"))
     wide = (getattr(message, "wide_embedding_dim", None), getattr(message, "wide_init_fn", ""))

@@ -36,7 +36,7 @@ def schedule(optimizer: Message) -> Schedule:
     if member is None:
         return ConstantLR()
     field, message = member
-    schedule_class = registry.resolve_class(optimizer, "learning_rate", "tzrec.optim.schedule")
+    schedule_class = registry.resolve_class(optimizer, "learning_rate")
     try:
         return schedule_class(**kwargs(message))
     except ValueError as error:

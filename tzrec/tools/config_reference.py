@@ -115,11 +115,10 @@ def _is_implemented(message: DescriptorProto, field: FieldDescriptorProto) -> bo
     """True unless the field is a component without a class."""
     if not field.HasField("oneof_index"):
         return True
-    package = _option(message.oneof_decl[field.oneof_index], pb.implemented_in)
-    if not package:
+    if not _option(message.oneof_decl[field.oneof_index], pb.implemented_in):
         return True
     descriptor = descriptor_pool.Default().FindMessageTypeByName(f"{pb.DESCRIPTOR.package}.{message.name}")
-    return registry.is_implemented(descriptor.fields_by_name[field.name], package)
+    return registry.is_implemented(descriptor.fields_by_name[field.name])
 
 
 def _task_text(rule: pb.TaskRule) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tzrec import registry
 from tzrec.config.checker import Checker
-from tzrec.config.options import requirements_in
 from tzrec.config.parser import join
 from tzrec.config.schema import descriptor_of
 from tzrec.protos.feature_pb2 import FeatureConfig, SeqFeatureConfig
@@ -17,10 +16,10 @@ def check_components(checker: Checker) -> None:
             continue
         for oneof in descriptor_of(message).oneofs:
             member = registry.oneof_member(message, oneof.name)
-            if member is None or not requirements_in(oneof):
+            if member is None:
                 continue
             field, component = member
             component_path = join(path, field.name)
-            check = getattr(registry.requirements(field, requirements_in(oneof)), "check", None)
+            check = getattr(registry.requirements(field), "check", None)
             if check is not None and not checker.is_unsupported(component_path):
                 check(checker, component_path, component)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tzrec import registry
 from tzrec.config.checker import Checker, check_unique, repeated
 from tzrec.config.names import did_you_mean
-from tzrec.config.options import implemented_members, is_fused, member_messages, requirements_in
+from tzrec.config.options import implemented_members, is_fused, member_messages
 from tzrec.config.rules.bucketizer import num_table_rows
 from tzrec.config.rules.dense_embedding import check_dense_embedding
 from tzrec.config.rules.feature_entry import FeatureEntry, all_have_names, entries_by_name, feature_entries
@@ -36,9 +36,8 @@ def check_features(checker: Checker) -> None:
 
 def _check_feature(checker: Checker, entry: FeatureEntry) -> None:
     _check_inputs(checker, entry)
-    assert entry.field is not None and entry.field.containing_oneof is not None  # entries of a config have both
-    requirements = registry.requirements(entry.field, requirements_in(entry.field.containing_oneof))
-    check = getattr(requirements, "check", None)
+    assert entry.field is not None  # entries of a config have it
+    check = getattr(registry.requirements(entry.field), "check", None)
     if check is not None:
         check(checker, entry.path, entry.message)
     check_dense_embedding(checker, entry)

@@ -19,7 +19,7 @@ def model_requirements(checker: Checker) -> Any:
     member = registry.oneof_member(checker.config.model_config, "model")
     if member is None or checker.is_unsupported(f"model_config.{member[0].name}"):
         return None
-    return registry.requirements(member[0], "tzrec.models")
+    return registry.requirements(member[0])
 
 
 def check_model_groups(checker: Checker) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from tzrec import registry
 from tzrec.config.checker import Checker
-from tzrec.config.options import field_rule, implemented_in, implemented_members, unsupported_value, use_instead
+from tzrec.config.options import field_rule, implemented_members, unsupported_value, use_instead
 from tzrec.config.parser import join
 from tzrec.config.schema import enum_type, is_message
 
@@ -33,7 +33,7 @@ def _check_field(checker: Checker, path: str, message: Message, field: FieldDesc
         if unsupported_value(chosen):
             checker.unsupported(path, f"{chosen.name} is not supported; {unsupported_value(chosen)}")
     oneof = field.containing_oneof
-    if oneof is not None and implemented_in(oneof) and not registry.is_implemented(field, implemented_in(oneof)):
+    if oneof is not None and not registry.is_implemented(field):
         members = ", ".join(implemented_members(oneof))
         alternative = use_instead(oneof) or (f"use one of {members}" if members else "leave it out")
         checker.unsupported(path, f"is not supported; {alternative}")

@@ -45,5 +45,5 @@ def _encoder(config: SeqEncoderConfig, sequences: Mapping[str, SequenceGroup]) -
     query_dim, dim = sum(entry.dim for entry in group.query), sum(entry.dim for entry in group.elements)
     if problem := query_problem(query_width(field), query_dim, dim):
         raise ConfigError([Problem(f"{field.name}.input", f'group "{message.input}": {problem}')])
-    encoder_class: type[SequenceEncoder] = registry.load_class(field, "tzrec.embedding.encoders")
+    encoder_class: type[SequenceEncoder] = registry.load_class(field)
     return encoder_class(message, query_dim, dim)
