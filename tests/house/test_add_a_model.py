@@ -17,13 +17,12 @@ import pytest
 import torch
 from google.protobuf import text_format
 
-import tzrec
+from tests.fixtures.package_modules import PACKAGE, package_modules
 from tzrec.embedding.group import Dims
 from tzrec.protos.model_pb2 import ModelConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = Path(tzrec.__file__).parent
 OWN_PACKAGE, IN_REPOSITORY = "## In a package of your own", "## In this repository"
 MODEL_PROTO = "protos/tzrec/protos/model.proto"
 COPIED = ("tzrec", "protos", "tests", "experiments/planted", "examples", "setup.py", "pyproject.toml", "README.md")
@@ -144,8 +143,8 @@ def collections_with_model_names(source: str) -> list[str]:
 
 
 def test_no_module_lists_models_by_name() -> None:
-    modules = [path for path in PACKAGE.rglob("*.py") if "protos" not in path.parts]
-    lists = {str(path.relative_to(PACKAGE)): collections_with_model_names(path.read_text()) for path in modules}
+    modules = {str(path.relative_to(PACKAGE)): path.read_text() for path in package_modules()}
+    lists = {path: collections_with_model_names(source) for path, source in modules.items()}
     assert {path: displays for path, displays in lists.items() if displays} == {}
 
 

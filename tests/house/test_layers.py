@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import tzrec
-
-PACKAGE = Path(tzrec.__file__).parent
+from tests.fixtures.package_modules import PACKAGE, package_modules
 
 # (layer, position in the layer): a module imports from its own package, a lower layer, or a lower position of
 # its layer. Packages of equal rank do not import each other.
@@ -61,11 +59,6 @@ TOP = (8, 0)
 
 PYARROW = {"features", "data", "serving"}
 DISTRIBUTED = {"tables", "torchrec_adapter"}  # and every package from layer 6 on
-
-
-def modules() -> list[Path]:
-    """List the handwritten modules."""
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if "protos" not in path.relative_to(PACKAGE).parts]
 
 
 def part(path: Path) -> str:
@@ -130,13 +123,13 @@ def _forbidden_uses(name: str, node: ast.AST) -> Iterator[str]:
         yield f"{name} line {node.lineno}: {node.func.id}()"
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", package_modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_module_imports_lower_layers_only(path: Path) -> None:
     assert violations(part(path), path.read_text()) == []
 
 
 def test_every_package_has_a_layer() -> None:
-    assert {part(path) for path in modules()} <= set(RANK) | COMMANDS
+    assert {part(path) for path in package_modules()} <= set(RANK) | COMMANDS
 
 
 @pytest.mark.parametrize(

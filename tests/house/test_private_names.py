@@ -9,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import tzrec
+from tests.fixtures.package_modules import PACKAGE, package_modules
 
-PACKAGE = Path(tzrec.__file__).parent
 ADAPTER = PACKAGE / "torchrec_adapter.py"
 
 PUBLIC = {"_exit", "_replace", "_asdict", "_fields"}
 """Names with an underscore that the standard library documents: `os._exit` and the methods of named tuples."""
-
-
-def modules() -> list[Path]:
-    """List the handwritten modules."""
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if "protos" not in path.relative_to(PACKAGE).parts]
 
 
 def is_private(name: str) -> bool:
@@ -86,7 +80,7 @@ def foreign_names(tree: ast.Module, classes: Mapping[str, set[str]]) -> Iterator
                     yield f"{node.lineno}: from {node.module} import {alias.name}"
 
 
-TREES = {path: ast.parse(path.read_text()) for path in modules()}
+TREES = {path: ast.parse(path.read_text()) for path in package_modules()}
 CLASSES = class_names(list(TREES.values()))
 
 

@@ -14,22 +14,20 @@ import pytest
 import torch
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 
-import tzrec
+from tests.fixtures.package_modules import PACKAGE, package_modules
 from tzrec import registry
 from tzrec.config import options
 from tzrec.config.rules.fields import is_within
 from tzrec.config.schema import is_map, is_message, message_type
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-PACKAGE = Path(tzrec.__file__).parent
 ROOT = Path(__file__).parents[2]
 
 
 @cache
 def trees() -> dict[str, ast.Module]:
     """Parse all handwritten modules; syntax trees by path."""
-    paths = (path.relative_to(PACKAGE) for path in sorted(PACKAGE.rglob("*.py")))
-    return {str(path): ast.parse((PACKAGE / path).read_text()) for path in paths if path.parts[0] != "protos"}
+    return {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path in package_modules()}
 
 
 def names_in(tree: ast.Module) -> Iterator[str]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
-import tzrec
+from tests.fixtures.package_modules import PACKAGE, package_modules
 
-PACKAGE = Path(tzrec.__file__).parent
 FILE_LINES = 500
 FUNCTION_LINES = 80
 
 
 def sources() -> dict[str, str]:
     """Map the path of every handwritten module to its text."""
-    files = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")]
-    return {str(path): (PACKAGE / path).read_text() for path in files if path.parts[0] != "protos"}
+    return {str(path.relative_to(PACKAGE)): path.read_text() for path in package_modules()}
 
 
 def long_functions(source: str) -> list[tuple[str, int]]:
