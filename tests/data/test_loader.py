@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.conftest import Write
+from tests.fixtures.data_threads import data_threads
 from tests.fixtures.numbered_rows import make_config, open_loader, table
 from tzrec.data.batch import BASE, Batch, Cursor
 from tzrec.errors import DataError
@@ -210,18 +210,14 @@ def test_data_without_rows_is_an_error(write: Write) -> None:
     assert batches_of(write([5]), cursor=Cursor(row=5)) == []
 
 
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "tzrec-data"]
-
-
 def test_close_joins_the_threads_of_an_interrupted_epoch(write: Write) -> None:
     loader = open_loader(make_config("num_workers: 3 batch_size: 1"), write([50] * 4))
     batches = loader.epoch()
     unread = loader.epoch(should_start=True)
     next(batches)
-    assert len(threads()) >= 4
+    assert len(data_threads()) >= 4
     loader.close()
-    assert threads() == []
+    assert data_threads() == []
     assert list(batches) == []
     del unread
 
@@ -230,10 +226,10 @@ def test_closing_the_iterator_joins_its_threads(write: Write) -> None:
     loader = open_loader(make_config("num_workers: 3 batch_size: 1"), write([50] * 4))
     batches: Iterator[Batch] = loader.epoch()
     next(batches)
-    assert len(threads()) >= 2
+    assert len(data_threads()) >= 2
     start = time.perf_counter()
     batches.close()  # type: ignore[attr-defined]
-    assert threads() == []
+    assert data_threads() == []
     assert time.perf_counter() - start < 1
 
 
@@ -247,7 +243,7 @@ def test_error_comes_after_the_batches_before_it(write: Write, tmp_path: Path) -
     assert [ids(next(batches)) for _ in range(2)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     with pytest.raises(DataError, match=r'part-99.parquet: column "uid" is string, but int64 in .*part-00.parquet'):
         next(batches)
-    assert threads() == []
+    assert data_threads() == []
 
 
 BAD = {"uid": [5, -1, 7, 8, 9, 10], "price": [0.5, 1.0, float("nan"), 2.0, 2.5, 3.0], "clk": [1, 0, 1, None, 0, 1]}

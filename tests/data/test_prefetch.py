@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.fixtures.data_threads import data_threads
 from tzrec.data.prefetch import PrefetchQueue
 
 
@@ -24,15 +25,11 @@ def numbers(count: int, drawn: list[int] | None = None, fail_at: int = -1) -> It
         yield job
 
 
-def prefetch_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "tzrec-data"]
-
-
 @pytest.mark.parametrize("threads", [0, 1, 4])
 @pytest.mark.parametrize("depth", [1, 3])
 def test_prefetch_returns_results_in_order(threads: int, depth: int) -> None:
     assert list(PrefetchQueue(numbers(20), threads, depth)) == list(range(20))
-    assert prefetch_threads() == []
+    assert data_threads() == []
 
 
 def test_prefetch_draws_at_most_depth_jobs_ahead() -> None:
@@ -64,7 +61,7 @@ def test_prefetch_raises_errors_after_the_results_before_them(threads: int) -> N
     assert next(queue) == 1
     with pytest.raises(KeyError, match="job"):
         next(queue)
-    assert prefetch_threads() == []
+    assert data_threads() == []
 
 
 def test_start_prefetches_before_the_first_item_is_taken() -> None:
@@ -78,9 +75,9 @@ def test_start_prefetches_before_the_first_item_is_taken() -> None:
 def test_close_joins_the_threads_and_ends_the_iteration() -> None:
     queue = PrefetchQueue(numbers(20), threads=2, depth=3)
     assert next(queue) == 0
-    assert len(prefetch_threads()) == 3
+    assert len(data_threads()) == 3
     queue.close()
-    assert prefetch_threads() == []
+    assert data_threads() == []
     assert list(queue) == []
 
 
