@@ -22,15 +22,14 @@ from pyarrow import csv as pacsv
 from tzrec import cli, registry
 from tzrec.config.load import dump_config, load_incomplete
 from tzrec.config.names import did_you_mean
+from tzrec.config.rules.bucketizer import BUCKETIZERS
 from tzrec.config.schema import fields_of, missing_required
 from tzrec.data.paths import InputFile, expand
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.protos.feature_pb2 import FeatureConfig, SequenceFeature
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-_BUCKETIZERS = (
-    *("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file", "boundaries", "zch", "dynamicemb"),
-)
+_BUCKETIZERS = (*BUCKETIZERS, "boundaries")
 _ALIASES = {"boundary": "boundaries"}
 _ODPS = "MaxCompute is not supported; write the table as CSV or Parquet"
 

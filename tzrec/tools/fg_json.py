@@ -10,18 +10,14 @@ from google.protobuf import json_format
 
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
+from tzrec.config.rules.bucketizer import BUCKETIZERS
 from tzrec.config.schema import fields_of, is_set
 from tzrec.config.sequences import ALL, element_message
 from tzrec.protos import data_pb2, feature_pb2
 from tzrec.protos.feature_pb2 import FeatureConfig
 
 Object = dict[str, Any]
-BUCKETIZERS = (
-    *("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file", "default_bucketize_value"),
-    "boundaries",
-)
-MAX_ID = (1 << 63) - 1
-"""Hash size for features whose ids are assigned during training."""
+_BUCKET_KEYS = (*BUCKETIZERS, "default_bucketize_value", "boundaries")
 
 # message -> key -> field, for keys with other names than their fields, and keys that are always written
 _FIELDS: Mapping[str, Mapping[str, str]] = {
@@ -71,7 +67,7 @@ def without_bucketizers(described: Object) -> Object:
     for key, value in described.items():
         if key == "features":
             result[key] = [without_bucketizers(feature) for feature in value]
-        elif key not in BUCKETIZERS or (key == "vocab_file" and described["feature_type"].endswith("tokenize_feature")):
+        elif key not in _BUCKET_KEYS or (key == "vocab_file" and described["feature_type"].endswith("tokenize_feature")):
             result[key] = value
     return result
 
@@ -134,12 +130,10 @@ def _objects(
 def _buckets(message: Any, copy_file: Callable[[Path, str], str]) -> Object:
     """Describe the bucketizer; two ids are reserved if a vocabulary has no default for unlisted words."""
     fields = fields_of(message)
-    names = [name for name in ("zch", "dynamicemb", *BUCKETIZERS) if name in fields and is_set(message, name)]
+    names = [name for name in _BUCKET_KEYS if name in fields and is_set(message, name)]
     if not names or isinstance(message, feature_pb2.TokenizeFeature):
         return {}
     name = names[0]
-    if name in ("zch", "dynamicemb"):
-        return {"hash_bucket_size": MAX_ID}
     if name == "vocab_file":
         path = copy_file(Path(message.asset_dir, message.vocab_file), message.feature_name)
         return {"vocab_file": path, "default_bucketize_value": message.default_bucketize_value}
