@@ -14,12 +14,12 @@ def pack_assets(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
     """Copy the files of a config into a package; returns the config with their names there, without directory."""
     result = _copy(config)
     for message in _tokenized(result):
-        message.vocab_file = _copy_file(Path(message.asset_dir) / message.vocab_file, message.feature_name, directory)
+        message.vocab_file = copy_file(Path(message.asset_dir) / message.vocab_file, message.feature_name, directory)
         message.ClearField("asset_dir")
         normalizer = message.text_normalizer
         if normalizer.stop_char_file:
             path = Path(normalizer.stop_char_file)
-            normalizer.stop_char_file = _copy_file(path, f"{message.feature_name}.stop", directory)
+            normalizer.stop_char_file = copy_file(path, f"{message.feature_name}.stop", directory)
     return result
 
 
@@ -46,8 +46,8 @@ def _tokenized(config: EasyRecConfig) -> Iterator[feature_pb2.TokenizeFeature]:
     return (feature.tokenize_feature for feature in features if feature.HasField("tokenize_feature"))
 
 
-def _copy_file(path: Path, stem: str, directory: Path) -> str:
-    """Copy a file into the package; returns its name there."""
+def copy_file(path: Path, stem: str, directory: Path) -> str:
+    """Copy a file into a directory as `<stem>.<name of the file>`; returns its name there."""
     name = f"{stem}.{path.name}"
     shutil.copyfile(path, directory / name)
     return name

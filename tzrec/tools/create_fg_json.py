@@ -6,7 +6,6 @@ python -m tzrec.tools.create_fg_json --pipeline_config my.config --fg_output_dir
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from tzrec.config.check import check
 from tzrec.config.comma_list import split_commas
 from tzrec.config.load import ConfigSource, load_source
 from tzrec.errors import ConfigError
+from tzrec.serving.assets import copy_file
 from tzrec.tools.fg_json import describe, without_bucketizers
 
 NAME = "fg.json"
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(problems)
     directory = Path(args.fg_output_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    content = describe(source.config.feature_configs, source.config.data_config, partial(_copy_file, directory))
+    content = describe(source.config.feature_configs, source.config.data_config, partial(copy_file, directory=directory))
     if args.remove_bucketizer:
         content = without_bucketizers(content)
     if args.reserves:
@@ -53,13 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.debug:
         _check_data(source)
     return 0
-
-
-def _copy_file(directory: Path, path: Path, feature: str) -> str:
-    """Copy a file beside fg.json; returns its name there."""
-    name = f"{feature}.{path.name}"
-    shutil.copyfile(path, directory / name)
-    return name
 
 
 def _check_data(source: ConfigSource) -> None:
