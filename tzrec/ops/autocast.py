@@ -1,8 +1,11 @@
-"""Autocast for operations that torch's own autocast does not cover."""
+"""Autocast: the types by name, and the type of operations that torch's own autocast does not cover."""
 
 from __future__ import annotations
 
 import torch
+
+AUTOCAST = {"": None, "FP32": None, "BF16": torch.bfloat16, "FP16": torch.float16}
+"""Value of `mixed_precision` -> type in which autocast computes matrix products; None without autocast."""
 
 
 def compute_type(x: torch.Tensor) -> torch.dtype:

@@ -26,6 +26,7 @@ from tzrec.formatting import format_count
 from tzrec.log import logger
 from tzrec.models.base import ModelOutput, RecModel
 from tzrec.models.build import build_model
+from tzrec.ops.autocast import AUTOCAST
 from tzrec.optim.average import uses_average
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run import cpu
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 Mode = Literal["train", "eval", "predict"]
 Purpose = Literal["evaluation", "serving"]
-
-AUTOCAST = {"": None, "BF16": torch.bfloat16, "FP16": torch.float16}
-"""train_config.mixed_precision -> dtype of matrix products."""
 
 
 class Session:

@@ -14,6 +14,7 @@ from tzrec.embedding.assemble import PaddedIndex, assemble
 from tzrec.embedding.regroup import plan_groups, regroup
 from tzrec.embedding.sequence_lookup import SequenceElements
 from tzrec.models.base import RecModel
+from tzrec.ops.autocast import AUTOCAST
 from tzrec.serving.signature import Signature, table_kind
 from tzrec.tables.layout import SEQUENCE_PREFIX, Layout, LayoutEntry
 
@@ -26,9 +27,6 @@ _SPARSE_TYPE = {"FP32": 0, "FP16": 1}
 _FP32 = 0
 _BYTES = {"FP32": 4, "FP16": 2}
 _DTYPE = {"FP32": torch.float32, "FP16": torch.float16}
-
-AUTOCAST = {"": None, "FP32": None, "BF16": torch.bfloat16, "FP16": torch.float16}
-"""export_config.mixed_precision."""
 
 
 def tables_of(model: RecModel) -> dict[str, Tensor]:
