@@ -13,7 +13,7 @@ from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.session import Session
 from tzrec.serving.compile import require_compiler
-from tzrec.serving.package import PackageManifest
+from tzrec.serving.package_manifest import PackageManifest
 from tzrec.serving.publish import ensure_unoccupied, publish
 from tzrec.serving.trained_model import TrainedModel
 

@@ -161,9 +161,9 @@ class PackageManifest:
         )
 
 
-def newer_version(directory: Path, what: str, exported_with: str, installed: str) -> str:
-    """Message: the package needs a newer version of `what`."""
+def newer_version(directory: Path, library: str, exported_with: str, installed: str) -> str:
+    """Return the message that a package needs a newer version of a library."""
     return (
-        f"{directory} was exported with {what} {exported_with}, newer than the installed {installed}; upgrade {what}, "
-        "or export it again"
+        f"{directory} was exported with {library} {exported_with}, newer than the installed {installed}; "
+        f"upgrade {library}, or export it again"
     )

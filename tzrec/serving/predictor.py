@@ -139,8 +139,8 @@ def _column(output: Tensor) -> pa.Array:
 
 def _bad_value(bad: BadRows, first_row: int) -> DataError:
     column, reason, rows, values = bad.reports[0]
-    what = "is missing" if values[0] is None else f"has {str(values[0])!r}"
+    received = "is missing" if values[0] is None else f"has {str(values[0])!r}"
     return DataError(
-        f'row {first_row + int(rows[0])}: column "{column}" {what}: {reason}. Correct it, or set '
+        f'row {first_row + int(rows[0])}: column "{column}" {received}: {reason}. Correct it, or set '
         "data_config.bad_row_policy to DEFAULT when exporting"
     )
