@@ -17,7 +17,7 @@ from tzrec import env
 from tzrec.checkpoint import store
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.data.batch import Batch
-from tzrec.data.loader import DataLoader
+from tzrec.data.loader import DataLoader, Mode
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters, shard
 from tzrec.env import RankInfo
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from tzrec.checkpoint.saver import Tensors
     from tzrec.serving.predictor import Scorer
 
-Mode = Literal["train", "eval", "predict"]
 Purpose = Literal["evaluation", "serving"]
 
 
