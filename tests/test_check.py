@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fixtures.checked_config import MMOE, replaced
 from tzrec.check import main
 
-MMOE = (Path(__file__).parent / "config" / "mmoe.config").read_text()
 COLUMNS: dict[str, Any] = {
     "user_id": pa.array([1, 2, None, 4], pa.int64()),
     "cate_id": ["a", "b", "c", "d"],
@@ -23,10 +23,7 @@ COLUMNS: dict[str, Any] = {
 
 
 def write_config(tmp_path: Path, *pairs: str) -> str:
-    text = MMOE.replace("data/train/*.parquet", str(tmp_path / "*.parquet"))
-    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
-        assert old in text
-        text = text.replace(old, new)
+    text = replaced(MMOE, "data/train/*.parquet", str(tmp_path / "*.parquet"), *pairs)
     path = tmp_path / "my.config"
     path.write_text(text)
     return str(path)

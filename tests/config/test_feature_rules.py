@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.checked_config import MMOE, problems_of
+from tests.fixtures.checked_config import MMOE, changed_config, field_problems_of, problems_of, replaced
 
 COMBO = (
     'feature_configs {\n combo_feature {\n feature_name: "s"\n expression: ["user:user_id", "item:cate_id"]\n'
@@ -30,11 +30,8 @@ COMBINE = (
 
 def problems(tmp_path: Path, feature: str, *pairs: str) -> list[str]:
     """Problems of the valid config with one more feature, after replacements."""
-    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
-        assert old in feature, old
-        feature = feature.replace(old, new, 1)
-    text = MMOE.replace("feature_configs {", feature + "feature_configs {", 1)
-    return [line.partition(" ")[2].strip() for line in problems_of(tmp_path, text.replace('"price"]', '"price", "s"]'))]
+    text = changed_config("feature_configs {", replaced(feature, *pairs) + "feature_configs {")
+    return field_problems_of(tmp_path, text.replace('"price"]', '"price", "s"]'))
 
 
 @pytest.mark.parametrize("feature", [COMBO, LOOKUP, MATCH, COMBINE])

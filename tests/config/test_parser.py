@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import random
 import time
-from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
 from google.protobuf.struct_pb2 import Struct
 
+from tests.fixtures.checked_config import MMOE
 from tests.fixtures.random_messages import fill
 from tzrec.config.parser import parse
 from tzrec.errors import ConfigError
@@ -16,8 +16,6 @@ from tzrec.protos.feature_pb2 import CustomFeature, FeatureConfig, IdFeature
 from tzrec.protos.module_pb2 import MLP
 from tzrec.protos.optimizer_pb2 import AdamOptimizer
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-
-MMOE = Path(__file__).with_name("mmoe.config").read_text()
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import text_format
 
-from tests.fixtures.checked_config import MMOE, problems_of
+from tests.fixtures.checked_config import changed_config, field_problems_of, replaced
 from tzrec.config.sequences import feature_members
 from tzrec.protos.feature_pb2 import FeatureConfig
 
@@ -29,9 +29,8 @@ def parsed(text: str) -> FeatureConfig:
 
 
 def problems(tmp_path: Path, features: str, old: str = "", new: str = "") -> list[str]:
-    assert old in features, old
-    text = MMOE.replace("feature_configs {", features.replace(old, new, 1) + "feature_configs {", 1)
-    return [line.partition(" ")[2].strip() for line in problems_of(tmp_path, text)]
+    text = changed_config("feature_configs {", replaced(features, old, new) + "feature_configs {")
+    return field_problems_of(tmp_path, text)
 
 
 def test_feature_members_of_a_sequence_feature_have_full_names() -> None:

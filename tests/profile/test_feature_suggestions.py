@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.fixtures.feature_targets import config_of, features, id_feature, raw_feature
+from tests.fixtures.feature_targets import config_of, features, id_feature
+from tests.fixtures.features import raw_feature
 from tzrec.profile.feature_suggestions import merge_shared, out_of_range, suggest_fields
 from tzrec.profile.rules import Suggestion
 
