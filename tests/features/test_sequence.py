@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.features.kernels.test_parse import text
 from tests.features.reference import text as reference
+from tests.fixtures.random_text import quick, text
 from tzrec.features.jagged import positions
 from tzrec.features.sequence import ElementArray, is_missing, read_elements
 
-quick = settings(max_examples=60, deadline=None)
 slices = st.tuples(st.integers(0, 4), st.integers(0, 12))
 limits, fills = st.integers(0, 3), st.booleans()
 

@@ -11,16 +11,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.features.reference import text as reference
+from tests.fixtures.random_text import int64, pieces, quick, text
 from tzrec.features.kernels import parse
 from tzrec.features.text.spans import Spans, split
 
-quick = settings(max_examples=60, deadline=None)
-text = st.text(st.sampled_from("ab7é模\U0001f600,|:.\x1d\x00"), max_size=40) | st.text(max_size=8)
-int64 = st.integers(-(2**63), 2**63 - 1)
 numeral = (
     st.text(st.sampled_from("0123456789+-.eE "), max_size=24)
     | st.floats(width=32).map(str)
@@ -36,11 +34,6 @@ def spans(words: list[str]) -> tuple[Spans, list[bytes]]:
     words = [word for word in words if word]
     non_empty, _ = split(pa.array(words, pa.string()))
     return non_empty, [word.encode() for word in words]
-
-
-def pieces(spans: Spans) -> list[bytes]:
-    data = spans.data.tobytes()
-    return [data[start:end] for start, end in zip(spans.starts, spans.ends, strict=True)]
 
 
 @quick

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.features.kernels.test_parse import int64, pieces, text
 from tests.features.reference import text as reference
+from tests.fixtures.random_text import int64, pieces, quick, text
 from tzrec.features.jagged import Jagged
 from tzrec.features.text.pairs import Pairs, find_pairs, split_pairs
 from tzrec.features.text.spans import Spans, split, to_decimals
 from tzrec.features.text.words import cross
 
-quick = settings(max_examples=60, deadline=None)
 rows_of_text = st.lists(st.lists(text.filter(lambda word: word and "\x01" not in word), max_size=4), max_size=6)
 
 
