@@ -6,18 +6,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tests.fixtures.metrics import compute, compute_ranks
+from tests.fixtures.metrics import compute, compute_ranks, grouped_rows
 from tzrec.metrics.grouped_auc import GroupedAUC
-
-Rows = tuple[dict[str, torch.Tensor], torch.Tensor]
-
-
-def rows(distinct: int, groups: int, share: float = 0.3, n: int = 2000) -> Rows:
-    """Random rows: scores with ties where few are distinct, groups of all sizes, single-class ones, none (-1)."""
-    torch.manual_seed(0)
-    group = (torch.rand(n).square() * (groups + 1)).long() - 1
-    probs = torch.randint(distinct, (n,)) / distinct
-    return {"probs": probs, "group": group * 7}, (torch.rand(n) < share * (0.5 + probs)).long()
 
 
 def naive(predictions: dict[str, torch.Tensor], label: torch.Tensor) -> float:
@@ -40,13 +30,13 @@ def test_value_equals_hand_computed_value() -> None:
 @pytest.mark.parametrize("distinct", [1, 3, 50, 10**6])
 @pytest.mark.parametrize("groups", [1, 10, 700])
 def test_value_equals_sklearn(distinct: int, groups: int) -> None:
-    predictions, label = rows(distinct, groups)
+    predictions, label = grouped_rows(distinct, groups)
     result = compute(GroupedAUC(1, "user"), predictions, label, num_batches=7)
     assert result == pytest.approx(naive(predictions, label), abs=1e-9)
 
 
 def test_merge_of_ranks_equals_all_rows() -> None:
-    predictions, label = rows(50, 100)
+    predictions, label = grouped_rows(50, 100)
     expected = compute(GroupedAUC(1, "user"), predictions, label)
     assert compute_ranks(lambda: GroupedAUC(1, "user"), predictions, label) == pytest.approx([expected] * 3, abs=1e-12)
 

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.fixtures.metrics import compute, compute_ranks
-from tests.metrics.test_xauc import naive
+from tests.fixtures.metrics import compute, compute_ranks, pairwise_order
 from tzrec.metrics.grouped_xauc import GroupedXAUC
 
 
@@ -23,7 +22,7 @@ def expected(predictions: dict[str, torch.Tensor], label: torch.Tensor) -> float
     total = weight = 0.0
     for group in predictions["group"].unique():
         member = predictions["group"] == group
-        share = naive(predictions["y"][member].tolist(), label[member].tolist())
+        share = pairwise_order(predictions["y"][member].tolist(), label[member].tolist())
         if group >= 0 and not math.isnan(share):
             size = int(member.sum())
             total, weight = total + share * size, weight + size

@@ -6,8 +6,7 @@ from itertools import permutations
 import pytest
 import torch
 
-from tests.fixtures.metrics import compute, compute_ranks
-from tests.metrics.test_grouped_auc import rows
+from tests.fixtures.metrics import compute, compute_ranks, grouped_rows
 from tzrec.metrics.mrr import MRR
 
 
@@ -47,13 +46,13 @@ def test_rank_in_a_tie_is_the_mean_over_all_orders() -> None:
 @pytest.mark.parametrize("groups", [1, 10, 300])
 @pytest.mark.parametrize("top_k", [0, 1, 5])
 def test_value_equals_the_definition(distinct: int, groups: int, top_k: int) -> None:
-    predictions, label = rows(distinct, groups, n=800)
+    predictions, label = grouped_rows(distinct, groups, n=800)
     result = compute(MRR(1, "user", top_k), predictions, label, num_batches=7)
     assert result == pytest.approx(naive(predictions, label, top_k), abs=1e-9)
 
 
 def test_merge_of_ranks_equals_all_rows() -> None:
-    predictions, label = rows(50, 100)
+    predictions, label = grouped_rows(50, 100)
     expected = compute(MRR(1, "user"), predictions, label)
     assert compute_ranks(lambda: MRR(1, "user"), predictions, label) == pytest.approx([expected] * 3, abs=1e-12)
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import ndcg_score
 
-from tests.fixtures.metrics import compute, compute_ranks
-from tests.metrics.test_grouped_auc import rows
+from tests.fixtures.metrics import compute, compute_ranks, grouped_rows
 from tzrec.metrics.ndcg import NDCG
 
 
@@ -37,14 +36,14 @@ def test_value_equals_hand_computed_value() -> None:
 @pytest.mark.parametrize("groups", [1, 10, 300])
 @pytest.mark.parametrize("top_k", [0, 1, 5])
 def test_value_equals_sklearn(distinct: int, groups: int, top_k: int) -> None:
-    predictions, label = rows(distinct, groups, n=800)
+    predictions, label = grouped_rows(distinct, groups, n=800)
     label = label * torch.randint(1, 4, label.shape)
     result = compute(NDCG(1, "user", top_k), predictions, label, num_batches=7)
     assert result == pytest.approx(naive(predictions, label, top_k), abs=1e-9)
 
 
 def test_merge_of_ranks_equals_all_rows() -> None:
-    predictions, label = rows(50, 100)
+    predictions, label = grouped_rows(50, 100)
     expected = compute(NDCG(1, "user"), predictions, label)
     assert compute_ranks(lambda: NDCG(1, "user"), predictions, label) == pytest.approx([expected] * 3, abs=1e-12)
 

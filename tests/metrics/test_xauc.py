@@ -1,24 +1,14 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
 
 import pytest
 import torch
 
-from tests.fixtures.metrics import compute, compute_ranks
+from tests.fixtures.metrics import compute, compute_ranks, pairwise_order
 from tzrec.metrics.xauc import XAUC
 
 ALL = 10**9
-
-
-def naive(y: list[float], label: list[float]) -> float:
-    """Compare every pair; nan if none has an order."""
-    points = []
-    for i, j in combinations(range(len(y)), 2):
-        if label[i] != label[j]:
-            points.append(0.5 if y[i] == y[j] else float((y[i] > y[j]) == (label[i] > label[j])))
-    return sum(points) / len(points) if points else math.nan
 
 
 def rows(n: int = 300) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -36,7 +26,7 @@ def test_value_equals_hand_computed_value() -> None:
 
 def test_value_of_all_pairs_equals_the_definition() -> None:
     predictions, label = rows()
-    expected = naive(predictions["y"].tolist(), label.tolist())
+    expected = pairwise_order(predictions["y"].tolist(), label.tolist())
     assert compute(XAUC(1, max_pairs=ALL), predictions, label, 7) == pytest.approx(expected, abs=1e-12)
     assert compute(XAUC(1, sample_ratio=1.0), predictions, label, 7) == pytest.approx(expected, abs=1e-12)
 
@@ -45,7 +35,7 @@ def test_sampled_value_is_near_and_deterministic() -> None:
     """30,000 pairs of 44,850: the standard error is 0.003; neither the order of rows nor ranks matter."""
     predictions, label = rows()
     result = compute(XAUC(1, max_pairs=30_000), predictions, label)
-    assert abs(result - naive(predictions["y"].tolist(), label.tolist())) < 0.015
+    assert abs(result - pairwise_order(predictions["y"].tolist(), label.tolist())) < 0.015
     shuffled = torch.randperm(len(label))
     assert compute(XAUC(1, max_pairs=30_000), {"y": predictions["y"][shuffled]}, label[shuffled]) == result
     assert compute_ranks(lambda: XAUC(1, max_pairs=30_000), predictions, label) == [result] * 3
@@ -64,7 +54,7 @@ def test_in_batch_value_is_the_mean_over_batches() -> None:
     metric = XAUC(1, max_pairs=ALL, in_batch=True)
     result = compute(metric, predictions, label, 3)
     parts = zip(predictions["y"].chunk(3), label.chunk(3), strict=True)
-    values = [naive(y.tolist(), labels.tolist()) for y, labels in parts]
+    values = [pairwise_order(y.tolist(), labels.tolist()) for y, labels in parts]
     assert result == pytest.approx(sum(values) / 3, abs=1e-12)
     metric.update({"y": torch.ones(2)}, torch.ones(2))  # no pair with an order
     assert metric.compute() == result
