@@ -6,7 +6,7 @@ import pytest
 import torch
 from google.protobuf import text_format
 
-from tests.models.test_build import CONFIG, FEATURES, batch
+from tests.fixtures.two_task_model import CONFIG, FEATURES, batch
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig

@@ -5,39 +5,15 @@ import math
 import pytest
 import torch
 from google.protobuf import text_format
-from torchrec import KeyedJaggedTensor, KeyedTensor
 
-from tzrec.data.batch import BASE, Batch
+from tests.fixtures.two_task_model import CONFIG, FEATURES, batch
+from tzrec.data.batch import BASE
 from tzrec.errors import ConfigError
-from tzrec.features.base import Feature, Table
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.modules.mlp import MLP
 from tzrec.ops import relu_mlp
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-
-CONFIG = """
-model_config {
-  feature_groups { group_name: "all" feature_names: "user" feature_names: "price" group_type: DEEP }
-  mmoe {
-    num_expert: 3 expert_mlp { hidden_units: [8, 4] activation: "%s" } gate_mlp { hidden_units: 4 }
-    task_towers { tower_name: "ctr" label_name: "clk" losses { binary_cross_entropy {} } mlp { hidden_units: 4 } }
-    task_towers { tower_name: "kind" label_name: "k" num_class: 2 losses { softmax_cross_entropy {} } }
-  }
-}
-"""
-
-
-class Fixed(Feature):
-    """Feature without a message."""
-
-    def __init__(self, name: str, table: Table | None, dim: int) -> None:
-        self.name, self.table, self.dim = name, table, dim
-        self.is_sparse = table is not None
-        self.inputs = ()
-
-
-FEATURES = {"user": Fixed("user", Table("user_emb", 10, 3), 0), "price": Fixed("price", None, 2)}
 
 
 def rec_model(activation: str = "nn.ReLU", device: torch.device | None = None, more: str = "") -> RecModel:
@@ -45,17 +21,6 @@ def rec_model(activation: str = "nn.ReLU", device: torch.device | None = None, m
     text_format.Parse(CONFIG % activation, config)
     text_format.Merge(f"model_config {{ {more} }}", config)
     return build_model(config, FEATURES, device)
-
-
-def batch(rows: int = 3) -> Batch:
-    ids, lengths = torch.arange(rows) % 10, torch.ones(rows, dtype=torch.int32)
-    prices = torch.arange(2.0 * rows).view(rows, 2) / rows
-    return Batch(
-        rows,
-        dense={BASE: KeyedTensor(["price"], [2], prices)},
-        sparse={BASE: KeyedJaggedTensor(["user"], ids, lengths=lengths)},
-        labels={"clk": torch.arange(rows) % 2, "k": torch.arange(rows) % 2},
-    )
 
 
 def test_rec_model_applies_the_model_to_embeddings() -> None:
