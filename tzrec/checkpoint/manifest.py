@@ -46,13 +46,15 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class CheckpointManifest:
-    """Attributes:
-    position: steps taken and position in the data.
-    rng: rank -> state of the random number generator (base64), from which dropout draws.
-    config_sha256: digest of the resolved config.
-    versions: of the packages that wrote it.
-    numbers: further state of a run that is resumed, by name.
-    files: path inside the checkpoint -> size and checksum.
+    """Description of a checkpoint.
+
+    Attributes:
+        position: steps taken and position in the data.
+        rng: rank -> state of the random number generator (base64), from which dropout draws.
+        config_sha256: digest of the resolved config.
+        versions: of the packages that wrote it.
+        numbers: further state of a run that is resumed, by name.
+        files: path inside the checkpoint -> size and checksum.
     """
 
     position: Position
