@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tzrec.config.declared_columns import declared_columns
 from tzrec.data.reader import Reader
 from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
@@ -25,14 +26,8 @@ _SCALARS = {
 
 
 def declared_fields(config: data_pb2.DataConfig) -> dict[str, data_pb2.FieldType | None]:
-    """Map declared columns to their type, None if not declared; input_fields_str takes precedence over input_fields."""
-    if not config.input_fields_str:
-        return {
-            field.input_name: field.input_type if field.HasField("input_type") else None
-            for field in config.input_fields
-        }
-    pairs = (part.strip().partition(":") for part in config.input_fields_str.split(";") if part.strip())
-    return {name.strip(): _field_type(kind.strip()) if kind else None for name, _, kind in pairs}
+    """Map declared columns to their type, None if not declared."""
+    return {name: _field_type(kind) if kind else None for name, kind in declared_columns(config).items()}
 
 
 def _field_type(name: str) -> data_pb2.FieldType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tzrec.config.checker import Checker, check_unique, repeated
+from tzrec.config.declared_columns import declared_columns
 from tzrec.config.names import did_you_mean
 from tzrec.config.rules.feature_entry import feature_entries
 from tzrec.protos.data_pb2 import DatasetType, FgMode, FieldType
@@ -40,20 +41,13 @@ def _check_declared(checker: Checker) -> None:
     check_unique(checker, "column", ((f"{path}.input_name", field.input_name) for path, field in fields))
 
 
-def _columns(checker: Checker) -> list[str]:
-    data = checker.config.data_config
-    if data.input_fields_str:
-        return [part.partition(":")[0].strip() for part in data.input_fields_str.split(";") if part.strip()]
-    return [field.input_name for field in data.input_fields]
-
-
 def _check_csv(checker: Checker) -> None:
     data = checker.config.data_config
     if len(data.delimiter) != 1:
         checker.error(f"{_PATH}.delimiter", f"{data.delimiter!r} is not one character")
     if data.with_header:
         return
-    columns = _columns(checker)
+    columns = declared_columns(data)
     if not columns and not checker.has_parse_errors(_PATH):
         checker.error(_PATH, "CSV without a header needs input_fields, all columns in file order; or set with_header")
     elif columns:
