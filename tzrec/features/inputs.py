@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tzrec.config.rules.data import ENCODED
 from tzrec.config.sequences import SIDES
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import FeatureInput
@@ -13,7 +14,7 @@ from tzrec.protos import data_pb2
 
 def is_encoded(data: data_pb2.DataConfig) -> bool:
     """Return true if the data has one column per feature: ids (FG_NONE) or the values they come from (FG_BUCKETIZE)."""
-    return data.fg_mode in (data_pb2.FG_NONE, data_pb2.FG_BUCKETIZE)
+    return data.fg_mode in ENCODED
 
 
 def read_input(config: Any, data: data_pb2.DataConfig) -> FeatureInput:
