@@ -6,12 +6,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.fs as pafs
 
-from tzrec.config.vocabulary import self_contained
+from tzrec.config.vocabulary import self_contained, vocabulary_path
 from tzrec.data import atomic
 from tzrec.data.paths import InputFile, filesystem
 from tzrec.encoding.parts import Part, PartResult
@@ -74,9 +73,8 @@ def _digest(config: EasyRecConfig, reserved: Sequence[str]) -> str:
     for feature in config.feature_configs:
         digest.update(feature.SerializeToString(deterministic=True))
         for _, message in feature.ListFields():
-            name = getattr(message, "vocab_file", "")
-            if name:  # of a tokenizer: the ids depend on its content, not on its name
-                digest.update(Path(message.asset_dir, name).read_bytes())
+            if getattr(message, "vocab_file", ""):  # of a tokenizer: the ids depend on its content, not on its name
+                digest.update(vocabulary_path(message).read_bytes())
     digest.update("\0".join(reserved).encode())
     return digest.hexdigest()
 

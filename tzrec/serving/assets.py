@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tzrec.config.vocabulary import vocabulary_path
 from tzrec.protos import feature_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -14,7 +15,7 @@ def pack_assets(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
     """Copy the files of a config into a package; returns the config with their names there, without directory."""
     result = _copy(config)
     for message in _tokenized(result):
-        message.vocab_file = copy_file(Path(message.asset_dir) / message.vocab_file, message.feature_name, directory)
+        message.vocab_file = copy_file(vocabulary_path(message), message.feature_name, directory)
         message.ClearField("asset_dir")
         normalizer = message.text_normalizer
         if normalizer.stop_char_file:

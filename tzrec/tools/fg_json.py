@@ -13,6 +13,7 @@ from tzrec.config.kwargs import kwargs
 from tzrec.config.rules.bucketizer import BUCKETIZERS
 from tzrec.config.schema import fields_of, is_set
 from tzrec.config.sequences import ALL, element_message
+from tzrec.config.vocabulary import vocabulary_path
 from tzrec.protos import data_pb2, feature_pb2
 from tzrec.protos.feature_pb2 import FeatureConfig
 
@@ -116,7 +117,7 @@ def _objects(
     buckets = _buckets(message, copy_file)
     content |= buckets | _special(message, bool(buckets) and "boundaries" not in buckets)
     if isinstance(message, feature_pb2.TokenizeFeature):
-        content["vocab_file"] = copy_file(Path(message.asset_dir, message.vocab_file), message.feature_name)
+        content["vocab_file"] = copy_file(vocabulary_path(message), message.feature_name)
         content |= {"output_type": "word_id", "output_delim": data.fg_encoded_multival_sep}
         if message.HasField("text_normalizer"):
             yield _text_normalizer(kind, message, copy_file)
@@ -135,7 +136,7 @@ def _buckets(message: Any, copy_file: Callable[[Path, str], str]) -> Object:
         return {}
     name = names[0]
     if name == "vocab_file":
-        path = copy_file(Path(message.asset_dir, message.vocab_file), message.feature_name)
+        path = copy_file(vocabulary_path(message), message.feature_name)
         return {"vocab_file": path, "default_bucketize_value": message.default_bucketize_value}
     value = kwargs(message)[name]
     if not name.startswith("vocab_"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from tzrec.config.rules.bucketizer import num_table_rows
@@ -51,7 +50,7 @@ def can_element_be_empty(message: Any, data: data_pb2.DataConfig, is_single: boo
 def table_rows(message: Any) -> int:
     """Rows of the table of a feature, 0 if it has none."""
     if isinstance(message, TokenizeFeature):
-        return open_tokenizer(message.tokenizer_type, Path(message.asset_dir) / message.vocab_file).rows
+        return open_tokenizer(message.tokenizer_type, vocabulary_path(message)).rows
     if getattr(message, "vocab_file", ""):
         return max(read_vocabulary(vocabulary_path(message)).values()) + 1
     for name, size in (("zch", "zch_size"), ("dynamicemb", "max_capacity")):

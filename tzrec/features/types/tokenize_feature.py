@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from tzrec.config.vocabulary import vocabulary_path
 from tzrec.errors import DataError
 from tzrec.features.arrays import Int64Array
 from tzrec.features.bad_rows import BadRows
@@ -35,7 +35,7 @@ class TokenizeFeature(Feature):
 
     def __init__(self, config: feature_pb2.TokenizeFeature, data: data_pb2.DataConfig) -> None:
         source = read_input(config, data)
-        self._tokenizer = open_tokenizer(config.tokenizer_type, Path(config.asset_dir) / config.vocab_file)
+        self._tokenizer = open_tokenizer(config.tokenizer_type, vocabulary_path(config))
         self._clean = TextCleaner(config.text_normalizer) if config.HasField("text_normalizer") else None
         self.name = config.feature_name
         self.inputs = (source,)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tzrec.config.checker import Checker
+from tzrec.config.vocabulary import vocabulary_path
 from tzrec.protos.feature_pb2 import TokenizeFeature
 
 
 def check(checker: Checker, path: str, message: TokenizeFeature) -> None:
     """Check the file; the tokenizer itself is read by the feature."""
-    vocab_path = Path(message.asset_dir) / message.vocab_file
+    vocab_path = vocabulary_path(message)
     if not checker.has_parse_errors(path) and not vocab_path.is_file():
         checker.error(f"{path}.vocab_file", f"there is no file {vocab_path}")
