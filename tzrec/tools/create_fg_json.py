@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(problems)
     directory = Path(args.fg_output_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    content = describe(source.config.feature_configs, source.config.data_config, partial(copy_file, directory=directory))
+    content = describe(
+        source.config.feature_configs, source.config.data_config, partial(copy_file, directory=directory)
+    )
     if args.remove_bucketizer:
         content = without_bucketizers(content)
     if args.reserves:

@@ -68,7 +68,9 @@ def without_bucketizers(described: Object) -> Object:
     for key, value in described.items():
         if key == "features":
             result[key] = [without_bucketizers(feature) for feature in value]
-        elif key not in _BUCKET_KEYS or (key == "vocab_file" and described["feature_type"].endswith("tokenize_feature")):
+        elif key not in _BUCKET_KEYS or (
+            key == "vocab_file" and described["feature_type"].endswith("tokenize_feature")
+        ):
             result[key] = value
     return result
 
