@@ -8,8 +8,8 @@ A fault is a function of one `Workspace`. It trains something small in it, break
         assert result.status != 0, result.output
         return Outcome(lost_rows=0, repeated_rows=0, message=result.last_line)
 
-A fault is survived if the function returns and no row is lost or repeated. What the run must do besides is asserted in the function:
-an `AssertionError`, like any other exception, means that the fault was not survived.
+A fault is survived if the function returns and no row is lost or repeated. All other expectations are asserted in the
+function: an `AssertionError`, like any other exception, means that the fault was not survived.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from tests.chaos.workspace import Workspace, stop_processes_of
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a fault: its outcome, or the error with which it ended."""
+    """Outcome of a fault, or the error with which it ended."""
 
     fault: Fault
     outcome: Outcome | None

@@ -1,7 +1,7 @@
-"""Workspace of a fault: small data with a unique id in each row, a config that counts how often each row was trained, and processes.
+"""Workspace of a fault: small data with unique row ids, a config that counts the trainings of each row, and processes.
 
-The table of `row_id` is updated by Adagrad with each gradient clipped to `CLIP`, which is far below any gradient of the loss. So each time
-that a row is trained its accumulator grows by `CLIP` squared, and the checkpoint tells how often it was.
+The table of `row_id` is updated by Adagrad with each gradient clipped to `CLIP`, which is far below any gradient of the
+loss. So each training of a row adds `CLIP` squared to its accumulator, and a checkpoint holds the number of trainings.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ProcessResult:
         return next((line.strip() for line in reversed(self.output.splitlines()) if line.strip() and text in line), "")
 
     def assert_refused(self, *texts: str) -> str:
-        """Assert that the process failed with a message of tzrec that contains all texts; return its line with the first."""
+        """Assert a failure without a traceback whose message contains all texts; return the line with the first."""
         assert self.status not in (0, None) and not self.has_traceback, self.output[-3000:]
         for text in texts:
             assert text in self.output, f"{text!r} is not in:\n{self.output[-3000:]}"
@@ -154,7 +154,7 @@ class Workspace:
         return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", MARK: str(self.directory)}
 
     def run(self, command: Sequence[str | Path], limit_s: float = 60, **more: Any) -> ProcessResult:
-        """Run `tzrec COMMAND` to its end; `more` as in `start`. A process that runs longer than `limit_s` fails the fault."""
+        """Run `tzrec COMMAND` to its end, at most `limit_s` seconds; `more` as in `start`."""
         begin = time.monotonic()
         process = self.start(command, **more)
         try:
