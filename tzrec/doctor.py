@@ -234,7 +234,7 @@ def gather(directory: str) -> Facts:
         gpu=bool(torch and torch.cuda.is_available()),
         gloo=_try_gloo() if torch else "torch cannot be imported",
         compiler=shutil.which("g++") or shutil.which("clang++"),
-        cores=env.cores(),
+        cores=env.available_cpus(),
         threads=torch.get_num_threads() if torch else 0,
         directory=directory,
         unwritable=_try_write(directory),

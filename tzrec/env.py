@@ -1,9 +1,18 @@
-"""Environment variables of torchrun and the shell; the only module that reads os.environ."""
+"""Environment of this process: variables of torchrun and the shell, and the cores and memory that it may use.
+
+The only module that reads os.environ. Limits are those of the machine and of the cgroups (containers, systemd, Slurm)
+in which the process runs, version 1 and 2, from its own cgroup up to the root.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+_ROOT = Path("/")
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,100 @@ def log_level() -> str:
     return os.environ.get("LOG_LEVEL", "INFO").upper()
 
 
-def cores() -> int:
-    """Count the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+def available_cpus(root: Path = _ROOT) -> int:
+    """Count the cores that this process may keep busy: those of its affinity, at most its CPU quota.
+
+    A quota that is no whole number is rounded, half a core up; the result is at least 1.
+
+    Args:
+        root: directory that contains proc and sys.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    quota = cpu_quota(root)
+    return cores if quota >= cores else max(1, math.floor(quota + 0.5))
+
+
+def cpu_quota(root: Path = _ROOT) -> float:
+    """Return the cores' worth of processor time that the cgroups of this process allow; infinity without a quota."""
+    quotas = [math.inf]
+    for directory in _cgroups("cpu", root):
+        words = _read(directory / "cpu.max").split()  # version 2: "max 100000" or "50000 100000"
+        if not words:
+            words = [_read(directory / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+        if words[0].isdecimal():  # "max" and -1 mean no quota
+            quotas.append(int(words[0]) / int(words[1]))
+    return min(quotas)
+
+
+def available_memory(root: Path = _ROOT) -> float:
+    """Return the bytes that this process can still allocate: what is free, at most what its cgroups leave.
+
+    Pages of files that the kernel can drop count as free.
+
+    Args:
+        root: directory that contains proc and sys.
+
+    Returns:
+        Number of bytes; infinity if the system does not tell.
+    """
+    free = _fields(root / "proc/meminfo", ":").get("MemAvailable")
+    limits = [math.inf if free is None else 1024 * free]
+    for directory in _cgroups("memory", root):
+        stat = _fields(directory / "memory.stat")
+        if used := _read(directory / "memory.current"):
+            names, prefix = ["memory.max", "memory.high"], ""
+        else:
+            used = _read(directory / "memory.usage_in_bytes")
+            names, prefix = ["memory.limit_in_bytes"], "total_"
+        droppable = sum(stat.get(f"{prefix}{state}_file", 0) for state in ("active", "inactive"))
+        for limit in (_read(directory / name).strip() for name in names):
+            if limit.isdecimal():
+                limits.append(max(0, int(limit) - int(used) + droppable))
+    return min(limits)
+
+
+def _cgroups(controller: str, root: Path) -> Iterator[Path]:
+    """Yield the directories of this process's cgroups that may limit a controller, from its own to the outermost."""
+    mounts = [_Mount.parse(line) for line in _read(root / "proc/self/mountinfo").splitlines()]
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, names, own = line.split(":", 2)
+        controllers = [name for name in names.split(",") if name]  # none: the hierarchy of version 2
+        for mount in mounts:
+            is_second_version = mount.kind == "cgroup2" and not controllers
+            is_first_version = mount.kind == "cgroup" and controller in mount.options and controller in controllers
+            if is_first_version or is_second_version:
+                path = PurePosixPath(own)
+                # a container may see only its own cgroup, mounted under another path
+                inner = path.relative_to(mount.origin) if path.is_relative_to(mount.origin) else PurePosixPath()
+                yield from (root / mount.point / part for part in (inner, *inner.parents) if ".." not in part.parts)
+
+
+@dataclass(frozen=True)
+class _Mount:
+    """A line of mountinfo: the cgroup `origin` of a hierarchy is the directory `point`, relative to the root."""
+
+    origin: str
+    point: str
+    kind: str
+    options: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, line: str) -> _Mount:
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        origin, point = left.split(" ")[3:5]
+        return cls(origin, point.lstrip("/"), kind, tuple(options.split(",")))
+
+
+def _fields(path: Path, separator: str = " ") -> dict[str, int]:
+    """Read lines of a name and a number."""
+    pairs = (line.partition(separator) for line in _read(path).splitlines())
+    return {name: int(value.split()[0]) for name, _, value in pairs}
+
+
+def _read(path: Path) -> str:
+    """Read a file of the kernel; empty if it does not exist here or may not be read."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -51,7 +51,7 @@ def test_save_excludes_later_changes(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_save_with_little_memory_waits_without_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "available_memory", lambda: 100.0)
+    monkeypatch.setattr(module.env, "available_memory", lambda: 100.0)
     monkeypatch.setattr(module, "_copy_tensor", lambda value: pytest.fail("copied"))
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)

@@ -13,7 +13,7 @@ def test_configure_cpu_sets_threads_of_config() -> None:
     before = torch.get_num_threads()
     try:
         line = cpu.configure_cpu(train_pb2.TrainConfig())
-        assert torch.get_num_threads() == env.cores() // env.rank_info().local_world_size
+        assert torch.get_num_threads() == env.available_cpus() // env.rank_info().local_world_size
         assert f"{torch.get_num_threads()} thread" in line
         config = train_pb2.TrainConfig()
         config.num_threads = 3

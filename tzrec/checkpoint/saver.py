@@ -6,7 +6,6 @@ rank 0 writes the manifest with all of them, flushes to the disk, and publishes 
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from tzrec import env
 from tzrec.checkpoint import store
 from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord
 from tzrec.data.atomic import AtomicDirectory, write_synced
@@ -81,7 +81,7 @@ class Saver:
         start = time.perf_counter()
         self.wait()
         size = sum(_local_bytes(value) for tensors in parts.values() for value in tensors.values())
-        is_copied = not is_frozen and size < available_memory() / 2
+        is_copied = not is_frozen and size < env.available_memory() / 2
         saved = {
             part: {name: map_shards(value, _copy_tensor) if is_copied else value for name, value in tensors.items()}
             for part, tensors in parts.items()
@@ -145,15 +145,6 @@ class Saver:
             dist.broadcast_object_list(error_text, src=0, group=self._group)
         if error_text[0]:
             raise OSError(error_text[0])
-
-
-def available_memory() -> float:
-    """Return the bytes that Linux estimates to be available without swapping; infinity on other systems."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return math.inf
-    return next((float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), math.inf)
 
 
 def _copy_tensor(value: torch.Tensor) -> torch.Tensor:

@@ -165,7 +165,7 @@ class DataLoader:
 
     def _threads(self) -> int:
         """Number of encoding threads: `num_workers`, at most this rank's share of the cores."""
-        share = max(1, env.cores() // env.rank_info().local_world_size)
+        share = max(1, env.available_cpus() // env.rank_info().local_world_size)
         return min(self._data.num_workers, share)
 
     def _work(self, start: Cursor) -> Iterator[Callable[[], _Encoded]]:

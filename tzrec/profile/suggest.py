@@ -65,7 +65,7 @@ def suggest(
     targets, notes = _select(config, features)
     names = [column for target in targets for column in target.columns]
     reader = open_reader(config.data_config, config.train_input_path, names)
-    rows, stats = scan(reader, lambda: [target.new_stats() for target in targets], threads or env.cores())
+    rows, stats = scan(reader, lambda: [target.new_stats() for target in targets], threads or env.available_cpus())
     # statistics of hashes mean nothing to a reader
     columns = [
         column for column, target in zip(stats, targets, strict=True) if target.is_column or not target.makes_ids
@@ -93,7 +93,7 @@ def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
         raise ConfigError([Problem("data_config.label_fields", "is empty; name the columns to predict")])
     names, reason_by_column = _readable_columns(config, columns)
     reader = open_reader(data, config.train_input_path, names)
-    rows, stats = scan(reader, lambda: [ColumnStats(name) for name in names], env.cores())
+    rows, stats = scan(reader, lambda: [ColumnStats(name) for name in names], env.available_cpus())
     notes = [f'column "{name}" is left out: {reason}' for name, reason in reason_by_column.items()]
     result = SuggestResult(config, rows, stats, notes=notes)
     labels = [column for column in stats if column.name in data.label_fields]

@@ -36,7 +36,7 @@ def configure_cpu(config: train_pb2.TrainConfig) -> str:
     Returns:
         The log line, e.g. `2 threads/rank, fp32 matrix products by oneDNN (380 GFLOP/s, error 2.4e-07)`.
     """
-    threads = config.num_threads or max(1, env.cores() // env.rank_info().local_world_size)
+    threads = config.num_threads or max(1, env.available_cpus() // env.rank_info().local_world_size)
     torch.set_num_threads(threads)
     parts = [f"{threads} thread{'s' if threads > 1 else ''}/rank", _choose_matmul(config.cpu_matmul)]
     if keep_freed_memory():

@@ -158,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = len(list(Path("protos").rglob("*.proto")))
     print(line(1, "environment", environment(), args.environment_s))
     print(line(2, "protos", f"{count} files -> tzrec/protos", args.protos_s), flush=True)
-    for number, step in enumerate(steps(ranks=min(2, env.cores())), 3):
+    for number, step in enumerate(steps(ranks=min(2, env.available_cpus())), 3):
         print(line(number, step.name, *run(step, log)), flush=True)
     attainable = json.loads((Path(DATA) / "attainable.json").read_text())
     print("", *table(last_metrics(Path(MODEL) / "eval_result.txt"), attainable), sep="\n")

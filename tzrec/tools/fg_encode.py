@@ -53,7 +53,11 @@ def _flags() -> cli.Flags:
     text = "input columns to copy to the output"
     flags.add_argument("--reserved_columns", type=split_commas, default=[], metavar="COLUMN,...", help=text)
     flags.add_argument(
-        "--processes", type=cli.positive, default=env.cores(), metavar="N", help="default: the cores of this machine"
+        "--processes",
+        type=cli.positive,
+        default=env.available_cpus(),
+        metavar="N",
+        help="default: the cores it may use",
     )
     flags.add_argument(
         "--batch_size", type=cli.positive, default=32768, metavar="ROWS", help="rows to encode at a time"

@@ -1,0 +1,118 @@
+"""Cores and memory that a process may use, read from fake trees of /proc and /sys."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from tzrec import env
+
+GB = 1 << 30
+V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
+V1 = (
+    "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
+    "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+)
+
+
+def tree(root: Path, files: dict[str, str], mounts: str, cgroups: str, free_gb: int = 8) -> Path:
+    """Write a fake /proc and the given files of /sys/fs/cgroup."""
+    content = {f"sys/fs/cgroup/{path}": text for path, text in files.items()} | {
+        "proc/meminfo": f"MemTotal: 99 kB\nMemAvailable:   {free_gb << 20} kB\nHugePages_Total:    0\n",
+        "proc/self/mountinfo": "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + mounts,
+        "proc/self/cgroup": cgroups,
+    }
+    for path, text in content.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+def test_available_cpus_without_cgroups_is_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5})
+    assert env.available_cpus(tmp_path) == 3
+    assert env.cpu_quota(tmp_path) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        ("max", 8),
+        ("100000", 1),
+        ("50000", 1),
+        ("140000", 1),
+        ("150000", 2),
+        ("300000", 3),
+        ("790000", 8),
+        ("9000000", 8),
+    ],
+)
+def test_available_cpus_with_quota_is_rounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    second = tree(tmp_path / "2", {"job/cpu.max": f"{quota} 100000\n"}, V2, "0::/job\n")
+    assert env.available_cpus(second) == cores
+    first_quota = "-1" if quota == "max" else quota
+    files = {"cpu,cpuacct/job/cpu.cfs_quota_us": f"{first_quota}\n", "cpu,cpuacct/job/cpu.cfs_period_us": "100000\n"}
+    first = tree(tmp_path / "1", files, V1, "3:cpuset:/\n2:cpu,cpuacct:/job\n0::/\n")
+    assert env.available_cpus(first) == cores
+
+
+def test_cpu_quota_of_parent_limits_child(tmp_path: Path) -> None:
+    files = {"cpu.max": "max 100000", "pod/cpu.max": "150000 100000\n", "pod/job/cpu.max": "400000 100000\n"}
+    assert env.cpu_quota(tree(tmp_path, files, V2, "0::/pod/job/task\n")) == 1.5
+
+
+def test_cpu_quota_in_container_is_that_of_its_mount(tmp_path: Path) -> None:
+    mounts = "40 31 0:29 /docker/7f /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n"
+    files = {"cpu/cpu.cfs_quota_us": "250000", "cpu/cpu.cfs_period_us": "100000", "cpu/job/cpu.cfs_quota_us": "50000"}
+    files["cpu/job/cpu.cfs_period_us"] = "100000"
+    assert env.cpu_quota(tree(tmp_path / "a", files, mounts, "2:cpu:/docker/7f\n")) == 2.5
+    assert env.cpu_quota(tree(tmp_path / "b", files, mounts, "2:cpu:/docker/7f/job\n")) == 0.5
+    assert env.cpu_quota(tree(tmp_path / "c", files, mounts, "2:cpu:/kubepods/x\n")) == 2.5
+    assert env.cpu_quota(tree(tmp_path / "d", files, mounts, "2:cpu:/../other\n")) == 2.5
+
+
+def test_available_memory_without_limit_is_free_memory(tmp_path: Path) -> None:
+    assert env.available_memory(tmp_path) == math.inf
+    files = {"job/memory.max": "max\n", "job/memory.high": "max\n", "job/memory.current": f"{GB}\n"}
+    assert env.available_memory(tree(tmp_path, files, V2, "0::/job\n")) == 8 * GB
+    files = {"memory/memory.limit_in_bytes": "9223372036854771712", "memory/memory.usage_in_bytes": f"{GB}"}
+    assert env.available_memory(tree(tmp_path / "1", files, V1, "4:memory:/\n")) == 8 * GB
+
+
+def test_available_memory_under_limit_counts_droppable_pages_as_free(tmp_path: Path) -> None:
+    stat = f"anon {GB}\nactive_file {GB // 4}\ninactive_file {GB // 2}\n"
+    files = {"job/memory.max": f"{3 * GB}\n", "job/memory.current": f"{2 * GB}\n", "job/memory.stat": stat}
+    assert env.available_memory(tree(tmp_path / "2", files, V2, "0::/job\n")) == 1.75 * GB
+    files["job/memory.high"] = f"{2.5 * GB:.0f}\n"
+    assert env.available_memory(tree(tmp_path / "high", files, V2, "0::/job\n")) == 1.25 * GB
+    stat = f"inactive_file 7\ntotal_active_file {GB // 4}\ntotal_inactive_file {GB // 2}\n"
+    files = {"memory/job/memory.limit_in_bytes": f"{3 * GB}", "memory/job/memory.usage_in_bytes": f"{2 * GB}"}
+    files["memory/job/memory.stat"] = stat
+    assert env.available_memory(tree(tmp_path / "1", files, V1, "4:memory:/job\n")) == 1.75 * GB
+
+
+def test_available_memory_above_limit_is_zero(tmp_path: Path) -> None:
+    files = {"job/memory.max": "100", "job/memory.current": "900", "memory.max": f"{GB}", "memory.current": "900"}
+    assert env.available_memory(tree(tmp_path, files, V2, "0::/job\n")) == 0
+
+
+def test_available_memory_of_parent_limits_child(tmp_path: Path) -> None:
+    files = {"a/memory.max": f"{2 * GB}", "a/memory.current": f"{GB}", "a/b/memory.max": f"{4 * GB}"}
+    files["a/b/memory.current"] = "0"
+    assert env.available_memory(tree(tmp_path, files, V2, "0::/a/b\n")) == GB
+
+
+def test_available_memory_of_machine_with_less_than_limit_is_free_memory(tmp_path: Path) -> None:
+    files = {"job/memory.max": f"{64 * GB}", "job/memory.current": "0"}
+    assert env.available_memory(tree(tmp_path, files, V2, "0::/job\n", free_gb=3)) == 3 * GB
+
+
+def test_limits_of_this_machine_are_plausible() -> None:
+    assert 1 <= env.available_cpus() <= (os.cpu_count() or 1)
+    assert env.available_memory() > 1 << 20
