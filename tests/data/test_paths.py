@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import fsspec
@@ -36,3 +37,22 @@ def test_expand_of_missing_files_is_an_error(tmp_path: Path) -> None:
         expand(" , ")
     with pytest.raises(DataError, match=r'cannot open "nope://x"'):
         expand("nope://x")
+
+
+def test_input_file_that_changes_is_named_with_its_sizes(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("12345")
+    (file,) = expand(str(path))
+    before = file.version()
+    assert before.size == 5
+    file.ensure_unchanged(before)
+    path.write_text("1234567")
+    with pytest.raises(DataError, match=r"a\.csv: the file changed in size from 5 to 7 bytes since the run opened it"):
+        file.ensure_unchanged(before)
+    path.write_text("54321")
+    os.utime(path, ns=(0, (before.modified_ns or 0) + 1_000_000))
+    with pytest.raises(DataError, match=r"a\.csv: the file was written again \(5 bytes\)"):
+        file.ensure_unchanged(before)
+    path.unlink()
+    with pytest.raises(DataError, match=r"a\.csv: the file is gone"):
+        file.ensure_unchanged(before)

@@ -14,6 +14,14 @@ from tzrec.errors import DataError
 
 
 @dataclass(frozen=True)
+class FileVersion:
+    """Size and time of the last change of a file; a store that keeps no times leaves `modified_ns` None."""
+
+    size: int
+    modified_ns: int | None
+
+
+@dataclass(frozen=True)
 class InputFile:
     """One input file.
 
@@ -26,6 +34,33 @@ class InputFile:
     filesystem: pafs.FileSystem
     path: str
     name: str
+
+    def version(self) -> FileVersion:
+        """Return the present version.
+
+        Raises:
+            DataError: the file is gone.
+        """
+        info = self.filesystem.get_file_info(self.path)
+        if info.type != pafs.FileType.File:
+            raise DataError(f"{self.name}: the file is gone since the run found it; {_UNCHANGED}")
+        return FileVersion(info.size or 0, info.mtime_ns)
+
+    def ensure_unchanged(self, before: FileVersion) -> None:
+        """Compare the present version with an earlier one: positions count rows, so a changed file has none.
+
+        Raises:
+            DataError: the file has grown, shrunk, been replaced or is gone.
+        """
+        now = self.version()
+        if now == before:
+            return
+        sizes = f"from {before.size:,} to {now.size:,} bytes"
+        changed = f"changed in size {sizes}" if now.size != before.size else f"was written again ({now.size:,} bytes)"
+        raise DataError(f"{self.name}: the file {changed} since the run opened it; {_UNCHANGED}")
+
+
+_UNCHANGED = "a run needs files that stay as they are: restore it, or write new rows to new files, and start again"
 
 
 def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
