@@ -12,6 +12,8 @@ from fbgemm_gpu.split_table_batched_embeddings_ops_training import ComputeDevice
 from torch import Tensor
 
 from tzrec.config.kwargs import kwargs
+from tzrec.config.options import member_messages, optimizer_bytes
+from tzrec.config.schema import oneof_of
 from tzrec.protos import optimizer_pb2 as pb
 from tzrec.tables.sparse_optimizer import fused_params
 from tzrec.tables.update_rules import RULES
@@ -34,6 +36,14 @@ def test_rule_equals_fused_kernel(kind: str) -> None:
         table_gradient = torch.zeros_like(unfused).index_add_(0, ids, gradient)
         rule(unfused, table_gradient, state, 0.1, kwargs(getattr(config, kind)))
         torch.testing.assert_close(unfused, fused, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_optimizer_bytes_equal_those_of_the_state(kind: str) -> None:
+    weight = torch.zeros(7, 4)
+    tensors = [make(weight) for make in RULES[kind][1].values()]
+    size = sum(tensor.nbytes for tensor in tensors if tensor.dim())  # without the step count
+    assert optimizer_bytes(member_messages(oneof_of(pb.SparseOptimizer, "optimizer"))[kind], 7, 4) == size
 
 
 @pytest.mark.parametrize(

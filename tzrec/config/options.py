@@ -100,6 +100,12 @@ def table_optimizer(descriptor: Descriptor) -> pb.TableOptimizerRule:
     return rule
 
 
+def optimizer_bytes(descriptor: Descriptor, rows: int, dim: int) -> int:
+    """Return the size of the state that an optimizer stores for a table of `rows` x `dim` values."""
+    rule = table_optimizer(descriptor)
+    return 4 * rows * (dim * rule.state_per_value + rule.state_per_row)
+
+
 def is_fused(descriptor: Descriptor, device: str) -> bool:
     """True if an optimizer of embedding tables runs inside the backward pass on this type of device."""
     fused_on = table_optimizer(descriptor).fused_on
