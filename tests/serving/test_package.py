@@ -10,6 +10,7 @@ import torch
 
 from tests.fixtures.small_model import OUTPUTS, STEP, expected_predictions, exported_package, small_batch, small_rows
 from tzrec.checkpoint.manifest import FileRecord
+from tzrec.checkpoint.sealed_json import seal
 from tzrec.errors import PackageError
 from tzrec.serving.package import open_package
 from tzrec.serving.package_manifest import MANIFEST, PackageManifest
@@ -82,10 +83,10 @@ def test_manifest_of_one_program_lists_inputs_outputs_and_files() -> None:
         ("probs_kind", [3]),
         ("y_ltv", []),
     ]
-    assert value["format"] == 1
+    assert value["format"] == 3
     assert list(value) == [
         *("format", "inputs", "model", "step", "precision", "signature", "tables", "outputs", "additional"),
-        *("self_test", "versions", "files"),
+        *("self_test", "versions", "files", "sha256"),
     ]
     assert 0 <= value["self_test"] <= 1e-6
     names = {path.name for path in exported_package().iterdir()}
@@ -132,13 +133,15 @@ def test_open_package_with_damaged_file_names_it(
 
 def change(directory: Path, **values: object) -> None:
     path = directory / MANIFEST
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    manifest = json.loads(path.read_text())
+    del manifest["sha256"]
+    path.write_text(seal(manifest | values))
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": 3, "versions": {"tzrec": "9.0.0"}}, "exported with tzrec 9.0.0, newer than"),
+        ({"format": 4, "versions": {"tzrec": "9.0.0"}}, "exported with tzrec 9.0.0, newer than"),
         ({"versions": {"tzrec": "0.1.0", "torch": "99.1.0", "machine": "x86_64"}}, "torch 99.1.0, newer than"),
         ({"versions": {"tzrec": "0.1.0", "torch": "2.0.0", "machine": "vax"}}, "machine code for vax"),
         ({"files": {"../outside": {"size": 1, "sha256": ""}}}, "outside the package"),
@@ -149,6 +152,30 @@ def test_open_package_with_invalid_manifest_raises(copy: Path, values: dict[str,
     change(copy, **values)
     with pytest.raises(PackageError, match=message):
         open_package(copy)
+
+
+def test_open_package_with_swapped_outputs_raises(copy: Path) -> None:
+    path = copy / MANIFEST
+    text = path.read_text()
+    path.write_text(text.replace("logits_ctr", "new").replace("probs_ctr", "logits_ctr").replace("new", "probs_ctr"))
+    with pytest.raises(PackageError, match=r"manifest\.json is damaged: it does not match its own checksum"):
+        open_package(copy)
+
+
+def test_open_package_with_manifest_of_format_1_loads(copy: Path) -> None:
+    value = json.loads((copy / MANIFEST).read_text())
+    del value["sha256"]
+    (copy / MANIFEST).write_text(json.dumps(value | {"format": 1}, indent=1) + "\n")
+    assert open_package(copy).manifest == PackageManifest.read(exported_package())
+
+
+def test_manifest_read_with_any_flipped_bit_raises(copy: Path) -> None:
+    path = copy / MANIFEST
+    data = path.read_bytes()
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        with pytest.raises(PackageError):
+            PackageManifest.read(copy)
 
 
 def test_open_package_of_other_directory_raises(tmp_path: Path) -> None:

@@ -1,21 +1,24 @@
 """Manifest of a checkpoint: its state besides tensors, and the checksums of its files.
 
-It is the last file written before a checkpoint is published; a directory without it is not a checkpoint.
+It is the last file written before a checkpoint is published; a directory without it is not a checkpoint. It carries its
+own checksum; those of format 1, which an older tzrec wrote, have none.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tzrec.checkpoint.position import Position
+from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
 from tzrec.data.atomic import write_synced
 from tzrec.errors import CheckpointError
 
 NAME = "manifest.json"
-_FORMAT = 1
+_FORMAT = _FIRST_SEALED_FORMAT = 2
+_LARGEST_INT = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,18 @@ class FileRecord:
 
     size: int
     sha256: str
+
+    @classmethod
+    def from_json(cls, value: Any) -> FileRecord:
+        """Read the record from a manifest.
+
+        Raises:
+            ValueError: it is not a size and a digest.
+        """
+        size, sha256 = value["size"], value["sha256"]
+        if type(size) is not int or not 0 <= size <= _LARGEST_INT or not isinstance(sha256, str):
+            raise ValueError("a file has no valid size and checksum")
+        return cls(size, sha256)
 
     @classmethod
     def of(cls, path: Path) -> FileRecord:
@@ -37,11 +52,16 @@ class FileRecord:
 
     def compare(self, path: Path, name: str) -> str:
         """Describe the difference to a file that should have this size and content; "" if there is none."""
-        if not path.is_file():
+        try:
+            if path.is_dir():
+                return f"{name} is a directory"
+            if (size := path.stat().st_size) != self.size:
+                return f"{name} has {size:,} bytes instead of {self.size:,}"
+            return "" if FileRecord.of(path) == self else f"{name} does not match its checksum"
+        except FileNotFoundError:
             return f"{name} is missing"
-        if (size := path.stat().st_size) != self.size:
-            return f"{name} has {size:,} bytes instead of {self.size:,}"
-        return "" if FileRecord.of(path) == self else f"{name} does not match its checksum"
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +87,7 @@ class CheckpointManifest:
     def write(self, directory: Path) -> None:
         """Write the manifest and flush it to the disk."""
         value = {"format": _FORMAT, **asdict(self), "position": self.position.to_json()}
-        write_synced(directory / NAME, json.dumps(value, indent=1))
+        write_synced(directory / NAME, seal(value))
 
     @classmethod
     def read(cls, directory: Path) -> CheckpointManifest:
@@ -76,17 +96,28 @@ class CheckpointManifest:
         Raises:
             CheckpointError: it is missing, damaged, or of a newer format.
         """
+        path = directory / NAME
         try:
-            value = json.loads((directory / NAME).read_text())
+            value = read_sealed(path, _FIRST_SEALED_FORMAT)
             if value.pop("format") > _FORMAT:
                 raise CheckpointError(f"{directory} was written by a newer tzrec; install that version to read it")
-            value["position"] = Position.from_json(value["position"])
-            value["files"] = {name: FileRecord(**file) for name, file in value["files"].items()}
-            return cls(**value)
-        except FileNotFoundError:
+            return cls._from_json(value)
+        except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(f"{directory} has no {NAME}, so it cannot be verified") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{directory / NAME} is damaged: {error}") from None
+        except DamagedJsonError as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path} is damaged: {type(error).__name__} {error}") from None
+
+    @classmethod
+    def _from_json(cls, value: dict[str, Any]) -> CheckpointManifest:
+        value["position"] = Position.from_json(value["position"])
+        value["files"] = {name: FileRecord.from_json(file) for name, file in value["files"].items()}
+        for name in value["files"]:
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise ValueError(f"it names a file outside the checkpoint: {name}")
+        value["numbers"] = {name: float(number) for name, number in value["numbers"].items()}
+        return cls(**value)
 
     def verify(self, directory: Path) -> None:
         """Compare every file with its size and checksum.

@@ -7,6 +7,8 @@ from typing import Any
 
 from tzrec.data.batch import Batch, Cursor
 
+_LARGEST_INT = 2**63 - 1
+
 
 @dataclass(frozen=True)
 class Position:
@@ -50,4 +52,13 @@ class Position:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Position:
+        """Read a position from a manifest.
+
+        Raises:
+            ValueError: a number is not a whole number, or out of range.
+        """
+        numbers = {"step": value["step"], "first_epoch": value["first_epoch"], **value["cursor"]}
+        for name, number in numbers.items():
+            if type(number) is not int or not (-1 if name == "step" else 0) <= number <= _LARGEST_INT:
+                raise ValueError(f"the {name} of its position is no valid number")
         return cls(value["step"], Cursor(**value["cursor"]), value["first_epoch"])

@@ -1,13 +1,12 @@
 """Manifest of a package: programs with inputs and outputs, versions, and checksums of the other files.
 
 A package has one program, `model`, or several: `user` and `item` of a two-tower model, `embedding` and `tree` of an
-index. The manifest of a package with one program called `model` has format 1; others have format 2, with an entry
-`programs`.
+index. The manifest of a package with one program called `model` describes it at its top level; others have an entry
+`programs`. It carries its own checksum. The formats 1 (one program) and 2 (several), of an older tzrec, have none.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from tzrec.checkpoint.manifest import FileRecord
+from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
 from tzrec.errors import PackageError
 from tzrec.serving.signature import Signature
 from tzrec.version import __version__
@@ -23,7 +23,7 @@ from tzrec.version import __version__
 MANIFEST = "manifest.json"
 MODEL = "model"
 """Name of the program of a package that has only one."""
-_FORMAT, _FORMAT_WITH_PROGRAMS = 1, 2
+_FORMAT = _FIRST_SEALED_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,7 @@ class PackageManifest:
 
     def write(self, directory: Path) -> None:
         """Write `manifest.json`."""
-        text = json.dumps(self._to_json(), indent=1)
-        (directory / MANIFEST).write_text(text + "\n")
+        (directory / MANIFEST).write_text(seal(self._to_json()))
 
     @classmethod
     def read(cls, directory: Path) -> PackageManifest:
@@ -118,14 +117,16 @@ class PackageManifest:
         """
         path = directory / MANIFEST
         try:
-            value = json.loads(path.read_text())
-            if value["format"] > _FORMAT_WITH_PROGRAMS:
+            value = read_sealed(path, _FIRST_SEALED_FORMAT)
+            if value["format"] > _FORMAT:
                 raise PackageError(newer_version(directory, "tzrec", str(value["versions"]["tzrec"]), __version__))
             return cls._from_json(value)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             message = f"{directory} is not a package: it has no {MANIFEST}; create one with `tzrec export`"
             raise PackageError(message) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except DamagedJsonError as error:
+            raise PackageError(f"{path} is damaged: {error}") from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise PackageError(f"{path} is damaged: {type(error).__name__} {error}") from None
 
     def _to_json(self) -> dict[str, Any]:
@@ -144,7 +145,7 @@ class PackageManifest:
             name: {"inputs": program.signature.describe_inputs(), **program.to_json()}
             for name, program in self.programs.items()
         }
-        return {"format": _FORMAT_WITH_PROGRAMS, **about, **rest, "programs": programs}
+        return {"format": _FORMAT, **about, **rest, "programs": programs}
 
     @classmethod
     def _from_json(cls, value: Mapping[str, Any]) -> PackageManifest:
@@ -157,7 +158,7 @@ class PackageManifest:
             additional=dict(value["additional"]),
             self_test=value["self_test"],
             versions=dict(value["versions"]),
-            files={name: FileRecord(**record) for name, record in value["files"].items()},
+            files={name: FileRecord.from_json(record) for name, record in value["files"].items()},
         )
 
 
