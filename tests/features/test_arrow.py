@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from tests.fixtures.features import assert_columns_equal, encoder, id_feature, raw_feature
 from tzrec.config.sequences import FeatureMember, feature_members
-from tzrec.data.parquet import plain_type
 from tzrec.features.arrow import is_single, to_arrow
 from tzrec.features.bad_rows import BadRows
+from tzrec.features.column_types import decode
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.unbucketized import encode_unbucketized
 from tzrec.protos import feature_pb2
@@ -145,7 +145,7 @@ def through_parquet(array: pa.Array) -> pa.Array:
     pq.write_table(pa.table({"f": array}), file)
     file.seek(0)
     column = pq.read_table(file)["f"]
-    return column.cast(plain_type(column.type)).combine_chunks()
+    return decode(column.combine_chunks())
 
 
 def member_of(text: str) -> FeatureMember:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
+from tzrec.features.column_types import cure, readable_numbers
 
 Values = npt.NDArray[Any]
 
@@ -25,11 +26,13 @@ def label_values(name: str, column: pa.Array, bad: BadRows) -> Values:
     Raises:
         DataError: the column is not numeric.
     """
+    column = readable_numbers(column, name, bad)
     return _lists(name, column, bad) if pa.types.is_list(column.type) else _scalars(name, column, bad)
 
 
 def weight_values(name: str, column: pa.Array, bad: BadRows) -> npt.NDArray[np.float32]:
     """Convert a sample weight column to `(B,)` float32; null, negative and not finite weights are reported, as 0."""
+    column = readable_numbers(column, name, bad)
     values = _numbers(name, column, "weight").astype(np.float32)
     _report(name, column, _null(column), "null weight", bad)
     is_bad = ~_null(column) & ~(np.isfinite(values) & (values >= 0))
@@ -81,7 +84,7 @@ def _numbers(name: str, column: pa.Array, role: str) -> Values:
     if not (types.is_integer(column.type) or types.is_floating(column.type)):
         raise DataError(
             f'{role} column "{name}" is {column.type}; it must be integers, floats, or lists of them. '
-            "Change the column, or for CSV declare its type in data_config.input_fields"
+            f"For CSV declare its type in data_config.input_fields, else {cure(column.type)}"
         )
     kind = np.int64 if types.is_integer(column.type) else np.float32
     filled = column.fill_null(0) if column.null_count else column

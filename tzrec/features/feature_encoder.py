@@ -18,6 +18,7 @@ from tzrec.features.arrow import as_array
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Feature, FeatureInput
 from tzrec.features.column import Column
+from tzrec.features.column_types import readable
 from tzrec.features.dag import Dag, make_dag
 from tzrec.features.inputs import is_encoded
 from tzrec.features.types.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
@@ -140,7 +141,7 @@ class FeatureEncoder:
             DataError: a column is missing or has a type that a feature cannot read.
         """
         bad = BadRows(batch.num_rows)
-        arrays = {name: _contiguous(batch, name) for name in self.columns}
+        arrays = {name: readable(_contiguous(batch, name), name, bad) for name in self.columns}
         columns: dict[str, Column] = {}
         row_indices = None if masked is None else pa.array(np.arange(batch.num_rows), mask=masked)
         self._run(self._dag.order, arrays, columns, bad, row_indices)
@@ -158,13 +159,21 @@ class FeatureEncoder:
         Raises:
             DataError: as `encode`.
         """
-        rows, user_bad = items.num_rows, BadRows(1)
+        rows = items.num_rows
+        user_bad, items_bad = BadRows(1), BadRows(rows)
         user_columns = frozenset(self.columns).intersection(user.schema.names).difference(items.schema.names)
-        received = {name: _contiguous(user if name in user_columns else items, name) for name in self.columns}
+        received = {
+            name: readable(_contiguous(user, name), name, user_bad)
+            if name in user_columns
+            else readable(_contiguous(items, name), name, items_bad)
+            for name in self.columns
+        }
         columns: dict[str, Column] = {}
         self._run(self._computable_from(user_columns), received, columns, user_bad)
         columns = {name: column.repeat(rows) for name, column in columns.items()}
         bad = user_bad.repeat(rows)
+        bad.reports += items_bad.reports
+        bad.mask |= items_bad.mask
         rest = [name for name in self._dag.order if name not in columns]
         first_row = pa.array(np.zeros(rows, np.int64))
         sources = (source for name in rest for source in self.features[name].inputs)

@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 
 from tzrec.errors import DataError
 from tzrec.features.arrays import BoolArray, Float32Array, Int32Array, Int64Array
+from tzrec.features.column_types import cure
 from tzrec.features.text.spans import Spans, split
 
 Elements = Spans | npt.NDArray[Any]
 """N values in the type of the data: text, int64, float32 or float64."""
 
-_ACCEPTED = "integers, floats, bool, strings, or lists of these"
+_ACCEPTED = "integers, floats, decimals, bool, strings, or lists of these"
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ def _none_if_single(lengths: Int32Array | None) -> Int32Array | None:
 def _type_error(column: str, kind: pa.DataType, weighted: bool) -> DataError:
     accepted = f"{_ACCEPTED}, or maps from id to weight" if weighted else _ACCEPTED
     return DataError(
-        f'column "{column}" has type {kind}, which this feature cannot read; it accepts {accepted}. '
-        "Cast the column where the data is written, or choose another one in the feature's expression"
+        f'column "{column}" has type {kind}, which this feature cannot read; it accepts {accepted}: '
+        f"{cure(kind)}, or choose another column in the feature's expression"
     )
 
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.column_types import readable
 from tzrec.features.jagged import Elements, read_jagged
 from tzrec.features.text.spans import Spans, split
 from tzrec.profile import hyperloglog
@@ -26,7 +28,7 @@ class ColumnStats:
 
     Attributes:
         name: of the column.
-        kind: Arrow type of the column in the data; a string for CSV text.
+        kind: Arrow type that the column is read as; a string for CSV text.
         rows: number of rows.
         missing: number of rows without any value.
         values: number of values in all rows.
@@ -89,6 +91,7 @@ class ColumnStats:
         Raises:
             DataError: the column has a type that no feature can read.
         """
+        array = readable(array, self.name, BadRows(len(array)))
         self.kind = array.type
         elements, lengths = self._read(array)
         self.rows += len(array)
