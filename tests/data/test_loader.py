@@ -238,12 +238,28 @@ def test_error_comes_after_the_batches_before_it(write: Write, tmp_path: Path) -
     (tmp_path / "part-99.parquet").write_bytes(b"PAR1 nonsense PAR1")
     with pytest.raises(DataError, match=r"part-99.parquet: cannot be read as Parquet"):
         open_loader(make_config(), path)
-    pq.write_table(table(4).set_column(0, "uid", pa.array(list("abcd"))), tmp_path / "part-99.parquet")
-    batches = open_loader(make_config(), path).epoch()
+    pq.write_table(table(4), tmp_path / "part-99.parquet")
+    loader = open_loader(make_config("num_workers: 0"), path)
+    pq.write_table(table(5), tmp_path / "part-99.parquet")
+    batches = loader.epoch()
     assert [ids(next(batches)) for _ in range(2)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    with pytest.raises(DataError, match=r'part-99.parquet: column "uid" is string, but int64 in .*part-00.parquet'):
+    with pytest.raises(DataError, match=r"part-99.parquet: changed after it was opened: it had 4 rows, now it has 5"):
         next(batches)
     assert data_threads() == []
+
+
+def test_loader_of_files_with_other_types_raises_before_the_first_batch(write: Write, tmp_path: Path) -> None:
+    path = write([8])
+    pq.write_table(table(4).set_column(0, "uid", pa.array(list("abcd"))), tmp_path / "part-99.parquet")
+    with pytest.raises(DataError, match=r'part-99.parquet: column "uid" is string, but int64 in .*part-00.parquet'):
+        open_loader(make_config(), path)
+
+
+def test_loader_of_a_type_that_no_feature_reads_raises_before_the_first_batch(tmp_path: Path) -> None:
+    pq.write_table(table(4).set_column(0, "uid", pa.array(range(4), pa.timestamp("ms"))), tmp_path / "a.parquet")
+    message = r'a.parquet: column "uid" has type timestamp\[ms\], which .*: write it as an integer'
+    with pytest.raises(DataError, match=message):
+        open_loader(make_config(), f"{tmp_path}/a.parquet")
 
 
 BAD = {"uid": [5, -1, 7, 8, 9, 10], "price": [0.5, 1.0, float("nan"), 2.0, 2.5, 3.0], "clk": [1, 0, 1, None, 0, 1]}

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tzrec.data.parquet import ParquetReader, plain_type
+from tzrec.data.parquet import ParquetReader
 from tzrec.data.reader import PIECE_ROWS
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 
+PLAIN: dict[str, Any] = {"compression": "none", "use_dictionary": False}
 CONFIG = data_pb2.DataConfig(dataset_type=data_pb2.ParquetDataset)
 
 
@@ -66,29 +68,143 @@ def test_later_files_are_cast_to_the_types_of_the_first(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_plain_type_conversion_keeps_values(tmp_path: Path) -> None:
+def test_columns_keep_their_stored_type_without_its_layout(tmp_path: Path) -> None:
     columns = {
         "bool": pa.array([True, None]),
-        "uint8": pa.array([255, 0], pa.uint8()),
-        "uint32": pa.array([2**32 - 1, 0], pa.uint32()),
+        "uint64": pa.array([2**64 - 1, 0], pa.uint64()),
         "half": pa.array(np.array([0.5, 1], np.float16)),
         "decimal": pa.array([Decimal("1.25"), None]),
+        "day": pa.array([1, None], pa.date32()),
         "large": pa.array(["é", None], pa.large_string()),
+        "view": pa.array(["é", None], pa.string_view()),
+        "category": pa.array(["a", None]).dictionary_encode(),
         "fixed": pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2)),
+        "list_view": pa.array([None, [3]], pa.list_view(pa.int64())),
         "nested": pa.array([[["a"], []], None], pa.large_list(pa.list_(pa.large_string()))),
         "nothing": pa.nulls(2),
         "map": pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64())),
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     got = read(tmp_path)
-    names = ["int32", "int32", "int64", "float", "double", "string", "int64", "string", "string"]
-    inner = [kind.value_type if pa.types.is_list(kind) else kind for kind in got.schema.types[:-1]]
-    inner = [kind.value_type if pa.types.is_list(kind) else kind for kind in inner]
-    assert [str(kind) for kind in inner] == names
-    assert got.schema.field("map").type == columns["map"].type
-    expected = {name: array.to_pylist() for name, array in columns.items()} | {
-        "bool": [1, None],
-        "decimal": [1.25, None],
-    }
-    assert got.to_pydict() == expected
-    assert plain_type(pa.date32()) == pa.date32()  # features reject it by name
+    kinds = ["bool", "uint64", "halffloat", "decimal128(3, 2)", "date32[day]", "string", "string", "string"]
+    assert [str(kind) for kind in got.schema.types[:8]] == kinds
+    assert got.schema.types[8:10] == [pa.list_(pa.int64())] * 2
+    assert got.schema.field("nothing").type == pa.string()
+    assert got.to_pydict() == {name: array.to_pylist() for name, array in columns.items()}
+
+
+def write_all(tmp_path: Path, *tables: pa.Table) -> None:
+    for number, table in enumerate(tables):
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+
+
+def x(values: Any, kind: pa.DataType | None = None) -> pa.Table:
+    return pa.table({"x": pa.array(values, kind)})
+
+
+@pytest.mark.parametrize(
+    ("tables", "kind"),
+    [
+        ([x([None]), x([2**60])], pa.int64()),
+        ([x([2**60]), x([None])], pa.int64()),
+        ([x([None]), x([None]), x([0.5])], pa.float64()),
+        ([x([None]), x([[1, 2]])], pa.list_(pa.int64())),
+        ([x([None]), x(["a"]), x([None])], pa.string()),
+        ([x([[None]]), x([[1.5]])], pa.list_(pa.float64())),
+        ([x([None]), x([None])], pa.string()),
+        ([x([1], pa.int8()), x([2**40])], pa.int64()),
+        ([x([2**63], pa.uint64()), x([-1])], pa.decimal128(20, 0)),
+        ([x([200], pa.uint8()), x([-1], pa.int8())], pa.int16()),
+        ([x([True]), x([3])], pa.int64()),
+        ([x([0.5], pa.float32()), x([0.1])], pa.float64()),
+        ([x([Decimal(2**63)]), x([-5])], pa.decimal128(20, 0)),
+        ([x([Decimal("0.25")]), x([0.5])], pa.float64()),
+        ([x([Decimal("0.25")]), x([Decimal("1000")])], pa.decimal128(6, 2)),
+        ([x([2]), x([3.0, None])], pa.int64()),
+        ([x([2.5]), x([3])], pa.float64()),
+        ([x([1], pa.timestamp("ms")), x([1], pa.timestamp("us"))], pa.timestamp("us")),
+    ],
+)
+def test_types_of_several_files_are_merged_without_a_changed_value(
+    tables: list[pa.Table], kind: pa.DataType, tmp_path: Path
+) -> None:
+    write_all(tmp_path, *tables)
+    got = read(tmp_path)["x"]
+    assert got.type == kind
+    values = [value for table in tables for value in table["x"].to_pylist()]
+    assert got.to_pylist() == values
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ([x([1]), x(["1"])], r'1.parquet: column "x" is string, but int64 in .*0.parquet'),
+        ([x(["1"]), x([1])], r'1.parquet: column "x" is int64, but string in .*0.parquet'),
+        ([x([None]), x(["a"]), x([1])], r'2.parquet: column "x" is int64, but string in .*1.parquet'),
+        ([x([1]), x([[1]])], r'1.parquet: column "x" is list<.*int64>, but int64'),
+        ([x([1]), x([1.5, 3.0])], r'1.parquet: column "x" is double, but int64'),
+        ([x([1.5]), x([2**53 + 1])], r'1.parquet: column "x" is int64, but double'),
+        ([x([Decimal(2**60)]), x([0.5])], r'1.parquet: column "x" is double, but decimal128'),
+        ([x([1]), pa.table({"y": [1]})], r'1.parquet: no column "x". The file has: y'),
+        ([x([1]), pa.Table.from_arrays([pa.array([1])] * 2, ["x", "x"])], r'1.parquet: 2 columns "x"; rename or drop'),
+    ],
+)
+def test_files_that_differ_are_refused_before_any_row_is_read(
+    tables: list[pa.Table], message: str, tmp_path: Path
+) -> None:
+    write_all(tmp_path, *tables)
+    with pytest.raises(DataError, match=message):
+        ParquetReader(CONFIG, f"{tmp_path}/*.parquet", ["x"])
+
+
+def test_all_differences_of_files_are_listed(tmp_path: Path) -> None:
+    first = pa.table({"a": [1], "b": ["x"]})
+    write_all(tmp_path, first, first, pa.table({"a": ["1"], "b": ["x"]}), pa.table({"a": [1], "b": [[1]]}))
+    with pytest.raises(DataError) as caught:
+        ParquetReader(CONFIG, f"{tmp_path}/*.parquet", ["a", "b"])
+    assert str(caught.value).splitlines() == [
+        f'{tmp_path}/2.parquet: column "a" is string, but int64 in {tmp_path}/0.parquet',
+        f'{tmp_path}/3.parquet: column "b" is list<item: int64>, but string in {tmp_path}/0.parquet',
+        "All files of an input path need the same types",
+    ]
+
+
+def test_whole_floats_of_an_integer_column_are_noted_and_others_refused_when_read(tmp_path: Path) -> None:
+    write_all(tmp_path, x([1]), x([1.0, 2.5, 4.0]))
+    reader = ParquetReader(CONFIG, f"{tmp_path}/*.parquet", ["x"])
+    assert reader.notes == (f'{tmp_path}/1.parquet: column "x" is double, read as int64 of {tmp_path}/0.parquet',)
+    with pytest.raises(DataError, match=r'1.parquet: column "x" is double, but int64 in .*0.parquet: .*truncated'):
+        list(reader.read())
+
+
+def test_repeated_columns_are_no_trouble_where_they_are_not_read(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_arrays([pa.array([1])] * 3, ["x", "x", "y"]), tmp_path / "a.parquet")
+    assert read(tmp_path, "y").to_pydict() == read(tmp_path).to_pydict() == {"y": [1]}
+    reader = ParquetReader(CONFIG, f"{tmp_path}/a.parquet", ["y"])
+    assert (reader.available, reader.repeated) == (("x", "y"), {"x"})
+    with pytest.raises(DataError, match=r'a.parquet: 2 columns "x"; rename or drop all but one'):
+        reader.select(["x"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: pq.write_table(x(list(range(100))), path), "it had 500 rows, now it has 100"),
+        (lambda path: pq.write_table(x(list(range(900))), path), "it had 500 rows, now it has 900"),
+        (lambda path: pq.write_table(x(["a"] * 500), path), "now it has"),
+        (lambda path: pq.write_table(x(list(range(1, 501))), path, **PLAIN), "its content was replaced"),
+        (lambda path: path.unlink(), "is gone"),
+        (lambda path: path.write_bytes(b""), "cannot be read as Parquet"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "cannot be read as Parquet"),
+    ],
+)
+def test_file_that_changes_after_the_start_is_refused_by_name(change: Any, message: str, tmp_path: Path) -> None:
+    pq.write_table(x([7]), tmp_path / "a.parquet")
+    pq.write_table(x(list(range(500))), tmp_path / "b.parquet", **PLAIN)
+    reader = ParquetReader(CONFIG, f"{tmp_path}/*.parquet")
+    change(tmp_path / "b.parquet")
+    pieces = reader.read()
+    assert next(pieces).batch["x"].to_pylist() == [7]
+    with pytest.raises(DataError, match=f"b.parquet: .*{message}"):
+        next(pieces)
+    assert sum(piece.batch.num_rows for piece in reader.for_file(0).read()) == 1

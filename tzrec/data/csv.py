@@ -31,9 +31,11 @@ class CsvReader(Reader):
     def __init__(self, config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> None:
         self._declared = list(declared_fields(config))
         super().__init__(config, path, columns)
-        self.schema = pa.schema([(name, pa.string()) for name in self.columns])
         self._starts: list[int] = []  # per opened file, the number over all files of its first row
         self._malformed: list[list[int]] = []  # per opened file, the numbers of skipped records
+
+    def _open_files(self) -> Sequence[str]:
+        return self._names(self.files[0])
 
     def _names(self, file: InputFile) -> Sequence[str]:
         if self.config.with_header:
@@ -44,6 +46,10 @@ class CsvReader(Reader):
                 "or list all columns in file order in data_config.input_fields"
             )
         return self._declared
+
+    def _choose(self, columns: Sequence[str] | None) -> None:
+        super()._choose(columns)
+        self.schema = pa.schema([(name, pa.string()) for name in self.columns])
 
     def count(self) -> int:
         return sum(piece.batch.num_rows for piece in self.read())

@@ -90,9 +90,9 @@ class DataLoader:
         self._rank, self._world_size, self._seed = rank, world_size, seed
         self.batch_size = batch_size or _batch_size(data, mode)
         self._targets = [] if mode == "predict" else [*data.label_fields, *data.sample_weight_fields]
-        all_columns = open_reader(data, path).available if ALL_COLUMNS in reserved else ()
-        self._reserved = _reserved_names(reserved, all_columns, encoder.columns)
-        self._reader = open_reader(data, path, [*encoder.columns, *self._targets, *self._reserved])
+        files = open_reader(data, path, [])
+        self._reserved = _reserved_names(reserved, files.available, encoder.columns)
+        self._reader = files.select([*encoder.columns, *self._targets, *self._reserved])
         self._schema = TextSchema.of(data, self._reader, self._targets, self._reserved)
         self._rows = self._reader.count() if mode == "predict" else self._reader.num_rows
         self._reader.malformed = 0  # counted while opening, and counted again by the first epoch
@@ -100,6 +100,8 @@ class DataLoader:
         self._queues: list[PrefetchQueue[_Encoded]] = []
         if self._rows == 0:
             raise DataError(f"{path}: no rows")
+        if not self._reader.is_text:
+            self._check_types()
 
     @property
     def num_rows(self) -> int | None:
@@ -162,6 +164,19 @@ class DataLoader:
                 if self._data.drop_remainder and self._mode != "predict"
                 else "the data has no rows"
             )
+
+    def _check_types(self) -> None:
+        """Encode a row without values, before any other: it fails where a type cannot be read.
+
+        Raises:
+            DataError: a feature, label or weight cannot read the type of its column.
+        """
+        schema = self._reader.schema
+        row = pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in schema], schema=schema)
+        try:
+            self._batch(row, None, BadRows(1), BadRows(1))
+        except DataError as error:
+            raise DataError(f"{self._reader.files[0].name}: {error}") from error
 
     def _threads(self) -> int:
         """Number of encoding threads: `num_workers`, at most this rank's share of the cores."""

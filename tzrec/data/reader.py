@@ -6,6 +6,7 @@ import copy
 import importlib
 import importlib.util
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,27 +48,49 @@ class Reader(ABC):
 
     Attributes:
         files: the files in reading order.
+        available: names of the columns of the first file, each once.
+        repeated: names that several columns of the first file have; such columns cannot be read.
         columns: names of the columns read.
         schema: types of the columns.
+        notes: differences between the files that do not prevent reading them.
         is_text: true if all columns are text, which features and loader parse.
         malformed: number of lines skipped because of a wrong number of cells.
     """
 
     is_text = False
     schema: pa.Schema
+    columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __init__(self, config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> None:
-        """Open the first file and select the columns; None for all.
+        """Open the files and select the columns; None for all that have a name of their own.
 
         Raises:
-            DataError: no file, an unreadable one, or a missing column.
+            DataError: no file, an unreadable one, a missing column, or one whose type is not the same in all files.
         """
         self.config = config
         self.files = expand(path)
         self.malformed = 0
-        self.available = tuple(self._names(self.files[0]))
-        self.columns = self.available if columns is None else tuple(dict.fromkeys(columns))
-        require_columns(self.columns, self.available, self.files[0])
+        self._available = list(self._open_files())
+        self.available = tuple(dict.fromkeys(self._available))
+        self.repeated = frozenset(name for name, count in Counter(self._available).items() if count > 1)
+        self._choose(columns)
+
+    def _choose(self, columns: Sequence[str] | None) -> None:
+        """Set `columns` and `schema`."""
+        names = [name for name in self.available if name not in self.repeated] if columns is None else columns
+        self.columns = tuple(dict.fromkeys(names))
+        require_columns(self.columns, self._available, self.files[0])
+
+    def select(self, columns: Sequence[str]) -> Reader:
+        """Create a reader of other columns of the same files, without opening them again.
+
+        Raises:
+            DataError: a missing column, or one whose type is not the same in all files.
+        """
+        reader = copy.copy(self)
+        reader._choose(columns)
+        return reader
 
     def for_file(self, index: int) -> Reader:
         """Create a reader of one of the files with the same columns and types; row numbers start with its first row."""
@@ -80,8 +103,8 @@ class Reader(ABC):
         return [0]
 
     @abstractmethod
-    def _names(self, file: InputFile) -> Sequence[str]:
-        """Column names of a file."""
+    def _open_files(self) -> Sequence[str]:
+        """Read the parts of the files that are needed before the first row; returns the columns of the first file."""
 
     @property
     def num_rows(self) -> int | None:
@@ -111,12 +134,19 @@ class Reader(ABC):
 
 
 def require_columns(columns: Sequence[str], available: Sequence[str], file: InputFile) -> None:
-    """Raise an error for the columns that a file does not have.
+    """Raise an error for the columns that a file does not have, or has more than once.
 
     Raises:
-        DataError: lists every missing column with the closest existing one.
+        DataError: lists every missing column with the closest existing one, or the repeated ones.
     """
-    missing = [name for name in columns if name not in available]
+    counts = Counter(available)
+    repeated = [f'{counts[name]} columns "{name}"' for name in columns if counts[name] > 1]
+    if repeated:
+        raise DataError(
+            f"{file.name}: {' and '.join(repeated)}; rename or drop all but one where the file is written, "
+            "or read another column"
+        )
+    missing = [name for name in columns if name not in counts]
     if not missing:
         return
     names = ", ".join(f'"{name}"{_suggestion(name, available)}' for name in missing)

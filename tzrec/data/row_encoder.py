@@ -18,11 +18,11 @@ import pyarrow as pa
 from tzrec.config.sequences import feature_members
 from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, skipped_rows, text_type_error
 from tzrec.data.labels import label_values, weight_values
-from tzrec.data.parquet import plain_type
 from tzrec.data.text_schema import TextSchema, cast_text
 from tzrec.errors import ConfigError, DataError, Problem, UsageError
 from tzrec.features.arrow import is_single, to_arrow
 from tzrec.features.bad_rows import BadRows
+from tzrec.features.column_types import decode
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.unbucketized import encode_unbucketized
 from tzrec.protos import data_pb2
@@ -116,9 +116,9 @@ class RowEncoder:
         if missing:
             names = ", ".join(table.column_names)
             raise DataError(f"no column {', '.join(missing)} in the rows; their columns are {names}")
-        table = table.select(self.columns)
-        schema = pa.schema([(field.name, plain_type(field.type)) for field in table.schema])
-        batch = self.encode(_one_batch(table.cast(schema))).batch
+        raw = _one_batch(table.select(self.columns))
+        arrays = [decode(column) for column in raw.columns]
+        batch = self.encode(pa.RecordBatch.from_arrays(arrays, list(self.columns))).batch
         return batch if isinstance(rows, pa.RecordBatch) else pa.Table.from_batches([batch])
 
     def encode(self, raw: pa.RecordBatch, first: int = 0, describe: Callable[[int], str] | None = None) -> EncodedRows:

@@ -17,6 +17,7 @@ from tzrec.data.reader import Reader, open_reader
 from tzrec.data.text_schema import TextSchema, cast_text
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.bad_rows import BadRows
+from tzrec.features.column_types import readable
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos.data_pb2 import BadRowPolicy, FgMode
 
@@ -67,19 +68,22 @@ def check_data(source: ConfigSource, path: str) -> tuple[list[Problem], list[str
 def _read_sample(checker: Checker, path: str) -> _Sample | None:
     """Read the first rows; None, with a problem for each, if columns are missing."""
     data = checker.config.data_config
-    available = open_reader(data, path).available
+    files = open_reader(data, path, [])
+    available = files.available
     column_by_field = dict(used_columns(checker))
     for field_path, name in column_by_field.items():
         if name not in available:
             checker.error(field_path, f'no column "{name}" in the data{did_you_mean(name, available)}')
     if checker.problems:
         return None
-    reader = open_reader(data, path, list(column_by_field.values()))
+    reader = files.select(list(column_by_field.values()))
     piece = next(reader.read(), None)
     if piece is None:
         raise DataError("no rows")
     sample = _Sample(checker, piece.batch.slice(0, data.batch_size))
     sample.batch = _convert_text(sample, reader)
+    arrays = [readable(column, name, sample.bad_rows) for name, column in zip(reader.columns, sample.batch.columns)]
+    sample.batch = pa.RecordBatch.from_arrays(arrays, list(reader.columns))
     return sample
 
 
