@@ -32,11 +32,13 @@ class Run:
         model_dir: directory of its checkpoints and results.
         step: number of the last step.
         metrics: of the last evaluation by name; empty without evaluation.
+        skipped_steps: number of steps that were not applied, with `nonfinite_loss: SKIP_STEP`.
     """
 
     model_dir: Path
     step: int
     metrics: Mapping[str, float]
+    skipped_steps: int = 0
 
 
 def train(
@@ -71,7 +73,7 @@ def train(
 
     checked = load_checked(fspath(config), _edits(edit, model_dir=model_dir), available_device())
     outcome = train_config(checked, continue_train)
-    return Run(Path(checked.model_dir), outcome.step, outcome.metrics)
+    return Run(Path(checked.model_dir), outcome.step, outcome.metrics, outcome.skipped.num_steps)
 
 
 def evaluate(

@@ -37,8 +37,8 @@ from tzrec.data.synthetic import make_data
 from tzrec.models.base import Model, ModelOutput
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
+from tzrec.run.step_sync import sync_step
 from tzrec.run.trainer import Trainer
-from tzrec.run.training_loop import sync_step
 
 FOLDER = Path(__file__).parent
 sys.path.append(str(FOLDER.parents[1]))  # for the custom model in examples/
@@ -106,7 +106,8 @@ class ModelBenchmark:
         batch = next(self.batches)
         self.trainer.begin_step()
         losses = self.trainer.compute_losses(batch)
-        self.trainer.backward_and_step(losses, sync_step(losses, batch.rows, False).loss_weight(batch.rows))
+        self.trainer.backward(losses, sync_step(losses, batch.rows, False).loss_weight(batch.rows))
+        self.trainer.step()
 
     def rate(self) -> float:
         """Samples/s of whole steps."""

@@ -12,7 +12,7 @@ from tzrec.checkpoint.position import Position
 from tzrec.data.batch import Cursor
 from tzrec.distributed import group
 from tzrec.run.metric_logger import MetricLogger, StopCondition
-from tzrec.run.training_loop import StepSync, sync_step
+from tzrec.run.step_sync import StepSync, sync_step
 
 
 @pytest.fixture(autouse=True)

@@ -82,6 +82,20 @@ class DenseOptimizer:
         if self.average is not None:
             self.average.update()
 
+    @property
+    def is_clipped(self) -> bool:
+        """True if gradients are clipped, so that large ones are no danger."""
+        return self._clip is not no_clip
+
+    def gradients(self) -> list[tuple[str, Tensor]]:
+        """List the gradients by parameter, before they are unscaled and clipped."""
+        return [(name, param.grad) for name, param in self._params.items() if param.grad is not None]
+
+    def discard(self) -> None:
+        """Remove all gradients, with those of the batches that were accumulated before."""
+        self._num_accumulated = 0
+        self.zero_grad()
+
     def state(self) -> dict[str, Tensor]:
         """All tensors of optimizer state, as `<parameter>.<name of the state>`; allocates those not used yet.
 

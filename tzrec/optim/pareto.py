@@ -74,6 +74,8 @@ class Pareto:
                 dist.all_reduce(gradient)
                 gradient /= dist.get_world_size()
         gram += _inner_products(replicated, len(losses), losses[0])
+        if not torch.isfinite(gram).all():  # the step will not be applied, see GradientWatch
+            return [1 / len(losses)] * len(losses)
         return [float(weight) for weight in min_norm(gram.cpu().numpy(), self._lower)]
 
 

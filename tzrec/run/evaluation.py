@@ -32,17 +32,20 @@ class Evaluation:
         metrics: metrics and losses by name, sorted, rounded to six decimals as they are written.
         num_rows: rows that were scored.
         seconds: duration.
+        skipped_steps: number of training steps before it that were not applied.
     """
 
     step: int | None
     metrics: Mapping[str, float]
     num_rows: int
     seconds: float
+    skipped_steps: int = 0
 
     def to_json(self) -> str:
-        """Format as one line of JSON: the step, then the metrics by name; null for an undefined metric."""
+        """Format as one line of JSON: step, skipped steps if any, metrics by name; null for an undefined metric."""
+        skipped = {"skipped_steps": self.skipped_steps} if self.skipped_steps else {}
         values = {name: value if math.isfinite(value) else None for name, value in self.metrics.items()}
-        return json.dumps({"global_step": self.step, **values}, allow_nan=False)
+        return json.dumps({"global_step": self.step, **skipped, **values}, allow_nan=False)
 
     def __str__(self) -> str:
         """Format as a log line: `eval   step 1200  auc_ctr 0.6341  (200,000 rows, 61.0k/s)`."""
@@ -52,14 +55,14 @@ class Evaluation:
         return f"eval   {step}{values}  ({self.num_rows:,} rows, {rate}/s)"
 
 
-def evaluate_model(session: Session, loader: DataLoader, step: int | None) -> Evaluation:
+def evaluate_model(session: Session, loader: DataLoader, step: int | None, skipped_steps: int = 0) -> Evaluation:
     """Evaluate the model of a session on the data of a loader. All ranks call this together and get the same result."""
     start = time.perf_counter()
     max_batches = session.config.eval_config.num_steps or None
     exact, num_rows = score(session, ((batch, batch) for batch in islice(loader.epoch(), max_batches)))
     loader.close()
     metrics = {name: round(value, DECIMALS) for name, value in exact.items()}
-    return Evaluation(step, metrics, num_rows, time.perf_counter() - start)
+    return Evaluation(step, metrics, num_rows, time.perf_counter() - start, skipped_steps)
 
 
 def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dict[str, float], int]:

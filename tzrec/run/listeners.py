@@ -17,6 +17,7 @@ from tzrec.formatting import format_bytes, format_count, format_duration
 from tzrec.log import logger
 from tzrec.run.evaluation import Evaluation
 from tzrec.run.metric_logger import StepLog
+from tzrec.run.skipped_steps import SkippedSteps
 
 _REDRAW_S = 0.2
 _BAR_WIDTH = 10
@@ -27,6 +28,9 @@ class Listener:
 
     def on_step(self, position: Position) -> None:
         """Called after each step."""
+
+    def on_skip(self, skipped: SkippedSteps) -> None:
+        """Called after a step that was not applied, with the counts of such steps."""
 
     def on_log(self, log: StepLog) -> None:
         """Called every `log_step_count_steps` steps, from the first step on."""

@@ -14,8 +14,10 @@ from tzrec.report.page import page, table, text
 from tzrec.run.evaluation import Evaluation
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
+from tzrec.run.skipped_steps import SkippedSteps
 
 NAME = "report.html"
+_COUNTS = ("global_step", "skipped_steps")
 
 
 class Report(Listener):
@@ -32,9 +34,13 @@ class Report(Listener):
         self._model_dir = model_dir
         self._config = config
         self._logs: list[StepLog] = []
+        self._skipped = SkippedSteps()
 
     def on_log(self, log: StepLog) -> None:
         self._logs.append(log)
+
+    def on_skip(self, skipped: SkippedSteps) -> None:
+        self._skipped = skipped
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
         self._write()
@@ -54,6 +60,7 @@ class Report(Listener):
             "Loss on the evaluation data": line_chart(losses, "step"),
             "Throughput, samples per second": line_chart(throughput, "step"),
             "Evaluations": table([_table_row(evaluation) for evaluation in evaluations]),
+            **({"Skipped steps": text(str(self._skipped))} if self._skipped.num_steps else {}),
             "Config": text(self._config),
         }
         write_text(self._model_dir / NAME, page(self._model_dir.name, sections))
@@ -91,10 +98,11 @@ def _read_evaluations(path: Path) -> list[dict[str, float]]:
 
 def _columns(evaluations: list[dict[str, float]], is_selected: Callable[[str], bool]) -> dict[str, Points]:
     """Return the curves of the selected columns of the last evaluation."""
-    names = [name for name in (evaluations[-1] if evaluations else {}) if name != "global_step" and is_selected(name)]
+    names = [name for name in (evaluations[-1] if evaluations else {}) if name not in _COUNTS and is_selected(name)]
     return {name: [(line["global_step"], line[name]) for line in evaluations if name in line] for name in names}
 
 
 def _table_row(evaluation: Mapping[str, float]) -> dict[str, str]:
-    values = {name: f"{value:.6f}" for name, value in evaluation.items() if name != "global_step"}
-    return {"step": f"{evaluation['global_step']:,}", **values}
+    values = {name: f"{value:.6f}" for name, value in evaluation.items() if name not in _COUNTS}
+    skipped = {"skipped steps": f"{evaluation['skipped_steps']:,}"} if "skipped_steps" in evaluation else {}
+    return {"step": f"{evaluation['global_step']:,}", **skipped, **values}

@@ -22,17 +22,21 @@ from tzrec.config.load import dump_config
 from tzrec.data.batch import Batch
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters
-from tzrec.errors import CheckpointError
+from tzrec.errors import CheckpointError, TrainingError
 from tzrec.heads.train_metrics import TrainMetrics
+from tzrec.modules.running_statistics import RunningStatistics
 from tzrec.optim.average import EMA_DIR, uses_average
 from tzrec.optim.build import LearningRates, dense_optimizer
+from tzrec.optim.gradient_watch import GradientWatch
 from tzrec.optim.pareto import Pareto
 from tzrec.optim.schedule import Schedule, schedule
 from tzrec.run import cpu
 from tzrec.run.evaluation import gather_metric_states
+from tzrec.run.finite_state import are_finite, ensure_finite
 from tzrec.run.metric_logger import StopCondition
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
+from tzrec.run.skipped_steps import SkippedSteps
 from tzrec.run.training_control import TrainingControl
 from tzrec.tables.plan_summary import plan_json
 from tzrec.tables.sparse_optimizer import SparseOptimizer
@@ -57,12 +61,15 @@ class Trainer:
         cadence: steps or epochs between checkpoints.
         control: early stopping, learning rate reduction and time limit.
         train_metrics: metrics of training batches.
+        skipped_steps: steps that were not applied, of this run and those that it continues.
     """
 
     def __init__(self, session: Session, resume: ResumeState) -> None:
         config = session.config
         self.session = session
         self.position = resume.position
+        self._trained_batch: Batch | None = None
+        self._random_devices = [session.device] if session.device.type == "cuda" else []
         self.loader = session.loader(config.train_input_path, "train")
         self.loader.bad_rows_path = str(session.model_dir / "bad_rows.jsonl")
         self.stop_condition = _stop_condition(session, self.loader.num_rows, self.loader.batch_size)
@@ -86,6 +93,8 @@ class Trainer:
         self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
         self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _protected_checkpoints(session))
         self._config_sha256, self._versions = _config_sha256(session), _versions()
+        self._watch, self._statistics = GradientWatch(self.dense, self.sparse), RunningStatistics(session.rec_model)
+        self.skipped_steps = SkippedSteps.from_numbers(resume.numbers)
         self._evaluates_average = uses_average(config.eval_config, train.dense_optimizer)
         self._pareto = _pareto(session)
 
@@ -138,6 +147,7 @@ class Trainer:
 
     def begin_step(self) -> None:
         """Set learning rates and clear gradients; before the forward pass, in which fused kernels read the rate."""
+        self._statistics.keep()
         self.learning_rates.set(self.position.steps, self.position.epochs, self.control.factor)
         self.sparse.zero_grad()
         self.dense.zero_grad()
@@ -160,27 +170,72 @@ class Trainer:
         difference = torch.stack([(weight - 1) * total for weight, total in zip(weights, totals, strict=True)]).sum()
         return {**losses, "pareto_weighting": difference}
 
-    def backward_and_step(self, losses: Mapping[str, torch.Tensor], loss_weight: float) -> None:
-        """Update all parameters with the gradient of the mean loss over the rows of all ranks.
+    def backward(self, losses: Mapping[str, torch.Tensor], loss_weight: float) -> str:
+        """Compute the gradient of the mean loss over the rows of all ranks.
 
         Args:
             losses: losses of this rank.
             loss_weight: `StepSync.loss_weight` of this rank; gradients are averaged over ranks.
+
+        Returns:
+            Description of the gradients, and of the running statistics of norms, of this rank with which no parameter
+            must be updated; "" if there are none.
         """
         self.dense.scale_loss(torch.stack(list(losses.values())).sum() * loss_weight).backward()
+        statistics = [f"{name} is not finite" for name in self._statistics.nonfinite_names()]
+        problems = [*self._watch.problems(), *statistics]
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        return f"{problems[0]}{more}" if problems else ""
+
+    def step(self) -> None:
+        """Update all parameters with the gradients of the backward pass."""
         self.sparse.step()
         self.dense.step()
+        self._trained_batch = self._batch
         self.train_metrics.update(self._logits, self._batch, gather_metric_states)
 
+    def undo_forward(self) -> None:
+        """Restore what a forward pass has changed: running statistics of norms. For a step that is not applied."""
+        self._statistics.restore()
+
+    def discard_gradients(self) -> None:
+        """Remove the gradients of a backward pass, and those that are accumulated with it."""
+        self.sparse.zero_grad()
+        self.dense.discard()
+
+    def is_broken(self) -> bool:
+        """True if the losses of the rows of the last applied step are no longer finite; all ranks call this together.
+
+        Then the parameters are to blame and not the rows. False before the first step. Nothing is changed.
+        """
+        if self._trained_batch is None:
+            return False
+        self._statistics.keep()
+        with torch.no_grad(), torch.random.fork_rng(self._random_devices):
+            output, batch = self.session.forward(self._trained_batch)
+            losses = self.session.rec_model.compute_losses(output, batch, _mean_over_ranks)
+        self._statistics.restore()
+        return group.any_rank(not are_finite(losses.values()))
+
     def save(self, is_final: bool) -> SaveResult:
-        """Start saving a checkpoint: a thread writes a copy of the state, or the state itself after the final step."""
+        """Start saving a checkpoint: a thread writes a copy of the state, or the state itself after the final step.
+
+        Raises:
+            TrainingError: the state is not finite, or the losses of the last step are no longer finite with it.
+        """
         if is_final:
             cpu.release_freed_memory()
-        rank = self.session.rank_info.rank
-        numbers = {**self.dense.scalar_state(), **self.control.state_dict()}
+        rank, parts = self.session.rank_info.rank, self._checkpoint_parts()
+        if self.is_broken():
+            raise TrainingError(
+                f"step {self.position.step}: the losses of its rows were finite, and after its update they no longer "
+                "are, so no checkpoint is saved and the last one stays as it is. Lower the learning rates"
+            )
+        ensure_finite(parts)
+        numbers = {**self.dense.scalar_state(), **self.control.state_dict(), **self.skipped_steps.numbers()}
         manifest = CheckpointManifest(self.position, _random_state(rank), self._config_sha256, self._versions, numbers)
         plan = json.dumps(plan_json(self.session.model.plan), indent=1)
-        saved = self._saver.save(manifest, self._checkpoint_parts(), plan, is_final)
+        saved = self._saver.save(manifest, parts, plan, is_final)
         if is_final and self._evaluates_average:
             self.wait()  # the evaluation that follows exchanges the tensors that are being written
         return saved

@@ -7,18 +7,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from tzrec.checkpoint.store import RESULTS
-from tzrec.data.batch import Batch
 from tzrec.distributed import group
-from tzrec.errors import TrainingError
 from tzrec.log import logger
-from tzrec.protos import data_pb2, train_pb2
+from tzrec.protos import data_pb2
 from tzrec.run.evaluation import Evaluation, append_evaluation, evaluate_model
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import MetricLogger
 from tzrec.run.signals import Signals
+from tzrec.run.skipped_steps import SkippedSteps
+from tzrec.run.step import apply_step, ensure_mostly_applied
+from tzrec.run.step_sync import sync_step
 from tzrec.run.trainer import Trainer
 
 
@@ -30,18 +29,20 @@ class Outcome:
         step: number of the last step.
         metrics: of the last evaluation.
         signal: number of the signal that stopped the run, 0 if none did.
+        skipped: steps that were not applied, of this run and those that it continues.
     """
 
     step: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     signal: int = 0
+    skipped: SkippedSteps = SkippedSteps()  # noqa: RUF009 - frozen
 
 
 def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcome:
     """Train until the stop condition, a signal or the time limit is reached, with checkpoints and evaluations.
 
     Raises:
-        TrainingError: a loss was not finite and `train_config.nonfinite_loss` is STOP_TRAINING.
+        TrainingError: losses, gradients or the state were not finite, and the step may not be skipped.
     """
     metric_logger = MetricLogger(trainer.stop_condition)
     outcome, saved_step = Outcome(trainer.position.step), trainer.position.step
@@ -50,13 +51,12 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcom
             trainer.begin_step()
             losses = trainer.compute_losses(batch)
             sync = sync_step(losses, batch.rows, signals.received > 0 or trainer.control.is_time_over)
-            if sync.is_finite:  # before backward, during which fused optimizers update their tables
-                weight = sync.loss_weight(batch.rows)
-                losses = trainer.apply_task_weights(losses, weight)
-                trainer.backward_and_step(losses, weight)
-                metric_logger.update(losses, batch.rows, sync.num_rows)
+            minimized = apply_step(trainer, losses, batch, sync)
+            if minimized is not None:
+                metric_logger.update(minimized, batch.rows, sync.num_rows)
             else:
-                _handle_nonfinite_losses(trainer, losses, batch)
+                for listener in listeners:
+                    listener.on_skip(trainer.skipped_steps)
             trainer.position = trainer.position.after(batch)
             if is_last:
                 trainer.position = trainer.position.next_epoch()
@@ -78,57 +78,13 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcom
                 saved_step = step
                 is_final = trainer.stop_condition.is_reached(trainer.position)
                 metric_logger.exclude(_save_and_evaluate(trainer, listeners, outcome, is_final))
+        if not outcome.signal:
+            ensure_mostly_applied(trainer)
         if trainer.position.step > saved_step:
             _save_and_evaluate(trainer, listeners, outcome, is_final=True)
         trainer.wait()
-    outcome.step = trainer.position.step
+    outcome.step, outcome.skipped = trainer.position.step, trainer.skipped_steps
     return outcome
-
-
-@dataclass(frozen=True)
-class StepSync:
-    """Facts about a step that all ranks exchange before its backward pass.
-
-    Attributes:
-        is_finite: all losses of all ranks are finite.
-        num_rows: rows of all ranks.
-        should_stop: at least one rank received a signal or reached its time limit.
-        num_ranks: number of ranks.
-    """
-
-    is_finite: bool
-    num_rows: int
-    should_stop: bool
-    num_ranks: int
-
-    def loss_weight(self, num_rows: int) -> float:
-        """Rows of one rank divided by the mean over ranks, so that averaged gradients weigh every row the same."""
-        return num_rows * self.num_ranks / max(self.num_rows, 1)
-
-
-def sync_step(losses: Mapping[str, torch.Tensor], num_rows: int, should_stop: bool) -> StepSync:
-    """Exchange the facts about a step, in one small collective operation; without any on a single rank."""
-    is_finite = bool(torch.isfinite(torch.stack([loss.detach() for loss in losses.values()])).all())
-    num_nonfinite, total_rows, num_stops, num_ranks = group.total([not is_finite, num_rows, should_stop, 1])
-    return StepSync(not num_nonfinite, int(total_rows), num_stops > 0, int(num_ranks))
-
-
-def _handle_nonfinite_losses(trainer: Trainer, losses: Mapping[str, torch.Tensor], batch: Batch) -> None:
-    """Raise or log a warning, depending on `train_config.nonfinite_loss`. No parameter was changed."""
-    nonfinite = ", ".join(f"{name} {loss.item()}" for name, loss in losses.items() if not torch.isfinite(loss))
-    losses_by_rank = "; ".join(f"rank {rank}: {text}" for rank, text in enumerate(group.gather(nonfinite)) if text)
-    start, end = trainer.position.cursor, batch.cursor
-    message = (
-        f"step {trainer.position.step + 1}: the loss is not finite ({losses_by_rank}) on rows "
-        f"{start.row:,} to {end.row:,} of epoch {end.epoch + 1}, in training order; no parameter was changed"
-    )
-    if trainer.session.config.train_config.nonfinite_loss == train_pb2.STOP_TRAINING:
-        raise TrainingError(
-            f"{message}. Look for extreme values in these rows, lower the learning rates, or skip such steps with "
-            "train_config.nonfinite_loss: SKIP_STEP"
-        )
-    if trainer.session.rank_info.is_main:
-        logger.warning("%s; skipped", message)
 
 
 def _save_and_evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome, is_final: bool) -> float:
@@ -138,6 +94,8 @@ def _save_and_evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome:
     for listener in listeners:
         listener.on_save(saved)
     _log_bad_rows(trainer)
+    if trainer.skipped_steps.num_steps:
+        _log_on_main(trainer, [f"skip   {trainer.skipped_steps}"])
     if trainer.session.config.eval_input_path and not outcome.signal:
         evaluation = _evaluate(trainer)
         outcome.metrics = evaluation.metrics
@@ -158,7 +116,7 @@ def _evaluate(trainer: Trainer) -> Evaluation:
     session = trainer.session
     loader = session.loader(session.config.eval_input_path, "eval")
     with trainer.evaluation_weights():
-        evaluation = evaluate_model(session, loader, trainer.position.step)
+        evaluation = evaluate_model(session, loader, trainer.position.step, trainer.skipped_steps.num_steps)
     if session.rank_info.is_main:
         append_evaluation(session.model_dir / RESULTS, evaluation)
     return evaluation

@@ -1,5 +1,8 @@
 """Optimizer of the embedding tables: fused into the backward pass where fbgemm can do that, unfused otherwise.
 
+A fused kernel updates its tables as soon as it gets a gradient. So the graph of a step ends at the vectors that these
+kernels return, and `step` passes the gradients on: until then a step can be dropped with all of its effects.
+
 On CPU fbgemm fuses SGD, Adagrad, and row-wise Adagrad without weight decay, on CUDA everything but Adadelta and
 RMSprop. Tables with a dense kernel (every data-parallel table, and all tables under any other optimizer) have ordinary
 gradients and are updated by `step`. That reads the whole table at each step, where the fused kernels touch only the
@@ -26,6 +29,7 @@ from tzrec.protos import optimizer_pb2 as pb
 from tzrec.tables.lookup_kernel import lookup_kernels
 from tzrec.tables.unfused_optimizer import UnfusedTableOptimizer
 from tzrec.tables.update_rules import EPS
+from tzrec.tables.vector_gradients import VectorGradients
 
 
 def kind(config: pb.SparseOptimizer) -> str:
@@ -85,10 +89,11 @@ class SparseOptimizer:
     """Optimizer of all tables on one rank.
 
     Set the learning rate in `param_groups`, call `zero_grad` before the forward pass (it passes the rate to the fused
-    kernels, which update their tables during the backward pass) and `step` after the backward pass (it updates the
-    tables with a dense kernel).
+    kernels) and `step` after the backward pass (it runs the backward passes of the fused kernels, which update their
+    tables, and updates the tables with a dense kernel).
 
     Attributes:
+        is_clipped: True if gradients are clipped, so that large ones are no danger.
         param_groups: one group with the learning rate; frozen tables are not in it.
 
     Args:
@@ -106,11 +111,13 @@ class SparseOptimizer:
         gradient_hook: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         trained = [kernel for kernel in lookup_kernels(model) if not kernel.frozen]
+        self._vectors = [VectorGradients(kernel) for kernel in trained]
         if gradient_hook is not None:
             for kernel in trained:
                 kernel.on_gradient(gradient_hook)
         self._fused = [kernel for kernel in trained if kernel.fused]
         self._arguments = _arguments(config)
+        self.is_clipped = bool(self._arguments.get("gradient_clipping"))
         self.param_groups: list[dict[str, Any]] = [{"lr": self._arguments.pop("lr")}]
         self._unfused = [
             UnfusedTableOptimizer(k, kind(config), self._arguments, world_size) for k in trained if not k.fused
@@ -119,12 +126,22 @@ class SparseOptimizer:
             accumulator.fill_(self._arguments.get("initial_accumulator_value", 0.0))
 
     def zero_grad(self) -> None:
+        for vectors in self._vectors:
+            vectors.clear()
         for kernel in self._fused:
             kernel.module.emb_module.set_learning_rate(self.param_groups[0]["lr"])
         for optimizer in self._unfused:
             optimizer.weights.grad = None
 
+    def gradients(self) -> list[tuple[str, Tensor]]:
+        """List the gradients of the vectors that the kernels returned, `(B, sum of widths)`, with names of tables."""
+        return [(vectors.name, gradient) for vectors in self._vectors for gradient in vectors.gradients()]
+
     def step(self) -> None:
+        pairs = [pair for vectors in self._vectors for pair in vectors.pending()]
+        if pairs:
+            outputs, gradients = zip(*pairs, strict=True)
+            torch.autograd.backward(outputs, gradients)
         for optimizer in self._unfused:
             optimizer.step(self.param_groups[0]["lr"])
 
