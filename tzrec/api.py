@@ -46,6 +46,7 @@ def train(
     model_dir: AnyPath | None = None,
     edit: Mapping[str, Any] | None = None,
     continue_train: bool = False,
+    accept_new_data: bool = False,
 ) -> Run:
     """Train a model in this process and evaluate it.
 
@@ -54,6 +55,7 @@ def train(
         model_dir: directory of checkpoints and results; replaces `model_dir` of the config.
         edit: changes to the config, as in `--edit_config_json`: path -> value.
         continue_train: resume from the last checkpoint in `model_dir`.
+        accept_new_data: start an epoch over the present files if that checkpoint is inside of an epoch over others.
 
     Raises:
         ConfigError: lists all problems of the config.
@@ -72,7 +74,7 @@ def train(
     from tzrec.run.train import train as train_config
 
     checked = load_checked(fspath(config), _edits(edit, model_dir=model_dir), available_device())
-    outcome = train_config(checked, continue_train)
+    outcome = train_config(checked, continue_train, accept_new_data=accept_new_data)
     return Run(Path(checked.model_dir), outcome.step, outcome.metrics, outcome.skipped.num_steps)
 
 

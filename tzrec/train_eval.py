@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.edits()
     flags.switch("--continue_train", "resume from the last checkpoint in model_dir, exactly where it stopped")
     flags.switch("--ignore_restore_optimizer", "restore weights from a checkpoint, but no optimizer state")
+    flags.switch("--accept_new_data", "start an epoch over the files if the checkpoint is inside of one over others")
     args = flags.parse_args(argv)
     from tzrec.run.session import available_device  # imports torch, which takes seconds
     from tzrec.run.train import train
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "model_dir": args.model_dir,
     }
     config = load_checked(args.pipeline_config, cli.merge_edits(args, fields), available_device())
-    outcome = train(config, args.continue_train, args.ignore_restore_optimizer)
+    outcome = train(config, args.continue_train, args.ignore_restore_optimizer, args.accept_new_data)
     if outcome.signal:
         logger.info("stop   saved at step %d; resume with the same command and --continue_train", outcome.step)
         return 128 + outcome.signal

@@ -76,7 +76,7 @@ def test_complete_run_is_not_trained_further(job: Job, caplog: pytest.LogCapture
     model_dir, _ = job("model", train_config__num_steps=3)
     _, log = job("model", resume=True, train_config__num_steps=3)
     assert f"start  resuming from {model_dir}/model.ckpt-2" in caplog.messages
-    assert "train  already complete: step 2 of 2" in caplog.messages
+    assert "train  already complete: step 2 of 2; for new data see docs/incremental.md" in caplog.messages
     assert log.losses == []
     assert len(results(model_dir)) == 1
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tzrec.checkpoint.position import Position
+
 
 @dataclass(frozen=True)
 class Cadence:
@@ -16,6 +18,11 @@ class Cadence:
 
     steps: int = 1000
     epochs: int = 0
+
+    def is_due(self, position: Position) -> bool:
+        """Return True if a checkpoint is due at a position after a step."""
+        is_epoch_end = position.cursor.row == 0
+        return self.after_step(position.step) or (is_epoch_end and self.after_epoch(position.epochs))
 
     def after_step(self, step: int) -> bool:
         """Return True if a checkpoint is due after step number `step`, counted from 0; never after step 0."""

@@ -14,6 +14,7 @@ from typing import Any
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
 from tzrec.data.atomic import write_synced
+from tzrec.data.identity import DataIdentity
 from tzrec.errors import CheckpointError
 
 NAME = "manifest.json"
@@ -75,6 +76,9 @@ class CheckpointManifest:
         versions: of the packages that wrote it.
         numbers: further state of a run that is resumed, by name.
         files: path inside the checkpoint -> size and checksum.
+        data: identity of the training data; None in a checkpoint of an older version.
+        settings: field of the config -> value, of the fields that a resumed run must not change.
+        is_complete: the run had reached its stop condition.
     """
 
     position: Position
@@ -83,6 +87,9 @@ class CheckpointManifest:
     versions: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
+    data: DataIdentity | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    is_complete: bool = False
 
     def write(self, directory: Path) -> None:
         """Write the manifest and flush it to the disk."""
@@ -116,6 +123,7 @@ class CheckpointManifest:
         for name in value["files"]:
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"it names a file outside the checkpoint: {name}")
+        value["data"] = DataIdentity.from_json(value["data"]) if value.get("data") else None
         value["numbers"] = {name: float(number) for name, number in value["numbers"].items()}
         return cls(**value)
 

@@ -19,11 +19,15 @@ class Position:
         cursor: start of the next batch in the data.
         first_epoch: epoch of the cursor at which this run started; not 0 only for a run that took over the data
             position of the checkpoint that it fine-tunes.
+        data_epoch: epoch of the cursor at which the run started on the present files; None for `first_epoch`.
+        data_step: step from which on the run was trained on the present files.
     """
 
     step: int = -1
     cursor: Cursor = Cursor()  # noqa: RUF009 - frozen
     first_epoch: int = 0
+    data_epoch: int | None = None
+    data_step: int = 0
 
     @property
     def steps(self) -> int:
@@ -34,6 +38,11 @@ class Position:
     def epochs(self) -> int:
         """Number of complete epochs of this run."""
         return self.cursor.epoch - self.first_epoch
+
+    @property
+    def data_epochs(self) -> int:
+        """Number of complete epochs over the present files."""
+        return self.cursor.epoch - (self.first_epoch if self.data_epoch is None else self.data_epoch)
 
     def after(self, batch: Batch) -> Position:
         """Return the position after training this batch."""
@@ -47,8 +56,17 @@ class Position:
         """Return the position of a new run at the same position in the data."""
         return Position(cursor=self.cursor, first_epoch=self.cursor.epoch)
 
+    def new_data(self) -> Position:
+        """Return the position before the first row of other files: steps and epochs go on."""
+        epoch = self.cursor.epoch + (1 if self.cursor.row else 0)
+        first_epoch = self.first_epoch if self.steps else epoch
+        return Position(self.step, Cursor(epoch), first_epoch, data_epoch=epoch, data_step=self.steps)
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        value = asdict(self)
+        if self.data_epoch is None:  # as versions without these fields read it
+            del value["data_epoch"], value["data_step"]
+        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Position:
@@ -58,7 +76,9 @@ class Position:
             ValueError: a number is not a whole number, or out of range.
         """
         numbers = {"step": value["step"], "first_epoch": value["first_epoch"], **value["cursor"]}
+        numbers |= {name: value[name] for name in ("data_epoch", "data_step") if value.get(name) is not None}
         for name, number in numbers.items():
             if type(number) is not int or not (-1 if name == "step" else 0) <= number <= _LARGEST_INT:
                 raise ValueError(f"the {name} of its position is no valid number")
-        return cls(value["step"], Cursor(**value["cursor"]), value["first_epoch"])
+        cursor = Cursor(**value["cursor"])
+        return cls(value["step"], cursor, value["first_epoch"], value.get("data_epoch"), value.get("data_step", 0))

@@ -48,23 +48,25 @@ class LoadResult:
         missing: in the model only.
         unexpected: in the checkpoint only.
         mismatched: in both with different sizes; name -> (size in the checkpoint, size in the model).
+        settings: changes of the config that make the tensors of the checkpoint useless.
     """
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     mismatched: Mapping[str, tuple[Size, Size]]
+    settings: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
-        """One line for each tensor of the model that was not loaded."""
+        """One line for each change of the config and for each tensor of the model that was not loaded."""
         missing = [f"{name}: not in the checkpoint" for name in self.missing]
         sizes = self.mismatched.items()
-        return missing + [
+        return [*self.settings, *missing] + [
             f"{name}: {list(stored)} in the checkpoint, {list(size)} in the model" for name, (stored, size) in sizes
         ]
 
     def ensure_complete(self, message: str, fix: str = "") -> None:
-        """Raise a CheckpointError unless every tensor of the model was loaded.
+        """Raise a CheckpointError unless every tensor of the model was loaded and no setting has changed.
 
         Args:
             message: first line of the error, without a colon at its end.

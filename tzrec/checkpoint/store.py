@@ -13,7 +13,7 @@ from typing import Any
 
 from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.checkpoint.position import Position
-from tzrec.data.atomic import remove_directory
+from tzrec.data.atomic import remove_directory, write_text
 from tzrec.errors import CheckpointError
 from tzrec.log import logger
 
@@ -134,9 +134,35 @@ def last_evaluation(model_dir: Path, step: int) -> dict[str, float] | None:
     return {name: math.nan if value is None else value for name, value in lines[-1].items()} if lines else None
 
 
-def _results(model_dir: Path) -> list[dict[str, Any]]:
+def repeat_from(model_dir: Path, step: int) -> None:
+    """Remove the evaluations after a step, which a resumed run repeats, and lines that were not written to their end.
+
+    The caller holds the lock of the directory.
+    """
     path = model_dir / RESULTS
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
+    lines = [line for line in read_results(path) if line["global_step"] <= step]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    if path.exists() and path.read_text(errors="replace") != text:
+        write_text(path, text)
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Read a file of evaluations; a line that was not written to its end is skipped with a warning."""
+    results = []
+    for number, line in enumerate(path.read_text(errors="replace").splitlines() if path.exists() else (), start=1):
+        try:
+            result = json.loads(line)
+            if not isinstance(result["global_step"], int):
+                raise ValueError("no step")
+        except (ValueError, TypeError, KeyError):
+            logger.warning("%s:%d: skipped, not an evaluation: %s", path, number, line[:60])
+            continue
+        results.append(result)
+    return results
+
+
+def _results(model_dir: Path) -> list[dict[str, Any]]:
+    return read_results(model_dir / RESULTS)
 
 
 def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:

@@ -17,6 +17,7 @@ from tzrec.data.bad_rows import BadRowLog, BadValue, bad_value_error, bad_values
 from tzrec.data.batch import Batch, Cursor
 from tzrec.data.batch_jobs import BatchJob, contiguous_steps, global_batch_jobs, jobs_of_steps
 from tzrec.data.collate import collate
+from tzrec.data.identity import DataIdentity
 from tzrec.data.labels import label_values, weight_values
 from tzrec.data.masking import masked_rows
 from tzrec.data.partition import BatchPartition
@@ -106,6 +107,10 @@ class DataLoader:
     @property
     def num_rows(self) -> int | None:
         return self._rows
+
+    def identity(self) -> DataIdentity:
+        """Describe the files, and the settings that determine the order of their rows; reads a sample of each file."""
+        return DataIdentity.of(self._reader, self._seed)
 
     @property
     def bad_value_counts(self) -> dict[tuple[str, str], int]:

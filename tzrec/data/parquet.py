@@ -54,6 +54,10 @@ class ParquetReader(Reader):
     def num_rows(self) -> int:
         return int(self._starts[-1])
 
+    @property
+    def rows_by_file(self) -> list[int]:
+        return np.diff(self._starts).tolist()  # type: ignore[no-any-return]
+
     def count(self) -> int:
         return self.num_rows
 

@@ -111,6 +111,11 @@ class Reader(ABC):
         """Rows of all files; None if unknown before reading."""
         return None
 
+    @property
+    def rows_by_file(self) -> Sequence[int] | None:
+        """Rows of each file; None if unknown before reading."""
+        return None
+
     @abstractmethod
     def count(self) -> int:
         """Count the rows of all files; reads them if necessary."""

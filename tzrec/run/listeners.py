@@ -168,7 +168,7 @@ def progress_line(log: StepLog, position: Position) -> str:
 def _epoch_text(log: StepLog, position: Position) -> str:
     """Format the epoch of the last step, counted from 1: `epoch 2/3`."""
     is_at_end = position.cursor.row == 0 and position.step >= 0
-    number = position.epochs if is_at_end else position.epochs + 1
+    number = position.data_epochs if is_at_end else position.data_epochs + 1
     return f"epoch {number}" + (f"/{log.stop_condition.num_epochs}" if log.stop_condition.num_epochs else "")
 
 

@@ -18,7 +18,7 @@ class StopCondition:
 
     Attributes:
         num_steps: total steps; None if unknown, as with epochs over data of unknown length.
-        num_epochs: total epochs; None if `num_steps` decides.
+        num_epochs: total epochs over the present files; None if `num_steps` decides.
     """
 
     num_steps: int | None
@@ -26,7 +26,7 @@ class StopCondition:
 
     def is_reached(self, position: Position) -> bool:
         if self.num_epochs is not None:
-            return position.epochs >= self.num_epochs
+            return position.data_epochs >= self.num_epochs
         return self.num_steps is not None and position.steps >= self.num_steps
 
 

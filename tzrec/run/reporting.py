@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tzrec.checkpoint.store import RESULTS
+from tzrec.checkpoint.store import RESULTS, read_results
 from tzrec.data.atomic import write_text
 from tzrec.report.chart import Points, line_chart
 from tzrec.report.page import page, table, text
@@ -92,8 +92,7 @@ def _train_metric(name: str, log: StepLog) -> float:
 
 
 def _read_evaluations(path: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return [{name: float("nan") if value is None else value for name, value in line.items()} for line in lines]
+    return [{name: math.nan if value is None else value for name, value in line.items()} for line in read_results(path)]
 
 
 def _columns(evaluations: list[dict[str, float]], is_selected: Callable[[str], bool]) -> dict[str, Points]:

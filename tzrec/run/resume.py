@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.remap import read_map, stored_names
 from tzrec.checkpoint.store import Checkpoint
+from tzrec.config.pinned import OPTIMIZERS, pinned_changes, pinned_settings
 from tzrec.distributed import group
 from tzrec.env import RankInfo
 from tzrec.errors import CheckpointError, TzrecError
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.protos.train_pb2 import TrainConfig
 from tzrec.tables.plan_summary import SavedPlan
+
+_NEW_RUN = "Undo the change, or start a new run from these weights: another --model_dir, and --fine_tune_checkpoint."
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class ResumeState:
             restored as well.
         has_optimizer: restore optimizer state.
         old_name_by_name: parameter of this model -> parameter in the checkpoint, where they differ.
+        changes: changed settings of tables, for the error of a run that continues its own checkpoint.
+        accepts_new_data: start an epoch over the present files if the position has no meaning in them.
+        has_new_data: the run continues with files on which the checkpoint was not trained.
+        note: addition to the line that names the checkpoint.
     """
 
     checkpoint: Checkpoint | None = None
@@ -42,6 +50,16 @@ class ResumeState:
     is_same_run: bool = False
     has_optimizer: bool = True
     old_name_by_name: Mapping[str, str] = field(default_factory=dict)
+    changes: Sequence[str] = ()
+    accepts_new_data: bool = False
+    has_new_data: bool = False
+    note: str = ""
+
+    @property
+    def model_dir(self) -> Path:
+        """Directory of the checkpoint."""
+        assert self.checkpoint is not None
+        return self.checkpoint.path.parent
 
     @property
     def plan(self) -> SavedPlan | None:
@@ -85,7 +103,11 @@ class ResumeState:
         targets = tensors()
         result = restore(directory, targets, stored_names(targets, self.old_name_by_name))
         if self.is_same_run:
-            fix = "--ignore_restore_optimizer starts with new optimizer state." if part == "optimizer" else ""
+            is_optimizer = part == "optimizer"
+            fix = "--ignore_restore_optimizer starts with new optimizer state." if is_optimizer else _NEW_RUN
+            if part == "model":
+                unexpected = (f"{name}: in the checkpoint, not in the model" for name in result.unexpected)
+                result = replace(result, settings=(*self.changes, *unexpected))
             result.ensure_complete(f"{directory} does not match this config, so the run cannot be resumed", fix)
         for problem in result.problems:
             logger.warning("%s not restored: %s", _title(part), problem)
@@ -94,30 +116,48 @@ class ResumeState:
         """Log the source of the weights and restore the random state of a continued run."""
         if self.checkpoint is None:
             return
-        logger.info("start  %s %s", "resuming from" if self.is_same_run else "weights of", self.checkpoint.path)
+        source = "resuming from" if self.is_same_run else "weights of"
+        logger.info("start  %s %s%s", source, self.checkpoint.path, self.note)
         if self.is_same_run and self.checkpoint.manifest:
             _set_random_state(self.checkpoint.manifest.rng, rank_info.rank)
 
 
 def find_resume_state(
-    config: EasyRecConfig, continue_train: bool, ignore_restore_optimizer: bool, rank_info: RankInfo
+    config: EasyRecConfig,
+    continue_train: bool,
+    ignore_restore_optimizer: bool,
+    accept_new_data: bool,
+    rank_info: RankInfo,
 ) -> ResumeState:
     """Choose and verify the checkpoint to start from on rank 0 and broadcast it.
 
     Raises:
-        CheckpointError: there are checkpoints but no `continue_train`, all are damaged, or the named one is not valid.
+        CheckpointError: there are checkpoints but no `continue_train`, all are damaged, the named one is not valid, or
+            a setting of the run that is continued has changed.
     """
-    train = config.train_config
-    own_path, other_path = _agree(lambda: _find_paths(config, continue_train), rank_info)
+    train, has_optimizer = config.train_config, not ignore_restore_optimizer
+    own_path, other_path, *changes = agree(lambda: _find_paths(config, continue_train, has_optimizer), rank_info)
     if own_path:
         checkpoint = _open_verified(Path(own_path))
-        has_optimizer = not ignore_restore_optimizer
-        return ResumeState(checkpoint, checkpoint.position, is_same_run=True, has_optimizer=has_optimizer)
+        return ResumeState(
+            checkpoint,
+            checkpoint.position,
+            is_same_run=True,
+            has_optimizer=has_optimizer,
+            changes=tuple(changes),
+            accepts_new_data=accept_new_data,
+        )
     if other_path:
         checkpoint = _open_verified(Path(other_path))
         position = checkpoint.position.data_only() if continue_train else Position()
         names = read_map(Path(train.fine_tune_ckpt_param_map)) if train.fine_tune_ckpt_param_map else {}
-        return ResumeState(checkpoint, position, has_optimizer=not ignore_restore_optimizer, old_name_by_name=names)
+        return ResumeState(
+            checkpoint,
+            position,
+            has_optimizer=has_optimizer,
+            old_name_by_name=names,
+            accepts_new_data=accept_new_data,
+        )
     return ResumeState()
 
 
@@ -127,12 +167,15 @@ def agree_on_checkpoint(find: Callable[[], Checkpoint], rank_info: RankInfo) -> 
     Raises:
         CheckpointError: raised by `find` on rank 0, raised here on all ranks.
     """
-    (path,) = _agree(lambda: (str(find().path),), rank_info)
+    (path,) = agree(lambda: (str(find().path),), rank_info)
     return _open_verified(Path(path))
 
 
-def _find_paths(config: EasyRecConfig, continue_train: bool) -> tuple[str, str]:
-    """Return the run's own checkpoint and the one to fine-tune: the first that exists, and "" for the other."""
+def _find_paths(config: EasyRecConfig, continue_train: bool, has_optimizer: bool) -> tuple[str, ...]:
+    """Return the run's own checkpoint and the one to fine-tune: the first that exists, and "" for the other.
+
+    They are followed by the changed settings of the run's own checkpoint.
+    """
     model_dir = Path(config.model_dir)
     if store.list_checkpoints(model_dir):
         if not continue_train:
@@ -142,13 +185,33 @@ def _find_paths(config: EasyRecConfig, continue_train: bool) -> tuple[str, str]:
             )
         checkpoint = store.latest(model_dir)
         assert checkpoint is not None
-        return str(checkpoint.path), ""
+        return str(checkpoint.path), "", *_changed_settings(checkpoint, config, has_optimizer)
     if config.train_config.fine_tune_checkpoint:
         return "", str(store.find(Path(config.train_config.fine_tune_checkpoint)).path)
     return "", ""
 
 
-def _agree(find: Callable[[], tuple[str, ...]], rank_info: RankInfo) -> tuple[str, ...]:
+def _changed_settings(checkpoint: Checkpoint, config: EasyRecConfig, has_optimizer: bool) -> list[str]:
+    """List the changed settings of tables, which the restored tensors may show as well.
+
+    Raises:
+        CheckpointError: an optimizer or a schedule has changed.
+    """
+    if checkpoint.manifest is None:
+        return []
+    changes = pinned_changes(checkpoint.manifest.settings, pinned_settings(config))
+    optimizer = [change for change in changes if change.startswith(OPTIMIZERS)]
+    if optimizer and has_optimizer and config.train_config.new_optimizer == TrainConfig.ERROR:
+        lines = "\n  ".join(changes)
+        raise CheckpointError(
+            f"{checkpoint.path} was trained with other settings, so the run cannot be resumed:\n  {lines}\nUndo the "
+            "change, or set train_config.new_optimizer: CONTINUE to use the new values with the old optimizer state, "
+            "or pass --ignore_restore_optimizer to start with new optimizer state"
+        )
+    return [change for change in changes if change not in optimizer]
+
+
+def agree(find: Callable[[], tuple[str, ...]], rank_info: RankInfo) -> tuple[str, ...]:
     """Call `find` on rank 0; return its result, or raise its error, on all ranks."""
     outcome: dict[str, Any] = {}
     if rank_info.is_main:

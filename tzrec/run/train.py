@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tzrec.checkpoint.lock import Lock
-from tzrec.checkpoint.store import remove_unfinished
+from tzrec.checkpoint.store import remove_unfinished, repeat_from
 from tzrec.config.load import dump_config
 from tzrec.data.atomic import write_text
 from tzrec.log import logger
@@ -25,6 +25,7 @@ def train(
     config: EasyRecConfig,
     continue_train: bool = False,
     ignore_restore_optimizer: bool = False,
+    accept_new_data: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Outcome:
     """Train a model and evaluate it. All ranks call this together.
@@ -33,11 +34,12 @@ def train(
         config: checked, with edits and flags applied.
         continue_train: resume from the last checkpoint in `model_dir` if there is one.
         ignore_restore_optimizer: restore only weights from a checkpoint, no optimizer state.
+        accept_new_data: start an epoch over the present files if the last checkpoint is inside of an epoch over others.
         listeners: called on rank 0, in addition to progress lines, report and TensorBoard.
 
     Raises:
         CheckpointError: another process writes to `model_dir`; or a checkpoint exists although `continue_train` is off,
-            is damaged, or does not match the config.
+            is damaged, or does not match the config or the data.
         DataError: the data cannot be read.
         TrainingError: a loss was not finite.
     """
@@ -45,15 +47,18 @@ def train(
         session = stack.enter_context(Session.new(config))
         if session.rank_info.is_main:
             stack.enter_context(Lock(session.model_dir))
-        resume = find_resume_state(config, continue_train, ignore_restore_optimizer, session.rank_info)
+        resume = find_resume_state(config, continue_train, ignore_restore_optimizer, accept_new_data, session.rank_info)
         all_listeners: list[Listener] = []
         if session.rank_info.is_main:
             remove_unfinished(session.model_dir)
-            _write_config(config, session.model_dir)
             all_listeners = [*_default_listeners(config, session.model_dir), *listeners]
             for listener in all_listeners:
                 stack.callback(listener.on_end)
         trainer = stack.enter_context(Trainer(session, resume))
+        if session.rank_info.is_main:  # everything is accepted: a refused config must not describe the old checkpoint
+            _write_config(config, session.model_dir)
+            if resume.is_same_run:
+                repeat_from(session.model_dir, resume.position.step)
         session.log_summary()
         if trainer.is_complete:
             logger.info("train  %s", trainer.completion_text())

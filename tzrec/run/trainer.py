@@ -19,7 +19,9 @@ from tzrec.checkpoint.manifest import CheckpointManifest
 from tzrec.checkpoint.saver import Saver, SaveResult, Tensors
 from tzrec.config.kwargs import shortest
 from tzrec.config.load import dump_config
+from tzrec.config.pinned import pinned_settings
 from tzrec.data.batch import Batch
+from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters
 from tzrec.errors import CheckpointError, TrainingError
@@ -34,10 +36,10 @@ from tzrec.run import cpu
 from tzrec.run.evaluation import gather_metric_states
 from tzrec.run.finite_state import are_finite, ensure_finite
 from tzrec.run.metric_logger import StopCondition
+from tzrec.run.new_data import continue_on_data, restored_control
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
 from tzrec.run.skipped_steps import SkippedSteps
-from tzrec.run.training_control import TrainingControl
 from tzrec.tables.plan_summary import plan_json
 from tzrec.tables.sparse_optimizer import SparseOptimizer
 from tzrec.version import __version__
@@ -62,17 +64,21 @@ class Trainer:
         control: early stopping, learning rate reduction and time limit.
         train_metrics: metrics of training batches.
         skipped_steps: steps that were not applied, of this run and those that it continues.
+        lacks_evaluation: the process ended between the checkpoint from which the run continues and its evaluation.
+        counts_evaluation: that evaluation counts for early stopping and learning rate reduction.
     """
 
     def __init__(self, session: Session, resume: ResumeState) -> None:
         config = session.config
         self.session = session
-        self.position = resume.position
         self._trained_batch: Batch | None = None
         self._random_devices = [session.device] if session.device.type == "cuda" else []
         self.loader = session.loader(config.train_input_path, "train")
         self.loader.bad_rows_path = str(session.model_dir / "bad_rows.jsonl")
-        self.stop_condition = _stop_condition(session, self.loader.num_rows, self.loader.batch_size)
+        self._data = self.loader.identity() if session.rank_info.is_main else None
+        resume = continue_on_data(resume, self._data, config, session.rank_info)
+        self.position = resume.position
+        self.stop_condition = _stop_condition(session, self.loader, self.position.data_step)
         self._batches = self.loader.epoch(self.position.cursor, should_start=True)  # reads while the model is built
         self._build(resume)
 
@@ -85,16 +91,18 @@ class Trainer:
         hook = self.dense.scale.unscale_table_gradient if self.dense.scale else None
         self.sparse = SparseOptimizer(session.rec_model, train.sparse_optimizer, session.rank_info.world_size, hook)
         self._restore_optimizers(resume)
-        self.control = _training_control(session, resume)
+        self.control = restored_control(resume, config)
+        self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
+        self._settle_evaluation(resume)
         resume.start(session.rank_info)
         schedules: list[tuple[Any, Schedule]] = [(part[0], part[1]) for part in self.dense.parts]
         self.train_metrics = TrainMetrics(session.rec_model.heads)
         self.learning_rates = LearningRates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
-        self.cadence = Cadence(train.save_checkpoints_steps, train.save_checkpoints_epochs)
         self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _protected_checkpoints(session))
         self._config_sha256, self._versions = _config_sha256(session), _versions()
         self._watch, self._statistics = GradientWatch(self.dense, self.sparse), RunningStatistics(session.rec_model)
         self.skipped_steps = SkippedSteps.from_numbers(resume.numbers)
+        self._settings = pinned_settings(config)
         self._evaluates_average = uses_average(config.eval_config, train.dense_optimizer)
         self._pareto = _pareto(session)
 
@@ -109,6 +117,24 @@ class Trainer:
             accumulated = resume.stored_names("gathered") if resume.is_same_run else ()
             if accumulated:
                 resume.restore("gathered", lambda: self.dense.allocate_gradients(accumulated))
+
+    def _settle_evaluation(self, resume: ResumeState) -> None:
+        """Apply the evaluation that followed the checkpoint, or note that it is missing.
+
+        Only an evaluation at a step of the cadence counts: an uninterrupted run has no other ones.
+        """
+        self.lacks_evaluation = self.counts_evaluation = False
+        if not resume.is_same_run or resume.checkpoint is None:
+            return
+        before = resume.checkpoint.position
+        is_due = self.cadence.is_due(before)
+        is_last = resume.checkpoint.manifest is not None and resume.checkpoint.manifest.is_complete
+        metrics = group.broadcast(store.last_evaluation(self.session.model_dir, before.step))
+        self.counts_evaluation = is_due and not resume.has_new_data
+        if metrics and self.counts_evaluation:
+            self.control.on_evaluation(metrics)
+        has_data = bool(self.session.config.eval_input_path)
+        self.lacks_evaluation = has_data and not metrics and (is_due or is_last)
 
     def _optimizer_state(self) -> dict[str, Any]:
         """Return the live state of all optimizers by parameter."""
@@ -131,7 +157,7 @@ class Trainer:
         num_steps = self.stop_condition.num_steps
         last = "" if num_steps is None else f" of {num_steps - 1}"
         reason = ", by early stopping" if self.control.should_stop else ""
-        return f"already complete: step {self.position.step}{last}{reason}"
+        return f"already complete: step {self.position.step}{last}{reason}; for new data see docs/incremental.md"
 
     def batches(self) -> Iterator[tuple[Batch, bool]]:
         """Yield batches until the run is complete, epoch after epoch, each with True if it is the last of its epoch."""
@@ -233,7 +259,16 @@ class Trainer:
             )
         ensure_finite(parts)
         numbers = {**self.dense.scalar_state(), **self.control.state_dict(), **self.skipped_steps.numbers()}
-        manifest = CheckpointManifest(self.position, _random_state(rank), self._config_sha256, self._versions, numbers)
+        manifest = CheckpointManifest(
+            self.position,
+            _random_state(rank),
+            self._config_sha256,
+            self._versions,
+            numbers,
+            data=self._data,
+            settings=self._settings,
+            is_complete=self.stop_condition.is_reached(self.position),
+        )
         plan = json.dumps(plan_json(self.session.model.plan), indent=1)
         saved = self._saver.save(manifest, parts, plan, is_final)
         if is_final and self._evaluates_average:
@@ -277,26 +312,16 @@ def _mean_over_ranks(weights: torch.Tensor) -> torch.Tensor:
     return weights.new_tensor(total / max(rows, 1))
 
 
-def _stop_condition(session: Session, num_rows: int | None, batch_size: int) -> StopCondition:
-    train = session.config.train_config
+def _stop_condition(session: Session, loader: DataLoader, data_step: int) -> StopCondition:
+    """Return the rule that ends the run: `num_steps` and `num_epochs` count from the start on the present files."""
+    train, num_rows = session.config.train_config, loader.num_rows
     if not train.num_epochs:
-        return StopCondition(train.num_steps)
+        return StopCondition(data_step + train.num_steps)
     if num_rows is None:
         return StopCondition(None, train.num_epochs)
-    full_batches, rest = divmod(num_rows, batch_size * session.rank_info.world_size)
+    full_batches, rest = divmod(num_rows, loader.batch_size * session.rank_info.world_size)
     partial_batches = 1 if rest and not session.config.data_config.drop_remainder else 0
-    return StopCondition((full_batches + partial_batches) * train.num_epochs, train.num_epochs)
-
-
-def _training_control(session: Session, resume: ResumeState) -> TrainingControl:
-    """Restore the state at the checkpoint, then apply the evaluation of that checkpoint, which followed it."""
-    control = TrainingControl.from_config(session.config.train_config)
-    if resume.is_same_run:
-        control.load_state_dict(resume.numbers)
-        metrics = group.broadcast(store.last_evaluation(session.model_dir, resume.position.step))
-        if metrics:
-            control.on_evaluation(metrics)
-    return control
+    return StopCondition(data_step + (full_batches + partial_batches) * train.num_epochs, train.num_epochs)
 
 
 def _protected_checkpoints(session: Session) -> store.Protected:

@@ -11,7 +11,7 @@ from tzrec.checkpoint.store import RESULTS
 from tzrec.distributed import group
 from tzrec.log import logger
 from tzrec.protos import data_pb2
-from tzrec.run.evaluation import Evaluation, append_evaluation, evaluate_model
+from tzrec.run.evaluation import append_evaluation, evaluate_model
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import MetricLogger
 from tzrec.run.signals import Signals
@@ -46,6 +46,8 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcom
     """
     metric_logger = MetricLogger(trainer.stop_condition)
     outcome, saved_step = Outcome(trainer.position.step), trainer.position.step
+    if trainer.lacks_evaluation:
+        _evaluate(trainer, listeners, outcome, trainer.counts_evaluation)
     with Signals() as signals:
         for batch, is_last in trainer.batches():
             trainer.begin_step()
@@ -74,7 +76,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcom
                 if not outcome.signal:
                     _log_on_main(trainer, ["stop   train_config.max_minutes is over"])
                 break
-            if trainer.cadence.after_step(step) or (is_last and trainer.cadence.after_epoch(trainer.position.epochs)):
+            if trainer.cadence.is_due(trainer.position):
                 saved_step = step
                 is_final = trainer.stop_condition.is_reached(trainer.position)
                 metric_logger.exclude(_save_and_evaluate(trainer, listeners, outcome, is_final))
@@ -97,12 +99,7 @@ def _save_and_evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome:
     if trainer.skipped_steps.num_steps:
         _log_on_main(trainer, [f"skip   {trainer.skipped_steps}"])
     if trainer.session.config.eval_input_path and not outcome.signal:
-        evaluation = _evaluate(trainer)
-        outcome.metrics = evaluation.metrics
-        for listener in listeners:
-            listener.on_evaluation(evaluation)
-        # metrics of rank 0 on all ranks: machines may differ in the last bit, but ranks must decide alike
-        _log_on_main(trainer, trainer.control.on_evaluation(group.broadcast(dict(evaluation.metrics))))
+        _evaluate(trainer, listeners, outcome)
     return time.perf_counter() - start
 
 
@@ -112,14 +109,20 @@ def _log_on_main(trainer: Trainer, lines: Sequence[str]) -> None:
             logger.info(line)
 
 
-def _evaluate(trainer: Trainer) -> Evaluation:
+def _evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome, is_counted: bool = True) -> None:
+    """Evaluate the model and append the result; early stopping and learning rate reduction see it if it is counted."""
     session = trainer.session
     loader = session.loader(session.config.eval_input_path, "eval")
     with trainer.evaluation_weights():
         evaluation = evaluate_model(session, loader, trainer.position.step, trainer.skipped_steps.num_steps)
     if session.rank_info.is_main:
         append_evaluation(session.model_dir / RESULTS, evaluation)
-    return evaluation
+    outcome.metrics = evaluation.metrics
+    for listener in listeners:
+        listener.on_evaluation(evaluation)
+    if is_counted:
+        # metrics of rank 0 on all ranks: machines may differ in the last bit, but ranks must decide alike
+        _log_on_main(trainer, trainer.control.on_evaluation(group.broadcast(dict(evaluation.metrics))))
 
 
 def _log_bad_rows(trainer: Trainer) -> None:

@@ -28,7 +28,7 @@ from tzrec.protos import options_pb2 as pb
 ROOT = Path(__file__).parents[2]
 
 # field numbers in descriptor.proto: the comment of an element is found by its path of field numbers and indices
-_MESSAGE, _ENUM, _FIELD, _VALUE = 4, 5, 2, 2
+_MESSAGE, _ENUM, _FIELD, _VALUE, _NESTED_ENUM = 4, 5, 2, 2, 4
 
 _READING_ORDER = ["pipeline", "data", "feature", "model", "train", "eval", "export", "optimizer", "loss", "metric"]
 _REFERENCES = {
@@ -78,6 +78,8 @@ def _file(file: FileDescriptorProto) -> Iterator[str]:
         yield from _enum(enum, comments, (_ENUM, index))
     for index, message in enumerate(file.message_type):
         yield from _message(message, comments, (_MESSAGE, index))
+        for number, enum in enumerate(message.enum_type):
+            yield from _enum(enum, comments, (_MESSAGE, index, _NESTED_ENUM, number))
 
 
 def _enum(enum: EnumDescriptorProto, comments: Mapping[tuple[int, ...], str], path: tuple[int, ...]) -> Iterator[str]:
