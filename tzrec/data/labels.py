@@ -11,15 +11,49 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tzrec.config.label_rules import label_rules
 from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.column_types import cure, readable_numbers
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 Values = npt.NDArray[Any]
 
 
+class LabelReader:
+    """Reader of the label columns of a config: checks what its losses take.
+
+    Args:
+        config: a checked config; without a model, labels may have any finite value.
+    """
+
+    def __init__(self, config: EasyRecConfig) -> None:
+        self._rules = label_rules(config)
+
+    def __call__(self, name: str, column: pa.Array, bad: BadRows) -> Values:
+        """Convert a label column, see `label_values`; rows with a value that a loss does not take are bad as well.
+
+        Raises:
+            DataError: the column is not numeric, or holds lists although a loss reads it.
+        """
+        values, rules = label_values(name, column, bad), self._rules.get(name, ())
+        for rule in rules:
+            if values.ndim > 1:
+                raise DataError(
+                    f'label column "{name}" holds lists of {values.shape[1]} numbers; {rule.reader} takes one number. '
+                    "Write each of them into a column of its own, and name one in data_config.label_fields"
+                )
+            is_bad = ~((values >= rule.least) & (values <= rule.most))
+            if rule.is_whole:
+                is_bad |= values != np.floor(values)
+            _report(name, column, is_bad, rule.reason, bad)
+            values = np.where(is_bad, values.dtype.type(0), values)
+            values = values.astype(np.int64) if rule.is_whole else values
+        return values
+
+
 def label_values(name: str, column: pa.Array, bad: BadRows) -> Values:
-    """Convert a label column to `(B,)` int64 or float32, or to `(B, C)` if it holds lists.
+    """Convert a label column to `(B,)` int64 or float32, or to `(B, C)` if it holds lists of more than one number.
 
     Bad rows (null, not finite, a list of another length) are reported and become 0.
 
@@ -27,7 +61,10 @@ def label_values(name: str, column: pa.Array, bad: BadRows) -> Values:
         DataError: the column is not numeric.
     """
     column = readable_numbers(column, name, bad)
-    return _lists(name, column, bad) if pa.types.is_list(column.type) else _scalars(name, column, bad)
+    if not pa.types.is_list(column.type):
+        return _scalars(name, column, bad)
+    values = _lists(name, column, bad)
+    return values[:, 0] if values.shape[1] == 1 else values
 
 
 def weight_values(name: str, column: pa.Array, bad: BadRows) -> npt.NDArray[np.float32]:
@@ -54,7 +91,7 @@ def _lists(name: str, column: pa.Array, bad: BadRows) -> Values:
     """Convert lists of one length `(B, C)`; C is the length of most rows of the batch."""
     lengths = np.diff(column.offsets.to_numpy())
     null = _null(column)
-    width = int(np.bincount(lengths[~null]).argmax()) if not null.all() else 0
+    width = max(1, int(np.bincount(lengths[~null]).argmax())) if not null.all() else 1
     _report(name, column, null, "null label", bad)
     _report(name, column, ~null & (lengths != width), "a list of another length", bad)
     is_complete = ~null & (lengths == width)

@@ -18,7 +18,7 @@ from tzrec.data.batch import Batch, Cursor
 from tzrec.data.batch_jobs import BatchJob, contiguous_steps, global_batch_jobs, jobs_of_steps
 from tzrec.data.collate import collate
 from tzrec.data.identity import DataIdentity
-from tzrec.data.labels import label_values, weight_values
+from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.masking import masked_rows
 from tzrec.data.partition import BatchPartition
 from tzrec.data.prefetch import PrefetchQueue
@@ -88,6 +88,7 @@ class DataLoader:
         """
         data = config.data_config
         self._data, self._encoder, self._mode = data, encoder, mode
+        self._read_label = LabelReader(config)
         self._rank, self._world_size, self._seed = rank, world_size, seed
         self.batch_size = batch_size or _batch_size(data, mode)
         self._targets = [] if mode == "predict" else [*data.label_fields, *data.sample_weight_fields]
@@ -250,7 +251,7 @@ class DataLoader:
         labeled = cast_text(raw.select(self._targets), self._schema.targets, targets)
         return replace(
             collate(columns, raw.num_rows),
-            labels=_tensors(labeled, self._data.label_fields, label_values, targets),
+            labels=_tensors(labeled, self._data.label_fields, self._read_label, targets),
             weights=_tensors(labeled, self._data.sample_weight_fields, weight_values, targets),
         )
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tzrec.config.sequences import feature_members
 from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, skipped_rows, text_type_error
-from tzrec.data.labels import label_values, weight_values
+from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.text_schema import TextSchema, cast_text
 from tzrec.errors import ConfigError, DataError, Problem, UsageError
 from tzrec.features.arrow import is_single, to_arrow
@@ -80,6 +80,7 @@ class RowEncoder:
         self.arguments = (config, reserved, schema, fg_mode)
         self._fg_mode = fg_mode
         self._data = data
+        self._read_label = LabelReader(config)
         self._schema = schema or TextSchema({}, {}, {})
         self._encoder = FeatureEncoder.from_config(config.feature_configs, data)
         self._targets = [*data.label_fields, *data.sample_weight_fields]
@@ -161,7 +162,7 @@ class RowEncoder:
         """Validate label and weight columns and return them unchanged."""
         batch = cast_text(raw.select(self._targets), self._schema.targets, bad)
         for names, convert in (
-            (self._data.label_fields, label_values),
+            (self._data.label_fields, self._read_label),
             (self._data.sample_weight_fields, weight_values),
         ):
             for name in names:

@@ -12,7 +12,7 @@ from tzrec.config.load import ConfigSource
 from tzrec.config.names import did_you_mean
 from tzrec.config.rules.data import ENCODED, used_columns
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
-from tzrec.data.labels import label_values, weight_values
+from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.reader import Reader, open_reader
 from tzrec.data.text_schema import TextSchema, cast_text
 from tzrec.errors import ConfigError, DataError, Problem
@@ -117,7 +117,8 @@ def _column_features(checker: Checker) -> Iterator[FeatureEntry]:
 
 def _check_targets(sample: _Sample) -> None:
     data = sample.checker.config.data_config
-    for fields, convert in (("label_fields", label_values), ("sample_weight_fields", weight_values)):
+    read_label = LabelReader(sample.checker.config)
+    for fields, convert in (("label_fields", read_label), ("sample_weight_fields", weight_values)):
         for field_path, name in repeated(f"data_config.{fields}", getattr(data, fields)):
             try:
                 convert(name, sample.batch.column(name), sample.bad_rows)
