@@ -15,7 +15,7 @@ def test_format_count(number: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (73e6, "73 MB"), (5e12, "5000 GB")]
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (73e6, "73 MB"), (5e12, "5.0 TB")]
 )
 def test_format_bytes(size: float, text: str) -> None:
     assert format_bytes(size) == text

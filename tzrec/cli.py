@@ -25,6 +25,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +45,7 @@ COMMANDS = {
     "init": ("tzrec.tools.init", "write a first config from a data set"),
     "suggest": ("tzrec.tools.suggest", "suggest values for the fields that a config leaves open"),
     "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),
+    "plan": ("tzrec.plan", "plan a model for a number of ranks, without data or GPU"),
     "check": ("tzrec.check", "report all problems of a config and its data"),
     "doctor": ("tzrec.doctor", "find problems of this installation and their fixes"),
 }
@@ -132,6 +134,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def size(text: str) -> int:
+    """Parse a number of bytes with a decimal unit: `80GB`, `1.5TB`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([kMGT]?B)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size, such as 80GB or 1.5TB")
+    return int(float(match[1]) * 1000 ** ("B", "kB", "MB", "GB", "TB").index(match[2]))
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 
 def format_count(number: float) -> str:
     """Format a count or a rate: `980`, `36.4k`, `1.20M`."""
@@ -13,10 +15,22 @@ def format_count(number: float) -> str:
 def format_bytes(size: float) -> str:
     """Format a size in decimal units: `56 B`, `1.5 kB`, `396 MB`."""
     unit = 0
-    while size >= 1000 and unit < 3:
+    while size >= 1000 and unit < 4:
         size, unit = size / 1000, unit + 1
     digits = 1 if unit and size < 10 else 0
-    return f"{size:.{digits}f} {('B', 'kB', 'MB', 'GB')[unit]}"
+    return f"{size:.{digits}f} {('B', 'kB', 'MB', 'GB', 'TB')[unit]}"
+
+
+def format_columns(lines: Sequence[Sequence[str]], right: Collection[int]) -> str:
+    """Format lines of cells as a text table; the columns with the numbers `right` are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths))
+        ).rstrip()
+        for line in lines
+    )
 
 
 def format_duration(seconds: float) -> str:

@@ -242,3 +242,26 @@ def linear_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     import torch
 
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu", [], "")  # type: ignore[no-any-return]
+
+
+@contextmanager
+def planned_optimizer(weights: Iterable[nn.Parameter], state_per_value: int, state_per_row: int) -> Iterator[None]:
+    """Context manager in which torchrec's planner counts optimizer state; it cannot see that of fbgemm's kernels.
+
+    Args:
+        weights: tables, unsharded.
+        state_per_value: numbers for each value of a table, 0 to 2.
+        state_per_row: numbers for each row; they count only where there are none for each value.
+    """
+    from torch import optim
+    from torchrec.optim.rowwise_adagrad import RowWiseAdagrad
+
+    stands_for = {0: RowWiseAdagrad if state_per_row else optim.SGD, 1: optim.Adagrad, 2: optim.Adam}[state_per_value]
+    weights = list(weights)
+    for weight in weights:
+        weight._optimizer_classes = [stands_for]  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for weight in weights:
+            del weight._optimizer_classes  # type: ignore[attr-defined]

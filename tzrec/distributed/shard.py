@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchrec.distributed.model_parallel import DistributedModelParallel
 
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.tables.cluster import Cluster
 from tzrec.tables.gloo import allow_uneven_gather
 from tzrec.tables.initialization import init_table
 from tzrec.tables.lookup_kernel import SHARDED, lookup_kernels
@@ -40,7 +41,8 @@ def shard(
     train = config.train_config
     fused = fused_params(train.sparse_optimizer)
     sharders = [BagSharder(fused_params=fused), SequenceSharder(fused_params=fused)]
-    plan = plan_sharding(model, train, device, sharders, saved)
+    cluster = Cluster.current(device, config.data_config.batch_size)
+    plan = plan_sharding(model, train, cluster, sharders, saved)
     for collection in collections(model):
         _prepare(collection)
     wrap = torch.distributed.get_world_size() > 1

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from itertools import accumulate
 from typing import Any
 
+from tzrec.formatting import format_columns
 from tzrec.profile import hyperloglog, quantile_sketch
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.rules import Suggestion, format_distinct
@@ -25,16 +26,8 @@ def as_text(columns: Sequence[ColumnStats]) -> str:
     if not rows:
         return ""
     lines = [list(rows[0]), *(list(cells.values()) for cells in rows)]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    left = (0, 1, len(widths) - 1)  # name, type and most frequent values are text, the others numbers
-    aligned = [
-        "  ".join(
-            cell.ljust(width) if index in left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join(aligned)
+    # name, type and most frequent values are text, the others numbers
+    return format_columns(lines, right=range(2, len(lines[0]) - 1))
 
 
 def row(stats: ColumnStats) -> dict[str, str]:

@@ -10,7 +10,7 @@ from torch import nn
 from torchrec.distributed.types import ParameterSharding, ShardingPlan
 
 from tzrec.features.base import Table
-from tzrec.formatting import format_bytes
+from tzrec.formatting import format_bytes, format_columns
 from tzrec.protos.train_pb2 import TrainConfig
 from tzrec.tables.owner import TableOwner
 from tzrec.tables.shared_table import SharedTable
@@ -92,13 +92,8 @@ def _row(shared: SharedTable, sharding: ParameterSharding, optimizer: str) -> Pl
 def render(rows: Sequence[PlanRow]) -> str:
     """Format the rows as a text table with a header; numbers are aligned to the right."""
     header = [field.name for field in fields(PlanRow)]
-    lines = [header, *(row.cells() for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(_aligned, header, line, widths)).rstrip() for line in lines)
-
-
-def _aligned(name: str, cell: str, width: int) -> str:
-    return cell.rjust(width) if name in ("rows", "dim", "bytes") else cell.ljust(width)
+    right = [index for index, name in enumerate(header) if name in ("rows", "dim", "bytes")]
+    return format_columns([header, *(row.cells() for row in rows)], right)
 
 
 def table_bytes(table: Table) -> int:

@@ -13,21 +13,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, EmbeddingCollection, EmbeddingConfig
-from torchrec.distributed.planner import EmbeddingShardingPlanner, ParameterConstraints, Topology
+from torchrec.distributed.planner import ParameterConstraints
 from torchrec.distributed.sharding_plan import column_wise, data_parallel, row_wise, table_wise
 from torchrec.distributed.types import EmbeddingModuleShardingPlan, ModuleSharder, ParameterSharding, ShardingPlan
 
-from tzrec import env
 from tzrec.config.options import table_optimizer
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.train_pb2 import TrainConfig
+from tzrec.tables.cluster import Cluster
 from tzrec.tables.owner import find_collections
 from tzrec.tables.plan_summary import SavedPlan, table_bytes
 from tzrec.tables.shared_table import SharedTable
 from tzrec.tables.sparse_optimizer import can_fuse, kind, optimizer_descriptor
+from tzrec.tables.torchrec_planner import plan_by_torchrec
+from tzrec.torchrec_adapter import planned_optimizer
 
 TYPES = ("table_wise", "row_wise", "column_wise", "data_parallel")
 """Sharding types on CPU, in order of preference where a config allows several."""
@@ -41,6 +42,14 @@ of a batch does: with 7 of 15 tables replicated, two ranks with 8192 rows each t
 
 LARGE = 256 << 20
 """Bytes from which a table that exceeds one rank's share of all tables is row-wise, to spread the memory."""
+
+
+FUSED_KERNELS = ("fused", "fused_uvm_caching", "fused_uvm")
+"""Kernels on CUDA that touch only the rows of a batch, those of tables in the memory of the GPU first."""
+
+DENSE_LIMIT = 16 << 20
+"""Bytes up to which the planner may replicate a table on CUDA: its costs omit that a dense kernel reads the whole
+table, its gradient and its optimizer state in each step."""
 
 
 @dataclass(frozen=True)
@@ -79,29 +88,38 @@ def collections(model: nn.Module) -> Iterator[Collection]:
 
 
 def plan_sharding(
-    model: nn.Module, config: TrainConfig, device: torch.device, sharders: Sharders, saved: SavedPlan | None = None
+    model: nn.Module, config: TrainConfig, cluster: Cluster, sharders: Sharders, saved: SavedPlan | None = None
 ) -> ShardingPlan:
-    """Place the tables of a model on the ranks of the process group.
+    """Place the tables of a model on ranks.
 
     Args:
         model: unsharded.
         config: for the sparse optimizer, on which the kernels depend, and `global_embedding_constraints`.
-        device: of this rank.
+        cluster: the ranks.
         sharders: of the collections.
         saved: the plan of a checkpoint; its sharding types are kept where the config allows them.
 
     Raises:
         ConfigError: a sharding type that is unknown or not available, a table whose width no kernel supports, or one
             in half precision whose kernel is not fused.
+        PlannerError: with CUDA, the tables do not fit into the memory of the ranks.
     """
     unsharded = list(collections(model))
     tables = [shared for collection in unsharded for shared in collection.tables]
     problems = [problem for shared in tables for problem in validate_sharding(shared, config)]
     if problems:
         raise ConfigError(problems)
-    if device.type == "cuda":
-        return _plan_by_torchrec(model, unsharded, config, sharders)
-    return _plan_by_rules(unsharded, config, device, sharders, saved or {})
+    if cluster.device == "cuda":
+        rule = table_optimizer(optimizer_descriptor(config.sparse_optimizer))
+        weights = [
+            collection.weight(shared.table.name)
+            for collection in unsharded
+            for shared in collection.tables
+            if shared.table.trainable
+        ]
+        with planned_optimizer(weights, rule.state_per_value, rule.state_per_row):
+            return plan_by_torchrec(model, _constraints(tables, config), cluster, sharders)
+    return _plan_by_rules(unsharded, config, cluster, sharders, saved or {})
 
 
 def validate_sharding(shared: SharedTable, config: TrainConfig) -> Iterator[Problem]:
@@ -136,37 +154,37 @@ def _is_row_based(config: TrainConfig) -> bool:
     return table_optimizer(optimizer_descriptor(config.sparse_optimizer)).needs_whole_rows
 
 
-def _plan_by_torchrec(
-    model: nn.Module, unsharded: Sequence[Collection], config: TrainConfig, sharders: Sharders
-) -> ShardingPlan:
-    """Plan of torchrec's planner."""
-    common = config.global_embedding_constraints
-    forced = [] if can_fuse(config.sparse_optimizer, torch.device("cuda")) else ["dense"]
-    constraints = {
+def _constraints(tables: Sequence[SharedTable], config: TrainConfig) -> dict[str, ParameterConstraints]:
+    """Constraints of torchrec's planner by name of the table."""
+    return {
         shared.table.name: ParameterConstraints(
-            sharding_types=list(_allowed_types(shared, config)) or None,
-            compute_kernels=(forced if shared.table.trainable else [])
-            or list(shared.table.compute_kernels or common.compute_kernels)
-            or None,
+            sharding_types=list(_allowed_types(shared, config)) or None, compute_kernels=_cuda_kernels(shared, config)
         )
-        for collection in unsharded
-        for shared in collection.tables
+        for shared in tables
     }
-    topology = Topology(dist.get_world_size(), "cuda", local_world_size=env.rank_info().local_world_size)
-    planner = EmbeddingShardingPlanner(topology=topology, constraints=constraints)
-    return planner.collective_plan(model, list(sharders), dist.group.WORLD)
+
+
+def _cuda_kernels(shared: SharedTable, config: TrainConfig) -> list[str]:
+    """Kernels that the planner may choose for a table on CUDA."""
+    table = shared.table
+    if table.trainable and not can_fuse(config.sparse_optimizer, torch.device("cuda")):
+        return ["dense"]
+    requested = table.compute_kernels or config.global_embedding_constraints.compute_kernels
+    is_small = table_bytes(table) <= DENSE_LIMIT and table.data_type != "FP16"
+    return list(requested) or [*FUSED_KERNELS, *(["dense"] if is_small and table.trainable else [])]
 
 
 def _plan_by_rules(
-    unsharded: Sequence[Collection], config: TrainConfig, device: torch.device, sharders: Sharders, saved: SavedPlan
+    unsharded: Sequence[Collection], config: TrainConfig, cluster: Cluster, sharders: Sharders, saved: SavedPlan
 ) -> ShardingPlan:
-    world, local = dist.get_world_size(), env.rank_info().local_world_size
+    world, local, device = cluster.num_ranks, cluster.ranks_per_host, torch.device(cluster.device)
     share = sum(table_bytes(shared.table) for collection in unsharded for shared in collection.tables) / world
     decisions: list[tuple[Collection, SharedTable, str, str]] = []  # with sharding type and kernel
     for collection in unsharded:
         saved_tables = saved.get(collection.path, {})
         for shared in _with_mean_constraints(collection):
-            sharding_type = _sharding_type(shared, config, share, saved_tables.get(shared.table.name, {}))
+            saved_table = saved_tables.get(shared.table.name, {})
+            sharding_type = _sharding_type(shared, config, world, share, saved_table)
             decisions.append((collection, shared, sharding_type, _kernel(shared, config, device)))
     problems = [
         problem
@@ -211,9 +229,9 @@ def _with_mean_constraints(collection: Collection) -> Iterator[SharedTable]:
         yield replace(shared, table=replace(shared.table, sharding_types=("table_wise",))) if is_ambiguous else shared
 
 
-def _sharding_type(shared: SharedTable, config: TrainConfig, share: float, saved: Mapping[str, Any]) -> str:
+def _sharding_type(shared: SharedTable, config: TrainConfig, world: int, share: float, saved: Mapping[str, Any]) -> str:
     """Sharding type of one table on CPU; `share` is one rank's part of the bytes of all tables."""
-    if dist.get_world_size() == 1 or not shared.table.trainable:
+    if world == 1 or not shared.table.trainable:
         return "table_wise"  # on one rank all types are equal; frozen tables have no gradient to average
     allowed = [name for name in TYPES if name in _cpu_types(shared, config)]
     if _is_row_based(config):

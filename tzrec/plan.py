@@ -1,0 +1,37 @@
+"""`tzrec plan`: place the tables of a model on ranks that are not here, and report what each rank needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tzrec import cli
+from tzrec.config.check import load_checked
+
+
+@cli.run
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the plan; return 0 if the model fits, 1 if it does not."""
+    flags = cli.parser("plan", "Plan a model for a number of ranks, without data, GPU or process group.")
+    flags.config()
+    flags.edits()
+    flags.add_argument("--ranks", type=cli.positive, required=True, help="number of ranks: GPUs, or processes on CPU")
+    flags.add_argument("--ranks_per_host", type=cli.positive, default=8, help="ranks on each host; default: 8")
+    flags.add_argument("--device", choices=("cpu", "cuda"), default="cuda", help="device of the ranks; default: cuda")
+    flags.add_argument("--hbm", type=cli.size, default="80GB", help="memory of a GPU; default: 80GB")
+    flags.add_argument("--host_memory", type=cli.size, default="1TB", help="memory of a host; default: 1TB")
+    args = flags.parse_args(argv)
+    from tzrec.run.plan import plan
+    from tzrec.tables.cluster import Cluster
+
+    config = load_checked(args.pipeline_config, args.edit_config_json, args.device)
+    host = args.host_memory // min(args.ranks, args.ranks_per_host)
+    memory = args.hbm if args.device == "cuda" else host
+    per_host = min(args.ranks, args.ranks_per_host)
+    cluster = Cluster(args.ranks, per_host, args.device, memory, host, config.data_config.batch_size)
+    report = plan(config, cluster)
+    print(report.render())
+    return 1 if report.problems else 0
+
+
+if __name__ == "__main__":
+    cli.leave(main())
