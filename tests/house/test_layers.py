@@ -52,6 +52,7 @@ COMMANDS = {
     "export",
     "serve",
     "check",
+    "plan",
     "doctor",
     "tools",
 }
