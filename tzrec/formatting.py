@@ -38,3 +38,8 @@ def format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def shorten(text: str, size: int = 80) -> str:
+    """Cut a long text, and append the number of characters that it has: `12 monkeys... (40,021 characters)`."""
+    return text if len(text) <= size else f"{text[:size]}... ({len(text):,} characters)"

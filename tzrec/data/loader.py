@@ -95,13 +95,14 @@ class DataLoader:
         files = open_reader(data, path, [])
         self._reserved = _reserved_names(reserved, files.available, encoder.columns)
         self._reader = files.select([*encoder.columns, *self._targets, *self._reserved])
-        self._schema = TextSchema.of(data, self._reader, self._targets, self._reserved)
+        self._schema = TextSchema.of(data, self._reader, encoder.columns, self._targets, self._reserved)
         self._rows = self._reader.count() if mode == "predict" else self._reader.num_rows
-        self._reader.malformed = 0  # counted while opening, and counted again by the first epoch
+        left_out = self._reader.bad_lines.describe()
+        self._reader.bad_lines.clear()  # counted while opening, and counted again by the first epoch
         self._log = BadRowLog()
         self._queues: list[PrefetchQueue[_Encoded]] = []
         if self._rows == 0:
-            raise DataError(f"{path}: no rows")
+            raise DataError(f"{path}: no rows{left_out}")
         if not self._reader.is_text:
             self._check_types()
 
@@ -117,8 +118,8 @@ class DataLoader:
     def bad_value_counts(self) -> dict[tuple[str, str], int]:
         """Number of bad values by (column, reason) in the batches returned so far."""
         counts = dict(self._log.counts)
-        if self._reader.malformed and self._rank == 0:  # every rank reads every line
-            counts["line", "wrong number of cells"] = self._reader.malformed
+        if self._rank == 0:  # every rank reads every line
+            counts |= {("line", reason): count for reason, count in self._reader.bad_lines.counts.items()}
         return counts
 
     @property
@@ -157,8 +158,10 @@ class DataLoader:
         try:
             for encoded in queue:
                 self._log.add(encoded.bad, self._reader)
+                self._add_bad_lines()
                 is_empty = False
                 yield encoded.batch
+            self._add_bad_lines()  # after the last row
         finally:
             queue.close()
             if queue in self._queues:
@@ -183,6 +186,10 @@ class DataLoader:
             self._batch(row, None, BadRows(1), BadRows(1))
         except DataError as error:
             raise DataError(f"{self._reader.files[0].name}: {error}") from error
+
+    def _add_bad_lines(self) -> None:
+        if self._rank == 0:  # every rank reads every line
+            self._log.add_lines(self._reader.bad_lines)
 
     def _threads(self) -> int:
         """Number of encoding threads: `num_workers`, at most this rank's share of the cores."""
@@ -227,7 +234,7 @@ class DataLoader:
         is_counted = job.step.rows > 0  # a repeated row is counted on the rank that owns it
         bad = bad_values(features, numbers) + bad_values(targets, numbers) if is_counted else []
         if bad and self._data.bad_row_policy == data_pb2.ERROR:
-            raise bad_value_error(bad, self._reader.describe)
+            raise bad_value_error(bad, self._reader.describe, self._reader.is_text)
         is_skipped = skipped_rows(features, targets, self._data.bad_row_policy)
         if is_skipped.any():
             # other ranks wait for the collective operations of this one: of no rows, one stays and is not counted

@@ -14,12 +14,16 @@ from typing import Any
 import pyarrow as pa
 
 from tzrec.config.names import closest
+from tzrec.data.bad_lines import BadLines
 from tzrec.data.paths import InputFile, expand
 from tzrec.errors import DataError
+from tzrec.formatting import shorten
 from tzrec.protos import data_pb2
 
 PIECE_ROWS = 32768
 """Rows that a reader yields at a time: many enough to amortize the cost per piece, few enough to bound memory."""
+
+_NAMES_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Reader(ABC):
         schema: types of the columns.
         notes: differences between the files that do not prevent reading them.
         is_text: true if all columns are text, which features and loader parse.
-        malformed: number of lines skipped because of a wrong number of cells.
+        bad_lines: lines left out, for they hold no row.
     """
 
     is_text = False
@@ -70,7 +74,7 @@ class Reader(ABC):
         """
         self.config = config
         self.files = expand(path)
-        self.malformed = 0
+        self.bad_lines = BadLines()
         self._available = list(self._open_files())
         self.available = tuple(dict.fromkeys(self._available))
         self.repeated = frozenset(name for name, count in Counter(self._available).items() if count > 1)
@@ -89,13 +93,14 @@ class Reader(ABC):
             DataError: a missing column, or one whose type is not the same in all files.
         """
         reader = copy.copy(self)
+        reader.bad_lines = BadLines()
         reader._choose(columns)
         return reader
 
     def for_file(self, index: int) -> Reader:
         """Create a reader of one of the files with the same columns and types; row numbers start with its first row."""
         reader = copy.copy(self)
-        reader.files, reader.malformed = [self.files[index]], 0
+        reader.files, reader.bad_lines = [self.files[index]], BadLines()
         return reader
 
     def group_starts(self) -> list[int]:
@@ -155,7 +160,15 @@ def require_columns(columns: Sequence[str], available: Sequence[str], file: Inpu
     if not missing:
         return
     names = ", ".join(f'"{name}"{_suggestion(name, available)}' for name in missing)
-    raise DataError(f"{file.name}: no column {names}. The file has: {', '.join(available)}")
+    raise DataError(f"{file.name}: no column {names}. The file has: {_listed(available)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Format the columns of a file, and a hint where one name seems to hold them all."""
+    shown = [shorten(name if name.isprintable() else repr(name)) for name in names[:_NAMES_SHOWN]]
+    text = ", ".join([*shown, f"... ({len(names):,} in all)"] if len(names) > _NAMES_SHOWN else shown)
+    is_one = len(names) == 1 and any(mark in names[0] for mark in ",\t;|:")
+    return f"{text}. Is data_config.delimiter the one of this file?" if is_one else text
 
 
 def _suggestion(name: str, available: Sequence[str]) -> str:

@@ -52,6 +52,7 @@ class RowEncoder:
 
     Attributes:
         columns: the raw columns that it reads.
+        feature_columns: those of them that the features read.
         arguments: of the constructor.
     """
 
@@ -94,6 +95,7 @@ class RowEncoder:
             )
         }
         self._validate_names()
+        self.feature_columns = self._encoder.columns
         self.columns = tuple(dict.fromkeys([*self._encoder.columns, *self._targets, *self._reserved]))
 
     def __reduce__(self) -> tuple[type[RowEncoder], tuple[EasyRecConfig, Sequence[str], TextSchema | None, int]]:
@@ -146,7 +148,7 @@ class RowEncoder:
             raise text_type_error(bad_values(reserved, numbers)[0], describe)
         bad = bad_values(features, numbers) + bad_values(targets, numbers)
         if bad and self._data.bad_row_policy == data_pb2.ERROR:
-            raise bad_value_error(bad, describe)
+            raise bad_value_error(bad, describe, self._schema.is_text)
         batch = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
         is_skipped = skipped_rows(features, targets, self._data.bad_row_policy)
         return EncodedRows(batch.filter(pa.array(~is_skipped)) if is_skipped.any() else batch, bad)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.config.declared_columns import declared_columns
@@ -16,6 +17,8 @@ from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.protos import data_pb2
 
+NOT_UTF8 = "not UTF-8"
+"""Reason of a bad cell."""
 _SCALARS = {
     data_pb2.INT32: pa.int32(),
     data_pb2.INT64: pa.int64(),
@@ -51,11 +54,28 @@ class TextSchema:
     targets: Mapping[str, pa.DataType]
     reserved: Mapping[str, pa.DataType]
 
+    @property
+    def is_text(self) -> bool:
+        """True for text files."""
+        return bool(self.features or self.targets or self.reserved)
+
     @classmethod
     def of(
-        cls, config: data_pb2.DataConfig, reader: Reader, targets: Sequence[str], reserved: Sequence[str]
+        cls,
+        config: data_pb2.DataConfig,
+        reader: Reader,
+        features: Sequence[str],
+        targets: Sequence[str] = (),
+        reserved: Sequence[str] = (),
     ) -> TextSchema:
         """Determine the types of the columns of a reader.
+
+        Args:
+            config: declares types.
+            reader: reads the first rows.
+            features: columns that features read.
+            targets: labels and weights.
+            reserved: columns to copy.
 
         Raises:
             DataError: the type of a label cannot be inferred.
@@ -64,15 +84,17 @@ class TextSchema:
             return cls({}, {}, {})
         first = next(reader.read(), None)
         if first is None:
-            raise DataError(f"{reader.files[0].name}: no rows")
+            raise DataError(f"{reader.files[0].name}: no rows{reader.bad_lines.describe()}")
         declared = declared_types(config)
         weights = dict.fromkeys(config.sample_weight_fields, pa.float64())
-        cells = first.batch.column
+        target_types = {name: declared.get(name) or weights.get(name) for name in targets}
+
+        def cells(name: str) -> pa.Array:
+            return valid_text(first.batch.column(name))[0]
+
         return cls(
-            features=declared,
-            targets={
-                name: declared.get(name) or weights.get(name) or _label_type(name, cells(name)) for name in targets
-            },
+            features={name: declared.get(name, pa.string()) for name in features},
+            targets={name: kind or _label_type(name, cells(name)) for name, kind in target_types.items()},
             reserved={name: declared.get(name) or infer_type(cells(name)) for name in reserved},
         )
 
@@ -110,9 +132,40 @@ def cast_text(batch: pa.RecordBatch, types: Mapping[str, pa.DataType], bad: BadR
     """Cast text columns of a batch to the given types; invalid cells become null and are reported."""
     for name, kind in types.items():
         index = batch.schema.get_field_index(name)
-        if index >= 0 and kind != pa.string():
-            batch = batch.set_column(index, name, _cast_column(batch.column(index), name, kind, bad))
+        if index < 0:
+            continue
+        column = batch.column(index)
+        cells, rows, texts = valid_text(column)
+        bad.report(name, NOT_UTF8, rows, texts)
+        if kind != pa.string():
+            cells = _cast_column(cells, name, kind, bad)
+        if cells is not column:
+            batch = batch.set_column(index, name, cells)
     return batch
+
+
+def valid_text(cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64], Sequence[str]]:
+    """Replace cells that are not UTF-8 by null.
+
+    Returns:
+        the column, the same object if all cells are valid; the replaced rows; and their text, with marks for invalid
+        bytes.
+    """
+    raw = cells.view(pa.binary())
+    try:
+        raw.cast(pa.string())
+        return cells, np.empty(0, np.int64), ()
+    except pa.ArrowInvalid:
+        values: list[bytes | None] = raw.to_pylist()
+    decoded = [None if value is None else value.decode("utf-8", "replace") for value in values]
+    rows = [row for row, value in enumerate(values) if value is not None and decoded[row].encode() != value]  # type: ignore[union-attr]
+    for row in rows:
+        values[row] = None
+    return (
+        pa.array(values, pa.binary()).cast(pa.string()),
+        np.array(rows, np.int64),
+        [str(decoded[row]) for row in rows],
+    )
 
 
 def _cast_column(cells: pa.Array, name: str, kind: pa.DataType, bad: BadRows) -> pa.Array:

@@ -79,7 +79,8 @@ class EncodeJob:
         encoder, data = RowEncoder(config, reserved, fg_mode=fg_mode), config.data_config
         reader = open_reader(data, input_path, encoder.columns)
         if reader.is_text:  # column types are inferred once for all files
-            schema = TextSchema.of(data, reader, [*data.label_fields, *data.sample_weight_fields], reserved)
+            targets = [*data.label_fields, *data.sample_weight_fields]
+            schema = TextSchema.of(data, reader, encoder.feature_columns, targets, reserved)
             encoder = RowEncoder(config, reserved, schema, fg_mode)
         provenance = Provenance.of(config, data_pb2.FgMode.Name(fg_mode), on_ray, reserved, reader.files)
         return cls(encoder, reader, directory, provenance, batch_size, processes)

@@ -128,8 +128,7 @@ def write_part(encoder: RowEncoder, part: Part, directory: str, stamp: str, batc
         if not result.read:  # malformed lines only
             empty = pa.RecordBatch.from_pylist([], schema=reader.schema)
             writer.write(pa.Table.from_batches([encoder.encode(empty).batch]))
-        if reader.malformed:
-            counts["line", "wrong number of cells"] = reader.malformed
+        counts.update({("line", reason): count for reason, count in reader.bad_lines.counts.items()})
         result.bad = [(column, reason, count) for (column, reason), count in counts.items()]
         writer.note(json.dumps({"stamp": stamp, "done": asdict(result)}))
     return result

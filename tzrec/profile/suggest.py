@@ -115,12 +115,13 @@ def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[
     """The columns to scan, labels included, and the reason for each column that no feature can read."""
     data = config.data_config
     reader = open_reader(data, config.train_input_path)
-    inputs = set(columns or reader.available) - {*data.label_fields, *data.sample_weight_fields}
+    inputs = set(columns or reader.columns) - {*data.label_fields, *data.sample_weight_fields}
     require_columns([*data.label_fields, *inputs], reader.available, reader.files[0])
     first = next(reader.read(), None)
     if first is None:
         raise DataError(f"{config.train_input_path}: no rows")
     reason_by_column = unreadable_columns(first.batch.select([name for name in reader.available if name in inputs]))
+    reason_by_column |= dict.fromkeys(sorted(reader.repeated), "several columns have this name")
     readable = {*data.label_fields, *inputs} - {*reason_by_column}
     return [name for name in reader.available if name in readable], reason_by_column
 

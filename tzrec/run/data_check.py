@@ -13,13 +13,15 @@ from tzrec.config.names import did_you_mean
 from tzrec.config.rules.data import ENCODED, used_columns
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.data.labels import LabelReader, weight_values
+from tzrec.data.null_words import null_values_hint
 from tzrec.data.reader import Reader, open_reader
 from tzrec.data.text_schema import TextSchema, cast_text
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.column_types import readable
 from tzrec.features.feature_encoder import FeatureEncoder
-from tzrec.protos.data_pb2 import BadRowPolicy, FgMode
+from tzrec.formatting import shorten
+from tzrec.protos.data_pb2 import BadRowPolicy, DatasetType, FgMode
 
 
 @dataclass
@@ -90,7 +92,7 @@ def _read_sample(checker: Checker, path: str) -> _Sample | None:
 def _convert_text(sample: _Sample, reader: Reader) -> pa.RecordBatch:
     """Convert the text of CSV to the types that training reads."""
     data = sample.checker.config.data_config
-    schema = TextSchema.of(data, reader, [*data.label_fields, *data.sample_weight_fields], ())
+    schema = TextSchema.of(data, reader, reader.columns, [*data.label_fields, *data.sample_weight_fields])
     return cast_text(sample.batch, {**schema.features, **schema.targets}, sample.bad_rows)
 
 
@@ -126,15 +128,23 @@ def _check_targets(sample: _Sample) -> None:
                 sample.checker.error(field_path, str(error))
     if sample.bad_rows and data.bad_row_policy == BadRowPolicy.ERROR:
         reasons = "; ".join(_reasons(sample))
-        message = f"ERROR stops at the first bad row, and the data has bad rows: {reasons}; use DEFAULT or SKIP_ROW"
+        cure = f"{_cure(sample)}use DEFAULT or SKIP_ROW"
+        message = f"ERROR stops at the first bad row, and the data has bad rows: {reasons}; {cure}"
         sample.checker.error("data_config.bad_row_policy", message)
+
+
+def _cure(sample: _Sample) -> str:
+    """The setting that makes words for missing values valid, "" if there are none or the data has types."""
+    is_text = sample.checker.config.data_config.dataset_type == DatasetType.CsvDataset
+    hint = null_values_hint(value for *_, values in sample.bad_rows.reports for value in values) if is_text else ""
+    return f"{hint}, or " if hint else ""
 
 
 def _reasons(sample: _Sample) -> list[str]:
     """Format the invalid values by column and reason, with their share of the rows."""
     num_rows = sample.batch.num_rows
     return [
-        f"{column} {reason} {100 * len(rows) / num_rows:.3g} % (e.g. {str(values[0])!r})"
+        f"{column} {reason} {100 * len(rows) / num_rows:.3g} % (e.g. {shorten(str(values[0]))!r})"
         for column, reason, rows, values in sample.bad_rows.reports
     ]
 

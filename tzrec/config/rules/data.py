@@ -43,8 +43,7 @@ def _check_declared(checker: Checker) -> None:
 
 def _check_csv(checker: Checker) -> None:
     data = checker.config.data_config
-    if len(data.delimiter) != 1:
-        checker.error(f"{_PATH}.delimiter", f"{data.delimiter!r} is not one character")
+    _check_syntax(checker)
     if data.with_header:
         return
     columns = declared_columns(data)
@@ -56,6 +55,26 @@ def _check_csv(checker: Checker) -> None:
                 checker.error(
                     path, f'"{name}" is not a column of data_config.input_fields{did_you_mean(name, columns)}'
                 )
+
+
+def _check_syntax(checker: Checker) -> None:
+    """Check delimiter and quote: the CSV parser compares single bytes."""
+    data = checker.config.data_config
+    for name, text in (("delimiter", data.delimiter), ("quote", data.quote)):
+        problem = ""
+        if len(text) > 1:
+            problem = f"{text!r} is not one character; replace it in the data, e.g. sed 's/{text}/|/g' FILE > NEW_FILE"
+        elif not text.isascii():
+            problem = f"{text!r} is not an ASCII character; use one, such as a comma, a tab or \\x01"
+        elif text in ("\n", "\r", "\0"):
+            problem = f"{text!r} is no character of a row"
+        elif not text and name == "delimiter":
+            problem = "is empty; give one ASCII character"
+        if problem:
+            checker.error(f"{_PATH}.{name}", problem)
+    if data.delimiter and data.delimiter == data.quote:
+        problem = f'{data.delimiter!r} is also data_config.quote; set quote to "" if the data has no quotes'
+        checker.error(f"{_PATH}.delimiter", problem)
 
 
 ENCODED = (FgMode.FG_NONE, FgMode.FG_BUCKETIZE)

@@ -1,0 +1,221 @@
+"""TextFile: the text of a file, decompressed, read on while records are taken from it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+
+from tzrec.data.paths import InputFile
+from tzrec.errors import DataError
+from tzrec.formatting import format_bytes
+from tzrec.protos import data_pb2
+
+MAX_RECORD_BYTES = 64 << 20
+"""Longest record that is read: without a bound, a file without line breaks would fill the memory."""
+_BOM = b"\xef\xbb\xbf"
+_CODEC_BY_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
+_CODEC_BY_SUFFIX = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
+_ENCODING_BY_MAGIC = {b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE"}
+MAGIC_BYTES = 4
+
+
+@dataclass(frozen=True)
+class TextSyntax:
+    """Characters that structure delimited text.
+
+    Attributes:
+        delimiter: between cells.
+        quote: around cells that contain delimiters or line breaks; "" if quotes are ordinary characters.
+    """
+
+    delimiter: str
+    quote: str
+
+    @classmethod
+    def of(cls, config: data_pb2.DataConfig) -> TextSyntax:
+        """Return the syntax of data_config."""
+        return cls(config.delimiter, config.quote)
+
+    def closes(self, line: bytes) -> bool:
+        """True if no quoted cell goes on after the line; false as well for quotes inside of cells."""
+        if not self.quote or self.quote.encode() not in line:
+            return True
+        text = io.StringIO(line.decode("utf-8", "replace"), newline="")
+        try:
+            next(csv.reader(text, delimiter=self.delimiter, quotechar=self.quote, strict=True))
+        except csv.Error:
+            return False
+        return True
+
+    def split(self, record: bytes) -> list[str]:
+        """Split the text of one record into its cells; a cell over 128 kB keeps the record in one piece."""
+        text = record.decode("utf-8", "replace")
+        lines = io.StringIO(text, newline="")
+        if self.quote:
+            rows = csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote)
+        else:
+            rows = csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
+        try:
+            return next(rows, [])
+        except csv.Error:
+            return [text]
+
+
+class TextFile:
+    """Unread text of a file. Line breaks are LF, CR LF or CR.
+
+    Attributes:
+        data: the next bytes, from the start of a record on.
+        is_last: true if the file ends with `data`.
+        line: number of the line with which `data` begins, from 1.
+        offset: number of bytes of decompressed text before `data`.
+    """
+
+    def __init__(self, file: InputFile, chunk_bytes: int) -> None:
+        """Open a file; its compression follows from its first bytes, or from its suffix.
+
+        Raises:
+            DataError: the file cannot be read, or is UTF-16.
+        """
+        self.file, self._chunk_bytes = file, chunk_bytes
+        self.data, self.is_last, self.line, self.offset = b"", False, 1, 0
+        self._counted = (0, 0)
+        try:
+            raw = file.filesystem.open_input_file(file.path)
+            magic = raw.read(MAGIC_BYTES)
+            raw.seek(0)
+            codec = codec_of(file.path, magic)
+            self._stream = pa.CompressedInputStream(raw, codec) if codec and magic else raw
+        except (pa.ArrowException, OSError) as error:
+            raise self._error(error) from error
+        encoding = _ENCODING_BY_MAGIC.get(magic[:2])
+        if encoding:
+            raise DataError(
+                f"{file.name}: is {encoding}; convert it: iconv -f {encoding} -t UTF-8 {file.name} > NEW_FILE"
+            )
+        self.fill()
+        if self.data.startswith(_BOM):
+            self.data, self.offset = self.data[len(_BOM) :], len(_BOM)
+
+    def __enter__(self) -> TextFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def fill(self) -> None:
+        """Read on, so that `data` becomes longer.
+
+        Raises:
+            DataError: the file cannot be read, a compressed one is cut off, or a record is too long.
+        """
+        if len(self.data) > MAX_RECORD_BYTES:
+            raise DataError(
+                f"{self.file.name}, line {self.line}: more than {format_bytes(MAX_RECORD_BYTES)} without an end of the "
+                "row; the file is no text of rows, or data_config.delimiter or data_config.quote is not the one in use"
+            )
+        try:
+            chunk = self._stream.read_buffer(self._chunk_bytes)
+        except (pa.ArrowException, OSError) as error:
+            raise self._error(error) from error
+        self.data = b"".join((self.data, chunk))
+        self.is_last = not chunk.size
+
+    def skip(self, size: int) -> None:
+        """Drop the first bytes of `data`, which end with a line break or the file."""
+        self.line += self.count_lines(size)
+        self.skip_uncounted(size)
+
+    def count_lines(self, stop: int) -> int:
+        """Count the line breaks of `data` before `stop`, once."""
+        if self._counted[0] != stop:
+            self._counted = (stop, count_lines(self.data, stop))
+        return self._counted[1]
+
+    def skip_uncounted(self, size: int) -> None:
+        """Drop the first bytes of `data`; `line` is wrong from then on."""
+        self.offset += size
+        self._counted = (0, 0)
+        self.data = self.data[size:]
+
+    def _error(self, error: Exception) -> DataError:
+        return DataError(f"{self.file.name}: cannot be read as CSV: {error}")
+
+
+def codec_of(path: str, magic: bytes) -> str:
+    """Return the name of the compression of a file, "" if it has none, by its first bytes, else by its suffix."""
+    for prefix, codec in _CODEC_BY_MAGIC.items():
+        if magic.startswith(prefix):
+            return codec
+    return _CODEC_BY_SUFFIX.get(os.path.splitext(path)[1].lower(), "")
+
+
+def count_lines(data: bytes, stop: int | None = None) -> int:
+    """Count the line breaks before `stop`."""
+    text = np.frombuffer(data, np.uint8)[:stop]
+    num_lines = int(np.count_nonzero(text == _NEWLINE))
+    if b"\r" in data:
+        returns = text == _RETURN
+        num_lines += int(np.count_nonzero(returns)) - int(np.count_nonzero(returns[:-1] & (text[1:] == _NEWLINE)))
+    return num_lines
+
+
+def line_end(data: bytes, at: int) -> int:
+    """Return the position after the line that contains `at`, its line break included."""
+    match = _LINE.match(data, at)
+    assert match is not None
+    return match.end()
+
+
+def first_lines(data: bytes, at: int, stop: int, most: int) -> list[bytes]:
+    """Return the first lines that begin before `stop`, the one that contains `at` included, without line breaks."""
+    lines: list[bytes] = []
+    while at < stop and len(lines) < most:
+        end = line_end(data, at)
+        lines.append(data[at:end].rstrip(b"\r\n"))
+        at = end
+    return lines
+
+
+def last_line(data: bytes, stop: int) -> bytes:
+    """Return the last line before `stop`, without line breaks."""
+    while stop and data[stop - 1] in b"\r\n":
+        stop -= 1
+    start = max(data.rfind(b"\n", 0, stop), data.rfind(b"\r", 0, stop)) + 1
+    return data[start:stop]
+
+
+def last_line_break(data: bytes, start: int = 0) -> int:
+    """Return the position after the last line break from `start` on, 0 if there is none.
+
+    A CR at the end counts only after others: it may be half of a CR LF.
+    """
+    return data.rfind(b"\n", start) + 1 or data.rfind(b"\r", start, -1) + 1
+
+
+def find_line(data: bytes, line: bytes, at: int, stop: int) -> int:
+    """Return the position of a line that is equal to `line`, -1 if there is none.
+
+    It begins between `at`, the start of a line, and `stop`. In text with LF, a CR alone does not begin a line.
+    """
+    if data.startswith(line, at) and data[at + len(line) : at + len(line) + 1] in (b"\r", b"\n", b""):
+        return at
+    line_break = b"\n" if data.find(b"\n", at, stop) >= 0 else b"\r"
+    while (at := data.find(line_break + line, at, stop)) >= 0:
+        at += 1
+        if data[at + len(line) : at + len(line) + 1] in (b"\r", b"\n", b""):
+            return at
+    return -1
+
+
+_NEWLINE, _RETURN = ord("\n"), ord("\r")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n?|\n)?")
