@@ -166,10 +166,10 @@ def find_records(
     begins, ends = np.array(left_out, np.int64).reshape(-1, 2).T
     quote = ord(syntax.quote) if syntax.quote else kernels.NO_QUOTE
     array = np.frombuffer(data, np.uint8)
-    found: tuple[Int64Array, Int64Array, Int64Array] = kernels.find_records(
+    records: tuple[Int64Array, Int64Array, Int64Array] = kernels.find_records(
         array, ord(syntax.delimiter), quote, np.ascontiguousarray(begins), np.ascontiguousarray(ends)
     )
-    return found
+    return records
 
 
 def is_number(cell: str) -> bool:

@@ -103,12 +103,12 @@ def count_rows(data: ByteArray, at: int, stop: int, delimiter: int, quote: int, 
     num_lines = num_rows = 0
     at = _next_line(data, at)
     while at < stop and num_lines < LINES_TO_COMPARE:
-        found, end = _read_record(data, at, delimiter, quote, True)
+        num_cells, end = _read_record(data, at, delimiter, quote, True)
         if end == len(data):
             break
         if end > at:
             num_lines += 1
-            num_rows += found == cells
+            num_rows += num_cells == cells
         at = _next_line(data, end)
     return num_lines, num_rows
 
