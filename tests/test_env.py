@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,65 @@ def test_available_memory_of_machine_with_less_than_limit_is_free_memory(tmp_pat
 def test_limits_of_this_machine_are_plausible() -> None:
     assert 1 <= env.available_cpus() <= (os.cpu_count() or 1)
     assert env.available_memory() > 1 << 20
+
+
+@pytest.fixture
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A process that has not imported torch, started from a shell without variables of OpenMP."""
+    monkeypatch.setattr(env, "_spin", env.OpenMPSpin())
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("wanted", "num_set"), [(None, 1000), (0, 0), (50_000, 50_000)])
+def test_set_openmp_spin_before_torch_sets_variable(
+    fresh_process: pytest.MonkeyPatch, wanted: int | None, num_set: int
+) -> None:
+    env.set_openmp_spin(wanted)
+    assert os.environ["GOMP_SPINCOUNT"] == str(num_set)
+    assert str(env.openmp_spin()) == f"OpenMP spins {num_set:,} rounds"
+    assert not env.openmp_spin().is_late
+
+
+def test_set_openmp_spin_after_torch_changes_nothing_and_is_late(fresh_process: pytest.MonkeyPatch) -> None:
+    fresh_process.setitem(sys.modules, "torch", pytest)
+    env.set_openmp_spin(500)
+    assert "GOMP_SPINCOUNT" not in os.environ
+    assert (env.openmp_spin().is_late, str(env.openmp_spin())) == (True, "OpenMP spins for OpenMP's default")
+
+
+def test_set_openmp_spin_of_second_run_is_late_only_if_it_differs(fresh_process: pytest.MonkeyPatch) -> None:
+    env.set_openmp_spin(500)
+    fresh_process.setitem(sys.modules, "torch", pytest)
+    env.set_openmp_spin(500)
+    assert not env.openmp_spin().is_late
+    env.set_openmp_spin(700)
+    assert os.environ["GOMP_SPINCOUNT"] == "500"
+    assert (env.openmp_spin().is_late, str(env.openmp_spin())) == (True, "OpenMP spins 500 rounds")
+
+
+def test_set_openmp_spin_with_variable_of_shell_keeps_it(fresh_process: pytest.MonkeyPatch) -> None:
+    fresh_process.setattr(env, "_spin", env.OpenMPSpin(shell="OMP_WAIT_POLICY=active"))
+    env.set_openmp_spin(500)
+    assert "GOMP_SPINCOUNT" not in os.environ
+    assert not env.openmp_spin().is_late
+    assert str(env.openmp_spin()) == "OpenMP waits as the shell says (OMP_WAIT_POLICY=active)"
+
+
+def test_load_checked_sets_spin_of_config_that_openmp_reads() -> None:
+    program = (
+        "from tzrec.config.check import load_checked\n"
+        "load_checked('examples/configs/dlrm_criteo.config', {'train_config.openmp_spin_count': 777})\n"
+        "import torch\n"
+    )
+    shell = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(
+        command, env={**shell, "OMP_DISPLAY_ENV": "VERBOSE"}, capture_output=True, text=True, timeout=100
+    )
+    assert result.returncode == 0, result.stderr
+    if "GOMP_SPINCOUNT" not in result.stderr:
+        pytest.skip("this torch does not use GNU OpenMP")
+    assert "GOMP_SPINCOUNT = '777'" in result.stderr

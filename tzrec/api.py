@@ -12,8 +12,10 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tzrec import env
 from tzrec.config.check import load_checked
 from tzrec.errors import Problem, UsageError
+from tzrec.run.device import available_device
 
 if TYPE_CHECKING:
     from tzrec.profile.suggest import SuggestResult
@@ -70,10 +72,9 @@ def train(
         >>> sorted(run.metrics)
         ['auc_ctr', 'binary_cross_entropy_ctr']
     """
-    from tzrec.run.session import available_device
-    from tzrec.run.train import train as train_config
+    checked = load_checked(fspath(config), _edits(edit, model_dir=model_dir), available_device)
+    from tzrec.run.train import train as train_config  # imports torch
 
-    checked = load_checked(fspath(config), _edits(edit, model_dir=model_dir), available_device())
     outcome = train_config(checked, continue_train, accept_new_data=accept_new_data)
     return Run(Path(checked.model_dir), outcome.step, outcome.metrics, outcome.skipped.num_steps)
 
@@ -106,10 +107,9 @@ def evaluate(
         >>> metrics["auc_ctr"]
         1.0
     """
+    checked = load_checked(fspath(config), _edits(edit, eval_input_path=eval_input_path), available_device)
     from tzrec.run.evaluate import evaluate as evaluate_config
-    from tzrec.run.session import available_device
 
-    checked = load_checked(fspath(config), _edits(edit, eval_input_path=eval_input_path), available_device())
     return evaluate_config(checked, None if checkpoint_path is None else fspath(checkpoint_path))
 
 
@@ -143,9 +143,9 @@ def export(
         >>> tzrec.export("model/pipeline.config", "export").name
         'export'
     """
+    checked = load_checked(fspath(config), dict(edit or {}))
     from tzrec.run.export import export as export_config
 
-    checked = load_checked(fspath(config), dict(edit or {}))
     directory = Path(export_dir)
     export_config(
         checked,
@@ -188,17 +188,19 @@ def predict(
         >>> tzrec.predict("log.csv", "scores", package="package", reserved_columns=["user"])
         64
     """
-    from tzrec.run.predict import PredictOptions
-    from tzrec.run.predict import predict as predict_files
-    from tzrec.serving.predictor import package_config
-
     if (package is None) == (config is None):
         raise UsageError("pass either a package or a config")
     if package is not None:
+        env.set_openmp_spin()
+        from tzrec.serving.predictor import package_config
+
         checked = package_config(Path(package), edit)
     else:
         assert config is not None
         checked = load_checked(fspath(config), dict(edit or {}))
+    from tzrec.run.predict import PredictOptions
+    from tzrec.run.predict import predict as predict_files
+
     return predict_files(
         checked,
         fspath(input_path),
@@ -297,6 +299,7 @@ def load(path: AnyPath) -> Predictor:
         >>> predictor.predict(pa.table({"user": ["0", "3"]})).column_names
         ['logits_ctr', 'probs_ctr']
     """
+    env.set_openmp_spin()
     from tzrec.serving.predictor import load as load_package
 
     return load_package(fspath(path))

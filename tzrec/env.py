@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+OPENMP_SPIN_COUNT = 1000
+"""Rounds that an idle OpenMP thread spins unless the config says otherwise: free alone, and short beside others."""
+_SPIN_VARIABLE = "GOMP_SPINCOUNT"
+_WAIT_VARIABLES = ("OMP_WAIT_POLICY", _SPIN_VARIABLE)
 _ROOT = Path("/")
 
 
@@ -53,6 +58,58 @@ def rank_info() -> RankInfo:
 def log_level() -> str:
     """Read LOG_LEVEL, the level of the log lines."""
     return os.environ.get("LOG_LEVEL", "INFO").upper()
+
+
+@dataclass(frozen=True)
+class OpenMPSpin:
+    """Rounds that an idle thread of GNU OpenMP spins before it sleeps.
+
+    Attributes:
+        num_wanted: rounds that the config asks for.
+        num_set: rounds set in this process before torch was imported; None if they were not set.
+        shell: variables of the shell that decide instead, as `OMP_WAIT_POLICY=passive`; empty for none.
+    """
+
+    num_wanted: int = OPENMP_SPIN_COUNT
+    num_set: int | None = None
+    shell: str = ""
+
+    @property
+    def is_late(self) -> bool:
+        """True if torch was imported before the wanted rounds could be set."""
+        return not self.shell and self.num_set != self.num_wanted
+
+    def __str__(self) -> str:
+        if self.shell:
+            return f"OpenMP waits as the shell says ({self.shell})"
+        rounds = "for OpenMP's default" if self.num_set is None else f"{self.num_set:,} rounds"
+        return f"OpenMP spins {rounds}"
+
+
+_spin = OpenMPSpin(shell=" ".join(f"{name}={os.environ[name]}" for name in _WAIT_VARIABLES if name in os.environ))
+
+
+def openmp_spin() -> OpenMPSpin:
+    """Return the spin of this process's OpenMP threads."""
+    return _spin
+
+
+def set_openmp_spin(num_rounds: int | None = None) -> None:
+    """Limit the spinning of idle OpenMP threads, unless the shell says otherwise.
+
+    OpenMP reads the limit when torch is imported. By default a thread that waits for the others spins for milliseconds
+    before it sleeps. Beside another busy process it thereby takes the core from the very thread that it waits for.
+
+    Args:
+        num_rounds: 0 sleeps at once. Default: `OPENMP_SPIN_COUNT`.
+    """
+    global _spin
+    num_rounds = OPENMP_SPIN_COUNT if num_rounds is None else num_rounds
+    num_set = _spin.num_set
+    if not _spin.shell and "torch" not in sys.modules:
+        num_set = num_rounds
+        os.environ[_SPIN_VARIABLE] = str(num_rounds)
+    _spin = OpenMPSpin(num_rounds, num_set, _spin.shell)
 
 
 def available_cpus(root: Path = _ROOT) -> int:

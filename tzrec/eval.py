@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
+from tzrec.run.device import available_device
 
 
 @cli.run
@@ -18,11 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--eval_result_filename", default="eval_result.txt", help="file in model_dir (eval_result.txt)")
     flags.edits()
     args = flags.parse_args(argv)
-    from tzrec.run.evaluate import evaluate  # imports torch, which takes seconds
-    from tzrec.run.session import available_device
-
     edits = cli.merge_edits(args, {"eval_input_path": args.eval_input_path})
-    config = load_checked(args.pipeline_config, edits, available_device())
+    config = load_checked(args.pipeline_config, edits, available_device)
+    from tzrec.run.evaluate import evaluate  # imports torch, which takes seconds
+
     metrics = evaluate(config, args.checkpoint_path, args.eval_result_filename)
     if env.rank_info().is_main:
         print("".join(f"{name}: {value:.6f}\n" for name, value in metrics.items()), end="")

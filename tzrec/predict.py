@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError("pass either --model_path or --pipeline_config")
     if args.model_path and args.checkpoint_path:
         raise UsageError("--checkpoint_path requires --pipeline_config; a package has its own weights")
+    config = _config(args)
     from tzrec.run.predict import PredictOptions, predict  # imports torch, which takes seconds
 
     trace_path = f"{args.predict_output_path.rstrip('/')}.trace-{env.rank_info().rank}.json"
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         trace_path=trace_path if args.is_profiling else "",
     )
     predict(
-        _config(args),
+        config,
         args.predict_input_path,
         args.predict_output_path,
         args.model_path,
@@ -76,6 +77,7 @@ def _flags() -> cli.Flags:
 def _config(args: Namespace) -> EasyRecConfig:
     """Load the config of the package or the checkpoint and apply flags."""
     if args.model_path:
+        env.set_openmp_spin()  # before the import of torch, and so before the config of the package can be read
         from tzrec.serving.predictor import package_config
 
         config = package_config(Path(args.model_path), args.edit_config_json)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tzrec import cli
 from tzrec.config.check import load_checked
 from tzrec.log import logger
+from tzrec.run.device import available_device
 
 
 @cli.run
@@ -23,16 +24,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.switch("--ignore_restore_optimizer", "restore weights from a checkpoint, but no optimizer state")
     flags.switch("--accept_new_data", "start an epoch over the files if the checkpoint is inside of one over others")
     args = flags.parse_args(argv)
-    from tzrec.run.session import available_device  # imports torch, which takes seconds
-    from tzrec.run.train import train
-
     fields = {
         "train_config.fine_tune_checkpoint": args.fine_tune_checkpoint,
         "train_input_path": args.train_input_path,
         "eval_input_path": args.eval_input_path,
         "model_dir": args.model_dir,
     }
-    config = load_checked(args.pipeline_config, cli.merge_edits(args, fields), available_device())
+    config = load_checked(args.pipeline_config, cli.merge_edits(args, fields), available_device)
+    from tzrec.run.train import train  # imports torch, which takes seconds
+
     outcome = train(config, args.continue_train, args.ignore_restore_optimizer, args.accept_new_data)
     if outcome.signal:
         logger.info("stop   saved at step %d; resume with the same command and --continue_train", outcome.step)

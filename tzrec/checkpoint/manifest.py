@@ -79,6 +79,7 @@ class CheckpointManifest:
         data: identity of the training data; None in a checkpoint of an older version.
         settings: field of the config -> value, of the fields that a resumed run must not change.
         is_complete: the run had reached its stop condition.
+        cpu: settings on which rounding depends, by name; a resumed run keeps them.
     """
 
     position: Position
@@ -90,6 +91,7 @@ class CheckpointManifest:
     data: DataIdentity | None = None
     settings: dict[str, str] = field(default_factory=dict)
     is_complete: bool = False
+    cpu: dict[str, str] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:
         """Write the manifest and flush it to the disk."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from tzrec import env
 from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource, load_source
 from tzrec.config.rules.components import check_components
@@ -68,14 +69,23 @@ def check(source: ConfigSource, device: str = "cpu") -> list[Problem]:
     return inspect(source, device).problems
 
 
-def load_checked(path: str, edits: Mapping[str, Any] | None = None, device: str = "cpu") -> EasyRecConfig:
-    """Load a config that is valid.
+def load_checked(
+    path: str, edits: Mapping[str, Any] | None = None, find_device: Callable[[], str] | None = None
+) -> EasyRecConfig:
+    """Load a config that is valid, and set what torch reads from the environment when it is imported.
+
+    Args:
+        path: text or JSON file.
+        edits: changes to the config: path -> value.
+        find_device: returns "cpu" or "cuda", where the config is to run; may import torch. Default: "cpu".
 
     Raises:
         ConfigError: The text, the edits or their content have problems.
     """
     source = load_source(path, edits)
-    problems = check(source, device)
+    train = source.config.train_config
+    env.set_openmp_spin(train.openmp_spin_count if train.HasField("openmp_spin_count") else None)
+    problems = check(source, find_device() if find_device else "cpu")
     if problems:
         raise ConfigError(problems)
     return source.config

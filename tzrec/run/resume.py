@@ -73,6 +73,12 @@ class ResumeState:
         manifest = self.checkpoint.manifest if self.checkpoint and self.is_same_run else None
         return manifest.numbers if manifest else {}
 
+    @property
+    def cpu(self) -> Mapping[str, str]:
+        """CPU settings of a continued run, by name; empty if its checkpoint does not hold them."""
+        manifest = self.checkpoint.manifest if self.checkpoint and self.is_same_run else None
+        return manifest.cpu if manifest else {}
+
     def stored_names(self, part: str) -> tuple[str, ...]:
         """List the tensors of a part of the checkpoint; none if it does not have the part."""
         if self.checkpoint is None or not (self.checkpoint.path / part).is_dir():

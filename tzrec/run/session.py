@@ -48,7 +48,7 @@ class Session:
     Attributes:
         config: checked, with edits and flags applied.
         rank_info: this rank among its peers.
-        cpu: CPU settings, as text for the log.
+        cpu: CPU settings in force.
         device: device of this rank.
         encoder: encodes raw columns as features.
         model: sharded model, the one to call. Set by `build` and by `load` for evaluation.
@@ -213,11 +213,6 @@ class Session:
         restore(checkpoint.path / "model", tensors).ensure_complete(message)
         if is_averaged:
             restore_average(checkpoint, tensors)
-
-
-def available_device() -> str:
-    """Return the device type that training and evaluation use on this machine: "cuda" or "cpu"."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def choose_checkpoint(config: EasyRecConfig, path: str | None, purpose: Purpose) -> Checkpoint:

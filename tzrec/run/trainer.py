@@ -85,6 +85,7 @@ class Trainer:
     def _build(self, resume: ResumeState) -> None:
         """Build the model and its optimizers and restore both."""
         session, config, train = self.session, self.session.config, self.session.config.train_config
+        session.cpu = cpu.follow_checkpoint(session.cpu, train, resume.cpu)
         session.build(resume.plan)
         resume.restore("model", session.model.state_dict)
         self.dense = dense_optimizer(train, dense_parameters(session.model), group.any_rank)
@@ -268,6 +269,7 @@ class Trainer:
             data=self._data,
             settings=self._settings,
             is_complete=self.stop_condition.is_reached(self.position),
+            cpu=self.session.cpu.to_json(),
         )
         plan = json.dumps(plan_json(self.session.model.plan), indent=1)
         saved = self._saver.save(manifest, parts, plan, is_final)

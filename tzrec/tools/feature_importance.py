@@ -14,6 +14,7 @@ from pathlib import Path
 from tzrec import cli, env
 from tzrec.config.check import load_checked
 from tzrec.errors import UsageError
+from tzrec.run.device import available_device
 
 RESULT = "feature_importance.json"
 
@@ -30,11 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_args(argv)
     if args.num_repeats < 1:
         raise UsageError(f"--num_repeats {args.num_repeats}: must be at least 1")
-    from tzrec.run.importance import feature_importance  # imports torch, which takes seconds
-    from tzrec.run.session import available_device
-
     edits = cli.merge_edits(args, {"eval_input_path": args.eval_input_path})
-    config = load_checked(args.pipeline_config, edits, available_device())
+    config = load_checked(args.pipeline_config, edits, available_device)
+    from tzrec.run.importance import feature_importance  # imports torch, which takes seconds
+
     importances = feature_importance(config, args.checkpoint_path, args.num_repeats)
     if env.rank_info().is_main:
         path = Path(config.model_dir) / RESULT
