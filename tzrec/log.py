@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tzrec import env
 from tzrec.torchrec_adapter import TORCH_FX_LOGGER
@@ -22,6 +24,21 @@ class _Formatter(logging.Formatter):
         rank_info = env.rank_info()
         rank = f" rank {rank_info.rank}" if rank_info.world_size > 1 else ""
         return f"{record.levelname.lower()}{rank}: {text}"
+
+
+@contextmanager
+def side_output(name: object, consequence: str = "the run goes on without it") -> Iterator[None]:
+    """Run a block that writes something a run does not need; an error is logged as a warning and goes no further.
+
+    Args:
+        name: of the file, for the warning.
+        consequence: what follows from an error.
+    """
+    try:
+        yield
+    except Exception as error:  # of any kind: no report is worth a run
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__} {error}"
+        logger.warning("%s was not written: %s; %s", name, cause, consequence)
 
 
 def setup() -> None:

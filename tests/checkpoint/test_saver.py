@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 
 from tests.checkpoint.conftest import Save, tensors
+from tests.fixtures.small_disk import small_disk
 from tzrec.checkpoint import saver as module
-from tzrec.checkpoint import store
+from tzrec.checkpoint import store, tensor_files
 from tzrec.checkpoint.manifest import CheckpointManifest
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.restore import restore
-from tzrec.checkpoint.saver import Saver
+from tzrec.checkpoint.saver import Saver, describe
 from tzrec.errors import CheckpointError
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
@@ -37,8 +39,8 @@ def test_save_writes_files_and_manifest(tmp_path: Path, save: Save) -> None:
 
 def test_save_excludes_later_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
-    write = module._write
-    monkeypatch.setattr(module, "_write", lambda *args: gate.wait() and write(*args))
+    write = tensor_files.write_tensors
+    monkeypatch.setattr(tensor_files, "write_tensors", lambda *args: gate.wait() and write(*args))
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
     saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
@@ -62,7 +64,7 @@ def test_save_with_little_memory_waits_without_copy(tmp_path: Path, monkeypatch:
     assert torch.equal(restored["table"], torch.ones(6, 4))
 
 
-@pytest.mark.parametrize("stage", ["_write", "_with_local_files", "_publish"])
+@pytest.mark.parametrize("stage", ["write_synced", "_with_local_files", "_publish"])
 def test_save_that_fails_raises_and_keeps_old_checkpoint(
     tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -121,12 +123,113 @@ def test_save_and_restore_of_any_dtype_are_equal(tmp_path: Path, save: Save) -> 
 
 def test_save_of_frozen_tensors_makes_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
-    write = module._write
+    write = tensor_files.write_tensors
     monkeypatch.setattr(
-        module, "_write", lambda where, parts, group: written.append(parts) or write(where, parts, group)
+        tensor_files, "write_tensors", lambda where, parts, group: written.append(parts) or write(where, parts, group)
     )
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
     saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}", is_frozen=True)
     saver.wait()
-    assert written[0]["table"] is live["table"]
+    assert written[0]["table"].data_ptr() == live["table"].data_ptr()
+
+
+def test_save_below_limit_of_failures_warns_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    saver = Saver(tmp_path, 0, lambda older: (), max_failed=3)
+
+    def save(step: int) -> None:
+        saver.save(CheckpointManifest(Position(step)), {"model": tensors(1.0)}, "{}")
+        saver._join()
+
+    def fail(*args: object) -> None:
+        raise dcp.CheckpointException("write", {0: (OSError(5, "Input/output error"), [])})
+
+    monkeypatch.setattr(tensor_files, "write_tensors", fail)
+    save(1)
+    save(2)
+    assert not saver.has_given_up
+    assert [record.getMessage() for record in caplog.records] == [
+        f"model.ckpt-{step} was not saved: Input/output error; training goes on (failure {step} in a row, "
+        "train_config.max_failed_saves: 3)"
+        for step in (1, 2)
+    ]
+    with pytest.raises(CheckpointError, match=r"the last checkpoint could not be saved, model\.ckpt-2 with: Input/out"):
+        saver.finish()
+    monkeypatch.undo()
+    save(3)
+    saver.finish()  # a success resets the count
+    monkeypatch.setattr(tensor_files, "write_tensors", fail)
+    for step in (4, 5, 6):
+        save(step)
+    assert saver.has_given_up
+    with pytest.raises(CheckpointError, match=r"failed 3 times in a row .*; the newest checkpoint is model\.ckpt-3"):
+        save(7)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt-3"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), MemoryError(), AssertionError("no")])
+def test_save_reports_errors_of_any_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tensor_files, "write_tensors", fail)
+    saver = Saver(tmp_path, 0, lambda older: ())
+    saver.save(CheckpointManifest(Position(1)), {"model": tensors(1.0)}, "{}")
+    with pytest.raises(CheckpointError, match=f"with: {describe(error)}; there is no checkpoint") as caught:
+        saver.wait()
+    assert caught.value.__cause__ is error
+
+
+def test_save_on_full_disk_names_cause_and_leaves_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "300k") as disk:
+        saver = Saver(disk, 0, lambda older: (), max_failed=2)
+        saver.save(CheckpointManifest(Position(1)), {"model": {"a": torch.zeros(20_000)}}, "{}")
+        saver.save(CheckpointManifest(Position(2)), {"model": {"a": torch.zeros(200_000)}}, "{}")
+        with pytest.raises(CheckpointError, match=r"model.ckpt-2 with: No space left on device; the newest .*ckpt-1"):
+            saver.finish()
+        assert [path.name for path in disk.iterdir()] == ["model.ckpt-1"]
+        saver.save(CheckpointManifest(Position(3)), {"model": {"a": torch.zeros(20_000)}}, "{}")
+        saver.finish()
+        latest = store.latest(disk)
+        assert latest
+        assert latest.step == 3
+
+
+def test_finish_with_changed_checkpoint_raises(tmp_path: Path) -> None:
+    saver = Saver(tmp_path, 0, lambda older: ())
+    saver.save(CheckpointManifest(Position(1)), {"model": tensors(1.0)}, "{}")
+    saver.wait()
+    (tmp_path / "model.ckpt-1" / "plan").write_text("[]")
+    with pytest.raises(CheckpointError, match="plan does not match its checksum"):
+        saver.finish()
+
+
+def test_save_without_memory_for_copy_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(value: torch.Tensor) -> torch.Tensor:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "_copy_tensor", refuse)
+    saver = Saver(tmp_path, 0, lambda older: ())
+    table = torch.arange(24.0).view(6, 4)
+    saver.save(CheckpointManifest(Position(1)), {"model": {"part": table[2:4]}}, "{}")
+    assert saver._thread is None, "written before save returns"
+    restored = {"part": torch.zeros(2, 4)}
+    restore(tmp_path / "model.ckpt-1" / "model", restored)
+    assert torch.equal(restored["part"], table[2:4])
+    assert (tmp_path / "model.ckpt-1" / "model" / "__0_0.distcp").stat().st_size < 2000
+
+
+def test_prune_that_fails_is_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(older: object) -> list[Path]:
+        raise CheckpointError("no evaluation has this metric")
+
+    saver = Saver(tmp_path, 1, fail)
+    for step in (1, 2):
+        saver.save(CheckpointManifest(Position(step)), {"model": tensors(1.0)}, "{}")
+    saver.finish()
+    assert "were not deleted: no evaluation has this metric" in caplog.text
+    assert len(store.list_checkpoints(tmp_path)) == 2

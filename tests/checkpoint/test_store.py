@@ -10,6 +10,7 @@ import pytest
 
 from tests.checkpoint.conftest import Save
 from tzrec.checkpoint import store
+from tzrec.checkpoint.manifest import CheckpointManifest
 from tzrec.errors import CheckpointError
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
@@ -122,3 +123,95 @@ def test_best_skips_undefined_metrics(tmp_path: Path, save: Save) -> None:
     results(tmp_path, *lines)
     assert store.best(tmp_path, "auc", True).step == store.best(tmp_path, "auc", False).step == 2
     assert store.best(tmp_path, "logloss", True).step == 3, "never defined: the newest"
+
+
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def names(model_dir: Path) -> list[str]:
+    return sorted(path.name for path in model_dir.iterdir())
+
+
+def test_recover_moves_damaged_checkpoints_aside(tmp_path: Path, save: Save, caplog: pytest.LogCaptureFixture) -> None:
+    for step in (10, 20, 30):
+        save(step, 1.0)
+    damage(tmp_path / "model.ckpt-20" / "plan")
+    damage(tmp_path / "model.ckpt-30" / "optimizer" / "__0_0.distcp")
+    (tmp_path / "model.ckpt-99").write_text("a file")
+    (tmp_path / "model.ckpt-30.damaged").mkdir()
+    recovered = store.recover(tmp_path)
+    assert recovered
+    assert recovered.step == 10
+    assert names(tmp_path) == [
+        "model.ckpt-10",
+        "model.ckpt-20.damaged",
+        *("model.ckpt-30.damaged", "model.ckpt-30.damaged2", "model.ckpt-99.damaged"),
+    ]
+    assert "model.ckpt-20 is damaged and was renamed to model.ckpt-20.damaged" in caplog.text
+
+
+def test_recover_of_damaged_checkpoints_only_keeps_them(tmp_path: Path, save: Save) -> None:
+    save(10, 1.0)
+    damage(tmp_path / "model.ckpt-10" / "plan")
+    with pytest.raises(CheckpointError, match="all checkpoints are damaged"):
+        store.recover(tmp_path)
+    assert names(tmp_path) == ["model.ckpt-10"]
+
+
+def test_prune_counts_valid_checkpoints_only(tmp_path: Path, save: Save) -> None:
+    for step in (10, 20, 30, 40):
+        save(step, 1.0)
+    verified = store.VerifiedCheckpoints()
+    damage(tmp_path / "model.ckpt-30" / "plan")
+    store.prune(tmp_path, 2, lambda older: (), verified)
+    assert names(tmp_path) == ["model.ckpt-20", "model.ckpt-30.damaged", "model.ckpt-40"]
+
+
+def test_prune_verifies_each_checkpoint_once(tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in (10, 20):
+        save(step, 1.0)
+    verified = store.VerifiedCheckpoints()
+    read: list[Path] = []
+    verify = CheckpointManifest.verify
+    monkeypatch.setattr(CheckpointManifest, "verify", lambda self, path: (read.append(path), verify(self, path)))
+    assert verified.is_valid(tmp_path / "model.ckpt-10")
+    assert verified.is_valid(tmp_path / "model.ckpt-10")
+    verified.add(tmp_path / "model.ckpt-20")
+    assert verified.is_valid(tmp_path / "model.ckpt-20")
+    assert read == [tmp_path / "model.ckpt-10"]
+    damage(tmp_path / "model.ckpt-10" / "plan")
+    assert not verified.is_valid(tmp_path / "model.ckpt-10"), "its files have changed"
+
+
+def test_remove_unfinished_removes_files_and_links(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt-1.tmp").write_text("x")
+    (tmp_path / "model.ckpt-2.old").symlink_to("/nowhere")
+    store.remove_unfinished(tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"global_step": 2, "au', "[" * 100_000, "3", "{}", '{"global_step": "2"}', '{"global_step": 2, "auc": "high"}'],
+)
+def test_evaluations_skip_other_lines_with_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str) -> None:
+    (tmp_path / store.RESULTS).write_text(f'{{"global_step": 1, "auc": 0.5}}\n{line}\n')
+    assert store.read_results(tmp_path / store.RESULTS) == [{"global_step": 1, "auc": 0.5}]
+    assert f"{store.RESULTS}:2: skipped, not an evaluation" in caplog.text
+
+
+def test_evaluations_of_directory_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / store.RESULTS).mkdir()
+    assert store.read_results(tmp_path / store.RESULTS) == []
+    assert "Is a directory" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, '{"a": 3}', '{"a": {"t": {"sharding_type": 3}}}'])
+def test_read_plan_of_other_content_raises(tmp_path: Path, text: str) -> None:
+    assert store.read_plan(tmp_path) is None
+    (tmp_path / "plan").write_text(text)
+    with pytest.raises(CheckpointError, match="plan is damaged"):
+        store.read_plan(tmp_path)

@@ -16,7 +16,7 @@ class Lock:
     """Lock of a directory, held from construction to `release`; the kernel releases it when the process ends.
 
     Raises:
-        CheckpointError: another process writes to the directory.
+        CheckpointError: another process writes to the directory, or this one cannot.
     """
 
     def __init__(self, directory: Path, flag: str = "--model_dir") -> None:
@@ -25,13 +25,19 @@ class Lock:
             directory: created if it does not exist.
             flag: command line flag that names the directory.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         path = directory / NAME
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise CheckpointError(
+                f"{flag} {directory} cannot be written: {error.strerror}: {error.filename}; choose a directory in "
+                "which files can be created"
+            ) from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = path.read_text().strip() or "another process"
+            holder = os.read(self._descriptor, 200).decode(errors="replace").strip() or "another process"
             os.close(self._descriptor)
             raise CheckpointError(
                 f"{directory} is being written by {holder}; wait for it or stop it, or choose another {flag}"

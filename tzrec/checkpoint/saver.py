@@ -50,17 +50,27 @@ class Saver:
         model_dir: directory of the checkpoints.
         keep: number of the newest checkpoints to keep, 0 for all.
         protected: selects the older checkpoints that must not be deleted (the best ones).
+        max_failed: failed saves in a row after which the run stops.
     """
 
-    def __init__(self, model_dir: Path, keep: int, protected: store.Protected) -> None:
+    def __init__(self, model_dir: Path, keep: int, protected: store.Protected, max_failed: int = 1) -> None:
         self._model_dir = model_dir
         self._keep = keep
         self._protected = protected
+        self._max_failed = max_failed
+        self._verified = store.VerifiedCheckpoints()
         self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
+        self._path: Path | None = None  # checkpoint of the last save
+        self._num_failed = 0  # in a row
+        self._error: BaseException | None = None  # of the last save
         # a separate group, because collective operations of the thread must not mix with those of the training loop
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         self._rank = dist.get_rank() if dist.is_initialized() else 0
+
+    @property
+    def has_given_up(self) -> bool:
+        """True once `max_failed` saves in a row have failed; `wait` raises then."""
+        return self._num_failed >= self._max_failed
 
     def save(
         self, manifest: CheckpointManifest, parts: Mapping[str, Tensors], plan: str, is_frozen: bool = False
@@ -76,75 +86,157 @@ class Saver:
             is_frozen: the tensors do not change before `wait` returns, so that no copy is needed.
 
         Raises:
-            CheckpointError: the previous save failed.
+            CheckpointError: too many saves before this one failed.
         """
         start = time.perf_counter()
         self.wait()
-        size = sum(_local_bytes(value) for tensors in parts.values() for value in tensors.values())
-        is_copied = not is_frozen and size < env.available_memory() / 2
-        saved = {
-            part: {name: map_shards(value, _copy_tensor) if is_copied else value for name, value in tensors.items()}
-            for part, tensors in parts.items()
-        }
+        self._path = store.checkpoint_path(self._model_dir, manifest.position.step)
+        copies = None if is_frozen else _copy(parts)
+        saved = _map_tensors(parts, _own_storage) if copies is None else copies
         size = sum(_bytes(value) for tensors in saved.values() for value in tensors.values())
-        self._thread = threading.Thread(target=self._run, args=(manifest, saved, plan), name="save")
+        self._thread = threading.Thread(target=self._run, args=(self._path, manifest, saved, plan), name="save")
         self._thread.start()
-        if not (is_copied or is_frozen):
-            self.wait()
-        return SaveResult(
-            store.checkpoint_path(self._model_dir, manifest.position.step), time.perf_counter() - start, size
-        )
+        if copies is None and not is_frozen:
+            self._join()
+        return SaveResult(self._path, time.perf_counter() - start, size)
 
     def wait(self) -> None:
         """Wait for the save in progress.
 
         Raises:
-            CheckpointError: it failed.
+            CheckpointError: `max_failed` saves in a row have failed.
         """
+        self._join()
+        if self.has_given_up:
+            times = f"{self._num_failed} times in a row" if self._num_failed > 1 else "once"
+            raise CheckpointError(
+                f"saving a checkpoint failed {times} (train_config.max_failed_saves), {self._failure()}"
+            ) from self._error
+
+    def finish(self) -> None:
+        """Wait for the last save and read its checkpoint back. All ranks call this together, at the end of a run.
+
+        Raises:
+            CheckpointError: the last save failed, or its checkpoint is damaged.
+        """
+        self.wait()
+        if self._error:
+            raise CheckpointError(f"the last checkpoint could not be saved, {self._failure()}") from self._error
+        path = self._path
+        if path is not None:
+            self._run_on_main(lambda: CheckpointManifest.read(path).verify(path))
+
+    def _join(self) -> None:
         if self._thread:
             self._thread.join()
             self._thread = None
-        if self._error:
-            error, self._error = self._error, None
-            raise CheckpointError(f"saving a checkpoint failed: {error}") from error
 
-    def _run(self, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
-        path = store.checkpoint_path(self._model_dir, manifest.position.step)
+    def _failure(self) -> str:
+        assert self._error is not None and self._path is not None
+        newest = next(iter(reversed(store.list_checkpoints(self._model_dir))), None)
+        left = f"the newest checkpoint is {newest.name}" if newest else "there is no checkpoint"
+        return f"{self._path.name} with: {describe(self._error)}; {left}"
+
+    def _run(self, path: Path, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
+        """Thread: write and publish a checkpoint, then delete old ones; keep the error."""
+        try:
+            self._write(path, manifest, parts, plan)
+        except BaseException as error:  # of any kind: torch's CheckpointException is no Exception
+            self._error = error
+            self._num_failed += 1
+            if self._rank == 0 and not self.has_given_up:
+                logger.warning(
+                    "%s was not saved: %s; training goes on (failure %d in a row, train_config.max_failed_saves: %d)",
+                    *(path.name, describe(error), self._num_failed, self._max_failed),
+                )
+        else:
+            self._error, self._num_failed = None, 0
+            if self._rank == 0:
+                self._prune(path)
+
+    def _write(self, path: Path, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
+        """Write and publish a checkpoint, or raise on all ranks and leave nothing behind."""
         directory = AtomicDirectory(path, f"{path}.tmp", is_synced=True, is_replacing=True)
         temporary = Path(directory.temporary)
+        from tzrec.checkpoint.tensor_files import write_tensors  # half a second, which the first step does not need
+
         try:
             for part in list(parts):
-                _write(temporary / part, parts.pop(part), self._group)
-            if self._rank == 0:
-                write_synced(temporary / "plan", plan)
-            manifests = self._gather(_with_local_files(manifest, temporary, self._rank))
+                write_tensors(temporary / part, parts.pop(part), self._group)  # raises on all ranks
+            self._run_on_main(lambda: write_synced(temporary / "plan", plan))
+            manifests = self._gather(lambda: _with_local_files(manifest, temporary, self._rank))
             self._run_on_main(lambda: _publish(manifests, directory))
-            if self._rank == 0:
-                store.prune(self._model_dir, self._keep, self._protected)
-        except Exception as error:  # any error is raised in wait()
-            self._error = error
-            logger.error("saving %s failed: %s", path.name, error)
+        except BaseException:
             directory.discard()
+            raise
 
-    def _gather(self, manifest: CheckpointManifest) -> list[CheckpointManifest]:
-        if self._group is None:
-            return [manifest]
-        manifests: list[Any] = [None] * dist.get_world_size(self._group)
-        dist.all_gather_object(manifests, manifest, group=self._group)
-        return manifests
+    def _prune(self, path: Path) -> None:
+        """Delete old checkpoints; this may fail without harm to the new one."""
+        try:
+            self._verified.add(path)
+            store.prune(self._model_dir, self._keep, self._protected, self._verified)
+        except Exception as error:
+            logger.warning("old checkpoints of %s were not deleted: %s", self._model_dir, error)
+
+    def _gather(self, describe_local: Callable[[], CheckpointManifest]) -> list[CheckpointManifest]:
+        """Collect the manifest of each rank; raise the first error of any rank on all of them."""
+        outcome: CheckpointManifest | str
+        try:
+            outcome = describe_local()
+        except Exception as error:
+            outcome = f"rank {self._rank}: {describe(error)}" if self._group else describe(error)
+        outcomes: list[Any] = [outcome]
+        if self._group is not None:
+            outcomes = [None] * dist.get_world_size(self._group)
+            dist.all_gather_object(outcomes, outcome, group=self._group)
+        for outcome in outcomes:
+            if isinstance(outcome, str):
+                raise CheckpointError(outcome)
+        return outcomes
 
     def _run_on_main(self, action: Callable[[], None]) -> None:
         """Run an action on rank 0; raise its error on all ranks."""
-        error_text: list[Any] = [None]
+        text: list[Any] = [None]
         if self._rank == 0:
             try:
                 action()
-            except OSError as error:
-                error_text = [str(error)]
+            except Exception as error:
+                text = [describe(error)]
         if self._group is not None:
-            dist.broadcast_object_list(error_text, src=0, group=self._group)
-        if error_text[0]:
-            raise OSError(error_text[0])
+            dist.broadcast_object_list(text, src=0, group=self._group)
+        if text[0] is not None:
+            raise CheckpointError(text[0])
+
+
+def describe(error: BaseException) -> str:
+    """Describe an error of a save in a few words, with the ranks that failed and what the system said."""
+    failures = getattr(error, "failures", None)  # of torch's CheckpointException
+    if failures:
+        texts = {describe(failure): rank for rank, (failure, _) in reversed(list(failures.items()))}
+        return "; ".join(f"rank {rank}: {text}" if rank else text for text, rank in reversed(list(texts.items())))
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
+    return str(error) or type(error).__name__
+
+
+def _map_tensors(parts: Mapping[str, Tensors], function: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, Tensors]:
+    return {
+        part: {name: map_shards(value, function) for name, value in tensors.items()} for part, tensors in parts.items()
+    }
+
+
+def _copy(parts: Mapping[str, Tensors]) -> dict[str, Tensors] | None:
+    """Copy the tensors of this rank into main memory; None if there is too little of it."""
+    size = sum(_local_bytes(value) for tensors in parts.values() for value in tensors.values())
+    if size >= env.available_memory() / 2:
+        return None
+    try:
+        return _map_tensors(parts, _copy_tensor)
+    except MemoryError:  # a limit of this process, of which the system does not tell
+        return None
 
 
 def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
@@ -157,6 +249,15 @@ def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(memory).view(value.dtype).view(value.shape)
 
 
+def _own_storage(value: torch.Tensor) -> torch.Tensor:
+    """View a tensor as one with a storage of its own; torch copies a part of a larger storage before it writes it."""
+    value = value.detach()
+    if value.device.type != "cpu" or not value.numel() or not value.is_contiguous():
+        return value
+    memory = value.view(-1).view(torch.uint8).numpy()
+    return torch.from_numpy(memory).view(value.dtype).view(value.shape)
+
+
 def _bytes(value: torch.Tensor) -> int:
     """Bytes of a tensor with its shards on all ranks."""
     return value.size().numel() * value.dtype.itemsize
@@ -165,13 +266,6 @@ def _bytes(value: torch.Tensor) -> int:
 def _local_bytes(value: torch.Tensor) -> int:
     """Bytes of a tensor that this rank holds."""
     return sum(shard.nbytes for shard in local_shards(value))
-
-
-def _write(directory: Path, tensors: Tensors, group: dist.ProcessGroup | None) -> None:
-    import torch.distributed.checkpoint as dcp  # takes half a second, which the first step does not need
-
-    writer = dcp.FileSystemWriter(directory, overwrite=False)
-    dcp.save(dict(tensors), storage_writer=writer, process_group=group, no_dist=group is None)
 
 
 def _with_local_files(manifest: CheckpointManifest, directory: Path, rank: int) -> CheckpointManifest:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import Any
 
 from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.checkpoint.position import Position
-from tzrec.data.atomic import remove_directory, write_text
+from tzrec.checkpoint.sealed_json import DamagedJsonError, read_json
+from tzrec.data.atomic import remove_directory, remove_path, write_text
 from tzrec.errors import CheckpointError
-from tzrec.log import logger
+from tzrec.log import logger, side_output
+from tzrec.tables.plan_summary import SavedPlan
 
 RESULTS = "train_eval_result_v2.txt"
 """File of the evaluations during training, one JSON object per line."""
@@ -75,25 +77,74 @@ def open_checkpoint(path: Path) -> Checkpoint:
     raise CheckpointError(f"{path} is not a checkpoint: it has neither {NAME} nor model/.metadata")
 
 
+def read_plan(path: Path) -> SavedPlan | None:
+    """Read the sharding plan of a checkpoint; None if it has none.
+
+    Raises:
+        CheckpointError: it is no plan.
+    """
+    try:
+        plan = read_json(path / "plan")
+    except FileNotFoundError:
+        return None
+    except DamagedJsonError as error:
+        raise CheckpointError(f"{path / 'plan'} is damaged: {error}") from None
+    entries = [entry for tables in plan.values() for entry in (tables.values() if isinstance(tables, dict) else [None])]
+    if not all(isinstance(entry, dict) and isinstance(entry.get("sharding_type"), str) for entry in entries):
+        raise CheckpointError(f"{path / 'plan'} is damaged: it is no sharding plan")
+    return plan
+
+
 def latest(model_dir: Path) -> Checkpoint | None:
     """Return the newest valid checkpoint, or None if there is none; log a warning for each damaged one.
 
     Raises:
         CheckpointError: all checkpoints are damaged.
     """
-    problems = []
+    checkpoint, _ = _newest_valid(model_dir)
+    return checkpoint
+
+
+def recover(model_dir: Path) -> Checkpoint | None:
+    """Return the newest valid checkpoint and move the damaged ones after it aside.
+
+    The caller holds the lock of the directory. A checkpoint moved aside has the name `model.ckpt-<step>.damaged`; it is
+    no longer counted, and the step can be saved again.
+
+    Raises:
+        CheckpointError: all checkpoints are damaged; then none is moved.
+    """
+    checkpoint, damaged = _newest_valid(model_dir)
+    for path in damaged:
+        _move_aside(path)
+    return checkpoint
+
+
+def _newest_valid(model_dir: Path) -> tuple[Checkpoint | None, list[Path]]:
+    """Return the newest valid checkpoint and the damaged ones that are newer."""
+    problem_by_path = {}
     for path in reversed(list_checkpoints(model_dir)):
         try:
             manifest = CheckpointManifest.read(path)
             manifest.verify(path)
         except CheckpointError as error:
-            problems.append(str(error))
+            problem_by_path[path] = str(error)
             logger.warning("%s; trying the previous one", error)
             continue
-        return Checkpoint(path, manifest)
-    if problems:
-        raise CheckpointError("all checkpoints are damaged:\n  " + "\n  ".join(problems))
-    return None
+        return Checkpoint(path, manifest), list(problem_by_path)
+    if problem_by_path:
+        raise CheckpointError("all checkpoints are damaged:\n  " + "\n  ".join(problem_by_path.values()))
+    return None, []
+
+
+def _move_aside(path: Path) -> None:
+    names = (f"{path.name}.damaged{number}" for number in ("", *range(2, 1000)))
+    target = next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
+    try:
+        path.rename(target)
+        logger.warning("%s is damaged and was renamed to %s; delete it when you no longer need it", path, target.name)
+    except OSError as error:
+        logger.warning("%s is damaged and could not be renamed to %s: %s", path, target.name, error.strerror)
 
 
 def find(path: Path) -> Checkpoint:
@@ -140,29 +191,47 @@ def repeat_from(model_dir: Path, step: int) -> None:
     The caller holds the lock of the directory.
     """
     path = model_dir / RESULTS
-    lines = [line for line in read_results(path) if line["global_step"] <= step]
-    text = "".join(f"{json.dumps(line)}\n" for line in lines)
-    if path.exists() and path.read_text(errors="replace") != text:
-        write_text(path, text)
+    with side_output(path):
+        lines = [line for line in read_results(path) if line["global_step"] <= step]
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        if path.exists() and path.read_text(errors="replace") != text:
+            write_text(path, text)
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
     """Read a file of evaluations; a line that was not written to its end is skipped with a warning."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        logger.warning("%s cannot be read, as if there were no evaluations: %s", path, error.strerror)
+        return []
     results = []
-    for number, line in enumerate(path.read_text(errors="replace").splitlines() if path.exists() else (), start=1):
-        try:
-            result = json.loads(line)
-            if not isinstance(result["global_step"], int):
-                raise ValueError("no step")
-        except (ValueError, TypeError, KeyError):
-            logger.warning("%s:%d: skipped, not an evaluation: %s", path, number, line[:60])
-            continue
-        results.append(result)
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            result = _evaluation(line)
+            if result is None:
+                logger.warning("%s:%d: skipped, not an evaluation: %.60s", path, number, line)
+            else:
+                results.append(result)
     return results
 
 
 def _results(model_dir: Path) -> list[dict[str, Any]]:
     return read_results(model_dir / RESULTS)
+
+
+def _evaluation(line: str) -> dict[str, Any] | None:
+    """Parse a step and its metrics; None if the line is anything else."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or type(value.get("global_step")) is not int:
+        return None
+    is_number = all(number is None or isinstance(number, (int, float)) for number in value.values())
+    return value if is_number else None
 
 
 def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:
@@ -179,18 +248,64 @@ Protected = Callable[[Sequence[Path]], Collection[Path]]
 """Function that selects the checkpoints that must not be deleted among older ones."""
 
 
-def prune(model_dir: Path, keep: int, protected: Protected) -> None:
-    """Delete the checkpoints that are neither among the newest `keep` (0: all) nor protected."""
-    older = list_checkpoints(model_dir)[:-keep] if keep else []
+class VerifiedCheckpoints:
+    """Checkpoints known to be valid. Each one is read once, and again only after one of its files has changed."""
+
+    def __init__(self) -> None:
+        self._files_by_path: dict[Path, frozenset[tuple[str, int, int, int]]] = {}
+
+    def add(self, path: Path) -> None:
+        """Add a checkpoint that was just written or read."""
+        self._files_by_path[path] = _describe_files(path)
+
+    def is_valid(self, path: Path) -> bool:
+        """Verify a checkpoint, unless its files are those that were verified before; log a warning if it is damaged."""
+        files = _describe_files(path)
+        if self._files_by_path.get(path) != files:
+            try:
+                CheckpointManifest.read(path).verify(path)
+            except CheckpointError as error:
+                logger.warning("%s", error)
+                return False
+            self._files_by_path[path] = files
+        return True
+
+
+def prune(model_dir: Path, keep: int, protected: Protected, verified: VerifiedCheckpoints) -> None:
+    """Delete the checkpoints that are neither among the newest `keep` valid ones (0: all) nor protected.
+
+    Damaged checkpoints among those are moved aside, as in `recover`.
+    """
+    if not keep:
+        return
+    newest_first = list(reversed(list_checkpoints(model_dir)))
+    num_valid = 0
+    while newest_first and num_valid < keep:
+        path = newest_first.pop(0)
+        if verified.is_valid(path):
+            num_valid += 1
+        else:
+            _move_aside(path)
+    older = newest_first[::-1]
     for path in set(older).difference(protected(older)):
         remove_directory(path)
 
 
 def remove_unfinished(model_dir: Path) -> None:
-    """Delete the directories of interrupted saves and deletions. The caller holds the lock of the directory."""
+    """Delete what interrupted saves and deletions left. The caller holds the lock of the directory."""
     for path in _entries(model_dir):
         if _UNFINISHED.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+            remove_path(path)
+
+
+def _describe_files(path: Path) -> frozenset[tuple[str, int, int, int]]:
+    """Collect name, size, time of change and inode of each file of a checkpoint."""
+    files = []
+    for directory, _, names in os.walk(path):
+        for name in names:
+            stat = os.lstat(os.path.join(directory, name))
+            files.append((os.path.join(directory, name), stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    return frozenset(files)
 
 
 def _entries(model_dir: Path) -> list[Path]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -129,13 +131,13 @@ class AtomicDirectory(_AtomicPath):
         previous = _set_aside(path) if self._is_replacing and path.exists() else None
         os.rename(self._inner_temporary, path)  # over an empty directory too
         if previous:
-            shutil.rmtree(previous, ignore_errors=True)
+            remove_path(previous)
         if self._is_synced:
             sync_directory(path.parent)
 
     def discard(self) -> None:
         if isinstance(self._filesystem, pafs.LocalFileSystem):  # several ranks may do so at once
-            shutil.rmtree(self._inner_temporary, ignore_errors=True)
+            remove_path(Path(self._inner_temporary))
         elif self._exists(self._inner_temporary):
             self._filesystem.delete_dir(self._inner_temporary)
 
@@ -162,15 +164,40 @@ def write_synced(path: Path, text: str) -> None:
     sync_file(path)
 
 
+def append_lines(path: str | Path, lines: Sequence[str]) -> None:
+    """Append complete lines to a local file, or on an error none of them; half a line at its end is ended first."""
+    with open(path, "ab+", buffering=0) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        if size:
+            stream.seek(size - 1)
+        start = b"" if not size or stream.read(1) == b"\n" else b"\n"
+        data = start + "".join(f"{line}\n" for line in lines).encode()
+        try:
+            while data:
+                data = data[stream.write(data) :]
+        except OSError:
+            stream.truncate(size)
+            raise
+
+
 def remove_directory(path: Path) -> None:
     """Remove a local directory that others read: one rename hides it, then its files are deleted."""
-    shutil.rmtree(_set_aside(path), ignore_errors=True)
+    remove_path(_set_aside(path))
+
+
+def remove_path(path: Path) -> None:
+    """Remove a local directory, file or link if it exists, as far as the system allows."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _set_aside(path: Path) -> Path:
     """Rename a directory to `<name>.old`."""
     previous = path.with_name(f"{path.name}.old")
-    shutil.rmtree(previous, ignore_errors=True)
+    remove_path(previous)
     return path.rename(previous)
 
 

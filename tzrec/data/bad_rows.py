@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tzrec.data.atomic import append_lines
 from tzrec.data.bad_lines import BadLines
 from tzrec.data.null_words import null_values_hint
 from tzrec.data.reader import Reader
@@ -18,6 +19,7 @@ from tzrec.data.text_schema import NOT_UTF8
 from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.formatting import shorten
+from tzrec.log import side_output
 from tzrec.protos import data_pb2
 
 SAMPLE_ROWS = 100
@@ -122,8 +124,10 @@ class BadRowLog:
 
     def _write(self, records: Iterable[dict[str, Any]]) -> None:
         assert self.path is not None
-        with open(self.path, "a", encoding="utf-8") as out:
-            out.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        path, self.path = self.path, None  # no further attempt after an error
+        with side_output(path, "bad rows are counted, but not listed"):
+            append_lines(path, [json.dumps(record, ensure_ascii=False) for record in records])
+            self.path = path
 
 
 def to_record(value: BadValue, reader: Reader) -> dict[str, Any]:

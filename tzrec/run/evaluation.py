@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from tzrec.data.atomic import append_lines
 from tzrec.data.batch import Batch
 from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
@@ -97,8 +98,7 @@ def gather_metric_states(states: Mapping[str, State]) -> list[dict[str, State]]:
 
 def append_evaluation(path: Path, evaluation: Evaluation) -> None:
     """Append an evaluation to a file of results."""
-    with path.open("a") as stream:
-        stream.write(evaluation.to_json() + "\n")
+    append_lines(path, [evaluation.to_json()])
 
 
 def _flatten(states: Mapping[str, State]) -> dict[str, torch.Tensor]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.saver import SaveResult
 from tzrec.formatting import format_bytes, format_count, format_duration
-from tzrec.log import logger
+from tzrec.log import logger, side_output
 from tzrec.run.evaluation import Evaluation
 from tzrec.run.metric_logger import StepLog
 from tzrec.run.skipped_steps import SkippedSteps
@@ -83,14 +85,24 @@ class Progress(Listener):
         assert self._log is not None
         self._drawn_at = time.monotonic()
         text = progress_line(self._log, position)
-        width = os.get_terminal_size(self._stream.fileno()).columns
-        self._stream.write(f"\r\x1b[2K{text[: width - 1]}")
-        self._stream.flush()
+        with self._terminal():
+            width = os.get_terminal_size(self._stream.fileno()).columns
+            self._stream.write(f"\r\x1b[2K{text[: width - 1]}")
+            self._stream.flush()
 
     def _end_live_line(self) -> None:
         if self._is_live and self._drawn_at:
-            self._stream.write("\n")
             self._drawn_at = 0.0
+            with self._terminal():
+                self._stream.write("\n")
+
+    @contextmanager
+    def _terminal(self) -> Iterator[None]:
+        """Guard what is drawn: a terminal that is gone does not come back, and does not end a run."""
+        was_live, self._is_live = self._is_live, False
+        with side_output("the progress bar"):
+            yield
+            self._is_live = was_live
 
     def _write_line(self, text: str) -> None:
         self._end_live_line()
@@ -128,25 +140,40 @@ class TensorBoard(Listener):
         self._thread.join()
 
     def _write(self) -> None:
-        writers: dict[str, Any] = {}
-        while (event := self._events.get()) is not None:
-            directory, step, scalars = event
-            try:
+        with side_output(f"TensorBoard events in {self._model_dir}"), ExitStack() as stack:
+            writers: dict[str, EventFile] = {}
+            while (event := self._events.get()) is not None:
+                directory, step, scalars = event
                 if directory not in writers:
-                    writers[directory] = _summary_writer()(str(self._model_dir / directory))
-                for name, value in scalars.items():
-                    writers[directory].add_scalar(name, value, step)
-            except (ImportError, OSError) as error:
-                logger.warning("no TensorBoard events: %s", error)
-                return
-        for writer in writers.values():
-            writer.close()
+                    writers[directory] = stack.enter_context(event_file(self._model_dir / directory))
+                writers[directory](step, scalars)
 
 
-def _summary_writer() -> Callable[[str], Any]:
-    from torch.utils.tensorboard import SummaryWriter
+EventFile = Callable[[int | None, Mapping[str, float]], None]
 
-    return SummaryWriter
+
+@contextmanager
+def event_file(directory: Path) -> Iterator[EventFile]:
+    """Open a file of TensorBoard events; yields a function that writes the scalars of a step.
+
+    It writes in the calling thread: TensorBoard's own writer has a further one, in which errors are lost.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+    from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+
+    directory.mkdir(parents=True, exist_ok=True)
+    now = time.time()
+    name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
+    with (directory / name).open("wb", buffering=0) as stream:
+        writer = RecordWriter(stream)
+        writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+
+        def write(step: int | None, scalars: Mapping[str, float]) -> None:
+            values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+            writer.write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)).SerializeToString())
+
+        yield write
 
 
 def progress_line(log: StepLog, position: Position) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tzrec.checkpoint.store import RESULTS, read_results
 from tzrec.data.atomic import write_text
+from tzrec.log import side_output
 from tzrec.report.chart import Points, line_chart
 from tzrec.report.page import page, table, text
 from tzrec.run.evaluation import Evaluation
@@ -50,6 +51,11 @@ class Report(Listener):
             self._write()
 
     def _write(self) -> None:
+        path = self._model_dir / NAME
+        with side_output(path):
+            write_text(path, self._page())
+
+    def _page(self) -> str:
         evaluations = _read_evaluations(self._model_dir / RESULTS)
         losses, metrics = _columns(evaluations, self._is_loss), _columns(evaluations, lambda n: not self._is_loss(n))
         throughput = {"samples/s": self._points(lambda log: log.rows_per_second)}
@@ -63,7 +69,7 @@ class Report(Listener):
             **({"Skipped steps": text(str(self._skipped))} if self._skipped.num_steps else {}),
             "Config": text(self._config),
         }
-        write_text(self._model_dir / NAME, page(self._model_dir.name, sections))
+        return page(self._model_dir.name, sections)
 
     def _losses(self) -> dict[str, Points]:
         names = self._logs[0].losses if self._logs else {}

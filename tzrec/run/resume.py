@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,8 +63,7 @@ class ResumeState:
     @property
     def plan(self) -> SavedPlan | None:
         """Sharding plan of the checkpoint, if it has one."""
-        path = self.checkpoint.path / "plan" if self.checkpoint else None
-        return json.loads(path.read_text()) if path and path.exists() else None
+        return store.read_plan(self.checkpoint.path) if self.checkpoint else None
 
     @property
     def numbers(self) -> Mapping[str, float]:
@@ -125,7 +123,10 @@ class ResumeState:
         source = "resuming from" if self.is_same_run else "weights of"
         logger.info("start  %s %s%s", source, self.checkpoint.path, self.note)
         if self.is_same_run and self.checkpoint.manifest:
-            _set_random_state(self.checkpoint.manifest.rng, rank_info.rank)
+            try:
+                _set_random_state(self.checkpoint.manifest.rng, rank_info.rank)
+            except (ValueError, RuntimeError, TypeError) as error:
+                raise CheckpointError(f"{self.checkpoint.path}: its random state is damaged: {error}") from None
 
 
 def find_resume_state(
@@ -189,7 +190,7 @@ def _find_paths(config: EasyRecConfig, continue_train: bool, has_optimizer: bool
                 f"{model_dir} already holds checkpoints; --continue_train resumes from the last one, "
                 "another --model_dir starts a new run"
             )
-        checkpoint = store.latest(model_dir)
+        checkpoint = store.recover(model_dir)
         assert checkpoint is not None
         return str(checkpoint.path), "", *_changed_settings(checkpoint, config, has_optimizer)
     if config.train_config.fine_tune_checkpoint:

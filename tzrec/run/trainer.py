@@ -99,7 +99,8 @@ class Trainer:
         schedules: list[tuple[Any, Schedule]] = [(part[0], part[1]) for part in self.dense.parts]
         self.train_metrics = TrainMetrics(session.rec_model.heads)
         self.learning_rates = LearningRates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
-        self._saver = Saver(session.model_dir, train.keep_checkpoint_max, _protected_checkpoints(session))
+        protected, max_failed = _protected_checkpoints(session), train.max_failed_saves
+        self._saver = Saver(session.model_dir, train.keep_checkpoint_max, protected, max_failed)
         self._config_sha256, self._versions = _config_sha256(session), _versions()
         self._watch, self._statistics = GradientWatch(self.dense, self.sparse), RunningStatistics(session.rec_model)
         self.skipped_steps = SkippedSteps.from_numbers(resume.numbers)
@@ -282,13 +283,26 @@ class Trainer:
         average = self.dense.average
         return average.average_parameters() if average and self._evaluates_average else nullcontext()
 
+    @property
+    def should_stop(self) -> bool:
+        """True once this rank's time is over, or too many saves have failed; ranks agree on it."""
+        return self.control.is_time_over or self._saver.has_given_up
+
     def wait(self) -> None:
         """Wait for the save in progress.
 
         Raises:
-            CheckpointError: it failed.
+            CheckpointError: `train_config.max_failed_saves` saves in a row have failed.
         """
         self._saver.wait()
+
+    def finish(self) -> None:
+        """Wait for the last save and verify its checkpoint. All ranks call this together.
+
+        Raises:
+            CheckpointError: it failed, or the checkpoint is damaged.
+        """
+        self._saver.finish()
 
     def __enter__(self) -> Trainer:
         return self

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tzrec.checkpoint.store import RESULTS
 from tzrec.distributed import group
-from tzrec.log import logger
+from tzrec.log import logger, side_output
 from tzrec.protos import data_pb2
 from tzrec.run.evaluation import append_evaluation, evaluate_model
 from tzrec.run.listeners import Listener
@@ -52,7 +52,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcom
         for batch, is_last in trainer.batches():
             trainer.begin_step()
             losses = trainer.compute_losses(batch)
-            sync = sync_step(losses, batch.rows, signals.received > 0 or trainer.control.is_time_over)
+            sync = sync_step(losses, batch.rows, signals.received > 0 or trainer.should_stop)
             minimized = apply_step(trainer, losses, batch, sync)
             if minimized is not None:
                 metric_logger.update(minimized, batch.rows, sync.num_rows)
@@ -72,6 +72,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcom
                 for listener in listeners:
                     listener.on_log(log)
             if sync.should_stop:
+                trainer.wait()  # raises if saving has failed too often
                 outcome.signal = max(group.gather(signals.received))
                 if not outcome.signal:
                     _log_on_main(trainer, ["stop   train_config.max_minutes is over"])
@@ -84,7 +85,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcom
             ensure_mostly_applied(trainer)
         if trainer.position.step > saved_step:
             _save_and_evaluate(trainer, listeners, outcome, is_final=True)
-        trainer.wait()
+        trainer.finish()
     outcome.step, outcome.skipped = trainer.position.step, trainer.skipped_steps
     return outcome
 
@@ -116,7 +117,9 @@ def _evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome,
     with trainer.evaluation_weights():
         evaluation = evaluate_model(session, loader, trainer.position.step, trainer.skipped_steps.num_steps)
     if session.rank_info.is_main:
-        append_evaluation(session.model_dir / RESULTS, evaluation)
+        path = session.model_dir / RESULTS
+        with side_output(path):
+            append_evaluation(path, evaluation)
     outcome.metrics = evaluation.metrics
     for listener in listeners:
         listener.on_evaluation(evaluation)
