@@ -132,3 +132,16 @@ def test_exact_state_keeps_one_nan_score() -> None:
     metric.update({"probs": torch.full((1000,), math.nan)}, torch.arange(1000) % 2)
     assert len(metric.state()["scores0"]) == 1
     assert math.isnan(metric.compute())
+
+
+def test_remark_names_scores_in_one_bin() -> None:
+    metric = AUC(1, 200)
+    metric.update({"probs": torch.tensor([0.001, 0.002, 0.003, 0.5])}, torch.tensor([0, 1, 0, 1]))
+    expected = "3 of 4 scores fall into one of 200 bins and count as ties; thresholds: 0 computes the exact area"
+    assert metric.remark() == expected
+    metric.update({"probs": torch.tensor([0.6, 0.7])}, torch.tensor([0, 1]))
+    assert metric.remark() == "", "half of the scores"
+    exact = AUC(1, 0)
+    exact.update({"probs": torch.tensor([0.5, 0.5])}, torch.tensor([0, 1]))
+    assert exact.remark() == ""
+    assert AUC(1, 200).remark() == ""

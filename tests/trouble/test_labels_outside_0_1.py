@@ -11,6 +11,8 @@ import pytest
 
 import tzrec
 from tzrec.errors import DataError
+from tzrec.profile.initial_config import base_config
+from tzrec.profile.suggest import init
 from tzrec.run.check import check
 
 CONFIG = """
@@ -77,3 +79,11 @@ def test_classes_of_softmax_outside_num_class_are_bad_rows(tmp_path: Path) -> No
     config = write(tmp_path, labels)
     with pytest.raises(DataError, match=r"row 8: column \"clk\" has '3': not a class from 0 to 2"):
         tzrec.train(config, edit=edits)
+
+
+@pytest.mark.parametrize(("clicked", "other"), [(1, -1), (2, 1), (100, 0)])
+def test_init_says_that_two_values_look_like_classes(tmp_path: Path, clicked: int, other: int) -> None:
+    write(tmp_path, np.where(np.arange(300) % 3 == 1, clicked, other))
+    result = init(base_config(str(tmp_path / "t.parquet"), "", str(tmp_path / "m"), ["clk"]))
+    expected = f'label "clk" has only the values {other} and {clicked}, which look like two classes'
+    assert any(note.startswith(expected) for note in result.notes), result.notes

@@ -12,6 +12,8 @@ import pytest
 import tzrec
 from tests.trouble.test_labels_outside_0_1 import CONFIG
 from tzrec.errors import DataError
+from tzrec.profile.initial_config import base_config
+from tzrec.profile.suggest import init
 from tzrec.run.check import check
 
 PROBLEM = 'label column "clk" holds lists of 2 numbers; binary_cross_entropy takes one number'
@@ -42,3 +44,9 @@ def test_lists_of_one_label_train_as_numbers_do(tmp_path: Path, kind: pa.DataTyp
     plain = tzrec.train(write(tmp_path, pa.array(numbers)))
     lists = tzrec.train(write(tmp_path, pa.array([[number] for number in numbers], kind)), model_dir=tmp_path / "lists")
     assert lists.metrics == plain.metrics
+
+
+def test_init_on_lists_of_two_labels_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, pa.array([[row % 2, 1 - row % 2] for row in range(200)]))
+    with pytest.raises(DataError, match='label column "clk" holds lists of 2 numbers; a label is one number'):
+        init(base_config(str(tmp_path / "t.parquet"), "", str(tmp_path / "m"), ["clk"]))

@@ -59,6 +59,11 @@ class EvalMetrics:
         for name, metric in (self.metrics | self.losses).items():
             metric.merge([state[name] for state in states])
 
+    def remarks(self) -> dict[str, str]:
+        """Remarks on the values of metrics by their names; metrics without one are left out."""
+        remarks = {name: metric.remark() for name, metric in self.metrics.items()}
+        return {name: remark for name, remark in remarks.items() if remark}
+
     def compute(self) -> dict[str, float]:
         """Metrics and losses by name, sorted: `auc_ctr`, `binary_cross_entropy_ctr` and so on."""
         return {name: metric.compute() for name, metric in sorted((self.metrics | self.losses).items())}

@@ -49,6 +49,10 @@ class Metric(ABC):
     def compute(self) -> float:
         """Compute the metric; nan if it is not defined, as without any row."""
 
+    def remark(self) -> str:
+        """Describe why the value says less than it seems to; "" if it does not."""
+        return ""
+
     @abstractmethod
     def reset(self) -> None:
         """Remove all counts."""

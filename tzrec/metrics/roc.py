@@ -62,6 +62,12 @@ class BinnedRoc:
         """Number of positive rows of each curve, `(C,)`."""
         return self.counts[:, 1].sum(-1)
 
+    def fullest_bin(self) -> tuple[int, int]:
+        """Number of scores in the bin that has most of its curve's, and number of scores of that curve."""
+        by_bin = self.counts.sum(1)  # (C, thresholds)
+        curve = int(by_bin.max(1).values.argmax())
+        return int(by_bin[curve].max()), int(by_bin[curve].sum())
+
 
 class ExactRoc:
     """Positive and negative rows of each distinct score of C curves, kept on the host.
@@ -158,6 +164,18 @@ class RocMetric(Metric):
     def reset(self) -> None:
         curves, thresholds = self._shape
         self.roc = BinnedRoc(curves, thresholds) if thresholds else ExactRoc(curves)
+
+    def remark(self) -> str:
+        """Describe that most scores are ties, because they fall into one bin."""
+        if isinstance(self.roc, ExactRoc) or self.roc.counts.isnan().any():
+            return ""
+        fullest, num_scores = self.roc.fullest_bin()
+        if fullest <= num_scores / 2:
+            return ""
+        return (
+            f"{fullest:,} of {num_scores:,} scores fall into one of {self._shape[1]:,} bins and count as ties; "
+            "thresholds: 0 computes the exact area"
+        )
 
     def state(self) -> State:
         return self.roc.state()

@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from tzrec.config.sequences import feature_members
 from tzrec.errors import DataError
 from tzrec.profile.column_stats import ColumnStats
+from tzrec.profile.label_stats import RARE
 from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import BadRowPolicy, DatasetType, FgMode
 from tzrec.protos.feature_pb2 import FeatureConfig
@@ -171,11 +172,16 @@ def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestio
 
 
 def _add_task(task: Any, label: ColumnStats) -> None:
-    """Set loss, metric and number of classes: 0 and 1 are classes, and so are integers from 0 to a few."""
+    """Set loss, metric and number of classes: 0 and 1 are classes, and so are integers from 0 to a few.
+
+    The scores of rare positives are close together, so that their area is computed exactly.
+    """
     num_classes = int(label.moments.most) + 1
     are_classes = label.is_whole and label.moments.least >= 0
     if are_classes and num_classes <= 2:
-        text = "losses { binary_cross_entropy {} } metrics { auc {} }"
+        is_rare = num_classes == 2 and label.moments.mean < RARE
+        metric = "auc { thresholds: 0 }" if is_rare else "auc {}"
+        text = f"losses {{ binary_cross_entropy {{}} }} metrics {{ {metric} }}"
     elif are_classes and num_classes <= MAX_CLASSES and not pa.types.is_floating(label.kind):
         text = f"num_class: {num_classes} losses {{ softmax_cross_entropy {{}} }} metrics {{ accuracy {{}} }}"
     else:

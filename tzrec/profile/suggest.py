@@ -17,6 +17,7 @@ from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.feature_suggestions import merge_shared, out_of_range, suggest_fields
 from tzrec.profile.feature_targets import FeatureTarget, feature_targets
 from tzrec.profile.initial_config import add_features, add_model, add_training, tolerate_bad_rows, unreadable_columns
+from tzrec.profile.label_stats import LabelStats, ensure_numbers, label_notes
 from tzrec.profile.rules import Suggestion
 from tzrec.profile.scan import scan
 from tzrec.protos.data_pb2 import FgMode
@@ -93,10 +94,12 @@ def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
         raise ConfigError([Problem("data_config.label_fields", "is empty; name the columns to predict")])
     names, reason_by_column = _readable_columns(config, columns)
     reader = open_reader(data, config.train_input_path, names)
-    rows, stats = scan(reader, lambda: [ColumnStats(name) for name in names], env.available_cpus())
+    rows, stats = scan(reader, lambda: [_new_stats(name, data.label_fields) for name in names], env.available_cpus())
     notes = [f'column "{name}" is left out: {reason}' for name, reason in reason_by_column.items()]
     result = SuggestResult(config, rows, stats, notes=notes)
-    labels = [column for column in stats if column.name in data.label_fields]
+    labels = [column for column in stats if isinstance(column, LabelStats)]
+    ensure_numbers(labels)
+    result.notes += label_notes(labels)
     inputs = [column for column in stats if column.name not in data.label_fields]
     features, feature_notes = add_features(config, inputs)
     result.notes += feature_notes
@@ -109,6 +112,10 @@ def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
     targets, _ = feature_targets(config)
     _complete(result, targets, [stats_by_column[target.columns[0]] for target in targets], ())
     return result
+
+
+def _new_stats(name: str, labels: Collection[str]) -> ColumnStats:
+    return LabelStats(name) if name in labels else ColumnStats(name)
 
 
 def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[list[str], dict[str, str]]:

@@ -18,6 +18,7 @@ from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
 from tzrec.formatting import format_count
 from tzrec.heads.eval_metrics import EvalMetrics
+from tzrec.log import logger
 from tzrec.metrics.base import State
 from tzrec.run.session import Session
 
@@ -60,9 +61,12 @@ def evaluate_model(session: Session, loader: DataLoader, step: int | None, skipp
     """Evaluate the model of a session on the data of a loader. All ranks call this together and get the same result."""
     start = time.perf_counter()
     max_batches = session.config.eval_config.num_steps or None
-    exact, num_rows = score(session, ((batch, batch) for batch in islice(loader.epoch(), max_batches)))
+    evaluated, num_rows = _score(session, ((batch, batch) for batch in islice(loader.epoch(), max_batches)))
     loader.close()
-    metrics = {name: round(value, DECIMALS) for name, value in exact.items()}
+    metrics = {name: round(value, DECIMALS) for name, value in evaluated.compute().items()}
+    if session.rank_info.is_main:
+        for name, remark in evaluated.remarks().items():
+            logger.warning("%s: %s", name, remark)
     return Evaluation(step, metrics, num_rows, time.perf_counter() - start, skipped_steps)
 
 
@@ -76,6 +80,12 @@ def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dic
     Returns:
         Metrics and losses by name, and the number of rows of all ranks.
     """
+    metrics, num_rows = _score(session, batches)
+    return metrics.compute(), num_rows
+
+
+def _score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[EvalMetrics, int]:
+    """Add the batches of all ranks to new metrics."""
     metrics, num_rows = EvalMetrics(session.rec_model.heads), 0
     training = session.model.training
     session.model.eval()
@@ -88,7 +98,7 @@ def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dic
                 num_rows += labels.rows
     session.model.train(training)
     metrics.merge(gather_metric_states(metrics.state()))
-    return metrics.compute(), int(group.total([num_rows])[0])
+    return metrics, int(group.total([num_rows])[0])
 
 
 def gather_metric_states(states: Mapping[str, State]) -> list[dict[str, State]]:
