@@ -24,6 +24,7 @@ COLUMNS: dict[str, Any] = {
 
 def write_config(tmp_path: Path, *pairs: str) -> str:
     text = replaced(MMOE, "data/train/*.parquet", str(tmp_path / "*.parquet"), *pairs)
+    text = text.replace("data/eval/*.parquet", str(tmp_path / "*.parquet"))  # unless a test replaces it
     path = tmp_path / "my.config"
     path.write_text(text)
     return str(path)
@@ -34,10 +35,15 @@ def write_data(tmp_path: Path, **columns: Any) -> None:
     pq.write_table(table, tmp_path / "part-0.parquet")
 
 
-def test_check_without_data_prints_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_without_data_warns_of_both_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_config(tmp_path)
     assert main(["--pipeline_config", path, "--device", "cpu"]) == 0
-    assert capsys.readouterr().out == f"{path}: no problems; mmoe (ctr, cvr), 3 features, on cpu\n"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{path}: no problems; mmoe (ctr, cvr), 3 features, on cpu"
+    assert [line.partition(" ")[2].partition(" ")[2] for line in lines[1:]] == [
+        f'{name}_input_path: no file matches "{tmp_path}/*.parquet": training fails until there is one'
+        for name in ("train", "eval")
+    ]
 
 
 def test_check_prints_problems_with_location(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +61,7 @@ def test_check_prints_problems_with_location(tmp_path: Path, capsys: pytest.Capt
 def test_fields_without_effect_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_config(tmp_path, "fg_mode: FG_DAG", "fg_mode: FG_DAG\n    pin_memory: false")
     assert main(["--pipeline_config", path, "--device", "cpu"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "_input_path" not in line]
     assert lines[1:] == [
         f"warning: {path}:29:5 data_config.pin_memory: has no effect: memory of batches is never pinned"
     ]
@@ -72,6 +78,43 @@ def test_check_of_valid_data_prints_notes(tmp_path: Path, capsys: pytest.Capture
     assert main(["--pipeline_config", write_config(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:] == [f"data   first 4 rows of {tmp_path}/*.parquet", "       user_id null 25 %"]
+
+
+def test_check_looks_at_the_evaluation_data_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(tmp_path)
+    (tmp_path / "eval").mkdir()
+    table = pa.table({**COLUMNS, "price": ["cheap"] * 4}).drop_columns(["buy"])
+    pq.write_table(table, tmp_path / "eval/a.parquet")
+    path = write_config(tmp_path, "data/eval/*.parquet", f"{tmp_path}/eval")
+    assert main(["--pipeline_config", path]) == 2
+    error = capsys.readouterr().err
+    assert f'label_fields[1]: {tmp_path}/eval: no column "buy" in the data' in error
+    assert "1 problem. Nothing was started." in error
+
+
+def test_check_compares_the_schemas_of_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(tmp_path)
+    pq.write_table(pa.table({**COLUMNS, "user_id": ["1"] * 4}), tmp_path / "part-1.parquet")
+    assert main(["--pipeline_config", write_config(tmp_path)]) == 2
+    assert f'part-1.parquet: column "user_id" is string, but int64 in {tmp_path}/part-0' in capsys.readouterr().err
+    pq.write_table(pa.table({**COLUMNS, "user_id": [1.0, None, 2.0, 3.0]}), tmp_path / "part-1.parquet")
+    assert main(["--pipeline_config", write_config(tmp_path)]) == 0
+    assert f'column "user_id" is double, read as int64 of {tmp_path}/part-0.parquet' in capsys.readouterr().out
+
+
+def test_check_of_a_remote_path_says_that_it_was_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_config(tmp_path, "data/eval/*.parquet", "hdfs://namenode/eval/*.parquet")
+    assert main(["--pipeline_config", path]) == 0
+    assert 'eval_input_path: "hdfs://namenode/eval/*.parquet" is not on this machine' in capsys.readouterr().out
+
+
+def test_check_of_more_tables_than_memory_names_the_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_config(tmp_path, "hash_bucket_size: 13000", f"hash_bucket_size: {2**62}")
+    assert main(["--pipeline_config", path, "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    size = r"590 EB \(weights 295 EB, adagrad_optimizer 295 EB\), and this machine has .* free"
+    assert re.search(rf"feature_configs\[1\].id_feature: the embedding tables need {size}", error), error
+    assert f"The largest: cate_id_emb {2**62:,} x 16 = 295 EB" in error
 
 
 CASES: list[tuple[dict[str, Any], str]] = [

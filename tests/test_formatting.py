@@ -15,7 +15,8 @@ def test_format_count(number: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (73e6, "73 MB"), (5e12, "5.0 TB")]
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (73e6, "73 MB"), (5e12, "5.0 TB"), (3e20, "300 EB")],
 )
 def test_format_bytes(size: float, text: str) -> None:
     assert format_bytes(size) == text

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tzrec import env
 from tzrec.config.check import load_checked
+from tzrec.config.local_path import local_path
 from tzrec.errors import Problem, UsageError
 from tzrec.run.device import available_device
 
@@ -146,7 +147,7 @@ def export(
     checked = load_checked(fspath(config), dict(edit or {}))
     from tzrec.run.export import export as export_config
 
-    directory = Path(export_dir)
+    directory = local_path("export_dir", export_dir)
     export_config(
         checked,
         directory,

@@ -8,6 +8,7 @@ from pathlib import Path
 from tzrec import cli, env
 from tzrec.config.check import load_checked
 from tzrec.config.comma_list import split_commas
+from tzrec.config.local_path import local_path
 from tzrec.log import logger
 
 
@@ -26,13 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_args(argv)
     if not env.rank_info().is_main:  # one process is enough
         return 0
+    export_dir = local_path("--export_dir", args.export_dir)
     config = load_checked(args.pipeline_config, args.edit_config_json)
     if args.item_input_path:
         logger.info("data   --item_input_path is not read: no model needs data to be exported")
     from tzrec.run.export import export  # imports torch, which takes seconds
 
     assets = [Path(name) for name in split_commas(args.asset_files)]
-    export(config, Path(args.export_dir), args.checkpoint_path, assets, args.additional_export_config)
+    export(config, export_dir, args.checkpoint_path, assets, args.additional_export_config)
     return 0
 
 

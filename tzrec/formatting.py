@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB")
+
 
 def format_count(number: float) -> str:
     """Format a count or a rate: `980`, `36.4k`, `1.20M`."""
@@ -15,10 +17,10 @@ def format_count(number: float) -> str:
 def format_bytes(size: float) -> str:
     """Format a size in decimal units: `56 B`, `1.5 kB`, `396 MB`."""
     unit = 0
-    while size >= 1000 and unit < 4:
+    while size >= 1000 and unit < len(_UNITS) - 1:
         size, unit = size / 1000, unit + 1
     digits = 1 if unit and size < 10 else 0
-    return f"{size:.{digits}f} {('B', 'kB', 'MB', 'GB', 'TB')[unit]}"
+    return f"{size:.{digits}f} {_UNITS[unit]}"
 
 
 def format_columns(lines: Sequence[Sequence[str]], right: Collection[int]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf import json_format, text_format
 
 from tzrec.config.edit import FLAG, edit
+from tzrec.config.local_path import without_file_scheme
 from tzrec.config.parser import Locations, Parsed, parse
 from tzrec.config.schema import MISSING, missing_required
 from tzrec.errors import ConfigError, Problem
@@ -67,6 +68,7 @@ def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
     if edits:
         _edit(parsed, config, edits)
     _resolve_fg_mode(config)
+    _resolve_local_paths(config)
     return ConfigSource(config, path, parsed.locations, tuple(parsed.problems))
 
 
@@ -139,6 +141,14 @@ def _choose_length(config: EasyRecConfig, touched: set[str]) -> None:
 
 def _under(path: str, roots: set[str]) -> bool:
     return any(path == root or path.startswith((f"{root}.", f"{root}[")) for root in roots)
+
+
+def _resolve_local_paths(config: EasyRecConfig) -> None:
+    """Convert `file:` URLs to paths."""
+    for message, name in ((config, "model_dir"), (config.train_config, "fine_tune_checkpoint")):
+        path = getattr(message, name)
+        if path != without_file_scheme(path):
+            setattr(message, name, without_file_scheme(path))
 
 
 def _resolve_fg_mode(config: EasyRecConfig) -> None:

@@ -18,6 +18,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from tzrec.config.local_path import without_file_scheme
 from tzrec.data.paths import filesystem
 
 Self = TypeVar("Self", bound="_AtomicPath")
@@ -32,9 +33,9 @@ class _AtomicPath(ABC):
     """
 
     def __init__(self, path: str, temporary: str, is_synced: bool) -> None:
-        self.path, self.temporary = path, temporary
-        self._filesystem, self._inner = filesystem(path)
-        _, self._inner_temporary = filesystem(temporary)
+        self.path, self.temporary = without_file_scheme(path), without_file_scheme(temporary)
+        self._filesystem, self._inner = filesystem(self.path)
+        _, self._inner_temporary = filesystem(self.temporary)
         self._is_synced = is_synced and isinstance(self._filesystem, pafs.LocalFileSystem)
 
     @abstractmethod

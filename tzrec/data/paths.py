@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from tzrec.config.comma_list import split_commas
+from tzrec.config.local_path import without_file_scheme
 from tzrec.errors import DataError, TzrecError
 
 
@@ -108,6 +109,7 @@ def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
     Raises:
         DataError: the URL's protocol is unknown, its package is not installed, or the filesystem cannot be reached.
     """
+    path = without_file_scheme(path)
     if "://" not in path:
         return pafs.LocalFileSystem(), path
     import fsspec  # imported for URLs only
@@ -164,6 +166,7 @@ def expand(patterns: str) -> list[InputFile]:
 
 
 def _expand_glob(pattern: str) -> list[InputFile]:
+    pattern = without_file_scheme(pattern)
     store, inner = filesystem(pattern)
     if "://" not in pattern:
         matches = glob.glob(pattern, recursive=True)

@@ -6,7 +6,6 @@ Nothing is started. torch is imported only for the class of a custom model, pyar
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,8 @@ from tzrec.config.check import inspect
 from tzrec.config.checker import Checker
 from tzrec.config.comma_list import split_commas
 from tzrec.config.load import ConfigSource, load_source
+from tzrec.config.local_path import without_file_scheme
+from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.config.rules.tasks import task_names
 from tzrec.errors import ConfigError, Problem
 
@@ -27,7 +28,7 @@ class CheckResult:
         problems: of the config, or of how it matches its data; empty if there are none.
         summary: one line about the config.
         notes: lines about the data.
-        warnings: fields of the config that have no effect.
+        warnings: fields of the config that have no effect, and data that is not there.
     """
 
     problems: Sequence[Problem]
@@ -39,12 +40,12 @@ class CheckResult:
 def check(
     config_path: str, edits: Mapping[str, Any] | None = None, data_path: str | None = None, device: str | None = None
 ) -> CheckResult:
-    """Find all problems of a config, then of a custom model, then of the first batch of the data.
+    """Find all problems of a config and its memory, then of a custom model, then of the files of the data.
 
     Args:
         config_path: text or JSON file.
         edits: changes to the config: path -> value.
-        data_path: comma list of globs. Default: `train_input_path` if all of it is local.
+        data_path: comma list of globs. Default: `train_input_path` and `eval_input_path` where all of it is local.
         device: "cpu" or "cuda", the device to run on. Default: the device of this machine.
 
     Raises:
@@ -55,13 +56,15 @@ def check(
     checker = inspect(source, device)
     problems: Sequence[Problem] = checker.problems
     notes: Sequence[str] = ()
-    data_path = data_path or _existing_paths(source.config.train_input_path)
+    if not problems:
+        check_table_bytes(checker)  # appends to the same problems
     if not problems and source.config.model_config.HasField("custom"):
         problems = _check_custom_model(source)
-    if not problems and data_path:
+    paths = [data_path] if data_path else _local_data(checker)
+    if not problems and paths:
         from tzrec.run.data_check import check_data
 
-        problems, notes = check_data(source, data_path)
+        problems, notes = check_data(source, paths)
     return CheckResult(problems, _summary(source, device), notes, checker.warnings)
 
 
@@ -81,12 +84,22 @@ def _check_custom_model(source: ConfigSource) -> list[Problem]:
     return []
 
 
-def _existing_paths(path: str) -> str:
-    """Return a comma list of globs if each of them matches a local file, otherwise ""."""
-    is_local = all(
-        any(os.path.isfile(name) for name in glob.iglob(part, recursive=True)) for part in split_commas(path)
-    )
-    return path if is_local else ""
+def _local_data(checker: Checker) -> list[str]:
+    """Return the paths of training and evaluation data without those that are remote or missing: warnings name them."""
+    paths = []
+    for name in ("train_input_path", "eval_input_path"):
+        parts = [without_file_scheme(part) for part in split_commas(getattr(checker.config, name))]
+        remote = [part for part in parts if "://" in part]
+        missing = [part for part in parts if part not in remote and not any(glob.iglob(part, recursive=True))]
+        if missing:
+            checker.warning(name, f'no file matches "{missing[0]}": training fails until there is one')
+        elif remote:
+            checker.warning(
+                name, f'"{remote[0]}" is not on this machine and was not read; pass it as --data to read it'
+            )
+        elif parts:
+            paths.append(",".join(parts))
+    return paths
 
 
 def _summary(source: ConfigSource, device: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -31,27 +31,41 @@ class _Sample:
     Attributes:
         checker: collects problems.
         batch: raw columns.
+        notes: lines about differences between the files.
         bad_rows: collects invalid values.
     """
 
     checker: Checker
     batch: pa.RecordBatch
+    notes: list[str]
     bad_rows: BadRows = field(init=False)
 
     def __post_init__(self) -> None:
         self.bad_rows = BadRows(self.batch.num_rows)
 
 
-def check_data(source: ConfigSource, path: str) -> tuple[list[Problem], list[str]]:
-    """Read one batch as training does, and encode it.
+def check_data(source: ConfigSource, paths: Sequence[str]) -> tuple[list[Problem], list[str]]:
+    """Compare the files of each path, read one batch as training does, and encode it.
 
     Args:
         source: a config without problems.
-        path: comma list of globs.
+        paths: comma lists of globs: of the training data, then of the evaluation data.
 
     Returns:
         Problems that prevent training on the data, and lines about the data for the user.
     """
+    problems: list[Problem] = []
+    notes: list[str] = []
+    for index, path in enumerate(dict.fromkeys(paths)):
+        found, lines = _check_path(source, path)
+        prefix = f"{path}: " if index else ""
+        new = [problem for problem in found if problem not in problems]
+        problems += [replace(problem, message=f"{prefix}{problem.message}") for problem in new]
+        notes += lines
+    return problems, notes
+
+
+def _check_path(source: ConfigSource, path: str) -> tuple[list[Problem], list[str]]:
     checker = Checker(source)
     try:
         encoder = FeatureEncoder.from_config(source.config.feature_configs, source.config.data_config)
@@ -64,7 +78,7 @@ def check_data(source: ConfigSource, path: str) -> tuple[list[Problem], list[str
         return checker.problems, []
     _check_features(sample, encoder)
     _check_targets(sample)
-    return checker.problems, [] if checker.problems else _notes(sample, path)
+    return checker.problems, [] if checker.problems else [*_notes(sample, path), *sample.notes]
 
 
 def _read_sample(checker: Checker, path: str) -> _Sample | None:
@@ -82,7 +96,8 @@ def _read_sample(checker: Checker, path: str) -> _Sample | None:
     piece = next(reader.read(), None)
     if piece is None:
         raise DataError("no rows")
-    sample = _Sample(checker, piece.batch.slice(0, data.batch_size))
+    notes = [f"       {note}; a value that is not of this type will stop training" for note in reader.notes]
+    sample = _Sample(checker, piece.batch.slice(0, data.batch_size), notes)
     sample.batch = _convert_text(sample, reader)
     arrays = [readable(column, name, sample.bad_rows) for name, column in zip(reader.columns, sample.batch.columns)]
     sample.batch = pa.RecordBatch.from_arrays(arrays, list(reader.columns))

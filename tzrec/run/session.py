@@ -16,11 +16,16 @@ from torchrec.distributed.model_parallel import DistributedModelParallel
 from tzrec import env
 from tzrec.checkpoint import store
 from tzrec.checkpoint.store import Checkpoint
+from tzrec.config.checker import Checker
+from tzrec.config.load import ConfigSource
+from tzrec.config.local_path import local_path
+from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.data.batch import Batch
 from tzrec.data.loader import DataLoader, Mode
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters, shard
 from tzrec.env import RankInfo
+from tzrec.errors import ConfigError
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.formatting import format_count
 from tzrec.log import logger
@@ -78,7 +83,12 @@ class Session:
 
     @classmethod
     def new(cls, config: EasyRecConfig) -> Session:
-        """Start a session without weights; `build` builds its model."""
+        """Start a session without weights; `build` builds its model.
+
+        Raises:
+            ConfigError: the embedding tables need more memory than there is.
+        """
+        _ensure_memory(config, has_state=True)
         return cls(config, env.rank_info())
 
     @classmethod
@@ -104,11 +114,14 @@ class Session:
         Raises:
             CheckpointError: there is no checkpoint, it is damaged, or it does not match the model of the config.
             PackageError: the package is missing, damaged or too new.
+            ConfigError: the embedding tables of the checkpoint need more memory than there is.
         """
+        if package_path is None:
+            _ensure_memory(config, has_state=purpose == "evaluation")
         session = cls(config, rank_info or env.rank_info())
         try:
             if package_path is not None:
-                session._load_package(Path(package_path))
+                session._load_package(local_path("package", package_path))
             else:
                 session._load_checkpoint(checkpoint_path, purpose)
         except BaseException:
@@ -223,10 +236,18 @@ def choose_checkpoint(config: EasyRecConfig, path: str | None, purpose: Purpose)
     """
     export, model_dir = config.export_config, Path(config.model_dir)
     if path:
-        return store.find(Path(path))
+        return store.find(local_path("checkpoint_path", path))
     if purpose == "serving" and export.exporter_type == "best":
         return store.best(model_dir, export.best_exporter_metric, export.metric_larger_is_better)
     return store.find(model_dir)
+
+
+def _ensure_memory(config: EasyRecConfig, has_state: bool) -> None:
+    """Raise an error before tables are allocated that need more memory than there is."""
+    checker = Checker(ConfigSource(config), available_device())
+    check_table_bytes(checker, has_state)
+    if checker.problems:
+        raise ConfigError(checker.problems)
 
 
 def _set_tf32(config: EasyRecConfig) -> None:

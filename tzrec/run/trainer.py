@@ -74,6 +74,8 @@ class Trainer:
         self._trained_batch: Batch | None = None
         self._random_devices = [session.device] if session.device.type == "cuda" else []
         self.loader = session.loader(config.train_input_path, "train")
+        if config.eval_input_path:
+            session.loader(config.eval_input_path, "eval").close()  # what cannot be read fails now, not after an epoch
         self.loader.bad_rows_path = str(session.model_dir / "bad_rows.jsonl")
         self._data = self.loader.identity() if session.rank_info.is_main else None
         resume = continue_on_data(resume, self._data, config, session.rank_info)

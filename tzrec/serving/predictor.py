@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tzrec.config.load import load_config
+from tzrec.config.local_path import local_path
 from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
@@ -92,8 +93,9 @@ def load(path: str | Path) -> Predictor:
     Raises:
         PackageError: it is missing, damaged or too new.
     """
-    package = open_package(Path(path))
-    config = package_config(Path(path))
+    directory = local_path("package", path)
+    package = open_package(directory)
+    config = package_config(directory)
     return Predictor(package.program(), config, FeatureEncoder.from_config(config.feature_configs, config.data_config))
 
 
@@ -104,6 +106,7 @@ def package_config(directory: Path, edits: Mapping[str, Any] | None = None) -> E
         PackageError: there is no package.
         ConfigError: an edit does not fit the config.
     """
+    directory = local_path("package", directory)
     PackageManifest.read(directory)  # a better error than that of a missing config
     return locate_assets(load_config(str(directory / CONFIG), edits, ignore_unknown=True), directory)
 

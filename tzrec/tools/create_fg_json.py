@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check_data(source: ConfigSource) -> None:
     from tzrec.run.data_check import check_data  # imports pyarrow and numba
 
-    problems, notes = check_data(source, source.config.train_input_path)
+    problems, notes = check_data(source, [source.config.train_input_path])
     if problems:
         raise ConfigError(problems)
     print("\n".join(notes))
