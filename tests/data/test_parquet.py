@@ -189,10 +189,13 @@ def test_repeated_columns_are_no_trouble_where_they_are_not_read(tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda path: pq.write_table(x(list(range(100))), path), "it had 500 rows, now it has 100"),
-        (lambda path: pq.write_table(x(list(range(900))), path), "it had 500 rows, now it has 900"),
-        (lambda path: pq.write_table(x(["a"] * 500), path), "now it has"),
-        (lambda path: pq.write_table(x(list(range(1, 501))), path, **PLAIN), "its content was replaced"),
+        (
+            lambda path: pq.write_table(x(list(range(100))), path),
+            r"the file changed in size from .* since the run",
+        ),
+        (lambda path: pq.write_table(x(list(range(900))), path), "the file changed in size"),
+        (lambda path: pq.write_table(x(["a"] * 500), path), "the file changed in size"),
+        (lambda path: pq.write_table(x(list(range(1, 501))), path, **PLAIN), "the file was written again"),
         (lambda path: path.unlink(), "is gone"),
         (lambda path: path.write_bytes(b""), "cannot be read as Parquet"),
         (lambda path: path.write_bytes(path.read_bytes()[:-9]), "cannot be read as Parquet"),

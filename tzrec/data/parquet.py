@@ -31,7 +31,7 @@ class ParquetReader(Reader):
         return reader
 
     def group_starts(self) -> list[int]:
-        with open_parquet(self.files[0]) as (parquet, _):
+        with open_parquet(self.files[0]) as parquet:
             return group_bounds(parquet)[:-1].tolist()  # type: ignore[no-any-return]
 
     def _open_files(self) -> Sequence[str]:
@@ -69,13 +69,8 @@ class ParquetReader(Reader):
     def _read_file(self, index: int, skip: int) -> Iterator[Piece]:
         """Yield the rows of one file after the first `skip`, without reading the row groups before them."""
         file = self.files[index]
-        with open_parquet(file) as (parquet, footer):
-            difference = self._footers[index].difference(footer)
-            if difference:
-                raise DataError(
-                    f"{file.name}: changed after it was opened: {difference}. Files must not change while they are "
-                    "read: write new rows to new files, and start again"
-                )
+        with open_parquet(file) as parquet:
+            file.ensure_unchanged(self._footers[index].version)
             bounds = group_bounds(parquet)
             first_group = int(np.searchsorted(bounds, skip, side="right")) - 1
             groups = range(first_group, parquet.num_row_groups)

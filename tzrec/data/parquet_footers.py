@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tzrec.data.paths import InputFile, reading
+from tzrec.data.paths import FileVersion, InputFile, reading
 from tzrec.errors import DataError
 from tzrec.features.column_types import common_type, decoded_type
 
@@ -30,38 +29,24 @@ class Footer:
         file: the file.
         schema: types as they are stored.
         num_rows: rows of the file.
-        size: bytes of the file.
-        digest: checksum of the footer, which holds the position and the range of the values of every part of it.
+        version: of the file when its footer was read.
     """
 
     file: InputFile
     schema: pa.Schema
     num_rows: int
-    size: int
-    digest: int
-
-    def difference(self, other: Footer) -> str:
-        """Describe the change from this footer to a later one of the same file; "" if there is none."""
-        if self.num_rows != other.num_rows:
-            return f"it had {self.num_rows:,} rows, now it has {other.num_rows:,}"
-        if self.size != other.size:
-            return f"it had {self.size:,} bytes, now it has {other.size:,}"
-        return "" if self.digest == other.digest else "its content was replaced"
+    version: FileVersion
 
 
 @contextmanager
-def open_parquet(file: InputFile) -> Iterator[tuple[pq.ParquetFile, Footer]]:
-    """Open a Parquet file and read its footer; all errors name it."""
+def open_parquet(file: InputFile) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file; all errors name it."""
     with (
         reading(file, "Parquet"),
         file.filesystem.open_input_file(file.path) as raw,
         pq.ParquetFile(raw) as parquet,
     ):
-        metadata = parquet.metadata
-        sink = pa.BufferOutputStream()
-        metadata.write_metadata_file(sink)
-        digest = zlib.crc32(sink.getvalue())
-        yield parquet, Footer(file, parquet.schema_arrow, metadata.num_rows, raw.size(), digest)
+        yield parquet
 
 
 def read_footers(files: Sequence[InputFile]) -> list[Footer]:
@@ -79,14 +64,15 @@ def read_footers(files: Sequence[InputFile]) -> list[Footer]:
 
 
 def _read_footer(file: InputFile) -> Footer:
-    with open_parquet(file) as (_, footer):
-        return footer
+    version = file.version()
+    with open_parquet(file) as parquet:
+        return Footer(file, parquet.schema_arrow, parquet.metadata.num_rows, version)
 
 
 def _with_known_schema(footer: Footer, schemas: list[pa.Schema]) -> Footer:
     for schema in reversed(schemas[-_MAX_LISTED:]):
         if footer.schema.equals(schema):
-            return Footer(footer.file, schema, footer.num_rows, footer.size, footer.digest)
+            return replace(footer, schema=schema)
     schemas.append(footer.schema)
     return footer
 
@@ -166,7 +152,7 @@ def _has_other_values(footer: Footer, name: str, target: pa.DataType) -> bool:
     """
     if not _is_decided_by_values(decoded_type(footer.schema.field(name).type), target):
         return False
-    with open_parquet(footer.file) as (parquet, _):
+    with open_parquet(footer.file) as parquet:
         bounds = [bound for bound in _bounds(parquet, name) if np.isfinite(bound)]
     if pa.types.is_floating(target):
         return any(abs(bound) > _MAX_EXACT_FLOAT for bound in bounds)
