@@ -57,9 +57,9 @@ def check_data(source: ConfigSource, paths: Sequence[str]) -> tuple[list[Problem
     problems: list[Problem] = []
     notes: list[str] = []
     for index, path in enumerate(dict.fromkeys(paths)):
-        found, lines = _check_path(source, path)
+        path_problems, lines = _check_path(source, path)
         prefix = f"{path}: " if index else ""
-        new = [problem for problem in found if problem not in problems]
+        new = [problem for problem in path_problems if problem not in problems]
         problems += [replace(problem, message=f"{prefix}{problem.message}") for problem in new]
         notes += lines
     return problems, notes

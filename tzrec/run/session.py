@@ -35,6 +35,7 @@ from tzrec.ops.autocast import AUTOCAST
 from tzrec.optim.average import uses_average
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run import cpu
+from tzrec.run.device import available_device
 from tzrec.run.resume import agree_on_checkpoint
 from tzrec.tables.plan_summary import SavedPlan, plan_rows, render
 
