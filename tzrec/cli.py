@@ -170,7 +170,11 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
-        log.setup()
+        try:
+            log.setup()
+        except UsageError as error:  # the variables of torchrun, which tell the ranks apart, are not valid
+            print(error, file=sys.stderr, flush=True)
+            return error.exit_code
         try:
             return main(argv) or 0
         except TzrecError as error:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tzrec.errors import UsageError
+
 OPENMP_SPIN_COUNT = 1000
 """Rounds that an idle OpenMP thread spins unless the config says otherwise: free alone, and short beside others."""
 _SPIN_VARIABLE = "GOMP_SPINCOUNT"
@@ -43,16 +45,68 @@ class RankInfo:
         return self.rank == 0
 
 
+@dataclass(frozen=True)
+class StoreAddress:
+    """Address of the store in which the ranks of a run find each other.
+
+    Attributes:
+        host: name or address.
+        port: number of the port.
+        is_held_by_agent: the agent of torchrun holds the store; otherwise rank 0 does.
+    """
+
+    host: str
+    port: int
+    is_held_by_agent: bool
+
+    def __str__(self) -> str:
+        holder = "the agent of torchrun on the host of rank 0" if self.is_held_by_agent else "rank 0"
+        return f"{self.host}:{self.port} (MASTER_ADDR:MASTER_PORT, the store of {holder})"
+
+
 def rank_info() -> RankInfo:
-    """Read RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE."""
-    get = os.environ.get
-    return RankInfo(
-        rank=int(get("RANK", "0")),
-        world_size=int(get("WORLD_SIZE", "1")),
-        local_rank=int(get("LOCAL_RANK", "0")),
-        local_world_size=int(get("LOCAL_WORLD_SIZE", "1")),
+    """Read RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE.
+
+    Raises:
+        UsageError: they are not numbers, or RANK is not below WORLD_SIZE.
+    """
+    info = RankInfo(
+        rank=_number("RANK", 0),
+        world_size=_number("WORLD_SIZE", 1),
+        local_rank=_number("LOCAL_RANK", 0),
+        local_world_size=_number("LOCAL_WORLD_SIZE", 1),
         launched="RANK" in os.environ,
     )
+    if info.rank >= info.world_size:
+        raise UsageError(f"RANK={info.rank} is not below WORLD_SIZE={info.world_size}; torchrun sets both")
+    return info
+
+
+def store_address() -> StoreAddress:
+    """Read MASTER_ADDR and MASTER_PORT, and from TORCHELASTIC_USE_AGENT_STORE the holder of the store.
+
+    Raises:
+        UsageError: RANK is set without them, or the port is not a number of a port.
+    """
+    host, port = os.environ.get("MASTER_ADDR", ""), _number("MASTER_PORT", 0)
+    if not host or not 0 < port < 2**16:
+        raise UsageError(
+            f"MASTER_ADDR={host!r} and MASTER_PORT={port} are not an address; together with RANK, set them to the host "
+            "of rank 0 and a free port of it. torchrun does so"
+        )
+    return StoreAddress(host, port, os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True")
+
+
+def gloo_interface() -> str:
+    """Read GLOO_SOCKET_IFNAME, the network interface that gloo uses; empty for the address of the host name."""
+    return os.environ.get("GLOO_SOCKET_IFNAME", "")
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise UsageError(f"the environment variable {name}={text!r} is not a whole number; torchrun sets it")
+    return int(text)
 
 
 def log_level() -> str:

@@ -17,6 +17,7 @@ def test_signals_first_is_recorded_and_handlers_are_restored() -> None:
         assert signals.received == 0
         os.kill(os.getpid(), signal.SIGTERM)
         assert signals.received == signal.SIGTERM
+    signals.restore()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
@@ -33,11 +34,26 @@ def test_signals_second_exits_unless_forwarded_by_torchrun(monkeypatch: pytest.M
         os.kill(os.getpid(), signal.SIGINT)
         assert exit_codes == [130]
         assert signals.received == signal.SIGINT
+    signals.restore()
 
 
 def test_signals_first_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "tzrec")
-    with Signals():
+    with Signals() as signals:
         os.kill(os.getpid(), signal.SIGINT)
+    signals.restore()
     expected = "SIGINT received: saving a checkpoint, then exiting (press Ctrl-C again to exit now)"
     assert caplog.messages == [f"stop   {expected}"]
+
+
+def test_signals_after_the_block_are_recorded_until_restored(caplog: pytest.LogCaptureFixture) -> None:
+    """The agent of torchrun sends SIGTERM while a rank reports the one that it lost."""
+    caplog.set_level("INFO", "tzrec")
+    before = signal.getsignal(signal.SIGTERM)
+    with Signals() as signals:
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    signals.restore()
+    assert signals.received == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert caplog.messages == ["stop   SIGTERM received: the run is ending already (send it again to exit now)"]

@@ -20,6 +20,7 @@ from tzrec import env
 from tzrec.checkpoint import store
 from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord
 from tzrec.data.atomic import AtomicDirectory, write_synced
+from tzrec.distributed import group
 from tzrec.errors import CheckpointError
 from tzrec.log import logger
 from tzrec.torchrec_adapter import local_shards, map_shards
@@ -64,7 +65,7 @@ class Saver:
         self._num_failed = 0  # in a row
         self._error: BaseException | None = None  # of the last save
         # a separate group, because collective operations of the thread must not mix with those of the training loop
-        self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        self._group = group.new_group() if dist.is_initialized() else None
         self._rank = dist.get_rank() if dist.is_initialized() else 0
 
     @property

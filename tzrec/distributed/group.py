@@ -5,37 +5,87 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from tzrec.distributed.meeting import WaitNotice, connecting_text, meet
+from tzrec.distributed.peers import GRACE_S, LostRankError, Peers
+from tzrec.distributed.progress import RankProgress
 from tzrec.env import RankInfo
+from tzrec.errors import TrainingError
 from tzrec.torchrec_adapter import TORCH_FX_LOGGER
+
+DEFAULT_TIMEOUT_S = 600.0
 
 _DTYPES = {
     str(dtype): dtype for dtype in (torch.float64, torch.float32, torch.int64, torch.int32, torch.uint8, torch.bool)
 }
 
 
-def init(rank_info: RankInfo) -> torch.device:
+_progress = RankProgress()
+_peers: Peers | None = None
+_timeout = timedelta(seconds=DEFAULT_TIMEOUT_S)
+
+
+def init(rank_info: RankInfo, timeout_s: float = DEFAULT_TIMEOUT_S) -> torch.device:
     """Create the process group, with NCCL on CUDA and gloo otherwise; without torchrun it has one rank.
+
+    Args:
+        rank_info: this process among its peers.
+        timeout_s: seconds for which a rank waits for another one, at the start and in every exchange.
 
     Returns:
         The device of this rank.
+
+    Raises:
+        SetupError: rank 0 cannot open the store of the ranks.
+        TrainingError: the ranks did not find each other within the time.
+        UsageError: the environment variables of torchrun are incomplete.
     """
+    global _progress, _timeout
     _ignore_warnings()
     device = torch.device("cuda", rank_info.local_rank) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
+    _progress = RankProgress()
+    # NCCL kills the process at its time-out; by then the watch of the ranks has named the cause and ended it
+    _timeout = timedelta(seconds=timeout_s + (2 * GRACE_S if backend == "nccl" else 0))
     if rank_info.launched:
-        dist.init_process_group(backend)
+        _join(rank_info, backend, timeout_s)
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     return device
+
+
+def _join(rank_info: RankInfo, backend: str, timeout_s: float) -> None:
+    """Meet the other ranks and connect to them; a thread logs what this rank waits for."""
+    global _peers
+    with WaitNotice() as notice:
+        meeting = meet(rank_info, timeout_s, notice)
+        if rank_info.world_size > 1:
+            _peers = Peers(meeting, rank_info.rank, timeout_s, _progress)
+        notice.text = lambda: connecting_text(meeting)
+        try:
+            dist.init_process_group(
+                backend,
+                timeout=_timeout,
+                world_size=rank_info.world_size,
+                rank=rank_info.rank,
+                store=meeting.store,
+            )
+            barrier()
+        except BaseException as error:
+            lost = close(error)
+            if lost:
+                raise TrainingError(f"{connecting_text(meeting)}. {lost}") from error
+            raise
 
 
 def _ignore_warnings() -> None:
@@ -45,14 +95,81 @@ def _ignore_warnings() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def close() -> None:
-    """Destroy the process group if there is one."""
+def close(error: BaseException | None = None) -> LostRankError | None:
+    """Destroy the process group if there is one.
+
+    Args:
+        error: that ends the run; the other ranks are informed.
+
+    Returns:
+        An error to raise instead, if the given one is that of a lost rank: it names the rank.
+    """
+    global _peers
+    peers, _peers = _peers, None
+    lost = None
+    if peers:
+        is_named = isinstance(error, LostRankError)
+        lost = peers.explain(error) if error is not None and not is_named and _is_lost_connection(error) else None
+        peers.leave(lost or error)
     if dist.is_initialized():
         dist.destroy_process_group()
+    return lost
+
+
+@contextmanager
+def naming_lost_ranks() -> Iterator[None]:
+    """Replace the error of an exchange with another rank by one that names the lost rank, where it is raised.
+
+    Raises:
+        TrainingError: names the lost ranks.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _peers and _is_lost_connection(error):
+            raise _peers.explain(error) from error
+        raise
+
+
+def _is_lost_connection(error: BaseException | None) -> bool:
+    """True for the error of an exchange between ranks, and for one that it caused."""
+    while error is not None:
+        is_gloo = isinstance(error, RuntimeError) and "gloo" in str(error)  # gloo has no class for its errors
+        if is_gloo or isinstance(error, dist.DistError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def new_group() -> dist.ProcessGroup:
+    """Create a further group of all ranks over gloo, for a thread: its exchanges do not mix with those of training."""
+    return dist.new_group(timeout=_timeout, backend="gloo")
+
+
+def arrive(place: str, step: int = 0) -> None:
+    """Pass a place of the run that all ranks pass in the same order, for the messages about ranks that have not."""
+    _progress.arrive(place, step)
+
+
+def advance() -> None:
+    """Count a piece of work that the ranks do in different numbers, so that `wait_for_all` waits for its end."""
+    _progress.advance()
+
+
+def wait_for_all() -> None:
+    """Wait for ranks that have more work than this one; without a time limit while they advance.
+
+    Raises:
+        TrainingError: a rank is lost, or has not advanced within the time-out.
+    """
+    arrive("the end of its work")
+    if _peers:
+        _peers.wait_for_all()
 
 
 def barrier() -> None:
     """Wait for all ranks."""
+    arrive("a barrier")
     if dist.get_world_size() > 1:
         dist.barrier()
 
@@ -70,6 +187,7 @@ def any_rank(flag: bool) -> bool:
 def _reduce(value: int, op: Any) -> int:
     if dist.get_world_size() == 1:
         return value
+    arrive("an agreement")
     tensor = torch.tensor(value, device=_device())
     dist.all_reduce(tensor, op)
     return int(tensor)
@@ -130,6 +248,7 @@ def _unpack(header: Iterable[tuple[str, str, list[int]]], payload: bytes) -> dic
 
 def _gather(data: bytes) -> list[bytes]:
     """Bytes of all ranks in rank order."""
+    arrive("an exchange of values")
     device = _device()
     lengths = [torch.empty(1, dtype=torch.int64, device=device) for _ in range(dist.get_world_size())]
     dist.all_gather(lengths, torch.tensor([len(data)], device=device))

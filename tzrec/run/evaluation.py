@@ -96,6 +96,7 @@ def _score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[Ev
                 labeled = moved if features is labels else labels.to(session.device)
                 metrics.update(output.logits, output.auxiliary_losses, labeled)
                 num_rows += labels.rows
+            group.advance()
     session.model.train(training)
     metrics.merge(gather_metric_states(metrics.state()))
     return metrics, int(group.total([num_rows])[0])

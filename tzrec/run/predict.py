@@ -102,6 +102,7 @@ def _published_together(output: OutputDirectory, session: Session) -> Iterator[N
         yield
     except Exception as raised:  # of any type: the other ranks must be informed
         error = raised
+    group.wait_for_all()  # the ranks have different numbers of rows, and one may take much longer
     is_complete = group.all_agree(error is None)
     if session.rank_info.is_main:
         output.publish() if is_complete else output.discard()
@@ -121,6 +122,7 @@ def _write_scores(scorer: Scorer, loader: DataLoader, writer: Writer, options: P
             outputs = scorer.predict(scorer.signature.from_batch(batch))
             writer.write(columns.table(outputs, batch))
             num_rows += batch.rows
+            group.advance()
     return num_rows
 
 

@@ -71,15 +71,15 @@ class Session:
         self.rank_info = rank_info
         self.step = -1
         self.cpu = cpu.configure_cpu(config.train_config)
-        self.device = group.init(rank_info)
+        self.device = group.init(rank_info, config.train_config.rank_timeout_s)
         self._autocast = AUTOCAST[config.train_config.mixed_precision]
         self._loaders: WeakSet[DataLoader] = WeakSet()  # a run opens one for each evaluation
         self._program: Scorer | None = None
         _set_tf32(config)
         try:
             self.encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self.close(error)
             raise
 
     @classmethod
@@ -125,8 +125,8 @@ class Session:
                 session._load_package(local_path("package", package_path))
             else:
                 session._load_checkpoint(checkpoint_path, purpose)
-        except BaseException:
-            session.close()
+        except BaseException as error:
+            session.close(error)
             raise
         return session
 
@@ -185,18 +185,33 @@ class Session:
         rows = plan_rows(self.rec_model, self.model.plan, self.config.train_config)
         logger.info("plan   %s", render(rows).replace("\n", "\n       "))
         logger.info("cpu    %s", self.cpu)
+        if self.rank_info.world_size > 1:
+            logger.info(
+                "ranks  %d; one for which the others wait longer than %d s ends the run (train_config.rank_timeout_s)",
+                self.rank_info.world_size,
+                self.config.train_config.rank_timeout_s,
+            )
 
-    def close(self) -> None:
-        """Stop the threads that read data and destroy the process group."""
+    def close(self, error: BaseException | None = None) -> None:
+        """Stop the threads that read data and destroy the process group.
+
+        Args:
+            error: that ends the session, for the other ranks.
+
+        Raises:
+            TrainingError: the given error is that of a lost rank, which this one names.
+        """
         for loader in self._loaders:
             loader.close()
-        group.close()
+        lost = group.close(error)
+        if lost:
+            raise lost from error
 
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close(error)
 
     def _load_package(self, path: Path) -> None:
         from tzrec.serving.package import open_package

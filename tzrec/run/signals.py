@@ -22,6 +22,9 @@ _REPEAT_S = 2.0
 class Signals:
     """Context manager that records the first SIGINT or SIGTERM instead of terminating the process.
 
+    It also records one that arrives after the block, until `restore`: the agent of torchrun sends SIGTERM to the ranks
+    that are left, and these need a moment to report the rank that they lost.
+
     Attributes:
         received: number of the signal, 0 before the first one.
     """
@@ -31,14 +34,20 @@ class Signals:
     def __init__(self) -> None:
         self._received_at = 0.0
         self._previous_handlers: dict[int, Any] = {}
+        self._can_save = False
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():  # Python allows handlers only there
             numbers = (signal.SIGINT, signal.SIGTERM)
             self._previous_handlers = {number: signal.signal(number, self._handle) for number in numbers}
+        self._can_save = True
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._can_save = False
+
+    def restore(self) -> None:
+        """Give the signals back to the handlers that they had before."""
         for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
@@ -50,4 +59,5 @@ class Signals:
             self.received, self._received_at = number, now
             name = signal.Signals(number).name
             again = "press Ctrl-C again to exit now" if number == signal.SIGINT else "send it again to exit now"
-            logger.info("stop   %s received: saving a checkpoint, then exiting (%s)", name, again)
+            what = "saving a checkpoint, then exiting" if self._can_save else "the run is ending already"
+            logger.info("stop   %s received: %s (%s)", name, what, again)

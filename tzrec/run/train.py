@@ -16,6 +16,7 @@ from tzrec.run.listeners import Listener, Progress, TensorBoard
 from tzrec.run.reporting import Report
 from tzrec.run.resume import find_resume_state
 from tzrec.run.session import Session
+from tzrec.run.signals import Signals
 from tzrec.run.trainer import Trainer
 from tzrec.run.training_loop import Outcome, run_training_loop
 from tzrec.version import __version__
@@ -44,6 +45,8 @@ def train(
         TrainingError: a loss was not finite.
     """
     with ExitStack() as stack:
+        signals = Signals()
+        stack.callback(signals.restore)  # at the very end, after the ranks have reported what happened
         session = stack.enter_context(Session.new(config))
         if session.rank_info.is_main:
             stack.enter_context(Lock(session.model_dir))
@@ -62,7 +65,7 @@ def train(
         session.log_summary()
         if trainer.is_complete:
             logger.info("train  %s", trainer.completion_text())
-        return run_training_loop(trainer, all_listeners)
+        return run_training_loop(trainer, all_listeners, signals)
 
 
 def _write_config(config: EasyRecConfig, model_dir: Path) -> None:

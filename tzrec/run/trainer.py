@@ -178,6 +178,7 @@ class Trainer:
     def begin_step(self) -> None:
         """Set learning rates and clear gradients; before the forward pass, in which fused kernels read the rate."""
         self._statistics.keep()
+        group.arrive("the forward pass", self.position.step + 1)
         self.learning_rates.set(self.position.steps, self.position.epochs, self.control.factor)
         self.sparse.zero_grad()
         self.dense.zero_grad()
@@ -211,6 +212,7 @@ class Trainer:
             Description of the gradients, and of the running statistics of norms, of this rank with which no parameter
             must be updated; "" if there are none.
         """
+        group.arrive("the backward pass", self.position.step + 1)
         self.dense.scale_loss(torch.stack(list(losses.values())).sum() * loss_weight).backward()
         statistics = [f"{name} is not finite" for name in self._statistics.nonfinite_names()]
         problems = [*self._watch.problems(), *statistics]
@@ -319,6 +321,7 @@ def mark_last(batches: Iterator[Batch]) -> Iterator[tuple[Batch, bool]]:
     """Yield each batch with True if it is the last one; reads one batch ahead."""
     batch = next(batches, None)
     while batch is not None:
+        group.arrive("reading the next batch")
         next_batch = next(batches, None)
         yield batch, next_batch is None
         batch = next_batch

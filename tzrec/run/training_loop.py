@@ -38,7 +38,7 @@ class Outcome:
     skipped: SkippedSteps = SkippedSteps()  # noqa: RUF009 - frozen
 
 
-def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcome:
+def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: Signals) -> Outcome:
     """Train until the stop condition, a signal or the time limit is reached, with checkpoints and evaluations.
 
     Raises:
@@ -48,10 +48,11 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcom
     outcome, saved_step = Outcome(trainer.position.step), trainer.position.step
     if trainer.lacks_evaluation:
         _evaluate(trainer, listeners, outcome, trainer.counts_evaluation)
-    with Signals() as signals:
+    with signals, group.naming_lost_ranks():
         for batch, is_last in trainer.batches():
             trainer.begin_step()
             losses = trainer.compute_losses(batch)
+            group.arrive("the step sync", trainer.position.step + 1)
             sync = sync_step(losses, batch.rows, signals.received > 0 or trainer.should_stop)
             minimized = apply_step(trainer, losses, batch, sync)
             if minimized is not None:
@@ -93,6 +94,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener]) -> Outcom
 def _save_and_evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome, is_final: bool) -> float:
     """Save a checkpoint and evaluate, without evaluation after a signal; return the seconds that training waited."""
     start = time.perf_counter()
+    group.arrive("the save", trainer.position.step)
     saved = trainer.save(is_final)
     for listener in listeners:
         listener.on_save(saved)
@@ -113,6 +115,7 @@ def _log_on_main(trainer: Trainer, lines: Sequence[str]) -> None:
 def _evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome, is_counted: bool = True) -> None:
     """Evaluate the model and append the result; early stopping and learning rate reduction see it if it is counted."""
     session = trainer.session
+    group.arrive("the evaluation", trainer.position.step)
     loader = session.loader(session.config.eval_input_path, "eval")
     with trainer.evaluation_weights():
         evaluation = evaluate_model(session, loader, trainer.position.step, trainer.skipped_steps.num_steps)
