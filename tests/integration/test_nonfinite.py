@@ -147,3 +147,12 @@ def test_results_of_healthy_run_do_not_mention_skipped_steps(job: Job) -> None:
     model_dir, _ = job("model", train_config__num_steps=3)
     assert "skipped" not in json.dumps(results(model_dir))
     assert np.isfinite(results(model_dir)[-1]["auc_ctr"])
+
+
+@pytest.mark.parametrize("mlp", ["use_bn: true", "activation: 'Dice'"], ids=["batch_norm", "dice"])
+def test_last_batch_of_one_row_under_batch_norm_is_trained(job: Job, mlp: str) -> None:
+    """Of 600 rows 599 are the first batch of an epoch."""
+    edits: dict[str, Any] = {"data_config__batch_size": 599, "train_config__num_steps": 4}
+    model_dir, log = job("model", model_config__mmoe__expert_mlp=f"hidden_units: [16] {mlp}", **edits)
+    assert len(log.losses) == 4
+    assert_finite(model_dir, 3)

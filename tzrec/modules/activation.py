@@ -10,6 +10,7 @@ from torch import nn
 
 from tzrec.config.grammar import activation_problem
 from tzrec.errors import ConfigError, Problem
+from tzrec.modules.batch_norm import BatchNorm
 
 
 class Dice(nn.Module):
@@ -20,7 +21,7 @@ class Dice(nn.Module):
 
     def __init__(self, dim: int, eps: float = 1e-8) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(dim, eps=eps, affine=False)
+        self.norm = BatchNorm(dim, eps=eps, affine=False)
         self.slope = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from torch import nn
 
 from tzrec.errors import ConfigError, Problem
 from tzrec.modules.activation import activation as make_activation
+from tzrec.modules.batch_norm import BatchNorm
 from tzrec.modules.dropout import Dropout
 from tzrec.ops import relu_mlp
 
@@ -57,7 +58,7 @@ class MLP(nn.Module):
             make = first if first and len(self.layers) == 0 else partial(nn.Linear, layer_in)
             layer["linear"] = make(out_features=layer_out, bias=bias and not use_bn)
             if use_bn:
-                layer["norm"] = nn.BatchNorm1d(layer_out)
+                layer["norm"] = BatchNorm(layer_out)
             if use_ln:
                 layer["norm"] = nn.LayerNorm(layer_out)
             if (active := make_activation(activation, layer_out)) is not None:
