@@ -79,6 +79,7 @@ class CheckpointManifest:
         data: identity of the training data; None in a checkpoint of an older version.
         settings: field of the config -> value, of the fields that a resumed run must not change.
         is_complete: the run had reached its stop condition.
+        is_finite: the values were found to be finite when they were saved; False in a checkpoint of an older version.
         cpu: settings on which rounding depends, by name; a resumed run keeps them.
     """
 
@@ -91,6 +92,7 @@ class CheckpointManifest:
     data: DataIdentity | None = None
     settings: dict[str, str] = field(default_factory=dict)
     is_complete: bool = False
+    is_finite: bool = False
     cpu: dict[str, str] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:

@@ -81,6 +81,16 @@ def stored_sizes(directory: Path) -> dict[str, tuple[int, ...]]:
     return _sizes(_metadata(_CheckpointReader(directory)))
 
 
+def stored_types(directory: Path) -> dict[str, tuple[Size, torch.dtype]]:
+    """Return name -> size and type of every tensor in one part of a checkpoint."""
+    stored = _metadata(_CheckpointReader(directory)).state_dict_metadata.items()
+    return {
+        name: (tuple(entry.size), entry.properties.dtype)
+        for name, entry in stored
+        if isinstance(entry, TensorStorageMetadata)
+    }
+
+
 def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None = None) -> LoadResult:
     """Fill tensors in place from one part (`model` or `optimizer`) of a checkpoint, each rank its own shards.
 

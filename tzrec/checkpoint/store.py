@@ -65,14 +65,13 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """Open a checkpoint; verify it if it has a manifest, which a checkpoint of another program has not.
 
     Raises:
-        CheckpointError: it does not exist, is damaged, or is not a checkpoint.
+        CheckpointError: it does not exist, is damaged, holds values that are not finite, or is not a checkpoint.
     """
     if (path / NAME).exists():
-        manifest = CheckpointManifest.read(path)
-        manifest.verify(path)
-        return Checkpoint(path, manifest)
+        return Checkpoint(path, _verified(path))
     if (path / "model" / ".metadata").exists():
         logger.warning("%s has no %s, so it cannot be verified", path, NAME)
+        _ensure_finite(path)
         return Checkpoint(path, None)
     raise CheckpointError(f"{path} is not a checkpoint: it has neither {NAME} nor model/.metadata")
 
@@ -125,8 +124,7 @@ def _newest_valid(model_dir: Path) -> tuple[Checkpoint | None, list[Path]]:
     problem_by_path = {}
     for path in reversed(list_checkpoints(model_dir)):
         try:
-            manifest = CheckpointManifest.read(path)
-            manifest.verify(path)
+            manifest = _verified(path)
         except CheckpointError as error:
             problem_by_path[path] = str(error)
             logger.warning("%s; trying the previous one", error)
@@ -135,6 +133,21 @@ def _newest_valid(model_dir: Path) -> tuple[Checkpoint | None, list[Path]]:
     if problem_by_path:
         raise CheckpointError("all checkpoints are damaged:\n  " + "\n  ".join(problem_by_path.values()))
     return None, []
+
+
+def _verified(path: Path) -> CheckpointManifest:
+    """Read the manifest of a checkpoint, and verify its files and values."""
+    manifest = CheckpointManifest.read(path)
+    manifest.verify(path)
+    if not manifest.is_finite:
+        _ensure_finite(path)
+    return manifest
+
+
+def _ensure_finite(path: Path) -> None:
+    from tzrec.checkpoint.finite import ensure_finite_values  # imports torch, which a list of checkpoints does not need
+
+    ensure_finite_values(path)
 
 
 def _move_aside(path: Path) -> None:

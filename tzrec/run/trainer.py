@@ -272,6 +272,7 @@ class Trainer:
             self._versions,
             numbers,
             data=self._data,
+            is_finite=True,
             settings=self._settings,
             is_complete=self.stop_condition.is_reached(self.position),
             cpu=self.session.cpu.to_json(),

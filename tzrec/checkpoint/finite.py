@@ -1,0 +1,36 @@
+"""Check of the stored values of a checkpoint, for those that were written without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from tzrec.checkpoint.restore import restore, stored_types
+from tzrec.errors import CheckpointError
+
+
+def ensure_finite_values(path: Path) -> None:
+    """Read all tensors of a checkpoint, one at a time, and check that their values are finite.
+
+    Raises:
+        CheckpointError: names the tensors with other values, or the checkpoint cannot be read.
+    """
+    names = list(_nonfinite_names(path))
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise CheckpointError(
+            f"{path} holds values that are not finite, in {names[0]}{more}: it cannot be trained further"
+        )
+
+
+def _nonfinite_names(path: Path) -> Iterator[str]:
+    for metadata in sorted(path.glob("*/.metadata")):
+        part = metadata.parent
+        for name, (size, dtype) in stored_types(part).items():
+            if dtype.is_floating_point:
+                tensor = torch.zeros(size, dtype=dtype)
+                restore(part, {name: tensor})
+                if not torch.isfinite(tensor).all():
+                    yield f"{part.name}/{name}"
