@@ -63,3 +63,32 @@ def test_output_directory_discard_removes_temporary(tmp_path: Path) -> None:
     output.create()
     output.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_output_directory_of_two_predictions_is_refused_and_kept(tmp_path: Path) -> None:
+    first, second = OutputDirectory(f"{tmp_path}/out"), OutputDirectory(f"{tmp_path}/out")
+    first.create()
+    (tmp_path / "out.partial" / "part-0").touch()
+    with pytest.raises(UsageError, match=r"another prediction is writing to it \(draft .*out\.partial\)"):
+        second.create()
+    second.discard()
+    first.publish()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["part-0"]
+    with pytest.raises(UsageError, match="is not empty"):
+        second.ensure_unoccupied()
+
+
+def test_output_directory_occupied_meanwhile_raises_and_removes_draft(tmp_path: Path) -> None:
+    output = OutputDirectory(f"{tmp_path}/out")
+    output.create()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "part-0").write_text("of another host")
+    with pytest.raises(UsageError, match="is not empty"):
+        output.publish()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "part-0").read_text() == "of another host"
+
+
+def test_remote_output_directories_of_two_predictions_have_two_drafts() -> None:
+    drafts = {OutputDirectory("memory://scores/out", token).temporary for token in ("a1", "b2")}
+    assert drafts == {"memory://scores/out.partial-a1", "memory://scores/out.partial-b2"}

@@ -126,6 +126,9 @@ def _newest_valid(model_dir: Path) -> tuple[Checkpoint | None, list[Path]]:
         try:
             manifest = _verified(path)
         except CheckpointError as error:
+            if not path.exists():  # by a run that trains and has newer checkpoints
+                logger.info("%s was deleted while it was opened; trying the newest one again", path)
+                return _newest_valid(model_dir)
             problem_by_path[path] = str(error)
             logger.warning("%s; trying the previous one", error)
             continue
@@ -254,7 +257,19 @@ def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:
         CheckpointError: the metric is unknown, or the checkpoint is deleted or damaged.
     """
     paths = best_first(model_dir, metric, larger_is_better)
-    return open_checkpoint(paths[0]) if paths else find(model_dir)
+    if not paths:
+        return find(model_dir)
+    try:
+        return open_checkpoint(paths[0])
+    except CheckpointError:
+        if best_first(model_dir, metric, larger_is_better)[0] != paths[0]:  # a run that trains has a better one
+            return best(model_dir, metric, larger_is_better)
+        if not paths[0].exists():
+            raise CheckpointError(
+                f"{paths[0]}, the best checkpoint by {metric}, was deleted; train with export_config.exporter_type: "
+                '"best" or keep_checkpoint_best to keep it'
+            ) from None
+        raise
 
 
 Protected = Callable[[Sequence[Path]], Collection[Path]]

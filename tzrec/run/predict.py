@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,11 +74,11 @@ def predict(
         DataError: the data cannot be read.
         TrainingError: another rank failed.
     """
-    output = OutputDirectory(output_path)
-    output.ensure_unoccupied()
+    OutputDirectory(output_path).ensure_unoccupied()
     start = time.perf_counter()
     with Session.load(config, checkpoint_path, package_path, purpose="serving") as session:
         loader = session.loader(input_path, "predict", options.reserved_columns, options.batch_size)
+        output = OutputDirectory(output_path, group.broadcast(uuid.uuid4().hex[:8]))
         with _published_together(output, session):
             file_format = options.file_format or _format_of(config)
             writer = open_writer(output.temporary, session.rank_info.rank, file_format)
@@ -94,13 +95,17 @@ def predict(
 def _published_together(output: OutputDirectory, session: Session) -> Iterator[None]:
     """Create the temporary output directory, and publish it when the block has succeeded on all ranks."""
     group.barrier()  # not reached if a rank could not load its model: then nothing is left to remove
-    if session.rank_info.is_main:
-        output.create()
-    group.barrier()
     error: Exception | None = None
     try:
-        yield
+        if session.rank_info.is_main:
+            output.create()
     except Exception as raised:  # of any type: the other ranks must be informed
+        error = raised
+    if not group.all_agree(error is None):
+        raise error or TrainingError("rank 0 could not create the output directory; see its error")
+    try:
+        yield
+    except Exception as raised:
         error = raised
     group.wait_for_all()  # the ranks have different numbers of rows, and one may take much longer
     is_complete = group.all_agree(error is None)

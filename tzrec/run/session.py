@@ -25,7 +25,7 @@ from tzrec.data.loader import DataLoader, Mode
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters, shard
 from tzrec.env import RankInfo
-from tzrec.errors import ConfigError
+from tzrec.errors import CheckpointError, ConfigError
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.formatting import format_count
 from tzrec.log import logger
@@ -221,27 +221,50 @@ class Session:
         self._program, self.step = package.program(), package.manifest.step
 
     def _load_checkpoint(self, path: str | None, purpose: Purpose) -> None:
-        checkpoint = agree_on_checkpoint(lambda: choose_checkpoint(self.config, path, purpose), self.rank_info)
+        """Build the model and load a checkpoint; one that a training run deletes meanwhile is replaced by the next."""
+        checkpoint = self._agree_on_checkpoint(path, purpose)
         logger.info("model  %s", checkpoint.path)
         dense = self.config.train_config.dense_optimizer
         if purpose == "evaluation":
             self.build()
-            self._restore(checkpoint, self.model.state_dict(), uses_average(self.config.eval_config, dense))
+            tensors, is_averaged = self.model.state_dict(), uses_average(self.config.eval_config, dense)
         else:
             self.rec_model = build_model(self.config, self.encoder.features, table_device=torch.device("meta")).eval()
             self.rec_model.embedding_group.to_empty(device="cpu")  # initial values would only be overwritten
-            self._restore(checkpoint, self.rec_model.state_dict(), uses_average(self.config.export_config, dense))
+            tensors, is_averaged = self.rec_model.state_dict(), uses_average(self.config.export_config, dense)
+        while not self._restore(checkpoint, tensors, is_averaged):
+            deleted, checkpoint = checkpoint, self._agree_on_checkpoint(path, purpose)
+            logger.info("model  %s (%s was deleted by the run that trains it)", checkpoint.path, deleted.path.name)
         self.step = checkpoint.step
 
-    def _restore(self, checkpoint: Checkpoint, tensors: Tensors, is_averaged: bool) -> None:
-        """Overwrite all weights with those of a checkpoint, the dense ones with their moving average if asked for."""
+    def _agree_on_checkpoint(self, path: str | None, purpose: Purpose) -> Checkpoint:
+        return agree_on_checkpoint(lambda: choose_checkpoint(self.config, path, purpose), self.rank_info)
+
+    def _restore(self, checkpoint: Checkpoint, tensors: Tensors, is_averaged: bool) -> bool:
+        """Overwrite all weights with those of a checkpoint, the dense ones with their moving average if asked for.
+
+        Returns:
+            False on all ranks if the checkpoint was deleted while one of them read it.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged or of another model.
+        """
         from tzrec.checkpoint.average import restore_average  # half a second that a training run does not need
         from tzrec.checkpoint.restore import restore
 
         message = f"{checkpoint.path} does not match the model of this config"
-        restore(checkpoint.path / "model", tensors).ensure_complete(message)
-        if is_averaged:
-            restore_average(checkpoint, tensors)
+        error: CheckpointError | None = None
+        try:
+            restore(checkpoint.path / "model", tensors).ensure_complete(message)
+            if is_averaged:
+                restore_average(checkpoint, tensors)
+        except CheckpointError as raised:
+            error = raised
+        if group.any_rank(error is not None and not checkpoint.path.exists()):
+            return False
+        if error:
+            raise error
+        return True
 
 
 def choose_checkpoint(config: EasyRecConfig, path: str | None, purpose: Purpose) -> Checkpoint:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -18,11 +22,65 @@ from tzrec.serving.predictor import to_arrow
 
 
 class OutputDirectory(AtomicDirectory):
-    """Directory that all ranks write scores to; one rank creates and publishes it."""
+    """Directory that all ranks write scores to; one rank creates and publishes it.
 
-    def __init__(self, path: str) -> None:
+    Two predictions never write to one draft: a local one is locked, until its process ends at the latest, and the name
+    of a remote one contains a token.
+
+    Args:
+        path: a local path or URL.
+        token: the same on all ranks and different for each prediction.
+    """
+
+    def __init__(self, path: str, token: str = "") -> None:
         path = path.rstrip("/")
-        super().__init__(path, f"{path}.partial")
+        self._lock: int | None = None
+        is_remote = token and "://" in path
+        super().__init__(path, f"{path}.partial-{token}" if is_remote else f"{path}.partial")
+
+    def create(self) -> None:
+        """Create the draft, empty and locked.
+
+        Raises:
+            UsageError: another prediction is writing its draft.
+        """
+        if not isinstance(self._filesystem, pafs.LocalFileSystem):
+            super().create()
+            return
+        draft = Path(self._inner_temporary)
+        draft.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked_descriptor(draft)
+        if self._lock is None:
+            raise UsageError(
+                f"--predict_output_path {self.path}: another prediction is writing to it (draft {self.temporary}); "
+                "wait for it or stop it, or choose another path"
+            )
+        for entry in draft.iterdir():  # of a prediction that was killed
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def publish(self) -> None:
+        """Rename the draft to its final name.
+
+        Raises:
+            UsageError: another process has written to the directory meanwhile; the draft is removed.
+        """
+        try:
+            self.ensure_unoccupied()
+        except UsageError:
+            self.discard()
+            raise
+        super().publish()
+        self._unlock()
+
+    def discard(self) -> None:
+        if self._lock is not None or not isinstance(self._filesystem, pafs.LocalFileSystem):
+            super().discard()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def ensure_unoccupied(self) -> None:
         """Check that the directory does not exist or is empty.
@@ -36,6 +94,21 @@ class OutputDirectory(AtomicDirectory):
             return
         if info.type == pafs.FileType.File or remote.get_file_info(pafs.FileSelector(inner)):
             raise UsageError(f"--predict_output_path {self.path} is not empty; remove it or choose another one")
+
+
+def _locked_descriptor(directory: Path) -> int | None:
+    """Lock a directory; None if another process has locked it, or has renamed it meanwhile."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(directory)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:  # a network filesystem without locks of directories
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 @dataclass(frozen=True)

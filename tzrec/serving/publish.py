@@ -60,6 +60,7 @@ def publish(
         files = {path.name: FileRecord.of(path) for path in sorted(draft.iterdir())}
         manifest = replace(manifest, files=files)
         manifest.write(draft)
+        ensure_unoccupied(directory)  # another export may have finished first
     return manifest
 
 
