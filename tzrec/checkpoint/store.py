@@ -208,8 +208,11 @@ def repeat_from(model_dir: Path, step: int) -> None:
     """
     path = model_dir / RESULTS
     with side_output(path):
-        lines = [line for line in read_results(path) if line["global_step"] <= step]
-        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        results = read_results(path)
+        kept = [result for result in results if result["global_step"] <= step]
+        if len(kept) < len(results):
+            logger.info("start  %d evaluations in %s are repeated", len(results) - len(kept), path)
+        text = "".join(f"{json.dumps(result)}\n" for result in kept)
         if path.exists() and path.read_text(errors="replace") != text:
             write_text(path, text)
 

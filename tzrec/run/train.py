@@ -60,8 +60,7 @@ def train(
         trainer = stack.enter_context(Trainer(session, resume))
         if session.rank_info.is_main:  # everything is accepted: a refused config must not describe the old checkpoint
             _write_config(config, session.model_dir)
-            if resume.is_same_run:
-                repeat_from(session.model_dir, resume.position.step)
+            repeat_from(session.model_dir, trainer.position.step)
         session.log_summary()
         if trainer.is_complete:
             logger.info("train  %s", trainer.completion_text())

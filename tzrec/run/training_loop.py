@@ -46,9 +46,9 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
     """
     metric_logger = MetricLogger(trainer.stop_condition)
     outcome, saved_step = Outcome(trainer.position.step), trainer.position.step
-    if trainer.lacks_evaluation:
-        _evaluate(trainer, listeners, outcome, trainer.counts_evaluation)
     with signals, group.naming_lost_ranks():
+        if trainer.lacks_evaluation:
+            _evaluate(trainer, listeners, outcome, trainer.counts_evaluation)
         for batch, is_last in trainer.batches():
             trainer.begin_step()
             losses = trainer.compute_losses(batch)
