@@ -20,7 +20,7 @@ PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-slow check format proto bench bench-fg bench-models chaos quality docs venv clean
+.PHONY: help demo test test-slow check format proto bench bench-fg bench-models bench-neighbours chaos quality docs venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,9 @@ bench-fg: $(PROTOS)  ## benchmark feature encoding
 
 bench-models: $(PROTOS)  ## benchmark DLRM against a plain loop, and each model against loop versions of its blocks
 	@$(BIN)/python experiments/bench/models.py
+
+bench-neighbours: $(PROTOS)  ## measure training beside busy processes and under a CPU quota, in three minutes
+	@$(BIN)/python experiments/bench/neighbours.py
 
 chaos: $(PROTOS)  ## inject faults of the disk, the data, the ranks and the machine; 20 minutes
 	@$(BIN)/python -m tests.chaos

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tzrec import doctor
+from tzrec import doctor, env
+from tzrec.run.matmul import Backend, MatmulRates, Processor
 
 HEALTHY = doctor.Facts(
     python=(3, 11),
@@ -19,7 +21,13 @@ HEALTHY = doctor.Facts(
     gloo="",
     compiler="/usr/bin/g++",
     cores=2,
+    cpu_quota=math.inf,
+    memory=8e9,
     threads=2,
+    spin=env.OpenMPSpin(1000, 1000),
+    openmp=("libgomp.so.1",),
+    processor=Processor("AuthenticAMD", "25", "17", "AMD EPYC", "AVX-512"),
+    rates=None,
     directory=".",
     unwritable="",
     sources=100.0,
@@ -86,6 +94,66 @@ def test_checks_one_problem_is_reported_by_one_check(change: dict[str, Any], nam
     assert fix in bad[name].fix
 
 
+def finding(name: str, **change: Any) -> doctor.Finding:
+    facts = dataclasses.replace(HEALTHY, **change)
+    return next(found for found in (check(facts) for check in doctor.CHECKS) if found.name == name)
+
+
+def test_threads_under_quota_are_no_problem() -> None:
+    found = finding("threads", cores=1, cpu_quota=1.25, threads=2)
+    assert (found.text, found.fix) == ("a CPU quota of 1.25 cores, so training takes 1 of them", "")
+
+
+def test_memory_shows_what_is_available() -> None:
+    assert finding("memory").text == "8.0 GB available"
+    assert finding("memory", memory=math.inf).text == "not known on this system"
+
+
+@pytest.mark.parametrize(
+    ("shell", "has_advice"),
+    [
+        ("", False),
+        ("OMP_WAIT_POLICY=passive", False),
+        ("OMP_WAIT_POLICY=ACTIVE", True),
+        ("GOMP_SPINCOUNT=500", False),
+        ("GOMP_SPINCOUNT=300000", True),
+        ("GOMP_SPINCOUNT=infinite", True),
+        ("OMP_WAIT_POLICY=active GOMP_SPINCOUNT=0", False),
+    ],
+)
+def test_openmp_shows_waiting_in_force_and_advises(shell: str, has_advice: bool) -> None:
+    found = finding("openmp", spin=env.OpenMPSpin(1000, None if shell else 1000, shell))
+    assert found.text.startswith(f"OpenMP waits as the shell says ({shell})" if shell else "OpenMP spins 1,000 rounds")
+    assert ("faster without these variables" in found.text) is has_advice
+    assert not found.fix
+
+
+def test_openmp_of_another_library_names_its_variable() -> None:
+    text = finding("openmp", openmp=("libgomp.so.1", "libiomp5.so")).text
+    assert text.startswith("libiomp5.so, which ignores train_config.openmp_spin_count")
+    assert "KMP_BLOCKTIME=0" in text
+
+
+def test_matmul_shows_library_of_table() -> None:
+    found = finding("matmul")
+    assert found.text == "fp32 matrix products by oneDNN on AMD EPYC 25/17 AVX-512"
+    assert not found.fix
+
+
+@pytest.mark.parametrize(
+    ("onednn", "fix"), [(250.0, ""), (120.0, ""), (110.0, ""), (50.0, "train_config.cpu_matmul: MATMUL_DEFAULT")]
+)
+def test_matmul_measured_compares_with_table(onednn: float, fix: str) -> None:
+    found = finding("matmul", rates=MatmulRates({Backend.DEFAULT: 100.0, Backend.ONEDNN: onednn}, 300.0))
+    assert f"; measured: fp32 torch's default 100, oneDNN {onednn:.0f}; bf16 300 GFLOP/s" in found.text
+    assert found.fix == fix
+
+
+def test_matmul_of_unknown_processor_with_faster_onednn_names_field() -> None:
+    rates = MatmulRates({Backend.DEFAULT: 100.0, Backend.ONEDNN: 180.0}, 300.0)
+    assert finding("matmul", processor=Processor(), rates=rates).fix == "train_config.cpu_matmul: MATMUL_ONEDNN"
+
+
 def test_protos_without_sources_are_not_compared() -> None:
     assert doctor.protos(dataclasses.replace(HEALTHY, sources=None)).fix == ""
 
@@ -100,12 +168,16 @@ def test_gather_on_this_machine_finds_no_problem(tmp_path: Path, capsys: pytest.
     assert facts.python == sys.version_info[:2]
     assert (facts.broken, facts.gloo, facts.unwritable) == ({}, "", "")
     assert doctor.versions(facts).fix == ""
+    assert facts.rates is None
+    assert facts.processor == Processor.read()
+    if sys.platform == "linux":
+        assert len(facts.openmp) >= 1
     assert doctor.gather(str(tmp_path / "absent")).unwritable == "No such file or directory"
 
 
 def test_main_with_problem_returns_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor, "gather", lambda directory: HEALTHY)
+    monkeypatch.setattr(doctor, "gather", lambda directory, should_measure: HEALTHY)
     assert doctor.main([]) == 0
-    monkeypatch.setattr(doctor, "gather", lambda directory: dataclasses.replace(HEALTHY, compiler=None))
+    monkeypatch.setattr(doctor, "gather", lambda *arguments: dataclasses.replace(HEALTHY, compiler=None))
     assert doctor.main([]) == 1
     assert "problem  compiler   no C++ compiler" in capsys.readouterr().out

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import math
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tzrec import cli, env
+from tzrec.formatting import format_bytes
+
+if TYPE_CHECKING:
+    from tzrec.run.matmul import MatmulRates, Processor
 
 RELEASES = {"2.11": "1.6", "2.12": "1.7", "2.13": "1.8", "2.14": "1.9"}
 """Release of torch -> release of torchrec and fbgemm that belongs to it."""
@@ -39,7 +45,13 @@ class Facts:
         gloo: error of a gloo process group; empty if one can be created.
         compiler: path of a C++ compiler, or None.
         cores: processor cores this process may use.
+        cpu_quota: cores' worth of processor time that a container allows; infinity without a quota.
+        memory: bytes this process can still allocate.
         threads: threads torch would use for one operation.
+        spin: waiting of idle OpenMP threads.
+        openmp: libraries of OpenMP that torch has loaded.
+        processor: model of the processor; None if torch cannot be imported.
+        rates: of matrix products; None if they were not measured.
         directory: parent of model directories.
         unwritable: error of a write to it; empty if it is writable.
         sources: newest modification time of protos/*.proto, None if this is not a checkout.
@@ -53,7 +65,13 @@ class Facts:
     gloo: str
     compiler: str | None
     cores: int
+    cpu_quota: float
+    memory: float
     threads: int
+    spin: env.OpenMPSpin
+    openmp: tuple[str, ...]
+    processor: Processor | None
+    rates: MatmulRates | None
     directory: str
     unwritable: str
     sources: float | None
@@ -139,9 +157,50 @@ def compiler(facts: Facts) -> Finding:
 
 
 def threads(facts: Facts) -> Finding:
-    """Check that there are no more threads than cores: fbgemm's Adagrad would be about ten times slower."""
+    """Check that there are no more threads than cores: fbgemm's Adagrad would be about ten times slower.
+
+    A CPU quota is no problem: training divides the cores that it allows among the ranks.
+    """
+    if not math.isinf(facts.cpu_quota):
+        return Finding("threads", f"a CPU quota of {facts.cpu_quota:g} cores, so training takes {facts.cores} of them")
     text = f"{facts.cores} cores, {facts.threads} threads"
     return Finding("threads", text, f"OMP_NUM_THREADS={facts.cores}" if facts.threads > facts.cores else "")
+
+
+def memory(facts: Facts) -> Finding:
+    """Show the memory that is left, also under the limit of a container."""
+    text = "not known on this system" if math.isinf(facts.memory) else f"{format_bytes(facts.memory)} available"
+    return Finding("memory", text)
+
+
+def openmp(facts: Facts) -> Finding:
+    """Show the waiting of idle OpenMP threads, with advice where another setting is better on a shared machine."""
+    foreign = [name for name in facts.openmp if not name.startswith("libgomp")]
+    if foreign:
+        text = (
+            f"{', '.join(foreign)}, which ignores train_config.openmp_spin_count; beside busy processes KMP_BLOCKTIME=0"
+        )
+        return Finding("openmp", f"{text} in the shell is faster")
+    advice = (
+        "; beside busy processes training is faster without these variables" if _spins_long(facts.spin.shell) else ""
+    )
+    return Finding("openmp", f"{facts.spin}{advice}")
+
+
+def matmul(facts: Facts) -> Finding:
+    """Show the library of fp32 matrix products, and compare it with measured rates if there are any."""
+    if facts.processor is None:
+        return Finding("matmul", "torch cannot be imported")
+    backend, rates = facts.processor.backend, facts.rates
+    text = f"fp32 matrix products by {backend.value} on {facts.processor}"
+    if rates is None:
+        return Finding("matmul", text)
+    text += f"; measured: {rates}"
+    if rates.fastest is backend or rates.is_close:
+        return Finding("matmul", text)
+    return Finding(
+        "matmul", f"{text}: {rates.fastest.value} is faster", f"train_config.cpu_matmul: {rates.fastest.field}"
+    )
 
 
 def directory(facts: Facts) -> Finding:
@@ -168,6 +227,9 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     gloo,
     compiler,
     threads,
+    memory,
+    openmp,
+    matmul,
     directory,
     protos,
 )
@@ -222,11 +284,34 @@ def _times(folder: Path, pattern: str) -> list[float]:
     return [path.stat().st_mtime for path in folder.rglob(pattern)]
 
 
-def gather(directory: str) -> Facts:
-    """Inspect this machine: import torch and write a temporary file."""
+def _spins_long(variables: str) -> bool:
+    """Return True for variables of the shell that let idle threads spin for longer than tzrec does."""
+    values = dict(word.split("=", 1) for word in variables.split())
+    count = values.get("GOMP_SPINCOUNT", "").lower()
+    if count:
+        return not count.isdecimal() or int(count) > 10 * env.OPENMP_SPIN_COUNT
+    return values.get("OMP_WAIT_POLICY", "").lower() == "active"
+
+
+def _openmp_libraries() -> tuple[str, ...]:
+    """Return the names of the OpenMP libraries in this process; none where the system does not tell."""
+    maps = Path("/proc/self/maps")
+    paths = {Path(line.split()[-1]) for line in maps.read_text().splitlines()} if maps.exists() else set()
+    return tuple(sorted(path.name for path in paths if path.name.startswith(("libgomp", "libomp.", "libiomp"))))
+
+
+def gather(directory: str, should_measure: bool = False) -> Facts:
+    """Inspect this machine: import torch, write a temporary file, and measure matrix products if asked to."""
     package = Path(__file__).parent
+    env.set_openmp_spin()
     broken = _broken()
     torch = sys.modules.get("torch") if "torch" not in broken else None
+    processor = rates = None
+    if torch:
+        from tzrec.run.matmul import Processor, measure_rates
+
+        processor = Processor.read()
+        rates = measure_rates() if should_measure else None
     return Facts(
         python=sys.version_info[:2],
         packages=_installed(),
@@ -235,7 +320,13 @@ def gather(directory: str) -> Facts:
         gloo=_try_gloo() if torch else "torch cannot be imported",
         compiler=shutil.which("g++") or shutil.which("clang++"),
         cores=env.available_cpus(),
+        cpu_quota=env.cpu_quota(),
+        memory=env.available_memory(),
         threads=torch.get_num_threads() if torch else 0,
+        spin=env.openmp_spin(),
+        openmp=_openmp_libraries(),
+        processor=processor,
+        rates=rates,
         directory=directory,
         unwritable=_try_write(directory),
         sources=max(_times(package.parent / "protos", "*.proto"), default=None),
@@ -248,8 +339,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print one line per check; return 1 if there is a problem."""
     flags = cli.parser("doctor", "Find problems of this installation and their fixes; exit status 1 if there are any.")
     flags.add_argument("--directory", default=".", metavar="DIR", help="parent of model directories")
+    flags.switch("--measure_matmul", "measure the libraries of matrix products and compare them with the one in use")
     args = flags.parse_args(argv)
-    facts = gather(args.directory)
+    facts = gather(args.directory, args.measure_matmul)
     findings = [check(facts) for check in CHECKS]
     print("\n".join(map(str, findings)))
     return 1 if any(finding.fix for finding in findings) else 0

@@ -70,14 +70,14 @@ def check(source: ConfigSource, device: str = "cpu") -> list[Problem]:
 
 
 def load_checked(
-    path: str, edits: Mapping[str, Any] | None = None, find_device: Callable[[], str] | None = None
+    path: str, edits: Mapping[str, Any] | None = None, device: str | Callable[[], str] = "cpu"
 ) -> EasyRecConfig:
     """Load a config that is valid, and set what torch reads from the environment when it is imported.
 
     Args:
         path: text or JSON file.
         edits: changes to the config: path -> value.
-        find_device: returns "cpu" or "cuda", where the config is to run; may import torch. Default: "cpu".
+        device: "cpu" or "cuda", where the config is to run, or a function that finds it and may import torch.
 
     Raises:
         ConfigError: The text, the edits or their content have problems.
@@ -85,7 +85,7 @@ def load_checked(
     source = load_source(path, edits)
     train = source.config.train_config
     env.set_openmp_spin(train.openmp_spin_count if train.HasField("openmp_spin_count") else None)
-    problems = check(source, find_device() if find_device else "cpu")
+    problems = check(source, device if isinstance(device, str) else device())
     if problems:
         raise ConfigError(problems)
     return source.config

@@ -32,6 +32,11 @@ class Backend(Enum):
     DEFAULT = "torch's default"
     ONEDNN = "oneDNN"
 
+    @property
+    def field(self) -> str:
+        """Value of `train_config.cpu_matmul` that selects this library."""
+        return "MATMUL_ONEDNN" if self is Backend.ONEDNN else "MATMUL_DEFAULT"
+
 
 # (vendor, instructions) -> library; all others use the default. Measured on an EPYC of family 25 (Zen 4): MKL takes a
 # slow path on AMD, 130 to 177 GFLOP/s on two cores against 320 to 404. oneDNN is no choice for processors with AMX,
