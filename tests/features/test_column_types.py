@@ -33,6 +33,11 @@ READ: list[tuple[pa.Array, pa.DataType, list[Any]]] = [
     (pa.array(["é", None], pa.large_string()), pa.string(), ["é", None]),
     (pa.array(["é", None], pa.string_view()), pa.string(), ["é", None]),
     (pa.array(["a", None, "a"]).dictionary_encode(), pa.string(), ["a", None, "a"]),
+    (
+        pa.DictionaryArray.from_arrays(pa.array([1, None, 0], pa.uint32()), pa.array(["a", "b"], pa.string_view())),
+        pa.string(),
+        ["b", None, "a"],
+    ),
     (pa.array([7, 8, 7]).dictionary_encode(), pa.int64(), [7, 8, 7]),
     (pa.array([True, None]).dictionary_encode(), pa.int32(), [1, None]),
     (pa.RunEndEncodedArray.from_arrays([2, 3], pa.array([7, None])), pa.int64(), [7, 7, None]),
@@ -88,7 +93,7 @@ REFUSED = [
     (pa.binary(), "write it as a string"),
     (pa.binary(4), "write it as a string"),
     (pa.binary_view(), "write it as a string"),
-    (pa.uuid(), "write it as a string"),
+    (pa.uuid(), "cast it where the data is written"),
     (pa.struct([("a", pa.int8())]), "write each of its fields"),
     (pa.map_(pa.string(), pa.int64()), "cast it where the data is written"),
 ]

@@ -111,3 +111,18 @@ def test_documentation_lists_the_constants() -> None:
         f"ranks within {100 * quantile_sketch.ERROR:g} % of N",
     ]
     assert [sentence for sentence in sentences if sentence not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("offset", "spread"),
+    [(1.7e12, 3.6e6), (121_470_432.5, 50.0), (2.0**60, 1e6), (-5e9, 7.0), (1e-9, 1e-12), (0.0, 3.0)],
+)
+def test_constants_keep_six_digits_of_the_range_and_the_deviation(offset: float, spread: float) -> None:
+    rng = np.random.default_rng(0)
+    for values in (offset + spread * rng.random(3000), offset + spread * rng.normal(size=3000)):
+        text = rules.normalizer_text("minmax", column_stats(values))
+        scaled = parse_normalizer(text)(values)
+        assert (scaled.min(), scaled.max()) == (pytest.approx(0, abs=2e-5), pytest.approx(1, abs=2e-5))
+        text = rules.normalizer_text("zscore", column_stats(values))
+        scaled = parse_normalizer(text)(values)
+        assert (scaled.mean(), scaled.std()) == (pytest.approx(0, abs=2e-4), pytest.approx(1, abs=2e-5))

@@ -19,7 +19,8 @@ from tests.fixtures.small_model import (
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 from tzrec.serving import predictor
-from tzrec.serving.predictor import Predictor, as_table, load, to_arrow
+from tzrec.serving.frames import as_table
+from tzrec.serving.predictor import Predictor, load, to_arrow
 from tzrec.serving.servable import Servable
 
 

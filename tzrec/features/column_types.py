@@ -11,10 +11,10 @@ Labels and weights are numbers: there a value beyond int64 is a bad value, not t
 | float16, float32, float64                               | floats                                                     |
 | strings of any layout                                   | text                                                       |
 | lists of any layout (list_view, fixed size, ...)        | lists of these types                                       |
-| dictionaries, run-end encoding, extension types         | the values that they stand for                             |
+| dictionaries, run-end encoding; json, bool8, tensors    | the values that they stand for                             |
 | maps                                                    | as they are; for lookups and weighted ids                  |
 | dates, times, timestamps, durations, binary, struct,    | refused by every feature and label; columns that predict   |
-| anything else                                           | copies keep them                                           |
+| other extension types, anything else                    | copies keep them                                           |
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ import pyarrow.compute as pc
 from tzrec.features.bad_rows import BadRows
 
 NOT_EXACT = "beyond 2^53, where floats merge neighbors; write it as a decimal without fraction digits, or as text"
+_EXTENSIONS = ("arrow.json", "arrow.bool8", "arrow.fixed_shape_tensor")
+"""Extension types whose storage is the value itself; that of others, as the number of a period, is not."""
 _INT64_DIGITS = 18
 """Any decimal number of this many digits fits int64."""
 _NUMBERS = {
@@ -53,13 +55,17 @@ def decoded_type(kind: pa.DataType) -> pa.DataType:
     types = pa.types
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         return decoded_type(kind.value_type)
-    if isinstance(kind, pa.BaseExtensionType):
+    if _is_known_extension(kind):
         return decoded_type(kind.storage_type)
     if types.is_large_string(kind) or types.is_string_view(kind):
         return pa.string()
     if is_any_list(kind):
         return pa.list_(decoded_type(kind.value_type))
     return pa.map_(decoded_type(kind.key_type), decoded_type(kind.item_type)) if types.is_map(kind) else kind
+
+
+def _is_known_extension(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.BaseExtensionType) and kind.extension_name in _EXTENSIONS
 
 
 def is_any_list(kind: pa.DataType) -> bool:
@@ -79,12 +85,13 @@ def decode(array: pa.Array) -> pa.Array:
     if kind == decoded_type(kind):
         return array
     types = pa.types
-    if isinstance(kind, pa.BaseExtensionType):
+    if _is_known_extension(kind):
         return decode(array.storage)
     if types.is_run_end_encoded(kind):
         return decode(pc.run_end_decode(array))
     if types.is_dictionary(kind):
-        return decode(array.dictionary_decode())
+        values = decode(array.dictionary)  # Arrow decodes no dictionary of string views
+        return pa.DictionaryArray.from_arrays(array.indices, values).dictionary_decode()
     if is_any_list(kind):
         lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
         return pa.ListArray.from_arrays(_offsets(lengths), decode(array.flatten()), mask=_null_mask(array))

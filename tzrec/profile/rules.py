@@ -19,6 +19,9 @@ NUM_BUCKETS = 16
 _FINE_BUCKETS = 1000
 SKEWED = 0.5
 MAX_DEVIATIONS = 4.0
+_DIGITS = 6
+_EXACT_DIGITS = 17
+"""Digits that distinguish any two float64."""
 _SHARES = (0.05, 0.5, 0.95)
 
 
@@ -93,8 +96,9 @@ def boundaries(stats: ColumnStats, num_buckets: int = NUM_BUCKETS) -> Suggestion
 
 def _above_minimum(values: Sequence[float], stats: ColumnStats) -> list[float]:
     """Distinct values above the minimum, rounded as a config writes them: no bucket lies below the minimum."""
-    rounded = {np.float32(f"{value:.6g}"): float(f"{value:.6g}") for value in values if value > stats.moments.least}
-    return sorted(rounded.values())
+    spread = stats.moments.most - stats.moments.least
+    rounded = [float(_text(value, spread)) for value in values if value > stats.moments.least]
+    return sorted({np.float32(value): value for value in rounded}.values())
 
 
 def normalizer(stats: ColumnStats) -> Suggestion | None:
@@ -117,13 +121,25 @@ def normalizer_text(method: str, stats: ColumnStats) -> str:
     """Config text of a normalizer with the constants of a column."""
     moments = stats.moments
     if method == "zscore":
-        return f"method=zscore,mean={moments.mean:.6g},standard_deviation={moments.deviation:.6g}"
+        mean = _text(moments.mean, moments.deviation)
+        return f"method=zscore,mean={mean},standard_deviation={moments.deviation:.{_DIGITS}g}"
     if method == "minmax":
-        return f"method=minmax,min={moments.least:.6g},max={moments.most:.6g}"
+        least, most = (_text(bound, moments.most - moments.least) for bound in (moments.least, moments.most))
+        return f"method=minmax,min={least},max={most}"
     if moments.least > 0:
         return "method=log10"
     # 0 has no logarithm; it takes that of the least positive number
     return f"method=log10,threshold=0,default={math.log10(moments.least_positive):.6g}"
+
+
+def _text(value: float, spread: float) -> str:
+    """Format a constant with as many digits that differences as small as `spread` keep `_DIGITS` of them."""
+    lost = _decade(value) - _decade(spread) if abs(value) > spread > 0 else 0
+    return f"{value:.{min(_DIGITS + lost, _EXACT_DIGITS)}g}"
+
+
+def _decade(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
 
 
 def skewness(stats: ColumnStats) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving.assets import locate_assets
+from tzrec.serving.frames import as_table
 from tzrec.serving.package import CONFIG, open_package
 from tzrec.serving.package_manifest import PackageManifest
 from tzrec.serving.signature import Signature
@@ -63,19 +64,16 @@ class Predictor:
             one row for each row of the input, in its order; outputs in alphabetical order, float32 numbers or lists.
 
         Raises:
-            DataError: no rows, a missing column, or a bad value where `bad_row_policy` is ERROR; under the other
-                policies a bad value becomes the default of its feature.
+            DataError: not a frame, no rows, a column that is missing, exists twice or has a type that cannot be read,
+                or a bad value where `bad_row_policy` is ERROR; under the other policies a bad value becomes the default
+                of its feature. Columns that are not read may hold anything.
         """
-        table = as_table(frame)
+        table = as_table(frame, self.columns)
         if table.num_rows == 0:
             raise DataError("the table has no rows")
         return pa.concat_tables([to_arrow(self._score(batch, first_row)) for first_row, batch in self._batches(table)])
 
     def _batches(self, table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:
-        missing = [name for name in self.columns if name not in table.column_names]
-        if missing:
-            raise DataError(f"no column {', '.join(missing)}; the table has {', '.join(table.column_names)}")
-        table = table.select(self.columns)
         for first_row in range(0, table.num_rows, BATCH_SIZE):
             yield first_row, table.slice(first_row, BATCH_SIZE).combine_chunks().to_batches()[0]
 
@@ -109,21 +107,6 @@ def package_config(directory: Path, edits: Mapping[str, Any] | None = None) -> E
     directory = local_path("package", directory)
     PackageManifest.read(directory)  # a better error than that of a missing config
     return locate_assets(load_config(str(directory / CONFIG), edits, ignore_unknown=True), directory)
-
-
-def as_table(frame: Any) -> pa.Table:
-    """Convert any frame to an Arrow table.
-
-    Raises:
-        DataError: it is not a frame.
-    """
-    if isinstance(frame, pa.Table):
-        return frame
-    if isinstance(frame, pa.RecordBatch):
-        return pa.Table.from_batches([frame])
-    if hasattr(frame, "__arrow_c_stream__"):
-        return pa.table(frame)
-    raise DataError(f"{type(frame).__name__} is not a table; give a pyarrow, pandas (2.2 or newer) or polars frame")
 
 
 def to_arrow(outputs: Mapping[str, Tensor]) -> pa.Table:

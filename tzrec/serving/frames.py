@@ -1,0 +1,98 @@
+"""Frames: tables of raw columns in memory, of pyarrow, pandas, polars or anything with an Arrow C stream."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tzrec.errors import DataError
+
+_CURES = {
+    "sparse": 'make it dense: frame["{name}"].sparse.to_dense()',
+    "complex": "give its real and imaginary part as two columns",
+    "object": 'give all values one type, e.g. frame["{name}"].astype(str)',
+}
+
+
+def as_table(frame: Any, columns: Sequence[str] | None = None) -> pa.Table:
+    """Convert a frame to an Arrow table.
+
+    Args:
+        frame: a pyarrow Table or RecordBatch, a pandas or polars frame, or any object with an Arrow C stream.
+        columns: the columns to convert; None for all. The others may hold anything.
+
+    Raises:
+        DataError: it is not a frame, or a column is missing, exists twice or cannot be converted.
+    """
+    if isinstance(frame, pa.RecordBatch):
+        frame = pa.Table.from_batches([frame])
+    if not isinstance(frame, pa.Table) and not hasattr(frame, "__arrow_c_stream__"):
+        raise _not_a_table(frame)
+    names = _names(frame)
+    wanted: list[Any] = []
+    if names is not None:
+        wanted = list(dict.fromkeys(names if columns is None else columns))
+        _validate_names(wanted, names)
+        frame = frame.select(wanted) if isinstance(frame, pa.Table) else frame[wanted]
+    if isinstance(frame, pa.Table):
+        return frame
+    try:
+        table = pa.table(frame)
+    except Exception as error:  # each library has its own
+        raise _conversion_error(frame, wanted, error) from error
+    return table if columns is None else as_table(table, columns)  # without names before, a stream may lack columns
+
+
+def _names(frame: Any) -> list[Any] | None:
+    """Return the column names of a table of pyarrow or a frame with `columns`; None if it has no such attribute."""
+    if isinstance(frame, pa.Table):
+        return list(frame.column_names)
+    names = getattr(frame, "columns", None)
+    return None if names is None else list(names)
+
+
+def _validate_names(wanted: Sequence[Any], names: Sequence[Any]) -> None:
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise DataError(f"no column {', '.join(map(str, missing))}; the table has {', '.join(map(str, names))}")
+    counts = Counter(names)
+    repeated = [f'{counts[name]} columns "{name}"' for name in wanted if counts[name] > 1]
+    if repeated:
+        raise DataError(f"the table has {' and '.join(repeated)}; rename or drop all but one")
+
+
+def _not_a_table(frame: Any) -> DataError:
+    kind = type(frame).__name__
+    return DataError(
+        f"{kind} is not a table; give a pyarrow, pandas (2.2 or newer) or polars frame, e.g. pyarrow.table(columns) of "
+        "a dict of columns"
+    )
+
+
+def _conversion_error(frame: Any, names: Sequence[Any], error: Exception) -> DataError:
+    """Create the error for a frame that is not convertible; it names the columns that are not."""
+    reasons = [reason for name in names for reason in [_column_problem(frame, name)] if reason]
+    if reasons:
+        return DataError("; ".join(reasons))
+    return DataError(
+        f"{type(frame).__name__} cannot be converted to an Arrow table: {_first_line(error)}; give a frame, not a "
+        "single column of it"
+    )
+
+
+def _column_problem(frame: Any, name: Any) -> str:
+    """Describe the reason why a column cannot be converted; "" if it can."""
+    try:
+        pa.table(frame[[name]])
+    except Exception as error:
+        kind = str(getattr(frame[name], "dtype", "")) or "unknown"
+        cure = next((text for word, text in _CURES.items() if word in kind.lower()), _CURES["object"])
+        return f'column "{name}" ({kind}) cannot be read: {_first_line(error)}; {cure.format(name=name)}'
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
