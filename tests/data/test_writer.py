@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import datetime
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import fsspec
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tzrec.data.writer import open_writer
+from tzrec.errors import DataError
 
 TABLE = pa.table(
     {
@@ -70,3 +73,42 @@ def test_writer_writes_to_urls() -> None:
     assert memory.ls("/tzrec_writer/out", detail=False) == ["/tzrec_writer/out/part-0.parquet"]
     with memory.open("/tzrec_writer/out/part-0.parquet") as file:
         assert pq.read_table(file).equals(TABLE)
+
+
+DAY = datetime.date(2024, 5, 1)
+STORED: list[tuple[pa.Array, str]] = [
+    (pa.array([2**64 - 1], pa.uint64()), "18446744073709551615"),
+    (pa.array([Decimal(2**64)], pa.decimal128(38, 0)), "18446744073709551616"),
+    (pa.array([Decimal("1.50")]), "1.50"),
+    (pa.array([DAY]), "2024-05-01"),
+    (pa.array([1], pa.timestamp("us", "UTC")), "1970-01-01 00:00:00.000001Z"),
+    (pa.array([True]), "true"),
+    (pa.array(["é".encode()]), '"é"'),
+    (pa.array([[Decimal("1.50"), None]]), '"[1.50]"'),
+    (pa.array([[DAY]]), '"[""2024-05-01""]"'),
+    (pa.array([[1]], pa.list_(pa.timestamp("ns"))), '"[""1970-01-01 00:00:00.000000001""]"'),
+    (pa.array([{"a": Decimal("1.5"), "b": DAY}]), '"{""a"": ""1.5"", ""b"": ""2024-05-01""}"'),
+]
+
+
+@pytest.mark.parametrize(("array", "cell"), STORED, ids=[str(case[0].type) for case in STORED])
+def test_writers_keep_the_values_of_every_stored_type(array: pa.Array, cell: str, tmp_path: Path) -> None:
+    for kind in ("csv", "parquet"):
+        with open_writer(str(tmp_path), 0, kind) as writer:
+            writer.write(pa.table({"x": array}))
+    assert (tmp_path / "part-0.csv").read_text().splitlines()[1] == cell
+    got = pq.read_table(tmp_path / "part-0.parquet")["x"]
+    assert (got.type, got.to_pylist() if "ns" not in str(got.type) else []) == (
+        array.type,
+        array.to_pylist() if "ns" not in str(array.type) else [],
+    )
+
+
+@pytest.mark.parametrize("array", [pa.array([b"\xff"]), pa.array([[b"a"]]), pa.array([b"\xff" * 16], pa.uuid())])
+def test_csv_writer_names_the_column_that_it_cannot_hold(array: pa.Array, tmp_path: Path) -> None:
+    with (
+        pytest.raises(DataError, match=r'column "x" is .*, which CSV cannot hold: .*; write Parquet'),
+        open_writer(str(tmp_path), 0, "csv") as writer,
+    ):
+        writer.write(pa.table({"x": array}))
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from pyarrow import csv as pacsv
 
 from tzrec.data.atomic import AtomicFile
 from tzrec.data.paths import filesystem
+from tzrec.errors import DataError
 
 Self = TypeVar("Self", bound="Writer")
 
@@ -64,7 +65,8 @@ class Writer(ABC):
 
     def _finish(self) -> None:
         assert self._sink is not None
-        self._out.close()
+        if self._out is not None:  # None if the format refused the schema
+            self._out.close()
         self._sink.close()
 
     def abort(self) -> None:
@@ -95,7 +97,10 @@ class ParquetWriter(Writer):
 
 
 class CsvWriter(Writer):
-    """Writer of CSV files with a header. Lists become JSON text: `[0.25, 0.5]` is the cell `"[0.25,0.5]"`."""
+    """Writer of CSV files with a header. Lists become JSON text: `[0.25, 0.5]` is the cell `"[0.25,0.5]"`.
+
+    Binary values are written where they are UTF-8 text; CSV has no other form for them.
+    """
 
     extension = "csv"
 
@@ -103,20 +108,48 @@ class CsvWriter(Writer):
         return pacsv.CSVWriter(sink, schema)
 
     def _convert(self, table: pa.Table) -> pa.Table:
-        for index, column in enumerate(table.columns):
-            if pa.types.is_nested(column.type):
-                table = table.set_column(index, table.column_names[index], _json(column))
+        for index, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+            try:
+                if pa.types.is_nested(column.type):
+                    table = table.set_column(index, name, _json(column))
+                elif "binary" in str(column.type) or isinstance(column.type, pa.BaseExtensionType):
+                    storage = column.type.storage_type if isinstance(column.type, pa.BaseExtensionType) else column.type
+                    table = table.set_column(index, name, column.cast(storage).cast(pa.string()))
+            except (pa.ArrowException, TypeError, ValueError) as error:
+                raise DataError(
+                    f'column "{name}" is {column.type}, which CSV cannot hold: {error}; write Parquet '
+                    "(--writer_type ParquetWriter), or leave the column out"
+                ) from error
         return table
 
 
 def _json(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Format nested values as JSON text; lists of numbers, the common case, without a Python loop."""
+    """Format nested values as JSON text; lists of numbers, the common case, without a Python loop.
+
+    Raises:
+        TypeError: there are bytes among them.
+    """
     kind = column.type
-    if pa.types.is_list(kind) and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)):
+    if pa.types.is_list(kind) and pa.types.is_temporal(kind.value_type):
+        column = column.cast(pa.list_(pa.string()))
+    elif pa.types.is_list(kind) and _is_number(kind.value_type):
         inner = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
         return pc.binary_join_element_wise("[", inner, "]", "")
-    rows = [None if row is None else json.dumps(row, ensure_ascii=False) for row in column.to_pylist()]
+    rows = [
+        None if row is None else json.dumps(row, ensure_ascii=False, default=_to_text) for row in column.to_pylist()
+    ]
     return pa.chunked_array([pa.array(rows, pa.string())])
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _to_text(value: object) -> str:
+    """Format a value that JSON has no type for: decimals and times."""
+    if isinstance(value, bytes):
+        raise TypeError("bytes are not text")
+    return str(value)
 
 
 _WRITERS: dict[str, type[Writer]] = {"parquet": ParquetWriter, "csv": CsvWriter}
