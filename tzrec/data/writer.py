@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -132,12 +133,11 @@ def _json(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_list(kind) and pa.types.is_temporal(kind.value_type):
         column = column.cast(pa.list_(pa.string()))
-    elif pa.types.is_list(kind) and _is_number(kind.value_type):
+    elif pa.types.is_list(kind) and _is_number(kind.value_type) and not pc.list_flatten(column).null_count:
         inner = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
         return pc.binary_join_element_wise("[", inner, "]", "")
-    rows = [
-        None if row is None else json.dumps(row, ensure_ascii=False, default=_to_text) for row in column.to_pylist()
-    ]
+    encode = partial(json.dumps, ensure_ascii=False, default=_to_text)
+    rows = [None if row is None else encode(row) for row in column.to_pylist()]
     return pa.chunked_array([pa.array(rows, pa.string())])
 
 

@@ -32,17 +32,17 @@ def as_table(frame: Any, columns: Sequence[str] | None = None) -> pa.Table:
     if not isinstance(frame, pa.Table) and not hasattr(frame, "__arrow_c_stream__"):
         raise _not_a_table(frame)
     names = _names(frame)
-    wanted: list[Any] = []
+    selected: list[Any] = []
     if names is not None:
-        wanted = list(dict.fromkeys(names if columns is None else columns))
-        _validate_names(wanted, names)
-        frame = frame.select(wanted) if isinstance(frame, pa.Table) else frame[wanted]
+        selected = list(dict.fromkeys(names if columns is None else columns))
+        _validate_names(selected, names)
+        frame = frame.select(selected) if isinstance(frame, pa.Table) else frame[selected]
     if isinstance(frame, pa.Table):
         return frame
     try:
         table = pa.table(frame)
     except Exception as error:  # each library has its own
-        raise _conversion_error(frame, wanted, error) from error
+        raise _conversion_error(frame, selected, error) from error
     return table if columns is None else as_table(table, columns)  # without names before, a stream may lack columns
 
 
@@ -54,12 +54,12 @@ def _names(frame: Any) -> list[Any] | None:
     return None if names is None else list(names)
 
 
-def _validate_names(wanted: Sequence[Any], names: Sequence[Any]) -> None:
-    missing = [name for name in wanted if name not in names]
+def _validate_names(selected: Sequence[Any], names: Sequence[Any]) -> None:
+    missing = [name for name in selected if name not in names]
     if missing:
         raise DataError(f"no column {', '.join(map(str, missing))}; the table has {', '.join(map(str, names))}")
     counts = Counter(names)
-    repeated = [f'{counts[name]} columns "{name}"' for name in wanted if counts[name] > 1]
+    repeated = [f'{counts[name]} columns "{name}"' for name in selected if counts[name] > 1]
     if repeated:
         raise DataError(f"the table has {' and '.join(repeated)}; rename or drop all but one")
 
