@@ -95,6 +95,8 @@ class DenseOptimizer:
         """Remove all gradients, with those of the batches that were accumulated before."""
         self._num_accumulated = 0
         self.zero_grad()
+        if self.scale is not None:
+            self.scale.forget_overflows()
 
     def state(self) -> dict[str, Tensor]:
         """All tensors of optimizer state, as `<parameter>.<name of the state>`; allocates those not used yet.

@@ -50,6 +50,10 @@ class LossScale:
         self._overflows.append(~finite.all())
         return torch.where(finite, grad / self.value, 0.0)
 
+    def forget_overflows(self) -> None:
+        """Forget the overflows of table gradients of a step that is not applied."""
+        self._overflows = []
+
     def unscale(self, grads: Sequence[Tensor]) -> bool:
         """Divide gradients in place and update the scale.
 

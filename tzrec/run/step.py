@@ -66,10 +66,10 @@ def _skip(trainer: Trainer, batch: Batch, sync: StepSync, subject: str, detail: 
     train, step = trainer.session.config.train_config, trainer.position.step + 1
     place = f"{_rows(trainer, batch)}{_largest_input(batch)}"
     message = f"step {step}: {subject} ({_details(detail)}) on {place}; no parameter was changed"
-    if trainer.skipped_steps.num_consecutive == 0 and trainer.is_broken():
+    if trainer.skipped_steps.num_consecutive == 0 and trainer.is_broken(should_check_gradients=True):
         raise TrainingError(
-            f"{message}. The losses of the rows of the step before are no longer finite either, so the parameters are "
-            "broken and not these rows: lower the learning rates. --continue_train starts from the last checkpoint"
+            f"{message}. The step before could not be applied again either, so the parameters are broken and not these "
+            "rows: lower the learning rates. --continue_train starts from the last checkpoint"
         )
     if train.nonfinite_loss == train_pb2.STOP_TRAINING:
         raise TrainingError(

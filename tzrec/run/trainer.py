@@ -235,19 +235,27 @@ class Trainer:
         self.sparse.zero_grad()
         self.dense.discard()
 
-    def is_broken(self) -> bool:
-        """True if the losses of the rows of the last applied step are no longer finite; all ranks call this together.
+    def is_broken(self, should_check_gradients: bool = False) -> bool:
+        """True if the last applied step could not be applied again; all ranks call this together.
 
-        Then the parameters are to blame and not the rows. False before the first step. Nothing is changed.
+        Its rows had finite losses and gradients, so that the parameters are to blame. False before the first step.
+
+        Args:
+            should_check_gradients: also compute gradients, which removes those of the last backward pass.
         """
         if self._trained_batch is None:
             return False
         self._statistics.keep()
-        with torch.no_grad(), torch.random.fork_rng(self._random_devices):
+        with torch.set_grad_enabled(should_check_gradients), torch.random.fork_rng(self._random_devices):
             output, batch = self.session.forward(self._trained_batch)
             losses = self.session.rec_model.compute_losses(output, batch, _mean_over_ranks)
+        is_broken = group.any_rank(not are_finite(losses.values()))
+        if should_check_gradients and not is_broken:
+            is_broken = group.any_rank(bool(self.backward(losses, loss_weight=1.0)))
+        if should_check_gradients:
+            self.discard_gradients()
         self._statistics.restore()
-        return group.any_rank(not are_finite(losses.values()))
+        return is_broken
 
     def save(self, is_final: bool) -> SaveResult:
         """Start saving a checkpoint: a thread writes a copy of the state, or the state itself after the final step.
@@ -258,7 +266,7 @@ class Trainer:
         if is_final:
             cpu.release_freed_memory()
         rank, parts = self.session.rank_info.rank, self._checkpoint_parts()
-        if self.is_broken():
+        if self.is_broken():  # without gradients, those of several batches may be gathered
             raise TrainingError(
                 f"step {self.position.step}: the losses of its rows were finite, and after its update they no longer "
                 "are, so no checkpoint is saved and the last one stays as it is. Lower the learning rates"
