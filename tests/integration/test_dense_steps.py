@@ -74,7 +74,7 @@ def train_in_fp16(tmp_path: Path, name: str, scaler: str) -> tuple[Path, list[di
     config, recorder = tmp_path / "half.config", Recorder()
     config.write_text(CONFIG.format(data=tmp_path / "data", model=tmp_path / name, dropout=0.0))
     edits = {"train_config.mixed_precision": "FP16", "train_config.grad_scaler": scaler}
-    train(load_checked(str(config), edits, "cuda"), listeners=[recorder])
+    train(load_checked(str(config), edits, lambda: "cuda"), listeners=[recorder])
     return tmp_path / name, recorder.losses
 
 
