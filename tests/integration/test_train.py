@@ -24,6 +24,7 @@ from tzrec.checkpoint import store
 from tzrec.config.check import load_checked
 from tzrec.errors import CheckpointError, TrainingError
 from tzrec.eval import main as eval_main
+from tzrec.run.train import train
 
 
 def test_train_reduces_loss_and_writes_files(job: Job) -> None:
@@ -308,3 +309,31 @@ def test_eval_prints_and_appends_metrics(job: Job, tmp_path: Path, capsys: pytes
     written = json.loads((model_dir / "named.txt").read_text())
     assert written == {**results(model_dir)[0], "global_step": None}
     assert eval_main([*words, "--checkpoint_path", str(tmp_path / "nowhere")]) == 1
+
+
+def test_fine_tuning_with_one_feature_more_keeps_known_columns(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    """The group grows from 21 columns to 22; its new column is the ninth."""
+    caplog.set_level("INFO")
+    old, _ = job("old", train_config__num_steps=5)
+    feature = 'raw_feature { feature_name: "spent" expression: "item:spent" }'
+    edits = {
+        "train_config__fine_tune_checkpoint": str(old),
+        "train_config__num_steps": 1,
+        "train_config__sparse_optimizer": "adagrad_optimizer { lr: 0 } constant_learning_rate {}",
+        "train_config__dense_optimizer": "adam_optimizer { lr: 0 } constant_learning_rate {}",
+        "model_config__feature_groups[0]__feature_names": ["user", "spent", "item", "tags", "price"],
+    }
+    config = str(old.parent / "grown.config")
+    text = (old.parent / "job.config").read_text() + f"\nfeature_configs {{ {feature} }}\n"
+    Path(config).write_text(text.replace(f"{old.parent}/old", f"{old.parent}/new"))
+    train(load_checked(config, {name.replace("__", "."): value for name, value in edits.items()}))
+    before, after = tensors(old, 4), tensors(old.parent / "new", 0)
+    name = next(key for key in before if key.startswith("model/") and before[key].shape == (16, 21))
+    known = [column for column in range(22) if column != 8]
+    assert torch.equal(after[name][:, known], before[name])
+    assert after[name][:, 8].abs().min() > 0, "new columns are initialized"
+    moment = name.replace("model/", "optimizer/", 1) + ".exp_avg_sq"
+    assert torch.allclose(after[moment][:, known], before[moment], rtol=0.1, atol=1e-6)
+    same = [key for key in before if key.startswith("model/") and before[key].shape == after[key].shape]
+    assert_equal({key: before[key] for key in same}, {key: after[key] for key in same})
+    assert f'{name.removeprefix("model/")}: 21 of 22 columns of group "all" restored; new: spent' in caplog.text

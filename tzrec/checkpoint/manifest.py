@@ -7,6 +7,7 @@ own checksum; those of format 1, which an older tzrec wrote, have none.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ class CheckpointManifest:
         data: identity of the training data; None in a checkpoint of an older version.
         settings: field of the config -> value, of the fields that a resumed run must not change.
         is_complete: the run had reached its stop condition.
+        columns: feature group -> names and widths of its columns.
         is_finite: the values were found to be finite when they were saved; False in a checkpoint of an older version.
         cpu: settings on which rounding depends, by name; a resumed run keeps them.
     """
@@ -92,6 +94,7 @@ class CheckpointManifest:
     data: DataIdentity | None = None
     settings: dict[str, str] = field(default_factory=dict)
     is_complete: bool = False
+    columns: Mapping[str, Sequence[Sequence[str | int]]] = field(default_factory=dict)
     is_finite: bool = False
     cpu: dict[str, str] = field(default_factory=dict)
 

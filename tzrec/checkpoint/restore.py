@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader, Metadata
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
+from tzrec.checkpoint.columns import ColumnMap, copy_columns, describe, find_maps, is_ambiguous
 from tzrec.checkpoint.saver import Tensors
 from tzrec.errors import CheckpointError
 from tzrec.torchrec_adapter import CHECKPOINT_CLASSES, checkpoint_metadata_path
@@ -49,19 +50,24 @@ class LoadResult:
         unexpected: in the checkpoint only.
         mismatched: in both with different sizes; name -> (size in the checkpoint, size in the model).
         settings: changes of the config that make the tensors of the checkpoint useless.
+        ambiguous: in both with the same size, which is that of a group whose columns have changed.
+        remapped: in both with different sizes, restored by the names of the features; name -> description.
     """
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     mismatched: Mapping[str, tuple[Size, Size]]
     settings: tuple[str, ...] = ()
+    ambiguous: tuple[str, ...] = ()
+    remapped: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
         """One line for each change of the config and for each tensor of the model that was not loaded."""
         missing = [f"{name}: not in the checkpoint" for name in self.missing]
+        ambiguous = [f"{name}: a feature group has other columns of the same width" for name in self.ambiguous]
         sizes = self.mismatched.items()
-        return [*self.settings, *missing] + [
+        return [*self.settings, *missing, *ambiguous] + [
             f"{name}: {list(stored)} in the checkpoint, {list(size)} in the model" for name, (stored, size) in sizes
         ]
 
@@ -91,7 +97,12 @@ def stored_types(directory: Path) -> dict[str, tuple[Size, torch.dtype]]:
     }
 
 
-def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None = None) -> LoadResult:
+def restore(
+    directory: Path,
+    tensors: Tensors,
+    names: Mapping[str, str] | None = None,
+    column_maps: Sequence[ColumnMap] = (),
+) -> LoadResult:
     """Fill tensors in place from one part (`model` or `optimizer`) of a checkpoint, each rank its own shards.
 
     A tensor that is missing or has another size keeps its values and is reported.
@@ -100,6 +111,7 @@ def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None =
         directory: the part's directory.
         tensors: tensors to fill, by name.
         names: name in the model -> name in the checkpoint, where they differ.
+        column_maps: groups with other columns than in the checkpoint: layers that read them are restored by column.
 
     Raises:
         CheckpointError: the part cannot be read.
@@ -115,12 +127,44 @@ def restore(directory: Path, tensors: Tensors, names: Mapping[str, str] | None =
         for name, value in tensors.items()
         if name not in missing and sizes[source[name]] != tuple(value.size())
     }
-    fitting = {name: value for name, value in tensors.items() if name not in missing and name not in mismatched}
+    remapped = _remap(reader, metadata, {name: (source[name], tensors[name]) for name in mismatched}, column_maps)
+    mismatched = {name: pair for name, pair in mismatched.items() if name not in remapped}
+    present = {name: value for name, value in tensors.items() if name not in (*missing, *mismatched, *remapped)}
+    ambiguous = tuple(name for name in present if _is_dense(name) and is_ambiguous(column_maps, present[name].size()))
+    fitting = {name: value for name, value in present.items() if name not in ambiguous}
     for wave in _waves({name: source[name] for name in fitting}):
         _read(reader, metadata, {stored: fitting[name] for name, stored in wave.items()})
     used = {source[name] for name in tensors}
     unexpected = tuple(name for name in sizes if name not in used)
-    return LoadResult(missing, unexpected, mismatched)
+    return LoadResult(missing, unexpected, mismatched, ambiguous=ambiguous, remapped=remapped)
+
+
+def _is_dense(name: str) -> bool:
+    """True for the parameters behind the embeddings, and for their optimizer state."""
+    return not name.startswith("embedding_group.")
+
+
+def _remap(
+    reader: _CheckpointReader,
+    metadata: Metadata,
+    tensors: Mapping[str, tuple[str, Any]],
+    column_maps: Sequence[ColumnMap],
+) -> dict[str, str]:
+    """Restore tensors whose sizes have changed with the columns of groups; return a description of each.
+
+    Args:
+        tensors: name -> (name in the checkpoint, tensor).
+    """
+    remapped = {}
+    sizes = _sizes(metadata)
+    for name, (stored_name, value) in tensors.items():
+        maps = find_maps(column_maps, sizes[stored_name], tuple(value.size())) if _is_dense(name) else None
+        if maps is not None and isinstance(value, torch.Tensor):
+            stored = torch.empty(sizes[stored_name], dtype=value.dtype)
+            _read(reader, metadata, {stored_name: stored})
+            copy_columns(stored, value, maps)
+            remapped[name] = describe(maps)
+    return remapped
 
 
 def _metadata(reader: _CheckpointReader) -> Metadata:

@@ -110,6 +110,19 @@ class EmbeddingGroup(TableOwner):
         """Layout of the base data group."""
         return self.layouts[BASE]
 
+    def columns(self) -> dict[str, list[tuple[str, int]]]:
+        """Names and widths of the columns of every group: features, then encoders by their index."""
+        columns = {}
+        for layout in self.layouts.values():
+            parts = dict(layout.groups)
+            for name, group in layout.sequences.items():
+                parts |= {f"{name}.query": group.query, f"{name}.sequence": group.elements}
+            for name, entries in parts.items():
+                encoders = self.dims.features(name)[len(entries) :] if name in self.dims else []
+                named = [(entry.feature, entry.dim) for entry in entries]
+                columns[name] = [*named, *((f"encoder {index}", width) for index, width in enumerate(encoders))]
+        return columns
+
     def tables_at(self, path: str) -> Mapping[str, SharedTable]:
         kind, data_group, *_ = path.split(".")
         layout = self.layouts[data_group]

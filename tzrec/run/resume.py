@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tzrec.checkpoint import store
+from tzrec.checkpoint.columns import ColumnMap, Columns, column_maps
 from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.remap import read_map, stored_names
@@ -38,6 +39,7 @@ class ResumeState:
             restored as well.
         has_optimizer: restore optimizer state.
         old_name_by_name: parameter of this model -> parameter in the checkpoint, where they differ.
+        column_maps: feature groups with other columns than in the checkpoint that is fine-tuned.
         changes: changed settings of tables, for the error of a run that continues its own checkpoint.
         accepts_new_data: start an epoch over the present files if the position has no meaning in them.
         has_new_data: the run continues with files on which the checkpoint was not trained.
@@ -49,6 +51,7 @@ class ResumeState:
     is_same_run: bool = False
     has_optimizer: bool = True
     old_name_by_name: Mapping[str, str] = field(default_factory=dict)
+    column_maps: Sequence[ColumnMap] = ()
     changes: Sequence[str] = ()
     accepts_new_data: bool = False
     has_new_data: bool = False
@@ -76,6 +79,11 @@ class ResumeState:
         """CPU settings of a continued run, by name; empty if its checkpoint does not hold them."""
         manifest = self.checkpoint.manifest if self.checkpoint and self.is_same_run else None
         return manifest.cpu if manifest else {}
+
+    def with_columns(self, columns: Columns) -> ResumeState:
+        """Return the state for a model with these columns of feature groups."""
+        manifest = self.checkpoint.manifest if self.checkpoint and not self.is_same_run else None
+        return replace(self, column_maps=column_maps(manifest.columns, columns)) if manifest else self
 
     def stored_names(self, part: str) -> tuple[str, ...]:
         """List the tensors of a part of the checkpoint; none if it does not have the part."""
@@ -105,7 +113,7 @@ class ResumeState:
             logger.warning("%s not restored: %s holds no %s", _title(part), self.checkpoint.path, part)
             return
         targets = tensors()
-        result = restore(directory, targets, stored_names(targets, self.old_name_by_name))
+        result = restore(directory, targets, stored_names(targets, self.old_name_by_name), self.column_maps)
         if self.is_same_run:
             is_optimizer = part == "optimizer"
             fix = "--ignore_restore_optimizer starts with new optimizer state." if is_optimizer else _NEW_RUN
@@ -113,6 +121,8 @@ class ResumeState:
                 unexpected = (f"{name}: in the checkpoint, not in the model" for name in result.unexpected)
                 result = replace(result, settings=(*self.changes, *unexpected))
             result.ensure_complete(f"{directory} does not match this config, so the run cannot be resumed", fix)
+        for name, columns in result.remapped.items():
+            logger.info("start  %s: %s", name, columns)
         for problem in result.problems:
             logger.warning("%s not restored: %s", _title(part), problem)
 

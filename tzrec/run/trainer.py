@@ -89,6 +89,8 @@ class Trainer:
         session, config, train = self.session, self.session.config, self.session.config.train_config
         session.cpu = cpu.follow_checkpoint(session.cpu, train, resume.cpu)
         session.build(resume.plan)
+        self._columns = session.rec_model.embedding_group.columns()
+        resume = resume.with_columns(self._columns)
         resume.restore("model", session.model.state_dict)
         self.dense = dense_optimizer(train, dense_parameters(session.model), group.any_rank)
         hook = self.dense.scale.unscale_table_gradient if self.dense.scale else None
@@ -282,6 +284,7 @@ class Trainer:
             data=self._data,
             is_finite=True,
             settings=self._settings,
+            columns=self._columns,
             is_complete=self.stop_condition.is_reached(self.position),
             cpu=self.session.cpu.to_json(),
         )
