@@ -77,11 +77,11 @@ def _quoted(value: object) -> str:
 
 def text_type_error(value: BadValue, describe: Callable[[int], str]) -> DataError:
     """Create the error for a cell of a copied column that does not have the type inferred from earlier cells."""
-    where = f'{describe(value.row)}: column "{value.column}" has {_quoted(value.value)}: {value.reason}'
+    cell = f'{describe(value.row)}: column "{value.column}" has {_quoted(value.value)}: {value.reason}'
     if value.reason == NOT_UTF8:
-        return DataError(f"{where}, so it cannot be copied. {_ICONV}")
+        return DataError(f"{cell}, so it cannot be copied. {_ICONV}")
     return DataError(
-        f"{where}, unlike earlier cells; declare the column as STRING in data_config.input_fields to keep it as text"
+        f"{cell}, unlike earlier cells; declare the column as STRING in data_config.input_fields to keep it as text"
     )
 
 

@@ -21,7 +21,7 @@ MAX_RECORD_BYTES = 64 << 20
 """Longest record that is read: without a bound, a file without line breaks would fill the memory."""
 _BOM = b"\xef\xbb\xbf"
 _CODEC_BY_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
-_CODEC_BY_SUFFIX = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
+CODEC_BY_SUFFIX = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
 _ENCODING_BY_MAGIC = {b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE"}
 MAGIC_BYTES = 4
 
@@ -156,7 +156,7 @@ def codec_of(path: str, magic: bytes) -> str:
     for prefix, codec in _CODEC_BY_MAGIC.items():
         if magic.startswith(prefix):
             return codec
-    return _CODEC_BY_SUFFIX.get(os.path.splitext(path)[1].lower(), "")
+    return CODEC_BY_SUFFIX.get(os.path.splitext(path)[1].lower(), "")
 
 
 def count_lines(data: bytes, stop: int | None = None) -> int:

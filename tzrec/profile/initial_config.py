@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from tzrec.config.sequences import feature_members
 from tzrec.errors import DataError
 from tzrec.profile.column_stats import ColumnStats
+from tzrec.profile.data_format import set_data_format
 from tzrec.profile.label_stats import RARE
 from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import BadRowPolicy, DatasetType, FgMode
@@ -38,14 +39,14 @@ mmoe { num_expert: 3 expert_mlp { hidden_units: [256, 128] } }
 
 
 def base_config(train_path: str, eval_path: str, model_dir: str, labels: Sequence[str]) -> EasyRecConfig:
-    """Create a config that names only the data and the labels; `suggest.init` adds features, model and training."""
+    """Create a config that names only the data and the labels; `suggest.init` adds features, model and training.
+
+    Raises:
+        DataError: the cells of text are separated by more than one character.
+    """
     config = EasyRecConfig(train_input_path=train_path, eval_input_path=eval_path, model_dir=model_dir)
     data = config.data_config
-    ending = train_path.rstrip("*").rsplit(".", 1)[-1].lower()
-    data.dataset_type = DatasetType.CsvDataset if ending in ("csv", "tsv", "txt") else DatasetType.ParquetDataset
-    if data.dataset_type == DatasetType.CsvDataset:
-        data.with_header = True
-        data.delimiter = "\t" if ending == "tsv" else ","
+    set_data_format(data, train_path, labels)
     data.fg_mode = FgMode.FG_DAG
     data.batch_size, data.shuffle = 1024, True
     data.label_fields.extend(labels)

@@ -12,6 +12,7 @@ from tzrec.config.load import ConfigSource
 from tzrec.config.names import did_you_mean
 from tzrec.config.schema import MISSING, missing_required
 from tzrec.data.reader import open_reader, require_columns
+from tzrec.data.text_ids import decimal_ids_note
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.feature_suggestions import merge_shared, out_of_range, suggest_fields
@@ -20,6 +21,7 @@ from tzrec.profile.initial_config import add_features, add_model, add_training, 
 from tzrec.profile.label_stats import LabelStats, ensure_numbers, label_notes
 from tzrec.profile.rules import Suggestion
 from tzrec.profile.scan import scan
+from tzrec.profile.text_columns import declare_null_values
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -94,9 +96,13 @@ def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
         raise ConfigError([Problem("data_config.label_fields", "is empty; name the columns to predict")])
     names, reason_by_column = _readable_columns(config, columns)
     reader = open_reader(data, config.train_input_path, names)
+    text_suggestions: list[Suggestion] = []
+    text_notes: list[str] = []
+    if reader.is_text:
+        text_suggestions, text_notes = declare_null_values(data, reader)
     rows, stats = scan(reader, lambda: [_new_stats(name, data.label_fields) for name in names], env.available_cpus())
     notes = [f'column "{name}" is left out: {reason}' for name, reason in reason_by_column.items()]
-    result = SuggestResult(config, rows, stats, notes=notes)
+    result = SuggestResult(config, rows, stats, text_suggestions, notes + text_notes)
     labels = [column for column in stats if isinstance(column, LabelStats)]
     ensure_numbers(labels)
     result.notes += label_notes(labels)
@@ -110,6 +116,8 @@ def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
         result.suggestions.append(add_model(config, labels))
     stats_by_column = {column.name: column for column in stats}
     targets, _ = feature_targets(config)
+    if reader.is_text:
+        result.notes += decimal_ids_note(reader, [target.columns[0] for target in targets if target.makes_ids])
     _complete(result, targets, [stats_by_column[target.columns[0]] for target in targets], ())
     return result
 
@@ -126,7 +134,7 @@ def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[
     require_columns([*data.label_fields, *inputs], reader.available, reader.files[0])
     first = next(reader.read(), None)
     if first is None:
-        raise DataError(f"{config.train_input_path}: no rows")
+        raise DataError(f"{config.train_input_path}: no rows{reader.bad_lines.describe()}")
     reason_by_column = unreadable_columns(first.batch.select([name for name in reader.available if name in inputs]))
     reason_by_column |= dict.fromkeys(sorted(reader.repeated), "several columns have this name")
     readable = {*data.label_fields, *inputs} - {*reason_by_column}

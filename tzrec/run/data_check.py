@@ -15,13 +15,15 @@ from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.null_words import null_values_hint
 from tzrec.data.reader import Reader, open_reader
-from tzrec.data.text_schema import TextSchema, cast_text
+from tzrec.data.text_ids import decimal_ids_note
+from tzrec.data.text_schema import TextSchema, cast_text, declared_types
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.column_types import readable
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.formatting import shorten
 from tzrec.protos.data_pb2 import BadRowPolicy, DatasetType, FgMode
+from tzrec.protos.feature_pb2 import ComboFeature, IdFeature
 
 
 @dataclass
@@ -31,7 +33,7 @@ class _Sample:
     Attributes:
         checker: collects problems.
         batch: raw columns.
-        notes: lines about differences between the files.
+        notes: lines about the files.
         bad_rows: collects invalid values.
     """
 
@@ -95,8 +97,12 @@ def _read_sample(checker: Checker, path: str) -> _Sample | None:
     reader = files.select(list(column_by_field.values()))
     piece = next(reader.read(), None)
     if piece is None:
-        raise DataError("no rows")
+        raise DataError(f"no rows{reader.bad_lines.describe()}")
     notes = [f"       {note}; a value that is not of this type will stop training" for note in reader.notes]
+    if reader.is_text:
+        notes += [f"       {note}" for note in decimal_ids_note(reader, _text_id_columns(checker))]
+    if reader.bad_lines.counts:
+        notes.append(f"       rows are missing{reader.bad_lines.describe()}")
     sample = _Sample(checker, piece.batch.slice(0, data.batch_size), notes)
     sample.batch = _convert_text(sample, reader)
     arrays = [readable(column, name, sample.bad_rows) for name, column in zip(reader.columns, sample.batch.columns)]
@@ -109,6 +115,18 @@ def _convert_text(sample: _Sample, reader: Reader) -> pa.RecordBatch:
     data = sample.checker.config.data_config
     schema = TextSchema.of(data, reader, reader.columns, [*data.label_fields, *data.sample_weight_fields])
     return cast_text(sample.batch, {**schema.features, **schema.targets}, sample.bad_rows)
+
+
+def _text_id_columns(checker: Checker) -> list[str]:
+    """Columns of text that features hash or look up as they are written."""
+    declared = declared_types(checker.config.data_config)
+    return [
+        name
+        for entry in _column_features(checker)
+        if isinstance(entry.message, (IdFeature, ComboFeature)) and not getattr(entry.message, "num_buckets", 0)
+        for _, text in entry.inputs
+        if (name := text.partition(":")[2]) and declared.get(name, pa.string()) == pa.string()
+    ]
 
 
 def _check_features(sample: _Sample, encoder: FeatureEncoder) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tzrec import cli
 from tzrec.config.comma_list import split_commas
+from tzrec.config.edit import apply_edits
 from tzrec.config.load import load_incomplete
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.tools.suggest import add_data_flags, add_output_flags, edits, report, validate_output
@@ -40,7 +41,9 @@ def _base_config(args: Any) -> EasyRecConfig:
 
     name = Path(args.output_config or "first").stem
     eval_path = args.eval_input_path or args.train_input_path
-    return base_config(args.train_input_path, eval_path, f"experiments/{name}", args.label_fields)
+    config = base_config(args.train_input_path, eval_path, f"experiments/{name}", args.label_fields)
+    apply_edits(config, args.edit_config_json)
+    return config
 
 
 if __name__ == "__main__":
