@@ -85,6 +85,17 @@ def text_type_error(value: BadValue, describe: Callable[[int], str]) -> DataErro
     )
 
 
+def check_copied(values: Sequence[BadValue], policy: int, describe: Callable[[int], str]) -> None:
+    """Check the bad values of copied columns: a cell that is not UTF-8 may be left out, unless the policy is ERROR.
+
+    Raises:
+        DataError: a value cannot be copied.
+    """
+    for value in values:
+        if policy == data_pb2.ERROR or value.reason != NOT_UTF8:
+            raise text_type_error(value, describe)
+
+
 def skipped_rows(features: BadRows, targets: BadRows, policy: int) -> npt.NDArray[np.bool_]:
     """Mask of rows to skip `(B,)`: those without a valid label or weight, and with SKIP_ROW all bad rows."""
     return features.mask | targets.mask if policy == data_pb2.SKIP_ROW else targets.mask

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 
 from tzrec import env
-from tzrec.data.bad_rows import BadRowLog, BadValue, bad_value_error, bad_values, skipped_rows, text_type_error
+from tzrec.data.bad_rows import BadRowLog, BadValue, bad_value_error, bad_values, check_copied, skipped_rows
 from tzrec.data.batch import Batch, Cursor
 from tzrec.data.batch_jobs import BatchJob, contiguous_steps, global_batch_jobs, jobs_of_steps
 from tzrec.data.collate import collate
@@ -243,7 +243,8 @@ class DataLoader:
             raw, numbers = raw.filter(pa.array(is_kept)), numbers[is_kept]
             masked = self._masked(numbers, cursor)
             batch = self._batch(raw, masked, BadRows(raw.num_rows), BadRows(raw.num_rows))
-        reserved = self._reserved_columns(raw, numbers) if self._reserved else None
+        reserved, bad_copies = self._reserved_columns(raw, numbers) if self._reserved else (None, [])
+        bad += [value for value in bad_copies if value not in bad and is_counted]
         return _Encoded(replace(batch, rows=raw.num_rows if is_counted else 0, reserved=reserved, cursor=cursor), bad)
 
     def _masked(self, numbers: npt.NDArray[np.int64], cursor: Cursor) -> BoolArray | None:
@@ -262,12 +263,13 @@ class DataLoader:
             weights=_tensors(labeled, self._data.sample_weight_fields, weight_values, targets),
         )
 
-    def _reserved_columns(self, raw: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> pa.Table:
+    def _reserved_columns(self, raw: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> tuple[pa.Table, list[BadValue]]:
+        """Columns to copy, and their cells that were left out."""
         bad = BadRows(raw.num_rows)
         columns = cast_text(raw.select(self._reserved), self._schema.reserved, bad)
-        if bad:
-            raise text_type_error(bad_values(bad, numbers)[0], self._reader.describe)
-        return pa.Table.from_batches([columns])
+        values = bad_values(bad, numbers)
+        check_copied(values, self._data.bad_row_policy, self._reader.describe)
+        return pa.Table.from_batches([columns]), values
 
 
 def _batch_size(data: data_pb2.DataConfig, mode: Mode) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.config.sequences import feature_members
-from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, skipped_rows, text_type_error
+from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, check_copied, skipped_rows
 from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.text_schema import TextSchema, cast_text
 from tzrec.errors import ConfigError, DataError, Problem, UsageError
@@ -144,11 +144,12 @@ class RowEncoder:
         copied = cast_text(raw.select(self._reserved), self._schema.reserved, reserved)
         arrays |= dict(zip(copied.schema.names, copied.columns, strict=True))
         numbers = first + np.arange(raw.num_rows)
-        if reserved:
-            raise text_type_error(bad_values(reserved, numbers)[0], describe)
+        bad_copies = bad_values(reserved, numbers)
+        check_copied(bad_copies, self._data.bad_row_policy, describe)
         bad = bad_values(features, numbers) + bad_values(targets, numbers)
         if bad and self._data.bad_row_policy == data_pb2.ERROR:
             raise bad_value_error(bad, describe, self._schema.is_text)
+        bad += [value for value in bad_copies if value not in bad]
         batch = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
         is_skipped = skipped_rows(features, targets, self._data.bad_row_policy)
         return EncodedRows(batch.filter(pa.array(~is_skipped)) if is_skipped.any() else batch, bad)

@@ -22,7 +22,7 @@ from tzrec.profile.label_stats import LabelStats, ensure_numbers, label_notes
 from tzrec.profile.rules import Suggestion
 from tzrec.profile.scan import scan
 from tzrec.profile.text_columns import declare_null_values
-from tzrec.protos.data_pb2 import FgMode
+from tzrec.protos.data_pb2 import DataConfig, DatasetType, FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 REFITTABLE = ("vocab_list", "hash_bucket_size", "num_buckets", "embedding_dim", "boundaries", "normalizer")
@@ -131,7 +131,10 @@ def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[
     data = config.data_config
     reader = open_reader(data, config.train_input_path)
     inputs = set(columns or reader.columns) - {*data.label_fields, *data.sample_weight_fields}
-    require_columns([*data.label_fields, *inputs], reader.available, reader.files[0])
+    try:
+        require_columns([*data.label_fields, *inputs], reader.available, reader.files[0])
+    except DataError as error:
+        raise DataError(f"{error}{_header_hint(data)}") from error
     first = next(reader.read(), None)
     if first is None:
         raise DataError(f"{config.train_input_path}: no rows{reader.bad_lines.describe()}")
@@ -139,6 +142,15 @@ def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[
     reason_by_column |= dict.fromkeys(sorted(reader.repeated), "several columns have this name")
     readable = {*data.label_fields, *inputs} - {*reason_by_column}
     return [name for name in reader.available if name in readable], reason_by_column
+
+
+def _header_hint(data: DataConfig) -> str:
+    if data.dataset_type != DatasetType.CsvDataset or not data.with_header:
+        return ""
+    edits = '{"data_config.with_header": false, "data_config.input_fields_str": "NAME;NAME;..."}'
+    return (
+        f". If the first line of the file holds no names, name all columns in file order: --edit_config_json '{edits}'"
+    )
 
 
 def _complete(
