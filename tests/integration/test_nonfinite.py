@@ -14,7 +14,7 @@ import torch
 
 from tests.fixtures.small_run import Job, assert_equal, results, tensors
 from tzrec.checkpoint import store
-from tzrec.errors import TrainingError
+from tzrec.errors import DataError, TrainingError
 
 LEAKY = "hidden_units: [16, 8] activation: 'nn.LeakyReLU'"
 """With ReLU a row with a large input may have no gradient at all; nor has one that is predicted well."""
@@ -156,3 +156,20 @@ def test_last_batch_of_one_row_under_batch_norm_is_trained(job: Job, mlp: str) -
     model_dir, log = job("model", model_config__mmoe__expert_mlp=f"hidden_units: [16] {mlp}", **edits)
     assert len(log.losses) == 4
     assert_finite(model_dir, 3)
+
+
+def test_run_without_a_valid_row_is_an_error(job: Job, tmp_path: Path) -> None:
+    for file in range(3):
+        path = tmp_path / "data" / f"{file}.parquet"
+        table = pq.read_table(path)
+        at = table.schema.get_field_index("clk")
+        pq.write_table(table.set_column(at, "clk", pa.array(np.full(200, -1))), path)
+    with pytest.raises(DataError, match=r"no row was trained: all rows .*bad_rows\.jsonl"):
+        job("model", train_config__num_steps=3, data_config__bad_row_policy="DEFAULT")
+
+
+def test_resumed_run_may_skip_the_only_step_that_is_left(job: Job, tmp_path: Path) -> None:
+    set_price(tmp_path / "data", 2, slice(49, 60), 1e38)
+    job("model", train_config__num_steps=7, **SKIP)
+    model_dir, _ = job("model", resume=True, train_config__num_steps=8, **SKIP)
+    assert results(model_dir)[-1]["skipped_steps"] == 1

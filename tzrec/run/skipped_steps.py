@@ -17,6 +17,7 @@ class SkippedSteps:
         num_consecutive: skipped steps since the last one that was applied, in this run.
         num_new: skipped steps of this run.
         num_applied: applied steps of this run.
+        num_trained_rows: rows of these steps on all ranks.
     """
 
     num_steps: int = 0
@@ -25,6 +26,7 @@ class SkippedSteps:
     num_consecutive: int = 0
     num_new: int = 0
     num_applied: int = 0
+    num_trained_rows: int = 0
 
     @classmethod
     def from_numbers(cls, numbers: Mapping[str, float]) -> SkippedSteps:
@@ -47,9 +49,10 @@ class SkippedSteps:
             num_new=self.num_new + 1,
         )
 
-    def after_step(self) -> SkippedSteps:
-        """Count a step that was applied."""
-        return replace(self, num_consecutive=0, num_applied=self.num_applied + 1)
+    def after_step(self, num_rows: int) -> SkippedSteps:
+        """Count a step with rows of all ranks that was applied."""
+        applied, rows = self.num_applied + 1, self.num_trained_rows + num_rows
+        return replace(self, num_consecutive=0, num_applied=applied, num_trained_rows=rows)
 
     def __str__(self) -> str:
         steps, rows = f"step{'s' * (self.num_steps != 1)}", f"row{'s' * (self.num_rows != 1)}"

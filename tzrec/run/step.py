@@ -6,7 +6,7 @@ import torch
 
 from tzrec.data.batch import BASE, Batch
 from tzrec.distributed import group
-from tzrec.errors import TrainingError
+from tzrec.errors import DataError, TrainingError
 from tzrec.log import logger
 from tzrec.protos import train_pb2
 from tzrec.run.step_sync import StepSync
@@ -42,18 +42,26 @@ def apply_step(
         _skip(trainer, batch, sync, "gradients are not finite, or too large for their squares", problem)
         return None
     trainer.step()
-    trainer.skipped_steps = trainer.skipped_steps.after_step()
+    trainer.skipped_steps = trainer.skipped_steps.after_step(sync.num_rows)
     return losses
 
 
-def ensure_mostly_applied(trainer: Trainer) -> None:
-    """Check at the end of a run that not most of its steps were skipped.
+def ensure_trained(trainer: Trainer) -> None:
+    """Check at the end of a run that rows were trained, and that not most of its steps were skipped.
 
     Raises:
+        DataError: all rows were left out as bad rows.
         TrainingError: more steps were skipped than applied.
     """
     skipped = trainer.skipped_steps
-    if skipped.num_new > skipped.num_applied:
+    # a resumed run may have had a single step left
+    is_whole_run = skipped.num_applied + skipped.num_new == trainer.position.step + 1
+    if is_whole_run and skipped.num_applied and not skipped.num_trained_rows:
+        raise DataError(
+            "no row was trained: all rows of this run were left out as bad rows. Their columns and reasons are in "
+            f"{trainer.loader.bad_rows_path}"
+        )
+    if skipped.num_new > skipped.num_applied and (is_whole_run or skipped.num_new > 1):
         raise TrainingError(
             f"of {skipped.num_new + skipped.num_applied:,} steps {skipped.num_new:,} were skipped: this run has not "
             "trained the model. Look for extreme values in the data, or lower the learning rates"

@@ -16,7 +16,7 @@ from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import MetricLogger
 from tzrec.run.signals import Signals
 from tzrec.run.skipped_steps import SkippedSteps
-from tzrec.run.step import apply_step, ensure_mostly_applied
+from tzrec.run.step import apply_step, ensure_trained
 from tzrec.run.step_sync import sync_step
 from tzrec.run.trainer import Trainer
 
@@ -83,7 +83,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
                 is_final = trainer.stop_condition.is_reached(trainer.position)
                 metric_logger.exclude(_save_and_evaluate(trainer, listeners, outcome, is_final))
         if not outcome.signal:
-            ensure_mostly_applied(trainer)
+            ensure_trained(trainer)
         if trainer.position.step > saved_step:
             _save_and_evaluate(trainer, listeners, outcome, is_final=True)
         trainer.finish()
