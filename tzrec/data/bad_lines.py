@@ -53,7 +53,7 @@ _CURES = {
 
 def begin_of(text: bytes) -> str:
     """Return the begin of a line for messages."""
-    return shorten(text[:1000].decode("utf-8", "backslashreplace").rstrip("\r\n"))
+    return shorten(text[:1000].decode("utf-8", "replace").rstrip("\r\n"))
 
 
 @dataclass

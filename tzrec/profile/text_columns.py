@@ -31,13 +31,13 @@ def declare_null_values(data: DataConfig, reader: Reader) -> tuple[list[Suggesti
     notes = []
     for name, text, counts in _columns(reader):
         total = sum(counts.values())
-        others = [word for word in counts if not _is_number(word)]
-        known = [word for word in others if is_null_word(word)]
-        if not total or sum(counts[word] for word in others) > (1 - _MIN_NUMBERS) * total:
+        non_numbers = [word for word in counts if not _is_number(word)]
+        known = [word for word in non_numbers if is_null_word(word)]
+        if not total or sum(counts[word] for word in non_numbers) > (1 - _MIN_NUMBERS) * total:
             continue
         for word in known:
             words.setdefault(word, []).append(name)
-        unknown = [word for word in others if word not in known]
+        unknown = [word for word in non_numbers if word not in known]
         if len(unknown) == 1 and counts[unknown[0]] >= _MIN_WORD * total:
             share = 100 * counts[unknown[0]] / total
             setting = f"data_config {{ null_values: {json.dumps(unknown[0])} }}"
