@@ -149,7 +149,7 @@ class ColumnStats:
                 return  # text: earlier values were not numbers
             numbers, is_number = elements.parse_floats()
             numbers = numbers[is_number]
-            self.is_whole = self.is_whole and bool(elements.parse_integers()[1].all())
+            self.is_whole = self.is_whole and _are_integers(elements)
         else:
             numbers = elements.astype(np.float64, copy=False)
             numbers = numbers[np.isfinite(numbers)]
@@ -159,6 +159,13 @@ class ColumnStats:
         if len(numbers):
             self.moments.add(numbers)
             self._quantiles.add(numbers)
+
+
+def _are_integers(elements: Spans) -> bool:
+    """True if all words are integers, of any number of digits."""
+    is_int64 = elements.parse_integers()[1]
+    longer = elements[~is_int64].to_arrow()
+    return bool(pc.all(pc.match_substring_regex(longer, r"^[+-]?[0-9]+$"), min_count=0).as_py())
 
 
 def _sum_by_row(counts: npt.NDArray[Any], row_of_part: npt.NDArray[np.int64], rows: int) -> npt.NDArray[np.int64]:

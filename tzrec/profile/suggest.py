@@ -11,7 +11,7 @@ from tzrec.config.edit import apply_edits
 from tzrec.config.load import ConfigSource
 from tzrec.config.names import did_you_mean
 from tzrec.config.schema import MISSING, missing_required
-from tzrec.data.reader import open_reader, require_columns
+from tzrec.data.reader import open_reader
 from tzrec.data.text_ids import decimal_ids_note
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.profile.column_stats import ColumnStats
@@ -132,7 +132,7 @@ def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[
     reader = open_reader(data, config.train_input_path)
     inputs = set(columns or reader.columns) - {*data.label_fields, *data.sample_weight_fields}
     try:
-        require_columns([*data.label_fields, *inputs], reader.available, reader.files[0])
+        reader.select([*data.label_fields, *columns])  # all that is asked for by name exists, once
     except DataError as error:
         raise DataError(f"{error}{_header_hint(data)}") from error
     first = next(reader.read(), None)

@@ -117,6 +117,8 @@ class Session:
             PackageError: the package is missing, damaged or too new.
             ConfigError: the embedding tables of the checkpoint need more memory than there is.
         """
+        if checkpoint_path:
+            checkpoint_path = str(local_path("checkpoint_path", checkpoint_path))
         if package_path is None:
             _ensure_memory(config, has_state=purpose == "evaluation")
         session = cls(config, rank_info or env.rank_info())
@@ -275,7 +277,7 @@ def choose_checkpoint(config: EasyRecConfig, path: str | None, purpose: Purpose)
     """
     export, model_dir = config.export_config, Path(config.model_dir)
     if path:
-        return store.find(local_path("checkpoint_path", path))
+        return store.find(Path(path))
     if purpose == "serving" and export.exporter_type == "best":
         return store.best(model_dir, export.best_exporter_metric, export.metric_larger_is_better)
     return store.find(model_dir)
