@@ -48,6 +48,7 @@ def locate(field: FieldDescriptor) -> tuple[str, str]:
     return (f"{package}.{_module_name(field)}" if _is_package(package) else package), message.name
 
 
+@functools.cache
 def is_implemented(field: FieldDescriptor) -> bool:
     """True if the class of a field exists, or if it needs none; modules of a package are not imported."""
     package = implemented_in(field.containing_oneof)

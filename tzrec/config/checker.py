@@ -17,6 +17,7 @@ from tzrec.errors import Problem
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 _SEGMENT = re.compile(r"(\w+)(?:\[(\d+)\])?")
+_MAX_SUGGESTIONS = 20
 
 
 @dataclass(eq=False)
@@ -36,6 +37,7 @@ class Checker:
     unsupported_paths: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    _num_suggestions: int = 0
 
     @property
     def config(self) -> EasyRecConfig:
@@ -59,8 +61,10 @@ class Checker:
         self.error(path, message)
 
     def unknown_name(self, path: str, kind: str, name: str, names: Iterable[str]) -> None:
-        """Report a name that is not among the known ones."""
-        self.error(path, f'unknown {kind} "{name}"{did_you_mean(name, names)}')
+        """Report a name that is not among the known ones; the first ones with a suggestion, which takes its time."""
+        self._num_suggestions += 1
+        suggestion = did_you_mean(name, names) if self._num_suggestions <= _MAX_SUGGESTIONS else ""
+        self.error(path, f'unknown {kind} "{name}"{suggestion}')
 
     def location(self, path: str) -> str:
         """Return `file:line:column` of a field, or of the nearest enclosing message that is in the text."""
@@ -81,7 +85,7 @@ class Checker:
 
     def has_parse_errors(self, path: str) -> bool:
         """True if the text below a path has parse errors: a field that seems missing may be misspelled."""
-        return any(problem.field.startswith((f"{path}.", f"{path}[")) for problem in self.source.problems)
+        return path in self.source.paths_with_problems
 
     def messages(self) -> Iterator[tuple[str, Message]]:
         """Iterate over all messages that are set, with their paths, from the root down."""

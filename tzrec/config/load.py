@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from tzrec.config.schema import MISSING, missing_required
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+
+_PATH_END = re.compile(r"[.[]")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,12 @@ class ConfigSource:
     path: str = ""
     locations: Locations = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+
+    @cached_property
+    def paths_with_problems(self) -> frozenset[str]:
+        """Paths of the messages that contain the fields of `problems`."""
+        ends = ((problem.field, end.start()) for problem in self.problems for end in _PATH_END.finditer(problem.field))
+        return frozenset(path[:end] for path, end in ends)
 
 
 def load_config(path: str, edits: Mapping[str, Any] | None = None, ignore_unknown: bool = False) -> EasyRecConfig:

@@ -6,9 +6,15 @@ import difflib
 from collections.abc import Iterable
 
 
+_MAX_LENGTH = 200
+"""Length of names up to which similar ones are looked for; the time grows with the product of two lengths."""
+
+
 def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that is most similar to `name`, ignoring case, or None if none is similar."""
-    by_lower = {known.lower(): known for known in names}
+    if len(name) > _MAX_LENGTH:
+        return None
+    by_lower = {known.lower(): known for known in names if len(known) <= _MAX_LENGTH}
     matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[matches[0]] if matches else None
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
+from tzrec.config.graph import order_by_reads
 from tzrec.config.names import did_you_mean
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import Feature, FeatureInput
@@ -37,13 +38,13 @@ class Dag:
 
     def computable(self, features: Mapping[str, Feature], columns: frozenset[str]) -> tuple[str, ...]:
         """List the features that depend on nothing but these columns and constants, inputs first."""
-        names: list[str] = []
+        names: dict[str, None] = {}
         for name in self.order:
             if all(self._is_available(source, columns, names) for source in features[name].inputs):
-                names.append(name)
+                names[name] = None
         return tuple(names)
 
-    def _is_available(self, source: FeatureInput, columns: frozenset[str], names: Sequence[str]) -> bool:
+    def _is_available(self, source: FeatureInput, columns: frozenset[str], names: Container[str]) -> bool:
         if self.is_column(source):
             return source.name in columns
         return source.side == "const" or source.name in names
@@ -77,25 +78,12 @@ def make_dag(features: Mapping[str, Feature], paths: Mapping[str, str], is_linke
     ]
     if problems:
         raise ConfigError(problems)
-    order: list[str] = []
-    for name in features:
-        _visit(name, reads, order, [], paths)
+    order, cycles = order_by_reads(reads)
+    if cycles:
+        message = "features read each other in a cycle: "
+        raise ConfigError([Problem(paths[cycle[0]], message + " -> ".join(cycle)) for cycle in cycles])
     return Dag.from_order(features, order, is_linked)
 
 
 def _feature_inputs(feature: Feature) -> list[str]:
     return [source.name for source in feature.inputs if source.side == "feature"]
-
-
-def _visit(
-    name: str, reads: Mapping[str, Sequence[str]], order: list[str], trail: list[str], paths: Mapping[str, str]
-) -> None:
-    """Depth first: append what `name` reads, then `name`."""
-    if name in order:
-        return
-    if name in trail:
-        cycle = " -> ".join([*trail[trail.index(name) :], name])
-        raise ConfigError([Problem(paths[name], f"features read each other in a cycle: {cycle}")])
-    for source in reads[name]:
-        _visit(source, reads, order, [*trail, name], paths)
-    order.append(name)

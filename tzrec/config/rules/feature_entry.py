@@ -82,6 +82,7 @@ def entries_by_name(checker: Checker) -> Mapping[str, FeatureEntry]:
     return {entry.name: entry for entry in feature_entries(checker) if entry.name}
 
 
+@functools.lru_cache(maxsize=1)
 def all_have_names(checker: Checker) -> bool:
     """True if every entry of feature_configs has its own name; otherwise an unknown name may mean one without."""
     names = [entry.name for entry in feature_entries(checker)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from tzrec import registry
 from tzrec.config.checker import Checker, check_unique, repeated
+from tzrec.config.graph import order_by_reads
 from tzrec.config.names import did_you_mean
 from tzrec.config.options import implemented_members, is_fused, member_messages
 from tzrec.config.rules.bucketizer import num_table_rows
@@ -69,25 +68,15 @@ def _check_cycles(checker: Checker) -> None:
     """Report features that read each other in a cycle, each cycle once."""
     if checker.config.data_config.fg_mode != FgMode.FG_DAG:
         return
-    known, visited = entries_by_name(checker), set[str]()
-    for name in known:
-        cycle = _find_cycle(name, known, [], visited)
-        if cycle:
-            first = known[cycle[0]]
-            path = next(path for path, text in first.inputs if text == f"feature:{cycle[1]}")
-            checker.error(path, f"features read each other in a cycle: {' -> '.join(cycle)}")
-
-
-def _find_cycle(name: str, known: Mapping[str, FeatureEntry], trail: list[str], visited: set[str]) -> list[str]:
-    """Return the first cycle that is reachable from a feature through features not visited yet, or []."""
-    if name in trail:
-        return [*trail[trail.index(name) :], name]
-    if name in visited:
-        return []
-    visited.add(name)
-    sources = [text.partition(":")[2] for text in known[name].reads if text.startswith("feature:")]
-    cycles = (_find_cycle(source, known, [*trail, name], visited) for source in sources if source in known)
-    return next((cycle for cycle in cycles if cycle), [])
+    known = entries_by_name(checker)
+    reads = {
+        name: [text.partition(":")[2] for text in entry.reads if text.startswith("feature:")]
+        for name, entry in known.items()
+    }
+    for cycle in order_by_reads(reads)[1]:
+        first = known[cycle[0]]
+        path = next(path for path, text in first.inputs if text == f"feature:{cycle[1]}")
+        checker.error(path, f"features read each other in a cycle: {' -> '.join(cycle)}")
 
 
 def _check_half_precision(checker: Checker, entry: FeatureEntry) -> None:

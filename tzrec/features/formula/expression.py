@@ -105,7 +105,7 @@ class _Parser:
     """Recursive descent over the tokens of a formula."""
 
     def __init__(self, text: str, variables: tuple[str, ...], fill: float) -> None:
-        self._text, self._variables, self._fill = text, variables, fill
+        self._text, self._variables, self._fill = text, dict.fromkeys(variables), fill
         self._tokens = [(match.lastgroup, match[match.lastgroup or 0]) for match in _TOKEN.finditer(text.rstrip())]
         self._position = self._depth = self._draws = 0
         self._instructions: list[_Instruction] = []
