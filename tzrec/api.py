@@ -6,16 +6,18 @@ All functions are silent: to see the lines of a run, add a handler to the logger
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from tzrec import env
 from tzrec.config.check import load_checked
 from tzrec.config.local_path import local_path
-from tzrec.errors import Problem, UsageError
+from tzrec.errors import Problem, TzrecError, UsageError, explain, is_encodable, shorten
 from tzrec.run.device import available_device
 
 if TYPE_CHECKING:
@@ -25,6 +27,56 @@ if TYPE_CHECKING:
 __all__ = ["Run", "check", "evaluate", "export", "init", "load", "predict", "train"]
 
 AnyPath = str | PathLike[str]
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _guarded(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate a function of the API: a wrong argument is a UsageError, and so is a file that the system refuses."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        arguments = signature.bind(*args, **kwargs).arguments
+        for name, value in arguments.items():
+            kind, is_valid = _KINDS[signature.parameters[name].annotation.removesuffix(" | None")]
+            is_optional = signature.parameters[name].default is None
+            if not is_valid(value) and not (is_optional and value is None):
+                raise UsageError(f"{function.__name__}: {name} must be {kind}; received {shorten(repr(value))}")
+        try:
+            return function(*args, **kwargs)
+        except TzrecError:
+            raise
+        except Exception as error:
+            explained = explain(error, arguments)
+            if explained is None:
+                raise
+            raise explained from error
+
+    return wrapped
+
+
+def _is_path(value: object) -> bool:
+    path = value.__fspath__() if isinstance(value, PathLike) else value
+    return isinstance(path, str) and is_encodable(path)
+
+
+def _is_list(value: object, is_item: Callable[[object], bool]) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and all(map(is_item, value))
+
+
+_KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
+    "AnyPath": ("a path in UTF-8 without NUL characters", _is_path),
+    "Sequence[AnyPath]": ("a list of paths", lambda value: _is_list(value, _is_path)),
+    "Sequence[str]": ("a list of strings", lambda value: _is_list(value, lambda item: isinstance(item, str))),
+    "Mapping[str, Any]": (
+        "a mapping of field paths to values",
+        lambda value: isinstance(value, Mapping) and all(isinstance(key, str) for key in value),
+    ),
+    "bool": ("True or False", lambda value: isinstance(value, bool)),
+    "str": ("a string", lambda value: isinstance(value, str)),
+}
+"""Annotation of a parameter -> its description, and the test of a value."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +96,7 @@ class Run:
     skipped_steps: int = 0
 
 
+@_guarded
 def train(
     config: AnyPath,
     model_dir: AnyPath | None = None,
@@ -80,6 +133,7 @@ def train(
     return Run(Path(checked.model_dir), outcome.step, outcome.metrics, outcome.skipped.num_steps)
 
 
+@_guarded
 def evaluate(
     config: AnyPath,
     checkpoint_path: AnyPath | None = None,
@@ -114,6 +168,7 @@ def evaluate(
     return evaluate_config(checked, None if checkpoint_path is None else fspath(checkpoint_path))
 
 
+@_guarded
 def export(
     config: AnyPath,
     export_dir: AnyPath,
@@ -157,6 +212,7 @@ def export(
     return directory
 
 
+@_guarded
 def predict(
     input_path: AnyPath,
     output_path: AnyPath,
@@ -212,6 +268,7 @@ def predict(
     )
 
 
+@_guarded
 def check(
     config: AnyPath, edit: Mapping[str, Any] | None = None, data: AnyPath | None = None, device: str | None = None
 ) -> list[Problem]:
@@ -240,6 +297,7 @@ def check(
     return list(check_config(fspath(config), edit, None if data is None else fspath(data), device).problems)
 
 
+@_guarded
 def init(
     train_input_path: AnyPath,
     label_fields: Sequence[str],
@@ -285,6 +343,7 @@ def init(
     return result
 
 
+@_guarded
 def load(path: AnyPath) -> Predictor:
     """Open an exported package, to score tables in memory.
 

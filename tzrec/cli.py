@@ -22,18 +22,20 @@ import argparse
 import functools
 import importlib
 import importlib.util
-import json
 import logging
+import math
 import os
 import re
+import select
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from tzrec import env, log
+from tzrec.config.json_text import read_json
 from tzrec.config.names import did_you_mean
-from tzrec.errors import ConfigError, TzrecError, UsageError
+from tzrec.errors import ConfigError, TzrecError, UsageError, explain, indent_lines, is_encodable, shorten
 from tzrec.version import __version__
 
 COMMANDS = {
@@ -50,6 +52,10 @@ COMMANDS = {
     "doctor": ("tzrec.doctor", "find problems of this installation and their fixes"),
 }
 """Command -> (module, description); `commands` lists those whose module exists."""
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
+_BROKEN_PIPE = 141
+"""Exit status of a command whose output is no longer read, as of one that SIGPIPE ends: 128 + 13."""
 
 _MAIN_PRINTS_S = 1.0
 """Head start of rank 0 for printing an error that all ranks raise."""
@@ -98,6 +104,9 @@ class Flags(argparse.ArgumentParser):
             UsageError: unknown flags (all of them at once), missing ones, or a value of the wrong type.
         """
         words = list(sys.argv[1:] if args is None else args)
+        for word in words:
+            if not is_encodable(word):
+                self.error(f"an argument must be UTF-8 without NUL characters; received {shorten(word)!r}")
         self._ensure_known(words)
         known, extra = self.parse_known_args(words, namespace)
         if extra:
@@ -129,11 +138,30 @@ def boolean(text: str) -> bool:
     return word in ("true", "1")
 
 
-def positive(text: str) -> int:
-    """Parse a positive integer."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+def whole_number(smallest: int, largest: int = 2**31 - 1) -> Callable[[str], int]:
+    """Create a parser of whole numbers within bounds, for the `type` of a flag."""
+
+    def parse(text: str) -> int:
+        if not _WHOLE_NUMBER.fullmatch(text) or not smallest <= int(text) <= largest:
+            raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not a whole number from {smallest} to {largest}")
+        return int(text)
+
+    return parse
+
+
+positive = whole_number(1)
+"""Parser of whole numbers from 1 up."""
+
+
+def seconds(text: str) -> float:
+    """Parse a duration in seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not a number of seconds from 0 up")
+    return value
 
 
 def size(text: str) -> int:
@@ -147,11 +175,11 @@ def size(text: str) -> int:
 def json_object(text: str) -> dict[str, Any]:
     """Parse a JSON object; an empty text is an empty object."""
     try:
-        value = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+        value = read_json(text or "{}")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object of paths and values")
+        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not a JSON object of paths and values")
     return value
 
 
@@ -166,7 +194,10 @@ def merge_edits(args: argparse.Namespace, value_by_path: Mapping[str, Any]) -> d
 
 
 def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int]:
-    """Decorate the main function of a command: a TzrecError becomes a line on stderr and an exit status."""
+    """Decorate the main function of a command: a TzrecError becomes a line on stderr and an exit status.
+
+    Any other error is one of this package, or of a custom class of the config: it is raised, after a line that says so.
+    """
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
@@ -182,8 +213,28 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int
             return error.exit_code
         except KeyboardInterrupt:
             return 130
+        except SystemExit as stop:  # of --help
+            return stop.code if isinstance(stop.code, int) else 0
+        except Exception as error:
+            status = _foreign(error, sys.argv[1:] if argv is None else argv)
+            if status is None:
+                raise
+            return status
 
     return wrapped
+
+
+def _foreign(error: Exception, words: Sequence[str]) -> int | None:
+    """Print an error that no code expected; return the exit status, or None for one that is a bug."""
+    if isinstance(error, BrokenPipeError) and _is_output_closed():
+        return _BROKEN_PIPE
+    explained = explain(error, _values(words))
+    if explained is not None:
+        _print_error(explained)
+        return explained.exit_code
+    bug = "this is a bug in tzrec, or in a custom class that the config names; please report it with these lines"
+    print(indent_lines(f"unexpected {type(error).__name__}: {error}\n{bug}"), file=sys.stderr, flush=True)
+    return None
 
 
 def _print_error(error: TzrecError) -> None:
@@ -197,7 +248,7 @@ def _print_error(error: TzrecError) -> None:
         print(error, file=sys.stderr, flush=True)
     else:
         rank = f"rank {rank_info.rank}: " if rank_info.world_size > 1 else ""
-        print(f"{rank}{error}", file=sys.stderr, flush=True)
+        print(indent_lines(f"{rank}{error}"), file=sys.stderr, flush=True)
 
 
 def commands() -> dict[str, str]:
@@ -230,9 +281,39 @@ def leave(status: int) -> NoReturn:
     evaluations on two ranks, all of which had completed.
     """
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    failure = _flush()
+    os._exit(status or failure)
+
+
+def _values(words: Sequence[str]) -> dict[str, str]:
+    """Map the flags of a command line to their values."""
+    value_by_flag: dict[str, str] = {}
+    for word, following in zip(words, [*words[1:], ""]):
+        name, equals, value = word.partition("=")
+        if name.startswith("--"):
+            value_by_flag[name] = value if equals else following
+    return value_by_flag
+
+
+def _is_output_closed() -> bool:
+    """Return True if the standard output is a pipe that no one reads."""
+    poll = select.poll()
+    poll.register(1, select.POLLERR)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _flush() -> int:
+    """Flush all output; return 0, or the exit status of a command whose output cannot be written."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # closed by the shell
+                stream.flush()
+    except BrokenPipeError:
+        return _BROKEN_PIPE
+    except OSError as error:
+        print(f"cannot write the output: {error.strerror}", file=sys.stderr)
+        return TzrecError.exit_code
+    return 0
 
 
 @run

@@ -110,8 +110,18 @@ def _number(name: str, default: int) -> int:
 
 
 def log_level() -> str:
-    """Read LOG_LEVEL, the level of the log lines."""
-    return os.environ.get("LOG_LEVEL", "INFO").upper()
+    """Read LOG_LEVEL, the level of the log lines.
+
+    Raises:
+        UsageError: it is not the name of a level.
+    """
+    level = os.environ.get("LOG_LEVEL", "INFO").upper()
+    if level not in _LOG_LEVELS:
+        raise UsageError(f"LOG_LEVEL is {level!r}; set it to one of {', '.join(_LOG_LEVELS)}")
+    return level
+
+
+_LOG_LEVELS = ("DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True)

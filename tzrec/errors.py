@@ -12,8 +12,16 @@ TzrecError                  exit status 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
+
+# control characters, of terminals too, line separators of Unicode, marks that reorder text, and bytes that are no text
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NEWLINE = re.compile(r"\n(?=\S)")
+_MAX_LENGTH = 1000
 
 
 class TzrecError(Exception):
@@ -44,7 +52,10 @@ class Problem:
 
     def __str__(self) -> str:
         head = f"{self.location:<16} " if self.location else ""
-        return f"{head}{self.field}: {self.message}" if self.field else f"{head}{self.message}"
+        text = (
+            f"{head}{shorten(self.field)}: {shorten(self.message)}" if self.field else f"{head}{shorten(self.message)}"
+        )
+        return escape_controls(text)
 
 
 class ConfigError(TzrecError):
@@ -82,3 +93,71 @@ class TrainingError(TzrecError):
 
 class SetupError(TzrecError):
     """A broken installation; the message contains the fix."""
+
+
+def explain(error: BaseException, arguments: Mapping[str, object]) -> TzrecError | None:
+    """Turn an error of the operating system into one that names the file; None for an error that is not its own.
+
+    The readers and writers of files raise errors of their own, which say more. This is for what none of them expects:
+    a directory that cannot be written to, a disk that fills up.
+
+    Args:
+        error: from anywhere below a command or a function of the API.
+        arguments: of the command or the function; the one that names the file, or its directory, is named too.
+    """
+    if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+        return TzrecError(f"there is not enough memory: {error or 'an allocation failed'}")
+    if not isinstance(error, OSError) or isinstance(error, ConnectionError):
+        return None
+    names = [
+        os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes, PathLike))
+    ]
+    reason = f"{' -> '.join(names)}: {error.strerror or error}" if names else str(error)
+    for argument, value in arguments.items():
+        for path in str(value).split(","):
+            if any(_is_beside(name, path.strip()) for name in names or _QUOTED.findall(reason)):
+                return TzrecError(f"{argument} {path.strip()}: {reason}")
+    return TzrecError(reason if names else f"the operating system refused a file operation: {reason}")
+
+
+def _is_beside(name: str, path: str) -> bool:
+    """Return True if a file is at or below a path, beside it, or a directory above it."""
+    if not path:
+        return False
+    directory = os.path.dirname(path)
+    return (
+        name.startswith(path) or path.startswith(f"{name}/") or (directory != "" and os.path.dirname(name) == directory)
+    )
+
+
+_QUOTED = re.compile(r"'([^']+)'")
+_NO_MEMORY = "can't allocate memory"
+"""Part of the message of torch's allocator, which raises a RuntimeError."""
+
+
+def escape_controls(text: str) -> str:
+    """Write control characters and newlines of a text as `\\x1b` and `\\n`, so that it stays within its line."""
+    return _CONTROL.sub(_escape, text).replace("\n", "\\n")
+
+
+def indent_lines(text: str) -> str:
+    """Escape the control characters of a message and indent its further lines, so that none looks like another one."""
+    return _NEWLINE.sub("\n    ", _CONTROL.sub(_escape, text))
+
+
+def shorten(text: str) -> str:
+    """Replace the middle of a text of more than 1,000 characters by their number."""
+    left_out = len(text) - _MAX_LENGTH
+    if left_out <= 0:
+        return text
+    half = _MAX_LENGTH // 2
+    return f"{text[:half]} ... ({left_out:,} characters left out) ... {text[-half:]}"
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "backslashreplace").decode()
+
+
+def is_encodable(text: str) -> bool:
+    """Return True if a text can be written as UTF-8 and handed to the operating system: no lone surrogates, no NUL."""
+    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)

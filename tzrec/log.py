@@ -9,16 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tzrec import env
+from tzrec.errors import indent_lines
 from tzrec.torchrec_adapter import TORCH_FX_LOGGER
 
 logger = logging.getLogger("tzrec")
 
 
 class _Formatter(logging.Formatter):
-    """Plain text for information; warnings and errors begin with the level, and with the rank if there are several."""
+    """Plain text for information; warnings and errors begin with the level, and with the rank if there are several.
+
+    A name or value with a newline or an escape character forges no line: control characters are written as `\\x1b`, and
+    all lines of a record after the first are indented.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = indent_lines(super().format(record))
         if record.levelno <= logging.INFO:
             return text
         rank_info = env.rank_info()

@@ -63,13 +63,21 @@ def _flags() -> cli.Flags:
         help="input columns to copy; also ALL_COLUMNS, or ALL_EFFECTIVE_COLUMNS (those the model reads)",
     )
     flags.add_argument("--output_columns", default="", metavar="NAME,...", help="outputs to write; default: all")
-    flags.add_argument("--batch_size", type=int, help="rows per batch; default: eval_batch_size of the config")
-    flags.add_argument("--predict_threads", type=int, help="threads that read and encode batches")
-    flags.add_argument("--predict_steps", type=int, help="stop after this many batches on each rank")
+    flags.add_argument(
+        "--batch_size", type=cli.positive, metavar="ROWS", help="rows per batch; default: eval_batch_size of the config"
+    )
+    flags.add_argument(
+        "--predict_threads", type=cli.whole_number(0, 1024), metavar="N", help="threads that read and encode batches"
+    )
+    flags.add_argument(
+        "--predict_steps", type=cli.positive, metavar="N", help="stop after this many batches on each rank"
+    )
     flags.add_argument("--dataset_type", choices=_DATASETS, help="format of the input; default: as in the config")
     flags.add_argument("--writer_type", choices=_FORMAT_BY_WRITER, help="format of the output; default: as the input")
     flags.switch("--is_profiling", "write a profile to <predict_output_path>.trace-<rank>.json")
-    flags.add_argument("--debug_level", type=int, default=0, help="above 0: add a column __features__")
+    flags.add_argument(
+        "--debug_level", type=cli.whole_number(0), metavar="N", default=0, help="above 0: add a column __features__"
+    )
     flags.edits()
     return flags
 

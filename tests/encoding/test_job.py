@@ -234,7 +234,7 @@ def test_fg_rejects_zero_rows_and_processes(
     data: Path, tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_fg(write_config(data), tmp_path / "out", flag, "0") == 2
-    assert f"argument {flag}: '0' is not a whole number above 0" in capsys.readouterr().err
+    assert f"argument {flag}: '0' is not a whole number from 1 to 2147483647" in capsys.readouterr().err
 
 
 def test_fg_rejects_a_locked_directory(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

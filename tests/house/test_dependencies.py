@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # import name -> distribution name, if they differ
-DISTRIBUTION = {"google": "protobuf", "fbgemm_gpu": "fbgemm-gpu-cpu", "grpc_tools": "grpcio-tools"}
+DISTRIBUTION = {"google": "protobuf", "re2": "google-re2", "fbgemm_gpu": "fbgemm-gpu-cpu", "grpc_tools": "grpcio-tools"}
 
 # required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, or by Ray
 INDIRECT = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp"}

@@ -65,7 +65,7 @@ def test_keep_ranked_selects_within_each_group() -> None:
             2,
             "has no model_config.variational_dropout",
         ),
-        ("", "", ["--topk", "0"], 2, "--topk 0: a group needs at least 1 feature"),
+        ("", "", ["--topk", "0"], 2, "argument --topk: '0' is not a whole number from 1 to"),
         ('feature_names: "spare"', "", [], 1, "feature_dropout.dropouts.0.logits: [6] in the checkpoint, [5] in the"),
     ],
 )

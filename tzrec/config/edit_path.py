@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _SEGMENT = re.compile(r"(\w+)(?:\[(.*)\])?\Z", re.DOTALL)
 _RANGE = re.compile(r"\s*(-?\d*)\s*:\s*(-?\d*)\s*\Z")
-_CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|=|<|>)\s*(.*?)\s*\Z", re.DOTALL)
+_CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|=|<|>)\s*(.*)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _select(text: str) -> slice | int | Condition:
     if condition is None:
         raise ValueError(f'"[{text}]" is not an index, a range or a comparison with =, <, >, <= or >=')
     names, comparison, value = condition.groups()
-    return Condition(tuple(names.split(".")), comparison, _unquote(value))
+    return Condition(tuple(names.split(".")), comparison, _unquote(value.strip()))
 
 
 def _unquote(text: str) -> str:

@@ -13,13 +13,13 @@ from typing import Any
 from google.protobuf import json_format, text_format
 
 from tzrec.config.edit import FLAG, edit
+from tzrec.config.json_text import read_json
 from tzrec.config.local_path import without_file_scheme
 from tzrec.config.parser import Locations, Parsed, parse
 from tzrec.config.schema import MISSING, missing_required
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-
 
 _PATH_END = re.compile(r"[.[]")
 
@@ -117,12 +117,14 @@ def _parse_text(text: str, path: str, ignore_unknown: bool) -> Parsed:
 def _parse_json(text: str, path: str, ignore_unknown: bool) -> Parsed:
     parsed = Parsed(EasyRecConfig())
     try:
-        json_format.ParseDict(json.loads(text), parsed.message, ignore_unknown_fields=ignore_unknown)
+        json_format.ParseDict(read_json(text), parsed.message, ignore_unknown_fields=ignore_unknown)
     except json.JSONDecodeError as error:
         raise ConfigError([Problem("", error.msg, f"{path}:{error.lineno}:{error.colno}")]) from error
     except json_format.ParseError as error:
         parsed.problems.append(Problem("", str(error), path))
         return parsed
+    except ValueError as error:
+        raise ConfigError([Problem("", f"is not JSON: {error}", path)]) from error
     for missing in missing_required(parsed.message):
         parsed.problems.append(Problem(missing, MISSING, path))
     return parsed

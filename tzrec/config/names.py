@@ -1,10 +1,12 @@
-"""Suggestions for misspelled names."""
+"""Names of a config: what they may contain, and suggestions for misspelled ones."""
 
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
+from tzrec.errors import shorten
 
 _MAX_LENGTH = 200
 """Length of names up to which similar ones are looked for; the time grows with the product of two lengths."""
@@ -35,3 +37,23 @@ def did_you_mean(name: str, names: Iterable[str], limit: int = 12) -> str:
     if match is not None:
         return f'; did you mean "{match}"?'
     return f"; known: {', '.join(names)}" if 0 < len(names) <= limit else ""
+
+
+def name_problem(name: str) -> str:
+    """Validate a name that may become a part of a file name, a column name or a line of a log.
+
+    Returns:
+        The problem, or "".
+    """
+    if name in (".", "..") or any(char in "/\\" or unicodedata.category(char) in _NOT_IN_NAMES for char in name):
+        return f"{name!r} is not a name: it may not contain slashes, backslashes or control characters, nor be . or .."
+    size = len(name.encode())
+    if size > _MAX_NAME_BYTES:
+        return f"{shorten(name)!r} has {size:,} bytes; a name has at most {_MAX_NAME_BYTES}"
+    return ""
+
+
+_MAX_NAME_BYTES = 200
+"""Leaves room for an ending within the 255 bytes of a file name."""
+_NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of control characters, surrogates, and separators of lines and paragraphs."""

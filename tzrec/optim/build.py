@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from torch.optim import Optimizer
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
 from tzrec.config.names import did_you_mean
+from tzrec.config.regex import compile_regex
 from tzrec.log import logger
 from tzrec.optim.average import MovingAverage
 from tzrec.optim.dense import Clip, DenseOptimizer, no_clip
@@ -52,7 +52,8 @@ def _parts(
     remaining = dict(params)
     parts = []
     for index, part in enumerate(config.part_optimizers):
-        matched = {name: param for name, param in remaining.items() if re.fullmatch(part.regex_pattern, name)}
+        regex = compile_regex(part.regex_pattern)
+        matched = {name: param for name, param in remaining.items() if regex.fullmatch(name)}
         remaining = {name: param for name, param in remaining.items() if name not in matched}
         scheduled = part if part.WhichOneof("learning_rate") else config
         if matched:

@@ -14,6 +14,7 @@ Opening a package unpickles nothing. Its machine code is code all the same: open
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 from collections.abc import Mapping
@@ -151,15 +152,24 @@ def _difference(directory: Path, name: str, file: FileRecord) -> str:
     return file.compare(path, name)
 
 
+def ensure_files(assets: tuple[Path, ...]) -> None:
+    """Check that further files for a package exist, before the model is compiled.
+
+    Raises:
+        PackageError: one does not exist.
+    """
+    for asset in assets:
+        if not os.path.isfile(asset):
+            raise PackageError(f"--asset_files: {asset} does not exist")
+
+
 def copy_assets(assets: tuple[Path, ...], directory: Path) -> None:
     """Copy further files into a package.
 
     Raises:
-        PackageError: one does not exist, or two would have the same name.
+        PackageError: two would have the same name.
     """
     for asset in assets:
-        if not asset.is_file():
-            raise PackageError(f"--asset_files: {asset} does not exist")
         if (directory / asset.name).exists():
             raise PackageError(f"--asset_files: the package already has a file {asset.name}; rename {asset}")
         shutil.copyfile(asset, directory / asset.name)

@@ -18,7 +18,16 @@ from tzrec.data.atomic import AtomicDirectory
 from tzrec.errors import PackageError, UsageError
 from tzrec.serving.assets import pack_assets
 from tzrec.serving.compile import compile_servable, example_inputs
-from tzrec.serving.package import CONFIG, FEATURES, WEIGHTS, Package, copy_assets, installed_versions, program_path
+from tzrec.serving.package import (
+    CONFIG,
+    FEATURES,
+    WEIGHTS,
+    Package,
+    copy_assets,
+    ensure_files,
+    installed_versions,
+    program_path,
+)
 from tzrec.serving.package_manifest import MODEL, OutputSpec, PackageManifest, ProgramSpec
 from tzrec.serving.selftest import difference
 from tzrec.serving.servable import Servable, offsets_of, tables_of
@@ -47,6 +56,7 @@ def publish(
         PackageError: an asset is missing, or the self-test found other predictions than those of the checkpoint.
     """
     ensure_unoccupied(directory)
+    ensure_files(assets)
     with AtomicDirectory(directory, is_synced=True) as package_directory:
         draft = Path(package_directory.temporary)
         servable, tables = _write_weights(trained, draft)

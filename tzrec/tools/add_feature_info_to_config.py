@@ -7,7 +7,6 @@ python -m tzrec.tools.add_feature_info_to_config --template_model_config_path te
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,4 +232,4 @@ def _is_empty(entry: FeatureConfig) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.leave(main())

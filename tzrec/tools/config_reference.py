@@ -5,6 +5,7 @@ python -m tzrec.tools.config_reference [--output docs/config_reference.md]
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from google.protobuf.descriptor_pb2 import (
 
 from tzrec import cli, registry
 from tzrec.config.rules.fields import interval
+from tzrec.errors import SetupError
 from tzrec.protos import options_pb2 as pb
 
 ROOT = Path(__file__).parents[2]
@@ -187,10 +189,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = cli.parser("tools.config_reference", "Write the config reference from the comments and rules of protos/.")
     flags.add_argument("--output", default=str(ROOT / "docs" / "config_reference.md"), metavar="FILE")
     args = flags.parse_args(argv)
-    Path(args.output).write_text(reference(descriptors(ROOT / "protos")))
+    if not (ROOT / "protos").is_dir() or importlib.util.find_spec("grpc_tools") is None:
+        raise SetupError(
+            f"the reference is written from the comments in {ROOT / 'protos'} with grpcio-tools; run `make docs` in a "
+            "checkout of the source"
+        )
+    Path(args.output).write_text(reference(descriptors(ROOT / "protos")), encoding="utf-8")
     print(args.output)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.leave(main())

@@ -6,7 +6,6 @@ python -m tzrec.tools.create_fg_json --pipeline_config my.config --fg_output_dir
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -67,4 +66,4 @@ def _check_data(source: ConfigSource) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.leave(main())

@@ -150,8 +150,8 @@ def remove_previous(model: Path, log: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and print its results."""
     flags = cli.parser("tools.demo", "The main job on synthetic data: train, evaluate, export, predict.")
-    flags.add_argument("--environment_s", type=float, default=0.0, help="seconds spent on the environment")
-    flags.add_argument("--protos_s", type=float, default=0.0, help="seconds spent on compiling the protos")
+    flags.add_argument("--environment_s", type=cli.seconds, default=0.0, help="seconds spent on the environment")
+    flags.add_argument("--protos_s", type=cli.seconds, default=0.0, help="seconds spent on compiling the protos")
     args = flags.parse_args(argv)
     log = Path(LOG)
     remove_previous(Path(MODEL), log)
@@ -166,4 +166,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.leave(main())

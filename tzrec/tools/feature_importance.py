@@ -13,7 +13,6 @@ from pathlib import Path
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
-from tzrec.errors import UsageError
 from tzrec.run.device import available_device
 
 RESULT = "feature_importance.json"
@@ -26,11 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.config(help="config of the model, as in <model_dir>/pipeline.config")
     flags.add_argument("--checkpoint_path", help="a model.ckpt-<step> directory, or a model directory")
     flags.add_argument("--eval_input_path", help="data; replaces eval_input_path of the config")
-    flags.add_argument("--num_repeats", type=int, default=5, help="shuffles per feature (5)")
+    flags.add_argument("--num_repeats", type=cli.positive, metavar="N", default=5, help="shuffles per feature (5)")
     flags.edits()
     args = flags.parse_args(argv)
-    if args.num_repeats < 1:
-        raise UsageError(f"--num_repeats {args.num_repeats}: must be at least 1")
     edits = cli.merge_edits(args, {"eval_input_path": args.eval_input_path})
     config = load_checked(args.pipeline_config, edits, available_device)
     from tzrec.run.importance import feature_importance  # imports torch, which takes seconds

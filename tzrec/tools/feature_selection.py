@@ -26,12 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.config(help="config that was trained, as in <model_dir>/pipeline.config")
     flags.add_argument("--model_dir", help="a model directory, whose newest checkpoint is read, or a checkpoint")
     flags.add_argument("--output_dir", help="directory of the results (<model_dir of the config>/feature_selection)")
-    flags.add_argument("--topk", type=int, default=100, help="features to keep in each group (100)")
+    flags.add_argument(
+        "--topk", type=cli.positive, metavar="N", default=100, help="features to keep in each group (100)"
+    )
     flags.switch("--visualize", f"also draw the ranking, as {PICTURE}")
     flags.switch("--clear_variational_dropout", "remove variational_dropout from the new config")
     args = flags.parse_args(argv)
-    if args.topk < 1:
-        raise UsageError(f"--topk {args.topk}: a group needs at least 1 feature")
     config = load_checked(args.pipeline_config)
     if not config.model_config.HasField("variational_dropout"):
         raise UsageError(f"{args.pipeline_config} has no model_config.variational_dropout, so there is nothing to rank")

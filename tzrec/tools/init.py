@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,4 +46,4 @@ def _base_config(args: Any) -> EasyRecConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.leave(main())

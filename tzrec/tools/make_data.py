@@ -5,7 +5,6 @@ python -m tzrec.tools.make_data --pipeline_config my.config --output_dir data/ma
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = cli.parser("tools.make_data", "Write synthetic data that a config can train on.")
     flags.config()
     flags.add_argument("--output_dir", "--out", required=True, metavar="DIR", help="directory of the files")
-    flags.add_argument("--train_rows", type=int, default=20_000, help="rows to train on")
-    flags.add_argument("--eval_rows", type=int, default=2_000, help="rows to evaluate on")
-    flags.add_argument("--seed", type=int, default=7, help="equal seeds give equal rows")
+    flags.add_argument("--train_rows", type=cli.positive, metavar="ROWS", default=20_000, help="rows to train on")
+    flags.add_argument("--eval_rows", type=cli.positive, metavar="ROWS", default=2_000, help="rows to evaluate on")
+    flags.add_argument("--seed", type=cli.whole_number(0), metavar="N", default=7, help="equal seeds give equal rows")
     args = flags.parse_args(argv)
     train, evaluation = make(args.pipeline_config, args.output_dir, args.train_rows, args.eval_rows, args.seed)
     print(f"{args.train_rows:,} rows in {train}, {args.eval_rows:,} in {evaluation}; to train on them:")
@@ -56,4 +55,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.leave(main())

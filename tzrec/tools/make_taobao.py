@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -289,9 +288,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the data and print the attainable AUC."""
     flags = cli.parser("tools.make_taobao", "Write the advertising log of the demo.")
     flags.add_argument("--output_dir", "--out", default="data/taobao", metavar="DIR", help="directory of the files")
-    flags.add_argument("--train_rows", type=int, default=400_000, help="rows to train on")
-    flags.add_argument("--eval_rows", type=int, default=40_000, help="rows to evaluate on")
-    flags.add_argument("--seed", type=int, default=7, help="seed of all random numbers")
+    flags.add_argument("--train_rows", type=cli.positive, metavar="ROWS", default=400_000, help="rows to train on")
+    flags.add_argument("--eval_rows", type=cli.positive, metavar="ROWS", default=40_000, help="rows to evaluate on")
+    flags.add_argument("--seed", type=cli.whole_number(0), metavar="N", default=7, help="seed of all random numbers")
     args = flags.parse_args(argv)
     attainable, new = make_taobao(args.output_dir, args.train_rows, args.eval_rows, args.seed)
     rows = f"{args.train_rows:,} train rows in {TRAIN_FILES} files, {args.eval_rows:,} eval rows, seed {args.seed}"
@@ -301,4 +300,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.leave(main())

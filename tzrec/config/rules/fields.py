@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,12 +11,14 @@ from google.protobuf.message import Message
 from tzrec.config.checker import Checker, repeated
 from tzrec.config.grammar import activation_problem, initializer_problem
 from tzrec.config.local_path import local_path_problem
+from tzrec.config.names import name_problem
 from tzrec.config.normalizers import normalizer_problem
 from tzrec.config.options import field_rules
 from tzrec.config.parser import join
+from tzrec.config.regex import compile_regex
 from tzrec.config.rules.references import REFERENCES
 from tzrec.config.schema import fields_of, is_message, is_set
-from tzrec.protos.options_pb2 import ACTIVATION, INITIALIZER, LOCAL_PATH, NORMALIZER, REGEX, FieldRule
+from tzrec.protos.options_pb2 import ACTIVATION, INITIALIZER, LOCAL_PATH, NAME, NORMALIZER, REGEX, FieldRule
 
 
 def check_fields(checker: Checker) -> None:
@@ -108,9 +109,9 @@ def _check_word(checker: Checker, path: str, name: str, rule: FieldRule, word: s
 
 def _regex_problem(text: str) -> str:
     try:
-        re.compile(text)
-    except re.error as error:
-        return f"{text!r} is not a regular expression: {error}"
+        compile_regex(text)
+    except ValueError as error:
+        return str(error)
     return ""
 
 
@@ -120,4 +121,5 @@ _GRAMMARS: Mapping[int, Callable[[str], str]] = {
     NORMALIZER: normalizer_problem,
     LOCAL_PATH: local_path_problem,
     REGEX: _regex_problem,
+    NAME: name_problem,
 }

@@ -28,6 +28,9 @@ def _check_field(checker: Checker, path: str, message: Message, field: FieldDesc
             _unsupported(checker, path, field, value, f"is not supported; {rule.unsupported}")
         elif rule.ignored:
             checker.warning(path, f"has no effect: {rule.ignored}")
+    is_text = field.type == FieldDescriptor.TYPE_STRING
+    if is_text and any("\0" in text for text in (value if field.is_repeated else [value])):
+        checker.error(path, "contains a NUL character, which no text of a config may")
     if field.type == FieldDescriptor.TYPE_ENUM and not field.is_repeated:
         chosen = enum_type(field).values_by_number[value]
         if unsupported_value(chosen):

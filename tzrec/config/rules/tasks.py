@@ -27,7 +27,8 @@ def tasks(checker: Checker) -> Sequence[HeadDeclaration]:
 
 def task_names(config: EasyRecConfig) -> list[str]:
     """Return the names of the tasks of a model with task towers."""
-    model = getattr(config.model_config, config.model_config.WhichOneof("model"))
+    name = config.model_config.WhichOneof("model")
+    model = getattr(config.model_config, name) if name else None
     return [tower.tower_name for tower in getattr(model, "task_towers", ())]
 
 
