@@ -34,7 +34,14 @@ def proposed(folder: Path, labels: list[Any], name: str) -> SuggestResult:
 
 @pytest.mark.parametrize(
     ("missing", "name"),
-    [(float("nan"), "t.parquet"), (None, "t.parquet"), ("\\N", "t.csv"), ("nan", "t.csv"), ("", "t.csv")],
+    [
+        (float("nan"), "t.parquet"),
+        (None, "t.parquet"),
+        ("\\N", "t.csv"),
+        ("nan", "t.csv"),
+        ("~", "t.csv"),
+        ("", "t.csv"),
+    ],
 )
 def test_init_counts_rows_without_label_and_training_leaves_them_out(
     tmp_path: Path, missing: float | str | None, name: str
@@ -47,7 +54,7 @@ def test_init_counts_rows_without_label_and_training_leaves_them_out(
     assert result.config.model_config.losses[0].WhichOneof("loss") == "binary_cross_entropy"
     (note,) = [note for note in result.notes if "no label" in note]
     assert note.startswith('40 rows have no label "clk" and are left out')
-    assert ("the first value that is no number is" in note) == (missing in ("\\N", "nan"))
+    assert ('the first value that is no number is "~"' in note) == (missing == "~"), "the others are null words"
     config = tmp_path / "c.config"
     config.write_text(dump_config(result.config))
     run = tzrec.train(config, edit={"train_config.use_tensorboard": False, "train_config.num_threads": 1})
