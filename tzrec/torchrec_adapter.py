@@ -197,6 +197,23 @@ def checkpoint_metadata_path(reader: Any) -> Any:
     return reader._get_metadata_path()
 
 
+def stored_tensor(reader: Any, file: Any, info: Any) -> tuple[Tensor, int]:
+    """Read the description of a tensor that torch.save wrote into a part of a file, without its numbers.
+
+    Args:
+        reader: a `FileSystemReader`.
+        file: the opened file.
+        info: the part, an entry of `Metadata.storage_data`.
+
+    Returns:
+        A tensor on the device "meta", and the byte in the part at which its storage begins.
+    """
+    import torch
+
+    tensor = torch.load(reader._slice_file(file, info), map_location="meta", weights_only=True)
+    return tensor, tensor.untyped_storage()._checkpoint_offset
+
+
 # Compilation and CPU kernels
 
 

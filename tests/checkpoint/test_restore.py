@@ -66,3 +66,48 @@ def test_restore_of_code_in_tensors_raises(tmp_path: Path, save: Save, monkeypat
     with pytest.raises(CheckpointError, match="is damaged"):
         restore(path, tensors(0.0))
     assert not Path("executed").exists()
+
+
+def test_restore_of_rows_of_other_layouts_is_equal(tmp_path: Path, save: Save) -> None:
+    stored = torch.arange(24.0).view(6, 4)
+    path = save(1, 2.0, rows=stored, transposed=stored.T, whole=torch.arange(5)).path / "model"
+    targets = {"rows": torch.zeros(4, 6).T, "transposed": torch.zeros(4, 6), "whole": torch.zeros(5)}
+    assert restore(path, targets).problems == []
+    assert torch.equal(targets["rows"], stored), "into a tensor that is not contiguous"
+    assert torch.equal(targets["transposed"], stored.T), "contiguous once stored"
+    assert torch.equal(targets["whole"], torch.arange(5.0)), "of another type"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x80\x04" + b"(" * 2_000_000 + b".", "cannot be read"),
+        (b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b"x.", "cannot be read"),
+        (b"\x80\x04N.", "not the description of a checkpoint"),
+        (b"", "cannot be read"),
+        (b"\x80\x04cos\nsystem\n.", "os.system, which no checkpoint needs"),
+    ],
+)
+def test_restore_with_other_metadata_raises(tmp_path: Path, save: Save, content: bytes, message: str) -> None:
+    path = save(1, 2.0).path / "model"
+    (path / ".metadata").write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        restore(path, tensors(0.0))
+
+
+def test_restore_with_path_outside_raises(tmp_path: Path, save: Save) -> None:
+    path = save(1, 2.0).path / "model"
+    metadata = pickle.loads((path / ".metadata").read_bytes())
+    for info in metadata.storage_data.values():
+        info.relative_path = "../../../etc/passwd"
+    (path / ".metadata").write_bytes(pickle.dumps(metadata))
+    with pytest.raises(CheckpointError, match=r"names a file outside its directory: \.\./\.\./\.\./etc/passwd"):
+        restore(path, tensors(0.0))
+
+
+def test_restore_of_truncated_file_raises(tmp_path: Path, save: Save) -> None:
+    path = save(1, 2.0, large=torch.zeros(100_000)).path / "model"
+    data = path / "__0_0.distcp"
+    data.write_bytes(data.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        restore(path, {"large": torch.ones(100_000)})

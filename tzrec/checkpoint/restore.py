@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader, Metadata
+from torch.distributed.checkpoint import (
+    DefaultLoadPlanner,
+    FileSystemReader,
+    LoadPlan,
+    LoadPlanner,
+    Metadata,
+    ReadItem,
+)
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.planner import LoadItemType
+from torch.futures import Future
 
 from tzrec.checkpoint.columns import ColumnMap, copy_columns, describe, find_maps, is_ambiguous
 from tzrec.checkpoint.saver import Tensors
 from tzrec.errors import CheckpointError
-from tzrec.torchrec_adapter import CHECKPOINT_CLASSES, checkpoint_metadata_path
+from tzrec.torchrec_adapter import CHECKPOINT_CLASSES, checkpoint_metadata_path, stored_tensor
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -30,12 +41,57 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 class _CheckpointReader(FileSystemReader):
+    """Reader that puts the numbers of a file where they belong, without a copy of them in memory."""
+
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        with self.fs.create_stream(checkpoint_metadata_path(self), "rb") as stream:
-            metadata = _PlainUnpickler(stream).load()  # type: ignore[arg-type]  # a file, whatever torch calls it
+        # of a whole file in memory, so that a length in it cannot ask for more than the file has
+        data = Path(checkpoint_metadata_path(self)).read_bytes()
+        metadata = _PlainUnpickler(io.BytesIO(data)).load()
         if not isinstance(metadata, Metadata):
             raise pickle.UnpicklingError("it is not the description of a checkpoint")
+        for info in metadata.storage_data.values():
+            if Path(info.relative_path).name != info.relative_path:
+                raise pickle.UnpicklingError(f"it names a file outside its directory: {info.relative_path}")
         return metadata
+
+    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
+        with ExitStack() as stack:
+            files: dict[str, io.FileIO] = {}
+            remaining = []
+            for item in plan.items:
+                name = self.storage_data[item.storage_index].relative_path
+                if name not in files:
+                    files[name] = stack.enter_context(io.FileIO(Path(self.path) / name))
+                if not self._fill(item, planner, files[name]):
+                    remaining.append(item)
+        return super().read_data(replace(plan, items=remaining), planner)
+
+    def _fill(self, item: ReadItem, planner: LoadPlanner, file: io.FileIO) -> bool:
+        """Read rows of a stored tensor into the memory of a tensor; return False where their layouts differ."""
+        info = self.storage_data[item.storage_index]
+        target = planner.resolve_tensor(item).detach() if item.type == LoadItemType.TENSOR else None
+        if target is None or info.transform_descriptors or not _is_plain(target):
+            return False
+        stored, offset = stored_tensor(self, file, info)
+        is_whole_rows = stored.dim() == 0 or (
+            item.lengths[1:] == stored.shape[1:] and not any(item.storage_offsets[1:]) and target.size() == item.lengths
+        )
+        if stored.dtype != target.dtype or not stored.is_contiguous() or stored.storage_offset() or not is_whole_rows:
+            return False
+        first = item.storage_offsets[0] if stored.dim() else 0
+        file.seek(info.offset + offset + first * (stored[0].numel() if stored.dim() else 1) * stored.itemsize)
+        memory = target.view(-1).view(torch.uint8).numpy().data
+        while memory:
+            num_bytes = file.readinto(memory)
+            if not num_bytes:
+                raise EOFError(f"{info.relative_path} ends too early")
+            memory = memory[num_bytes:]
+        planner.commit_tensor(item, target)
+        return True
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    return tensor.device.type == "cpu" and tensor.is_contiguous() and tensor.numel() > 0
 
 
 Size = tuple[int, ...]
@@ -170,7 +226,7 @@ def _remap(
 def _metadata(reader: _CheckpointReader) -> Metadata:
     try:
         return reader.read_metadata()
-    except (OSError, EOFError, pickle.UnpicklingError, AttributeError, TypeError, ValueError, IndexError) as error:
+    except Exception as error:  # a hostile pickle raises what it likes
         raise CheckpointError(f"{reader.path}/.metadata cannot be read: {error}") from None
 
 
@@ -194,11 +250,11 @@ def _waves(source: Mapping[str, str]) -> list[dict[str, str]]:
 def _read(reader: _CheckpointReader, metadata: Metadata, tensors: dict[str, Any]) -> None:
     """Read tensors without collective operations, so that no rank waits for one that fails."""
     planner = DefaultLoadPlanner()
-    planner.set_up_planner(tensors, metadata, is_coordinator=True)
-    reader.set_up_storage_reader(metadata, is_coordinator=True)
-    plan = planner.finish_plan(planner.create_local_plan())
     try:
+        planner.set_up_planner(tensors, metadata, is_coordinator=True)
+        reader.set_up_storage_reader(metadata, is_coordinator=True)
+        plan = planner.finish_plan(planner.create_local_plan())
         with torch.no_grad():
             reader.read_data(plan, planner).wait()
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of whatever the description and the files of a checkpoint make torch raise
         raise CheckpointError(f"{reader.path} is damaged: {error}") from None
