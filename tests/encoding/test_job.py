@@ -353,7 +353,6 @@ def assert_equal_losses(config: Path, tmp_path: Path, steps: int = 20, more: Seq
         "data_config.shuffle": True,
         "data_config.shuffle_buffer_size": 2,
         "train_config.num_threads": 1,
-        "train_config.cpu_matmul": "MATMUL_DEFAULT",  # the choice by measured speed may differ between runs
     }
     make_data(load_config(str(config)), f"{tmp_path}/raw", rows=500, seed=5)
     assert run_fg(str(config), tmp_path / "out", "--edit_config_json", json.dumps(edits), *more) == 0
