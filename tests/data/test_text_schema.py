@@ -5,7 +5,15 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from tzrec.data.text_schema import cast_text, declared_fields, declared_types, infer_number_type, infer_type
+from tzrec.data.text_schema import (
+    NOT_UTF8,
+    cast_text,
+    declared_fields,
+    declared_types,
+    infer_number_type,
+    infer_type,
+    valid_text,
+)
 from tzrec.features.bad_rows import BadRows
 from tzrec.protos import data_pb2
 
@@ -61,3 +69,38 @@ def test_cast_text_reports_int32_overflow() -> None:
     got = cast_text(pa.RecordBatch.from_pydict({"i": ["3000000000", "5"]}), {"i": pa.int32()}, bad)
     assert got["i"].to_pylist() == [None, 5]
     assert bad.mask.tolist() == [True, False]
+
+
+def test_cast_text_reads_whole_decimals_exactly() -> None:
+    text = ["9007199254740993.0", "-7.", "8.000", None, "5"]
+    columns = {"good": text, "mixed": [*text[:4], "5.5"]}
+    bad = BadRows(5)
+    got = cast_text(pa.RecordBatch.from_pydict(columns), dict.fromkeys(columns, pa.int64()), bad)
+    assert got["good"].to_pylist() == [9007199254740993, -7, 8, None, 5]
+    assert got["mixed"].to_pylist() == [9007199254740993, -7, 8, None, None]
+    assert bad.mask.tolist() == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0663", "1_0.5", "\u0663.5", "0x1p3", "1 0"])
+def test_cast_text_reads_ascii_digits_only(text: str) -> None:
+    bad = BadRows(1)
+    batch = pa.RecordBatch.from_pydict({"i": [text], "f": [text]})
+    got = cast_text(batch, {"i": pa.int64(), "f": pa.float64()}, bad)
+    assert (got["i"].to_pylist(), got["f"].to_pylist(), len(bad.reports)) == ([None], [None], 2)
+    assert infer_number_type(batch["i"]) is None
+
+
+def test_cast_text_reports_cells_that_are_not_utf8() -> None:
+    raw = pa.array([b"caf\xe9", b"7", None, "caf\u00e9".encode()], pa.binary())
+    cells = pa.StringArray.from_buffers(4, raw.buffers()[1], raw.buffers()[2], raw.buffers()[0])
+    bad = BadRows(4)
+    got = cast_text(pa.RecordBatch.from_arrays([cells, cells], ["s", "i"]), {"s": pa.string(), "i": pa.int64()}, bad)
+    assert got["s"].to_pylist() == [None, "7", None, "caf\u00e9"]
+    assert got["i"].to_pylist() == [None, 7, None, None]
+    assert [(name, reason, rows.tolist(), list(values)) for name, reason, rows, values in bad.reports] == [
+        ("s", NOT_UTF8, [0], ["caf\ufffd"]),
+        ("i", NOT_UTF8, [0], ["caf\ufffd"]),
+        ("i", "not an integer", [3], ["caf\u00e9"]),
+    ]
+    valid = pa.array(["a", None])
+    assert valid_text(valid)[0] is valid

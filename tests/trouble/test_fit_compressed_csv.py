@@ -56,3 +56,9 @@ def test_init_says_how_to_name_the_columns_of_text_without_a_header(
     edits = '{"data_config.with_header": false, "data_config.input_fields_str": "user;item;price;clk"}'
     assert main([*command, "--edit_config_json", edits]) == 0
     assert "50 rows" in capsys.readouterr().out
+
+
+def test_text_that_is_called_parquet_says_how_to_read_it(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.parquet", clicks(50))
+    with pytest.raises(DataError, match=r"t\.parquet: .* as Parquet: .* set data_config.dataset_type to CsvDataset"):
+        tzrec.init(tmp_path / "t.parquet", ["clk"], tmp_path / "first.config")

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 from pyarrow import csv as pacsv
 
@@ -23,10 +24,10 @@ from tzrec.data.paths import InputFile
 from tzrec.data.reader import Piece, Reader, RowLocation, require_columns
 from tzrec.data.record_scan import RecordScan, find_records
 from tzrec.data.text_file import (
+    HEAD_BYTES,
     TextFile,
     TextSyntax,
     count_lines,
-    find_line,
     first_lines,
     last_line,
     last_line_break,
@@ -37,7 +38,6 @@ from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 
 BLOCK_BYTES = 4 << 20
-_HEAD_BYTES = 64 << 10
 _HEADER_BYTES = 1 << 20
 """Longest header whose quoted cells may span lines."""
 _REMOTE_HEADERS = 20
@@ -142,7 +142,7 @@ class CsvReader(Reader):
         return names
 
     def _names(self, file: InputFile) -> Sequence[str]:
-        with TextFile(file, _HEAD_BYTES) as text:
+        with TextFile(file, HEAD_BYTES) as text:
             return self._read_names(text)[0]
 
     def _read_names(self, text: TextFile) -> tuple[Sequence[str], bytes]:
@@ -216,6 +216,8 @@ class CsvReader(Reader):
         file.ensure_unchanged(self._versions[index])
         with TextFile(file, BLOCK_BYTES) as text:
             layout = self._layout(text)
+            if not text.is_last:
+                text.fill()
             while text.data or not text.is_last:
                 end, batch, bad = self._parse(text, layout)
                 for line in bad:
@@ -258,12 +260,12 @@ class CsvReader(Reader):
     def _parse_plain(self, text: TextFile, end: int, layout: _Layout) -> pa.RecordBatch | None:
         """Parse records of one line each; None if the lines need a closer look."""
         data = text.data
-        if find_line(data, layout.names_line, 0, end) >= 0:
-            return None
         try:
             batch = layout.parse(pa.py_buffer(data).slice(0, end), self._syntax, list(self.config.null_values))
         except (pa.ArrowInvalid, UnicodeDecodeError):
             return None
+        if batch.num_columns and pc.index(batch.column(0), batch.schema.names[0]).as_py() >= 0:
+            return None  # a line with the names of the columns
         num_lines = text.count_lines(end) + (data[end - 1] not in b"\r\n")
         return batch if batch.num_rows == num_lines and self._syntax.closes(last_line(data, end)) else None
 

@@ -131,6 +131,12 @@ def _first_line(error: Exception) -> str:
     return f"{text} ({type(error).__name__})" if text else type(error).__name__
 
 
+_TEXT_HINT = (
+    ". If it is delimited text, set data_config.dataset_type to CsvDataset, data_config.delimiter, and "
+    "data_config.with_header or input_fields"
+)
+
+
 @contextmanager
 def reading(file: InputFile, kind: str) -> Iterator[None]:
     """Turn every error of the filesystem or of Arrow inside the block into a DataError that names the file.
@@ -146,7 +152,8 @@ def reading(file: InputFile, kind: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{file.name}: is gone: it was there when the input path was expanded") from error
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file.name}: cannot be read as {kind}: {_first_line(error)}") from error
+        hint = _TEXT_HINT if "magic bytes" in str(error) else ""
+        raise DataError(f"{file.name}: cannot be read as {kind}: {_first_line(error)}{hint}") from error
     except Exception as error:
         if isinstance(file.filesystem, pafs.LocalFileSystem):
             raise

@@ -24,6 +24,8 @@ _CODEC_BY_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zst
 CODEC_BY_SUFFIX = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
 _ENCODING_BY_MAGIC = {b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE"}
 MAGIC_BYTES = 4
+HEAD_BYTES = 64 << 10
+"""Bytes that are read first, for the names of the columns."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class TextFile:
             raise DataError(
                 f"{file.name}: is {encoding}; convert it: iconv -f {encoding} -t UTF-8 {file.name} > NEW_FILE"
             )
-        self.fill()
+        self.fill(min(chunk_bytes, HEAD_BYTES))
         if self.data.startswith(_BOM):
             self.data, self.offset = self.data[len(_BOM) :], len(_BOM)
 
@@ -112,8 +114,8 @@ class TextFile:
     ) -> None:
         self._stream.close()
 
-    def fill(self) -> None:
-        """Read on, so that `data` becomes longer.
+    def fill(self, size: int | None = None) -> None:
+        """Read on, so that `data` becomes longer: by a chunk, or by `size` bytes.
 
         Raises:
             DataError: the file cannot be read, a compressed one is cut off, or a record is too long.
@@ -124,7 +126,7 @@ class TextFile:
                 "row; the file is no text of rows, or data_config.delimiter or data_config.quote is not the one in use"
             )
         try:
-            chunk = self._stream.read_buffer(self._chunk_bytes)
+            chunk = self._stream.read_buffer(size or self._chunk_bytes)
         except (pa.ArrowException, OSError) as error:
             raise self._error(error) from error
         self.data = b"".join((self.data, chunk))

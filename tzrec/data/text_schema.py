@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tzrec.config.declared_columns import declared_columns
 from tzrec.data.reader import Reader
@@ -19,6 +22,7 @@ from tzrec.protos import data_pb2
 
 NOT_UTF8 = "not UTF-8"
 """Reason of a bad cell."""
+_DECIMAL = r"([+-]?[0-9]+)\.0*"
 _SCALARS = {
     data_pb2.INT32: pa.int32(),
     data_pb2.INT64: pa.int64(),
@@ -169,20 +173,30 @@ def valid_text(cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64], Sequen
 
 
 def _cast_column(cells: pa.Array, name: str, kind: pa.DataType, bad: BadRows) -> pa.Array:
-    try:
-        return cells.cast(kind)
-    except pa.ArrowInvalid:
-        is_integer = pa.types.is_integer(kind)
-        parse: Callable[[str], Any] = partial(_bounded_integer, bits=kind.bit_width) if is_integer else _parse_number
-        texts = cells.to_pylist()
-        values = [None if text is None else parse(text) for text in texts]
-        rows = [row for row, text in enumerate(texts) if text is not None and values[row] is None]
-        reason = "not an integer" if is_integer else "not a number"
-        bad.report(name, reason, np.array(rows, dtype=np.int64), [texts[row] for row in rows])
-        return pa.array(values, pa.int64() if is_integer else pa.float64()).cast(kind, safe=False)
+    is_integer = pa.types.is_integer(kind)
+    for text in _readings(cells, is_integer):
+        with suppress(pa.ArrowInvalid):
+            return text.cast(kind)
+    parse: Callable[[str], Any] = partial(_bounded_integer, bits=kind.bit_width) if is_integer else _parse_number
+    texts = cells.to_pylist()
+    values = [None if text is None else parse(text) for text in texts]
+    rows = [row for row, text in enumerate(texts) if text is not None and values[row] is None]
+    reason = "not an integer" if is_integer else "not a number"
+    bad.report(name, reason, np.array(rows, dtype=np.int64), [texts[row] for row in rows])
+    return pa.array(values, pa.int64() if is_integer else pa.float64()).cast(kind, safe=False)
+
+
+def _readings(cells: pa.Array, is_integer: bool) -> Iterator[pa.Array]:
+    """Yield the cells as they are, then integers without the zeros of decimals: 7.0 as 7, also beyond 2^53."""
+    yield cells
+    if is_integer:
+        yield pc.replace_substring_regex(cells, rf"^\s*{_DECIMAL}\s*$", r"\1")
 
 
 def _parse_number(text: str) -> float | None:
+    """Parse a number in ASCII; Python would read underscores and the digits of other scripts as well."""
+    if not text.isascii() or "_" in text:
+        return None
     try:
         return float(text)
     except ValueError:
@@ -190,8 +204,8 @@ def _parse_number(text: str) -> float | None:
 
 
 def _bounded_integer(text: str, bits: int) -> int | None:
-    """Parse a signed integer of `bits` bits; "3.0" is one."""
-    value = _parse_integer(text)
+    """Parse a signed integer of `bits` bits; "3.0" and "3e2" are integers."""
+    value = _parse_integer(re.sub(rf"^{_DECIMAL}$", r"\1", text.strip()))
     if value is None:
         number = _parse_number(text)
         value = int(number) if number is not None and number.is_integer() else None
@@ -199,7 +213,4 @@ def _bounded_integer(text: str, bits: int) -> int | None:
 
 
 def _parse_integer(text: str) -> int | None:
-    try:
-        return int(text)
-    except ValueError:
-        return None
+    return int(text) if re.fullmatch(r"\s*[+-]?[0-9]+\s*", text) else None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from tzrec.data.paths import InputFile, expand
-from tzrec.data.text_file import CODEC_BY_SUFFIX, TextFile, TextSyntax, first_lines
+from tzrec.data.text_file import CODEC_BY_SUFFIX, HEAD_BYTES, TextFile, TextSyntax, first_lines
 from tzrec.errors import DataError
 from tzrec.protos.data_pb2 import DataConfig, DatasetType
 
@@ -14,7 +14,6 @@ PARQUET_MAGIC = b"PAR1"
 _SUFFIXES = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _DELIMITERS = ("\t", ",", "|", ";", "\x01", " ")
 _NUM_LINES = 20
-_HEAD_BYTES = 64 << 10
 
 
 def set_data_format(data: DataConfig, path: str, labels: Sequence[str]) -> None:
@@ -68,8 +67,8 @@ def _magic(file: InputFile) -> bytes:
 
 def _delimiter(file: InputFile, labels: Sequence[str]) -> str:
     """Return the delimiter with which the header names the labels, else the one that is equally often on all lines."""
-    with TextFile(file, _HEAD_BYTES) as text:
-        stop = len(text.data) if text.is_last or len(text.data) < _HEAD_BYTES else text.data.rfind(b"\n")
+    with TextFile(file, HEAD_BYTES) as text:
+        stop = len(text.data) if text.is_last or len(text.data) < HEAD_BYTES else text.data.rfind(b"\n")
         lines = [line for line in first_lines(text.data, 0, max(stop, 0), _NUM_LINES) if line]
     if not lines:
         return ""
