@@ -22,7 +22,7 @@ _MIN_WORD = 0.005
 
 
 def declare_null_values(data: DataConfig, reader: Reader) -> tuple[list[Suggestion], list[str]]:
-    """Add the words for missing values of columns of numbers to data_config.null_values.
+    """Add the words for missing values of columns of numbers, labels aside, to data_config.null_values.
 
     Returns:
         the change, and a note for each column of numbers with one other, frequent word.
@@ -30,6 +30,8 @@ def declare_null_values(data: DataConfig, reader: Reader) -> tuple[list[Suggesti
     words: dict[str, list[str]] = {}
     notes = []
     for name, text, counts in _columns(reader):
+        if name in data.label_fields:
+            continue
         total = sum(counts.values())
         non_numbers = [word for word in counts if not _is_number(word)]
         known = [word for word in non_numbers if is_null_word(word)]
