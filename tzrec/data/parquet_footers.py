@@ -40,11 +40,11 @@ class Footer:
 
 @contextmanager
 def open_parquet(file: InputFile) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file; all errors name it."""
+    """Open a Parquet file; all errors name it. Pages that were written with a checksum are verified."""
     with (
         reading(file, "Parquet"),
         file.filesystem.open_input_file(file.path) as raw,
-        pq.ParquetFile(raw) as parquet,
+        pq.ParquetFile(raw, page_checksum_verification=True) as parquet,
     ):
         yield parquet
 
