@@ -103,6 +103,16 @@ def absurd_price_on_one_rank(workspace: Workspace) -> Outcome:
     return outcome(workspace.directory / "model", STEP_5, result.line_with("skip   "))
 
 
+@fault("infinite loss on one of two ranks under SKIP_STEP")
+def infinite_loss_on_one_rank(workspace: Workspace) -> Outcome:
+    edit = {"binary_cross_entropy {}": "l2_loss {}", "auc {}": "mean_squared_error {}"}
+    config = write(workspace, "clk", 3e38, [330], edit=edit, train_more=SKIP, batch_size=32)
+    result = workspace.train(config, ranks=2).assert_succeeded()
+    assert "step 5: the loss is not finite (rank 0: l2_loss inf)" in result.output, result.output
+    assert_finite(workspace.directory / "model")
+    return outcome(workspace.directory / "model", STEP_5, result.line_with("skip   "))
+
+
 @fault("price of 1e38 with other optimizers and losses", times=4)
 def absurd_price_with_other_optimizers(workspace: Workspace) -> Outcome:
     message = ""
