@@ -170,6 +170,17 @@ def test_quote_on_one_of_two_adjacent_lines_costs_its_own_line_only(tmp_path: Pa
     assert users(reader) == [i for i in range(50) if i != 10]
 
 
+def test_quote_that_the_last_line_closes_costs_its_own_line_only(tmp_path: Path) -> None:
+    """The last line has no line break, and the cells of both lines make a record of another width."""
+    lines = rows_of_films(50)
+    lines[48] = '"48,6,48.5,12 monkeys,0'
+    lines[49] = '49,0,49.5,twelve",1'
+    (tmp_path / "a").write_text(HEADER + "\n".join(lines))
+    reader = skipping(tmp_path)
+    assert users(reader) == [i for i in range(50) if i != 48]
+    assert reader.bad_lines.counts == {OPEN_QUOTE: 1}
+
+
 def test_quotes_off_keeps_every_line(tmp_path: Path) -> None:
     lines = rows_of_films(50)
     lines[10] = '10,3,10.5,"12 monkeys,0'

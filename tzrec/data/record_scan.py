@@ -3,6 +3,7 @@
 A quote that does not close takes in the rows after it, up to the next quote of the file, and what comes out may well
 have the right number of cells. It shows by a closing quote inside of a cell, or by lines inside of the quoted cell that
 are rows themselves: as many cells, and numbers in the columns of numbers.
+A record of several lines with another number of cells shows it as well.
 """
 
 from __future__ import annotations
@@ -90,16 +91,18 @@ class RecordScan:
         """Find the quoted cells that take in rows, and the end of the last whole record."""
         from tzrec.features.kernels import records as kernels
 
-        array = np.frombuffer(self.data, np.uint8)
+        has_end = not self.is_last or self.data.endswith((b"\n", b"\r"))
+        array = np.frombuffer(self.data if has_end else self.data + b"\n", np.uint8)
         delimiter, quote = ord(self.syntax.delimiter), ord(self.syntax.quote)
         numbers: list[int] | None = None
         at = record = 0
         while True:
             state, begin, opening, close = kernels.next_suspect(array, at, record, delimiter, quote, self.num_cells)
             if state == kernels.ALL_CLOSE:
-                self.end = len(array) if self.is_last else last_line_break(self.data, opening) or begin
+                self.end = len(self.data) if self.is_last else last_line_break(self.data, opening) or begin
                 return
-            is_bad = state == kernels.CLOSES_INSIDE_CELL or (state == kernels.OPEN and self._is_at_end(opening))
+            is_bad = state in (kernels.CLOSES_INSIDE_CELL, kernels.OTHER_WIDTH)
+            is_bad = is_bad or (state == kernels.OPEN and self._is_at_end(opening))
             if not is_bad and kernels.count_rows(array, opening, close, delimiter, quote, self.num_cells)[1]:
                 numbers = self._number_columns() if numbers is None else numbers
                 is_bad = self._are_rows(opening, close, numbers)

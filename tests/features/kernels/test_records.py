@@ -84,3 +84,4 @@ def test_next_suspect_states() -> None:
     assert state(b'x,y\n"12 monkeys,b\n1,2\n') == (records.OPEN, 4, 4, 22)
     assert state(b'x,y\na,"12 monkeys\nb,"13 ghosts"\n') == (records.CLOSES_INSIDE_CELL, 4, 6, 20)
     assert state(b'x,y\na,"12 monkeys\nb,c\nb,twelve"\n') == (records.SPANS_LINES, 4, 6, 30)
+    assert state(b'x,y\na,"12 monkeys\ntwelve",c,d\n') == (records.OTHER_WIDTH, 4, 6, 24)

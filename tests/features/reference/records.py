@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tzrec.features.kernels.records import ALL_CLOSE, CLOSES_INSIDE_CELL, LINES_TO_COMPARE, OPEN, SPANS_LINES
+from tzrec.features.kernels.records import (
+    ALL_CLOSE,
+    CLOSES_INSIDE_CELL,
+    LINES_TO_COMPARE,
+    OPEN,
+    OTHER_WIDTH,
+    SPANS_LINES,
+)
 
 BREAKS = (b"\n", b"\r")
 
@@ -95,6 +102,9 @@ def next_suspect(data: bytes, delimiter: bytes, quote: bytes, cells: int) -> tup
                         return CLOSES_INSIDE_CELL, start, index, close
                     if count_rows(data, index, close, delimiter, quote, cells)[1]:
                         return SPANS_LINES, start, index, close
+                    width, end = read_record(data, start, delimiter, quote)
+                    if width != cells and end < len(data):
+                        return OTHER_WIDTH, start, index, close
                     begin, after = start, close + 1
                 index, is_cell_start = close + 1, False
                 continue

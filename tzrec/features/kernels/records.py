@@ -17,7 +17,7 @@ from tzrec.features.kernels.jit import INT64S, INT64S_OUT, UINT8S, jit
 
 NO_QUOTE = -1
 """In place of the quote where quotes are ordinary characters."""
-ALL_CLOSE, OPEN, CLOSES_INSIDE_CELL, SPANS_LINES = 0, 1, 2, 3
+ALL_CLOSE, OPEN, CLOSES_INSIDE_CELL, SPANS_LINES, OTHER_WIDTH = 0, 1, 2, 3, 4
 """States of `next_suspect`."""
 LINES_TO_COMPARE = 20
 """Lines inside of a quoted cell that are compared with rows."""
@@ -130,6 +130,7 @@ def next_suspect(data: ByteArray, at: int, record: int, delimiter: int, quote: i
         ALL_CLOSE: all quoted cells are fine. OPEN: it does not close before the end of the data.
         CLOSES_INSIDE_CELL: neither a delimiter nor a line break follows its closing quote.
         SPANS_LINES: it closes properly, but lines in it have as many cells as a record.
+        OTHER_WIDTH: it closes properly, but its record has another number of cells.
         Then the start of its record, its opening and its closing quote (or the end of the data); for ALL_CLOSE, the
         start of the record of the last cell of several lines, the position after that cell, and 0.
     """
@@ -155,6 +156,9 @@ def next_suspect(data: ByteArray, at: int, record: int, delimiter: int, quote: i
             return CLOSES_INSIDE_CELL, begin, opening, close
         if count_rows(data, opening, close, delimiter, quote, cells)[1]:
             return SPANS_LINES, begin, opening, close
+        width, end = _read_record(data, begin, delimiter, quote, False)
+        if width != cells and end < size:
+            return OTHER_WIDTH, begin, opening, close
         start, record = at, begin
     return ALL_CLOSE, record, start, 0
 
