@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 import traceback
@@ -93,6 +95,9 @@ def _start(context: multiprocessing.context.ForkContext, fault: Fault, base: Pat
 
 
 def _work(fault: Fault, directory: Path, sender: Connection) -> None:
+    with open(os.devnull, "w") as nowhere:  # the log of runs in this process would interrupt the table
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
     try:
         sender.send((_inject_in(fault, directory), ""))
     except BaseException:  # the report shows it, whatever it is
