@@ -17,10 +17,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROTOS := tzrec/protos/.compiled
 PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
+UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--custom-compile-command 'make lock'
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-slow check format proto bench bench-fg bench-models bench-neighbours chaos quality docs venv clean
+.PHONY: help demo test test-slow check format proto bench bench-fg bench-models bench-neighbours chaos quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -67,6 +69,15 @@ quality: $(PROTOS)  ## check that each model overfits 256 rows and learns a plan
 
 docs: $(PROTOS)  ## generate the config reference from the comments in protos/
 	@$(BIN)/python -m tzrec.tools.config_reference
+
+lock: $(READY)  ## write requirements.lock: versions and SHA-256 of all packages, for all supported versions of Python
+	@$(PIP) uv
+	@$(UV_COMPILE) pyproject.toml --extra cpu --extra text --no-emit-package setuptools -o requirements.lock
+	@echo '$(TORCHREC)' | $(UV_COMPILE) --no-deps --no-header - >> requirements.lock
+
+audit: $(READY)  ## look for known vulnerabilities of the packages in requirements.lock; needs the network
+	@$(PIP) pip-audit
+	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
 
 venv: $(READY)  ## create .venv; done once, and again when pyproject.toml changes
 

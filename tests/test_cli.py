@@ -140,3 +140,13 @@ def test_leave_flushes_output_and_skips_exit_handlers() -> None:
     code = "import atexit; from tzrec import cli; atexit.register(print, 'late'); print('said', end=''); cli.leave(3)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "said")
+
+
+@pytest.mark.parametrize("unbuffered", [[], ["-u"]])
+def test_output_that_is_not_read_ends_quietly(unbuffered: list[str]) -> None:
+    command = [sys.executable, *unbuffered, "-m", "tzrec", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()  # before anything is written
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (141, b"")

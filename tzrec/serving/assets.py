@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tzrec.config.names import name_problem
 from tzrec.config.vocabulary import vocabulary_path
+from tzrec.errors import PackageError, shorten
 from tzrec.protos import feature_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -25,12 +27,19 @@ def pack_assets(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
 
 
 def locate_assets(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
-    """The config of a package with the full paths of these files in the package."""
+    """The config of a package with the full paths of these files in the package.
+
+    Raises:
+        PackageError: the config names a file outside of it.
+    """
     result = _copy(config)
     for message in _tokenized(result):
+        normalizer = message.text_normalizer
+        for name in (message.vocab_file, normalizer.stop_char_file):
+            if name_problem(name):
+                raise PackageError(f"{directory} names a file outside the package: {shorten(repr(name))}")
         if (directory / message.vocab_file).is_file():
             message.asset_dir = str(directory)
-        normalizer = message.text_normalizer
         if normalizer.stop_char_file and (directory / normalizer.stop_char_file).is_file():
             normalizer.stop_char_file = str(directory / normalizer.stop_char_file)
     return result
@@ -48,7 +57,13 @@ def _tokenized(config: EasyRecConfig) -> Iterator[feature_pb2.TokenizeFeature]:
 
 
 def copy_file(path: Path, stem: str, directory: Path) -> str:
-    """Copy a file into a directory as `<stem>.<name of the file>`; returns its name there."""
+    """Copy a file into a directory as `<stem>.<name of the file>`; returns its name there.
+
+    Raises:
+        PackageError: the stem is not a part of a file name.
+    """
+    if name_problem(stem):
+        raise PackageError(f"cannot copy {path} into {directory} under the name of its feature: {name_problem(stem)}")
     name = f"{stem}.{path.name}"
     shutil.copyfile(path, directory / name)
     return name

@@ -26,7 +26,9 @@ import torch
 from torch import Tensor
 
 from tzrec.checkpoint.manifest import FileRecord
+from tzrec.config.names import name_problem
 from tzrec.errors import PackageError
+from tzrec.serving.archive import archive_problem
 from tzrec.serving.package_manifest import MANIFEST, MODEL, PackageManifest, ProgramSpec, newer_version
 from tzrec.serving.weights import Weights, map_weights
 from tzrec.torchrec_adapter import load_package
@@ -99,6 +101,8 @@ def open_package(directory: Path) -> Package:
     problems = [text for name, file in manifest.files.items() if (text := _difference(directory, name, file))]
     code = [program_path(directory, name).relative_to(directory) for name in manifest.programs]
     problems += [f"{MANIFEST} has no checksum of {path}" for path in code if str(path) not in manifest.files]
+    if not problems:
+        problems = [text for name in manifest.programs if (text := archive_problem(program_path(directory, name)))]
     if problems:
         raise PackageError(f"{directory} is damaged: {'; '.join(problems)}. Export it again.")
     return Package(directory, manifest)
@@ -147,8 +151,8 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _difference(directory: Path, name: str, file: FileRecord) -> str:
     path = directory / name
-    if path.parent != directory:
-        return f"{MANIFEST} names a file outside the package: {name}"
+    if name_problem(name):
+        return f"{MANIFEST} names a file outside the package: {name!r}"
     return file.compare(path, name)
 
 
