@@ -109,6 +109,11 @@ def _number(name: str, default: int) -> int:
     return int(text)
 
 
+def silence_native_warnings() -> None:
+    """Set TORCH_CPP_LOG_LEVEL unless the shell has: for a lost rank torch prints stacks of C++. Before its import."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
 def log_level() -> str:
     """Read LOG_LEVEL, the level of the log lines.
 

@@ -50,6 +50,7 @@ def setup() -> None:
     """Attach the logger to stderr, once. Verbs call this; an import does not."""
     if logger.handlers:
         return
+    env.silence_native_warnings()
     # warnings of torch and torchrec about each other do not concern the user of a command; some come from C++ or with a
     # stack level that points elsewhere, so that only their category identifies them
     warnings.filterwarnings("ignore", module=r"torch(rec)?\.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,25 +25,31 @@ def start_ranks(
     *flags: str,
     env: Mapping[str, str] | None = None,
     wrappers: Sequence[Sequence[str]] = ((), ()),
+    program: Path | None = None,
 ) -> list[subprocess.Popen[bytes]]:
     """Start the ranks of a training as plain processes that no agent watches; rank N appends to `rankN.log`.
 
     Args:
         env: additional variables, such as MASTER_ADDR.
         wrappers: commands in front of each rank.
+        program: script to run with the config instead of `tzrec train`.
     """
     shared = {"WORLD_SIZE": str(len(wrappers)), "LOCAL_WORLD_SIZE": str(len(wrappers)), "MASTER_ADDR": "127.0.0.1"}
     shared |= {"MASTER_PORT": str(free_port())} | dict(env or {})
-    return [
-        workspace.start_train(
-            config,
-            *flags,
-            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            log=workspace.directory / f"rank{rank}.log",
-            wrapper=wrapper,
-        )
-        for rank, wrapper in enumerate(wrappers)
-    ]
+    command = [sys.executable, program] if program else [sys.executable, "-m", "tzrec", "train", "--pipeline_config"]
+    processes = []
+    for rank, wrapper in enumerate(wrappers):
+        with (workspace.directory / f"rank{rank}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*wrapper, *map(str, command), str(config), *flags],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=workspace.directory,
+                env=workspace.environment | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                start_new_session=True,
+            )
+        processes.append(process)
+    return processes
 
 
 def log_of(workspace: Workspace, rank: int) -> str:
@@ -92,7 +98,9 @@ def newest_step(model_dir: Path) -> int:
     return int(found[-1].name.removeprefix("model.ckpt-")) if found else -1
 
 
-def wait_for_checkpoint(model_dir: Path, processes: Sequence[subprocess.Popen[bytes]], after: int = 0) -> int:
+def wait_for_checkpoint(
+    model_dir: Path, processes: Sequence[subprocess.Popen[bytes]], after: int = 0, limit_s: float = 60
+) -> int:
     """Wait until a run has written a checkpoint beyond a step; return its step."""
 
     def is_written() -> bool:
@@ -100,7 +108,7 @@ def wait_for_checkpoint(model_dir: Path, processes: Sequence[subprocess.Popen[by
         assert not ended, f"a rank ended with {ended}"
         return newest_step(model_dir) > after
 
-    wait_for(is_written, 60, f"a checkpoint after step {after}")
+    wait_for(is_written, limit_s, f"a checkpoint after step {after}")
     return newest_step(model_dir)
 
 
@@ -110,5 +118,11 @@ def statuses(processes: Sequence[subprocess.Popen[bytes]], limit_s: float) -> li
     return [process.wait(max(end - time.monotonic(), 0.01)) for process in processes]
 
 
-def is_alive(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")
+def wait_for_port(port: int, limit_s: float = 60) -> None:
+    """Wait until a process accepts connections at a port of this machine."""
+
+    def is_open() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(is_open, limit_s, f"port {port} opens")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ def init(rank_info: RankInfo, timeout_s: float = DEFAULT_TIMEOUT_S) -> torch.dev
         UsageError: the environment variables of torchrun are incomplete.
     """
     global _progress, _timeout
+    excepthook = sys.excepthook
     _ignore_warnings()
     device = torch.device("cuda", rank_info.local_rank) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cuda":
@@ -61,6 +63,7 @@ def init(rank_info: RankInfo, timeout_s: float = DEFAULT_TIMEOUT_S) -> torch.dev
         _join(rank_info, backend, timeout_s)
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    sys.excepthook = excepthook  # torch wraps it, once more for each group, and never restores it
     return device
 
 

@@ -27,6 +27,8 @@ from tzrec.log import logger
 
 NOTICE_AFTER_S = 15.0
 _NOTICE_EVERY_S = 60.0
+_GRACE_S = 20.0
+"""Added to the time-out at the start: another rank may wait so long in a run before, in the same process."""
 _POLL_S = 0.05
 _CONNECT_S = 3.0
 _HINT = (
@@ -117,7 +119,7 @@ def meet(rank_info: RankInfo, timeout_s: float, notice: WaitNotice) -> Meeting:
         SetupError: rank 0 cannot open the store.
         TrainingError: the store or a rank did not appear within the time.
     """
-    address, deadline = env.store_address(), time.monotonic() + timeout_s
+    address, deadline = env.store_address(), time.monotonic() + timeout_s + _GRACE_S
     key = (address, rank_info.rank, rank_info.world_size)
     if key not in _stores:
         _stores[key] = _open(address, rank_info, deadline, notice)

@@ -132,6 +132,9 @@ class Peers:
     def explain(self, error: BaseException) -> LostRankError:
         """Wait for signs of the rank that broke an exchange, and name it."""
         self._is_urgent.set()
+        num_beats = self._num_beats
+        # a rank that is gone may have left its reason in the store a moment before
+        self._wait(lambda: self._num_beats > num_beats + 1, _BEAT_S)
         self._wait(lambda: any(suspect.is_certain for suspect in self._suspects(_SILENT_S)), _EVIDENCE_S)
         suspects = list(self._suspects(_SILENT_S))
         certain = [suspect for suspect in suspects if suspect.is_certain]
@@ -139,7 +142,7 @@ class Peers:
 
     def _wait(self, condition: Callable[[], bool], limit_s: float) -> None:
         end = time.monotonic() + limit_s
-        while not condition() and time.monotonic() < end and not self._store_error:
+        while not condition() and time.monotonic() < end and not self._is_store_silent(_SILENT_S):
             time.sleep(0.05)
 
     def _error(self, suspects: Sequence[_Suspect], reason: str) -> LostRankError:
@@ -214,9 +217,9 @@ class Peers:
         Args:
             silent_s: seconds without a new record after which a rank shows no sign of life.
         """
-        now, place = time.monotonic(), self._progress
-        waited = now - place.since
-        is_store_silent = bool(self._store_error) or now - self._answered > silent_s
+        place = self._progress
+        waited = time.monotonic() - place.since
+        is_store_silent = self._is_store_silent(silent_s)
         victims: list[_Suspect] = []
         is_any_certain = False
         for member in self._others:
@@ -232,6 +235,9 @@ class Peers:
                 yield _Suspect(member, f"has not arrived at {place} for {waited:.0f} s: {at}", False)
         if not is_any_certain:
             yield from victims
+
+    def _is_store_silent(self, silent_s: float) -> bool:
+        return bool(self._store_error) or time.monotonic() - self._answered > silent_s
 
     def _certain_sign(
         self, member: Member, record: dict[str, Any], state: str, silent_s: float, is_store_silent: bool

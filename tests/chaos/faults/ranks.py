@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import time
 from pathlib import Path
 
 from tests.chaos.fault import Outcome, fault
 from tests.chaos.launch import (
+    free_port,
     line_with,
     log_of,
     newest_step,
@@ -17,13 +20,26 @@ from tests.chaos.launch import (
     statuses,
     wait_for,
     wait_for_checkpoint,
+    wait_for_port,
 )
-from tests.chaos.workspace import TRACEBACK, Workspace, checkpoints, different_tensors, outcome, read_tensors
+from tests.chaos.programs import failing_rank, repeated_runs
+from tests.chaos.workspace import (
+    TRACEBACK,
+    Workspace,
+    checkpoints,
+    different_tensors,
+    kill_group,
+    outcome,
+    read_tensors,
+)
 
 ROWS = 3200
+# otherwise the agents of torch keep the address of the store of an earlier round, and a new node waits for it in vain
+ELASTIC = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
-def _config(workspace: Workspace, name: str = "model", timeout_s: int = 8, num_epochs: int = 1) -> Path:
+def rank_config(workspace: Workspace, name: str = "model", timeout_s: int = 8, num_epochs: int = 1) -> Path:
+    """Write a config of a run that takes about fifty steps on two ranks."""
     data = workspace.write_rows("data", [1400, 400, 1400])
     return workspace.write_config(
         name,
@@ -38,7 +54,7 @@ def _config(workspace: Workspace, name: str = "model", timeout_s: int = 8, num_e
 
 
 def _survivor_names_killed_rank(workspace: Workspace, victim: int) -> Outcome:
-    config, model_dir = _config(workspace), workspace.directory / "model"
+    config, model_dir = rank_config(workspace), workspace.directory / "model"
     ranks = start_ranks(workspace, config)
     wait_for_checkpoint(model_dir, ranks)
     ranks[victim].kill()
@@ -46,7 +62,7 @@ def _survivor_names_killed_rank(workspace: Workspace, victim: int) -> Outcome:
     assert ranks[1 - victim].wait(20) == 1
     seconds = time.monotonic() - begin
     text = log_of(workspace, 1 - victim)
-    assert TRACEBACK not in text, text[-3000:]
+    assert TRACEBACK not in text and "frame #" not in text, text[-3000:]
     line = line_with(text, f"rank {victim} (host ", f"process {ranks[victim].pid}", "is gone")
     again = start_ranks(workspace, config, "--continue_train")
     assert statuses(again, 60) == [0, 0], log_of(workspace, 0)[-3000:]
@@ -65,7 +81,7 @@ def killed_rank_0(workspace: Workspace) -> Outcome:
 
 @fault("SIGSTOP of rank 1 of 2 without an agent")
 def stopped_rank(workspace: Workspace) -> Outcome:
-    config, model_dir = _config(workspace), workspace.directory / "model"
+    config, model_dir = rank_config(workspace), workspace.directory / "model"
     ranks = start_ranks(workspace, config)
     wait_for_checkpoint(model_dir, ranks)
     ranks[1].send_signal(signal.SIGSTOP)
@@ -85,7 +101,7 @@ def stopped_rank(workspace: Workspace) -> Outcome:
 
 
 def _restarted(workspace: Workspace, victim: int) -> Outcome:
-    config, model_dir = _config(workspace), workspace.directory / "model"
+    config, model_dir = rank_config(workspace), workspace.directory / "model"
     log, step = workspace.directory / "agent.log", 0
     agent = workspace.start_train(
         config, "--continue_train", ranks=2, torchrun=["--standalone", "--max-restarts=2"], log=log
@@ -113,9 +129,9 @@ def restarted_rank_0(workspace: Workspace) -> Outcome:
 
 def _stopped_by_signals(workspace: Workspace, number: signal.Signals, target: str) -> Outcome:
     """Stop a run of two ranks twice, continue it, and compare it to one that was never stopped."""
-    calm = _config(workspace, "calm")
+    calm = rank_config(workspace, "calm")
     workspace.train(calm, ranks=2).assert_succeeded()
-    config, model_dir, step, codes = _config(workspace), workspace.directory / "model", 0, list[int]()
+    config, model_dir, step, codes = rank_config(workspace), workspace.directory / "model", 0, list[int]()
     for attempt in range(3):
         log = workspace.directory / f"agent{attempt}.log"
         step = newest_step(model_dir)
@@ -149,3 +165,66 @@ def terminated_rank(workspace: Workspace) -> Outcome:
 @fault("SIGINT to the group of torchrun and two ranks, twice", times=2)
 def interrupted_group(workspace: Workspace) -> Outcome:
     return _stopped_by_signals(workspace, signal.SIGINT, "group")
+
+
+@fault("an error of rank 1 alone, without an agent")
+def failed_rank(workspace: Workspace) -> Outcome:
+    config, model_dir = rank_config(workspace), workspace.directory / "model"
+    ranks = start_ranks(workspace, config, env={"FAIL_AT_STEP": "12"}, program=Path(failing_rank.__file__))
+    assert statuses(ranks, 60) == [1, 1], log_of(workspace, 0)[-3000:]
+    text = log_of(workspace, 0)
+    assert TRACEBACK not in text, text[-3000:]
+    line = line_with(text, f"rank 1 (host {socket.gethostname()}, process {ranks[1].pid}) ended with an error: Data")
+    again = start_ranks(workspace, config, "--continue_train")
+    assert statuses(again, 60) == [0, 0], log_of(workspace, 0)[-3000:]
+    return outcome(model_dir, ROWS, message=line)
+
+
+@fault("several runs in the same two processes, one of which fails")
+def several_runs(workspace: Workspace) -> Outcome:
+    config = rank_config(workspace)
+    ranks = start_ranks(workspace, config, program=Path(repeated_runs.__file__))
+    assert statuses(ranks, 100) == [0, 0], log_of(workspace, 0) + log_of(workspace, 1)
+    line = line_with(log_of(workspace, 0), "failed as it should")
+    return outcome(workspace.directory / "model", ROWS, message=line)
+
+
+@fault("rank 1 of 2 is never started")
+def missing_rank(workspace: Workspace) -> Outcome:
+    config = rank_config(workspace, timeout_s=5)
+    address = {"WORLD_SIZE": "2", "MASTER_PORT": str(free_port())}
+    (rank,) = start_ranks(workspace, config, env=address, wrappers=[()])
+    assert rank.wait(60) == 1
+    text = log_of(workspace, 0)
+    assert TRACEBACK not in text, text[-3000:]
+    line = line_with(text, "waiting for 15 s: rank 1 of 2 did not join at 127.0.0.1:", "--local-addr")
+    line_with(text, "gave up waiting: rank 1 of 2 did not join", "train_config.rank_timeout_s")
+    return Outcome(message=line)
+
+
+@fault("a node of --nnodes 1:2 is lost, and another one joins", times=2, limit_s=200)
+def elastic_nodes(workspace: Workspace) -> Outcome:
+    config, model_dir = rank_config(workspace, num_epochs=12), workspace.directory / "model"
+    port = free_port()
+    torchrun = ["--nnodes=1:2", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=x"]
+    torchrun += ["--max-restarts=5", "--rdzv-conf=join_timeout=60,last_call_timeout=8", "--local-addr=127.0.0.1"]
+
+    def node(name: str) -> subprocess.Popen[bytes]:
+        log = workspace.directory / f"{name}.log"
+        return workspace.start_train(config, "--continue_train", torchrun=torchrun, log=log, env=ELASTIC)
+
+    first = node("first")
+    wait_for_port(port)
+    second = node("second")
+    wait_for(lambda: "ranks  2;" in (workspace.directory / "first.log").read_text(), 60, "two nodes")
+    step = wait_for_checkpoint(model_dir, [first], after=newest_step(model_dir))
+    kill_group(second)  # an agent puts its ranks into sessions of their own
+    for pid in ranks_of(second).values():
+        os.kill(pid, signal.SIGKILL)
+    step = wait_for_checkpoint(model_dir, [first], after=max(step, newest_step(model_dir)), limit_s=90)
+    third = node("third")
+    assert statuses([first, third], 100) == [0, 0], (workspace.directory / "first.log").read_text()[-3000:]
+    text = (workspace.directory / "first.log").read_text()
+    return outcome(
+        model_dir, ROWS, 12, message=f"went on alone after step {step}; {text.count('ranks  2;')} starts of 2"
+    )

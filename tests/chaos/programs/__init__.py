@@ -1,0 +1,1 @@
+"""Programs that faults run on the ranks instead of `tzrec train`."""
