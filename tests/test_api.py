@@ -126,3 +126,14 @@ def test_import_order_does_not_change_functions() -> None:
     code = "import tzrec.cli, tzrec.predict, tzrec; print(tzrec.predict.__module__, tzrec.predict.__name__)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.split() == ["tzrec.api", "predict"]
+
+
+def test_train_writes_files_with_permissions_of_the_umask(directory: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        tzrec.train("my.config", edit={"train_config.num_epochs": 1, "train_config.use_tensorboard": True})
+    finally:
+        os.umask(before)
+    written = [path for path in (directory / "model").rglob("*")]
+    assert len(written) > 8
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
