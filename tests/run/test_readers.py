@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from tests.fixtures.small_model import STEP, saved_model, small_config, small_mo
 from tzrec.checkpoint import restore as restore_module
 from tzrec.checkpoint import store
 from tzrec.checkpoint.manifest import CheckpointManifest
+from tzrec.checkpoint.restore import LoadResult
 from tzrec.errors import CheckpointError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.session import Session
@@ -38,14 +40,14 @@ def test_load_of_checkpoint_deleted_while_read_takes_next(
 ) -> None:
     caplog.set_level("INFO")
     deletions = iter(range(2))
-    read = restore_module._read
+    restore = restore_module.restore
 
-    def read_late(*arguments: object) -> None:
+    def restore_late(*arguments: Any) -> LoadResult:
         if next(deletions, None) is not None:
             train_on(Path(config.model_dir))
-        read(*arguments)
+        return restore(*arguments)
 
-    monkeypatch.setattr(restore_module, "_read", read_late)
+    monkeypatch.setattr(restore_module, "restore", restore_late)
     with Session.load(config, purpose="serving") as session:
         restored = session.rec_model.state_dict()
     expected = small_model().state_dict()
@@ -79,11 +81,11 @@ def test_load_of_named_checkpoint_deleted_while_read_raises(
 ) -> None:
     path = store.list_checkpoints(Path(config.model_dir))[0]
 
-    def read_late(*arguments: object) -> None:
+    def restore_late(*arguments: Any) -> LoadResult:
         store.remove_directory(path)
         raise CheckpointError("is damaged")
 
-    monkeypatch.setattr(restore_module, "_read", read_late)
+    monkeypatch.setattr(restore_module, "restore", restore_late)
     with pytest.raises(CheckpointError, match=f"{path.name} is not a checkpoint"):
         Session.load(config, str(path), purpose="serving")
 
