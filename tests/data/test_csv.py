@@ -207,6 +207,22 @@ def test_text_of_several_lines_in_quotes_is_one_cell(tmp_path: Path) -> None:
     assert reader.describe(10).endswith(f"line {2 + 10 + text.count(chr(10))}")
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("title,price,clk\n", '"film {i}\nsecond",{i}.5,1'),  # the second line has the cells of a row, the first not
+        ("user,title,price,clk\n", '{i},"film {i}\nsecond, line",{i}.5,1'),
+        ("price,clk,title\n", '{i}.5,1,"film {i}\nsecond, third, fourth"'),  # only the numbers tell
+        ("user,title,price,clk\n", '{i},"a, b\nc, d, e, f\ng",{i}.5,1'),
+    ],
+)
+def test_text_of_two_lines_in_quotes_is_one_cell_in_any_column(tmp_path: Path, header: str, row: str) -> None:
+    (tmp_path / "a").write_text(header + "\n".join(row.format(i=i) for i in range(400)) + "\n")
+    rows = cells(open_csv(tmp_path, with_header=True))
+    assert [float(row["price"] or -1) for row in rows] == [i + 0.5 for i in range(400)]
+    assert all("\n" in (row["title"] or "") for row in rows)
+
+
 def test_large_cells_and_lines_are_read(tmp_path: Path) -> None:
     """Cells above the limits of Python's csv module and of a block."""
     lines = rows_of_films(500)

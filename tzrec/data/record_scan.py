@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
@@ -103,7 +104,11 @@ class RecordScan:
                 return
             is_bad = state in (kernels.CLOSES_INSIDE_CELL, kernels.OTHER_WIDTH)
             is_bad = is_bad or (state == kernels.OPEN and self._is_at_end(opening))
-            if not is_bad and kernels.count_rows(array, opening, close, delimiter, quote, self.num_cells)[1]:
+            if (
+                not is_bad
+                and self._is_row(begin, opening)
+                and kernels.count_rows(array, opening, close, delimiter, quote, self.num_cells)[1]
+            ):
                 numbers = self._number_columns() if numbers is None else numbers
                 is_bad = self._are_rows(opening, close, numbers)
             if is_bad:
@@ -117,6 +122,12 @@ class RecordScan:
 
     def _is_at_end(self, opening: int) -> bool:
         return self.is_last or len(self.data) - opening > MAX_QUOTED_BYTES
+
+    def _is_row(self, begin: int, opening: int) -> bool:
+        """True if the line of a quote, read as if the quote were an ordinary character, has the cells of a row."""
+        before = len(self.syntax.split(self.data[begin:opening])) - 1 if opening > begin else 0
+        rest = self.data[opening : line_end(self.data, opening)]
+        return before + 1 + rest.count(self.syntax.delimiter.encode()) == self.num_cells
 
     def _are_rows(self, opening: int, stop: int, numbers: Sequence[int]) -> bool:
         """True if most of the lines inside of a quoted cell look like rows."""
@@ -132,8 +143,12 @@ class RecordScan:
         return all(map(is_number, present)) and bool(present or not numbers)
 
     def _number_columns(self) -> list[int]:
-        """The columns that hold numbers, by the first lines."""
-        rows = [self.syntax.split(line) for line in first_lines(self.data, 0, len(self.data), _NUM_SAMPLED)]
+        """The columns that hold numbers, by the first records, or by the first lines if quotes leave no record."""
+        head = self.data[: next(islice(self._line_ends(), _NUM_SAMPLED, None), len(self.data))]
+        starts, ends, cells = find_records(head, self.syntax, ())
+        starts, ends = starts[cells == self.num_cells], ends[cells == self.num_cells]
+        records = [head[start:end] for start, end in zip(starts, ends, strict=True)]
+        rows = [self.syntax.split(text) for text in records or first_lines(head, 0, len(head), _NUM_SAMPLED)]
         columns = zip(*(row for row in rows if len(row) == self.num_cells), strict=True)
         present = [[cell for cell in cells if not self._is_null(cell)] for cells in columns]
         return [
@@ -141,6 +156,12 @@ class RecordScan:
             for column, cells in enumerate(present)
             if cells and sum(map(is_number, cells)) >= _NUMBER_SHARE * len(cells)
         ]
+
+    def _line_ends(self) -> Iterator[int]:
+        at = 0
+        while at < len(self.data):
+            at = line_end(self.data, at)
+            yield at
 
     def _is_null(self, cell: str) -> bool:
         return not cell or cell in self.null_values
