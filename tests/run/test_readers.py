@@ -10,10 +10,8 @@ import pytest
 import torch
 
 from tests.fixtures.small_model import STEP, saved_model, small_config, small_model
-from tzrec.checkpoint import restore as restore_module
 from tzrec.checkpoint import store
 from tzrec.checkpoint.manifest import CheckpointManifest
-from tzrec.checkpoint.restore import LoadResult
 from tzrec.errors import CheckpointError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.session import Session
@@ -40,14 +38,14 @@ def test_load_of_checkpoint_deleted_while_read_takes_next(
 ) -> None:
     caplog.set_level("INFO")
     deletions = iter(range(2))
-    restore = restore_module.restore
+    restore = Session._restore
 
-    def restore_late(*arguments: Any) -> LoadResult:
+    def restore_late(*arguments: Any) -> bool:
         if next(deletions, None) is not None:
             train_on(Path(config.model_dir))
         return restore(*arguments)
 
-    monkeypatch.setattr(restore_module, "restore", restore_late)
+    monkeypatch.setattr(Session, "_restore", restore_late)
     with Session.load(config, purpose="serving") as session:
         restored = session.rec_model.state_dict()
     expected = small_model().state_dict()
@@ -81,11 +79,13 @@ def test_load_of_named_checkpoint_deleted_while_read_raises(
 ) -> None:
     path = store.list_checkpoints(Path(config.model_dir))[0]
 
-    def restore_late(*arguments: Any) -> LoadResult:
-        store.remove_directory(path)
-        raise CheckpointError("is damaged")
+    restore = Session._restore
 
-    monkeypatch.setattr(restore_module, "restore", restore_late)
+    def restore_late(*arguments: Any) -> bool:
+        store.remove_directory(path)
+        return restore(*arguments)
+
+    monkeypatch.setattr(Session, "_restore", restore_late)
     with pytest.raises(CheckpointError, match=f"{path.name} is not a checkpoint"):
         Session.load(config, str(path), purpose="serving")
 
