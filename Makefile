@@ -50,6 +50,7 @@ format: $(PROTOS)  ## format the code and sort the imports with ruff
 proto: $(PROTOS)  ## compile protos/ into tzrec/protos; needed after an edit
 
 bench: $(PROTOS)  ## benchmark training, evaluation and prediction
+	@$(BIN)/python experiments/bench/checkpoints.py
 	@$(BIN)/python experiments/bench/bench.py
 
 bench-fg: $(PROTOS)  ## benchmark feature encoding

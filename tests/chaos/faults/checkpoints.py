@@ -220,3 +220,32 @@ def _with_step(directory: Path, step: int) -> bytes:
     del value["sha256"]
     value["position"]["step"] = step
     return json.dumps(value | {"format": 1}).encode()
+
+
+@fault("no memory for a copy of the state: saved without one")
+def memory_short_while_saving(workspace: Workspace) -> Outcome:
+    import resource
+
+    import torch
+
+    from tzrec.checkpoint.manifest import CheckpointManifest
+    from tzrec.checkpoint.position import Position
+    from tzrec.checkpoint.restore import restore
+    from tzrec.checkpoint.saver import Saver
+
+    size = 256 << 20
+    table = torch.ones(size // 4 // 32, 32)
+    saver = Saver(workspace.directory, 0, lambda older: ())
+    saver.save(CheckpointManifest(Position(1)), {"model": {"warm": torch.ones(1)}}, plan="{}")  # imports what it needs
+    saver.wait()
+    status = Path("/proc/self/status").read_text()
+    used = next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmData"))
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (used + size // 2, limits[1]))
+    saver.save(CheckpointManifest(Position(2)), {"model": {"table": table[1:]}}, plan="{}")
+    saver.finish()
+    table.zero_()
+    assert restore(workspace.directory / "model.ckpt-2" / "model", {"table": table[1:]}).problems == []
+    resource.setrlimit(resource.RLIMIT_DATA, limits)
+    assert table[1:].eq(1).all()
+    return Outcome(message=f"{size >> 20} MB saved and restored with {size >> 21} MB of memory left")
