@@ -134,6 +134,6 @@ def test_train_writes_files_with_permissions_of_the_umask(directory: Path) -> No
         tzrec.train("my.config", edit={"train_config.num_epochs": 1, "train_config.use_tensorboard": True})
     finally:
         os.umask(before)
-    written = [path for path in (directory / "model").rglob("*")]
+    written = list((directory / "model").rglob("*"))
     assert len(written) > 8
     assert [path for path in written if path.stat().st_mode & 0o077] == []
