@@ -1,4 +1,4 @@
-"""Every tool runs as a process."""
+"""Every command runs as a process."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 import tzrec.tools
+from tzrec import cli
 
 TOOLS = sorted(path.stem for path in Path(tzrec.tools.__file__).parent.glob("*.py") if "def main(" in path.read_text())
 
 
-@pytest.mark.parametrize("tool", TOOLS)
-def test_tool_prints_its_help(tool: str) -> None:
-    command = [sys.executable, "-m", f"tzrec.tools.{tool}", "--help"]
+MODULES = sorted({*(f"tzrec.tools.{tool}" for tool in TOOLS), *(module for module, _ in cli.COMMANDS.values())})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_command_prints_its_help(module: str) -> None:
+    command = [sys.executable, "-m", module, "--help"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert output.startswith("usage: tzrec ")
