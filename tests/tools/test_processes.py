@@ -14,7 +14,7 @@ from tzrec import cli
 TOOLS = sorted(path.stem for path in Path(tzrec.tools.__file__).parent.glob("*.py") if "def main(" in path.read_text())
 
 
-MODULES = sorted({*(f"tzrec.tools.{tool}" for tool in TOOLS), *(module for module, _ in cli.COMMANDS.values())})
+MODULES = sorted({*(f"tzrec.tools.{tool}" for tool in TOOLS), *(cli.COMMANDS[name][0] for name in cli.commands())})
 
 
 @pytest.mark.parametrize("module", MODULES)
