@@ -11,6 +11,7 @@ from tests.fixtures.small_disk import small_disk
 from tests.fixtures.small_run import CONFIG, write_data
 from tzrec.checkpoint import store
 from tzrec.config.check import load_checked
+from tzrec.data.atomic import append_lines
 from tzrec.errors import CheckpointError
 from tzrec.run.train import train
 
@@ -34,15 +35,13 @@ def test_train_without_side_files_warns_and_succeeds(
     model_dir.mkdir()
     (model_dir / "report.html").mkdir()
     (model_dir / "eval_val").write_text("a file")
-    with small_disk(tmp_path / "disk", "4k") as disk:
-        (disk / "results").write_bytes(b"\n" * 4096)
-        (model_dir / store.RESULTS).symlink_to(disk / "results")
-        edits = {"train_config.use_tensorboard": True, "train_config.save_checkpoints_steps": 10}
-        outcome = train(load_checked(config_path, edits))
+    (model_dir / store.RESULTS).mkdir()
+    edits = {"train_config.use_tensorboard": True, "train_config.save_checkpoints_steps": 10}
+    outcome = train(load_checked(config_path, edits))
     assert outcome.step == 19
     assert outcome.metrics["auc_ctr"] > 0
     assert [path.name for path in store.list_checkpoints(model_dir)] == ["model.ckpt-10", "model.ckpt-19"]
-    assert f"{store.RESULTS} was not written: No space left on device; the run goes on without it" in caplog.text
+    assert f"{store.RESULTS} was not written: Is a directory; the run goes on without it" in caplog.text
     assert "TensorBoard events in" in caplog.text
     assert "report.html was not written: " in caplog.text
 
@@ -97,3 +96,16 @@ def test_train_with_unwritable_model_dir_raises(tmp_path: Path, config_path: str
         train(load_checked(config_path, {"model_dir": str(tmp_path / "file" / "model")}))
     with pytest.raises(CheckpointError, match=r"--model_dir .* cannot be written: File exists"):
         train(load_checked(config_path, {"model_dir": str(tmp_path / "file")}))
+
+
+def test_append_lines_on_full_disk_keeps_whole_lines(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "8k") as disk:
+        path = disk / "results"
+        append_lines(path, ["first"])
+        with pytest.raises(OSError, match="No space left on device"):
+            append_lines(path, ["x" * 20_000])
+        append_lines(path, ["second"])
+        assert path.read_text() == "first\nsecond\n"
+        path.write_text("first\nhal")
+        append_lines(path, ["third"])
+        assert path.read_text() == "first\nhal\nthird\n"
