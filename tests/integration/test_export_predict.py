@@ -94,7 +94,8 @@ def test_predict_on_two_ranks_writes_one_part_per_rank(data: Path, tmp_path: Pat
 def test_predict_with_failed_other_rank_publishes_nothing(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "all_agree", lambda flag: False)
+    answers = iter([True, False])  # all ranks have the output directory; one fails to write its part
+    monkeypatch.setattr(group, "all_agree", lambda flag: next(answers))
     assert predict_main([*from_package(), *words(data, tmp_path / "out")]) == 1
     assert "another rank failed, so nothing was published" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -187,4 +188,5 @@ def test_export_with_invalid_paths_fails(
     assert export_main([*config, "--export_dir", str(tmp_path / "a"), "--checkpoint_path", str(tmp_path)]) == 1
     assert "holds no model.ckpt-<step>" in capfd.readouterr().err
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     assert export_main([*config, "--export_dir", str(tmp_path)]) == 0  # rank 0 does it

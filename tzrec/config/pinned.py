@@ -33,6 +33,7 @@ _TABLE_FIELDS = (
     "pooling",
     "data_type",
 )
+_AVERAGE = "train_config.dense_optimizer.ema"
 _MAX_TEXT = 80
 _SET, _UNSET = "set", "not set"
 
@@ -57,6 +58,8 @@ def pinned_changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[st
     Features and groups that only one side has are left out: their tensors are missing or left over.
     """
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if _AVERAGE not in before:  # it starts with the weights of the checkpoint
+        names = [name for name in names if not name.startswith(_AVERAGE)]
     optional = [name for name in names if name.startswith(OPTIMIZERS) or _owner(name) in _owners(before, now)]
     changed = set(optional)
     outermost = [name for name in optional if not any(parent in changed for parent in _parents(name))]

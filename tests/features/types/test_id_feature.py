@@ -296,7 +296,7 @@ def test_unsupported_column_type_is_rejected(array: pa.Array, weighted: bool) ->
     with pytest.raises(DataError) as error:
         encode(id_feature(f"{HASH} weighted: {weighted}"), array)
     assert f'column "c" has type {array.type}' in str(error.value)
-    assert "accepts integers, floats, bool, strings, or lists of these" in str(error.value)
+    assert "accepts integers, floats, decimals, bool, strings, or lists of these" in str(error.value)
     assert ("or maps from id to weight" in str(error.value)) == weighted
 
 
