@@ -12,8 +12,8 @@ import torch.distributed.checkpoint as dcp
 
 from tests.checkpoint.conftest import Save, tensors
 from tests.fixtures.small_disk import small_disk
+from tzrec.checkpoint import copy_memory, store, tensor_files
 from tzrec.checkpoint import saver as module
-from tzrec.checkpoint import store, tensor_files
 from tzrec.checkpoint.manifest import CheckpointManifest
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.restore import restore
@@ -53,8 +53,8 @@ def test_save_excludes_later_changes(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_save_with_little_memory_waits_without_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.env, "available_memory", lambda: 100.0)
-    monkeypatch.setattr(module, "_copy_tensor", lambda value: pytest.fail("copied"))
+    monkeypatch.setattr(copy_memory.env, "available_memory", lambda: 100.0)
+    monkeypatch.setattr(copy_memory, "_copy_into", lambda block, value: pytest.fail("copied"))
     saver = Saver(tmp_path, 0, lambda older: ())
     live = tensors(1.0)
     saved = saver.save(CheckpointManifest(Position(1)), {"model": live, "optimizer": {}}, "{}")
@@ -207,10 +207,10 @@ def test_finish_with_changed_checkpoint_raises(tmp_path: Path) -> None:
 
 
 def test_save_without_memory_for_copy_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(value: torch.Tensor) -> torch.Tensor:
+    def refuse(size: int, kind: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(module, "_copy_tensor", refuse)
+    monkeypatch.setattr(copy_memory.np, "empty", refuse)
     saver = Saver(tmp_path, 0, lambda older: ())
     table = torch.arange(24.0).view(6, 4)
     saver.save(CheckpointManifest(Position(1)), {"model": {"part": table[2:4]}}, "{}")

@@ -10,14 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from tzrec import env
 from tzrec.checkpoint import store
+from tzrec.checkpoint.copy_memory import CopyMemory
 from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord
 from tzrec.data.atomic import AtomicDirectory, write_synced
 from tzrec.distributed import group
@@ -60,6 +61,7 @@ class Saver:
         self._protected = protected
         self._max_failed = max_failed
         self._verified = store.VerifiedCheckpoints()
+        self._memory = CopyMemory()
         self._thread: threading.Thread | None = None
         self._path: Path | None = None  # checkpoint of the last save
         self._num_failed = 0  # in a row
@@ -92,7 +94,7 @@ class Saver:
         start = time.perf_counter()
         self.wait()
         self._path = store.checkpoint_path(self._model_dir, manifest.position.step)
-        copies = None if is_frozen else _copy(parts)
+        copies = None if is_frozen else self._copy(parts)
         saved = _map_tensors(parts, _own_storage) if copies is None else copies
         size = sum(_bytes(value) for tensors in saved.values() for value in tensors.values())
         self._thread = threading.Thread(target=self._run, args=(self._path, manifest, saved, plan), name="save")
@@ -126,6 +128,15 @@ class Saver:
         path = self._path
         if path is not None:
             self._run_on_main(lambda: CheckpointManifest.read(path).verify(path))
+
+    def _copy(self, parts: Mapping[str, Tensors]) -> dict[str, Tensors] | None:
+        """Copy the tensors of this rank into main memory; None if there is too little of it."""
+        shards = (local_shards(value) for tensors in parts.values() for value in tensors.values())
+        copies = self._memory.copy(list(chain.from_iterable(shards)))
+        if copies is None:
+            return None
+        unused = iter(copies)
+        return _map_tensors(parts, lambda shard: next(unused))
 
     def _join(self) -> None:
         if self._thread:
@@ -229,27 +240,6 @@ def _map_tensors(parts: Mapping[str, Tensors], function: Callable[[torch.Tensor]
     }
 
 
-def _copy(parts: Mapping[str, Tensors]) -> dict[str, Tensors] | None:
-    """Copy the tensors of this rank into main memory; None if there is too little of it."""
-    size = sum(_local_bytes(value) for tensors in parts.values() for value in tensors.values())
-    if size >= env.available_memory() / 2:
-        return None
-    try:
-        return _map_tensors(parts, _copy_tensor)
-    except MemoryError:  # a limit of this process, of which the system does not tell
-        return None
-
-
-def _copy_tensor(value: torch.Tensor) -> torch.Tensor:
-    """Copy a tensor into main memory, where training no longer changes it."""
-    value = value.detach().cpu().contiguous()
-    if not value.numel():
-        return value
-    # numpy requests huge pages, which makes new memory four times cheaper; one thread copies as fast as two
-    memory = value.view(-1).view(torch.uint8).numpy().copy()
-    return torch.from_numpy(memory).view(value.dtype).view(value.shape)
-
-
 def _own_storage(value: torch.Tensor) -> torch.Tensor:
     """View a tensor as one with a storage of its own; torch copies a part of a larger storage before it writes it."""
     value = value.detach()
@@ -262,11 +252,6 @@ def _own_storage(value: torch.Tensor) -> torch.Tensor:
 def _bytes(value: torch.Tensor) -> int:
     """Bytes of a tensor with its shards on all ranks."""
     return value.size().numel() * value.dtype.itemsize
-
-
-def _local_bytes(value: torch.Tensor) -> int:
-    """Bytes of a tensor that this rank holds."""
-    return sum(shard.nbytes for shard in local_shards(value))
 
 
 def _with_local_files(manifest: CheckpointManifest, directory: Path, rank: int) -> CheckpointManifest:
