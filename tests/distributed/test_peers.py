@@ -136,7 +136,7 @@ def test_wait_for_all_waits_as_long_as_other_rank_advances(monkeypatch: pytest.M
     thread.join(10)
     progress[0].arrive("the next one")
     monkeypatch.setattr(peers, "_EVIDENCE_S", 0.5)
-    with pytest.raises(LostRankError, match="rank 1 .* has not arrived at the next one"):
+    with pytest.raises(LostRankError, match=r"rank 1 .* has not arrived at the next one"):
         first.wait_for_all()
     first.leave(None)
     second.leave(None)
