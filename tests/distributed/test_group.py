@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 
 from tzrec.distributed import group
+from tzrec.distributed.peers import LostRankError
 
 
 def test_gather_states_of_different_lengths(two: list[dict[str, Any]]) -> None:
@@ -54,3 +56,27 @@ def test_packed_tensors_keep_type_and_shape() -> None:
     for name, tensor in state.items():
         assert back[name].dtype == tensor.dtype
         assert torch.equal(back[name], tensor)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[/pytorch/third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 8000ms for recv",
+        "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer [10.77.0.2]:41234",
+        "Application timeout caused pair closure",
+    ],
+)
+def test_error_of_exchange_is_replaced_by_name_of_lost_rank(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    class Watch:
+        def explain(self, error: BaseException) -> LostRankError:
+            return LostRankError(f"rank 1 is gone ({error})")
+
+    monkeypatch.setattr(group, "_peers", Watch())
+    with pytest.raises(LostRankError, match="rank 1 is gone"), group.naming_lost_ranks():
+        raise RuntimeError(message)
+
+
+def test_error_of_this_rank_is_raised_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "_peers", object())
+    with pytest.raises(RuntimeError, match="shapes"), group.naming_lost_ranks():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")

@@ -24,6 +24,9 @@ from tzrec.torchrec_adapter import TORCH_FX_LOGGER
 
 DEFAULT_TIMEOUT_S = 600.0
 
+_GLOO_MARKS = ("gloo", "Application timeout caused pair closure")
+"""Parts of messages of gloo, which has no class for its errors: the path of a source file, but for one message."""
+
 _DTYPES = {
     str(dtype): dtype for dtype in (torch.float64, torch.float32, torch.int64, torch.int32, torch.uint8, torch.bool)
 }
@@ -137,7 +140,7 @@ def naming_lost_ranks() -> Iterator[None]:
 def _is_lost_connection(error: BaseException | None) -> bool:
     """True for the error of an exchange between ranks, and for one that it caused."""
     while error is not None:
-        is_gloo = isinstance(error, RuntimeError) and "gloo" in str(error)  # gloo has no class for its errors
+        is_gloo = isinstance(error, RuntimeError) and any(mark in str(error) for mark in _GLOO_MARKS)
         if is_gloo or isinstance(error, dist.DistError):
             return True
         error = error.__cause__
