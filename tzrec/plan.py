@@ -24,9 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tzrec.tables.cluster import Cluster
 
     config = load_checked(args.pipeline_config, args.edit_config_json, args.device)
-    host = args.host_memory // min(args.ranks, args.ranks_per_host)
-    memory = args.hbm if args.device == "cuda" else host
     per_host = min(args.ranks, args.ranks_per_host)
+    host = args.host_memory // per_host
+    memory = args.hbm if args.device == "cuda" else host
     cluster = Cluster(args.ranks, per_host, args.device, memory, host, config.data_config.batch_size)
     report = plan(config, cluster)
     print(report.render())

@@ -15,9 +15,8 @@ from tzrec.features.base import Table
 from tzrec.protos.train_pb2 import TrainConfig
 from tzrec.tables.capacity import Capacity, exchange_bytes, plan_capacity
 from tzrec.tables.cluster import Cluster
-from tzrec.tables.sharders import BagSharder, SequenceSharder
+from tzrec.tables.sharders import make_sharders
 from tzrec.tables.sharding_plan import plan_sharding
-from tzrec.tables.sparse_optimizer import fused_params
 from tzrec.tables.torchrec_planner import topology
 
 
@@ -31,8 +30,7 @@ def measured(
 ) -> tuple[Capacity, TrainConfig, list[object]]:
     config = toy.config(optimizer).train_config
     config.global_embedding_constraints.sharding_types.extend(types)
-    fused = fused_params(config.sparse_optimizer)
-    sharders = [BagSharder(fused_params=fused), SequenceSharder(fused_params=fused)]
+    sharders = make_sharders(config.sparse_optimizer)
     plan = plan_sharding(model, config, cluster, sharders)
     return plan_capacity(model, plan, config, cluster, sharders, {}), config, sharders
 
@@ -69,13 +67,20 @@ def test_bytes_of_ranks_by_hand(optimizer: str, types: str, weights: list[int], 
 )
 def test_exchange_bytes_by_hand(sharding: str, expected: float) -> None:
     cluster = Cluster(4, ranks_per_host=2, batch_size=10)
-    assert exchange_bytes(sharding, cluster, 2, 8, 4000, True) == pytest.approx(expected)
+    assert exchange_bytes(sharding, cluster, 2, 8, 4000) == pytest.approx(expected)
 
 
 def test_frozen_table_sends_no_gradients() -> None:
     cluster = Cluster(4, ranks_per_host=2, batch_size=10)
-    assert exchange_bytes("table_wise", cluster, 2, 8, 4000, False) == pytest.approx(120 + 240)
-    assert exchange_bytes("data_parallel", cluster, 2, 8, 4000, False) == 0
+    assert exchange_bytes("table_wise", cluster, 2, 8, 4000, is_trained=False) == pytest.approx(120 + 240)
+    assert exchange_bytes("data_parallel", cluster, 2, 8, 4000, is_trained=False) == 0
+
+
+@pytest.mark.parametrize("sharding", ["table_wise", "row_wise", "table_row_wise"])
+def test_vector_of_each_id_comes_from_one_rank(sharding: str) -> None:
+    """Without pooling there are no partial sums: 3 of 4 ids, vectors and gradients are those of other ranks."""
+    cluster = Cluster(4, ranks_per_host=2, batch_size=10)
+    assert exchange_bytes(sharding, cluster, 2, 8, 4000, is_pooled=False) == pytest.approx(120 + 2 * 240)
 
 
 @pytest.mark.parametrize("num_ranks", [1, 8, 64])

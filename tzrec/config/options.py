@@ -100,6 +100,11 @@ def table_optimizer(descriptor: Descriptor) -> pb.TableOptimizerRule:
     return rule
 
 
+def value_bytes(data_type: str) -> int:
+    """Return the size of one value of an embedding table."""
+    return 2 if data_type == "FP16" else 4
+
+
 def optimizer_bytes(descriptor: Descriptor, rows: int, dim: int) -> int:
     """Return the size of the state that an optimizer stores for a table of `rows` x `dim` values."""
     rule = table_optimizer(descriptor)

@@ -14,9 +14,9 @@ from tzrec.tables.gloo import allow_uneven_gather
 from tzrec.tables.initialization import init_table
 from tzrec.tables.lookup_kernel import SHARDED, lookup_kernels
 from tzrec.tables.plan_summary import SavedPlan
-from tzrec.tables.sharders import BagSharder, SequenceSharder
+from tzrec.tables.sharders import make_sharders
 from tzrec.tables.sharding_plan import Collection, collections, configs, plan_sharding
-from tzrec.tables.sparse_optimizer import frozen_params, fused_params
+from tzrec.tables.sparse_optimizer import frozen_params
 from tzrec.torchrec_adapter import set_fused_params
 
 
@@ -39,8 +39,7 @@ def shard(
         ConfigError: see `plan_sharding`.
     """
     train = config.train_config
-    fused = fused_params(train.sparse_optimizer)
-    sharders = [BagSharder(fused_params=fused), SequenceSharder(fused_params=fused)]
+    sharders = make_sharders(train.sparse_optimizer)
     cluster = Cluster.current(device, config.data_config.batch_size)
     plan = plan_sharding(model, train, cluster, sharders, saved)
     for collection in collections(model):

@@ -17,12 +17,12 @@ from tzrec.formatting import format_bytes, format_columns
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.tables.capacity import Capacity, TableCapacity, plan_capacity
+from tzrec.tables.capacity import Capacity, TableCapacity, num_vectors, plan_capacity
 from tzrec.tables.cluster import Cluster
 from tzrec.tables.plan_summary import table_bytes
-from tzrec.tables.sharders import BagSharder, SequenceSharder
+from tzrec.tables.sharders import make_sharders
 from tzrec.tables.sharding_plan import collections, plan_sharding
-from tzrec.tables.sparse_optimizer import fused_params, optimizer_descriptor
+from tzrec.tables.sparse_optimizer import optimizer_descriptor
 from tzrec.tables.torchrec_planner import RESERVED
 
 DENSE_COPIES = 4
@@ -87,8 +87,7 @@ def plan(config: EasyRecConfig, cluster: Cluster) -> PlanReport:
     device = torch.device(cluster.device)
     model = build_model(config, features, table_device=torch.device("meta"), compute_device=device)
     train = config.train_config
-    fused = fused_params(train.sparse_optimizer)
-    sharders = [BagSharder(fused_params=fused), SequenceSharder(fused_params=fused)]
+    sharders = make_sharders(train.sparse_optimizer)
     ids_per_row = _ids_per_row(config)
     dense = DENSE_COPIES * 4 * _dense_values(model)
     activations = _activation_bytes(model, cluster, ids_per_row)
@@ -120,11 +119,11 @@ def _dense_values(model: RecModel) -> int:
 
 def _activation_bytes(model: RecModel, cluster: Cluster, ids_per_row: Mapping[str, float]) -> int:
     """Size of the vectors of a batch and of the outputs of linear layers, each with its gradient."""
-    vectors = 0.0
-    for collection in collections(model):
-        for shared in collection.tables:
-            num_ids = sum(ids_per_row.get(name, 1.0) for name in shared.features)
-            vectors += shared.table.dim * (len(shared.features) if collection.is_pooled else num_ids)
+    vectors = sum(
+        shared.table.dim * num_vectors(collection, shared, ids_per_row)
+        for collection in collections(model)
+        for shared in collection.tables
+    )
     layers = sum(module.out_features for module in model.modules() if isinstance(module, nn.Linear))
     return int(2 * 4 * cluster.batch_size * (vectors + layers))
 

@@ -14,7 +14,7 @@ from torchrec.distributed.planner.enumerators import EmbeddingEnumerator
 from torchrec.distributed.planner.types import ShardingOption
 from torchrec.distributed.types import EnumerableShardingSpec, ParameterSharding, ShardingPlan
 
-from tzrec.config.options import optimizer_bytes
+from tzrec.config.options import optimizer_bytes, value_bytes
 from tzrec.protos.train_pb2 import TrainConfig
 from tzrec.tables.cluster import Cluster
 from tzrec.tables.plan_summary import table_bytes
@@ -118,33 +118,53 @@ def _add_table(
 ) -> None:
     """Append a table and add its shards to the ranks that hold them."""
     table = shared.table
-    value_size = table_bytes(table) // (table.rows * table.dim)
     cached = CACHED.get(sharding.compute_kernel)
     for rank, rows, columns in _shards(shared, sharding, cluster):
-        weights, state = rows * columns * value_size, 0
+        weights, state = rows * columns * value_bytes(table.data_type), 0
         if table.trainable:
             state = optimizer_bytes(optimizer_descriptor(config.sparse_optimizer), rows, columns)
             state += weights if sharding.compute_kernel == "dense" else 0
         capacity.weights[rank] += weights * (1 if cached is None else cached)
         capacity.optimizer[rank] += state * (1 if cached is None else cached)
         capacity.host[rank] += 0 if cached is None else weights + state
-    num_ids = sum(ids_per_row.get(feature, 1.0) for feature in shared.features)
-    num_vectors = len(shared.features) if collection.is_pooled else num_ids
     exchange = exchange_bytes(
-        sharding.sharding_type, cluster, num_ids, num_vectors * table.dim, table_bytes(table), table.trainable
+        sharding.sharding_type,
+        cluster,
+        num_ids(shared, ids_per_row),
+        num_vectors(collection, shared, ids_per_row) * table.dim,
+        table_bytes(table),
+        table.trainable,
+        collection.is_pooled,
     )
     ranks = tuple(sorted(set(_ranks(sharding, cluster))))
     kernel = sharding.compute_kernel
     capacity.tables.append(TableCapacity(shared, sharding.sharding_type, kernel, ranks, exchange))
 
 
+def num_ids(shared: SharedTable, ids_per_row: Mapping[str, float]) -> float:
+    """Return the number of ids that a row of data looks up in a table."""
+    return sum(ids_per_row.get(feature, 1.0) for feature in shared.features)
+
+
+def num_vectors(collection: Collection, shared: SharedTable, ids_per_row: Mapping[str, float]) -> float:
+    """Return the number of vectors that a row of data gets from a table."""
+    return len(shared.features) if collection.is_pooled else num_ids(shared, ids_per_row)
+
+
 def exchange_bytes(
-    sharding: str, cluster: Cluster, num_ids: float, num_values: float, size: int, is_trained: bool
+    sharding: str,
+    cluster: Cluster,
+    num_ids: float,
+    num_values: float,
+    size: int,
+    is_trained: bool = True,
+    is_pooled: bool = True,
 ) -> float:
     """Return the bytes that a rank sends for a table in one step, the mean of all ranks.
 
     Ids go to the ranks that hold their rows, vectors come back, and gradients go the way of the vectors in reverse.
-    Ranks with some of the rows of a table each sum what they have for the rows of all ranks (reduce-scatter).
+    Ranks with some of the rows of a pooled table each sum what they have for the rows of all ranks (reduce-scatter);
+    without pooling, each vector comes from one rank.
 
     Args:
         sharding: sharding type.
@@ -153,17 +173,20 @@ def exchange_bytes(
         num_values: values of the vectors of one row of data.
         size: bytes of the table.
         is_trained: False for frozen tables, which have no gradient.
+        is_pooled: False for tables that yield one vector for each id.
     """
     num_ranks, batch_size = cluster.num_ranks, cluster.batch_size
     remote = 1 - 1 / num_ranks  # part of the rows that other ranks hold or need
     if sharding == "data_parallel":
         return 2 * remote * size * is_trained  # a ring: reduce-scatter and all-gather of the gradient
     ids, vectors = batch_size * num_ids * ID_BYTES * remote, batch_size * num_values * VALUE_BYTES
-    factors = {"row_wise": num_ranks - 1.0}  # partial sums of all rows
-    in_host = min(cluster.ranks_per_host, num_ranks)
-    for name in ("table_row_wise", "grid_shard"):  # partial sums within a host, then whole sums between hosts
-        factors[name] = in_host - 1 + 1 - in_host / num_ranks
-    return ids + vectors * factors.get(sharding, remote) * (1 + is_trained)
+    factor = remote
+    if is_pooled and sharding == "row_wise":
+        factor = num_ranks - 1  # partial sums of all rows
+    elif is_pooled and sharding in ("table_row_wise", "grid_shard"):
+        in_host = min(cluster.ranks_per_host, num_ranks)
+        factor = (in_host - 1) + (1 - in_host / num_ranks)  # partial sums in the host, then whole ones between hosts
+    return ids + vectors * factor * (1 + is_trained)
 
 
 def _shards(shared: SharedTable, sharding: ParameterSharding, cluster: Cluster) -> Iterator[tuple[int, int, int]]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torchrec.distributed.types import ParameterSharding, ShardingPlan
 
+from tzrec.config.options import value_bytes
 from tzrec.features.base import Table
 from tzrec.formatting import format_bytes, format_columns
 from tzrec.protos.train_pb2 import TrainConfig
@@ -98,4 +99,4 @@ def render(rows: Sequence[PlanRow]) -> str:
 
 def table_bytes(table: Table) -> int:
     """Size of a whole table, without optimizer state."""
-    return table.rows * table.dim * (2 if table.data_type == "FP16" else 4)
+    return table.rows * table.dim * value_bytes(table.data_type)

@@ -14,7 +14,9 @@ from torchrec.distributed.embedding import EmbeddingCollectionSharder, ShardedEm
 from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, ShardedEmbeddingBagCollection
 from torchrec.distributed.types import ParameterSharding, ShardingEnv
 
-from tzrec.tables.sharding_plan import TYPES
+from tzrec.protos.optimizer_pb2 import SparseOptimizer
+from tzrec.tables.sharding_plan import TYPES, Sharders
+from tzrec.tables.sparse_optimizer import fused_params
 from tzrec.torchrec_adapter import (
     collection_lookups,
     local_bag_forward,
@@ -80,6 +82,12 @@ class SequenceSharder(EmbeddingCollectionSharder):
             if isinstance(kernel, BatchedDenseEmbedding) and kernel.emb_module.weights.device.type == "cpu":
                 kernel.forward = partial(_look_up_each_id, kernel)  # type: ignore[method-assign]
         return sharded
+
+
+def make_sharders(config: SparseOptimizer) -> Sharders:
+    """Create the sharders of both kinds of collections, with the arguments of kernels for an optimizer."""
+    fused = fused_params(config)
+    return [BagSharder(fused_params=fused), SequenceSharder(fused_params=fused)]
 
 
 def _is_local(params: dict[str, ParameterSharding], env: ShardingEnv) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tzrec import env
 from tzrec.config.checker import Checker
-from tzrec.config.options import member_messages, optimizer_bytes
+from tzrec.config.options import member_messages, optimizer_bytes, value_bytes
 from tzrec.config.rules.bucketizer import num_table_rows
 from tzrec.config.rules.feature_entry import FeatureEntry, entries_by_name
 from tzrec.config.schema import oneof_of
@@ -16,7 +16,6 @@ from tzrec.formatting import format_bytes
 from tzrec.protos.model_pb2 import DEEP, WIDE
 
 _LARGEST = 3
-_VALUE_BYTES = {"FP16": 2}
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def _groups(checker: Checker) -> Iterator[tuple[str, str, int, Iterable[str]]]:
 
 def _table_size(checker: Checker, entry: FeatureEntry, scope: str, suffix: str, wide_dim: int) -> TableSize:
     rows, dim = _num_rows(entry), wide_dim or int(entry.message.embedding_dim)
-    weights = rows * dim * _VALUE_BYTES.get(entry.message.data_type, 4)
+    weights = rows * dim * value_bytes(entry.message.data_type)
     sparse = checker.config.train_config.sparse_optimizer
     kind = sparse.WhichOneof("optimizer")
     is_trained = kind is not None and entry.message.trainable
