@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tzrec import cli, log
-from tzrec.errors import DataError, Problem, explain, indent_lines, shorten
+from tzrec.errors import DataError, Problem, explain, indent_lines, shorten_middle
 
 FORGED = "a\nerror: forged\x1b[2J\u2028b\r\ud800"
 
@@ -42,9 +42,9 @@ def test_indent_lines_keeps_lines_that_are_indented() -> None:
     assert indent_lines("a\n  b\n\nc\td") == "a\n  b\n\n    c\\td"
 
 
-def test_shorten_of_long_text_keeps_both_ends() -> None:
-    assert shorten("a" * 600 + "b" * 600) == "a" * 500 + " ... (200 characters left out) ... " + "b" * 500
-    assert shorten("a" * 1000) == "a" * 1000
+def test_shorten_middle_of_long_text_keeps_both_ends() -> None:
+    assert shorten_middle("a" * 600 + "b" * 600) == "a" * 500 + " ... (200 characters left out) ... " + "b" * 500
+    assert shorten_middle("a" * 1000) == "a" * 1000
 
 
 def test_explain_names_the_argument_of_the_file() -> None:

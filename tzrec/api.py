@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from tzrec import env
 from tzrec.config.check import load_checked
 from tzrec.config.local_path import local_path
-from tzrec.errors import Problem, TzrecError, UsageError, explain, is_encodable, shorten
+from tzrec.errors import Problem, TzrecError, UsageError, explain, is_encodable, shorten_middle
 from tzrec.run.device import available_device
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _guarded(function: Callable[_P, _R]) -> Callable[_P, _R]:
             kind, is_valid = _KINDS[signature.parameters[name].annotation.removesuffix(" | None")]
             is_optional = signature.parameters[name].default is None
             if not is_valid(value) and not (is_optional and value is None):
-                raise UsageError(f"{function.__name__}: {name} must be {kind}; received {shorten(repr(value))}")
+                raise UsageError(f"{function.__name__}: {name} must be {kind}; received {shorten_middle(repr(value))}")
         try:
             return function(*args, **kwargs)
         except TzrecError:

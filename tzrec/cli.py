@@ -35,7 +35,7 @@ from typing import Any, NoReturn
 from tzrec import env, log
 from tzrec.config.json_text import read_json
 from tzrec.config.names import did_you_mean
-from tzrec.errors import ConfigError, TzrecError, UsageError, explain, indent_lines, is_encodable, shorten
+from tzrec.errors import ConfigError, TzrecError, UsageError, explain, indent_lines, is_encodable, shorten_middle
 from tzrec.version import __version__
 
 COMMANDS = {
@@ -106,7 +106,7 @@ class Flags(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         for word in words:
             if not is_encodable(word):
-                self.error(f"an argument must be UTF-8 without NUL characters; received {shorten(word)!r}")
+                self.error(f"an argument must be UTF-8 without NUL characters; received {shorten_middle(word)!r}")
         self._ensure_known(words)
         known, extra = self.parse_known_args(words, namespace)
         if extra:
@@ -143,7 +143,8 @@ def whole_number(smallest: int, largest: int = 2**31 - 1) -> Callable[[str], int
 
     def parse(text: str) -> int:
         if not _WHOLE_NUMBER.fullmatch(text) or not smallest <= int(text) <= largest:
-            raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not a whole number from {smallest} to {largest}")
+            bounds = f"a whole number from {smallest} to {largest}"
+            raise argparse.ArgumentTypeError(f"{shorten_middle(text)!r} is not {bounds}")
         return int(text)
 
     return parse
@@ -160,7 +161,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not a number of seconds from 0 up")
+        raise argparse.ArgumentTypeError(f"{shorten_middle(text)!r} is not a number of seconds from 0 up")
     return value
 
 
@@ -177,9 +178,9 @@ def json_object(text: str) -> dict[str, Any]:
     try:
         value = read_json(text or "{}")
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not JSON: {error}") from None
+        raise argparse.ArgumentTypeError(f"{shorten_middle(text)!r} is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not a JSON object of paths and values")
+        raise argparse.ArgumentTypeError(f"{shorten_middle(text)!r} is not a JSON object of paths and values")
     return value
 
 

@@ -52,9 +52,8 @@ class Problem:
 
     def __str__(self) -> str:
         head = f"{self.location:<16} " if self.location else ""
-        text = (
-            f"{head}{shorten(self.field)}: {shorten(self.message)}" if self.field else f"{head}{shorten(self.message)}"
-        )
+        parts = [self.field, self.message] if self.field else [self.message]
+        text = head + ": ".join(map(shorten_middle, parts))
         return escape_controls(text)
 
 
@@ -145,7 +144,7 @@ def indent_lines(text: str) -> str:
     return _NEWLINE.sub("\n    ", _CONTROL.sub(_escape, text))
 
 
-def shorten(text: str) -> str:
+def shorten_middle(text: str) -> str:
     """Replace the middle of a text of more than 1,000 characters by their number."""
     left_out = len(text) - _MAX_LENGTH
     if left_out <= 0:
@@ -156,6 +155,11 @@ def shorten(text: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape", "backslashreplace").decode()
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that is not blank; its class if there is none."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def is_encodable(text: str) -> bool:

@@ -351,7 +351,7 @@ def test_compressed_file_that_is_cut_off_is_an_error(tmp_path: Path, codec: str)
         users(open_csv(tmp_path, ["user"], with_header=True))
 
 
-def test_text_of_two_bytes_per_character_is_an_error_with_the_cure(tmp_path: Path) -> None:
+def test_text_of_two_bytes_per_character_is_an_error_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(HEADER + "1,2,3,4,5\n", encoding="utf-16")
     with pytest.raises(DataError, match=r"a: is UTF-16LE; convert it: iconv -f UTF-16LE -t UTF-8"):
         open_csv(tmp_path, with_header=True)

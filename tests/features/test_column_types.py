@@ -1,4 +1,4 @@
-"""The table of column types: exact values, or a refusal that names the column, the type and a cure."""
+"""The table of column types: exact values, or a refusal that names the column, the type and a fix."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "cure"), REFUSED, ids=[str(case[0]) for case in REFUSED])
-def test_refused_type_is_an_error_with_column_type_and_cure(kind: pa.DataType, cure: str) -> None:
+@pytest.mark.parametrize(("kind", "fix"), REFUSED, ids=[str(case[0]) for case in REFUSED])
+def test_refused_type_is_an_error_with_column_type_and_fix(kind: pa.DataType, fix: str) -> None:
     array = readable(pa.nulls(1, kind), "x", BadRows(1))
-    with pytest.raises(DataError, match=rf'column "x" has type .*cannot read.*{cure}'):
+    with pytest.raises(DataError, match=rf'column "x" has type .*cannot read.*{fix}'):
         read_jagged(array, "x", "|")
     for convert in (label_values, weight_values):
-        with pytest.raises(DataError, match=rf'column "x" is .*must be integers, floats.*{cure}'):
+        with pytest.raises(DataError, match=rf'column "x" is .*must be integers, floats.*{fix}'):
             convert("x", pa.nulls(1, kind), BadRows(1))
 
 

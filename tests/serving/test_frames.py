@@ -1,4 +1,4 @@
-"""Frames that cannot be converted: one class of error, which names the column and a cure."""
+"""Frames that cannot be converted: one class of error, which names the column and a fix."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_as_table_converts_only_the_columns_that_are_asked_for() -> None:
         (None, ["a"], r"^NoneType is not a table"),
     ],
 )
-def test_frame_that_is_not_a_table_is_an_error_with_its_cure(frame: Any, columns: list[str], message: str) -> None:
+def test_frame_that_is_not_a_table_is_an_error_with_its_fix(frame: Any, columns: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         as_table(frame, columns)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import tzrec
-from tests.trouble.test_labels_outside_0_1 import CONFIG
+from tests.fixtures.click_files import write_parquet
 from tzrec.config.load import dump_config
 from tzrec.profile.initial_config import base_config
 from tzrec.profile.suggest import init
@@ -24,12 +22,7 @@ def write(folder: Path, share: float) -> str:
     rng = np.random.default_rng(0)
     user = rng.integers(0, 50, ROWS)
     clicked = rng.random(ROWS) < share * (user < 25) * 2
-    pq.write_table(
-        pa.table({"user": user, "price": rng.random(ROWS), "clk": clicked.astype(int)}), folder / "t.parquet"
-    )
-    config = folder / "c.config"
-    config.write_text(CONFIG.format(data=folder / "t.parquet", model=folder / "m", policy=""))
-    return str(config)
+    return write_parquet(folder, {"user": user, "price": rng.random(ROWS), "clk": clicked.astype(int)})
 
 
 def test_binned_auc_of_close_scores_warns_once_per_evaluation(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

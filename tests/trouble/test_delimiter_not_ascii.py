@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tzrec
-from tests.fixtures.text_files import clicks, write_config, write_csv
+from tests.fixtures.click_files import clicks, write_config, write_csv
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import tzrec
-from tests.fixtures.text_files import clicks, write_csv
+from tests.fixtures.click_files import clicks, write_csv
 from tzrec.errors import DataError
 from tzrec.protos.data_pb2 import CsvDataset
 from tzrec.tools.init import main

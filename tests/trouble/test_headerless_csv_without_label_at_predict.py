@@ -8,7 +8,7 @@ import pyarrow.csv
 import pytest
 
 import tzrec
-from tests.fixtures.text_files import clicks, write_config, write_csv
+from tests.fixtures.click_files import clicks, write_config, write_csv
 from tzrec.errors import DataError
 
 FIELDS = 'input_fields_str: "clk;user;item;price"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import tzrec
-from tests.fixtures.text_files import clicks, write_config, write_csv
+from tests.fixtures.click_files import clicks, write_config, write_csv
 from tzrec.run.check import check
 
 SAID = 'of the ids of "user" are written as decimals, such as '

@@ -5,56 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import tzrec
+from tests.fixtures.click_files import write_labels
 from tzrec.errors import DataError
 from tzrec.profile.initial_config import base_config
 from tzrec.profile.suggest import init
 from tzrec.run.check import check
 
-CONFIG = """
-train_input_path: "{data}"
-eval_input_path: "{data}"
-model_dir: "{model}"
-train_config {{
-  num_epochs: 1 use_tensorboard: false num_threads: 1
-  sparse_optimizer {{ adagrad_optimizer {{ lr: 0.05 }} constant_learning_rate {{}} }}
-  dense_optimizer {{ adam_optimizer {{ lr: 0.005 }} constant_learning_rate {{}} }}
-}}
-data_config {{
-  dataset_type: ParquetDataset fg_mode: FG_DAG batch_size: 64 label_fields: "clk" num_workers: 1 {policy}
-}}
-feature_configs {{
-  id_feature {{ feature_name: "user" expression: "user:user" hash_bucket_size: 50 embedding_dim: 4 }}
-}}
-feature_configs {{ raw_feature {{ feature_name: "price" expression: "item:price" }} }}
-model_config {{
-  feature_groups {{ group_name: "all" feature_names: ["user", "price"] group_type: DEEP }}
-  multi_tower {{ towers {{ input: "all" mlp {{ hidden_units: [4] }} }} final {{ hidden_units: [4] }} }}
-  losses {{ binary_cross_entropy {{}} }} metrics {{ auc {{}} }}
-}}
-"""
 REASON = "not a number from 0 to 1, as binary_cross_entropy needs"
-
-
-def write(folder: Path, labels: np.ndarray, policy: str = "") -> str:
-    """Write data with labels, and a config; return its path."""
-    rng = np.random.default_rng(0)
-    columns = {"user": rng.integers(0, 50, len(labels)), "price": rng.random(len(labels)), "clk": labels}
-    pq.write_table(pa.table(columns), folder / "t.parquet")
-    config = folder / "c.config"
-    config.write_text(CONFIG.format(data=folder / "t.parquet", model=folder / "m", policy=policy))
-    return str(config)
 
 
 @pytest.mark.parametrize(("clicked", "other"), [(1, -1), (100, 0), (5.0, 1.0)])
 def test_labels_outside_0_1_are_problems_of_check_and_stop_training(
     tmp_path: Path, clicked: float, other: float
 ) -> None:
-    config = write(tmp_path, np.where(np.arange(300) % 3 == 1, clicked, other))
+    config = write_labels(tmp_path, np.where(np.arange(300) % 3 == 1, clicked, other))
     with pytest.raises(DataError, match=rf't.parquet.*: column "clk" has .*: {REASON}'):
         tzrec.train(config)
     problems = check(config).problems
@@ -64,7 +31,7 @@ def test_labels_outside_0_1_are_problems_of_check_and_stop_training(
 def test_labels_outside_0_1_are_left_out_under_the_default_policy(tmp_path: Path) -> None:
     labels = np.arange(300) % 2
     labels[[10, 200]] = 7, -1
-    run = tzrec.train(write(tmp_path, labels, "bad_row_policy: DEFAULT"))
+    run = tzrec.train(write_labels(tmp_path, labels, "bad_row_policy: DEFAULT"))
     assert 0 < run.metrics["binary_cross_entropy"] < 2
     sample = (run.model_dir / "bad_rows.jsonl").read_text()
     assert sample.count(REASON) == 2
@@ -76,14 +43,14 @@ def test_classes_of_softmax_outside_num_class_are_bad_rows(tmp_path: Path) -> No
     labels[7] = 3
     softmax = {"model_config.losses[0]": "softmax_cross_entropy {}", "model_config.metrics[0]": "accuracy {}"}
     edits = {**softmax, "model_config.num_class": 3}
-    config = write(tmp_path, labels)
+    config = write_labels(tmp_path, labels)
     with pytest.raises(DataError, match=r"row 8: column \"clk\" has '3': not a class from 0 to 2"):
         tzrec.train(config, edit=edits)
 
 
 @pytest.mark.parametrize(("clicked", "other"), [(1, -1), (2, 1), (100, 0)])
 def test_init_says_that_two_values_look_like_classes(tmp_path: Path, clicked: int, other: int) -> None:
-    write(tmp_path, np.where(np.arange(300) % 3 == 1, clicked, other))
+    write_labels(tmp_path, np.where(np.arange(300) % 3 == 1, clicked, other))
     result = init(base_config(str(tmp_path / "t.parquet"), "", str(tmp_path / "m"), ["clk"]))
     expected = f'label "clk" has only the values {other} and {clicked}, which look like two classes'
     assert any(note.startswith(expected) for note in result.notes), result.notes

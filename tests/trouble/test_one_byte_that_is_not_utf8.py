@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tzrec
-from tests.fixtures.text_files import clicks, write_config, write_csv
+from tests.fixtures.click_files import clicks, write_config, write_csv
 from tzrec.errors import DataError
 
 HEADER = "with_header: true"
@@ -25,7 +25,7 @@ def write(path: Path, bad: bytes = b"") -> None:
     path.write_bytes(b"\n".join(lines))
 
 
-def test_cell_that_is_not_utf8_stops_a_run_with_column_line_and_cure(tmp_path: Path) -> None:
+def test_cell_that_is_not_utf8_stops_a_run_with_column_line_and_fix(tmp_path: Path) -> None:
     write(tmp_path / "t.csv")
     config = write_config(tmp_path / "c.config", str(tmp_path / "t.csv"), with_title=True)
     said = r't.csv, line 201: column "title" has \'caf.*not UTF-8. Convert the file .* iconv -f LATIN1 -t UTF-8'

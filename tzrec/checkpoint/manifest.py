@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tzrec import env
-from tzrec.checkpoint.position import Position
+from tzrec.checkpoint.position import LARGEST_INT, Position
 from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
 from tzrec.data.atomic import write_synced
 from tzrec.data.identity import DataIdentity
@@ -22,7 +22,6 @@ from tzrec.errors import CheckpointError
 
 NAME = "manifest.json"
 _FORMAT = _FIRST_SEALED_FORMAT = 2
-_LARGEST_INT = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class FileRecord:
             ValueError: it is not a size and a digest.
         """
         size, sha256 = value["size"], value["sha256"]
-        if type(size) is not int or not 0 <= size <= _LARGEST_INT or not isinstance(sha256, str):
+        if type(size) is not int or not 0 <= size <= LARGEST_INT or not isinstance(sha256, str):
             raise ValueError("a file has no valid size and checksum")
         return cls(size, sha256)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tzrec.data.batch import Batch, Cursor
 
-_LARGEST_INT = 2**63 - 1
+LARGEST_INT = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Position:
         numbers = {"step": value["step"], "first_epoch": value["first_epoch"], **value["cursor"]}
         numbers |= {name: value[name] for name in ("data_epoch", "data_step") if value.get(name) is not None}
         for name, number in numbers.items():
-            if type(number) is not int or not (-1 if name == "step" else 0) <= number <= _LARGEST_INT:
+            if type(number) is not int or not (-1 if name == "step" else 0) <= number <= LARGEST_INT:
                 raise ValueError(f"the {name} of its position is no valid number")
         cursor = Cursor(**value["cursor"])
         return cls(value["step"], cursor, value["first_epoch"], value.get("data_epoch"), value.get("data_step", 0))

@@ -185,7 +185,7 @@ def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Pat
     Raises:
         CheckpointError: there are evaluations, but none has this metric.
     """
-    lines = _results(model_dir)
+    lines = read_results(model_dir / RESULTS)
     if lines and not any(metric in line for line in lines):
         names = ", ".join(key for key in lines[-1] if key != "global_step")
         raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; use one of {names}')
@@ -197,7 +197,7 @@ def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Pat
 
 def last_evaluation(model_dir: Path, step: int) -> dict[str, float] | None:
     """Return the last evaluation of a step by name, with null as NaN; None if there is none."""
-    lines = [line for line in _results(model_dir) if line["global_step"] == step]
+    lines = [line for line in read_results(model_dir / RESULTS) if line["global_step"] == step]
     return {name: math.nan if value is None else value for name, value in lines[-1].items()} if lines else None
 
 
@@ -235,10 +235,6 @@ def read_results(path: Path) -> list[dict[str, Any]]:
             else:
                 results.append(result)
     return results
-
-
-def _results(model_dir: Path) -> list[dict[str, Any]]:
-    return read_results(model_dir / RESULTS)
 
 
 def _evaluation(line: str) -> dict[str, Any] | None:

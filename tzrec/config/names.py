@@ -6,7 +6,7 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
-from tzrec.errors import shorten
+from tzrec.errors import shorten_middle
 
 _MAX_LENGTH = 200
 """Length of names up to which similar ones are looked for; the time grows with the product of two lengths."""
@@ -49,7 +49,7 @@ def name_problem(name: str) -> str:
         return f"{name!r} is not a name: it may not contain slashes, backslashes or control characters, nor be . or .."
     size = len(name.encode())
     if size > _MAX_NAME_BYTES:
-        return f"{shorten(name)!r} has {size:,} bytes; a name has at most {_MAX_NAME_BYTES}"
+        return f"{shorten_middle(name)!r} has {size:,} bytes; a name has at most {_MAX_NAME_BYTES}"
     return ""
 
 

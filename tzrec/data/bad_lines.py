@@ -39,12 +39,12 @@ class BadLine:
     def error(self, name: str) -> DataError:
         """Create the error for the ERROR policy; `name` is that of the file."""
         return DataError(
-            f"{name}, line {self.line}: {self.detail}: {self.text!r}. {_CURES[self.reason]}, or set "
+            f"{name}, line {self.line}: {self.detail}: {self.text!r}. {_FIXES[self.reason]}, or set "
             "data_config.bad_row_policy to SKIP_ROW to skip such lines"
         )
 
 
-_CURES = {
+_FIXES = {
     WRONG_CELLS: "Correct the line or data_config.delimiter",
     OPEN_QUOTE: 'Close the quote, set data_config.quote to "" if quotes are ordinary characters in this data',
     COLUMN_NAMES: "Remove the line",

@@ -64,9 +64,9 @@ def bad_value_error(values: Sequence[BadValue], describe: Callable[[int], str], 
     received = "is missing" if first.value is None else f"has {_quoted(first.value)}"
     more = f" ({len(values) - 1:,} more in this batch)" if len(values) > 1 else ""
     hint = null_values_hint([first.value]) if is_text else ""
-    cure = _ICONV if first.reason == NOT_UTF8 else f"{hint[:1].upper()}{hint[1:]}" or "Correct the data"
+    fix = _ICONV if first.reason == NOT_UTF8 else f"{hint[:1].upper()}{hint[1:]}" or "Correct the data"
     return DataError(
-        f'{describe(first.row)}: column "{first.column}" {received}: {first.reason}{more}. {cure}, or set '
+        f'{describe(first.row)}: column "{first.column}" {received}: {first.reason}{more}. {fix}, or set '
         "data_config.bad_row_policy to DEFAULT (use the feature's default_value) or SKIP_ROW (skip the row)"
     )
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tzrec.config.label_rules import label_rules
 from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
-from tzrec.features.column_types import cure, readable_numbers
+from tzrec.features.column_types import fix, readable_numbers
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 Values = npt.NDArray[Any]
@@ -121,7 +121,7 @@ def _numbers(name: str, column: pa.Array, role: str) -> Values:
     if not (types.is_integer(column.type) or types.is_floating(column.type)):
         raise DataError(
             f'{role} column "{name}" is {column.type}; it must be integers, floats, or lists of them. '
-            f"For CSV declare its type in data_config.input_fields, else {cure(column.type)}"
+            f"For CSV declare its type in data_config.input_fields, else {fix(column.type)}"
         )
     kind = np.int64 if types.is_integer(column.type) else np.float32
     filled = column.fill_null(0) if column.null_count else column

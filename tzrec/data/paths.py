@@ -19,7 +19,7 @@ import pyarrow.fs as pafs
 
 from tzrec.config.comma_list import split_commas
 from tzrec.config.local_path import without_file_scheme
-from tzrec.errors import DataError, TzrecError
+from tzrec.errors import DataError, TzrecError, first_line
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,13 @@ def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
 
 
 def _cannot_open(path: str, error: Exception) -> str:
-    return f'cannot open "{path}": {_first_line(error)}'
+    return f'cannot open "{path}": {_line_of(error)}'
 
 
-def _first_line(error: Exception) -> str:
-    """Format an error of another library on one line."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{text} ({type(error).__name__})" if text else type(error).__name__
+def _line_of(error: Exception) -> str:
+    """Format an error of another library on one line, with its class."""
+    text, kind = first_line(error), type(error).__name__
+    return text if text == kind else f"{text} ({kind})"
 
 
 _TEXT_HINT = (
@@ -153,11 +153,11 @@ def reading(file: InputFile, kind: str) -> Iterator[None]:
         raise DataError(f"{file.name}: is gone: it was there when the input path was expanded") from error
     except (pa.ArrowException, OSError) as error:
         hint = _TEXT_HINT if "magic bytes" in str(error) else ""
-        raise DataError(f"{file.name}: cannot be read as {kind}: {_first_line(error)}{hint}") from error
+        raise DataError(f"{file.name}: cannot be read as {kind}: {_line_of(error)}{hint}") from error
     except Exception as error:
         if isinstance(file.filesystem, pafs.LocalFileSystem):
             raise
-        raise DataError(f"{file.name}: cannot be read: {_first_line(error)}") from error
+        raise DataError(f"{file.name}: cannot be read: {_line_of(error)}") from error
 
 
 def expand(patterns: str) -> list[InputFile]:

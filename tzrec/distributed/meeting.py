@@ -22,7 +22,7 @@ import torch.distributed as dist
 from tzrec import env
 from tzrec.distributed.processes import namespace, start_time
 from tzrec.env import RankInfo, StoreAddress
-from tzrec.errors import SetupError, TrainingError
+from tzrec.errors import SetupError, TrainingError, first_line
 from tzrec.log import logger
 
 NOTICE_AFTER_S = 15.0
@@ -178,7 +178,7 @@ def _open(address: StoreAddress, rank_info: RankInfo, deadline: float, notice: W
             master_listen_fd=_listen(address) if is_holder else None,
         )
     except dist.DistError as error:
-        raise TrainingError(f"{address} does not answer: {_first_line(error)}") from error
+        raise TrainingError(f"{address} does not answer: {first_line(error)}") from error
 
 
 def _listen(address: StoreAddress) -> int:
@@ -268,7 +268,3 @@ def _gloo_address(host: str) -> str:
 def _ranks(ranks: list[int]) -> str:
     shown = ", ".join(map(str, ranks[:8])) + (f" and {len(ranks) - 8} more" if len(ranks) > 8 else "")
     return f"rank{'s' if len(ranks) > 1 else ''} {shown}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

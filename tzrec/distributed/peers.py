@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from tzrec.distributed import processes
 from tzrec.distributed.meeting import Meeting, Member
 from tzrec.distributed.progress import RankProgress
-from tzrec.errors import TrainingError
+from tzrec.errors import TrainingError, first_line
 from tzrec.log import logger
 
 GRACE_S = 30.0
@@ -138,7 +138,7 @@ class Peers:
         self._wait(lambda: any(suspect.is_certain for suspect in self._suspects(_SILENT_S)), _EVIDENCE_S)
         suspects = list(self._suspects(_SILENT_S))
         certain = [suspect for suspect in suspects if suspect.is_certain]
-        return self._error(certain or suspects, (str(error).splitlines() or [""])[0])
+        return self._error(certain or suspects, first_line(error))
 
     def _wait(self, condition: Callable[[], bool], limit_s: float) -> None:
         end = time.monotonic() + limit_s
@@ -164,7 +164,7 @@ class Peers:
             try:
                 self._exchange()
             except RuntimeError as error:  # of torch: the store is gone, and with it all news
-                self._store_error = str(error).splitlines()[0]
+                self._store_error = first_line(error)
                 return
 
     def _exchange(self) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.config.schema import fields_of
 from tzrec.config.sequences import FeatureMember
 from tzrec.features.arrays import Int32Array
 from tzrec.features.column import Column
+from tzrec.features.column_types import offsets
 from tzrec.protos import feature_pb2
 
 
@@ -41,27 +40,27 @@ def to_arrow(column: Column, single: bool, values: pa.Array | None = None) -> pa
         inner = to_arrow(replace(column, sequence_lengths=None), single, values)
         if pa.types.is_fixed_size_list(inner.type):
             inner = inner.cast(pa.list_(inner.type.value_type))
-        return pa.ListArray.from_arrays(_offsets(column.sequence_lengths), inner)
+        return pa.ListArray.from_arrays(offsets(column.sequence_lengths), inner)
     if not column.is_sparse:
         return _dense_to_arrow(column)
     values = pa.array(column.values) if values is None else values
     lengths = np.ones(len(values), np.int32) if column.lengths is None else column.lengths
     if column.weights is not None:
-        return pa.MapArray.from_arrays(_offsets(lengths), values, pa.array(column.weights))
+        return pa.MapArray.from_arrays(offsets(lengths), values, pa.array(column.weights))
     if single:
         return _nullable(values, lengths)
-    return pa.ListArray.from_arrays(_offsets(lengths), values)
+    return pa.ListArray.from_arrays(offsets(lengths), values)
 
 
 def as_array(column: Column) -> pa.Array:
     """Convert a column to the Arrow input of another feature: numbers, or lists of numbers, nested for sequences."""
     if column.sequence_lengths is not None:
         inner = as_array(replace(column, sequence_lengths=None))
-        return pa.ListArray.from_arrays(_offsets(column.sequence_lengths), inner)
+        return pa.ListArray.from_arrays(offsets(column.sequence_lengths), inner)
     if not column.is_sparse:
         return _dense_to_arrow(column)
     values = pa.array(column.values)
-    return values if column.lengths is None else pa.ListArray.from_arrays(_offsets(column.lengths), values)
+    return values if column.lengths is None else pa.ListArray.from_arrays(offsets(column.lengths), values)
 
 
 def _dense_to_arrow(column: Column) -> pa.Array:
@@ -74,7 +73,3 @@ def _nullable(values: pa.Array, lengths: Int32Array) -> pa.Array:
     if len(values) == len(lengths):
         return values
     return values.take(pa.array(np.cumsum(lengths) - 1, mask=lengths == 0))
-
-
-def _offsets(lengths: npt.NDArray[Any]) -> pa.Array:
-    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))

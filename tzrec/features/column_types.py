@@ -42,7 +42,7 @@ _NUMBERS = {
     pa.uint32(): pa.int64(),
     pa.float16(): pa.float32(),
 }
-_CURES = (
+_FIXES = (
     (pa.types.is_temporal, "write it as an integer, e.g. seconds or days since 1970, or as text"),
     (pa.types.is_struct, "write each of its fields as a column of its own"),
     (lambda kind: "binary" in str(kind), "write it as a string of UTF-8 text"),
@@ -94,7 +94,7 @@ def decode(array: pa.Array) -> pa.Array:
         return pa.DictionaryArray.from_arrays(array.indices, values).dictionary_decode()
     if is_any_list(kind):
         lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-        return pa.ListArray.from_arrays(_offsets(lengths), decode(array.flatten()), mask=_null_mask(array))
+        return pa.ListArray.from_arrays(offsets(lengths), decode(array.flatten()), mask=_null_mask(array))
     if types.is_map(kind):
         starts = array.offsets.to_numpy()
         first, last = int(starts[0]), int(starts[-1])
@@ -104,7 +104,8 @@ def decode(array: pa.Array) -> pa.Array:
     return array.cast(decoded_type(kind))
 
 
-def _offsets(lengths: Any) -> pa.Array:
+def offsets(lengths: Any) -> pa.Array:
+    """Return the offsets of lists with these lengths."""
     return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
 
 
@@ -197,10 +198,10 @@ def _largest(value: Any) -> float:
     return abs(value or 0.0)
 
 
-def cure(kind: pa.DataType) -> str:
+def fix(kind: pa.DataType) -> str:
     """Return the change that makes a column of a refused type readable."""
     leaf = _leaf(decoded_type(kind))[0]
-    return next((text for is_kind, text in _CURES if is_kind(leaf)), "cast it where the data is written")
+    return next((text for is_kind, text in _FIXES if is_kind(leaf)), "cast it where the data is written")
 
 
 def common_type(first: pa.DataType, other: pa.DataType) -> pa.DataType | None:

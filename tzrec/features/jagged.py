@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from tzrec.errors import DataError
 from tzrec.features.arrays import BoolArray, Float32Array, Int32Array, Int64Array
-from tzrec.features.column_types import cure
+from tzrec.features.column_types import fix
 from tzrec.features.text.spans import Spans, split
 
 Elements = Spans | npt.NDArray[Any]
@@ -134,7 +134,7 @@ def _type_error(column: str, kind: pa.DataType, weighted: bool) -> DataError:
     accepted = f"{_ACCEPTED}, or maps from id to weight" if weighted else _ACCEPTED
     return DataError(
         f'column "{column}" has type {kind}, which this feature cannot read; it accepts {accepted}: '
-        f"{cure(kind)}, or choose another column in the feature's expression"
+        f"{fix(kind)}, or choose another column in the feature's expression"
     )
 
 

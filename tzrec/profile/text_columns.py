@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from tzrec.data.null_words import is_null_word
 from tzrec.data.reader import Reader
+from tzrec.data.record_scan import is_number
 from tzrec.data.text_ids import first_rows
 from tzrec.data.text_schema import valid_text
 from tzrec.profile.rules import Suggestion
@@ -33,7 +34,7 @@ def declare_null_values(data: DataConfig, reader: Reader) -> tuple[list[Suggesti
         if name in data.label_fields:
             continue
         total = sum(counts.values())
-        non_numbers = [word for word in counts if not _is_number(word)]
+        non_numbers = [word for word in counts if is_null_word(word) or not is_number(word)]  # nan is no number here
         known = [word for word in non_numbers if is_null_word(word)]
         if not total or sum(counts[word] for word in non_numbers) > (1 - _MIN_NUMBERS) * total:
             continue
@@ -65,13 +66,3 @@ def _columns(reader: Reader) -> Iterator[tuple[str, str, dict[str, int]]]:
         counts = pc.value_counts(cells)
         values = counts.field("values").to_pylist()
         yield name, f"{table.num_rows:,}", dict(zip(values, counts.field("counts").to_pylist(), strict=True))
-
-
-def _is_number(text: str) -> bool:
-    if is_null_word(text):  # nan
-        return False
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

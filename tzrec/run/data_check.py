@@ -161,12 +161,12 @@ def _check_targets(sample: _Sample) -> None:
                 sample.checker.error(field_path, str(error))
     if sample.bad_rows and data.bad_row_policy == BadRowPolicy.ERROR:
         reasons = "; ".join(_reasons(sample))
-        cure = f"{_cure(sample)}use DEFAULT or SKIP_ROW"
-        message = f"ERROR stops at the first bad row, and the data has bad rows: {reasons}; {cure}"
+        fix = f"{_fix(sample)}use DEFAULT or SKIP_ROW"
+        message = f"ERROR stops at the first bad row, and the data has bad rows: {reasons}; {fix}"
         sample.checker.error("data_config.bad_row_policy", message)
 
 
-def _cure(sample: _Sample) -> str:
+def _fix(sample: _Sample) -> str:
     """The setting that makes words for missing values valid, "" if there are none or the data has types."""
     is_text = sample.checker.config.data_config.dataset_type == DatasetType.CsvDataset
     hint = null_values_hint(value for *_, values in sample.bad_rows.reports for value in values) if is_text else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
+from tzrec.checkpoint.finite import is_finite
 from tzrec.checkpoint.saver import Tensors
 from tzrec.distributed import group
 from tzrec.errors import TrainingError
@@ -40,11 +41,4 @@ def ensure_finite(parts: Mapping[str, Tensors]) -> None:
 
 def nonfinite_names(tensors: Tensors) -> list[str]:
     """List the tensors with a value that is not finite in a shard of this rank."""
-    return [name for name, tensor in tensors.items() if not all(map(_is_finite, local_shards(tensor)))]
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    """True if all values are finite. A sum, which is finite only if its terms are, takes a twentieth of the time."""
-    if not tensor.is_floating_point():
-        return True
-    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
+    return [name for name, tensor in tensors.items() if not all(map(is_finite, local_shards(tensor)))]

@@ -119,16 +119,19 @@ class MatmulRates:
     bf16: float
 
     @property
+    def gain(self) -> float:
+        """Rate of oneDNN divided by that of the default; 0 without oneDNN."""
+        return self.fp32.get(Backend.ONEDNN, 0) / self.fp32[Backend.DEFAULT]
+
+    @property
     def fastest(self) -> Backend:
         """The default unless oneDNN is clearly faster."""
-        gain = self.fp32.get(Backend.ONEDNN, 0) / self.fp32[Backend.DEFAULT]
-        return Backend.ONEDNN if gain > _MIN_GAIN else Backend.DEFAULT
+        return Backend.ONEDNN if self.gain > _MIN_GAIN else Backend.DEFAULT
 
     @property
     def is_close(self) -> bool:
         """True if the rates differ no more than noise."""
-        ratio = self.fp32.get(Backend.ONEDNN, 0) / self.fp32[Backend.DEFAULT]
-        return 1 / _MIN_GAIN < ratio < _MIN_GAIN
+        return 1 / _MIN_GAIN < self.gain < _MIN_GAIN
 
     def __str__(self) -> str:
         rates = ", ".join(f"{backend.value} {rate:,.0f}" for backend, rate in self.fp32.items())

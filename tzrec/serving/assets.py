@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tzrec.config.names import name_problem
 from tzrec.config.vocabulary import vocabulary_path
-from tzrec.errors import PackageError, shorten
+from tzrec.errors import PackageError, shorten_middle
 from tzrec.protos import feature_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -37,7 +37,7 @@ def locate_assets(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
         normalizer = message.text_normalizer
         for name in (message.vocab_file, normalizer.stop_char_file):
             if name_problem(name):
-                raise PackageError(f"{directory} names a file outside the package: {shorten(repr(name))}")
+                raise PackageError(f"{directory} names a file outside the package: {shorten_middle(repr(name))}")
         if (directory / message.vocab_file).is_file():
             message.asset_dir = str(directory)
         if normalizer.stop_char_file and (directory / normalizer.stop_char_file).is_file():

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from tzrec.errors import DataError
+from tzrec.errors import DataError, first_line
 
-_CURES = {
+_FIXES = {
     "sparse": 'make it dense: frame["{name}"].sparse.to_dense()',
     "complex": "give its real and imaginary part as two columns",
     "object": 'give all values one type, e.g. frame["{name}"].astype(str)',
@@ -78,7 +78,7 @@ def _conversion_error(frame: Any, names: Sequence[Any], error: Exception) -> Dat
     if reasons:
         return DataError("; ".join(reasons))
     return DataError(
-        f"{type(frame).__name__} cannot be converted to an Arrow table: {_first_line(error)}; give a frame, not a "
+        f"{type(frame).__name__} cannot be converted to an Arrow table: {first_line(error)}; give a frame, not a "
         "single column of it"
     )
 
@@ -89,10 +89,6 @@ def _column_problem(frame: Any, name: Any) -> str:
         pa.table(frame[[name]])
     except Exception as error:
         kind = str(getattr(frame[name], "dtype", "")) or "unknown"
-        cure = next((text for word, text in _CURES.items() if word in kind.lower()), _CURES["object"])
-        return f'column "{name}" ({kind}) cannot be read: {_first_line(error)}; {cure.format(name=name)}'
+        fix = next((text for word, text in _FIXES.items() if word in kind.lower()), _FIXES["object"])
+        return f'column "{name}" ({kind}) cannot be read: {first_line(error)}; {fix.format(name=name)}'
     return ""
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
