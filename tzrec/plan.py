@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from tzrec import cli
 from tzrec.config.check import load_checked
 
+_MOST_RANKS = 100_000
+"""A plan has a shard for each rank, so a number with some digits too many would fill the memory."""
+
 
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,8 +17,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = cli.parser("plan", "Plan a model for a number of ranks, without data, GPU or process group.")
     flags.config()
     flags.edits()
-    flags.add_argument("--ranks", type=cli.positive, required=True, help="number of ranks: GPUs, or processes on CPU")
-    flags.add_argument("--ranks_per_host", type=cli.positive, default=8, help="ranks on each host; default: 8")
+    ranks = cli.whole_number(1, _MOST_RANKS)
+    flags.add_argument("--ranks", type=ranks, required=True, help="number of ranks: GPUs, or processes on CPU")
+    flags.add_argument("--ranks_per_host", type=ranks, default=8, help="ranks on each host; default: 8")
     flags.add_argument("--device", choices=("cpu", "cuda"), default="cuda", help="device of the ranks; default: cuda")
     flags.add_argument("--hbm", type=cli.size, default="80GB", help="memory of a GPU; default: 80GB")
     flags.add_argument("--host_memory", type=cli.size, default="1TB", help="memory of a host; default: 1TB")

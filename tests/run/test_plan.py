@@ -76,12 +76,30 @@ def test_plan_of_512_ranks_covers_each_rank(tmp_path: Path) -> None:
     assert report.capacity.weights.shape == (512,)
 
 
-@pytest.mark.parametrize(("text", "message"), [("80", "is not a size"), ("-1GB", "is not a size")])
-def test_plan_with_invalid_memory_is_rejected(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--hbm=80", "'80' is not a size"),
+        ("--hbm=-1GB", "'-1GB' is not a size"),
+        ("--ranks=1000000", "'1000000' is not a whole number from 1 to 100000"),
+    ],
+)
+def test_plan_with_invalid_flag_is_rejected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, message: str
 ) -> None:
-    assert main(["--pipeline_config", config_file(tmp_path), "--ranks", "2", f"--hbm={text}"]) == 2
+    assert main(["--pipeline_config", config_file(tmp_path), "--ranks", "2", flag]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_plan_without_memory_names_torchrecs_reason_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--pipeline_config", config_file(tmp_path), "--ranks", "2", "--hbm=1B", "--host_memory=1GB"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:36] for line in lines] == [
+        "does not fit: tables of 256 GB with ",
+        "does not fit: torchrec: Unable to fi",
+    ]
 
 
 def test_plan_counts_the_elements_of_sequences(capsys: pytest.CaptureFixture[str]) -> None:

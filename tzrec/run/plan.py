@@ -12,6 +12,7 @@ from torchrec.distributed.planner.types import PlannerError
 
 from tzrec.config.options import optimizer_bytes, table_optimizer
 from tzrec.config.sequences import feature_members
+from tzrec.errors import first_line
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.formatting import format_bytes, format_columns
 from tzrec.models.base import RecModel
@@ -94,7 +95,8 @@ def plan(config: EasyRecConfig, cluster: Cluster) -> PlanReport:
     try:
         placed = plan_sharding(model, train, cluster, sharders)
     except PlannerError as error:
-        return PlanReport(cluster, Capacity(), dense, activations, _advice(model, config, cluster, dense, str(error)))
+        advice = _advice(model, config, cluster, dense, first_line(error))
+        return PlanReport(cluster, Capacity(), dense, activations, advice)
     capacity = plan_capacity(model, placed, train, cluster, sharders, ids_per_row)
     needed = float((capacity.weights + capacity.optimizer).max()) + dense + activations
     problems = () if needed <= cluster.memory else _advice(model, config, cluster, dense + activations, "")
@@ -136,7 +138,7 @@ def _advice(model: RecModel, config: EasyRecConfig, cluster: Cluster, other: int
         config: of the model.
         cluster: the ranks.
         other: bytes on each rank besides those of tables.
-        reason: message of torchrec's planner; empty if there is a plan.
+        reason: first line of the error of torchrec's planner; empty if there is a plan.
     """
     tables = [shared.table for collection in collections(model) for shared in collection.tables]
     descriptor = optimizer_descriptor(config.train_config.sparse_optimizer)
