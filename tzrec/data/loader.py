@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import torch
 
 from tzrec import env
-from tzrec.data.bad_rows import BadRowLog, BadValue, bad_value_error, bad_values, check_copied, skipped_rows
+from tzrec.data.bad_rows import BadRowLog
 from tzrec.data.batch import Batch, Cursor
+from tzrec.data.batch_encoder import BatchEncoder, EncodedBatch
 from tzrec.data.batch_jobs import BatchJob, contiguous_steps, global_batch_jobs, jobs_of_steps
-from tzrec.data.collate import collate
 from tzrec.data.identity import DataIdentity
-from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.masking import masked_rows
 from tzrec.data.partition import BatchPartition
 from tzrec.data.prefetch import PrefetchQueue
 from tzrec.data.reader import open_reader
 from tzrec.data.shuffle import shuffled_windows, unshuffled_windows
-from tzrec.data.text_schema import TextSchema, cast_text
+from tzrec.data.text_schema import TextSchema
 from tzrec.errors import DataError
 from tzrec.features.arrays import BoolArray
-from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -36,12 +32,6 @@ Mode = Literal["train", "eval", "predict"]
 
 ALL_COLUMNS = "ALL_COLUMNS"
 ALL_EFFECTIVE_COLUMNS = "ALL_EFFECTIVE_COLUMNS"
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    batch: Batch
-    bad: list[BadValue]
 
 
 class DataLoader:
@@ -88,7 +78,6 @@ class DataLoader:
         """
         data = config.data_config
         self._data, self._encoder, self._mode = data, encoder, mode
-        self._read_label = LabelReader(config)
         self._rank, self._world_size, self._seed = rank, world_size, seed
         self.batch_size = batch_size or _batch_size(data, mode)
         self._targets = [] if mode == "predict" else [*data.label_fields, *data.sample_weight_fields]
@@ -96,11 +85,12 @@ class DataLoader:
         self._reserved = _reserved_names(reserved, files.available, encoder.columns)
         self._reader = files.select([*encoder.columns, *self._targets, *self._reserved])
         self._schema = TextSchema.of(data, self._reader, encoder.columns, self._targets, self._reserved)
+        self._batch_encoder = BatchEncoder(config, encoder, self._schema, self._targets, self._reserved)
         self._rows = self._reader.count() if mode == "predict" else self._reader.num_rows
         left_out = self._reader.bad_lines.describe()
         self._reader.bad_lines.clear()  # counted while opening, and counted again by the first epoch
         self._log = BadRowLog()
-        self._queues: list[PrefetchQueue[_Encoded]] = []
+        self._queues: list[PrefetchQueue[EncodedBatch]] = []
         if self._rows == 0:
             raise DataError(f"{path}: no rows{left_out}")
         if not self._reader.is_text:
@@ -153,7 +143,7 @@ class DataLoader:
             queue.close()
         self._queues.clear()
 
-    def _batches(self, queue: PrefetchQueue[_Encoded], is_whole_epoch: bool) -> Iterator[Batch]:
+    def _batches(self, queue: PrefetchQueue[EncodedBatch], is_whole_epoch: bool) -> Iterator[Batch]:
         is_empty = True
         try:
             for encoded in queue:
@@ -180,10 +170,8 @@ class DataLoader:
         Raises:
             DataError: a feature, label or weight cannot read the type of its column.
         """
-        schema = self._reader.schema
-        row = pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in schema], schema=schema)
         try:
-            self._batch(row, None, BadRows(1), BadRows(1))
+            self._batch_encoder.check_types(self._reader.schema)
         except DataError as error:
             raise DataError(f"{self._reader.files[0].name}: {error}") from error
 
@@ -196,7 +184,7 @@ class DataLoader:
         share = max(1, env.available_cpus() // env.rank_info().local_world_size)
         return min(self._data.num_workers, share)
 
-    def _work(self, start: Cursor) -> Iterator[Callable[[], _Encoded]]:
+    def _work(self, start: Cursor) -> Iterator[Callable[[], EncodedBatch]]:
         cursor = replace(start, window=self._window(start))
         if self._rows is not None and start.row > self._rows:
             raise DataError(
@@ -226,50 +214,18 @@ class DataLoader:
             windows = unshuffled_windows(self._reader, cursor.row)
         return global_batch_jobs(windows, partition, self._data.drop_remainder)
 
-    def _encode(self, job: BatchJob, cursor: Cursor) -> _Encoded:
+    def _encode(self, job: BatchJob, cursor: Cursor) -> EncodedBatch:
         """Gather the rows of a job and encode them; the bad-row policy applies."""
         raw, numbers = job.gather()
-        features, targets = BadRows(raw.num_rows), BadRows(raw.num_rows)
-        batch = self._batch(raw, self._masked(numbers, cursor), features, targets)
         is_counted = job.step.rows > 0  # a repeated row is counted on the rank that owns it
-        bad = bad_values(features, numbers) + bad_values(targets, numbers) if is_counted else []
-        if bad and self._data.bad_row_policy == data_pb2.ERROR:
-            raise bad_value_error(bad, self._reader.describe, self._reader.is_text)
-        is_skipped = skipped_rows(features, targets, self._data.bad_row_policy)
-        if is_skipped.any():
-            # other ranks wait for the collective operations of this one: of no rows, one stays and is not counted
-            is_counted = is_counted and not is_skipped.all()
-            is_kept = ~is_skipped if is_counted else np.arange(raw.num_rows) == 0
-            raw, numbers = raw.filter(pa.array(is_kept)), numbers[is_kept]
-            masked = self._masked(numbers, cursor)
-            batch = self._batch(raw, masked, BadRows(raw.num_rows), BadRows(raw.num_rows))
-        reserved, bad_copies = self._reserved_columns(raw, numbers) if self._reserved else (None, [])
-        bad += [value for value in bad_copies if value not in bad and is_counted]
-        return _Encoded(replace(batch, rows=raw.num_rows if is_counted else 0, reserved=reserved, cursor=cursor), bad)
+        masked = self._masked(numbers, cursor)
+        encoded = self._batch_encoder.encode(raw, numbers, self._reader.describe, masked, is_counted)
+        return replace(encoded, batch=replace(encoded.batch, cursor=cursor))
 
     def _masked(self, numbers: npt.NDArray[np.int64], cursor: Cursor) -> BoolArray | None:
         """Mask of rows whose features with use_mask are emptied `(B,)`; None for no rows."""
         probability = self._data.sample_mask_prob if self._mode == "train" else 0.0
         return masked_rows(numbers, self._seed, cursor.epoch, probability) if probability else None
-
-    def _batch(self, raw: pa.RecordBatch, masked: BoolArray | None, features: BadRows, targets: BadRows) -> Batch:
-        columns, encoding = self._encoder.encode(cast_text(raw, self._schema.features, features), masked)
-        for report in encoding.reports:
-            features.report(*report)
-        labeled = cast_text(raw.select(self._targets), self._schema.targets, targets)
-        return replace(
-            collate(columns, raw.num_rows),
-            labels=_tensors(labeled, self._data.label_fields, self._read_label, targets),
-            weights=_tensors(labeled, self._data.sample_weight_fields, weight_values, targets),
-        )
-
-    def _reserved_columns(self, raw: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> tuple[pa.Table, list[BadValue]]:
-        """Columns to copy, and their cells that were left out."""
-        bad = BadRows(raw.num_rows)
-        columns = cast_text(raw.select(self._reserved), self._schema.reserved, bad)
-        values = bad_values(bad, numbers)
-        check_copied(values, self._data.bad_row_policy, self._reader.describe)
-        return pa.Table.from_batches([columns]), values
 
 
 def _batch_size(data: data_pb2.DataConfig, mode: Mode) -> int:
@@ -279,14 +235,3 @@ def _batch_size(data: data_pb2.DataConfig, mode: Mode) -> int:
 def _reserved_names(names: Sequence[str], all_columns: Sequence[str], effective: Sequence[str]) -> list[str]:
     groups = {ALL_COLUMNS: all_columns, ALL_EFFECTIVE_COLUMNS: effective}
     return list(dict.fromkeys(column for name in names for column in groups.get(name, (name,))))
-
-
-def _tensors(
-    batch: pa.RecordBatch,
-    names: Sequence[str],
-    convert: Callable[[str, pa.Array, BadRows], npt.NDArray[Any]],
-    bad: BadRows,
-) -> dict[str, torch.Tensor]:
-    """Convert the columns that the batch has: none in predict mode."""
-    present = [name for name in names if name in batch.schema.names]
-    return {name: torch.from_numpy(convert(name, batch.column(name), bad)) for name in present}

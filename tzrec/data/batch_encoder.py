@@ -1,0 +1,133 @@
+"""BatchEncoder: encode rows of a reader as a Batch, under the bad-row policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, check_copied, skipped_rows
+from tzrec.data.batch import Batch
+from tzrec.data.collate import collate
+from tzrec.data.labels import LabelReader, weight_values
+from tzrec.data.text_schema import TextSchema, cast_text
+from tzrec.features.arrays import BoolArray
+from tzrec.features.bad_rows import BadRows
+from tzrec.features.feature_encoder import FeatureEncoder
+from tzrec.protos import data_pb2
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """A batch, and the bad values of its rows."""
+
+    batch: Batch
+    bad: list[BadValue]
+
+
+class BatchEncoder:
+    """Encoder of raw rows to a Batch: features, labels, weights and the columns to copy. Threads may share it.
+
+    Args:
+        config: its data_config names labels and weights, and sets the bad-row policy.
+        encoder: encodes the features.
+        schema: types of text columns.
+        targets: columns of labels and weights; none for prediction.
+        reserved: columns to copy to `Batch.reserved`.
+    """
+
+    def __init__(
+        self,
+        config: EasyRecConfig,
+        encoder: FeatureEncoder,
+        schema: TextSchema,
+        targets: Sequence[str] = (),
+        reserved: Sequence[str] = (),
+    ) -> None:
+        self._data, self._encoder, self._schema = config.data_config, encoder, schema
+        self._targets, self._reserved = list(targets), list(reserved)
+        self._read_label = LabelReader(config)
+
+    def encode(
+        self,
+        raw: pa.RecordBatch,
+        numbers: npt.NDArray[np.int64],
+        describe: Callable[[int], str],
+        masked: BoolArray | None = None,
+        is_counted: bool = True,
+    ) -> EncodedBatch:
+        """Encode rows. If all rows are skipped, one stays in the batch, with `rows` 0.
+
+        Args:
+            raw: the columns of features, targets and copies.
+            numbers: number of every row, `(B,)`.
+            describe: formats the location of a row.
+            masked: rows whose features with use_mask are emptied, `(B,)`; None for no rows.
+            is_counted: False for a row that another rank owns: the batch then has `rows` 0.
+
+        Raises:
+            DataError: a bad value under the ERROR policy, a cell that cannot be copied, or a type that cannot be read.
+        """
+        features, targets = BadRows(raw.num_rows), BadRows(raw.num_rows)
+        batch = self._batch(raw, masked, features, targets)
+        bad = bad_values(features, numbers) + bad_values(targets, numbers) if is_counted else []
+        if bad and self._data.bad_row_policy == data_pb2.ERROR:
+            raise bad_value_error(bad, describe, self._schema.is_text)
+        is_skipped = skipped_rows(features, targets, self._data.bad_row_policy)
+        if is_skipped.any():
+            # other ranks wait for the collective operations of this one: of no rows, one stays and is not counted
+            is_counted = is_counted and not is_skipped.all()
+            is_kept = ~is_skipped if is_counted else np.arange(raw.num_rows) == 0
+            raw, numbers = raw.filter(pa.array(is_kept)), numbers[is_kept]
+            masked = None if masked is None else masked[is_kept]
+            batch = self._batch(raw, masked, BadRows(raw.num_rows), BadRows(raw.num_rows))
+        reserved, bad_copies = self._copies(raw, numbers, describe) if self._reserved else (None, [])
+        bad += [value for value in bad_copies if value not in bad and is_counted]
+        return EncodedBatch(replace(batch, rows=raw.num_rows if is_counted else 0, reserved=reserved), bad)
+
+    def check_types(self, schema: pa.Schema) -> None:
+        """Encode a row without values: it fails where a type cannot be read.
+
+        Raises:
+            DataError: a feature, label or weight cannot read the type of its column.
+        """
+        row = pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in schema], schema=schema)
+        self._batch(row, None, BadRows(1), BadRows(1))
+
+    def _batch(self, raw: pa.RecordBatch, masked: BoolArray | None, features: BadRows, targets: BadRows) -> Batch:
+        columns, encoding = self._encoder.encode(cast_text(raw, self._schema.features, features), masked)
+        for report in encoding.reports:
+            features.report(*report)
+        labeled = cast_text(raw.select(self._targets), self._schema.targets, targets)
+        return replace(
+            collate(columns, raw.num_rows),
+            labels=_tensors(labeled, self._data.label_fields, self._read_label, targets),
+            weights=_tensors(labeled, self._data.sample_weight_fields, weight_values, targets),
+        )
+
+    def _copies(
+        self, raw: pa.RecordBatch, numbers: npt.NDArray[np.int64], describe: Callable[[int], str]
+    ) -> tuple[pa.Table, list[BadValue]]:
+        """Columns to copy, and their cells that were left out."""
+        bad = BadRows(raw.num_rows)
+        columns = cast_text(raw.select(self._reserved), self._schema.reserved, bad)
+        values = bad_values(bad, numbers)
+        check_copied(values, self._data.bad_row_policy, describe)
+        return pa.Table.from_batches([columns]), values
+
+
+def _tensors(
+    batch: pa.RecordBatch,
+    names: Sequence[str],
+    convert: Callable[[str, pa.Array, BadRows], npt.NDArray[Any]],
+    bad: BadRows,
+) -> dict[str, torch.Tensor]:
+    """Convert the columns that the batch has: none for prediction."""
+    present = [name for name in names if name in batch.schema.names]
+    return {name: torch.from_numpy(convert(name, batch.column(name), bad)) for name in present}
