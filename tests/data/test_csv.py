@@ -43,7 +43,7 @@ def test_csv_reader_for_file_reads_one_file(tmp_path: Path) -> None:
     assert isinstance(second, CsvReader)
     assert cells(second) == [{"x": "2"}, {"x": "5"}]
     assert (second.bad_lines.counts, reader.bad_lines.counts) == ({WRONG_CELLS: 1}, {})
-    assert second.group_starts() == [0]
+    assert second.block_starts() is None
     assert second.describe(1) == f"{tmp_path}/b, line 4"
     assert len(cells(reader)) == 3
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,17 @@ def test_read_starts_at_any_row(write: Write, kind: str) -> None:
         assert [int(uid) for piece in pieces for uid in piece.batch["uid"].to_pylist()] == list(range(start, 20))
         assert [piece.first for piece in pieces] == [int(piece.batch["uid"][0].as_py()) for piece in pieces]
         assert all(piece.batch.schema.names == ["price", "uid"] for piece in pieces)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("piece_rows", [3, 100])
+def test_read_yields_the_rows_of_any_range(write: Write, kind: str, piece_rows: int) -> None:
+    reader = open_reader(config(kind), write([7, 0, 1, 12], kind), ["uid"])
+    for start, stop in itertools.combinations_with_replacement(range(22), 2):
+        pieces = list(reader.read(start, stop, piece_rows))
+        assert [int(uid) for piece in pieces for uid in piece.batch["uid"].to_pylist()] == list(range(20))[start:stop]
+        assert [piece.first for piece in pieces] == [int(piece.batch["uid"][0].as_py()) for piece in pieces]
+        assert all(piece.batch.num_rows <= piece_rows for piece in pieces)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])

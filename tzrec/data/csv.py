@@ -21,7 +21,7 @@ from pyarrow import csv as pacsv
 
 from tzrec.data.bad_lines import BadLine
 from tzrec.data.paths import InputFile
-from tzrec.data.reader import Piece, Reader, RowLocation, require_columns
+from tzrec.data.reader import PIECE_ROWS, Piece, Reader, RowLocation, require_columns
 from tzrec.data.record_scan import RecordScan, find_records
 from tzrec.data.text_file import (
     HEAD_BYTES,
@@ -197,7 +197,7 @@ class CsvReader(Reader):
     def count(self) -> int:
         return sum(piece.batch.num_rows for piece in self.read())
 
-    def read(self, start: int = 0) -> Iterator[Piece]:
+    def read(self, start: int = 0, stop: int | None = None, piece_rows: int = PIECE_ROWS) -> Iterator[Piece]:
         row = number = 0
         for index in range(len(self.files)):
             for block, batch in self._read_file(index, row):
@@ -205,9 +205,11 @@ class CsvReader(Reader):
                     self._blocks.append(block)
                 number += 1
                 after = row + batch.num_rows
-                if after > start:
-                    skip = max(0, start - row)
-                    yield Piece(batch.slice(skip), row + skip)
+                end = after if stop is None else min(after, stop)
+                for first in range(max(row, start), end, piece_rows):
+                    yield Piece(batch.slice(first - row, min(piece_rows, end - first)), first)
+                if end == stop:
+                    return
                 row = after
 
     def _read_file(self, index: int, row: int) -> Iterator[tuple[_Block, pa.RecordBatch]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from tzrec.data.parquet_footers import Footer, group_bounds, mismatch, open_parquet, read_footers, unify
+from tzrec.data.parquet_footers import Footer, mismatch, open_parquet, read_footers, unify
 from tzrec.data.paths import InputFile
 from tzrec.data.reader import PIECE_ROWS, Piece, Reader, RowLocation, require_columns
 from tzrec.errors import DataError
@@ -30,14 +31,12 @@ class ParquetReader(Reader):
         reader._starts = self._starts[index : index + 2] - self._starts[index]
         return reader
 
-    def group_starts(self) -> list[int]:
-        with open_parquet(self.files[0]) as parquet:
-            return group_bounds(parquet)[:-1].tolist()  # type: ignore[no-any-return]
+    def block_starts(self) -> npt.NDArray[np.int64]:
+        return _starts(np.concatenate([footer.group_rows for footer in self._footers]))
 
     def _open_files(self) -> Sequence[str]:
         self._footers = read_footers(self.files)
-        rows = [footer.num_rows for footer in self._footers]
-        self._starts = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)  # (files + 1,)
+        self._starts = _starts([footer.num_rows for footer in self._footers])  # (files + 1,)
         return [str(name) for name in self._footers[0].schema.names]
 
     def _choose(self, columns: Sequence[str] | None) -> None:
@@ -61,25 +60,31 @@ class ParquetReader(Reader):
     def count(self) -> int:
         return self.num_rows
 
-    def read(self, start: int = 0) -> Iterator[Piece]:
+    def read(self, start: int = 0, stop: int | None = None, piece_rows: int = PIECE_ROWS) -> Iterator[Piece]:
+        stop = self.num_rows if stop is None else min(stop, self.num_rows)
         first_file = int(np.searchsorted(self._starts, start, side="right")) - 1
-        for index in range(first_file, len(self.files)):
-            yield from self._read_file(index, max(0, start - int(self._starts[index])))
+        last_file = int(np.searchsorted(self._starts, stop))
+        for index in range(first_file, last_file):
+            first, after = max(start, int(self._starts[index])), min(stop, int(self._starts[index + 1]))
+            if first < after:
+                yield from self._read_file(index, first, after, piece_rows)
 
-    def _read_file(self, index: int, skip: int) -> Iterator[Piece]:
-        """Yield the rows of one file after the first `skip`, without reading the row groups before them."""
-        file = self.files[index]
+    def _read_file(self, index: int, start: int, stop: int, piece_rows: int) -> Iterator[Piece]:
+        """Yield the rows `start` to `stop`, all of one file, from the row groups that overlap them."""
+        file, footer = self.files[index], self._footers[index]
+        bounds = int(self._starts[index]) + _starts(footer.group_rows)
+        first_group = int(np.searchsorted(bounds, start, side="right")) - 1
+        groups = range(first_group, int(np.searchsorted(bounds, stop)))
+        row = int(bounds[first_group])
         with open_parquet(file) as parquet:
-            file.ensure_unchanged(self._footers[index].version)
-            bounds = group_bounds(parquet)
-            first_group = int(np.searchsorted(bounds, skip, side="right")) - 1
-            groups = range(first_group, parquet.num_row_groups)
-            row = int(bounds[first_group])
-            for batch in parquet.iter_batches(PIECE_ROWS, groups, list(self.columns), use_threads=False):
+            file.ensure_unchanged(footer.version)
+            for batch in parquet.iter_batches(piece_rows, groups, list(self.columns), use_threads=False):
                 after = row + batch.num_rows
-                if after > skip:
-                    batch_rest = batch.slice(max(0, skip - row))
-                    yield Piece(self._cast(batch_rest, file), int(self._starts[index]) + max(row, skip))
+                if after > start:
+                    first = max(start, row)
+                    yield Piece(self._cast(batch.slice(first - row, min(stop, after) - first), file), first)
+                if after >= stop:
+                    return
                 row = after
 
     def _cast(self, batch: pa.RecordBatch, file: InputFile) -> pa.RecordBatch:
@@ -92,6 +97,11 @@ class ParquetReader(Reader):
     def locate(self, row: int) -> RowLocation:
         index = int(np.searchsorted(self._starts, row, side="right")) - 1
         return RowLocation(self.files[index].name, row - int(self._starts[index]) + 1)
+
+
+def _starts(sizes: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """First number of each of consecutive parts, and the total size `(parts + 1,)`."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _cast_column(array: pa.Array, field: pa.Field, file: InputFile, first: InputFile) -> pa.Array:

@@ -28,14 +28,19 @@ class Footer:
     Attributes:
         file: the file.
         schema: types as they are stored.
-        num_rows: rows of the file.
+        group_rows: rows of each row group `(groups,)`.
         version: of the file when its footer was read.
     """
 
     file: InputFile
     schema: pa.Schema
-    num_rows: int
+    group_rows: npt.NDArray[np.int64]
     version: FileVersion
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the file."""
+        return int(self.group_rows.sum())
 
 
 @contextmanager
@@ -66,7 +71,7 @@ def read_footers(files: Sequence[InputFile]) -> list[Footer]:
 def _read_footer(file: InputFile) -> Footer:
     version = file.version()
     with open_parquet(file) as parquet:
-        return Footer(file, parquet.schema_arrow, parquet.metadata.num_rows, version)
+        return Footer(file, parquet.schema_arrow, _group_rows(parquet), version)
 
 
 def _with_known_schema(footer: Footer, schemas: list[pa.Schema]) -> Footer:
@@ -169,7 +174,6 @@ def _bounds(parquet: pq.ParquetFile, name: str) -> Iterator[float]:
                 yield from (column.statistics.min, column.statistics.max)
 
 
-def group_bounds(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
-    """First row of every row group, and the number of rows `(groups + 1,)`."""
-    sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+def _group_rows(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
+    metadata = parquet.metadata
+    return np.array([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], np.int64)

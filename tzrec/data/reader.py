@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.config.names import closest
@@ -103,9 +105,12 @@ class Reader(ABC):
         reader.files, reader.bad_lines = [self.files[index]], BadLines()
         return reader
 
-    def group_starts(self) -> list[int]:
-        """Rows of the first file from which reading can start without reading earlier rows."""
-        return [0]
+    def block_starts(self) -> npt.NDArray[np.int64] | None:
+        """First row of every block over all files, and the number of rows `(blocks + 1,)`; None if unknown.
+
+        A block is what can be read without reading another one, for example a row group. Blocks do not span files.
+        """
+        return None
 
     @abstractmethod
     def _open_files(self) -> Sequence[str]:
@@ -126,8 +131,13 @@ class Reader(ABC):
         """Count the rows of all files; reads them if necessary."""
 
     @abstractmethod
-    def read(self, start: int = 0) -> Iterator[Piece]:
-        """Yield all rows from a row number over all files on, in file order.
+    def read(self, start: int = 0, stop: int | None = None, piece_rows: int = PIECE_ROWS) -> Iterator[Piece]:
+        """Yield the rows of a range, in file order; only the blocks that overlap it are read.
+
+        Args:
+            start: number over all files of the first row.
+            stop: number of the row after the last one; None for all rows.
+            piece_rows: greatest number of rows of a piece.
 
         Raises:
             DataError: a file that cannot be read or whose columns differ from those of the first one.

@@ -81,16 +81,17 @@ def split_into_parts(reader: Reader) -> list[Part]:
     parts: list[Part] = []
     for index in range(len(reader.files)):
         file_reader = reader.for_file(index)
-        starts = _part_starts(file_reader.group_starts())
+        blocks = file_reader.block_starts()
+        starts = [0] if blocks is None else _part_starts([0, *blocks[1:-1].tolist()])
         for first, after in zip(starts, [*starts[1:], None], strict=True):
             parts.append(Part(len(parts), file_reader, first, after))
     return parts
 
 
-def _part_starts(group_starts: list[int]) -> list[int]:
-    """First rows of the parts of a file: the first row group that starts at least PART_ROWS after the last one."""
-    starts = group_starts[:1]
-    for start in group_starts[1:]:
+def _part_starts(block_starts: list[int]) -> list[int]:
+    """First rows of the parts of a file: the first block that starts at least PART_ROWS after the last one."""
+    starts = block_starts[:1]
+    for start in block_starts[1:]:
         if start - starts[-1] >= PART_ROWS:
             starts.append(start)
     return starts
