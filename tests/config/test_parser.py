@@ -94,7 +94,6 @@ def problems(text: str, kind: type) -> list[str]:
         (MLP, "use_bn: yes", "f:1:9 use_bn: expected true or false, received yes"),
         (MLP, "use_bn: [true]", "f:1:1 use_bn: expected one value, received a list"),
         (MLP, "use_bn {}", "f:1:8 use_bn: expected true or false, received a message"),
-        (MLP, "use_bn: true\nuse_bn: true", "f:2:1 use_bn: is set twice, first at line 1"),
         (DataConfig, "dataset_type: CsvDatset", 'no such value "CsvDatset" of DatasetType; did you mean "CsvDataset"?'),
         (DataConfig, "dataset_type: 9", 'no such value "9" of DatasetType; known: OdpsDataset, ParquetDataset'),
         (

@@ -60,7 +60,7 @@ def inspect(source: ConfigSource, device: str = "cpu") -> Checker:
     check_export(checker)
     check_training_control(checker)
     checker.problems = sorted([*source.problems, *checker.problems], key=_order)
-    checker.warnings.sort(key=_order)
+    checker.warnings = sorted([*source.warnings, *checker.warnings], key=_order)
     return checker
 
 

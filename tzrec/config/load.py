@@ -12,6 +12,7 @@ from typing import Any
 
 from google.protobuf import json_format, text_format
 
+from tzrec.config.completion import complete
 from tzrec.config.edit import FLAG, edit
 from tzrec.config.json_text import read_json
 from tzrec.config.local_path import without_file_scheme
@@ -33,12 +34,14 @@ class ConfigSource:
         path: file as given by the user.
         locations: field path -> (line, column) in the file, both from 1; without edited fields. Empty for JSON.
         problems: problems of the text itself; if there are any, the message is only used to find more problems.
+        warnings: what the text says twice.
     """
 
     config: EasyRecConfig
     path: str = ""
     locations: Locations = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
     @cached_property
     def paths_with_problems(self) -> frozenset[str]:
@@ -80,7 +83,8 @@ def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
         _edit(parsed, config, edits)
     _resolve_fg_mode(config)
     _resolve_local_paths(config)
-    return ConfigSource(config, path, parsed.locations, tuple(parsed.problems))
+    problems = complete(config, parsed.problems)
+    return ConfigSource(config, path, parsed.locations, tuple(problems), tuple(parsed.warnings))
 
 
 def load_incomplete(path: str, edits: Mapping[str, Any] | None = None) -> EasyRecConfig:

@@ -52,6 +52,12 @@ def unsupported_value(value: EnumValueDescriptor) -> str:
     return alternative
 
 
+def ignored_value(value: EnumValueDescriptor) -> str:
+    """Return the reason why another value is used in place of an enum value; "" if it is used."""
+    reason: str = _extension(value, pb.ignored_value)
+    return reason
+
+
 def use_instead(oneof: OneofDescriptor) -> str:
     """Return the alternative to members of a oneof that are not implemented; "" means another member."""
     alternative: str = _extension(oneof, pb.use_instead)

@@ -26,11 +26,12 @@ _CUTOFF = 0.75
 
 @dataclass
 class Parsed:
-    """Message, locations of its fields, and problems; a message with problems is only used to find more problems."""
+    """Message, locations of its fields, problems and warnings; a message with problems only serves to find more."""
 
     message: Message
     locations: Locations = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
 
 def parse(text: str, message: Message, file: str, path: str = "", ignore_unknown: bool = False) -> Parsed:
@@ -104,7 +105,10 @@ class _Builder:
                 self._problem(join(path, known.name), MISSING, location)
 
     def _problem(self, path: str, text: str, location: Location) -> None:
-        self._parsed.problems.append(Problem(path, text, f"{self._file}:{location[0]}:{location[1]}"))
+        self._parsed.problems.append(self._located(path, text, location))
+
+    def _located(self, path: str, text: str, location: Location) -> Problem:
+        return Problem(path, text, f"{self._file}:{location[0]}:{location[1]}")
 
     def _entry(self, entry: FieldEntry, message: Message, path: str, seen: _SetFields) -> None:
         descriptor = fields_of(message).get(entry.name)
@@ -139,12 +143,19 @@ class _Builder:
         return known_field if fits and oneof_name(known_field) not in seen.oneofs else None
 
     def _admit(self, entry: FieldEntry, descriptor: FieldDescriptor, path: str, seen: _SetFields) -> bool:
-        """Return False for, and report, a second value of a singular field or a second member of a oneof."""
+        """Return False for, and report, a second message of a singular field or a second member of a oneof.
+
+        Of several values of a scalar the last one counts, as in protobuf's own parser, with a warning.
+        """
         field_path, location = join(path, descriptor.name), (entry.line, entry.column)
         first = seen.locations.setdefault(descriptor.name, location)
         if first is not location and not descriptor.is_repeated:
-            self._problem(field_path, f"is set twice, first at line {first[0]}", location)
-            return False
+            text = f"is set twice, first at line {first[0]}"
+            if is_message(descriptor):
+                self._problem(field_path, text, location)
+                return False
+            self._parsed.warnings.append(self._located(field_path, f"{text}; the last value counts", location))
+            self._parsed.locations[field_path] = location
         oneof = oneof_name(descriptor)
         if not oneof:
             return True

@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import torch
 
-AUTOCAST = {"": None, "FP32": None, "BF16": torch.bfloat16, "FP16": torch.float16}
-"""Value of `mixed_precision` -> type in which autocast computes matrix products; None without autocast."""
+_TYPES = {"": None, "FP32": None, "BF16": torch.bfloat16, "FP16": torch.float16}
+
+
+def usable_precision(precision: str, device: str) -> str:
+    """Return the precision in which a type of device computes: torch has no fast FP16 products on the CPU, but BF16."""
+    return "BF16" if precision == "FP16" and device == "cpu" else precision
+
+
+def autocast_type(precision: str, device: str) -> torch.dtype | None:
+    """Return the type in which autocast computes matrix products.
+
+    Args:
+        precision: value of a field `mixed_precision`, or "FP32".
+        device: type of the device.
+
+    Returns:
+        None without autocast.
+    """
+    return _TYPES[usable_precision(precision, device)]
 
 
 def compute_type(x: torch.Tensor) -> torch.dtype:

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from tzrec.config.checker import Checker
+from tzrec.config.completion import ENCODED
 from tzrec.config.load import ConfigSource
 from tzrec.config.rules.bucketizer import set_bucketizers
-from tzrec.config.rules.data import ENCODED
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.config.schema import fields_of
 from tzrec.errors import ConfigError

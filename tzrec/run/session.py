@@ -31,7 +31,7 @@ from tzrec.formatting import format_count
 from tzrec.log import logger
 from tzrec.models.base import ModelOutput, RecModel
 from tzrec.models.build import build_model
-from tzrec.ops.autocast import AUTOCAST
+from tzrec.ops.autocast import autocast_type
 from tzrec.optim.average import uses_average
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run import cpu
@@ -72,7 +72,7 @@ class Session:
         self.step = -1
         self.cpu = cpu.configure_cpu(config.train_config)
         self.device = group.init(rank_info, config.train_config.rank_timeout_s)
-        self._autocast = AUTOCAST[config.train_config.mixed_precision]
+        self._autocast = autocast_type(config.train_config.mixed_precision, self.device.type)
         self._loaders: WeakSet[DataLoader] = WeakSet()  # a run opens one for each evaluation
         self._program: Scorer | None = None
         _set_tf32(config)

@@ -14,7 +14,7 @@ from tzrec.embedding.assemble import PaddedIndex, assemble
 from tzrec.embedding.regroup import plan_groups, regroup
 from tzrec.embedding.sequence_lookup import SequenceElements
 from tzrec.models.base import RecModel
-from tzrec.ops.autocast import AUTOCAST
+from tzrec.ops.autocast import autocast_type
 from tzrec.serving.signature import Signature, table_kind
 from tzrec.tables.layout import SEQUENCE_PREFIX, Layout, LayoutEntry
 
@@ -168,7 +168,7 @@ class Servable(nn.Module):
         runs = _neighbors(layout, self.signature)
         self.lookups = nn.ModuleList(PooledLookup(first, entries, layout, offsets) for first, entries in runs)
         self.dense_part = model.dense_part()
-        self.autocast = AUTOCAST[precision]
+        self.autocast = autocast_type(precision, "cpu")
         self.element_lookup = ElementLookup(layout, offsets)
         self.dense, self.encoders = model.embedding_group.dense_impls, model.embedding_group.encoders
         dense = (list(self.signature.dense), list(self.signature.dense.values()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tzrec.features.base import Feature
 from tzrec.models.base import RecModel
+from tzrec.ops.autocast import usable_precision
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
@@ -29,4 +30,4 @@ class TrainedModel:
 
 def precision_of(config: EasyRecConfig) -> str:
     """Return the precision of matrix products in serving: `export_config.mixed_precision`, not that of training."""
-    return config.export_config.mixed_precision or "FP32"
+    return usable_precision(config.export_config.mixed_precision, "cpu") or "FP32"

@@ -42,6 +42,7 @@ _REFERENCES = {
     pb.SAMPLE_WEIGHT: "a column of `data_config.sample_weight_fields`",
     pb.EARLIER_TOWER: "an earlier task tower",
     pb.EVALUATION_RESULT: "a result of evaluations",
+    pb.SEQUENCE_GROUP: "a sequence group of the same group; may be left out if there is one",
 }
 
 HEAD = """# Config reference
@@ -90,6 +91,8 @@ def _enum(enum: EnumDescriptorProto, comments: Mapping[tuple[int, ...], str], pa
     for index, value in enumerate(enum.value):
         alternative = _option(value, pb.unsupported_value)
         note = f" **Not supported**; {alternative}." if alternative else ""
+        reason = _option(value, pb.ignored_value)
+        note += f" **No effect**: {reason}." if reason else ""
         yield f"| `{value.name}` | {_cell(comments.get((*path, _VALUE, index), '') + note)} |"
     yield ""
 
@@ -144,7 +147,8 @@ def _rule_notes(rule: pb.FieldRule) -> Iterator[str]:
     facts += ["increasing"] * rule.increasing + ["not empty"] * rule.non_empty + ["must be set"] * rule.must_be_set
     words = [word for word in rule.one_of if word]
     if words:
-        cuda = f" ({', '.join(rule.cuda_only)} only with CUDA)" if rule.cuda_only else ""
+        instead = f", on the CPU {rule.on_cpu} in its place" if rule.on_cpu else ""
+        cuda = f" ({', '.join(rule.cuda_only)} only with CUDA{instead})" if rule.cuda_only else ""
         facts.append("one of " + ", ".join(f"`{word}`" for word in words) + cuda)
     if rule.refers_to in _REFERENCES:
         facts.append(_REFERENCES[rule.refers_to])

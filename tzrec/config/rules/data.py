@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tzrec.config.checker import Checker, check_unique, repeated
+from tzrec.config.completion import ENCODED
 from tzrec.config.declared_columns import declared_columns
 from tzrec.config.names import did_you_mean
 from tzrec.config.rules.feature_entry import feature_entries
@@ -75,10 +76,6 @@ def _check_syntax(checker: Checker) -> None:
     if data.delimiter and data.delimiter == data.quote:
         problem = f'{data.delimiter!r} is also data_config.quote; set quote to "" if the data has no quotes'
         checker.error(f"{_PATH}.delimiter", problem)
-
-
-ENCODED = (FgMode.FG_NONE, FgMode.FG_BUCKETIZE)
-"""Modes whose data has one column per feature, with its name."""
 
 
 def used_columns(checker: Checker) -> Iterator[tuple[str, str]]:

@@ -103,6 +103,8 @@ def _check_word(checker: Checker, path: str, name: str, rule: FieldRule, word: s
         checker.error(path, f'"{word}" is not supported{hint or "; use one of " + ", ".join(offered)}')
     elif key not in rule.one_of:
         checker.unknown_name(path, name, word, [known for known in (*rule.one_of, *rule.unsupported_words) if known])
+    elif checker.is_cpu and key in rule.cuda_only and rule.on_cpu:
+        checker.warning(path, f'"{word}" needs CUDA; on {checker.device} {rule.on_cpu} is used')
     elif checker.is_cpu and key in rule.cuda_only:
         checker.error(path, f'"{word}" needs CUDA; on {checker.device} use one of {", ".join(offered)}{hint}')
 
