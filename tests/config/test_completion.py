@@ -125,3 +125,27 @@ def test_kernel_that_is_not_there_is_a_warning(tmp_path: Path, kernel: str) -> N
 def test_fp16_on_the_cpu_is_a_warning(tmp_path: Path) -> None:
     _, warnings = load(tmp_path, changed_config("num_epochs: 1", "num_epochs: 1\n    mixed_precision: 'FP16'"))
     assert warnings == ['my.config:22:5 train_config.mixed_precision: "FP16" needs CUDA; on cpu BF16 is used']
+
+
+def test_name_of_a_grouped_sequence_with_one_underscore_is_resolved(tmp_path: Path) -> None:
+    group = "group_type: DEEP\n        " + GROUP.replace("clicks__cate_id", "clicks_cate_id")
+    text = replaced(ENCODED, "model_config {", SEQUENCE + "model_config {", "group_type: DEEP", group)
+    config, _ = load(tmp_path, text)
+    names = config.model_config.feature_groups[0].sequence_groups[0].feature_names  # type: ignore[attr-defined]
+    assert list(names) == ["cate_id", "clicks__cate_id"]
+
+
+def test_name_with_one_underscore_of_two_sequences_is_a_problem(tmp_path: Path) -> None:
+    group = "group_type: DEEP\n        " + GROUP.replace("clicks__cate_id", "clicks_u_cate_id")
+    first = SEQUENCE.replace('"clicks"', '"clicks_u"')
+    second = SEQUENCE.replace('feature_name: "cate_id"', 'feature_name: "u_cate_id"')
+    text = replaced(ENCODED, "model_config {", first + second + "model_config {", "group_type: DEEP", group)
+    assert any('unknown feature "clicks_u_cate_id"' in problem for problem in problems_of(tmp_path, text))
+
+
+def test_feature_with_the_name_of_a_grouped_sequence_is_meant_itself(tmp_path: Path) -> None:
+    own = 'feature_configs { raw_feature { feature_name: "clicks_price" } }\n'
+    text = replaced(ENCODED, "model_config {", SEQUENCE + own + "model_config {", '"price"]', '"clicks_price"]')
+    config, _ = load(tmp_path, text)
+    names = config.model_config.feature_groups[0].feature_names  # type: ignore[attr-defined]
+    assert list(names) == ["user_id", "cate_id", "clicks_price"]

@@ -1,12 +1,13 @@
-"""Completion of a config: required fields whose value follows from the rest of the config, or that nothing reads.
+"""Completion of a config: fields and names that are not as the schema wants them, but follow from the rest.
 
 The schema marks more fields as required than a run needs, and texts written for TorchEasyRec leave some of them out,
-since its parser does not enforce them.
+since its parser does not enforce them. Some of these texts also use another form of names.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from tzrec.config.options import field_rule, fields_with_reference
 from tzrec.config.schema import MISSING, fields_of, is_message
 from tzrec.errors import Problem
 from tzrec.protos.data_pb2 import FgMode
-from tzrec.protos.feature_pb2 import ExprFeature
+from tzrec.protos.feature_pb2 import ExprFeature, SequenceFeature
 from tzrec.protos.options_pb2 import INPUT, SEQUENCE_GROUP
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -29,11 +30,12 @@ _SEGMENT = re.compile(r"(\w+)(?:\[(\d+)\])?")
 
 
 def complete(config: EasyRecConfig, problems: list[Problem]) -> list[Problem]:
-    """Set the required fields that are missing and have an obvious value.
+    """Set the required fields that are missing and have an obvious value, and write names in their usual form.
 
     - A field with a default in the schema has this default, and one with the rule `may_be_missing` the value 0 or "".
     - An input of a feature is the column of that name if the data is encoded: nothing reads it then.
     - The input of an encoder is the sequence group, where there is one.
+    - `clicks_item` in a group is the feature `clicks__item` of the sequence `clicks`, if no other feature can be meant.
 
     Args:
         config: is modified.
@@ -46,8 +48,9 @@ def complete(config: EasyRecConfig, problems: list[Problem]) -> list[Problem]:
         problem for problem in problems if not (problem.message.startswith(MISSING) and _set(config, problem.field))
     ]
     if config.data_config.fg_mode in ENCODED:
-        for message in _feature_messages(config):
+        for _, message in _feature_messages(config):
             _name_inputs(message)
+    _rename_grouped(config)
     return rest
 
 
@@ -88,15 +91,19 @@ def _value(config: EasyRecConfig, messages: list[Any], field: FieldDescriptor) -
     return None
 
 
-def _feature_messages(config: EasyRecConfig) -> Iterator[Message]:
-    """Messages of all features, also of those in a sequence_feature."""
+def _feature_messages(config: EasyRecConfig) -> Iterator[tuple[str, Any]]:
+    """Messages of all features, each with the name of the sequence_feature around it, or ""."""
     for entry in config.feature_configs:
-        member = registry.oneof_member(entry, "feature")
-        if member is None:
-            continue
-        inner = getattr(member[1], "features", None)
-        chosen = [member] if inner is None else [registry.oneof_member(feature, "feature") for feature in inner]
-        yield from (found[1] for found in chosen if found is not None)
+        message: Any = _chosen(entry)
+        if isinstance(message, SequenceFeature):
+            yield from ((message.sequence_name, inner) for inner in map(_chosen, message.features) if inner is not None)
+        elif message is not None:
+            yield "", message
+
+
+def _chosen(entry: Message) -> Message | None:
+    member = registry.oneof_member(entry, "feature")
+    return member[1] if member else None
 
 
 def _name_inputs(message: Any) -> None:
@@ -105,6 +112,23 @@ def _name_inputs(message: Any) -> None:
         values = getattr(message, field.name)
         if field.is_repeated and not values and message.feature_name:
             values.append(_column(message))
+
+
+def _rename_grouped(config: EasyRecConfig) -> None:
+    """Write the names of features of a sequence with two underscores in all groups."""
+    names, by_short_name = set(), defaultdict(set)
+    for sequence, message in _feature_messages(config):
+        if not sequence:
+            names.add(message.feature_name)
+        else:
+            by_short_name[f"{sequence}_{message.feature_name}"].add(f"{sequence}__{message.feature_name}")
+    if not by_short_name:
+        return
+    for group in config.model_config.feature_groups:
+        for listed in (group, *group.sequence_groups):
+            for index, name in enumerate(listed.feature_names):
+                if name not in names and len(by_short_name.get(name, ())) == 1:
+                    (listed.feature_names[index],) = by_short_name[name]
 
 
 def _column(message: Any) -> str | None:
