@@ -125,10 +125,10 @@ def _rename_grouped(config: EasyRecConfig) -> None:
     if not by_short_name:
         return
     for group in config.model_config.feature_groups:
-        for listed in (group, *group.sequence_groups):
-            for index, name in enumerate(listed.feature_names):
+        for listed in (group.feature_names, *(inner.feature_names for inner in group.sequence_groups)):
+            for index, name in enumerate(listed):
                 if name not in names and len(by_short_name.get(name, ())) == 1:
-                    (listed.feature_names[index],) = by_short_name[name]
+                    (listed[index],) = by_short_name[name]
 
 
 def _column(message: Any) -> str | None:
