@@ -13,7 +13,7 @@ from tzrec.errors import UsageError
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-_DATASETS = ("ParquetDataset", "CsvDataset")
+_DATASETS = ("ParquetDataset", "CsvDataset", "OrcDataset", "ArrowDataset")
 _FORMAT_BY_WRITER = {"ParquetWriter": "parquet", "CsvWriter": "csv"}
 
 

@@ -1,113 +1,81 @@
-"""ParquetReader: Parquet files, row group by row group, in slices."""
+"""ParquetReader: Parquet files, whose blocks are row groups."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from tzrec.data.parquet_footers import Footer, mismatch, open_parquet, read_footers, unify
+from tzrec.data.columnar import ColumnarReader
+from tzrec.data.columnar_format import ColumnarFile, ColumnarFormat, is_local
 from tzrec.data.paths import InputFile
-from tzrec.data.reader import PIECE_ROWS, Piece, Reader, RowLocation, require_columns
-from tzrec.errors import DataError
-from tzrec.features.column_types import decode
+
+_BUFFER_BYTES = 1 << 18
+"""Bytes of a column that are read at a time from a local file, instead of the whole column of a row group."""
 
 
-class ParquetReader(Reader):
-    """Reader of Parquet files. Row numbers come from the metadata: starting at a row reads no row group before it.
+class ParquetFormat(ColumnarFormat):
+    """Format of Parquet files. Pages that were written with a checksum are verified."""
 
-    A column has the type of the first file that has one, wide enough for all files. It is stored values, not numbers
-    for the model: `features.column_types` describes how features and labels read each type.
-    """
+    name, dataset_type, magic, extension = "Parquet", "ParquetDataset", b"PAR1", "parquet"
 
-    _footers: list[Footer]
+    def write(self, table: pa.Table, path: str) -> None:
+        pq.write_table(table, path)
 
-    def for_file(self, index: int) -> ParquetReader:
-        reader = cast(ParquetReader, super().for_file(index))
-        reader._footers = [self._footers[index]]
-        reader._starts = self._starts[index : index + 2] - self._starts[index]
-        return reader
+    def open(self, file: InputFile, metadata: Any = None) -> ColumnarFile:
+        return _ParquetFile(file, metadata)
 
-    def block_starts(self) -> npt.NDArray[np.int64]:
-        return _starts(np.concatenate([footer.group_rows for footer in self._footers]))
 
-    def _open_files(self) -> Sequence[str]:
-        self._footers = read_footers(self.files)
-        self._starts = _starts([footer.num_rows for footer in self._footers])  # (files + 1,)
-        return [str(name) for name in self._footers[0].schema.names]
+class _ParquetFile(ColumnarFile):
+    """An open Parquet file."""
 
-    def _choose(self, columns: Sequence[str] | None) -> None:
-        super()._choose(columns)
-        checked: list[pa.Schema] = []
-        for footer in self._footers:
-            if not any(footer.schema is schema for schema in checked):
-                require_columns(self.columns, footer.schema.names, footer.file)
-                checked.append(footer.schema)
-        common = unify(self.columns, self._footers)
-        self.schema, self.notes = common.schema, common.notes
+    def __init__(self, file: InputFile, metadata: pq.FileMetaData | None) -> None:
+        self._source = file.filesystem.open_input_file(file.path)
+        try:
+            # a request to a remote store takes a moment, so there a column of a row group is read at once
+            buffer_size = _BUFFER_BYTES if is_local(file) else 0
+            self._parquet = pq.ParquetFile(
+                self._source, metadata=metadata, buffer_size=buffer_size, page_checksum_verification=True
+            )
+        except BaseException:
+            self._source.close()
+            raise
+        self.schema = self._parquet.schema_arrow
 
     @property
-    def num_rows(self) -> int:
-        return int(self._starts[-1])
+    def block_rows(self) -> npt.NDArray[np.int64]:
+        groups = range(self._parquet.num_row_groups)
+        return np.array([self.metadata.row_group(group).num_rows for group in groups], np.int64)
 
     @property
-    def rows_by_file(self) -> list[int]:
-        return np.diff(self._starts).tolist()  # type: ignore[no-any-return]
+    def metadata(self) -> Any:
+        return self._parquet.metadata
 
-    def count(self) -> int:
-        return self.num_rows
+    @property
+    def metadata_bytes(self) -> int:
+        return int(self.metadata.serialized_size)
 
-    def read(self, start: int = 0, stop: int | None = None, piece_rows: int = PIECE_ROWS) -> Iterator[Piece]:
-        stop = self.num_rows if stop is None else min(stop, self.num_rows)
-        first_file = int(np.searchsorted(self._starts, start, side="right")) - 1
-        last_file = int(np.searchsorted(self._starts, stop))
-        for index in range(first_file, last_file):
-            first, after = max(start, int(self._starts[index])), min(stop, int(self._starts[index + 1]))
-            if first < after:
-                yield from self._read_file(index, first, after, piece_rows)
+    def read(self, first: int, after: int, columns: Sequence[str], piece_rows: int) -> Iterator[pa.RecordBatch]:
+        for batch in self._parquet.iter_batches(piece_rows, range(first, after), list(columns), use_threads=False):
+            yield batch.select(list(columns))
 
-    def _read_file(self, index: int, start: int, stop: int, piece_rows: int) -> Iterator[Piece]:
-        """Yield the rows `start` to `stop`, all of one file, from the row groups that overlap them."""
-        file, footer = self.files[index], self._footers[index]
-        bounds = int(self._starts[index]) + _starts(footer.group_rows)
-        first_group = int(np.searchsorted(bounds, start, side="right")) - 1
-        groups = range(first_group, int(np.searchsorted(bounds, stop)))
-        row = int(bounds[first_group])
-        with open_parquet(file) as parquet:
-            file.ensure_unchanged(footer.version)
-            for batch in parquet.iter_batches(piece_rows, groups, list(self.columns), use_threads=False):
-                after = row + batch.num_rows
-                if after > start:
-                    first = max(start, row)
-                    yield Piece(self._cast(batch.slice(first - row, min(stop, after) - first), file), first)
-                if after >= stop:
-                    return
-                row = after
+    def bounds(self, column: str) -> Iterator[float]:
+        for group in range(self.metadata.num_row_groups):
+            for index in range(self.metadata.num_columns):
+                chunk = self.metadata.row_group(group).column(index)
+                if chunk.path_in_schema == column and chunk.is_stats_set and chunk.statistics.has_min_max:
+                    yield from (chunk.statistics.min, chunk.statistics.max)
 
-    def _cast(self, batch: pa.RecordBatch, file: InputFile) -> pa.RecordBatch:
-        batch = batch.select(list(self.columns))
-        if batch.schema.equals(self.schema):
-            return batch
-        arrays = [_cast_column(batch.column(field.name), field, file, self.files[0]) for field in self.schema]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-
-    def locate(self, row: int) -> RowLocation:
-        index = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return RowLocation(self.files[index].name, row - int(self._starts[index]) + 1)
+    def close(self) -> None:
+        self._parquet.close()
+        self._source.close()
 
 
-def _starts(sizes: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """First number of each of consecutive parts, and the total size `(parts + 1,)`."""
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+class ParquetReader(ColumnarReader):
+    """Reader of Parquet files. Columns and parts of row groups that are not asked for are not read."""
 
-
-def _cast_column(array: pa.Array, field: pa.Field, file: InputFile, first: InputFile) -> pa.Array:
-    """Cast a column to its type in all files."""
-    array = decode(array)
-    try:
-        return array if array.type == field.type else array.cast(field.type)
-    except pa.ArrowException as error:
-        raise DataError(f"{mismatch(file, field.name, array.type, field.type, first)}: {error}") from error
+    file_format = ParquetFormat()

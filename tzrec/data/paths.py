@@ -1,6 +1,7 @@
 """Input paths: comma lists of files, folders and globs, local or fsspec URLs, expanded to files.
 
 A folder stands for the files below it, in sorted order, as Hive and Spark write them: `dt=2024-05-01/part-0.parquet`.
+`dt=2024-05-01..2024-05-07` stands for the partition folders of a range, see `hive`.
 Names that begin with "_" or "." (`_SUCCESS`, `_metadata`, `.part-0.crc`, `_temporary/`) are not data; such a file is
 read only where its path is given in full.
 """
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +21,7 @@ import pyarrow.fs as pafs
 
 from tzrec.config.comma_list import split_commas
 from tzrec.config.local_path import without_file_scheme
+from tzrec.data.hive import PartitionRange, Partitions, partitions_of, refuse_bracket_ranges
 from tzrec.errors import DataError, TzrecError, first_line
 
 
@@ -41,11 +44,15 @@ class InputFile:
         filesystem: that contains it.
         path: inside the filesystem.
         name: path or URL for messages.
+        partitions: columns with one value for all rows of the file, which its folders or its table give.
+        listed: version when the file was listed; None if the listing did not report it.
     """
 
     filesystem: pafs.FileSystem
     path: str
     name: str
+    partitions: Partitions = ()
+    listed: FileVersion | None = field(default=None, compare=False)
 
     def version(self) -> FileVersion:
         """Return the present version.
@@ -131,12 +138,6 @@ def _line_of(error: Exception) -> str:
     return text if text == kind else f"{text} ({kind})"
 
 
-_TEXT_HINT = (
-    ". If it is delimited text, set data_config.dataset_type to CsvDataset, data_config.delimiter, and "
-    "data_config.with_header or input_fields"
-)
-
-
 @contextmanager
 def reading(file: InputFile, kind: str) -> Iterator[None]:
     """Turn every error of the filesystem or of Arrow inside the block into a DataError that names the file.
@@ -152,8 +153,7 @@ def reading(file: InputFile, kind: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{file.name}: is gone: it was there when the input path was expanded") from error
     except (pa.ArrowException, OSError) as error:
-        hint = _TEXT_HINT if "magic bytes" in str(error) else ""
-        raise DataError(f"{file.name}: cannot be read as {kind}: {_line_of(error)}{hint}") from error
+        raise DataError(f"{file.name}: cannot be read as {kind}: {_line_of(error)}") from error
     except Exception as error:
         if isinstance(file.filesystem, pafs.LocalFileSystem):
             raise
@@ -161,49 +161,130 @@ def reading(file: InputFile, kind: str) -> Iterator[None]:
 
 
 def expand(patterns: str) -> list[InputFile]:
-    """List the files of a comma list of files, folders and globs, those of each sorted by name.
+    """List the files of a comma list of files, folders, globs and ranges of partitions, those of each sorted by name.
 
     Raises:
-        DataError: one of them matches no file.
+        DataError: one of them matches no file, or a range is malformed.
     """
-    files = [file for pattern in split_commas(patterns) for file in _expand_glob(pattern)]
+    items = split_commas(patterns)
+    refuse_bracket_ranges(items)
+    files = [file for item in items for file in _expand_item(without_file_scheme(item))]
     if not files:
         raise DataError("the input path is empty; give a file, a glob such as data/train/*.parquet, or a comma list")
     return files
 
 
-def _expand_glob(pattern: str) -> list[InputFile]:
-    pattern = without_file_scheme(pattern)
-    store, inner = filesystem(pattern)
-    if "://" not in pattern:
-        matches = glob.glob(pattern, recursive=True)
-        names = _data_files(pattern, matches, os.path.isfile, _files_below)
-        files = [InputFile(store, name, name) for name in names]
-    else:
-        protocol = pattern.split("://", 1)[0]
-        remote = store.handler.fs
-        names = _data_files(inner, remote.glob(inner), remote.isfile, remote.find)
-        files = [InputFile(store, name, f"{protocol}://{name.lstrip('/')}") for name in names]
-    if not files:
-        raise DataError(f'no file matches "{pattern}"{_hint(inner, matches if "://" not in pattern else ())}')
-    return files
+def _expand_item(pattern: str) -> list[InputFile]:
+    filesystem_, inner = filesystem(pattern)
+    protocol, colon, _ = pattern.partition("://")
+    store = _RemoteListing(filesystem_.handler.fs) if colon else _LocalListing()
+    version_by_path: _Versions = {}
+    for concrete in _without_ranges(store, inner, pattern):
+        version_by_path |= _data_files(store, concrete)
+    if not version_by_path:
+        raise DataError(f'no file matches "{pattern}"{_hint(store, inner)}')
+    return [
+        InputFile(
+            filesystem_, path, f"{protocol}://{path.lstrip('/')}" if colon else path, partitions_of(path), version
+        )
+        for path, version in sorted(version_by_path.items())
+    ]
 
 
-def _data_files(
-    pattern: str,
-    matches: Sequence[str],
-    is_file: Callable[[str], bool],
-    files_below: Callable[[str], Sequence[str]],
-) -> list[str]:
-    """Select the data files of a glob; where it matches only folders, those below them."""
-    if pattern in matches and is_file(pattern):
+_Versions = dict[str, FileVersion | None]
+"""Version of each file by its path; None of a folder."""
+
+
+class _LocalListing:
+    """Listing of local files."""
+
+    def matches(self, pattern: str) -> _Versions:
+        """List what matches a glob."""
+        return {name: _local_version(name) for name in glob.glob(pattern, recursive=True)}
+
+    def below(self, folder: str) -> _Versions:
+        """List all files below a folder."""
+        return {name: _local_version(name) for name in _files_below(folder)}
+
+
+def _local_version(name: str) -> FileVersion | None:
+    try:
+        status = os.stat(name)
+    except OSError:
+        return None
+    return FileVersion(status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+class _RemoteListing(_LocalListing):
+    """Listing of the files of an fsspec filesystem; a listing brings the versions, so that no file is asked for its."""
+
+    def __init__(self, remote: Any) -> None:
+        self._remote = remote
+
+    def matches(self, pattern: str) -> _Versions:
+        return self._versions(self._remote.glob(pattern, detail=True))
+
+    def below(self, folder: str) -> _Versions:
+        return self._versions(self._remote.find(folder, detail=True))
+
+    def _versions(self, listing: Any) -> _Versions:
+        is_detailed = isinstance(listing, dict)  # some filesystems list names only
+        infos = listing if is_detailed else {name: self._remote.info(name) for name in listing}
+        return {name: _remote_version(info) for name, info in infos.items()}
+
+
+def _remote_version(info: Mapping[str, Any]) -> FileVersion | None:
+    """Return the version that `InputFile.version` returns for the same file."""
+    if info["type"] != "file":
+        return None
+    modified_ns = pafs.FileInfo(info["name"], pafs.FileType.File, mtime=info.get("mtime")).mtime_ns
+    return FileVersion(info["size"] or 0, modified_ns)
+
+
+def _without_ranges(listing: _LocalListing, pattern: str, given: str) -> list[str]:
+    """Replace each range of partitions in a glob by the folders in it.
+
+    Args:
+        listing: lists the folders.
+        pattern: the glob, inside its filesystem.
+        given: path or URL for messages.
+
+    Raises:
+        DataError: a malformed range, or one that contains no folder.
+    """
+    folders = pattern.split("/")
+    ranges = ((index, PartitionRange.parse(folder)) for index, folder in enumerate(folders))
+    index, chosen = next(((index, item) for index, item in ranges if item), (0, None))
+    if chosen is None:
         return [pattern]
+    parent, rest = "/".join(folders[:index]), folders[index + 1 :]
+    value_by_name: dict[str, str | None] = {}
+    for name in listing.matches("/".join([*folders[:index], f"{chosen.key}=*"])):
+        ((_, value),) = partitions_of(f"{name.rstrip('/').rpartition('/')[2]}/")
+        value_by_name[name.rstrip("/")] = value
+    inside = [name for name, value in sorted(value_by_name.items()) if value in chosen]
+    if not inside:
+        raise DataError(f'no file matches "{given}"{chosen.no_match_text(list(value_by_name.values()), parent)}')
+    return [
+        concrete
+        for name in inside
+        for concrete in _without_ranges(listing, "/".join([glob.escape(name), *rest]), given)
+    ]
+
+
+def _data_files(listing: _LocalListing, pattern: str) -> _Versions:
+    """Select the data files of a glob; where it matches only folders, those below them."""
+    matches = listing.matches(pattern)
+    if matches.get(pattern):
+        return {pattern: matches[pattern]}
     base = pattern[: _magic_start(pattern)] if glob.has_magic(pattern) else pattern
     can_begin_so = os.path.basename(pattern).startswith(_HIDDEN)
-    visible = [name for name in matches if not _is_hidden(name, base, can_begin_so)]
-    below = (name for folder in visible for name in files_below(folder))
-    files = [name for name in visible if is_file(name)]
-    return sorted(files or (name for name in below if not _is_hidden(name, base, False)))
+    visible = {name: version for name, version in matches.items() if not _is_hidden(name, base, can_begin_so)}
+    files: _Versions = {name: version for name, version in visible.items() if version}
+    if files:
+        return files
+    below = (item for folder in visible for item in listing.below(folder).items())
+    return {name: version for name, version in below if version and not _is_hidden(name, base, False)}
 
 
 def _magic_start(pattern: str) -> int:
@@ -228,7 +309,8 @@ def _files_below(folder: str) -> list[str]:
     return files
 
 
-def _hint(pattern: str, matches: Sequence[str]) -> str:
-    if any(os.path.isdir(name) for name in matches):
+def _hint(listing: _LocalListing, pattern: str) -> str:
+    matches = {} if "=" in pattern and ".." in pattern else listing.matches(pattern)
+    if any(version is None for version in matches.values()):
         return "; its folders hold no data files (names that begin with _ or . are not data)"
     return "; the files that match begin with _ or . and are not data" if matches else ""

@@ -1,16 +1,18 @@
-"""Format of data files that no config describes yet: Parquet or delimited text, by first bytes and by suffix."""
+"""Format of data files that no config describes yet: a columnar format or delimited text, by first bytes and suffix."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
+from tzrec.data.formats import COLUMNAR, columnar_format
 from tzrec.data.paths import InputFile, expand
 from tzrec.data.text_file import CODEC_BY_SUFFIX, HEAD_BYTES, TextFile, TextSyntax, first_lines
 from tzrec.errors import DataError
+from tzrec.protos import data_pb2
 from tzrec.protos.data_pb2 import DataConfig, DatasetType
 
-PARQUET_MAGIC = b"PAR1"
+_HEAD_BYTES = 64
 _SUFFIXES = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _DELIMITERS = ("\t", ",", "|", ";", "\x01", " ")
 _NUM_LINES = 20
@@ -28,14 +30,13 @@ def set_data_format(data: DataConfig, path: str, labels: Sequence[str]) -> None:
         DataError: the cells of text are separated by more than one character.
     """
     ending = _ending(path)
-    data.dataset_type = DatasetType.CsvDataset if ending in _SUFFIXES else DatasetType.ParquetDataset
+    by_suffix = next((item.dataset_type for item in COLUMNAR if ending == f".{item.extension}"), "")
     file = _first_file(path)
-    if file is not None:
-        magic = _magic(file)
-        if magic == PARQUET_MAGIC:
-            data.dataset_type = DatasetType.ParquetDataset
-        elif ending != ".parquet" and magic:
-            data.dataset_type = DatasetType.CsvDataset
+    begin = _begin(file) if file else b""
+    known = columnar_format(begin)
+    is_text = begin and not by_suffix if file else ending in _SUFFIXES
+    kind = known.dataset_type if known else by_suffix or ("CsvDataset" if is_text else "ParquetDataset")
+    data.dataset_type = getattr(data_pb2, kind)
     if data.dataset_type == DatasetType.CsvDataset:
         data.with_header = True
         data.delimiter = _SUFFIXES.get(ending, ",")
@@ -57,10 +58,10 @@ def _first_file(path: str) -> InputFile | None:
         return None
 
 
-def _magic(file: InputFile) -> bytes:
+def _begin(file: InputFile) -> bytes:
     try:
         with file.filesystem.open_input_stream(file.path, compression=None) as stream:
-            return bytes(stream.read(len(PARQUET_MAGIC)))
+            return bytes(stream.read(_HEAD_BYTES))
     except OSError:
         return b""
 

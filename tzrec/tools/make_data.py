@@ -10,9 +10,8 @@ from pathlib import Path
 
 from tzrec import cli
 from tzrec.config.load import load_config
-from tzrec.data.synthetic import make_data
+from tzrec.data.synthetic import data_extension, make_data
 from tzrec.errors import UsageError
-from tzrec.protos import data_pb2
 
 
 def make(pipeline_config: str, out: str, train_rows: int = 20_000, eval_rows: int = 2_000, seed: int = 7) -> list[str]:
@@ -26,7 +25,7 @@ def make(pipeline_config: str, out: str, train_rows: int = 20_000, eval_rows: in
         UsageError: an output directory is not empty.
     """
     config = load_config(pipeline_config)
-    extension = "csv" if config.data_config.dataset_type == data_pb2.CsvDataset else "parquet"
+    extension = data_extension(config.data_config)
     globs = []
     for split, rows, seeds in (("train", train_rows, seed), ("eval", eval_rows, seed + 1)):
         directory = Path(out) / split

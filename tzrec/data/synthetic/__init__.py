@@ -1,5 +1,5 @@
 """Synthetic data for any config: cells, sequences, labels and files."""
 
-from tzrec.data.synthetic.table import make_data, make_table
+from tzrec.data.synthetic.table import data_extension, make_data, make_table
 
-__all__ = ["make_data", "make_table"]
+__all__ = ["data_extension", "make_data", "make_table"]

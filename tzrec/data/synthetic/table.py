@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import csv as pacsv
 
+from tzrec.data.reader import reader_class
 from tzrec.data.synthetic.columns import SyntheticColumns
 from tzrec.data.synthetic.labels import make_labels
 from tzrec.data.text_schema import declared_fields
@@ -40,7 +40,7 @@ def make_data(config: EasyRecConfig, path: str, rows: int, seed: int = 1) -> Non
     """
     data = config.data_config
     is_csv = data.dataset_type == data_pb2.CsvDataset
-    pattern = path if "*" in path else f"{path}/*.{'csv' if is_csv else 'parquet'}"
+    pattern = path if "*" in path else f"{path}/*.{data_extension(data)}"
     Path(pattern).parent.mkdir(parents=True, exist_ok=True)
     table = make_table(config, rows, seed)
     for number in range(FILES):
@@ -50,7 +50,13 @@ def make_data(config: EasyRecConfig, path: str, rows: int, seed: int = 1) -> Non
             options = pacsv.WriteOptions(include_header=data.with_header, delimiter=data.delimiter)
             pacsv.write_csv(_in_file_order(part, data), name, options)
         else:
-            pq.write_table(part, name)
+            reader_class(data.dataset_type).file_format.write(part, name)
+
+
+def data_extension(data: data_pb2.DataConfig) -> str:
+    """Return the usual end of the names of data files, without the dot."""
+    is_csv = data.dataset_type == data_pb2.CsvDataset
+    return "csv" if is_csv else str(reader_class(data.dataset_type).file_format.extension)
 
 
 def _in_file_order(table: pa.Table, data: data_pb2.DataConfig) -> pa.Table:
