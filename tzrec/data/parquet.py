@@ -14,7 +14,7 @@ from tzrec.data.columnar import ColumnarReader
 from tzrec.data.columnar_format import ColumnarFile, ColumnarFormat, is_local
 from tzrec.data.paths import InputFile
 
-_BUFFER_BYTES = 1 << 18
+_BUFFER_BYTES = 1 << 16
 """Bytes of a column that are read at a time from a local file, instead of the whole column of a row group."""
 
 
@@ -36,10 +36,14 @@ class _ParquetFile(ColumnarFile):
     def __init__(self, file: InputFile, metadata: pq.FileMetaData | None) -> None:
         self._source = file.filesystem.open_input_file(file.path)
         try:
-            # a request to a remote store takes a moment, so there a column of a row group is read at once
-            buffer_size = _BUFFER_BYTES if is_local(file) else 0
+            # a request to a remote store takes a moment, so there the columns of a row group are requested at once
+            self._is_local = is_local(file)
             self._parquet = pq.ParquetFile(
-                self._source, metadata=metadata, buffer_size=buffer_size, page_checksum_verification=True
+                self._source,
+                metadata=metadata,
+                buffer_size=_BUFFER_BYTES if self._is_local else 0,
+                pre_buffer=not self._is_local,
+                page_checksum_verification=True,
             )
         except BaseException:
             self._source.close()
@@ -60,8 +64,11 @@ class _ParquetFile(ColumnarFile):
         return int(self.metadata.serialized_size)
 
     def read(self, first: int, after: int, columns: Sequence[str], piece_rows: int) -> Iterator[pa.RecordBatch]:
-        for batch in self._parquet.iter_batches(piece_rows, range(first, after), list(columns), use_threads=False):
-            yield batch.select(list(columns))
+        names, groups = list(columns), range(first, after)
+        # what is requested at once is held at once: never more than one row group
+        for part in [groups] if self._is_local else [[group] for group in groups]:
+            for batch in self._parquet.iter_batches(piece_rows, part, names, use_threads=False):
+                yield batch.select(names)
 
     def bounds(self, column: str) -> Iterator[float]:
         for group in range(self.metadata.num_row_groups):
