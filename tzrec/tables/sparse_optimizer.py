@@ -1,7 +1,8 @@
 """Optimizer of the embedding tables: fused into the backward pass where fbgemm can do that, unfused otherwise.
 
 A fused kernel updates its tables as soon as it gets a gradient. So the graph of a step ends at the vectors that these
-kernels return, and `step` passes the gradients on: until then a step can be dropped with all of its effects.
+kernels return, and `step` passes the gradients on: until then a step can be dropped with all of its effects. On CPU,
+Adagrad gets the gradients from `AdagradUpdate`, because fbgemm's kernel runs on one thread.
 
 On CPU fbgemm fuses SGD, Adagrad, and row-wise Adagrad without weight decay, on CUDA everything but Adadelta and
 RMSprop. Tables with a dense kernel (every data-parallel table, and all tables under any other optimizer) have ordinary
@@ -26,6 +27,7 @@ from tzrec.config.kwargs import kwargs
 from tzrec.config.options import is_fused, table_optimizer
 from tzrec.config.schema import descriptor_of
 from tzrec.protos import optimizer_pb2 as pb
+from tzrec.tables.adagrad_update import AdagradUpdate
 from tzrec.tables.lookup_kernel import lookup_kernels
 from tzrec.tables.unfused_optimizer import UnfusedTableOptimizer
 from tzrec.tables.update_rules import EPS
@@ -112,6 +114,7 @@ class SparseOptimizer:
     ) -> None:
         trained = [kernel for kernel in lookup_kernels(model) if not kernel.frozen]
         self._vectors = [VectorGradients(kernel) for kernel in trained]
+        self._updates = [AdagradUpdate(kernel) if AdagradUpdate.is_supported(kernel) else None for kernel in trained]
         if gradient_hook is not None:
             for kernel in trained:
                 kernel.on_gradient(gradient_hook)
@@ -138,12 +141,18 @@ class SparseOptimizer:
         return [(vectors.name, gradient) for vectors in self._vectors for gradient in vectors.gradients()]
 
     def step(self) -> None:
-        pairs = [pair for vectors in self._vectors for pair in vectors.pending()]
-        if pairs:
-            outputs, gradients = zip(*pairs, strict=True)
+        lr, backward = self.param_groups[0]["lr"], []
+        for vectors, update in zip(self._vectors, self._updates, strict=True):
+            for ids, output, gradient in vectors.pending():
+                if update is not None:
+                    update(ids, gradient, lr)
+                else:
+                    backward.append((output, gradient))
+        if backward:
+            outputs, gradients = zip(*backward, strict=True)
             torch.autograd.backward(outputs, gradients)
         for optimizer in self._unfused:
-            optimizer.step(self.param_groups[0]["lr"])
+            optimizer.step(lr)
 
     def state(self) -> dict[str, Tensor]:
         """All live state, as `<parameter>.<name of the state>`; loading into it in place restores the optimizer."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from torch import Tensor, nn
+from torchrec import KeyedJaggedTensor
 
 from tzrec.tables.lookup_kernel import LookupKernel
 
@@ -26,34 +27,34 @@ class VectorGradients:
     def __init__(self, kernel: LookupKernel) -> None:
         tables = [table.name for table in kernel.module.config.embedding_tables]
         self.name = f"lookup of {', '.join(tables)}"
-        self._outputs: list[tuple[Tensor, Tensor]] = []
+        self._lookups: list[tuple[KeyedJaggedTensor, Tensor, Tensor]] = []
         self._gradients: dict[int, Tensor] = {}  # by the number of the lookup in the step
         self._num_watched = 0
         kernel.module.register_forward_hook(self._defer if kernel.fused else self._watch)
 
     def clear(self) -> None:
         """Forget the lookups of the last step."""
-        self._outputs.clear()
+        self._lookups.clear()
         self._gradients.clear()
         self._num_watched = 0
 
     def gradients(self) -> Iterator[Tensor]:
         """Yield the gradients of the last backward pass."""
         yield from self._gradients.values()
-        yield from (gradient for _, gradient in self.pending())
+        yield from (gradient for _, _, gradient in self.pending())
 
-    def pending(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the outputs of a fused kernel whose backward pass has not run, with their gradients."""
-        for output, leaf in self._outputs:
+    def pending(self) -> Iterator[tuple[KeyedJaggedTensor, Tensor, Tensor]]:
+        """Yield inputs and outputs of a fused kernel whose backward pass has not run, with gradients of the outputs."""
+        for ids, output, leaf in self._lookups:
             if leaf.grad is not None:
-                yield output, leaf.grad
+                yield ids, output, leaf.grad
 
-    def _defer(self, module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
+    def _defer(self, module: nn.Module, inputs: tuple[KeyedJaggedTensor], output: Tensor) -> Tensor | None:
         """Return a leaf with the values of the output, which collects its gradient."""
         if not output.requires_grad:
             return None
         leaf = output.detach().requires_grad_()
-        self._outputs.append((output, leaf))
+        self._lookups.append((*inputs, output, leaf))
         return leaf
 
     def _watch(self, module: nn.Module, inputs: object, output: Tensor) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 
 from tzrec.features.arrays import ByteArray, Int64Array
-from tzrec.features.kernels.jit import INT64S, INT64S_OUT, UINT8S, jit
+from tzrec.ops.jit import INT64S, INT64S_OUT, UINT8S, jit
 
 _K0, _K1, _K2 = np.uint64(0xC3A5C85C97CB3127), np.uint64(0xB492B66FBE98F273), np.uint64(0x9AE16A3B2F90404F)
 _U64 = types.uint64

@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 
 from tzrec.features.arrays import FloatArray, Int64Array
-from tzrec.features.kernels.jit import INT64S, jit
+from tzrec.ops.jit import INT64S, jit
 
 _FLOAT64S = types.Array(types.float64, 1, "C", readonly=True)
 _FLOAT64S_OUT = types.float64[::1]

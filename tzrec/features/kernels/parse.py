@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from tzrec.features.arrays import BoolArray, ByteArray, Int64Array
-from tzrec.features.kernels.jit import BOOLS, BOOLS_OUT, INT32S_OUT, INT64S, INT64S_OUT, UINT8S, UINT8S_OUT, jit, load64
+from tzrec.ops.jit import BOOLS, BOOLS_OUT, INT32S_OUT, INT64S, INT64S_OUT, UINT8S, UINT8S_OUT, jit, load64
 
 DECIMAL_SIZE = 20  # "-9223372036854775808" has 20 characters
 _POWERS = np.array([float(f"1e{i}") for i in range(310)])  # the last one is infinite

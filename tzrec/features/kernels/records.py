@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from tzrec.features.arrays import ByteArray, Int64Array
-from tzrec.features.kernels.jit import INT64S, INT64S_OUT, UINT8S, jit
+from tzrec.ops.jit import INT64S, INT64S_OUT, UINT8S, jit
 
 NO_QUOTE = -1
 """In place of the quote where quotes are ordinary characters."""

@@ -8,8 +8,8 @@ import numpy as np
 from numba import types
 
 from tzrec.features.arrays import BoolArray, ByteArray, Int32Array, Int64Array
-from tzrec.features.kernels.jit import BOOLS, INT32S, INT32S_OUT, INT64S, INT64S_OUT, UINT8S, UINT8S_OUT, jit
 from tzrec.features.kernels.parse import DECIMAL_SIZE, write_decimal
+from tzrec.ops.jit import BOOLS, INT32S, INT32S_OUT, INT64S, INT64S_OUT, UINT8S, UINT8S_OUT, jit
 
 _JOINT = ord("_")
 
