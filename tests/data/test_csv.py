@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from tzrec.data.bad_lines import COLUMN_NAMES, OPEN_QUOTE, WRONG_CELLS
-from tzrec.data.csv import BLOCK_BYTES, CsvReader
+from tzrec.data.csv import CsvReader
+from tzrec.data.text_chunk import CHUNK_BYTES
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 
@@ -73,7 +74,7 @@ def test_csv_headers_may_differ_in_order(tmp_path: Path) -> None:
 def test_malformed_lines_in_later_blocks_are_located(tmp_path: Path) -> None:
     """Record numbers continue over blocks."""
     line = "x" * 1000
-    rows = 2 * BLOCK_BYTES // 1000
+    rows = 2 * CHUNK_BYTES // 1000
     body = [f"{number},{line}" for number in range(rows)]
     body.insert(rows - 5, "1,2,3")
     (tmp_path / "a").write_text("a,b\n" + "\n".join(body) + "\n")
@@ -227,13 +228,13 @@ def test_large_cells_and_lines_are_read(tmp_path: Path) -> None:
     """Cells above the limits of Python's csv module and of a block."""
     lines = rows_of_films(500)
     lines[100] = f"100,2,100.5,{'x' * 200_000},0"
-    lines[101] = f'101,2,101.5,"{"y" * (BLOCK_BYTES + 2_000_000)}",0'
+    lines[101] = f'101,2,101.5,"{"y" * (CHUNK_BYTES + 2_000_000)}",0'
     lines[102] += ",extra"
     write_lines(tmp_path / "a", lines)
     reader = skipping(tmp_path)
     rows = cells(reader)
     assert [int(row["user"] or -1) for row in rows] == [i for i in range(500) if i != 102]
-    assert [len(row["title"] or "") for row in rows[100:102]] == [200_000, BLOCK_BYTES + 2_000_000]
+    assert [len(row["title"] or "") for row in rows[100:102]] == [200_000, CHUNK_BYTES + 2_000_000]
     assert reader.describe(102).endswith("line 105")
     with pytest.raises(DataError, match="a, line 104: 6 cells where 5 are expected"):
         users(open_csv(tmp_path, with_header=True))
@@ -241,7 +242,7 @@ def test_large_cells_and_lines_are_read(tmp_path: Path) -> None:
 
 def test_line_without_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tzrec.data.text_file.MAX_RECORD_BYTES", 1 << 20)
-    (tmp_path / "a").write_bytes(b"user,clk\n1,0\n" + b"x" * (BLOCK_BYTES + 1))
+    (tmp_path / "a").write_bytes(b"user,clk\n1,0\n" + b"x" * (CHUNK_BYTES + 1))
     reader = open_csv(tmp_path, with_header=True)
     with pytest.raises(DataError, match=r"a, line 3: more than 1.0 MB without an end of the row"):
         cells(reader)

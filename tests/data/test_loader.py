@@ -193,10 +193,10 @@ def test_predict_needs_no_labels(tmp_path: Path) -> None:
         batches_of(f"{tmp_path}/a.parquet", mode="eval")
 
 
-def test_num_rows_is_unknown_for_csv(write: Write) -> None:
+def test_num_rows_is_known_before_reading(write: Write) -> None:
     csv = make_config("dataset_type: CsvDataset")
     assert open_loader(make_config(), write([3, 4])).num_rows == 7
-    assert open_loader(csv, write([3, 4], "csv")).num_rows is None
+    assert open_loader(csv, write([3, 4], "csv")).num_rows == 7
     assert open_loader(csv, write([3, 4], "csv"), mode="predict").num_rows == 7
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tzrec.errors import DataError
@@ -73,6 +74,11 @@ class BadLines:
         self.counts[line.reason] += 1
         if len(self.sample) < SAMPLE_LINES:
             self.sample.append((name, line))
+
+    def extend(self, name: str, counts: Counter[str], sample: Sequence[BadLine]) -> None:
+        """Add the lines of the file `name`, of which `sample` are the first."""
+        self.counts.update(counts)
+        self.sample += [(name, line) for line in sample[: SAMPLE_LINES - len(self.sample)]]
 
     def clear(self) -> None:
         """Forget all lines."""

@@ -1,49 +1,39 @@
-"""CsvReader: delimited text, block by block.
+"""CsvReader: delimited text, chunk by chunk, or the blocks of an index.
 
-Cells stay text. Features parse their own text, so that a bad cell is a bad row and not an unreadable block;
+Cells stay text. Features parse their own text, so that a bad cell is a bad row and not an unreadable chunk;
 `text_schema.py` determines the types of labels, weights and reserved columns.
 
-Arrow parses a block of whole lines. A block with as many rows as lines is what it seems to be: every quote closes on
-its line. Any other block is scanned by `record_scan.py` before its rows count.
+Arrow parses whole lines. If they have as many rows as lines, they are what they seem to be: every quote closes on its
+line. Any other lines are scanned by `record_scan.py` before their rows count. Once there is an index, rows are known.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
 from pyarrow import csv as pacsv
 
 from tzrec.data.bad_lines import BadLine
+from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.paths import InputFile
 from tzrec.data.reader import PIECE_ROWS, Piece, Reader, RowLocation, require_columns
-from tzrec.data.record_scan import RecordScan, find_records
-from tzrec.data.text_file import (
-    HEAD_BYTES,
-    TextFile,
-    TextSyntax,
-    count_lines,
-    first_lines,
-    last_line,
-    last_line_break,
-    line_end,
-)
-from tzrec.data.text_schema import declared_fields
+from tzrec.data.record_scan import find_records
+from tzrec.data.text_chunk import CHUNK_BYTES, ChunkFormat, without
+from tzrec.data.text_file import HEAD_BYTES, TextFile, TextSpans, TextSyntax, count_lines, last_line
+from tzrec.data.text_header import HeaderReader
+from tzrec.data.text_index import FileIndex, TextIndexer
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 
-BLOCK_BYTES = 4 << 20
-_HEADER_BYTES = 1 << 20
-"""Longest header whose quoted cells may span lines."""
 _REMOTE_HEADERS = 20
 """Files of a remote store whose headers are compared before reading; those of local files are compared all."""
-_LINES_TO_COUNT = 100
-"""Lines at the start of a file without a header that tell whether it has the labels."""
 
 
 @dataclass(frozen=True)
@@ -64,50 +54,48 @@ class _Block:
     offset: int
     size: int
     line: int
-    left_out: tuple[tuple[int, int], ...]
+    left_out: Sequence[tuple[int, int]]
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Columns of one file.
+class _CellParser:
+    """Parser of the cells of some columns.
 
-    Attributes:
-        num_cells: number of cells of a row.
-        indices: of the columns to read.
-        names: their names.
-        names_line: the text of a line with the names of all columns.
+    Cells are not validated: one that is not UTF-8 is a bad cell, see `text_schema.valid_text`.
     """
 
-    num_cells: int
-    indices: Sequence[int]
-    names: Sequence[str]
-    names_line: bytes
+    def __init__(self, config: data_pb2.DataConfig, names: Sequence[str], columns: Sequence[str]) -> None:
+        """Prepare parsing.
 
-    def parse(self, text: pa.Buffer, syntax: TextSyntax, null_values: Sequence[str]) -> pa.RecordBatch:
-        """Parse whole records; text is not validated.
+        Args:
+            config: delimiter, quote and words for missing values.
+            names: of all cells of a row.
+            columns: to read.
+        """
+        syntax = TextSyntax.of(config)
+        cells = [str(names.index(name)) for name in columns if name in names]
+        self._columns = list(columns)
+        self._names = list(map(str, range(len(names))))
+        self._parse_options = pacsv.ParseOptions(
+            delimiter=syntax.delimiter, quote_char=syntax.quote or False, newlines_in_values=True
+        )
+        self._convert_options = pacsv.ConvertOptions(
+            column_types=dict.fromkeys(cells, pa.string()),
+            include_columns=cells,
+            strings_can_be_null=True,
+            null_values=["", *config.null_values],
+            check_utf8=False,
+        )
+
+    def parse(self, text: pa.Buffer) -> pa.RecordBatch:
+        """Parse whole records.
 
         Raises:
             pa.ArrowInvalid, UnicodeDecodeError: a record has the wrong number of cells.
         """
-        cells = [str(index) for index in self.indices]
-        table = pacsv.read_csv(
-            pa.BufferReader(text),
-            read_options=pacsv.ReadOptions(
-                use_threads=False, block_size=text.size + 1, column_names=list(map(str, range(self.num_cells)))
-            ),
-            parse_options=pacsv.ParseOptions(
-                delimiter=syntax.delimiter, quote_char=syntax.quote or False, newlines_in_values=True
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(cells, pa.string()),
-                include_columns=cells,
-                strings_can_be_null=True,
-                null_values=["", *null_values],
-                check_utf8=False,  # a cell that is not UTF-8 is a bad cell, see `text_schema.valid_text`
-            ),
-        )
+        options = pacsv.ReadOptions(use_threads=False, block_size=text.size + 1, column_names=self._names)
+        table = pacsv.read_csv(pa.BufferReader(text), options, self._parse_options, self._convert_options)
         arrays = [column.combine_chunks() for column in table.columns]
-        return pa.RecordBatch.from_arrays(arrays, names=list(self.names))
+        return pa.RecordBatch.from_arrays(arrays, names=self._columns)
 
 
 class CsvReader(Reader):
@@ -115,17 +103,26 @@ class CsvReader(Reader):
 
     is_text = True
 
-    def __init__(self, config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> None:
-        self._declared = list(declared_fields(config))
-        self._syntax = TextSyntax.of(config)
+    def __init__(
+        self,
+        config: data_pb2.DataConfig,
+        path: str,
+        columns: Sequence[str] | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        """Open the files; `chunk_bytes` is the distance between the bounds of the parts that are read at once."""
+        self._header_reader, self._syntax, self._chunk_bytes = HeaderReader(config), TextSyntax.of(config), chunk_bytes
+        self._indexes: list[FileIndex] | None = None
         super().__init__(config, path, columns)
-        self._blocks: list[_Block] = []  # of the files read so far; every pass reads the same
+        self._blocks: list[_Block] = []  # of the files read so far, without an index; every pass reads the same
 
     def for_file(self, index: int) -> Reader:
         reader = super().for_file(index)
         assert isinstance(reader, CsvReader)
         reader._headers, reader._versions = self._headers[index : index + 1], [self._versions[index]]
         reader._blocks = []
+        if self._indexes is not None:
+            reader._set_indexes([self._indexes[index]])
         return reader
 
     def _open_files(self) -> Sequence[str]:
@@ -143,127 +140,141 @@ class CsvReader(Reader):
 
     def _names(self, file: InputFile) -> Sequence[str]:
         with TextFile(file, HEAD_BYTES) as text:
-            return self._read_names(text)[0]
-
-    def _read_names(self, text: TextFile) -> tuple[Sequence[str], bytes]:
-        """Names of the cells of a file, none if it is empty, and the line that holds them; drops the header."""
-        if self.config.with_header:
-            header = self._take_header(text)
-            return self._syntax.split(header), header
-        if not self._declared:
-            raise DataError(
-                f"{text.file.name}: the names of its columns are unknown; set data_config.with_header, "
-                "or list all columns in file order in data_config.input_fields"
-            )
-        names = self._names_without_labels(text) or self._declared
-        return names, self._syntax.delimiter.join(names).encode()
-
-    def _take_header(self, text: TextFile) -> bytes:
-        """Take the first record that is not empty; b"" if there is none."""
-        while True:
-            begin = end = len(text.data) - len(text.data.lstrip(b"\r\n"))
-            while end < min(len(text.data), begin + _HEADER_BYTES):
-                end = line_end(text.data, end)
-                header = text.data[begin:end].rstrip(b"\r\n")
-                if (end < len(text.data) or text.is_last) and self._syntax.closes(header):
-                    text.skip(end)
-                    return header
-            if text.is_last or len(text.data) > begin + _HEADER_BYTES:
-                header = text.data[begin : line_end(text.data, begin)]  # a quote that never closes
-                text.skip(begin + len(header))
-                return header.rstrip(b"\r\n")
-            text.fill()
-
-    def _names_without_labels(self, text: TextFile) -> list[str]:
-        """The declared names without the labels, if most lines have so many cells: rows to score need no labels."""
-        lines = first_lines(text.data, 0, len(text.data), _LINES_TO_COUNT)
-        count_by_cells = Counter(len(self._syntax.split(line)) for line in lines if line)
-        most = count_by_cells.most_common(1)[0][0] if count_by_cells else 0
-        labels, weights = self.config.label_fields, self.config.sample_weight_fields
-        for targets in ([*labels], [*labels, *weights]):
-            names = [name for name in self._declared if name not in targets]
-            if len(names) == most < len(self._declared):
-                return names
-        return []
+            return self._header_reader.read(text).names
 
     def _choose(self, columns: Sequence[str] | None) -> None:
         super()._choose(columns)
-        for file, names in zip(self.files, self._headers, strict=False):
-            if names:
-                require_columns(self.columns, names, file)
+        self._require_columns()
         self.schema = pa.schema([(name, pa.string()) for name in self.columns])
         self._blocks = []
 
+    def _require_columns(self) -> None:
+        for file, names in zip(self.files, self._headers, strict=False):
+            if names:
+                require_columns(self.columns, names, file)
+
+    def make_index(self, exchange: Exchange = ALONE, num_threads: int = 1, block_bytes: int | None = None) -> None:
+        indexer = TextIndexer(self.config, self.files, self._versions, self._chunk_bytes, block_bytes)
+        self._set_indexes(indexer.run(exchange, num_threads))
+        self._require_columns()
+
+    def _set_indexes(self, indexes: list[FileIndex]) -> None:
+        """Use the indexes of all files."""
+        self._indexes, self._headers = indexes, [index.names for index in indexes]
+        self._starts = np.cumsum([0, *(index.num_rows for index in indexes)])
+        self.bad_lines.clear()
+        for file, index in zip(self.files, indexes, strict=True):
+            self.bad_lines.extend(file.name, index.bad_counts, index.bad_sample)
+
+    @property
+    def num_rows(self) -> int | None:
+        return None if self._indexes is None else int(self._starts[-1])
+
+    @property
+    def rows_by_file(self) -> list[int] | None:
+        return None if self._indexes is None else [index.num_rows for index in self._indexes]
+
+    def block_starts(self) -> npt.NDArray[np.int64] | None:
+        if self._indexes is None:
+            return None
+        starts = [index.block_starts() + start for index, start in zip(self._indexes, self._starts[:-1], strict=True)]
+        return np.concatenate([*starts, self._starts[-1:]])
+
     def count(self) -> int:
-        return sum(piece.batch.num_rows for piece in self.read())
+        return sum(piece.batch.num_rows for piece in self.read()) if self.num_rows is None else self.num_rows
 
     def read(self, start: int = 0, stop: int | None = None, piece_rows: int = PIECE_ROWS) -> Iterator[Piece]:
+        batches = self._read_in_sequence() if self._indexes is None else self._read_blocks(start, stop, piece_rows)
+        for row, batch in batches:
+            after = row + batch.num_rows
+            end = after if stop is None else min(after, stop)
+            for first in range(max(row, start), end, piece_rows):
+                yield Piece(batch.slice(first - row, min(piece_rows, end - first)), first)
+            if end == stop:
+                return
+
+    def _read_in_sequence(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the rows of all files with the number of the first one."""
         row = number = 0
         for index in range(len(self.files)):
             for block, batch in self._read_file(index, row):
                 if number == len(self._blocks):
                     self._blocks.append(block)
                 number += 1
-                after = row + batch.num_rows
-                end = after if stop is None else min(after, stop)
-                for first in range(max(row, start), end, piece_rows):
-                    yield Piece(batch.slice(first - row, min(piece_rows, end - first)), first)
-                if end == stop:
-                    return
-                row = after
+                yield row, batch
+                row += batch.num_rows
 
     def _read_file(self, index: int, row: int) -> Iterator[tuple[_Block, pa.RecordBatch]]:
-        """Yield the blocks of a file that have rows; `row` is the number of its first row."""
+        """Yield the chunks of a file that have rows; `row` is the number of its first row."""
         file = self.files[index]
         file.ensure_unchanged(self._versions[index])
-        with TextFile(file, BLOCK_BYTES) as text:
-            layout = self._layout(text)
-            if not text.is_last:
-                text.fill()
-            while text.data or not text.is_last:
-                end, batch, bad = self._parse(text, layout)
-                for line in bad:
+        with TextFile(file, CHUNK_BYTES) as text:
+            header = self._header_reader.read(text)
+            if header.names:
+                require_columns(self.columns, header.names, file)
+            parser = _CellParser(self.config, header.names, self.columns)
+            chunks = ChunkFormat(header, self._syntax, list(self.config.null_values), self._chunk_bytes)
+            while (chunk := chunks.next_chunk(text, lambda end: self._parse_plain(text, end, parser))).end:
+                for line in chunk.bad:
                     self._leave_out(line, file)
-                if batch is not None and batch.num_rows:
-                    left_out = tuple((line.begin, line.end) for line in bad)
-                    yield _Block(index, row, text.offset, end, text.line, left_out), batch
+                batch = chunk.plain
+                rows = b"" if batch else without(text.data[: chunk.end], chunk.left_out)
+                if rows.strip(b"\r\n"):
+                    batch = self._parse(rows, parser, file, text.line)
+                if batch and batch.num_rows:
+                    yield _Block(index, row, text.offset, chunk.end, text.line, chunk.left_out), batch
                     row += batch.num_rows
-                text.skip(end)
-                if not text.is_last:
-                    text.fill()
+                text.skip(chunk.end)
         file.ensure_unchanged(self._versions[index])
 
-    def _layout(self, text: TextFile) -> _Layout:
-        names, line = self._read_names(text)
-        if names:
-            require_columns(self.columns, names, text.file)
-        indices = [names.index(name) for name in self.columns if name in names]
-        return _Layout(len(names), indices, self.columns, line)
+    def _read_blocks(self, start: int, stop: int | None, piece_rows: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the rows of the blocks that overlap a range, with the number of the first one."""
+        assert self._indexes is not None
+        end = self._starts[-1] if stop is None else min(stop, self._starts[-1])
+        for file in range(bisect_right(self._starts, start) - 1, len(self.files)):
+            base, after = self._starts[file : file + 2].tolist()
+            if base >= end:
+                return
+            if max(base, start) < after:
+                for row, batch in self._read_spans(file, max(base, start) - base, min(after, end) - base, piece_rows):
+                    yield base + row, batch
 
-    def _parse(self, text: TextFile, layout: _Layout) -> tuple[int, pa.RecordBatch | None, Sequence[BadLine]]:
-        """Parse the whole records of `text.data`: their size, the rows, and the lines that hold no row."""
-        end = len(text.data) if text.is_last else last_line_break(text.data)
-        batch = self._parse_plain(text, end, layout) if end else None
-        if batch is not None or not end:
-            return end, batch, ()
-        null_values = list(self.config.null_values)
-        scan = RecordScan(
-            text.data, text.is_last, text.line, self._syntax, layout.num_cells, layout.names_line, null_values
-        )
-        scan.run()
-        kept = scan.kept()
-        if not kept.strip(b"\r\n"):
-            return scan.end, None, scan.bad
+    def _read_spans(self, file: int, start: int, stop: int, piece_rows: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the rows of the blocks of a file that overlap a range, with the number of the first one in the file."""
+        assert self._indexes is not None
+        index = self._indexes[file]
+        parser = _CellParser(self.config, index.names, self.columns)
+        self.files[file].ensure_unchanged(self._versions[file])
+        with TextSpans(self.files[file]) as text:
+            for first, after in index.spans(start, stop, piece_rows):
+                offset, end = index.offsets[[first, after]].tolist()
+                rows = without(text.read(offset, end - offset), index.left_out_between(offset, end))
+                batch = self._parse(rows, parser, self.files[file], int(index.lines[first]))
+                if batch.num_rows != index.rows[after] - index.rows[first]:
+                    self.files[file].ensure_unchanged(self._versions[file])
+                    raise DataError(
+                        f"{self.files[file].name}, from line {index.lines[first]} on: {batch.num_rows:,} rows where "
+                        f"there were {index.rows[after] - index.rows[first]:,} before"
+                    )
+                yield int(index.rows[first]), batch
+        self.files[file].ensure_unchanged(self._versions[file])
+
+    def _parse(self, rows: bytes, parser: _CellParser, file: InputFile, line: int) -> pa.RecordBatch:
+        """Parse whole records, of which the first one begins with a line.
+
+        Raises:
+            DataError: Arrow cannot read them.
+        """
         try:
-            return scan.end, layout.parse(pa.py_buffer(kept), self._syntax, null_values), scan.bad
+            return parser.parse(pa.py_buffer(rows))
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            raise DataError(f"{text.file.name}, from line {text.line} on: cannot be read as CSV: {error}") from error
+            raise DataError(f"{file.name}, from line {line} on: cannot be read as CSV: {error}") from error
 
-    def _parse_plain(self, text: TextFile, end: int, layout: _Layout) -> pa.RecordBatch | None:
+    def _parse_plain(self, text: TextFile, end: int, parser: _CellParser) -> pa.RecordBatch | None:
         """Parse records of one line each; None if the lines need a closer look."""
         data = text.data
         try:
-            batch = layout.parse(pa.py_buffer(data).slice(0, end), self._syntax, list(self.config.null_values))
+            batch = parser.parse(pa.py_buffer(data).slice(0, end))
         except (pa.ArrowInvalid, UnicodeDecodeError):
             return None
         if batch.num_columns and pc.index(batch.column(0), batch.schema.names[0]).as_py() >= 0:
@@ -282,9 +293,19 @@ class CsvReader(Reader):
         self.bad_lines.add(file.name, line)
 
     def _block(self, row: int) -> _Block:
-        return self._blocks[bisect_right(self._blocks, row, key=lambda block: block.first_row) - 1]
+        """Return the block of a row that was read, or of any row of an index."""
+        if self._indexes is None:
+            return self._blocks[bisect_right(self._blocks, row, key=lambda block: block.first_row) - 1]
+        file = bisect_right(self._starts, row) - 1
+        base, index = int(self._starts[file]), self._indexes[file]
+        block = bisect_right(index.rows, row - base) - 1
+        offset, end = index.offsets[[block, block + 1]].tolist()
+        left_out = index.left_out_between(offset, end)
+        return _Block(file, base + int(index.rows[block]), offset, end - offset, int(index.lines[block]), left_out)
 
     def _first_row(self, file: int) -> int:
+        if self._indexes is not None:
+            return int(self._starts[file])
         return next(block.first_row for block in self._blocks if block.file == file)
 
     def locate(self, row: int) -> RowLocation:
@@ -299,12 +320,9 @@ class CsvReader(Reader):
             return super().describe(row)
 
     def _line(self, block: _Block, row: int) -> int:
-        """Number of the line of a row of a block; reads the file up to the block."""
+        """Number of the line of a row of a block; reads the block, and what is before it in a compressed file."""
         self.files[block.file].ensure_unchanged(self._versions[block.file])
-        with TextFile(self.files[block.file], BLOCK_BYTES) as text:
-            while text.offset + len(text.data) < block.offset + block.size:
-                text.skip_uncounted(max(0, min(len(text.data), block.offset - text.offset)))
-                text.fill()
-            text.skip_uncounted(block.offset - text.offset)
-            starts, _, _ = find_records(text.data[: block.size], self._syntax, block.left_out)
-            return block.line + count_lines(text.data, int(starts[row]))
+        with TextSpans(self.files[block.file]) as text:
+            data = text.read(block.offset, block.size)
+        starts, _, _ = find_records(data, self._syntax, block.left_out)
+        return block.line + count_lines(data, int(starts[row]))

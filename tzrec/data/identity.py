@@ -60,7 +60,7 @@ class FileIdentity:
     @property
     def content(self) -> tuple[object, ...]:
         """Key that equal content has in common: a copy or a renamed file counts as the same."""
-        return (self.size, self.rows, self.digest) if self.digest else (self.name, self.size, self.rows, self.modified)
+        return (self.size, self.digest) if self.digest else (self.name, self.size, self.modified)
 
     def __str__(self) -> str:
         rows = "" if self.rows is None else f"{self.rows:,} rows, "

@@ -15,6 +15,7 @@ from tzrec.data.bad_rows import BadRowLog
 from tzrec.data.batch import Batch, Cursor
 from tzrec.data.batch_encoder import BatchEncoder, EncodedBatch
 from tzrec.data.batch_jobs import BatchJob, contiguous_steps, global_batch_jobs, jobs_of_steps
+from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.identity import DataIdentity
 from tzrec.data.masking import masked_rows
 from tzrec.data.partition import BatchPartition
@@ -58,8 +59,9 @@ class DataLoader:
         reserved: Sequence[str] = (),
         batch_size: int | None = None,
         seed: int = 1,
+        exchange: Exchange = ALONE,
     ) -> None:
-        """Open the files of `path`: read the metadata, or the first block of text.
+        """Open the files of `path`: read the metadata, or find the rows of text.
 
         Args:
             config: its data_config describes the files.
@@ -72,9 +74,11 @@ class DataLoader:
                 for those that the features read.
             batch_size: rows per batch and rank; default: that of the config.
             seed: of the shuffle.
+            exchange: the ranks that open these files together, and share the work; default: this one does all of it.
 
         Raises:
-            DataError: no such files, unreadable ones, missing columns, or no rows at all.
+            DataError: no such files, unreadable ones, missing columns, or no rows at all; of text also lines that hold
+                no row if the policy is ERROR.
         """
         data = config.data_config
         self._data, self._encoder, self._mode = data, encoder, mode
@@ -84,15 +88,14 @@ class DataLoader:
         files = open_reader(data, path, [])
         self._reserved = _reserved_names(reserved, files.available, encoder.columns)
         self._reader = files.select([*encoder.columns, *self._targets, *self._reserved])
+        self._reader.make_index(exchange, _cpu_share())
         self._schema = TextSchema.of(data, self._reader, encoder.columns, self._targets, self._reserved)
         self._batch_encoder = BatchEncoder(config, encoder, self._schema, self._targets, self._reserved)
-        self._rows = self._reader.count() if mode == "predict" else self._reader.num_rows
-        left_out = self._reader.bad_lines.describe()
-        self._reader.bad_lines.clear()  # counted while opening, and counted again by the first epoch
+        self._rows = self._reader.num_rows
         self._log = BadRowLog()
         self._queues: list[PrefetchQueue[EncodedBatch]] = []
         if self._rows == 0:
-            raise DataError(f"{path}: no rows{left_out}")
+            raise DataError(f"{path}: no rows{self._reader.bad_lines.describe()}")
         if not self._reader.is_text:
             self._check_types()
 
@@ -108,7 +111,7 @@ class DataLoader:
     def bad_value_counts(self) -> dict[tuple[str, str], int]:
         """Number of bad values by (column, reason) in the batches returned so far."""
         counts = dict(self._log.counts)
-        if self._rank == 0:  # every rank reads every line
+        if self._rank == 0:  # every rank knows those of all files
             counts |= {("line", reason): count for reason, count in self._reader.bad_lines.counts.items()}
         return counts
 
@@ -181,8 +184,7 @@ class DataLoader:
 
     def _threads(self) -> int:
         """Number of encoding threads: `num_workers`, at most this rank's share of the cores."""
-        share = max(1, env.available_cpus() // env.rank_info().local_world_size)
-        return min(self._data.num_workers, share)
+        return min(self._data.num_workers, _cpu_share())
 
     def _work(self, start: Cursor) -> Iterator[Callable[[], EncodedBatch]]:
         cursor = replace(start, window=self._window(start))
@@ -226,6 +228,11 @@ class DataLoader:
         """Mask of rows whose features with use_mask are emptied `(B,)`; None for no rows."""
         probability = self._data.sample_mask_prob if self._mode == "train" else 0.0
         return masked_rows(numbers, self._seed, cursor.epoch, probability) if probability else None
+
+
+def _cpu_share() -> int:
+    """This rank's share of the cores."""
+    return max(1, env.available_cpus() // env.rank_info().local_world_size)
 
 
 def _batch_size(data: data_pb2.DataConfig, mode: Mode) -> int:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tzrec.config.names import closest
 from tzrec.data.bad_lines import BadLines
+from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.paths import InputFile, expand
 from tzrec.errors import DataError
 from tzrec.formatting import shorten
@@ -111,6 +112,14 @@ class Reader(ABC):
         A block is what can be read without reading another one, for example a row group. Blocks do not span files.
         """
         return None
+
+    def make_index(self, exchange: Exchange = ALONE, num_threads: int = 1) -> None:  # noqa: B027
+        """Find the blocks and the rows of the files where no metadata lists them; all ranks of `exchange` call it.
+
+        Raises:
+            DataError: the same on all ranks: a file cannot be read, or a line of text holds no row and the policy is
+                ERROR.
+        """
 
     @abstractmethod
     def _open_files(self) -> Sequence[str]:

@@ -80,14 +80,6 @@ class RecordScan:
             result.append(replace(bad, line=line))
         return result
 
-    def kept(self) -> bytes:
-        """Return the whole records without the lines that hold no row."""
-        parts, at = [], 0
-        for bad in self.bad:
-            parts.append(self.data[at : bad.begin])
-            at = bad.end
-        return b"".join([*parts, self.data[at : self.end]])
-
     def _find_open_quotes(self) -> None:
         """Find the quoted cells that take in rows, and the end of the last whole record."""
         from tzrec.features.kernels import records as kernels

@@ -26,6 +26,9 @@ _ENCODING_BY_MAGIC = {b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE"}
 MAGIC_BYTES = 4
 HEAD_BYTES = 64 << 10
 """Bytes that are read first, for the names of the columns."""
+_SKIP_BYTES = 1 << 20
+_LOOKAHEAD_BYTES = 16 << 10
+"""Bytes that are read beyond a size to find the end of a line."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class TextFile:
         is_last: true if the file ends with `data`.
         line: number of the line with which `data` begins, from 1.
         offset: number of bytes of decompressed text before `data`.
+        is_compressed: true if only its start can be read without reading what is before.
     """
 
     def __init__(self, file: InputFile, chunk_bytes: int) -> None:
@@ -89,14 +93,7 @@ class TextFile:
         self.file, self._chunk_bytes = file, chunk_bytes
         self.data, self.is_last, self.line, self.offset = b"", False, 1, 0
         self._counted = (0, 0)
-        try:
-            raw = file.filesystem.open_input_file(file.path)
-            magic = raw.read(MAGIC_BYTES)
-            raw.seek(0)
-            codec = codec_of(file.path, magic)
-            self._stream = pa.CompressedInputStream(raw, codec) if codec and magic else raw
-        except (pa.ArrowException, OSError) as error:
-            raise self._error(error) from error
+        self._stream, magic, self.is_compressed = _open(file)
         encoding = _ENCODING_BY_MAGIC.get(magic[:2])
         if encoding:
             raise DataError(
@@ -122,15 +119,32 @@ class TextFile:
         """
         if len(self.data) > MAX_RECORD_BYTES:
             raise DataError(
-                f"{self.file.name}, line {self.line}: more than {format_bytes(MAX_RECORD_BYTES)} without an end of the "
-                "row; the file is no text of rows, or data_config.delimiter or data_config.quote is not the one in use"
+                f"{self.file.name}, line {self.line + count_lines(self.data)}: more than "
+                f"{format_bytes(MAX_RECORD_BYTES)} without an end of the row; the file is no text of rows, or "
+                "data_config.delimiter or data_config.quote is not the one in use"
             )
         try:
             chunk = self._stream.read_buffer(size or self._chunk_bytes)
         except (pa.ArrowException, OSError) as error:
-            raise self._error(error) from error
+            raise _error(self.file, error) from error
         self.data = b"".join((self.data, chunk))
         self.is_last = not chunk.size
+
+    def lines_end(self, size: int) -> int:
+        """Return the end of the lines that begin in the next `size` bytes, or of the text; reads on until there."""
+        while len(self.data) < size + _LOOKAHEAD_BYTES and not self.is_last:
+            self.fill(size + _LOOKAHEAD_BYTES - len(self.data))
+        while True:
+            end = line_end(self.data, size - 1) if size <= len(self.data) else len(self.data)
+            if end < len(self.data) or self.is_last:
+                return end
+            self.fill()
+
+    def seek_line(self, offset: int) -> None:
+        """Go on with the first line that begins at or after `offset`, of a file that is not compressed."""
+        self._stream.seek(offset - 1)
+        self.data, self.is_last, self.offset = b"", False, offset - 1
+        self.skip_uncounted(self.lines_end(1))
 
     def skip(self, size: int) -> None:
         """Drop the first bytes of `data`, which end with a line break or the file."""
@@ -149,8 +163,60 @@ class TextFile:
         self._counted = (0, 0)
         self.data = self.data[size:]
 
-    def _error(self, error: Exception) -> DataError:
-        return DataError(f"{self.file.name}: cannot be read as CSV: {error}")
+
+class TextSpans:
+    """Parts of the decompressed text of a file, to be read in order."""
+
+    def __init__(self, file: InputFile) -> None:
+        """Open a file; see `TextFile`.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        self._file = file
+        self._stream, _, self._is_compressed = _open(file)
+        self._offset = 0
+
+    def __enter__(self) -> TextSpans:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read `size` bytes from `offset` on, fewer at the end of the file.
+
+        Raises:
+            DataError: the file cannot be read, or a compressed one is cut off.
+        """
+        try:
+            if not self._is_compressed:
+                self._stream.seek(offset)
+            while self._is_compressed and self._offset < offset:
+                self._offset += self._stream.read_buffer(min(offset - self._offset, _SKIP_BYTES)).size
+            self._offset += size
+            return self._stream.read(size)  # type: ignore[no-any-return]
+        except (pa.ArrowException, OSError) as error:
+            raise _error(self._file, error) from error
+
+
+def _open(file: InputFile) -> tuple[pa.NativeFile, bytes, bool]:
+    """Open a file: its decompressed text, the first bytes as they are stored, and true if it is compressed."""
+    try:
+        raw = file.filesystem.open_input_file(file.path)
+        magic = raw.read(MAGIC_BYTES)
+        raw.seek(0)
+        codec = codec_of(file.path, magic)
+        is_compressed = bool(codec and magic)
+        return pa.CompressedInputStream(raw, codec) if is_compressed else raw, magic, is_compressed
+    except (pa.ArrowException, OSError) as error:
+        raise _error(file, error) from error
+
+
+def _error(file: InputFile, error: Exception) -> DataError:
+    return DataError(f"{file.name}: cannot be read as CSV: {error}")
 
 
 def codec_of(path: str, magic: bytes) -> str:

@@ -22,6 +22,8 @@ from tzrec.protos import data_pb2
 
 NOT_UTF8 = "not UTF-8"
 """Reason of a bad cell."""
+_ROWS_TO_INFER = 1 << 20
+"""Rows at the start of the first file from which types are inferred; fewer if they are more than a chunk of text."""
 _DECIMAL = r"([+-]?[0-9]+)\.0*"
 _SCALARS = {
     data_pb2.INT32: pa.int32(),
@@ -86,7 +88,7 @@ class TextSchema:
         """
         if not reader.is_text:
             return cls({}, {}, {})
-        first = next(reader.read(), None)
+        first = next(reader.read(piece_rows=_ROWS_TO_INFER), None)
         if first is None:
             raise DataError(f"{reader.files[0].name}: no rows{reader.bad_lines.describe()}")
         declared = declared_types(config)

@@ -222,6 +222,12 @@ def gather(value: Any) -> list[Any]:
     return [json.loads(data) for data in _gather(json.dumps(value).encode())]
 
 
+def gather_when_ready(value: Any) -> list[Any]:
+    """Values of all ranks in rank order; a rank that is late has as much time as it needs, if it calls `advance`."""
+    wait_for_all()
+    return gather(value)
+
+
 def gather_states(state: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
     """Named tensors of all ranks in rank order, on the CPU; names and lengths may differ between ranks."""
     local = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

@@ -21,6 +21,7 @@ from tzrec.config.load import ConfigSource
 from tzrec.config.local_path import local_path
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.data.batch import Batch
+from tzrec.data.exchange import Exchange
 from tzrec.data.loader import DataLoader, Mode
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters, shard
@@ -137,10 +138,11 @@ class Session:
         return Path(self.config.model_dir)
 
     def loader(self, path: str, mode: Mode, reserved: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
-        """Open files as batches for this rank; `close` stops their threads."""
-        rank_info, seed = self.rank_info, self.config.train_config.seed
+        """Open files as batches for this rank, together with all other ranks; `close` stops their threads."""
+        rank, world_size, seed = self.rank_info.rank, self.rank_info.world_size, self.config.train_config.seed
+        exchange = Exchange(rank, world_size, group.gather_when_ready, group.advance)
         loader = DataLoader(
-            self.config, self.encoder, path, mode, rank_info.rank, rank_info.world_size, reserved, batch_size, seed
+            self.config, self.encoder, path, mode, rank, world_size, reserved, batch_size, seed, exchange
         )
         self._loaders.add(loader)
         return loader

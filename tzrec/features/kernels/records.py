@@ -196,3 +196,68 @@ def find_records(
             num_records += 1
         at = _next_line(data, end)
     return starts[:num_records].copy(), ends[:num_records].copy(), cells[:num_records].copy()
+
+
+@jit(types.boolean(UINT8S, types.int64, types.int64, UINT8S))
+def _is_equal(data: ByteArray, begin: int, end: int, line: ByteArray) -> Any:
+    """Return true if a part of the data is equal to a line."""
+    if end - begin != len(line):
+        return False
+    at = 0
+    while at < len(line) and data[begin + at] == line[at]:
+        at += 1
+    return at == len(line)
+
+
+@jit(
+    types.Tuple((types.int64, INT64S_OUT, INT64S_OUT))(
+        UINT8S, types.uint8, types.int64, types.int64, UINT8S, types.int64, types.int64
+    )
+)
+def scan_lines(
+    data: ByteArray, delimiter: int, quote: int, cells: int, names: ByteArray, offset: int, step: int
+) -> Any:
+    """Check that every line is a record, with every quoted cell on one line, and find the starts of some lines.
+
+    Args:
+        data: text that begins with a record.
+        delimiter: between cells.
+        quote: around cells, or NO_QUOTE.
+        cells: number of cells of a record.
+        names: a line that is no record; empty for none.
+        offset: number of bytes before the text.
+        step: the first line is listed that starts at or after each multiple of so many bytes, counted with `offset`.
+
+    Returns:
+        the number of lines, -1 if one of them is no such record; the starts in the text of the lines listed, the first
+        line not included; and the numbers of lines before them.
+    """
+    size = len(data)
+    starts, numbers = np.empty(size // step + 2, np.int64), np.empty(size // step + 2, np.int64)
+    num_lines = num_starts = at = begin = 0
+    width = 1
+    next_start = (offset // step + 1) * step - offset
+    while at < size:
+        byte = data[at]
+        if byte == delimiter:
+            width += 1
+        elif _ends_line(byte):
+            if width != cells or at == begin or _is_equal(data, begin, at, names):
+                return -1, starts[:0].copy(), numbers[:0].copy()
+            if byte == _RETURN and at + 1 < size and data[at + 1] == _NEWLINE:
+                at += 1
+            num_lines += 1
+            begin, width = at + 1, 1
+            if next_start <= begin < size:
+                starts[num_starts], numbers[num_starts] = begin, num_lines
+                num_starts += 1
+                next_start = ((offset + begin) // step + 1) * step - offset
+        elif byte == quote and (at == begin or data[at - 1] == delimiter):
+            close, lines = _skip_quoted(data, at + 1, quote)
+            if lines or close == size:
+                return -1, starts[:0].copy(), numbers[:0].copy()
+            at = close
+        at += 1
+    if begin < size:  # the last line has no line break
+        num_lines = num_lines + 1 if width == cells and not _is_equal(data, begin, size, names) else -1
+    return num_lines, starts[:num_starts].copy(), numbers[:num_starts].copy()
