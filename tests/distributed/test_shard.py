@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from torchrec.distributed.planner.types import PlannerError
 
 from tests.fixtures import toy_model as toy
 from tests.fixtures.toy_training import CASES, SCALED, Case, Run, merge_shards
+from tzrec.distributed import shard as shard_module
 from tzrec.distributed.shard import dense_parameters
+from tzrec.errors import ConfigError
 from tzrec.tables.lookup_kernel import lookup_kernels
 from tzrec.tables.sharders import LocalBags, LocalSequences
 
@@ -128,3 +131,20 @@ def test_frozen_sequence_table_does_not_change(optimizer: str, alone: None, monk
     last = {name: value for name, _, _, value in run.shards()}
     assert torch.equal(last["s_emb"], toy.first_table("s_emb"))
     assert not torch.equal(last["t_emb"], toy.first_table("t_emb"))
+
+
+@pytest.mark.usefixtures("alone")
+def test_tables_without_plan_are_a_problem_of_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchrec's planner decides on CUDA; its error has a page of text, of which the first line is kept."""
+
+    def fail(*arguments: object) -> None:
+        raise PlannerError("Unable to find a plan because of insufficient storage.\nPlanner evaluated 9 proposals.")
+
+    monkeypatch.setattr(shard_module, "plan_sharding", fail)
+    with pytest.raises(
+        ConfigError, match=r"the tables do not fit: tables of .* of optimizer state on 1 ranks"
+    ) as error:
+        Run(Case("one", "adagrad_optimizer"))
+    (problem,) = error.value.problems
+    assert "What helps: use rowwise_adagrad_optimizer, which stores" in problem.message
+    assert problem.message.endswith("torchrec: Unable to find a plan because of insufficient storage.")

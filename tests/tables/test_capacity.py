@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from tests.fixtures.feature_groups import make_feature, make_group
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.features.base import Table
 from tzrec.protos.train_pb2 import TrainConfig
-from tzrec.tables.capacity import Capacity, exchange_bytes, plan_capacity
+from tzrec.tables.capacity import Capacity, PerRank, exchange_bytes, plan_capacity
 from tzrec.tables.cluster import Cluster
 from tzrec.tables.sharders import make_sharders
 from tzrec.tables.sharding_plan import plan_sharding
@@ -54,6 +55,14 @@ def test_bytes_of_ranks_by_hand(optimizer: str, types: str, weights: list[int], 
     assert capacity.host.tolist() == [0] * 4
 
 
+def exchange(sharding: str, is_trained: bool = True, is_pooled: bool = True) -> PerRank:
+    """Bytes that each of 4 ranks on 2 hosts sends."""
+    cluster = Cluster(4, ranks_per_host=2, batch_size=10)
+    held = {"row_wise": [0.25] * 4, "table_row_wise": [0.5, 0.5, 0, 0], "column_wise": [0.5, 0.5, 0, 0]}
+    part = np.array(held.get(sharding, [1.0, 0, 0, 0]))
+    return exchange_bytes(sharding, cluster, 2, 8, 4000, is_trained, is_pooled, part)
+
+
 @pytest.mark.parametrize(
     ("sharding", "expected"),
     [
@@ -65,22 +74,27 @@ def test_bytes_of_ranks_by_hand(optimizer: str, types: str, weights: list[int], 
         ("data_parallel", 2 * 0.75 * 4000),
     ],
 )
-def test_exchange_bytes_by_hand(sharding: str, expected: float) -> None:
-    cluster = Cluster(4, ranks_per_host=2, batch_size=10)
-    assert exchange_bytes(sharding, cluster, 2, 8, 4000) == pytest.approx(expected)
+def test_mean_exchange_by_hand(sharding: str, expected: float) -> None:
+    assert exchange(sharding).mean() == pytest.approx(expected)
+
+
+def test_exchange_of_each_rank_by_hand() -> None:
+    """The holder of a table sends the vectors of the 30 rows of others; they send 160 B of ids and a gradient each."""
+    assert exchange("table_wise").tolist() == [3 * 320, *[160 + 320] * 3]
+    assert exchange("row_wise").tolist() == [120 + 2 * 3 * 320] * 4
+    # rank 0 and 1 hold the table: half of the partial sums of all 40 rows go to the other one and to the other host
+    assert exchange("table_row_wise").tolist() == [80 + 960 + 480] * 2 + [160 + 480] * 2
 
 
 def test_frozen_table_sends_no_gradients() -> None:
-    cluster = Cluster(4, ranks_per_host=2, batch_size=10)
-    assert exchange_bytes("table_wise", cluster, 2, 8, 4000, is_trained=False) == pytest.approx(120 + 240)
-    assert exchange_bytes("data_parallel", cluster, 2, 8, 4000, is_trained=False) == 0
+    assert exchange("table_wise", is_trained=False).mean() == pytest.approx(120 + 240)
+    assert exchange("data_parallel", is_trained=False).tolist() == [0] * 4
 
 
 @pytest.mark.parametrize("sharding", ["table_wise", "row_wise", "table_row_wise"])
 def test_vector_of_each_id_comes_from_one_rank(sharding: str) -> None:
     """Without pooling there are no partial sums: 3 of 4 ids, vectors and gradients are those of other ranks."""
-    cluster = Cluster(4, ranks_per_host=2, batch_size=10)
-    assert exchange_bytes(sharding, cluster, 2, 8, 4000, is_pooled=False) == pytest.approx(120 + 2 * 240)
+    assert exchange(sharding, is_pooled=False).mean() == pytest.approx(120 + 2 * 240)
 
 
 @pytest.mark.parametrize("num_ranks", [1, 8, 64])

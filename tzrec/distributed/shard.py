@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torchrec.distributed.model_parallel import DistributedModelParallel
+from torchrec.distributed.planner.types import PlannerError
 
+from tzrec.errors import ConfigError, Problem, first_line
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.tables.capacity_advice import capacity_advice
 from tzrec.tables.cluster import Cluster
 from tzrec.tables.gloo import allow_uneven_gather
 from tzrec.tables.initialization import init_table
@@ -36,12 +39,16 @@ def shard(
         saved: the plan of a checkpoint, followed where the config allows it.
 
     Raises:
-        ConfigError: see `plan_sharding`.
+        ConfigError: see `plan_sharding`; or with CUDA, the tables do not fit into the memory of the ranks.
     """
     train = config.train_config
     sharders = make_sharders(train.sparse_optimizer)
     cluster = Cluster.current(device, config.data_config.batch_size)
-    plan = plan_sharding(model, train, cluster, sharders, saved)
+    try:
+        plan = plan_sharding(model, train, cluster, sharders, saved)
+    except PlannerError as error:
+        reason = f"{capacity_advice(model, train, cluster, other=0)}. torchrec: {first_line(error)}"
+        raise ConfigError([Problem("", f"the tables do not fit: {reason}")]) from error
     for collection in collections(model):
         _prepare(collection)
     wrap = torch.distributed.get_world_size() > 1

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import nn
 from torchrec.distributed.planner.types import PlannerError
 
-from tzrec.config.options import optimizer_bytes, table_optimizer
 from tzrec.config.sequences import feature_members
 from tzrec.errors import first_line
 from tzrec.features.feature_encoder import FeatureEncoder
@@ -18,13 +17,14 @@ from tzrec.formatting import format_bytes, format_columns
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.tables.capacity import Capacity, TableCapacity, num_vectors, plan_capacity
+from tzrec.tables.capacity import Capacity, PerRank, TableCapacity, num_vectors, plan_capacity, vector_bytes
+from tzrec.tables.capacity_advice import capacity_advice
 from tzrec.tables.cluster import Cluster
-from tzrec.tables.plan_summary import table_bytes
 from tzrec.tables.sharders import make_sharders
 from tzrec.tables.sharding_plan import collections, plan_sharding
-from tzrec.tables.sparse_optimizer import optimizer_descriptor
-from tzrec.tables.torchrec_planner import RESERVED
+
+MOST_GROUPS = 16
+"""Lines of ranks that are printed."""
 
 DENSE_COPIES = 4
 """Float32 numbers for each dense parameter: value, gradient and the two moments of Adam."""
@@ -49,28 +49,53 @@ class PlanReport:
     problems: tuple[str, ...]
 
     def render(self) -> str:
-        """Format the tables, the fullest rank and the problems."""
+        """Format the tables, the ranks and the problems."""
         lines = []
         if self.capacity.tables:
-            header = ["table", "rows", "dim", "bytes", "sharding", "kernel", "ranks", "exchange/step"]
+            header = ["table", "rows", "dim", "sharding", "kernel", "ranks", "weights", "optimizer", "activations"]
             cells = [_cells(table) for table in self.capacity.tables]
-            lines += [format_columns([header, *cells], right=(1, 2, 3, 7)), "", self._summary()]
+            lines += [format_columns([[*header, "exchange/step", "ms/step"], *cells], right=(1, 2, *range(6, 11))), ""]
+            lines += [*self._rank_lines(), "", self._notes()]
         return "\n".join([*lines, *(f"does not fit: {problem}" for problem in self.problems)])
 
-    def _summary(self) -> str:
-        rank = int((self.capacity.weights + self.capacity.optimizer).argmax())
-        weights, optimizer = self.capacity.weights[rank], self.capacity.optimizer[rank]
-        free = self.cluster.memory - weights - optimizer - self.dense - self.activations
-        step, exchange = self.capacity.lookup_ms + self.capacity.exchange_ms, self.capacity.exchange_ms
-        slowest, host = int(step.argmax()), self.capacity.host.max()
-        on_host = f"   on its host {format_bytes(host)} of {format_bytes(self.cluster.host_memory)}" if host else ""
+    def _rank_lines(self) -> Iterator[str]:
+        """Yield a line for each group of ranks with equal needs, those with the least free memory first."""
+        needs, host = self.capacity, self.capacity.host.any()
+        free = self.free
+        header = ["ranks", "weights", "optimizer", "activations", "free", "exchange/step", "ms/step"]
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for rank in np.argsort(free, kind="stable").tolist():
+            sizes = [needs.weights[rank], needs.optimizer[rank], self.activations, max(free[rank], 0)]
+            cells = [*map(format_bytes, sizes), format_bytes(needs.exchange[rank]), _milliseconds(self.step_ms[rank])]
+            groups.setdefault((*cells, *([format_bytes(needs.host[rank])] if host else [])), []).append(rank)
+        lines = [[_ranges(tuple(sorted(ranks))), *cells] for cells, ranks in groups.items()]
+        header += ["on host"] if host else []
+        yield format_columns([header, *lines[:MOST_GROUPS]], right=range(1, len(header)))
+        if len(lines) > MOST_GROUPS:
+            num_ranks = sum(map(len, list(groups.values())[MOST_GROUPS:]))
+            yield f"and {num_ranks} ranks with more free memory"
+
+    @property
+    def free(self) -> PerRank:
+        """Bytes of memory that each rank has left; negative where it does not fit."""
+        tables = self.capacity.weights + self.capacity.optimizer
+        return self.cluster.memory - self.dense - self.activations - tables
+
+    @property
+    def step_ms(self) -> PerRank:
+        """Milliseconds of the tables in one step, on each rank."""
+        return self.capacity.lookup_ms + self.capacity.exchange_ms
+
+    def _notes(self) -> str:
+        slowest, host = int(self.step_ms.argmax()), self.capacity.host.max()
+        on_host = f", and {format_bytes(self.cluster.host_memory)} of its host" if host else ""
+        exchange = 2 * (1 - 1 / self.cluster.num_ranks) * self.dense / DENSE_COPIES
         return (
-            f"fullest rank {rank} of {self.cluster.num_ranks}   weights {format_bytes(weights)}   "
-            f"optimizer {format_bytes(optimizer)}   dense layers {format_bytes(self.dense)}   "
-            f"activations {format_bytes(self.activations)}   free {format_bytes(max(free, 0))} of "
-            f"{format_bytes(self.cluster.memory)}{on_host}\n"
-            f"step of tables about {step[slowest]:.2g} ms on rank {slowest}, exchange {exchange[slowest]:.2g} of it "
-            f"({self.cluster.batch_size:,} rows on each rank; bandwidths are the defaults of torchrec)"
+            f"each rank has {format_bytes(self.cluster.memory)}{on_host}; dense layers take {format_bytes(self.dense)} "
+            f"of it and send {format_bytes(exchange)} of gradients in a step\n"
+            f"step of tables about {_milliseconds(self.step_ms[slowest])} ms on rank {slowest}, exchange "
+            f"{_milliseconds(self.capacity.exchange_ms[slowest])} of it ({self.cluster.batch_size:,} rows on each "
+            "rank; bandwidths are the defaults of torchrec)"
         )
 
 
@@ -95,12 +120,13 @@ def plan(config: EasyRecConfig, cluster: Cluster) -> PlanReport:
     try:
         placed = plan_sharding(model, train, cluster, sharders)
     except PlannerError as error:
-        advice = _advice(model, config, cluster, dense, first_line(error))
-        return PlanReport(cluster, Capacity(), dense, activations, advice)
+        advice = capacity_advice(model, train, cluster, dense)
+        return PlanReport(cluster, Capacity(), dense, activations, (advice, f"torchrec: {first_line(error)}"))
     capacity = plan_capacity(model, placed, train, cluster, sharders, ids_per_row)
-    needed = float((capacity.weights + capacity.optimizer).max()) + dense + activations
-    problems = () if needed <= cluster.memory else _advice(model, config, cluster, dense + activations, "")
-    return PlanReport(cluster, capacity, dense, activations, problems)
+    report = PlanReport(cluster, capacity, dense, activations, ())
+    if report.free.min() >= 0:
+        return report
+    return replace(report, problems=(capacity_advice(model, train, cluster, dense + activations),))
 
 
 def _ids_per_row(config: EasyRecConfig) -> dict[str, float]:
@@ -127,42 +153,7 @@ def _activation_bytes(model: RecModel, cluster: Cluster, ids_per_row: Mapping[st
         for shared in collection.tables
     )
     layers = sum(module.out_features for module in model.modules() if isinstance(module, nn.Linear))
-    return int(2 * 4 * cluster.batch_size * (vectors + layers))
-
-
-def _advice(model: RecModel, config: EasyRecConfig, cluster: Cluster, other: int, reason: str) -> tuple[str, ...]:
-    """Explain a model that does not fit, and list the changes that help.
-
-    Args:
-        model: unsharded.
-        config: of the model.
-        cluster: the ranks.
-        other: bytes on each rank besides those of tables.
-        reason: first line of the error of torchrec's planner; empty if there is a plan.
-    """
-    tables = [shared.table for collection in collections(model) for shared in collection.tables]
-    descriptor = optimizer_descriptor(config.train_config.sparse_optimizer)
-    weights = sum(map(table_bytes, tables))
-    state = sum(optimizer_bytes(descriptor, table.rows, table.dim) for table in tables if table.trainable)
-    usable = cluster.memory * (1 - RESERVED if cluster.device == "cuda" else 1) - other
-    largest = max(tables, key=table_bytes)
-    problem = (
-        f"tables of {format_bytes(weights)} with {format_bytes(state)} of optimizer state on {cluster.num_ranks} ranks "
-        f"with {format_bytes(max(usable, 0))} each for them; the largest is {largest.name} with "
-        f"{format_bytes(table_bytes(largest))}"
-    )
-    helps = []
-    if usable > 0:
-        helps.append(f"use at least {math.ceil((weights + state) / usable)} ranks")
-    if "table_wise" in largest.sharding_types and "row_wise" not in largest.sharding_types:
-        helps.append(f"allow row_wise in embedding_constraints.sharding_types of {largest.name}")
-    if table_optimizer(descriptor).state_per_value:
-        rows = sum(table.rows for table in tables if table.trainable)
-        helps.append(f"use rowwise_adagrad_optimizer, which stores {format_bytes(4 * rows)}")
-    if any(table.data_type != "FP16" for table in tables):
-        half = sum(2 * table.rows * table.dim for table in tables)
-        helps.append(f"set data_type: FP16, which makes {format_bytes(half)} of the tables")
-    return (f"{problem}. What helps: {'; '.join(helps)}", *([f"torchrec: {reason}"] if reason else []))
+    return int(vector_bytes(cluster, vectors + layers))
 
 
 def _cells(table: TableCapacity) -> list[str]:
@@ -171,12 +162,17 @@ def _cells(table: TableCapacity) -> list[str]:
         shared.full_name,
         f"{shared.table.rows:,}",
         str(shared.table.dim),
-        format_bytes(table_bytes(shared.table)),
         table.sharding,
         table.kernel,
         _ranges(table.ranks),
-        format_bytes(table.exchange),
+        *map(format_bytes, (table.weights, table.optimizer, table.activations, table.exchange)),
+        _milliseconds(table.step_ms),
     ]
+
+
+def _milliseconds(time: float) -> str:
+    """Format with two digits: `0.65`, `6.1`, `850`."""
+    return f"{time:,.0f}" if time >= 10 else f"{time:.2g}"
 
 
 def _ranges(ranks: tuple[int, ...]) -> str:

@@ -10,13 +10,13 @@ import numpy.typing as npt
 from torch import nn
 from torchrec.distributed.planner import ParameterConstraints
 from torchrec.distributed.planner.constants import UVM_CACHING_RATIO
-from torchrec.distributed.planner.enumerators import EmbeddingEnumerator
 from torchrec.distributed.planner.types import ShardingOption
 from torchrec.distributed.types import EnumerableShardingSpec, ParameterSharding, ShardingPlan
 
 from tzrec.config.options import optimizer_bytes, value_bytes
 from tzrec.protos.train_pb2 import TrainConfig
 from tzrec.tables.cluster import Cluster
+from tzrec.tables.plan_search import make_enumerator
 from tzrec.tables.plan_summary import table_bytes
 from tzrec.tables.sharding_plan import Collection, Sharders, collections
 from tzrec.tables.shared_table import SharedTable
@@ -42,14 +42,22 @@ class TableCapacity:
         sharding: sharding type.
         kernel: kernel.
         ranks: ranks that hold a shard, in ascending order.
+        weights: bytes of all its shards.
+        optimizer: bytes of the optimizer state of all shards, and of the gradients of dense kernels.
+        activations: bytes of the vectors of a batch with their gradients, on each rank.
         exchange: bytes that a rank sends for it in one step, the mean of all ranks.
+        step_ms: milliseconds of its lookups, updates and exchange in one step, on its slowest rank.
     """
 
     shared: SharedTable
     sharding: str
     kernel: str
     ranks: tuple[int, ...]
+    weights: float
+    optimizer: float
+    activations: float
     exchange: float
+    step_ms: float
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Capacity:
         optimizer: bytes of their optimizer state, and of gradients of dense kernels, in the memory of each rank.
         host: bytes of shards and optimizer state in the memory of the host, for each of its ranks: of tables that a GPU
             reads from there (`fused_uvm`), or of which it caches a part (`fused_uvm_caching`).
+        exchange: bytes that each rank sends for all tables in one step.
         lookup_ms: milliseconds of lookups and updates in one step on each rank, as torchrec estimates them.
         exchange_ms: milliseconds of the exchange in one step on each rank, as torchrec estimates them.
     """
@@ -70,6 +79,7 @@ class Capacity:
     weights: PerRank = field(default_factory=lambda: np.zeros(1))
     optimizer: PerRank = field(default_factory=lambda: np.zeros(1))
     host: PerRank = field(default_factory=lambda: np.zeros(1))
+    exchange: PerRank = field(default_factory=lambda: np.zeros(1))
     lookup_ms: PerRank = field(default_factory=lambda: np.zeros(1))
     exchange_ms: PerRank = field(default_factory=lambda: np.zeros(1))
 
@@ -92,19 +102,29 @@ def plan_capacity(
         sharders: those with which the plan was made.
         ids_per_row: number of ids that a feature looks up in a row, by name; 1 for other features.
     """
-    capacity = Capacity([], *(np.zeros(cluster.num_ranks) for _ in range(5)))
+    capacity = Capacity([], *(np.zeros(cluster.num_ranks) for _ in range(6)))
     for collection in collections(model):
         shardings: Mapping[str, ParameterSharding] = plan.plan[collection.path]  # type: ignore[assignment]
         options = _options(collection, shardings, cluster, sharders, ids_per_row)
         for shared in collection.tables:
             name = shared.table.name
-            _add_table(capacity, shared, collection, shardings[name], config, cluster, ids_per_row)
-            for rank, shard in zip(_ranks(shardings[name], cluster), options[name].shards, strict=True):
-                perf = shard.perf
-                assert perf is not None
-                capacity.lookup_ms[rank] += perf.fwd_compute + perf.bwd_compute + perf.prefetch_compute
-                capacity.exchange_ms[rank] += perf.fwd_comms + perf.bwd_comms + perf.input_dist_comms
+            step_ms = _add_times(capacity, _ranks(shardings[name], cluster), options[name])
+            _add_table(capacity, shared, collection, shardings[name], config, cluster, ids_per_row, step_ms)
     return capacity
+
+
+def _add_times(capacity: Capacity, ranks: Sequence[int], option: ShardingOption) -> float:
+    """Add the times of a table to its ranks; return that of the slowest one."""
+    total = np.zeros_like(capacity.lookup_ms)
+    for rank, shard in zip(ranks, option.shards, strict=True):
+        perf = shard.perf
+        assert perf is not None
+        lookup = perf.fwd_compute + perf.bwd_compute + perf.prefetch_compute
+        exchange = perf.fwd_comms + perf.bwd_comms + perf.input_dist_comms
+        capacity.lookup_ms[rank] += lookup
+        capacity.exchange_ms[rank] += exchange
+        total[rank] += lookup + exchange
+    return float(total.max())
 
 
 def _add_table(
@@ -115,10 +135,12 @@ def _add_table(
     config: TrainConfig,
     cluster: Cluster,
     ids_per_row: Mapping[str, float],
+    step_ms: float,
 ) -> None:
     """Append a table and add its shards to the ranks that hold them."""
     table = shared.table
     cached = CACHED.get(sharding.compute_kernel)
+    held, all_weights, all_state = np.zeros(cluster.num_ranks), 0.0, 0.0
     for rank, rows, columns in _shards(shared, sharding, cluster):
         weights, state = rows * columns * value_bytes(table.data_type), 0
         if table.trainable:
@@ -127,18 +149,43 @@ def _add_table(
         capacity.weights[rank] += weights * (1 if cached is None else cached)
         capacity.optimizer[rank] += state * (1 if cached is None else cached)
         capacity.host[rank] += 0 if cached is None else weights + state
+        all_weights, all_state = all_weights + weights, all_state + state
+        held[rank] += rows * columns / (table.rows * table.dim)
+    num_values = num_vectors(collection, shared, ids_per_row) * table.dim
     exchange = exchange_bytes(
         sharding.sharding_type,
         cluster,
         num_ids(shared, ids_per_row),
-        num_vectors(collection, shared, ids_per_row) * table.dim,
+        num_values,
         table_bytes(table),
         table.trainable,
         collection.is_pooled,
+        held,
     )
-    ranks = tuple(sorted(set(_ranks(sharding, cluster))))
-    kernel = sharding.compute_kernel
-    capacity.tables.append(TableCapacity(shared, sharding.sharding_type, kernel, ranks, exchange))
+    capacity.exchange[:] += exchange
+    capacity.tables.append(
+        TableCapacity(
+            shared,
+            sharding.sharding_type,
+            sharding.compute_kernel,
+            tuple(sorted(set(_ranks(sharding, cluster)))),
+            all_weights,
+            all_state,
+            vector_bytes(cluster, num_values),
+            float(exchange.mean()),
+            step_ms,
+        )
+    )
+
+
+def vector_bytes(cluster: Cluster, num_values: float) -> float:
+    """Return the bytes of the vectors of a batch with their gradients, on each rank.
+
+    Args:
+        cluster: the ranks.
+        num_values: values of the vectors of one row of data.
+    """
+    return 2 * VALUE_BYTES * cluster.batch_size * num_values
 
 
 def num_ids(shared: SharedTable, ids_per_row: Mapping[str, float]) -> float:
@@ -157,10 +204,11 @@ def exchange_bytes(
     num_ids: float,
     num_values: float,
     size: int,
-    is_trained: bool = True,
-    is_pooled: bool = True,
-) -> float:
-    """Return the bytes that a rank sends for a table in one step, the mean of all ranks.
+    is_trained: bool,
+    is_pooled: bool,
+    held: PerRank,
+) -> PerRank:
+    """Return the bytes that each rank sends for a table in one step.
 
     Ids go to the ranks that hold their rows, vectors come back, and gradients go the way of the vectors in reverse.
     Ranks with some of the rows of a pooled table each sum what they have for the rows of all ranks (reduce-scatter);
@@ -174,19 +222,23 @@ def exchange_bytes(
         size: bytes of the table.
         is_trained: False for frozen tables, which have no gradient.
         is_pooled: False for tables that yield one vector for each id.
+        held: part of the table that each rank holds.
     """
     num_ranks, batch_size = cluster.num_ranks, cluster.batch_size
-    remote = 1 - 1 / num_ranks  # part of the rows that other ranks hold or need
+    remote = 1 - 1 / num_ranks  # part of the rows of a batch that belong to other ranks
     if sharding == "data_parallel":
-        return 2 * remote * size * is_trained  # a ring: reduce-scatter and all-gather of the gradient
-    ids, vectors = batch_size * num_ids * ID_BYTES * remote, batch_size * num_values * VALUE_BYTES
+        # a ring: reduce-scatter and all-gather of the gradient
+        return np.full(num_ranks, 2 * remote * size * is_trained)
+    ids, vectors = batch_size * num_ids * ID_BYTES, batch_size * num_values * VALUE_BYTES
     factor = remote
     if is_pooled and sharding == "row_wise":
         factor = num_ranks - 1  # partial sums of all rows
     elif is_pooled and sharding in ("table_row_wise", "grid_shard"):
         in_host = min(cluster.ranks_per_host, num_ranks)
         factor = (in_host - 1) + (1 - in_host / num_ranks)  # partial sums in the host, then whole ones between hosts
-    return ids + vectors * factor * (1 + is_trained)
+    forward = num_ranks * vectors * factor * held
+    backward = vectors * (1 - held) if factor == remote else np.full(num_ranks, vectors * factor)
+    return ids * (1 - held) + forward + backward * is_trained
 
 
 def _shards(shared: SharedTable, sharding: ParameterSharding, cluster: Cluster) -> Iterator[tuple[int, int, int]]:
@@ -226,7 +278,7 @@ def _options(
         )
         for shared in collection.tables
     }
-    enumerator = EmbeddingEnumerator(topology(cluster), cluster.batch_size, constraints)
+    enumerator = make_enumerator(topology(cluster), cluster.batch_size, constraints)
     return {option.name: option for option in enumerator.enumerate(_Holder(collection.module), list(sharders))}
 
 

@@ -45,6 +45,10 @@ class BagSharder(EmbeddingBagCollectionSharder):
     def sharding_types(self, compute_device_type: str) -> list[str]:
         return list(TYPES) if compute_device_type == "cpu" else super().sharding_types(compute_device_type)
 
+    def compute_kernels(self, sharding_type: str, compute_device_type: str) -> list[str]:
+        kernels = super().compute_kernels(sharding_type, compute_device_type)
+        return _with_dense(kernels) if compute_device_type == "cpu" else kernels
+
     def shard(
         self,
         module: EmbeddingBagCollection,
@@ -65,6 +69,10 @@ class BagSharder(EmbeddingBagCollectionSharder):
 
 class SequenceSharder(EmbeddingCollectionSharder):
     """Sharder of sequence collections with dense kernels that work on CPU."""
+
+    def compute_kernels(self, sharding_type: str, compute_device_type: str) -> list[str]:
+        kernels = super().compute_kernels(sharding_type, compute_device_type)
+        return _with_dense(kernels) if compute_device_type == "cpu" else kernels
 
     def shard(
         self,
@@ -88,6 +96,11 @@ def make_sharders(config: SparseOptimizer) -> Sharders:
     """Create the sharders of both kinds of collections, with the arguments of kernels for an optimizer."""
     fused = fused_params(config)
     return [BagSharder(fused_params=fused), SequenceSharder(fused_params=fused)]
+
+
+def _with_dense(kernels: list[str]) -> list[str]:
+    """Add the dense kernel, which torchrec offers for replicated tables alone."""
+    return list(dict.fromkeys([*kernels, "dense"]))
 
 
 def _is_local(params: dict[str, ParameterSharding], env: ShardingEnv) -> bool:

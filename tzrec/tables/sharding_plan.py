@@ -117,8 +117,14 @@ def plan_sharding(
             for shared in collection.tables
             if shared.table.trainable
         ]
+        constraints = _constraints(tables, config)
+        problems = [
+            problem for collection in unsharded for problem in _validate_kernels(collection, constraints, sharders)
+        ]
+        if problems:
+            raise ConfigError(problems)
         with planned_optimizer(weights, rule.state_per_value, rule.state_per_row):
-            return plan_by_torchrec(model, _constraints(tables, config), cluster, sharders)
+            return plan_by_torchrec(model, constraints, cluster, sharders)
     return _plan_by_rules(unsharded, config, cluster, sharders, saved or {})
 
 
@@ -170,8 +176,34 @@ def _cuda_kernels(shared: SharedTable, config: TrainConfig) -> list[str]:
     if table.trainable and not can_fuse(config.sparse_optimizer, torch.device("cuda")):
         return ["dense"]
     requested = table.compute_kernels or config.global_embedding_constraints.compute_kernels
-    is_small = table_bytes(table) <= DENSE_LIMIT and table.data_type != "FP16"
-    return list(requested) or [*FUSED_KERNELS, *(["dense"] if is_small and table.trainable else [])]
+    is_wanted = set(_allowed_types(shared, config)) == {"data_parallel"}  # whatever it costs
+    is_dense = table.trainable and table.data_type != "FP16" and (is_wanted or table_bytes(table) <= DENSE_LIMIT)
+    return list(requested) or [*FUSED_KERNELS, *(["dense"] if is_dense else [])]
+
+
+def _validate_kernels(
+    collection: Collection, constraints: Mapping[str, ParameterConstraints], sharders: Sharders
+) -> Iterator[Problem]:
+    """Problems of tables for which torchrec has no kernel on CUDA under their constraints."""
+    sharder = _sharder(collection, sharders)
+    for shared in collection.tables:
+        constraint = constraints[shared.table.name]
+        types, kernels = constraint.sharding_types, constraint.compute_kernels or ()
+        offered = {name: sharder.compute_kernels(name, "cuda") for name in types or sharder.sharding_types("cuda")}
+        if not any(kernel in names for kernel in kernels for names in offered.values()):
+            known = (
+                f"{name} has {', '.join(kernel for kernel in (*FUSED_KERNELS, 'dense') if kernel in names)}"
+                for name, names in offered.items()
+            )
+            yield Problem(
+                "embedding_constraints",
+                f'table "{shared.table.name}": none of its sharding types has the kernel {" or ".join(kernels)} on '
+                f"CUDA; {'; '.join(known)}",
+            )
+
+
+def _sharder(collection: Collection, sharders: Sharders) -> ModuleSharder[Any]:
+    return next(sharder for sharder in sharders if isinstance(collection.module, sharder.module_type))
 
 
 def _plan_by_rules(
@@ -198,7 +230,7 @@ def _plan_by_rules(
     for collection, shared, sharding_type, kernel in decisions:
         rank = next(ranks) if sharding_type == "table_wise" else 0
         parameter_sharding = _parameter_sharding(sharding_type, kernel, rank, shared.table.dim, world)
-        sharder = next(sharder for sharder in sharders if isinstance(collection.module, sharder.module_type))
+        sharder = _sharder(collection, sharders)
         weight = collection.weight(shared.table.name)
         plan[collection.path][shared.table.name] = parameter_sharding(weight, local, world, device.type, sharder)
     return ShardingPlan(plan)  # type: ignore[arg-type]

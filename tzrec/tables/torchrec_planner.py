@@ -15,6 +15,7 @@ from torchrec.distributed.planner.types import KernelConfig, TopologyFactory, Tr
 from torchrec.distributed.types import ModuleSharder, ShardingPlan
 
 from tzrec.tables.cluster import Cluster
+from tzrec.tables.plan_search import make_enumerator, make_proposers
 
 RESERVED = 0.15
 """Part of the memory of a rank that is left to activations, buffers of the exchange and fragmentation."""
@@ -31,9 +32,12 @@ def plan_by_torchrec(
     Raises:
         PlannerError: they do not fit into the memory of the ranks, or not under the constraints.
     """
+    ranks = topology(cluster)
     planner = EmbeddingShardingPlanner(
-        topology=topology(cluster),
+        topology=ranks,
         batch_size=cluster.batch_size,
+        enumerator=make_enumerator(ranks, cluster.batch_size, constraints),
+        proposer=make_proposers(cluster.num_ranks),
         storage_reservation=FixedPercentageStorageReservation(RESERVED),
         constraints=dict(constraints),
         stats=[],
