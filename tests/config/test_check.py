@@ -307,7 +307,6 @@ def test_invalid_value_is_one_problem_at_its_location(tmp_path: Path, old: str, 
 
 
 REFUSED: list[tuple[str, str, str]] = [
-    ("ParquetDataset", "KafkaDataset", "KafkaDataset is not supported; write the stream to Parquet"),
     ("batch_size: 8192", "batch_cost_size: 10", "batch_cost_size: is not supported; use batch_size"),
     (
         "batch_size: 8192",

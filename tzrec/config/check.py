@@ -23,6 +23,7 @@ from tzrec.config.rules.support import check_support
 from tzrec.config.rules.tasks import check_model
 from tzrec.config.rules.training_control import check_training_control
 from tzrec.errors import ConfigError, Problem
+from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 # check_support is first: the other rules do not look below what is not supported
@@ -85,9 +86,12 @@ def load_checked(
     source = load_source(path, edits)
     train = source.config.train_config
     env.set_openmp_spin(train.openmp_spin_count if train.HasField("openmp_spin_count") else None)
-    problems = check(source, device if isinstance(device, str) else device())
-    if problems:
-        raise ConfigError(problems)
+    checker = inspect(source, device if isinstance(device, str) else device())
+    if checker.problems:
+        raise ConfigError(checker.problems)
+    if env.rank_info().is_main:
+        for warning in checker.warnings:
+            logger.warning("%s", warning)
     return source.config
 
 

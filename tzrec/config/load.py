@@ -13,13 +13,14 @@ from typing import Any
 from google.protobuf import json_format, text_format
 
 from tzrec.config.completion import complete
+from tzrec.config.datasets import advice_for_unreadable, dataset_of_files
 from tzrec.config.edit import FLAG, edit
 from tzrec.config.json_text import read_json
 from tzrec.config.local_path import without_file_scheme
 from tzrec.config.parser import Locations, Parsed, parse
 from tzrec.config.schema import MISSING, missing_required
 from tzrec.errors import ConfigError, Problem
-from tzrec.protos.data_pb2 import FgMode
+from tzrec.protos.data_pb2 import DatasetType, FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 _PATH_END = re.compile(r"[.[]")
@@ -34,7 +35,7 @@ class ConfigSource:
         path: file as given by the user.
         locations: field path -> (line, column) in the file, both from 1; without edited fields. Empty for JSON.
         problems: problems of the text itself; if there are any, the message is only used to find more problems.
-        warnings: what the text says twice.
+        warnings: what is read in another way than the text says.
     """
 
     config: EasyRecConfig
@@ -84,6 +85,7 @@ def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
     _resolve_fg_mode(config)
     _resolve_local_paths(config)
     problems = complete(config, parsed.problems)
+    _resolve_dataset_type(parsed, config, path)
     return ConfigSource(config, path, parsed.locations, tuple(problems), tuple(parsed.warnings))
 
 
@@ -166,6 +168,19 @@ def _resolve_local_paths(config: EasyRecConfig) -> None:
         path = getattr(message, name)
         if path != without_file_scheme(path):
             setattr(message, name, without_file_scheme(path))
+
+
+def _resolve_dataset_type(parsed: Parsed, config: EasyRecConfig, file: str) -> None:
+    """Read the files of a path by their own type where the dataset_type is a warehouse or a stream."""
+    field = "data_config.dataset_type"
+    if not config.HasField("data_config") or not advice_for_unreadable(config.data_config):
+        return
+    dataset = dataset_of_files(",".join((config.train_input_path, config.eval_input_path)))
+    if dataset is not None:
+        config.data_config.dataset_type = dataset  # type: ignore[assignment]
+        line, column = parsed.locations.get(field, (0, 0))
+        text = f"the paths name files, which are read as {DatasetType.Name(config.data_config.dataset_type)}"
+        parsed.warnings.append(Problem(field, text, f"{file}:{line}:{column}" if line else file))
 
 
 def _resolve_fg_mode(config: EasyRecConfig) -> None:

@@ -58,6 +58,17 @@ def ignored_value(value: EnumValueDescriptor) -> str:
     return reason
 
 
+def unreadable_value(value: EnumValueDescriptor) -> str:
+    """Return what to do in place of a value that is an error where it is used; "" if it can be used."""
+    advice: str = _extension(value, pb.unreadable_value)
+    return advice
+
+
+def file_extensions(value: EnumValueDescriptor) -> tuple[str, ...]:
+    """Return the extensions of the files of a dataset type, without the dot."""
+    return tuple(_extension(value, pb.file_extensions))
+
+
 def use_instead(oneof: OneofDescriptor) -> str:
     """Return the alternative to members of a oneof that are not implemented; "" means another member."""
     alternative: str = _extension(oneof, pb.use_instead)

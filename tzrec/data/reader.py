@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import importlib.util
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tzrec.config.datasets import advice_for_unreadable, dataset_of_files
 from tzrec.config.names import closest
 from tzrec.data.bad_lines import BadLines
 from tzrec.data.exchange import ALONE, Exchange
@@ -196,20 +196,24 @@ def _suggestion(name: str, available: Sequence[str]) -> str:
 
 
 def reader_class(dataset_type: int) -> Any:
-    """Return the class of a dataset type: `CsvDataset` is `tzrec.data.csv.CsvReader`.
-
-    Raises:
-        LookupError: there is no such class; `config.check` reports it earlier.
-    """
-    name = data_pb2.DatasetType.Name(dataset_type)
-    kind = name.removesuffix("Dataset")
+    """Return the class of a dataset type: `CsvDataset` is `tzrec.data.csv.CsvReader`."""
+    kind = data_pb2.DatasetType.Name(dataset_type).removesuffix("Dataset")
     module = f"tzrec.data.{kind.lower()}"
-    if importlib.util.find_spec(module) is None:
-        raise LookupError(f"data_config.dataset_type {name} has no implementation")
     return getattr(importlib.import_module(module), f"{kind}Reader")
 
 
 def open_reader(config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> Reader:
-    """Open a comma list of globs with the reader of data_config.dataset_type."""
-    reader: Reader = reader_class(config.dataset_type)(config, path, columns)
+    """Open a comma list of globs with the reader of data_config.dataset_type.
+
+    Raises:
+        DataError: the type is a warehouse or a stream and the path does not name files, or the files cannot be opened.
+    """
+    dataset, advice = config.dataset_type, advice_for_unreadable(config)
+    if advice:
+        files = dataset_of_files(path)
+        if files is None:
+            name = data_pb2.DatasetType.Name(dataset)
+            raise DataError(f'"{path}": data_config.dataset_type {name} cannot be read; {advice}')
+        dataset = files  # type: ignore[assignment]
+    reader: Reader = reader_class(dataset)(config, path, columns)
     return reader

@@ -91,6 +91,8 @@ def _enum(enum: EnumDescriptorProto, comments: Mapping[tuple[int, ...], str], pa
     for index, value in enumerate(enum.value):
         alternative = _option(value, pb.unsupported_value)
         note = f" **Not supported**; {alternative}." if alternative else ""
+        advice = _option(value, pb.unreadable_value)
+        note += f" **Cannot be read**; {advice}." if advice else ""
         reason = _option(value, pb.ignored_value)
         note += f" **No effect**: {reason}." if reason else ""
         yield f"| `{value.name}` | {_cell(comments.get((*path, _VALUE, index), '') + note)} |"

@@ -9,7 +9,14 @@ from google.protobuf.message import Message
 
 from tzrec import registry
 from tzrec.config.checker import Checker
-from tzrec.config.options import field_rule, ignored_value, implemented_members, unsupported_value, use_instead
+from tzrec.config.options import (
+    field_rule,
+    ignored_value,
+    implemented_members,
+    unreadable_value,
+    unsupported_value,
+    use_instead,
+)
 from tzrec.config.parser import join
 from tzrec.config.schema import enum_type, is_message
 
@@ -35,6 +42,8 @@ def _check_field(checker: Checker, path: str, message: Message, field: FieldDesc
         chosen = enum_type(field).values_by_number[value]
         if ignored_value(chosen):
             checker.warning(path, f"{chosen.name} has no effect: {ignored_value(chosen)}")
+        if unreadable_value(chosen):
+            checker.warning(path, f"{chosen.name} cannot be read; {unreadable_value(chosen)}")
         if unsupported_value(chosen):
             checker.unsupported(path, f"{chosen.name} is not supported; {unsupported_value(chosen)}")
     oneof = field.containing_oneof
