@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from tzrec import env
 from tzrec.config.check import load_checked
-from tzrec.config.local_path import local_path
 from tzrec.errors import Problem, TzrecError, UsageError, explain, is_encodable, shorten_middle
 from tzrec.run.device import available_device
+from tzrec.storage.path import StorePath, to_directory, to_path
 
 if TYPE_CHECKING:
     from tzrec.profile.suggest import SuggestResult
@@ -90,7 +90,7 @@ class Run:
         skipped_steps: number of steps that were not applied, with `nonfinite_loss: SKIP_STEP`.
     """
 
-    model_dir: Path
+    model_dir: Path | StorePath
     step: int
     metrics: Mapping[str, float]
     skipped_steps: int = 0
@@ -130,7 +130,7 @@ def train(
     from tzrec.run.train import train as train_config  # imports torch
 
     outcome = train_config(checked, continue_train, accept_new_data=accept_new_data)
-    return Run(Path(checked.model_dir), outcome.step, outcome.metrics, outcome.skipped.num_steps)
+    return Run(to_path(checked.model_dir), outcome.step, outcome.metrics, outcome.skipped.num_steps)
 
 
 @_guarded
@@ -175,7 +175,7 @@ def export(
     checkpoint_path: AnyPath | None = None,
     assets: Sequence[AnyPath] = (),
     edit: Mapping[str, Any] | None = None,
-) -> Path:
+) -> Path | StorePath:
     """Compile a checkpoint into a package for serving. Needs a C++ compiler, but no data.
 
     Args:
@@ -202,7 +202,7 @@ def export(
     checked = load_checked(fspath(config), dict(edit or {}))
     from tzrec.run.export import export as export_config
 
-    directory = local_path("export_dir", export_dir)
+    directory = to_directory("export_dir", export_dir)
     export_config(
         checked,
         directory,
@@ -251,7 +251,7 @@ def predict(
         env.set_openmp_spin()
         from tzrec.serving.predictor import package_config
 
-        checked = package_config(Path(package), edit)
+        checked = package_config(package, edit)
     else:
         assert config is not None
         checked = load_checked(fspath(config), dict(edit or {}))

@@ -114,6 +114,11 @@ def silence_native_warnings() -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
+def cache_dir() -> Path:
+    """Return the folder of tzrec for files that can be deleted at any time: in XDG_CACHE_HOME, or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tzrec"
+
+
 def log_level() -> str:
     """Read LOG_LEVEL, the level of the log lines.
 

@@ -6,6 +6,7 @@ TzrecError                  exit status 1
  +- DataError               input data that cannot be read or encoded; names file, row and column
  +- CheckpointError         a checkpoint that is missing, incomplete or does not match the model
  +- PackageError            an exported package that is missing, damaged or too new
+ +- StoreError              a store such as S3 that refuses a request or does not answer; names the URL
  +- TrainingError           a run that cannot continue (NaN loss, a lost rank)
  +- SetupError              a broken installation; the message contains the fix
 """
@@ -84,6 +85,10 @@ class CheckpointError(TzrecError):
 
 class PackageError(TzrecError):
     """An exported package that is missing, damaged or too new."""
+
+
+class StoreError(TzrecError):
+    """A store such as S3 that refuses a request or does not answer; names the URL and what to change."""
 
 
 class TrainingError(TzrecError):

@@ -8,8 +8,8 @@ from pathlib import Path
 from tzrec import cli, env
 from tzrec.config.check import load_checked
 from tzrec.config.comma_list import split_commas
-from tzrec.config.local_path import local_path
 from tzrec.log import logger
+from tzrec.storage.path import to_directory
 
 
 @cli.run
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_args(argv)
     if not env.rank_info().is_main:  # one process is enough
         return 0
-    export_dir = local_path("--export_dir", args.export_dir)
+    export_dir = to_directory("--export_dir", args.export_dir)
     config = load_checked(args.pipeline_config, args.edit_config_json)
     if args.item_input_path:
         logger.info("data   --item_input_path is not read: no model needs data to be exported")

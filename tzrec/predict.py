@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
@@ -88,7 +87,7 @@ def _config(args: Namespace) -> EasyRecConfig:
         env.set_openmp_spin()  # before the import of torch, and so before the config of the package can be read
         from tzrec.serving.predictor import package_config
 
-        config = package_config(Path(args.model_path), args.edit_config_json)
+        config = package_config(args.model_path, args.edit_config_json)
     else:
         config = load_checked(args.pipeline_config, args.edit_config_json)
     if args.dataset_type:

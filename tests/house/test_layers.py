@@ -21,6 +21,7 @@ RANK = {
     "env": (0, 1),
     "log": (0, 2),
     "registry": (0, 3),
+    "storage": (0, 3),
     "config": (0, 4),
     "ops": (1, 0),
     "modules": (1, 1),

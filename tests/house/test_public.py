@@ -17,6 +17,7 @@ ERRORS = {
     "PackageError",
     "Problem",
     "SetupError",
+    "StoreError",
     "TrainingError",
     "TzrecError",
     "UsageError",

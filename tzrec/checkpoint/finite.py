@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
 from tzrec.checkpoint.restore import restore, stored_types
 from tzrec.errors import CheckpointError
+from tzrec.storage.path import AnyPath
 
 
-def ensure_finite_values(path: Path) -> None:
+def ensure_finite_values(path: AnyPath) -> None:
     """Read all tensors of a checkpoint, one at a time, and check that their values are finite.
 
     Raises:
@@ -32,9 +32,8 @@ def is_finite(tensor: torch.Tensor) -> bool:
     return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
-def _nonfinite_names(path: Path) -> Iterator[str]:
-    for metadata in sorted(path.glob("*/.metadata")):
-        part = metadata.parent
+def _nonfinite_names(path: AnyPath) -> Iterator[str]:
+    for part in sorted((part for part in path.iterdir() if (part / ".metadata").exists()), key=str):
         for name, (size, dtype) in stored_types(part).items():
             if dtype.is_floating_point:
                 tensor = torch.zeros(size, dtype=dtype)

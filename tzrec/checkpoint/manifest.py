@@ -19,6 +19,7 @@ from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
 from tzrec.data.atomic import write_synced
 from tzrec.data.identity import DataIdentity
 from tzrec.errors import CheckpointError
+from tzrec.storage.path import AnyPath
 
 NAME = "manifest.json"
 _FORMAT = _FIRST_SEALED_FORMAT = 2
@@ -44,17 +45,23 @@ class FileRecord:
         return cls(size, sha256)
 
     @classmethod
-    def of(cls, path: Path) -> FileRecord:
+    def of_data(cls, data: bytes) -> FileRecord:
+        """Compute the record of a file with this content."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+    @classmethod
+    def of(cls, path: AnyPath) -> FileRecord:
         """Compute the record of a file; releases the interpreter lock meanwhile."""
         size, digest = 0, hashlib.sha256()
         with path.open("rb", buffering=0) as stream:
-            block = memoryview(bytearray(1 << 20))  # fits into a cache of the processor
+            # fits into a cache of the processor, or is worth a request
+            block = memoryview(bytearray(1 << 20 if isinstance(path, Path) else 16 << 20))
             while num_bytes := stream.readinto(block):
                 size += num_bytes
                 digest.update(block[:num_bytes])
         return cls(size, digest.hexdigest())
 
-    def compare(self, path: Path, name: str) -> str:
+    def compare(self, path: AnyPath, name: str) -> str:
         """Describe the difference to a file that should have this size and content; "" if there is none."""
         try:
             if path.is_dir():
@@ -100,13 +107,13 @@ class CheckpointManifest:
     is_finite: bool = False
     cpu: dict[str, str] = field(default_factory=dict)
 
-    def write(self, directory: Path) -> None:
+    def write(self, directory: AnyPath) -> None:
         """Write the manifest and flush it to the disk."""
         value = {"format": _FORMAT, **asdict(self), "position": self.position.to_json()}
         write_synced(directory / NAME, seal(value))
 
     @classmethod
-    def read(cls, directory: Path) -> CheckpointManifest:
+    def read(cls, directory: AnyPath) -> CheckpointManifest:
         """Read the manifest, without the other files.
 
         Raises:
@@ -136,7 +143,7 @@ class CheckpointManifest:
         value["numbers"] = {name: float(number) for name, number in value["numbers"].items()}
         return cls(**value)
 
-    def verify(self, directory: Path) -> None:
+    def verify(self, directory: AnyPath) -> None:
         """Compare every file with its size and checksum, on all cores.
 
         Raises:

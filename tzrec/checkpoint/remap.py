@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from tzrec.errors import CheckpointError
+from tzrec.storage.path import AnyPath
 
 
-def read_map(path: Path) -> dict[str, str]:
+def read_map(path: AnyPath) -> dict[str, str]:
     """Read a file of `current_name old_name` lines; empty lines and lines that begin with # are skipped.
 
     Raises:

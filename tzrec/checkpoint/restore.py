@@ -26,7 +26,9 @@ from torch.futures import Future
 
 from tzrec.checkpoint.columns import ColumnMap, copy_columns, describe, find_maps, is_ambiguous
 from tzrec.checkpoint.saver import Tensors
-from tzrec.errors import CheckpointError
+from tzrec.checkpoint.store_files import StoreFiles
+from tzrec.errors import CheckpointError, StoreError
+from tzrec.storage.path import AnyPath, StorePath
 from tzrec.torchrec_adapter import CHECKPOINT_CLASSES, checkpoint_metadata_path, stored_tensor
 
 
@@ -43,9 +45,17 @@ class _PlainUnpickler(pickle.Unpickler):
 class _CheckpointReader(FileSystemReader):
     """Reader that puts the numbers of a file where they belong, without a copy of them in memory."""
 
+    path: Any  # local or in a store
+
+    def __init__(self, directory: AnyPath) -> None:
+        super().__init__("")
+        self.path = directory
+        if isinstance(directory, StorePath):
+            self.fs = StoreFiles()
+
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         # of a whole file in memory, so that a length in it cannot ask for more than the file has
-        data = Path(checkpoint_metadata_path(self)).read_bytes()
+        data = checkpoint_metadata_path(self).read_bytes()
         metadata = _PlainUnpickler(io.BytesIO(data)).load()
         if not isinstance(metadata, Metadata):
             raise pickle.UnpicklingError("it is not the description of a checkpoint")
@@ -56,17 +66,17 @@ class _CheckpointReader(FileSystemReader):
 
     def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
         with ExitStack() as stack:
-            files: dict[str, io.FileIO] = {}
+            files: dict[str, io.RawIOBase] = {}
             remaining = []
             for item in plan.items:
                 name = self.storage_data[item.storage_index].relative_path
                 if name not in files:
-                    files[name] = stack.enter_context(io.FileIO(Path(self.path) / name))
+                    files[name] = stack.enter_context((self.path / name).open("rb", buffering=0))
                 if not self._fill(item, planner, files[name]):
                     remaining.append(item)
         return super().read_data(replace(plan, items=remaining), planner)
 
-    def _fill(self, item: ReadItem, planner: LoadPlanner, file: io.FileIO) -> bool:
+    def _fill(self, item: ReadItem, planner: LoadPlanner, file: io.RawIOBase) -> bool:
         """Read rows of a stored tensor into the memory of a tensor; return False where their layouts differ."""
         info = self.storage_data[item.storage_index]
         target = planner.resolve_tensor(item).detach() if item.type == LoadItemType.TENSOR else None
@@ -138,12 +148,12 @@ class LoadResult:
             raise CheckpointError("\n  ".join([f"{message}:", *self.problems]) + (f"\n{fix}" if fix else ""))
 
 
-def stored_sizes(directory: Path) -> dict[str, tuple[int, ...]]:
+def stored_sizes(directory: AnyPath) -> dict[str, tuple[int, ...]]:
     """Return name -> size of every tensor in one part (`model` or `optimizer`) of a checkpoint."""
     return _sizes(_metadata(_CheckpointReader(directory)))
 
 
-def stored_types(directory: Path) -> dict[str, tuple[Size, torch.dtype]]:
+def stored_types(directory: AnyPath) -> dict[str, tuple[Size, torch.dtype]]:
     """Return name -> size and type of every tensor in one part of a checkpoint."""
     stored = _metadata(_CheckpointReader(directory)).state_dict_metadata.items()
     return {
@@ -154,7 +164,7 @@ def stored_types(directory: Path) -> dict[str, tuple[Size, torch.dtype]]:
 
 
 def restore(
-    directory: Path,
+    directory: AnyPath,
     tensors: Tensors,
     names: Mapping[str, str] | None = None,
     column_maps: Sequence[ColumnMap] = (),
@@ -226,6 +236,8 @@ def _remap(
 def _metadata(reader: _CheckpointReader) -> Metadata:
     try:
         return reader.read_metadata()
+    except StoreError:
+        raise
     except Exception as error:  # a hostile pickle raises what it likes
         raise CheckpointError(f"{reader.path}/.metadata cannot be read: {error}") from None
 
@@ -256,5 +268,7 @@ def _read(reader: _CheckpointReader, metadata: Metadata, tensors: dict[str, Any]
         plan = planner.finish_plan(planner.create_local_plan())
         with torch.no_grad():
             reader.read_data(plan, planner).wait()
+    except StoreError:
+        raise
     except Exception as error:  # of whatever the description and the files of a checkpoint make torch raise
         raise CheckpointError(f"{reader.path} is damaged: {error}") from None

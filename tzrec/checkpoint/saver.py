@@ -1,7 +1,8 @@
 """Background saving of checkpoints: training waits for a copy in memory, which a thread writes.
 
 torch.distributed.checkpoint writes the tensors into `model.ckpt-N.tmp`. Every rank computes the checksums of its files,
-rank 0 writes the manifest with all of them, flushes to the disk, and publishes the checkpoint by one rename.
+rank 0 writes the manifest with all of them, flushes to the disk, and publishes the checkpoint by one rename. In a store
+the files have their final names at once, and the manifest, written last, publishes them.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ import torch.distributed as dist
 
 from tzrec.checkpoint import store
 from tzrec.checkpoint.copy_memory import CopyMemory
-from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord
+from tzrec.checkpoint.manifest import NAME, CheckpointManifest, FileRecord
 from tzrec.data.atomic import AtomicDirectory, write_synced
+from tzrec.data.store_directory import StoreDirectory
 from tzrec.distributed import group
-from tzrec.errors import CheckpointError
+from tzrec.errors import CheckpointError, StoreError
 from tzrec.log import logger
+from tzrec.storage.path import AnyPath
 from tzrec.torchrec_adapter import local_shards, map_shards
+
+_PLAN = "plan"
 
 Tensors = Mapping[str, torch.Tensor]
 """Tensors by name, each whole or a `ShardedTensor` with this rank's shards."""
@@ -40,7 +45,7 @@ class SaveResult:
         size: bytes that all ranks write.
     """
 
-    path: Path
+    path: AnyPath
     waited: float
     size: int
 
@@ -53,17 +58,26 @@ class Saver:
         keep: number of the newest checkpoints to keep, 0 for all.
         protected: selects the older checkpoints that must not be deleted (the best ones).
         max_failed: failed saves in a row after which the run stops.
+        ensure_locked: raises an error if another run has taken over the directory.
     """
 
-    def __init__(self, model_dir: Path, keep: int, protected: store.Protected, max_failed: int = 1) -> None:
+    def __init__(
+        self,
+        model_dir: AnyPath,
+        keep: int,
+        protected: store.Protected,
+        max_failed: int = 1,
+        ensure_locked: Callable[[], None] | None = None,
+    ) -> None:
         self._model_dir = model_dir
+        self._ensure_locked = ensure_locked
         self._keep = keep
         self._protected = protected
         self._max_failed = max_failed
         self._verified = store.VerifiedCheckpoints()
         self._memory = CopyMemory()
         self._thread: threading.Thread | None = None
-        self._path: Path | None = None  # checkpoint of the last save
+        self._path: AnyPath | None = None  # checkpoint of the last save
         self._num_failed = 0  # in a row
         self._error: BaseException | None = None  # of the last save
         # a separate group, because collective operations of the thread must not mix with those of the training loop
@@ -145,11 +159,14 @@ class Saver:
 
     def _failure(self) -> str:
         assert self._error is not None and self._path is not None
-        newest = next(iter(reversed(store.list_checkpoints(self._model_dir))), None)
-        left = f"the newest checkpoint is {newest.name}" if newest else "there is no checkpoint"
+        try:
+            newest = next(iter(reversed(store.list_checkpoints(self._model_dir))), None)
+            left = f"the newest checkpoint is {newest.name}" if newest else "there is no checkpoint"
+        except StoreError:
+            left = "the store does not tell which checkpoints it has"
         return f"{self._path.name} with: {describe(self._error)}; {left}"
 
-    def _run(self, path: Path, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
+    def _run(self, path: AnyPath, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
         """Thread: write and publish a checkpoint, then delete old ones; keep the error."""
         try:
             self._write(path, manifest, parts, plan)
@@ -166,23 +183,32 @@ class Saver:
             if self._rank == 0:
                 self._prune(path)
 
-    def _write(self, path: Path, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
+    def _write(self, path: AnyPath, manifest: CheckpointManifest, parts: dict[str, Tensors], plan: str) -> None:
         """Write and publish a checkpoint, or raise on all ranks and leave nothing behind."""
-        directory = AtomicDirectory(path, f"{path}.tmp", is_synced=True, is_replacing=True)
-        temporary = Path(directory.temporary)
+        directory = _draft(path)
         from tzrec.checkpoint.tensor_files import write_tensors  # half a second, which the first step does not need
 
         try:
+            self._run_on_main(directory.create)
+            uploaded: dict[str, FileRecord] = {}
             for part in list(parts):
-                write_tensors(temporary / part, parts.pop(part), self._group)  # raises on all ranks
-            self._run_on_main(lambda: write_synced(temporary / "plan", plan))
-            manifests = self._gather(lambda: _with_local_files(manifest, temporary, self._rank))
-            self._run_on_main(lambda: _publish(manifests, directory))
+                written = write_tensors(directory.draft / part, parts.pop(part), self._group)  # raises on all ranks
+                uploaded |= {f"{part}/{name}": file for name, file in written.items()}
+            self._run_on_main(lambda: write_synced(directory.draft / _PLAN, plan))
+            if self._rank == 0:
+                uploaded[_PLAN] = FileRecord.of_data(plan.encode())
+            manifests = self._gather(lambda: _with_local_files(manifest, directory.draft, self._rank, uploaded))
+            self._run_on_main(lambda: self._publish_locked(manifests, directory))
         except BaseException:
             directory.discard()
             raise
 
-    def _prune(self, path: Path) -> None:
+    def _publish_locked(self, manifests: list[CheckpointManifest], directory: AtomicDirectory | StoreDirectory) -> None:
+        if self._ensure_locked:
+            self._ensure_locked()
+        _publish(manifests, directory)
+
+    def _prune(self, path: AnyPath) -> None:
         """Delete old checkpoints; this may fail without harm to the new one."""
         try:
             self._verified.add(path)
@@ -222,6 +248,8 @@ class Saver:
 
 def describe(error: BaseException) -> str:
     """Describe an error of a save in a few words, with the ranks that failed and what the system said."""
+    if isinstance(error, StoreError):
+        return str(error)
     failures = getattr(error, "failures", None)  # of torch's CheckpointException
     if failures:
         texts = {describe(failure): rank for rank, (failure, _) in reversed(list(failures.items()))}
@@ -254,8 +282,19 @@ def _bytes(value: torch.Tensor) -> int:
     return value.size().numel() * value.dtype.itemsize
 
 
-def _with_local_files(manifest: CheckpointManifest, directory: Path, rank: int) -> CheckpointManifest:
-    """Return the manifest with the checksums of the files that this rank wrote."""
+def _draft(path: AnyPath) -> AtomicDirectory | StoreDirectory:
+    """Return the directory in which a checkpoint is written before it is published."""
+    if isinstance(path, Path):
+        return AtomicDirectory(path, f"{path}.tmp", is_synced=True, is_replacing=True)
+    return StoreDirectory(path, NAME)
+
+
+def _with_local_files(
+    manifest: CheckpointManifest, directory: AnyPath, rank: int, uploaded: dict[str, FileRecord]
+) -> CheckpointManifest:
+    """Return the manifest with the checksums of the files that this rank wrote; uploaded ones were computed before."""
+    if not isinstance(directory, Path):
+        return replace(manifest, files=uploaded)
     paths = sorted(path for path in directory.rglob("*") if path.is_file())
     written = [path for path in paths if _writer_rank(path.name) == rank]
     return replace(manifest, files={path.relative_to(directory).as_posix(): FileRecord.of(path) for path in written})
@@ -266,9 +305,9 @@ def _writer_rank(name: str) -> int:
     return int(name.split("_")[2]) if name.startswith("__") else 0
 
 
-def _publish(manifests: list[CheckpointManifest], directory: AtomicDirectory) -> None:
+def _publish(manifests: list[CheckpointManifest], directory: AtomicDirectory | StoreDirectory) -> None:
     """Write the manifest of all ranks and publish; replaces a damaged checkpoint of the same step."""
     files = {name: file for manifest in manifests for name, file in manifest.files.items()}
     rng = {rank: state for manifest in manifests for rank, state in manifest.rng.items()}
-    replace(manifests[0], files=files, rng=rng).write(Path(directory.temporary))
+    replace(manifests[0], files=files, rng=rng).write(directory.draft)
     directory.publish()

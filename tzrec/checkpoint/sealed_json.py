@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+from tzrec.storage.path import AnyPath
 
 _HEAD, _TAIL = b'"sha256": "', b'"\n}\n'
 _DIGITS = 64
@@ -25,7 +26,7 @@ def seal(value: Mapping[str, Any]) -> str:
     return head + hashlib.sha256(head.encode()).hexdigest() + _TAIL.decode()
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: AnyPath) -> dict[str, Any]:
     """Read a file that holds one JSON object.
 
     Raises:
@@ -35,7 +36,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return _parse(_read(path))
 
 
-def read_sealed(path: Path, first_sealed_format: int) -> dict[str, Any]:
+def read_sealed(path: AnyPath, first_sealed_format: int) -> dict[str, Any]:
     """Read an object that `seal` wrote, or one of an older format, which has no digest.
 
     Args:
@@ -62,7 +63,7 @@ def _is_intact(data: bytes) -> bool:
     return head.endswith(_HEAD) and data[len(head) :] == hashlib.sha256(head).hexdigest().encode() + _TAIL
 
 
-def _read(path: Path) -> bytes:
+def _read(path: AnyPath) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -15,8 +15,10 @@ from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.sealed_json import DamagedJsonError, read_json
 from tzrec.data.atomic import remove_directory, remove_path, write_text
-from tzrec.errors import CheckpointError
+from tzrec.data.store_directory import StoreDirectory, marked_names
+from tzrec.errors import CheckpointError, StoreError
 from tzrec.log import logger, side_output
+from tzrec.storage.path import AnyPath, StorePath
 from tzrec.tables.plan_summary import SavedPlan
 
 RESULTS = "train_eval_result_v2.txt"
@@ -35,7 +37,7 @@ class Checkpoint:
         manifest: None if another program wrote the checkpoint.
     """
 
-    path: Path
+    path: AnyPath
     manifest: CheckpointManifest | None
 
     @property
@@ -50,18 +52,31 @@ class Checkpoint:
         return self.position.step
 
 
-def checkpoint_path(model_dir: Path, step: int) -> Path:
+def checkpoint_path(model_dir: AnyPath, step: int) -> AnyPath:
     """Return the path of the checkpoint of a step."""
     return model_dir / f"model.ckpt-{step}"
 
 
-def list_checkpoints(model_dir: Path) -> list[Path]:
+def list_checkpoints(model_dir: AnyPath) -> list[AnyPath]:
     """List the checkpoints by rising step, without verifying them."""
-    paths = [(int(match[1]), path) for path in _entries(model_dir) if (match := _PATTERN.fullmatch(path.name))]
-    return [path for _, path in sorted(paths)]
+    entries = _entries(model_dir)
+    marked = marked_names([path.name for path in entries])
+    steps = [(int(match[1]), path) for path in entries if (match := _PATTERN.fullmatch(path.name))]
+    paths = [path for _, path in sorted(steps, key=lambda step: step[0])]
+    return [path for path in paths if path.name not in marked or not _is_unfinished(path)]
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
+def is_present(path: AnyPath) -> bool:
+    """True if a checkpoint exists; False for one that a run has deleted, or whose deletion it has begun."""
+    return StoreDirectory(path, NAME).is_present if isinstance(path, StorePath) else path.exists()
+
+
+def _is_unfinished(path: AnyPath) -> bool:
+    """True for a checkpoint in a store that is being written or deleted, or was when its process ended."""
+    return isinstance(path, StorePath) and StoreDirectory(path, NAME).is_unfinished
+
+
+def open_checkpoint(path: AnyPath) -> Checkpoint:
     """Open a checkpoint; verify it if it has a manifest, which a checkpoint of another program has not.
 
     Raises:
@@ -69,6 +84,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     if (path / NAME).exists():
         return Checkpoint(path, _verified(path))
+    if _is_unfinished(path):
+        raise CheckpointError(f"{path} is not complete: it is being written or deleted, or its process ended meanwhile")
     if (path / "model" / ".metadata").exists():
         logger.warning("%s has no %s, so it cannot be verified", path, NAME)
         _ensure_finite(path)
@@ -76,7 +93,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     raise CheckpointError(f"{path} is not a checkpoint: it has neither {NAME} nor model/.metadata")
 
 
-def read_plan(path: Path) -> SavedPlan | None:
+def read_plan(path: AnyPath) -> SavedPlan | None:
     """Read the sharding plan of a checkpoint; None if it has none.
 
     Raises:
@@ -94,7 +111,7 @@ def read_plan(path: Path) -> SavedPlan | None:
     return plan
 
 
-def latest(model_dir: Path) -> Checkpoint | None:
+def latest(model_dir: AnyPath) -> Checkpoint | None:
     """Return the newest valid checkpoint, or None if there is none; log a warning for each damaged one.
 
     Raises:
@@ -104,7 +121,7 @@ def latest(model_dir: Path) -> Checkpoint | None:
     return checkpoint
 
 
-def recover(model_dir: Path) -> Checkpoint | None:
+def recover(model_dir: AnyPath) -> Checkpoint | None:
     """Return the newest valid checkpoint and move the damaged ones after it aside.
 
     The caller holds the lock of the directory. A checkpoint moved aside has the name `model.ckpt-<step>.damaged`; it is
@@ -119,14 +136,14 @@ def recover(model_dir: Path) -> Checkpoint | None:
     return checkpoint
 
 
-def _newest_valid(model_dir: Path) -> tuple[Checkpoint | None, list[Path]]:
+def _newest_valid(model_dir: AnyPath) -> tuple[Checkpoint | None, list[AnyPath]]:
     """Return the newest valid checkpoint and the damaged ones that are newer."""
     problem_by_path = {}
     for path in reversed(list_checkpoints(model_dir)):
         try:
             manifest = _verified(path)
         except CheckpointError as error:
-            if not path.exists():  # by a run that trains and has newer checkpoints
+            if not is_present(path):  # by a run that trains and has newer checkpoints
                 logger.info("%s was deleted while it was opened; trying the newest one again", path)
                 return _newest_valid(model_dir)
             problem_by_path[path] = str(error)
@@ -138,7 +155,7 @@ def _newest_valid(model_dir: Path) -> tuple[Checkpoint | None, list[Path]]:
     return None, []
 
 
-def _verified(path: Path) -> CheckpointManifest:
+def _verified(path: AnyPath) -> CheckpointManifest:
     """Read the manifest of a checkpoint, and verify its files and values."""
     manifest = CheckpointManifest.read(path)
     manifest.verify(path)
@@ -147,23 +164,32 @@ def _verified(path: Path) -> CheckpointManifest:
     return manifest
 
 
-def _ensure_finite(path: Path) -> None:
+def _ensure_finite(path: AnyPath) -> None:
     from tzrec.checkpoint.finite import ensure_finite_values  # imports torch, which a list of checkpoints does not need
 
     ensure_finite_values(path)
 
 
-def _move_aside(path: Path) -> None:
+def _move_aside(path: AnyPath) -> None:
     names = (f"{path.name}.damaged{number}" for number in ("", *range(2, 1000)))
-    target = next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
+    target = next(path.with_name(name) for name in names if not _is_occupied(path.with_name(name)))
     try:
-        path.rename(target)
+        if isinstance(path, Path):
+            path.rename(target)
+        else:
+            assert isinstance(target, StorePath)
+            StoreDirectory(path, NAME).move(target)
         logger.warning("%s is damaged and was renamed to %s; delete it when you no longer need it", path, target.name)
-    except OSError as error:
-        logger.warning("%s is damaged and could not be renamed to %s: %s", path, target.name, error.strerror)
+    except (OSError, StoreError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        logger.warning("%s is damaged and could not be renamed to %s: %s", path, target.name, reason)
 
 
-def find(path: Path) -> Checkpoint:
+def _is_occupied(path: AnyPath) -> bool:
+    return os.path.lexists(path) if isinstance(path, Path) else path.exists()
+
+
+def find(path: AnyPath) -> Checkpoint:
     """Open the checkpoint at a path, or the newest valid one of a model directory.
 
     Raises:
@@ -177,7 +203,7 @@ def find(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Path]:
+def best_first(model_dir: AnyPath, metric: str, larger_is_better: bool) -> list[AnyPath]:
     """List the paths of the evaluated checkpoints, including deleted ones, the best one first.
 
     Evaluations in which the metric is null are skipped.
@@ -195,13 +221,13 @@ def best_first(model_dir: Path, metric: str, larger_is_better: bool) -> list[Pat
     return [checkpoint_path(model_dir, step) for _, step in sorted(scored, reverse=True)]  # of equals the newest first
 
 
-def last_evaluation(model_dir: Path, step: int) -> dict[str, float] | None:
+def last_evaluation(model_dir: AnyPath, step: int) -> dict[str, float] | None:
     """Return the last evaluation of a step by name, with null as NaN; None if there is none."""
     lines = [line for line in read_results(model_dir / RESULTS) if line["global_step"] == step]
     return {name: math.nan if value is None else value for name, value in lines[-1].items()} if lines else None
 
 
-def repeat_from(model_dir: Path, step: int) -> None:
+def repeat_from(model_dir: AnyPath, step: int) -> None:
     """Remove the evaluations after a step, which a resumed run repeats, and lines that were not written to their end.
 
     The caller holds the lock of the directory.
@@ -217,7 +243,7 @@ def repeat_from(model_dir: Path, step: int) -> None:
             write_text(path, text)
 
 
-def read_results(path: Path) -> list[dict[str, Any]]:
+def read_results(path: AnyPath) -> list[dict[str, Any]]:
     """Read a file of evaluations; a line that was not written to its end is skipped with a warning."""
     try:
         lines = path.read_text(errors="replace").splitlines()
@@ -249,7 +275,7 @@ def _evaluation(line: str) -> dict[str, Any] | None:
     return value if is_number else None
 
 
-def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:
+def best(model_dir: AnyPath, metric: str, larger_is_better: bool) -> Checkpoint:
     """Open the best checkpoint by a metric, or the newest one if there is no evaluation.
 
     Raises:
@@ -263,7 +289,7 @@ def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:
     except CheckpointError:
         if best_first(model_dir, metric, larger_is_better)[0] != paths[0]:  # a run that trains has a better one
             return best(model_dir, metric, larger_is_better)
-        if not paths[0].exists():
+        if not is_present(paths[0]):
             raise CheckpointError(
                 f"{paths[0]}, the best checkpoint by {metric}, was deleted; train with export_config.exporter_type: "
                 '"best" or keep_checkpoint_best to keep it'
@@ -271,7 +297,7 @@ def best(model_dir: Path, metric: str, larger_is_better: bool) -> Checkpoint:
         raise
 
 
-Protected = Callable[[Sequence[Path]], Collection[Path]]
+Protected = Callable[[Sequence[AnyPath]], Collection[AnyPath]]
 """Function that selects the checkpoints that must not be deleted among older ones."""
 
 
@@ -279,13 +305,13 @@ class VerifiedCheckpoints:
     """Checkpoints known to be valid. Each one is read once, and again only after one of its files has changed."""
 
     def __init__(self) -> None:
-        self._files_by_path: dict[Path, frozenset[tuple[str, int, int, int]]] = {}
+        self._files_by_path: dict[AnyPath, frozenset[tuple[str | int, ...]]] = {}
 
-    def add(self, path: Path) -> None:
+    def add(self, path: AnyPath) -> None:
         """Add a checkpoint that was just written or read."""
         self._files_by_path[path] = _describe_files(path)
 
-    def is_valid(self, path: Path) -> bool:
+    def is_valid(self, path: AnyPath) -> bool:
         """Verify a checkpoint, unless its files are those that were verified before; log a warning if it is damaged."""
         files = _describe_files(path)
         if self._files_by_path.get(path) != files:
@@ -298,7 +324,7 @@ class VerifiedCheckpoints:
         return True
 
 
-def prune(model_dir: Path, keep: int, protected: Protected, verified: VerifiedCheckpoints) -> None:
+def prune(model_dir: AnyPath, keep: int, protected: Protected, verified: VerifiedCheckpoints) -> None:
     """Delete the checkpoints that are neither among the newest `keep` valid ones (0: all) nor protected.
 
     Damaged checkpoints among those are moved aside, as in `recover`.
@@ -315,18 +341,26 @@ def prune(model_dir: Path, keep: int, protected: Protected, verified: VerifiedCh
             _move_aside(path)
     older = newest_first[::-1]
     for path in set(older).difference(protected(older)):
-        remove_directory(path)
+        remove_directory(path) if isinstance(path, Path) else StoreDirectory(path, NAME).delete()
 
 
-def remove_unfinished(model_dir: Path) -> None:
+def remove_unfinished(model_dir: AnyPath) -> None:
     """Delete what interrupted saves and deletions left. The caller holds the lock of the directory."""
-    for path in _entries(model_dir):
-        if _UNFINISHED.fullmatch(path.name):
+    entries = _entries(model_dir)
+    for path in entries:
+        if isinstance(path, Path) and _UNFINISHED.fullmatch(path.name):
             remove_path(path)
+    for name in marked_names([path.name for path in entries if isinstance(path, StorePath)]):
+        path = model_dir / name
+        assert isinstance(path, StorePath)
+        directory = StoreDirectory(path, NAME)
+        directory.delete() if directory.is_unfinished else directory.publish()
 
 
-def _describe_files(path: Path) -> frozenset[tuple[str, int, int, int]]:
-    """Collect name, size, time of change and inode of each file of a checkpoint."""
+def _describe_files(path: AnyPath) -> frozenset[tuple[str | int, ...]]:
+    """Collect name, size, time of change and inode of each file of a checkpoint; in a store, what it tells instead."""
+    if isinstance(path, StorePath):
+        return frozenset((name, stat.st_size, stat.version) for name, stat in path.files().items())
     files = []
     for directory, _, names in os.walk(path):
         for name in names:
@@ -335,5 +369,7 @@ def _describe_files(path: Path) -> frozenset[tuple[str, int, int, int]]:
     return frozenset(files)
 
 
-def _entries(model_dir: Path) -> list[Path]:
-    return sorted(model_dir.iterdir()) if model_dir.is_dir() else []
+def _entries(model_dir: AnyPath) -> list[AnyPath]:
+    if isinstance(model_dir, StorePath):
+        return list(model_dir.iterdir())
+    return list(model_dir.iterdir()) if model_dir.is_dir() else []

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format, text_format
@@ -16,12 +15,13 @@ from tzrec.config.completion import complete
 from tzrec.config.datasets import advice_for_unreadable, dataset_of_files
 from tzrec.config.edit import FLAG, edit
 from tzrec.config.json_text import read_json
-from tzrec.config.local_path import without_file_scheme
 from tzrec.config.parser import Locations, Parsed, parse
 from tzrec.config.schema import MISSING, missing_required
-from tzrec.errors import ConfigError, Problem
+from tzrec.errors import ConfigError, Problem, StoreError
 from tzrec.protos.data_pb2 import DatasetType, FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.storage.path import to_path
+from tzrec.storage.url import without_file_scheme
 
 _PATH_END = re.compile(r"[.[]")
 
@@ -109,9 +109,10 @@ def dump_config(config: EasyRecConfig) -> str:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError([Problem("", f"cannot read the config: {error.strerror}", path)]) from error
+        return to_path(path).read_text(encoding="utf-8-sig")
+    except (OSError, StoreError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError([Problem("", f"cannot read the config: {reason}", path)]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([Problem("", f"is not UTF-8 text: byte {error.start}", path)]) from error
 

@@ -6,6 +6,7 @@ rename to the disk, so that they survive a crash of the machine; it has no effec
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from abc import ABC, abstractmethod
@@ -13,13 +14,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from tzrec.config.local_path import without_file_scheme
 from tzrec.data.paths import filesystem
+from tzrec.storage.path import AnyPath, StorePath, to_path
+from tzrec.storage.streams import Upload
+from tzrec.storage.url import without_file_scheme
 
 Self = TypeVar("Self", bound="_AtomicPath")
 
@@ -65,6 +68,8 @@ class _AtomicPath(ABC):
 class AtomicFile(_AtomicPath):
     """A file that is called `.<name>.tmp` until it is published; replaces an existing file.
 
+    In a store it has no other name: it appears when it is published.
+
     Args:
         path: a local path or URL in an existing directory.
         is_synced: flush the file and its name to the disk.
@@ -73,12 +78,20 @@ class AtomicFile(_AtomicPath):
     def __init__(self, path: str | Path, is_synced: bool = False) -> None:
         directory, name = os.path.split(str(path))
         super().__init__(str(path), os.path.join(directory, f".{name}.tmp"), is_synced)
+        self._upload: Upload | None = None
 
     def open(self) -> pa.NativeFile:
         """Open the temporary file for writing; close it before `publish`."""
-        return self._filesystem.open_output_stream(self._inner_temporary)
+        target = to_path(self.path)
+        if isinstance(target, Path):
+            return self._filesystem.open_output_stream(self._inner_temporary)
+        self._upload = target.open("wb")
+        return pa.PythonFile(_Sink(self._upload), "w")
 
     def publish(self) -> None:
+        if self._upload:
+            self._upload.close()
+            return
         if self._is_synced:
             sync_file(Path(self._inner_temporary))
         self._filesystem.move(self._inner_temporary, self._inner)
@@ -86,8 +99,23 @@ class AtomicFile(_AtomicPath):
             sync_directory(Path(self._inner).parent)
 
     def discard(self) -> None:
-        if self._exists(self._inner_temporary):
+        if self._upload:
+            self._upload.abort()
+        elif self._exists(self._inner_temporary):
             self._filesystem.delete_file(self._inner_temporary)
+
+
+class _Sink(io.RawIOBase):
+    """Upload for a writer of Arrow, whose closing of the stream must not publish it yet."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._upload.write(data)
 
 
 class AtomicDirectory(_AtomicPath):
@@ -106,6 +134,11 @@ class AtomicDirectory(_AtomicPath):
         path = str(path).rstrip("/")
         super().__init__(path, temporary or f"{path}.tmp-{os.getpid()}", is_synced)
         self._is_replacing = is_replacing
+
+    @property
+    def draft(self) -> Path:
+        """Local path of the temporary directory."""
+        return Path(self.temporary)
 
     def create(self) -> None:
         """Create the temporary directory, empty."""
@@ -147,38 +180,50 @@ class AtomicDirectory(_AtomicPath):
         return self
 
 
-def write_text(path: str | Path, text: str, is_synced: bool = False) -> None:
-    """Write a small UTF-8 file atomically. Remote stores show a file only when it is complete: no rename there."""
-    target = AtomicFile(path, is_synced)
-    remote, inner = filesystem(target.path)
-    if not isinstance(remote, pafs.LocalFileSystem):
-        with remote.open_output_stream(inner) as stream:
-            stream.write(text.encode())
+def write_text(path: str | AnyPath, text: str, is_synced: bool = False) -> None:
+    """Write a small UTF-8 file atomically. A store shows a file only when it is complete: no rename there."""
+    target = to_path(path)
+    if isinstance(target, StorePath):
+        target.write_text(text)
         return
-    with target:
-        Path(target.temporary).write_text(text, encoding="utf-8")
+    with AtomicFile(target, is_synced) as file:
+        Path(file.temporary).write_text(text, encoding="utf-8")
 
 
-def write_synced(path: Path, text: str) -> None:
+def write_synced(path: AnyPath, text: str) -> None:
     """Write a small UTF-8 file inside a directory that is published later, and flush it to the disk."""
     path.write_text(text, encoding="utf-8")
-    sync_file(path)
+    if isinstance(path, Path):
+        sync_file(path)
 
 
-def append_lines(path: str | Path, lines: Sequence[str]) -> None:
-    """Append complete lines to a local file, or on an error none of them; half a line at its end is ended first."""
-    with open(path, "ab+", buffering=0) as stream:
+def append_lines(path: str | AnyPath, lines: Sequence[str]) -> None:
+    """Append complete lines to a file, or on an error none of them; half a line at its end is ended first.
+
+    A store cannot append: the file is written again.
+    """
+    target = to_path(path)
+    if isinstance(target, StorePath):
+        before = target.read_bytes() if target.exists() else b""
+        start = b"" if not before or before.endswith(b"\n") else b"\n"
+        target.write_bytes(before + start + _lines(lines))
+        return
+    with open(target, "ab+", buffering=0) as stream:
         size = stream.seek(0, os.SEEK_END)
         if size:
             stream.seek(size - 1)
         start = b"" if not size or stream.read(1) == b"\n" else b"\n"
-        data = start + "".join(f"{line}\n" for line in lines).encode()
+        data = start + _lines(lines)
         try:
             while data:
                 data = data[stream.write(data) :]
         except OSError:
             stream.truncate(size)
             raise
+
+
+def _lines(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def remove_directory(path: Path) -> None:

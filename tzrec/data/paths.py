@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from tzrec.config.comma_list import split_commas
-from tzrec.config.local_path import without_file_scheme
 from tzrec.data.hive import PartitionRange, Partitions, partitions_of, refuse_bracket_ranges
 from tzrec.errors import DataError, TzrecError, first_line
+from tzrec.storage.url import protocol_problem, without_file_scheme
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _NamedErrors:
         def call(*args: Any, **kwargs: Any) -> Any:
             try:
                 return method(*args, **kwargs)
-            except (FileNotFoundError, TzrecError):
+            except (FileNotFoundError, FileExistsError, TzrecError):  # which callers recognize
                 raise
             except Exception as error:
                 raise DataError(_cannot_open(self._url, error)) from error
@@ -119,6 +119,9 @@ def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
     path = without_file_scheme(path)
     if "://" not in path:
         return pafs.LocalFileSystem(), path
+    problem = protocol_problem(path)
+    if problem:
+        raise DataError(f'cannot open "{path}": {problem}')
     import fsspec  # imported for URLs only
 
     try:

@@ -14,10 +14,10 @@ from tzrec.config.check import inspect
 from tzrec.config.checker import Checker
 from tzrec.config.comma_list import split_commas
 from tzrec.config.load import ConfigSource, load_source
-from tzrec.config.local_path import without_file_scheme
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.config.rules.tasks import task_names
 from tzrec.errors import ConfigError, Problem
+from tzrec.storage.url import without_file_scheme
 
 
 @dataclass(frozen=True)

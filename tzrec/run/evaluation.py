@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import torch
 
@@ -21,6 +20,7 @@ from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.log import logger
 from tzrec.metrics.base import State
 from tzrec.run.session import Session
+from tzrec.storage.path import AnyPath
 
 DECIMALS = 6
 
@@ -107,7 +107,7 @@ def gather_metric_states(states: Mapping[str, State]) -> list[dict[str, State]]:
     return [_unflatten(state) for state in group.gather_states(_flatten(states))]
 
 
-def append_evaluation(path: Path, evaluation: Evaluation) -> None:
+def append_evaluation(path: AnyPath, evaluation: Evaluation) -> None:
     """Append an evaluation to a file of results."""
     append_lines(path, [evaluation.to_json()])
 

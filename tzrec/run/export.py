@@ -16,13 +16,14 @@ from tzrec.serving.compile import require_compiler
 from tzrec.serving.package_manifest import PackageManifest
 from tzrec.serving.publish import ensure_unoccupied, publish
 from tzrec.serving.trained_model import TrainedModel
+from tzrec.storage.path import AnyPath
 
 ONE_RANK = RankInfo(rank=0, world_size=1, local_rank=0, local_world_size=1, launched=False)
 
 
 def export(
     config: EasyRecConfig,
-    export_dir: Path,
+    export_dir: AnyPath,
     checkpoint_path: str | None = None,
     assets: Sequence[Path] = (),
     additional: Mapping[str, Any] | None = None,

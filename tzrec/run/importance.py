@@ -10,7 +10,6 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.evaluation import score
 from tzrec.run.session import Session
+from tzrec.storage.path import AnyPath
 
 CHUNK_ROWS = 32_768
 """Rows of a rank among which the values of a feature are shuffled: many, because neighbors in a file are similar."""
@@ -76,7 +76,7 @@ class Importances:
             lines.append(f"{importance.feature:<{width}}" + "".join(f"  {cell:>22}" for cell in cells))
         return "\n".join(lines)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: AnyPath) -> None:
         """Write a JSON file."""
         metrics = {name: _finite(value) for name, value in self.metrics.items()}
         features = [importance.to_json() for importance in self.features]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import queue
 import socket
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.saver import SaveResult
@@ -20,9 +21,11 @@ from tzrec.log import logger, side_output
 from tzrec.run.evaluation import Evaluation
 from tzrec.run.metric_logger import StepLog
 from tzrec.run.skipped_steps import SkippedSteps
+from tzrec.storage.path import AnyPath, StorePath
 
 _REDRAW_S = 0.2
 _BAR_WIDTH = 10
+_UPLOAD_S = 60.0
 
 
 class Listener:
@@ -118,7 +121,7 @@ class TensorBoard(Listener):
         model_dir: directory of the run.
     """
 
-    def __init__(self, model_dir: Path) -> None:
+    def __init__(self, model_dir: AnyPath) -> None:
         self._model_dir = model_dir
         self._events: queue.Queue[tuple[str, int | None, dict[str, float]] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._write, name="tensorboard", daemon=True)
@@ -153,7 +156,7 @@ EventFile = Callable[[int | None, Mapping[str, float]], None]
 
 
 @contextmanager
-def event_file(directory: Path) -> Iterator[EventFile]:
+def event_file(directory: AnyPath) -> Iterator[EventFile]:
     """Open a file of TensorBoard events; yields a function that writes the scalars of a step.
 
     It writes in the calling thread: TensorBoard's own writer has a further one, in which errors are lost.
@@ -165,7 +168,7 @@ def event_file(directory: Path) -> Iterator[EventFile]:
     directory.mkdir(parents=True, exist_ok=True)
     now = time.time()
     name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
-    with (directory / name).open("wb", buffering=0) as stream:
+    with _open_growing(directory / name) as stream:
         writer = RecordWriter(stream)
         writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
 
@@ -174,6 +177,34 @@ def event_file(directory: Path) -> Iterator[EventFile]:
             writer.write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)).SerializeToString())
 
         yield write
+
+
+def _open_growing(path: AnyPath) -> io.RawIOBase:
+    return path.open("wb", buffering=0) if isinstance(path, Path) else _UploadedFile(path)
+
+
+class _UploadedFile(io.RawIOBase):
+    """File in a store that grows: a store cannot append, so it is uploaded as a whole from time to time."""
+
+    def __init__(self, path: StorePath) -> None:
+        self._path, self._data = path, bytearray()
+        self._uploaded_at = time.monotonic()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._data += data
+        if time.monotonic() - self._uploaded_at > _UPLOAD_S:
+            self._uploaded_at = time.monotonic()
+            with side_output(self._path, "it is tried again"):
+                self._path.write_bytes(bytes(self._data))
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._path.write_bytes(bytes(self._data))
 
 
 def progress_line(log: StepLog, position: Position) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 from tzrec.checkpoint.store import RESULTS, read_results
 from tzrec.data.atomic import write_text
@@ -16,6 +15,7 @@ from tzrec.run.evaluation import Evaluation
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
 from tzrec.run.skipped_steps import SkippedSteps
+from tzrec.storage.path import AnyPath
 
 NAME = "report.html"
 _COUNTS = ("global_step", "skipped_steps")
@@ -31,7 +31,7 @@ class Report(Listener):
         config: text of the resolved config.
     """
 
-    def __init__(self, model_dir: Path, config: str) -> None:
+    def __init__(self, model_dir: AnyPath, config: str) -> None:
         self._model_dir = model_dir
         self._config = config
         self._logs: list[StepLog] = []
@@ -97,7 +97,7 @@ def _train_metric(name: str, log: StepLog) -> float:
     return log.metrics.get(name, float("nan"))
 
 
-def _read_evaluations(path: Path) -> list[dict[str, float]]:
+def _read_evaluations(path: AnyPath) -> list[dict[str, float]]:
     return [{name: math.nan if value is None else value for name, value in line.items()} for line in read_results(path)]
 
 

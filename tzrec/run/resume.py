@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from tzrec.errors import CheckpointError, TzrecError
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.protos.train_pb2 import TrainConfig
+from tzrec.storage.path import AnyPath, to_path
 from tzrec.tables.plan_summary import SavedPlan
 
 _NEW_RUN = "Undo the change, or start a new run from these weights: another --model_dir, and --fine_tune_checkpoint."
@@ -58,7 +58,7 @@ class ResumeState:
     note: str = ""
 
     @property
-    def model_dir(self) -> Path:
+    def model_dir(self) -> AnyPath:
         """Directory of the checkpoint."""
         assert self.checkpoint is not None
         return self.checkpoint.path.parent
@@ -155,7 +155,7 @@ def find_resume_state(
     train, has_optimizer = config.train_config, not ignore_restore_optimizer
     own_path, other_path, *changes = agree(lambda: _find_paths(config, continue_train, has_optimizer), rank_info)
     if own_path:
-        checkpoint = _open_verified(Path(own_path))
+        checkpoint = _open_verified(to_path(own_path))
         return ResumeState(
             checkpoint,
             checkpoint.position,
@@ -165,9 +165,9 @@ def find_resume_state(
             accepts_new_data=accept_new_data,
         )
     if other_path:
-        checkpoint = _open_verified(Path(other_path))
+        checkpoint = _open_verified(to_path(other_path))
         position = checkpoint.position.data_only() if continue_train else Position()
-        names = read_map(Path(train.fine_tune_ckpt_param_map)) if train.fine_tune_ckpt_param_map else {}
+        names = read_map(to_path(train.fine_tune_ckpt_param_map)) if train.fine_tune_ckpt_param_map else {}
         return ResumeState(
             checkpoint,
             position,
@@ -185,7 +185,7 @@ def agree_on_checkpoint(find: Callable[[], Checkpoint], rank_info: RankInfo) -> 
         CheckpointError: raised by `find` on rank 0, raised here on all ranks.
     """
     (path,) = agree(lambda: (str(find().path),), rank_info)
-    return _open_verified(Path(path))
+    return _open_verified(to_path(path))
 
 
 def _find_paths(config: EasyRecConfig, continue_train: bool, has_optimizer: bool) -> tuple[str, ...]:
@@ -193,7 +193,7 @@ def _find_paths(config: EasyRecConfig, continue_train: bool, has_optimizer: bool
 
     They are followed by the changed settings of the run's own checkpoint.
     """
-    model_dir = Path(config.model_dir)
+    model_dir = to_path(config.model_dir)
     if store.list_checkpoints(model_dir):
         if not continue_train:
             raise CheckpointError(
@@ -204,7 +204,7 @@ def _find_paths(config: EasyRecConfig, continue_train: bool, has_optimizer: bool
         assert checkpoint is not None
         return str(checkpoint.path), "", *_changed_settings(checkpoint, config, has_optimizer)
     if config.train_config.fine_tune_checkpoint:
-        return "", str(store.find(Path(config.train_config.fine_tune_checkpoint)).path)
+        return "", str(store.find(to_path(config.train_config.fine_tune_checkpoint)).path)
     return "", ""
 
 
@@ -242,7 +242,7 @@ def agree(find: Callable[[], tuple[str, ...]], rank_info: RankInfo) -> tuple[str
     return tuple(outcome["paths"])
 
 
-def _open_verified(path: Path) -> Checkpoint:
+def _open_verified(path: AnyPath) -> Checkpoint:
     """Open a checkpoint that rank 0 has verified."""
     return Checkpoint(path, CheckpointManifest.read(path) if (path / NAME).exists() else None)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -13,12 +13,14 @@ from tzrec.checkpoint import store
 from tzrec.checkpoint.restore import restore
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.config.selection import keep_features
+from tzrec.data.atomic import write_text
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.report.bars import bar_chart
 from tzrec.report.page import page
+from tzrec.storage.path import AnyPath, to_path
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def select_features(
     Raises:
         CheckpointError: there is no checkpoint, or it was trained without this variational_dropout.
     """
-    ranking = rank_features(config, store.find(Path(checkpoint_path or config.model_dir)))
+    ranking = rank_features(config, store.find(to_path(checkpoint_path or config.model_dir)))
     selected = keep_ranked(config, ranking, topk)
     if clear_variational_dropout:
         selected.model_config.ClearField("variational_dropout")
@@ -101,18 +103,19 @@ def keep_ranked(config: EasyRecConfig, ranking: Sequence[RankedFeature], topk: i
     return keep_features(config, kept)
 
 
-def write_ranking(path: Path, ranking: Sequence[RankedFeature]) -> None:
+def write_ranking(path: AnyPath, ranking: Sequence[RankedFeature]) -> None:
     """Write a ranking as CSV with a header."""
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["group", "feature", "dropout_probability"])
-        writer.writerows([ranked.group, ranked.feature, f"{ranked.dropout_probability:.6f}"] for ranked in ranking)
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow(["group", "feature", "dropout_probability"])
+    writer.writerows([ranked.group, ranked.feature, f"{ranked.dropout_probability:.6f}"] for ranked in ranking)
+    write_text(path, stream.getvalue())
 
 
-def draw_ranking(path: Path, ranking: Sequence[RankedFeature]) -> None:
+def draw_ranking(path: AnyPath, ranking: Sequence[RankedFeature]) -> None:
     """Write a ranking as an HTML report with a chart for each group."""
     groups: dict[str, dict[str, float]] = {}
     for ranked in ranking:
         groups.setdefault(f"group {ranked.group}", {})[ranked.feature] = ranked.dropout_probability
     charts = {heading: bar_chart(values) for heading, values in groups.items()}
-    path.write_text(page("Dropout probability of features", charts))
+    write_text(path, page("Dropout probability of features", charts))

@@ -6,7 +6,6 @@ config -> CPU settings -> process group -> feature encoder -> data loader -> mod
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
@@ -18,7 +17,6 @@ from tzrec.checkpoint import store
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource
-from tzrec.config.local_path import local_path
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.data.batch import Batch
 from tzrec.data.exchange import Exchange
@@ -38,6 +36,7 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run import cpu
 from tzrec.run.device import available_device
 from tzrec.run.resume import agree_on_checkpoint
+from tzrec.storage.path import AnyPath, to_path
 from tzrec.tables.plan_summary import SavedPlan, plan_rows, render
 
 if TYPE_CHECKING:
@@ -118,14 +117,12 @@ class Session:
             PackageError: the package is missing, damaged or too new.
             ConfigError: the embedding tables of the checkpoint need more memory than there is.
         """
-        if checkpoint_path:
-            checkpoint_path = str(local_path("checkpoint_path", checkpoint_path))
         if package_path is None:
             _ensure_memory(config, has_state=purpose == "evaluation")
         session = cls(config, rank_info or env.rank_info())
         try:
             if package_path is not None:
-                session._load_package(local_path("package", package_path))
+                session._load_package(package_path)
             else:
                 session._load_checkpoint(checkpoint_path, purpose)
         except BaseException as error:
@@ -134,8 +131,8 @@ class Session:
         return session
 
     @property
-    def model_dir(self) -> Path:
-        return Path(self.config.model_dir)
+    def model_dir(self) -> AnyPath:
+        return to_path(self.config.model_dir)
 
     def loader(self, path: str, mode: Mode, reserved: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
         """Open files as batches for this rank, together with all other ranks; `close` stops their threads."""
@@ -217,10 +214,11 @@ class Session:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close(error)
 
-    def _load_package(self, path: Path) -> None:
+    def _load_package(self, path: str) -> None:
+        from tzrec.serving.fetch import local_package
         from tzrec.serving.package import open_package
 
-        package = open_package(path)
+        package = open_package(local_package(path))
         logger.info("model  %s  step %d", path, package.manifest.step)
         self._program, self.step = package.program(), package.manifest.step
 
@@ -264,7 +262,7 @@ class Session:
                 restore_average(checkpoint, tensors)
         except CheckpointError as raised:
             error = raised
-        if group.any_rank(error is not None and not checkpoint.path.exists()):
+        if group.any_rank(error is not None and not store.is_present(checkpoint.path)):
             return False
         if error:
             raise error
@@ -277,9 +275,9 @@ def choose_checkpoint(config: EasyRecConfig, path: str | None, purpose: Purpose)
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    export, model_dir = config.export_config, Path(config.model_dir)
+    export, model_dir = config.export_config, to_path(config.model_dir)
     if path:
-        return store.find(Path(path))
+        return store.find(to_path(path))
     if purpose == "serving" and export.exporter_type == "best":
         return store.best(model_dir, export.best_exporter_metric, export.metric_larger_is_better)
     return store.find(model_dir)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
-from tzrec.checkpoint.lock import Lock
+from tzrec.checkpoint.lease import lock_directory
 from tzrec.checkpoint.store import remove_unfinished, repeat_from
 from tzrec.config.load import dump_config
 from tzrec.data.atomic import write_text
@@ -19,6 +18,7 @@ from tzrec.run.session import Session
 from tzrec.run.signals import Signals
 from tzrec.run.trainer import Trainer
 from tzrec.run.training_loop import Outcome, run_training_loop
+from tzrec.storage.path import AnyPath
 from tzrec.version import __version__
 
 
@@ -48,8 +48,9 @@ def train(
         signals = Signals()
         stack.callback(signals.restore)  # at the very end, after the ranks have reported what happened
         session = stack.enter_context(Session.new(config))
-        if session.rank_info.is_main:
-            stack.enter_context(Lock(session.model_dir))
+        lock = lock_directory(session.model_dir) if session.rank_info.is_main else None
+        if lock:
+            stack.callback(lock.release)
         resume = find_resume_state(config, continue_train, ignore_restore_optimizer, accept_new_data, session.rank_info)
         all_listeners: list[Listener] = []
         if session.rank_info.is_main:
@@ -57,7 +58,7 @@ def train(
             all_listeners = [*_default_listeners(config, session.model_dir), *listeners]
             for listener in all_listeners:
                 stack.callback(listener.on_end)
-        trainer = stack.enter_context(Trainer(session, resume))
+        trainer = stack.enter_context(Trainer(session, resume, lock.ensure_held if lock else None))
         if session.rank_info.is_main:  # everything is accepted: a refused config must not describe the old checkpoint
             _write_config(config, session.model_dir)
             repeat_from(session.model_dir, trainer.position.step)
@@ -67,13 +68,13 @@ def train(
         return run_training_loop(trainer, all_listeners, signals)
 
 
-def _write_config(config: EasyRecConfig, model_dir: Path) -> None:
+def _write_config(config: EasyRecConfig, model_dir: AnyPath) -> None:
     """Write the resolved config and the version of this package into the model directory."""
     write_text(model_dir / "pipeline.config", dump_config(config))
     write_text(model_dir / "version", f"{__version__}\n")
 
 
-def _default_listeners(config: EasyRecConfig, model_dir: Path) -> list[Listener]:
+def _default_listeners(config: EasyRecConfig, model_dir: AnyPath) -> list[Listener]:
     listeners: list[Listener] = [Progress(), Report(model_dir, dump_config(config))]
     if config.train_config.use_tensorboard:
         listeners.append(TensorBoard(model_dir))

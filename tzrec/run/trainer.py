@@ -6,7 +6,7 @@ import base64
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from tzrec.run.new_data import continue_on_data, restored_control
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
 from tzrec.run.skipped_steps import SkippedSteps
+from tzrec.storage.path import AnyPath
 from tzrec.tables.plan_summary import plan_json
 from tzrec.tables.sparse_optimizer import SparseOptimizer
 from tzrec.version import __version__
@@ -68,15 +69,22 @@ class Trainer:
         counts_evaluation: that evaluation counts for early stopping and learning rate reduction.
     """
 
-    def __init__(self, session: Session, resume: ResumeState) -> None:
+    def __init__(self, session: Session, resume: ResumeState, ensure_locked: Callable[[], None] | None = None) -> None:
+        """
+        Args:
+            session: without a model, which is built here.
+            resume: where the run starts.
+            ensure_locked: raises an error if another run has taken over the model directory.
+        """
         config = session.config
         self.session = session
+        self._ensure_locked = ensure_locked
         self._trained_batch: Batch | None = None
         self._random_devices = [session.device] if session.device.type == "cuda" else []
         self.loader = session.loader(config.train_input_path, "train")
         if config.eval_input_path:
             session.loader(config.eval_input_path, "eval").close()  # what cannot be read fails now, not after an epoch
-        self.loader.bad_rows_path = str(session.model_dir / "bad_rows.jsonl")
+        self.loader.bad_rows_path = str(session.model_dir / _bad_rows_name(session))
         self._data = self.loader.identity() if session.rank_info.is_main else None
         resume = continue_on_data(resume, self._data, config, session.rank_info)
         self.position = resume.position
@@ -104,7 +112,7 @@ class Trainer:
         self.train_metrics = TrainMetrics(session.rec_model.heads)
         self.learning_rates = LearningRates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
         protected, max_failed = _protected_checkpoints(session), train.max_failed_saves
-        self._saver = Saver(session.model_dir, train.keep_checkpoint_max, protected, max_failed)
+        self._saver = Saver(session.model_dir, train.keep_checkpoint_max, protected, max_failed, self._ensure_locked)
         self._config_sha256, self._versions = _config_sha256(session), _versions()
         self._watch, self._statistics = GradientWatch(self.dense, self.sparse), RunningStatistics(session.rec_model)
         self.skipped_steps = SkippedSteps.from_numbers(resume.numbers)
@@ -357,12 +365,18 @@ def _stop_condition(session: Session, loader: DataLoader, data_step: int) -> Sto
     return StopCondition(data_step + (full_batches + partial_batches) * train.num_epochs, train.num_epochs)
 
 
+def _bad_rows_name(session: Session) -> str:
+    """Return the name of the file of bad rows: in a store, which cannot append, each rank has its own."""
+    is_shared = session.rank_info.is_main or isinstance(session.model_dir, Path)
+    return "bad_rows.jsonl" if is_shared else f"bad_rows-{session.rank_info.rank}.jsonl"
+
+
 def _protected_checkpoints(session: Session) -> store.Protected:
     """Protect from pruning the best of the older checkpoints, and the best of all if `export_config` exports it."""
     export, num_best = session.config.export_config, session.config.train_config.keep_checkpoint_best
     num_exported = int(export.exporter_type == "best")
 
-    def best(older: Sequence[Path]) -> list[Path]:
+    def best(older: Sequence[AnyPath]) -> list[AnyPath]:
         if not (num_best or num_exported):
             return []
         ranked = store.best_first(session.model_dir, export.best_exporter_metric, export.metric_larger_is_better)

@@ -18,6 +18,7 @@ from tzrec.checkpoint.manifest import FileRecord
 from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
 from tzrec.errors import PackageError
 from tzrec.serving.signature import Signature
+from tzrec.storage.path import AnyPath
 from tzrec.version import __version__
 
 MANIFEST = "manifest.json"
@@ -109,7 +110,7 @@ class PackageManifest:
         (directory / MANIFEST).write_text(seal(self._to_json()))
 
     @classmethod
-    def read(cls, directory: Path) -> PackageManifest:
+    def read(cls, directory: AnyPath) -> PackageManifest:
         """Read `manifest.json`; the other files are not verified.
 
         Raises:
@@ -162,7 +163,7 @@ class PackageManifest:
         )
 
 
-def newer_version(directory: Path, library: str, exported_with: str, installed: str) -> str:
+def newer_version(directory: AnyPath, library: str, exported_with: str, installed: str) -> str:
     """Return the message that a package needs a newer version of a library."""
     return (
         f"{directory} was exported with {library} {exported_with}, newer than the installed {installed}; "

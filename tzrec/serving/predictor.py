@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from os import PathLike
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from tzrec.config.load import load_config
-from tzrec.config.local_path import local_path
 from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving.assets import locate_assets
+from tzrec.serving.fetch import local_package
 from tzrec.serving.frames import as_table
 from tzrec.serving.package import CONFIG, open_package
 from tzrec.serving.package_manifest import PackageManifest
@@ -85,26 +85,26 @@ class Predictor:
             return self.scorer.predict(self.scorer.signature.from_columns(columns, batch.num_rows))
 
 
-def load(path: str | Path) -> Predictor:
-    """Open an exported package.
+def load(path: str | PathLike[str]) -> Predictor:
+    """Open an exported package; one in a store is copied to this machine.
 
     Raises:
         PackageError: it is missing, damaged or too new.
     """
-    directory = local_path("package", path)
+    directory = local_package(path)
     package = open_package(directory)
     config = package_config(directory)
     return Predictor(package.program(), config, FeatureEncoder.from_config(config.feature_configs, config.data_config))
 
 
-def package_config(directory: Path, edits: Mapping[str, Any] | None = None) -> EasyRecConfig:
+def package_config(path: str | PathLike[str], edits: Mapping[str, Any] | None = None) -> EasyRecConfig:
     """Load the config of a package, with the paths of the files that the package contains.
 
     Raises:
         PackageError: there is no package.
         ConfigError: an edit does not fit the config.
     """
-    directory = local_path("package", directory)
+    directory = local_package(path)
     PackageManifest.read(directory)  # a better error than that of a missing config
     return locate_assets(load_config(str(directory / CONFIG), edits, ignore_unknown=True), directory)
 

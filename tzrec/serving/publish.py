@@ -1,9 +1,14 @@
-"""Write a package: under a temporary name until its self-test has passed, then one rename publishes it."""
+"""Write a package: under a temporary name until its self-test has passed, then one rename publishes it.
+
+For a store it is written to a local directory, and uploaded with its manifest last.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,7 @@ from tzrec.checkpoint.manifest import FileRecord
 from tzrec.config.load import dump_config
 from tzrec.config.vocabulary import self_contained
 from tzrec.data.atomic import AtomicDirectory
+from tzrec.data.store_directory import StoreDirectory, upload_directory
 from tzrec.errors import PackageError, UsageError
 from tzrec.serving.assets import pack_assets
 from tzrec.serving.compile import compile_servable, example_inputs
@@ -28,19 +34,23 @@ from tzrec.serving.package import (
     installed_versions,
     program_path,
 )
-from tzrec.serving.package_manifest import MODEL, OutputSpec, PackageManifest, ProgramSpec
+from tzrec.serving.package_manifest import MANIFEST, MODEL, OutputSpec, PackageManifest, ProgramSpec
 from tzrec.serving.selftest import difference
 from tzrec.serving.servable import Servable, offsets_of, tables_of
 from tzrec.serving.signature import describe_features
 from tzrec.serving.trained_model import TrainedModel, precision_of
 from tzrec.serving.weights import map_weights, write_weights
+from tzrec.storage.path import AnyPath, StorePath
 
 TOLERANCE = 1e-6
 """Greatest difference of an FP32 package to its checkpoint, relative to outputs greater than 1."""
 
 
 def publish(
-    trained: TrainedModel, directory: Path, assets: tuple[Path, ...] = (), additional: Mapping[str, Any] | None = None
+    trained: TrainedModel,
+    directory: AnyPath,
+    assets: tuple[Path, ...] = (),
+    additional: Mapping[str, Any] | None = None,
 ) -> PackageManifest:
     """Write a package.
 
@@ -57,8 +67,7 @@ def publish(
     """
     ensure_unoccupied(directory)
     ensure_files(assets)
-    with AtomicDirectory(directory, is_synced=True) as package_directory:
-        draft = Path(package_directory.temporary)
+    with _draft(directory) as draft:
         servable, tables = _write_weights(trained, draft)
         compile_servable(servable, program_path(draft, MODEL))
         (draft / CONFIG).write_text(dump_config(pack_assets(self_contained(trained.config), draft)))
@@ -74,12 +83,26 @@ def publish(
     return manifest
 
 
-def ensure_unoccupied(directory: Path) -> None:
+@contextmanager
+def _draft(directory: AnyPath) -> Iterator[Path]:
+    """Yield a local directory, whose files are published when the block ends: by a rename, or to a store."""
+    if isinstance(directory, Path):
+        with AtomicDirectory(directory, is_synced=True) as package_directory:
+            yield package_directory.draft
+        return
+    with tempfile.TemporaryDirectory(prefix="tzrec-package-") as draft:
+        yield Path(draft)
+        upload_directory(Path(draft), directory, MANIFEST)
+
+
+def ensure_unoccupied(directory: AnyPath) -> None:
     """Check that a package can be published.
 
     Raises:
         UsageError: the directory exists and is not empty.
     """
+    if isinstance(directory, StorePath) and StoreDirectory(directory, MANIFEST).is_unfinished:
+        return  # what an export left that was ended
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"--export_dir {directory} exists and is not empty; remove it or choose another one")
 

@@ -9,11 +9,11 @@ prints the drop of each metric, the most important feature first, and writes it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
 from tzrec.run.device import available_device
+from tzrec.storage.path import to_path
 
 RESULT = "feature_importance.json"
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     importances = feature_importance(config, args.checkpoint_path, args.num_repeats)
     if env.rank_info().is_main:
-        path = Path(config.model_dir) / RESULT
+        path = to_path(config.model_dir) / RESULT
         importances.write(path)
         print(f"{importances.table()}\n\n{importances.num_rows:,} rows, {args.num_repeats} shuffles each: {path}")
     return 0

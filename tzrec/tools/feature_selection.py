@@ -9,12 +9,12 @@ writes to --output_dir `feature_ranking.csv`, the features of each group by asce
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from tzrec import cli
 from tzrec.config.check import load_checked
 from tzrec.config.load import dump_config
 from tzrec.errors import UsageError
+from tzrec.storage.path import to_path
 
 RANKING, PICTURE, CONFIG = "feature_ranking.csv", "feature_ranking.html", "pipeline.config"
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tzrec.run.selection import draw_ranking, select_features, write_ranking  # imports torch, which takes seconds
 
     selection = select_features(config, args.model_dir, args.topk, args.clear_variational_dropout)
-    directory = Path(args.output_dir or f"{config.model_dir}/feature_selection")
+    directory = to_path(args.output_dir or f"{config.model_dir}/feature_selection")
     directory.mkdir(parents=True, exist_ok=True)
     write_ranking(directory / RANKING, selection.ranking)
     (directory / CONFIG).write_text(dump_config(selection.config))

@@ -10,7 +10,6 @@ from google.protobuf.message import Message
 
 from tzrec.config.checker import Checker, repeated
 from tzrec.config.grammar import activation_problem, initializer_problem
-from tzrec.config.local_path import local_path_problem
 from tzrec.config.names import name_problem
 from tzrec.config.normalizers import normalizer_problem
 from tzrec.config.options import field_rules
@@ -18,7 +17,8 @@ from tzrec.config.parser import join
 from tzrec.config.regex import compile_regex
 from tzrec.config.rules.references import REFERENCES
 from tzrec.config.schema import fields_of, is_message, is_set
-from tzrec.protos.options_pb2 import ACTIVATION, INITIALIZER, LOCAL_PATH, NAME, NORMALIZER, REGEX, FieldRule
+from tzrec.protos.options_pb2 import ACTIVATION, DIRECTORY, INITIALIZER, NAME, NORMALIZER, REGEX, FieldRule
+from tzrec.storage.url import directory_problem
 
 
 def check_fields(checker: Checker) -> None:
@@ -121,7 +121,7 @@ _GRAMMARS: Mapping[int, Callable[[str], str]] = {
     ACTIVATION: activation_problem,
     INITIALIZER: initializer_problem,
     NORMALIZER: normalizer_problem,
-    LOCAL_PATH: local_path_problem,
+    DIRECTORY: directory_problem,
     REGEX: _regex_problem,
     NAME: name_problem,
 }
