@@ -83,7 +83,7 @@ def indexed_by_ranks(folder: Path, num_ranks: int, num_threads: int = 1, **setti
 
         reader = open_files(folder, **settings)
         try:
-            reader.make_index(Exchange(rank, num_ranks, gather, lambda: None), num_threads, block_bytes=16)
+            reader.make_index(Exchange(rank, num_ranks, gather, lambda: None, bytes), num_threads, block_bytes=16)
         except BaseException:
             barrier.abort()
             raise

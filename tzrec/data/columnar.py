@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, cast
 
 import numpy as np
@@ -12,7 +12,8 @@ import pyarrow as pa
 from tzrec.data.columnar_format import ColumnarFormat, FilePool
 from tzrec.data.common_schema import mismatch, unify
 from tzrec.data.footers import read_footers
-from tzrec.data.paths import InputFile
+from tzrec.data.listing import FileListing
+from tzrec.data.paths import InputFile, expand
 from tzrec.data.reader import PIECE_ROWS, Piece, Reader, RowLocation, require_columns
 from tzrec.data.table_file import TableFile, shadowed_partitions, with_partitions
 from tzrec.data.text_schema import declared_types
@@ -43,15 +44,18 @@ class ColumnarReader(Reader):
         rows = np.concatenate([table.footer.block_rows for table in self._tables])
         return _starts(rows[rows > 0])
 
+    def _list_files(self, path: str, advance: Callable[[], None]) -> FileListing:
+        files = expand(path)
+        return FileListing(files, read_footers(files, self.file_format, advance))
+
     def _open_files(self) -> Sequence[str]:
         self._pool = FilePool(self.file_format)
-        self._tables = self._read_tables()
+        self._tables = self._table_files()
         self._starts = _starts(np.array([table.footer.num_rows for table in self._tables]))  # (files + 1,)
         return [str(name) for name in self._tables[0].schema.names]
 
-    def _read_tables(self) -> list[TableFile]:
-        footers = read_footers(self.files, self.file_format)
-        return with_partitions(self.files, footers, declared_types(self.config))
+    def _table_files(self) -> list[TableFile]:
+        return with_partitions(self.files, self._listing.footers, declared_types(self.config))
 
     def _choose(self, columns: Sequence[str] | None) -> None:
         super()._choose(columns)

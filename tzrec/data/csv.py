@@ -108,12 +108,13 @@ class CsvReader(Reader):
         config: data_pb2.DataConfig,
         path: str,
         columns: Sequence[str] | None = None,
+        exchange: Exchange = ALONE,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         """Open the files; `chunk_bytes` is the distance between the bounds of the parts that are read at once."""
         self._header_reader, self._syntax, self._chunk_bytes = HeaderReader(config), TextSyntax.of(config), chunk_bytes
         self._indexes: list[FileIndex] | None = None
-        super().__init__(config, path, columns)
+        super().__init__(config, path, columns, exchange)
         self._blocks: list[_Block] = []  # of the files read so far, without an index; every pass reads the same
 
     def for_file(self, index: int) -> Reader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -15,7 +15,9 @@ import pyarrow as pa
 from tzrec.data.columnar_format import ColumnarFormat
 from tzrec.data.paths import FileVersion, InputFile
 
-_THREADS = 8
+_THREADS = 16
+_CHUNK_FILES = 16
+"""Files that a thread reads one after the other, so that handing them over costs little."""
 _MAX_FOOTERS = 200_000
 _RECENT_SCHEMAS = 16
 
@@ -67,12 +69,15 @@ class FooterCache:
 _cache = FooterCache()
 
 
-def read_footers(files: Sequence[InputFile], file_format: ColumnarFormat) -> list[Footer]:
+def read_footers(
+    files: Sequence[InputFile], file_format: ColumnarFormat, advance: Callable[[], None] = lambda: None
+) -> list[Footer]:
     """Read the footers of all files, on several threads; those that this process has read before are not read again.
 
     Args:
         files: to read.
         file_format: their format.
+        advance: called now and then.
 
     Returns:
         the footer of each file; equal schemas are one object.
@@ -84,15 +89,21 @@ def read_footers(files: Sequence[InputFile], file_format: ColumnarFormat) -> lis
     footers = [_cache.find(file_format.name, file.name, version) for file, version in zip(files, versions, strict=True)]
     unknown = [index for index, footer in enumerate(footers) if footer is None]
 
-    def read(index: int) -> Footer:
-        with file_format.opened(files[index]) as opened:
-            return Footer(opened.schema, opened.block_rows, versions[index])
+    def read(indices: Sequence[int]) -> list[Footer]:
+        new = []
+        for index in indices:
+            with file_format.opened(files[index]) as opened:
+                new.append(Footer(opened.schema.remove_metadata(), opened.block_rows, versions[index]))
+        return new
 
-    schemas = [footer.schema for footer in footers if footer]
+    schemas = list({id(footer.schema): footer.schema for footer in footers if footer}.values())
+    chunks = [unknown[first : first + _CHUNK_FILES] for first in range(0, len(unknown), _CHUNK_FILES)]
     with ThreadPoolExecutor(_THREADS) as pool:
-        for index, footer in zip(unknown, map(read, unknown) if len(unknown) == 1 else pool.map(read, unknown)):
-            footer = footers[index] = _with_known_schema(footer, schemas)
-            _cache.add(file_format.name, files[index].name, footer)
+        for indices, new in zip(chunks, map(read, chunks) if len(chunks) == 1 else pool.map(read, chunks)):
+            for index, footer in zip(indices, new, strict=True):
+                footer = footers[index] = _with_known_schema(footer, schemas)
+                _cache.add(file_format.name, files[index].name, footer)
+            advance()
     return [footer for footer in footers if footer]
 
 

@@ -51,7 +51,7 @@ class FileIdentity:
         Raises:
             DataError: the file is gone or cannot be read.
         """
-        version = file.version()
+        version = file.listed or file.version()
         if not isinstance(file.filesystem, pafs.LocalFileSystem):
             return cls(file.name, version.size, rows, version.modified_ns)
         digest = _sample_digest(file, version.size)

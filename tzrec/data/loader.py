@@ -85,7 +85,7 @@ class DataLoader:
         self._rank, self._world_size, self._seed = rank, world_size, seed
         self.batch_size = batch_size or _batch_size(data, mode)
         self._targets = [] if mode == "predict" else [*data.label_fields, *data.sample_weight_fields]
-        files = open_reader(data, path, [])
+        files = open_reader(data, path, [], exchange)
         self._reserved = _reserved_names(reserved, files.available, encoder.columns)
         self._reader = files.select([*encoder.columns, *self._targets, *self._reserved])
         self._reader.make_index(exchange, _cpu_share())

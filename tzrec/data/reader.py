@@ -6,7 +6,7 @@ import copy
 import importlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from tzrec.config.datasets import advice_for_unreadable, dataset_of_files
 from tzrec.config.names import closest
 from tzrec.data.bad_lines import BadLines
 from tzrec.data.exchange import ALONE, Exchange
+from tzrec.data.listing import FileListing, share_listing
 from tzrec.data.paths import InputFile, expand
 from tzrec.errors import DataError
 from tzrec.formatting import shorten
@@ -54,6 +55,7 @@ class Reader(ABC):
     """Reader of some columns of all files of a path.
 
     Attributes:
+        path: the comma list of globs.
         files: the files in reading order.
         available: names of the columns of the first file, each once.
         repeated: names that several columns of the first file have; such columns cannot be read.
@@ -69,19 +71,47 @@ class Reader(ABC):
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    def __init__(self, config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> None:
-        """Open the files and select the columns; None for all that have a name of their own.
+    def __init__(
+        self,
+        config: data_pb2.DataConfig,
+        path: str,
+        columns: Sequence[str] | None = None,
+        exchange: Exchange = ALONE,
+    ) -> None:
+        """Open the files and select the columns.
+
+        Args:
+            config: describes the files.
+            path: comma list of globs.
+            columns: to read; None for all that have a name of their own.
+            exchange: ranks that open the same path; the first one lists the files.
 
         Raises:
             DataError: no file, an unreadable one, a missing column, or one whose type is not the same in all files.
         """
-        self.config = config
-        self.files = expand(path)
+        self.config, self.path = config, path
+        self._listing = share_listing(exchange, lambda: self._list_files(path, exchange.advance))
+        self.files = self._listing.files
         self.bad_lines = BadLines()
         self._available = list(self._open_files())
         self.available = tuple(dict.fromkeys(self._available))
         self.repeated = frozenset(name for name, count in Counter(self._available).items() if count > 1)
         self._choose(columns)
+
+    def _list_files(self, path: str, advance: Callable[[], None]) -> FileListing:
+        """List the files of a path, with what other ranks need not read again.
+
+        Args:
+            path: comma list of globs.
+            advance: called now and then in a long listing.
+        """
+        return FileListing(expand(path))
+
+    @property
+    def pinned_path(self) -> str:
+        """The path, with the version that is read of each table that has versions."""
+        tables = self._listing.tables
+        return ",".join(table.pinned for table in tables) if tables else self.path
 
     def _choose(self, columns: Sequence[str] | None) -> None:
         """Set `columns` and `schema`."""
@@ -104,6 +134,7 @@ class Reader(ABC):
         """Create a reader of one of the files with the same columns and types; row numbers start with its first row."""
         reader = copy.copy(self)
         reader.files, reader.bad_lines = [self.files[index]], BadLines()
+        reader._listing = FileListing(reader.files, tables=self._listing.tables)
         return reader
 
     def block_starts(self) -> npt.NDArray[np.int64] | None:
@@ -202,7 +233,9 @@ def reader_class(dataset_type: int) -> Any:
     return getattr(importlib.import_module(module), f"{kind}Reader")
 
 
-def open_reader(config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None) -> Reader:
+def open_reader(
+    config: data_pb2.DataConfig, path: str, columns: Sequence[str] | None = None, exchange: Exchange = ALONE
+) -> Reader:
     """Open a comma list of globs with the reader of data_config.dataset_type.
 
     Raises:
@@ -215,5 +248,5 @@ def open_reader(config: data_pb2.DataConfig, path: str, columns: Sequence[str] |
             name = data_pb2.DatasetType.Name(dataset)
             raise DataError(f'"{path}": data_config.dataset_type {name} cannot be read; {advice}')
         dataset = files  # type: ignore[assignment]
-    reader: Reader = reader_class(dataset)(config, path, columns)
+    reader: Reader = reader_class(dataset)(config, path, columns, exchange)
     return reader

@@ -228,6 +228,22 @@ def gather_when_ready(value: Any) -> list[Any]:
     return gather(value)
 
 
+def broadcast_bytes(data: bytes) -> bytes:
+    """Bytes of rank 0; a rank 0 that is late has as much time as it needs, if it calls `advance`."""
+    if dist.get_world_size() == 1:
+        return data
+    wait_for_all()
+    arrive("a broadcast")
+    device = _device()
+    size = torch.tensor([len(data)], device=device)
+    dist.broadcast(size, 0)
+    content = torch.empty(int(size), dtype=torch.uint8, device=device)
+    if dist.get_rank() == 0 and data:
+        content.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+    dist.broadcast(content, 0)
+    return content.cpu().numpy().tobytes()
+
+
 def gather_states(state: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
     """Named tensors of all ranks in rank order, on the CPU; names and lengths may differ between ranks."""
     local = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

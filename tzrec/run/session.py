@@ -137,7 +137,7 @@ class Session:
     def loader(self, path: str, mode: Mode, reserved: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
         """Open files as batches for this rank, together with all other ranks; `close` stops their threads."""
         rank, world_size, seed = self.rank_info.rank, self.rank_info.world_size, self.config.train_config.seed
-        exchange = Exchange(rank, world_size, group.gather_when_ready, group.advance)
+        exchange = Exchange(rank, world_size, group.gather_when_ready, group.advance, group.broadcast_bytes)
         loader = DataLoader(
             self.config, self.encoder, path, mode, rank, world_size, reserved, batch_size, seed, exchange
         )
