@@ -82,6 +82,7 @@ CASES = [
         "dense_mlp { hidden_units: [16, 8] }",
         'dense_mlp.hidden_units: its last width is 8, that of the features in group "sparse" is 16; make them equal',
     ),
+    ("wukong", "wukong {", "wukong { dense_mlp { hidden_units: 4 }", 'dense_mlp: reads the group "dense", which does'),
     ("dlrm", f"dense_mlp {MLP}", "", 'model_config.dlrm: has no dense_mlp, which the group "dense" needs'),
     ("dlrm sparse", "dlrm {", f"dlrm {{ dense_mlp {MLP}", 'dense_mlp: reads the group "dense", which does not exist'),
     ("wukong", f"wukong_layers {{ {LAYER} feature_num_mlp {MLP} }}", "", "wukong.wukong_layers: is empty; add a layer"),

@@ -23,7 +23,8 @@ def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, li
     """Vector by vector."""
     vectors = np.split(row["sparse"], len(widths["sparse"]))
     if "dense" in row:
-        vectors = [reference.relu_layers(w, "dense_mlp", row["dense"]), *vectors]
+        dense = reference.relu_layers(w, "dense_mlp", row["dense"])
+        vectors = [reference.linear(w, "dense_output", dense) if "dense_output.weight" in w else dense, *vectors]
     layer = 0
     while (at := f"layers.{layer}.") + "norm.weight" in w:
         combined = [sum(c * v for c, v in zip(mix, vectors, strict=True)) for mix in w[at + "combine.weight"]]
@@ -52,6 +53,15 @@ CASES = [
         {"dense": [1, 2], "sparse": [4, 4, 4]},
         1,
         id="dense and sparse",
+    ),
+    pytest.param(
+        (
+            "wukong { dense_mlp { hidden_units: [6, 5] } wukong_layers { lcb_feature_num: 2 fmb_feature_num: 1 "
+            "feature_num_mlp { hidden_units: 5 } } final { hidden_units: 6 } }"
+        ),
+        {"dense": [1, 2], "sparse": [4, 4]},
+        1,
+        id="dense of another width",
     ),
     pytest.param(
         (

@@ -21,6 +21,9 @@ class WuKong(Model):
     def build(self, config: pb.WuKong, dims: Dims, heads: Heads) -> None:
         widths = dims.features(SPARSE)
         self.dense_mlp = MLP(dims[DENSE], **kwargs(config.dense_mlp)) if DENSE in dims else None
+        if self.dense_mlp is not None:
+            width = self.dense_mlp.out_dim
+            self.dense_output = nn.Identity() if width == widths[0] else nn.Linear(width, widths[0])
         self.fields = len(widths) + int(self.dense_mlp is not None)
         fields, self.layers = self.fields, nn.Sequential()
         for layer in config.wukong_layers:
@@ -33,6 +36,7 @@ class WuKong(Model):
     def forward(self, grouped: Grouped) -> ModelOutput:
         vectors = grouped[SPARSE]  # (B, F * D)
         if self.dense_mlp is not None:
-            vectors = torch.cat([self.dense_mlp(grouped[DENSE]).to(vectors.dtype), vectors], 1)  # (B, (1 + F) * D)
+            dense = self.dense_output(self.dense_mlp(grouped[DENSE]))  # (B, D)
+            vectors = torch.cat([dense.to(vectors.dtype), vectors], 1)  # (B, (1 + F) * D)
         stacked = self.layers(vectors.unflatten(1, (self.fields, -1)))  # (B, F', D)
         return ModelOutput({"": self.output(self.final(stacked.flatten(1)))})

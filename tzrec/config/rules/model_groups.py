@@ -78,7 +78,9 @@ def feature_widths(checker: Checker, path: str, group: FeatureGroupConfig) -> It
         yield feature_path, name, known[name].width
 
 
-def check_dense_mlp(checker: Checker, path: str, message: Any, dense: str, sparse: str) -> None:
+def check_dense_mlp(
+    checker: Checker, path: str, message: Any, dense: str, sparse: str, is_projected: bool = False
+) -> None:
     """Check an MLP that turns a dense group into a vector as wide as the features of a sparse group.
 
     Args:
@@ -87,6 +89,7 @@ def check_dense_mlp(checker: Checker, path: str, message: Any, dense: str, spars
         message: model with a field `dense_mlp`.
         dense: name of the dense group, which is optional.
         sparse: name of the sparse group.
+        is_projected: the model projects a vector of another width.
     """
     groups = groups_by_name(checker)
     if dense in groups and not message.HasField("dense_mlp"):
@@ -96,6 +99,6 @@ def check_dense_mlp(checker: Checker, path: str, message: Any, dense: str, spars
         checker.error(f"{path}.dense_mlp", f'reads the group "{dense}", which does not exist')
     units = message.dense_mlp.hidden_units
     widths = list(feature_widths(checker, *groups[sparse])) if sparse in groups else []
-    if units and widths and units[-1] != widths[0][2]:
+    if not is_projected and units and widths and units[-1] != widths[0][2]:
         received = f'its last width is {units[-1]}, that of the features in group "{sparse}" is {widths[0][2]}'
         checker.error(f"{path}.dense_mlp.hidden_units", f"{received}; make them equal")

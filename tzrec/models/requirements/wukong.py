@@ -13,4 +13,4 @@ GROUPS = GroupRequirements(required=(SPARSE,), optional=(DENSE,), equal_widths=(
 
 def check(checker: Checker, path: str, message: WuKong) -> None:
     """Check the MLP on the dense group."""
-    check_dense_mlp(checker, path, message, DENSE, SPARSE)
+    check_dense_mlp(checker, path, message, DENSE, SPARSE, is_projected=True)
