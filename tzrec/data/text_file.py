@@ -27,6 +27,8 @@ MAGIC_BYTES = 4
 HEAD_BYTES = 64 << 10
 """Bytes that are read first, for the names of the columns."""
 _SKIP_BYTES = 1 << 20
+_CACHED_BYTES = 128 << 10
+"""Bytes that fit into the cache of a core together with a mask of them."""
 _LOOKAHEAD_BYTES = 16 << 10
 """Bytes that are read beyond a size to find the end of a line."""
 
@@ -146,9 +148,9 @@ class TextFile:
         self.data, self.is_last, self.offset = b"", False, offset - 1
         self.skip_uncounted(self.lines_end(1))
 
-    def skip(self, size: int) -> None:
-        """Drop the first bytes of `data`, which end with a line break or the file."""
-        self.line += self.count_lines(size)
+    def skip(self, size: int, num_lines: int | None = None) -> None:
+        """Drop the first bytes of `data`, which end with a line break or the file; None if their lines are unknown."""
+        self.line += self.count_lines(size) if num_lines is None else num_lines
         self.skip_uncounted(size)
 
     def count_lines(self, stop: int) -> int:
@@ -230,7 +232,8 @@ def codec_of(path: str, magic: bytes) -> str:
 def count_lines(data: bytes, stop: int | None = None) -> int:
     """Count the line breaks before `stop`."""
     text = np.frombuffer(data, np.uint8)[:stop]
-    num_lines = int(np.count_nonzero(text == _NEWLINE))
+    parts = (text[begin : begin + _CACHED_BYTES] for begin in range(0, len(text), _CACHED_BYTES))
+    num_lines = sum(int(np.count_nonzero(part == _NEWLINE)) for part in parts)
     if b"\r" in data:
         returns = text == _RETURN
         num_lines += int(np.count_nonzero(returns)) - int(np.count_nonzero(returns[:-1] & (text[1:] == _NEWLINE)))

@@ -91,7 +91,7 @@ class PartScan:
                 return
             blocks = chunk.plain or _blocks(text, chunk, chunks, block_bytes)
             self._add(text, blocks, chunk)
-            text.skip(chunk.end)
+            text.skip(chunk.end, blocks.num_rows if chunk.plain else None)
             advance()
         self.end, self.num_lines = text.offset, text.line - self.first_line
 
@@ -124,11 +124,11 @@ def _plain_blocks(text: TextFile, end: int, chunks: ChunkFormat, block_bytes: in
     """Find the blocks of records of one line each; None if the lines need a closer look."""
     from tzrec.features.kernels import records as kernels
 
-    syntax, header = chunks.syntax, chunks.header
+    syntax, header, quote = chunks.syntax, chunks.header, chunks.syntax.quote
     num_lines, starts, lines = kernels.scan_lines(
         np.frombuffer(text.data, np.uint8)[:end],
         ord(syntax.delimiter),
-        ord(syntax.quote) if syntax.quote else kernels.NO_QUOTE,
+        ord(quote) if quote and text.data.find(quote.encode(), 0, end) >= 0 else kernels.NO_QUOTE,
         len(header.names),
         np.frombuffer(header.line, np.uint8),
         text.offset,

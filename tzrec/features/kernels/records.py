@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from tzrec.features.arrays import ByteArray, Int64Array
-from tzrec.ops.jit import INT64S, INT64S_OUT, UINT8S, jit
+from tzrec.ops.jit import INT64S, INT64S_OUT, UINT8S, jit, load64
 
 NO_QUOTE = -1
 """In place of the quote where quotes are ordinary characters."""
@@ -22,6 +22,7 @@ ALL_CLOSE, OPEN, CLOSES_INSIDE_CELL, SPANS_LINES, OTHER_WIDTH = 0, 1, 2, 3, 4
 LINES_TO_COMPARE = 20
 """Lines inside of a quoted cell that are compared with rows."""
 _NEWLINE, _RETURN = ord("\n"), ord("\r")
+_BYTES, _HIGH, _LOW = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080), np.uint64(0x7F7F7F7F7F7F7F7F)
 
 
 @jit(types.boolean(types.uint8))
@@ -209,6 +210,32 @@ def _is_equal(data: ByteArray, begin: int, end: int, line: ByteArray) -> Any:
     return at == len(line)
 
 
+@jit(types.UniTuple(types.int64, 2)(UINT8S, types.int64, types.uint8))
+def _skip_to_line_end(data: ByteArray, at: int, delimiter: int) -> Any:
+    """Return the position of the next line break, or the size of the data, and the number of delimiters before it.
+
+    Eight bytes at a time, of which bit 7 of each marks a match: of delimiters all, of line breaks the first one.
+    """
+    size = len(data)
+    delimiters, newlines, returns = _BYTES * delimiter, _BYTES * np.uint64(_NEWLINE), _BYTES * np.uint64(_RETURN)
+    count = 0
+    while at + 8 <= size:
+        word = load64(data, at)
+        is_newline, is_return, rest = word ^ newlines, word ^ returns, word ^ delimiters
+        ends = ((is_newline - _BYTES) & ~is_newline | (is_return - _BYTES) & ~is_return) & _HIGH
+        matches = ~(((rest & _LOW) + _LOW) | rest | _LOW)
+        if ends:
+            before = (ends & (~ends + np.uint64(1))) - np.uint64(1)
+            count += types.int64((((matches & before) >> np.uint64(7)) * _BYTES) >> np.uint64(56))
+            return at + types.int64((((before & _HIGH) >> np.uint64(7)) * _BYTES) >> np.uint64(56)), count
+        count += types.int64(((matches >> np.uint64(7)) * _BYTES) >> np.uint64(56))
+        at += 8
+    while at < size and not _ends_line(data[at]):
+        count += data[at] == delimiter
+        at += 1
+    return at, count
+
+
 @jit(
     types.Tuple((types.int64, INT64S_OUT, INT64S_OUT))(
         UINT8S, types.uint8, types.int64, types.int64, UINT8S, types.int64, types.int64
@@ -238,6 +265,11 @@ def scan_lines(
     width = 1
     next_start = (offset // step + 1) * step - offset
     while at < size:
+        if quote == NO_QUOTE:
+            at, more = _skip_to_line_end(data, at, delimiter)
+            width += more
+            if at == size:
+                break
         byte = data[at]
         if byte == delimiter:
             width += 1
