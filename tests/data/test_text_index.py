@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,13 +12,19 @@ from tempfile import TemporaryDirectory
 from threading import Barrier
 from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tzrec.data import text_index
+from tzrec.data.bad_lines import WRONG_CELLS
 from tzrec.data.csv import CsvReader
 from tzrec.data.exchange import Exchange
-from tzrec.data.text_index import FileIndex
+from tzrec.data.text_file import TextSpans
+from tzrec.data.text_index import FileIndex, TextIndexer
+from tzrec.data.text_scan import PartScan
+from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 
 Rows = list[tuple[str | None, ...]]
@@ -82,11 +90,7 @@ def indexed_by_ranks(folder: Path, num_ranks: int, num_threads: int = 1, **setti
             return result
 
         reader = open_files(folder, **settings)
-        try:
-            reader.make_index(Exchange(rank, num_ranks, gather, lambda: None, bytes), num_threads, block_bytes=16)
-        except BaseException:
-            barrier.abort()
-            raise
+        reader.make_index(Exchange(rank, num_ranks, gather, lambda: None, bytes), num_threads, block_bytes=16)
         return reader
 
     with ThreadPoolExecutor(num_ranks) as pool:
@@ -125,3 +129,202 @@ def test_index_of_several_ranks_equals_that_of_one(contents: list[bytes], num_ra
         for reader in indexed_by_ranks(folder, num_ranks, num_threads):
             assert as_text(reader._indexes) == as_text(alone._indexes)
             assert reader.bad_lines == alone.bad_lines
+
+
+def lines(count: int, first: int = 0) -> list[bytes]:
+    return [b"%d,name %d,%d.5" % (i, i, i) for i in range(first, first + count)]
+
+
+def text(rows: list[bytes], line_break: bytes = b"\n") -> bytes:
+    return line_break.join([b"id,name,price", *rows, b""])
+
+
+def note(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if "tzrec fg" in record.getMessage()]
+
+
+def test_ranks_scan_their_share_of_a_file(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned: list[tuple[int, int]] = []
+    run = PartScan.run
+
+    def record(self: PartScan, *args: Any) -> None:
+        run(self, *args)
+        scanned.append((self.begin, self.end))
+
+    monkeypatch.setattr(PartScan, "run", record)
+    caplog.set_level("INFO", logger="tzrec")
+    content = text(lines(200))
+    with files(content) as folder:
+        readers = indexed_by_ranks(folder, 4)
+        assert read(readers[3], 150, 153) == [tuple(line.split(b",")) for line in lines(3, 150)]
+    scanned.sort()
+    assert [end for _, end in scanned[:-1]] == [begin for begin, _ in scanned[1:]]
+    assert (scanned[0][0], scanned[-1][1]) == (len(b"id,name,price\n"), len(content))
+    sizes = [end - begin for begin, end in scanned]
+    assert len(sizes) == 4
+    assert max(sizes) <= len(content) / 4 + 2 * 64
+    assert note(caplog) == []
+
+
+def test_range_reads_only_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: list[int] = []
+    read_part = TextSpans.read
+
+    def record(self: TextSpans, offset: int, size: int) -> bytes:
+        parts.append(size)
+        return read_part(self, offset, size)
+
+    monkeypatch.setattr(TextSpans, "read", record)
+    with files(text(lines(200)), text(lines(200, 200))) as folder:
+        (reader,) = indexed_by_ranks(folder, 1)
+        starts = reader.block_starts()
+        assert starts is not None
+        assert (starts[0], starts[-1], len(starts) > 100, np.all(np.diff(starts) > 0)) == (0, 400, True, True)
+        assert 200 in starts
+        assert read(reader, 300, 310) == [tuple(line.split(b",")) for line in lines(10, 300)]
+        assert sum(parts) < 10 * 20 + 3 * 16
+        parts.clear()
+        assert reader.describe(390).endswith("/001, line 192")
+        assert sum(parts) < 64
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 5])
+def test_quoted_line_breaks_where_parts_meet_are_found(num_ranks: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Such a file is scanned by one rank, with a note; the other one is shared."""
+    caplog.set_level("INFO", logger="tzrec")
+    rows = [b'%d,"a\nb, c\n1,x\n%s",2.5' % (i, b"long\n" * 10) for i in range(20)]
+    with files(text(rows), text(lines(100))) as folder:
+        for reader in indexed_by_ranks(folder, num_ranks):
+            assert reader.rows_by_file == [20, 100]
+            assert read(reader, 19, 21) == [
+                (b"19", b"a\nb, c\n1,x\n" + b"long\n" * 10, b"2.5"),
+                (b"0", b"name 0", b"0.5"),
+            ]
+            assert reader.describe(19).endswith(f"/000, line {2 + 19 * 14}")
+    messages = note(caplog)
+    assert len(messages) == (num_ranks > 2)  # of two, one has the file as its share
+    assert all("1 of 2 text files" in message for message in messages)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress], ids=["gz", "bz2"])
+def test_compressed_file_is_one_block(compress: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Its compression shows in its first bytes, so that ranks notice it while they share it."""
+    caplog.set_level("INFO", logger="tzrec")
+    rows = [*lines(50), b"1,2", *lines(2950, 50)]
+    with files(text(lines(5)), compress(text(rows)), text(lines(5))) as folder:
+        for reader in indexed_by_ranks(folder, 3):
+            assert reader.rows_by_file == [5, 3000, 5]
+            starts = reader.block_starts()
+            assert starts is not None
+            assert [start for start in starts if 5 <= start <= 3005] == [5, 3005]
+            assert read(reader, 2000, 2003, 2) == [tuple(line.split(b",")) for line in lines(3, 1995)]
+            assert reader.describe(60).endswith("/001, line 58")
+            assert (sum(reader.bad_lines.counts.values()), reader.bad_lines.sample[0][1].line) == (1, 52)
+    assert len(note(caplog)) == 1
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 3, 7])
+def test_first_bad_line_is_the_error_on_every_rank(num_ranks: int) -> None:
+    rows = lines(100)
+    rows[70], rows[90] = b"70,b", b"90,b,c,d"
+    with files(text(lines(30)), text(rows), text([b"1"])) as folder:
+        with pytest.raises(DataError, match=r"/001, line 72: 2 cells where 3 are expected: '70,b'"):
+            indexed_by_ranks(folder, num_ranks, bad_row_policy=data_pb2.ERROR)
+        for reader in indexed_by_ranks(folder, num_ranks):
+            assert reader.bad_lines.counts == {WRONG_CELLS: 3}
+            places = [(name[-3:], line.line) for name, line in reader.bad_lines.sample]
+            assert places == [("001", 72), ("001", 92), ("002", 2)]
+            assert list(reader.read())
+            assert reader.bad_lines.counts == {WRONG_CELLS: 3}
+            assert reader.select(["id"]).bad_lines == reader.bad_lines
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 4])
+def test_error_of_one_rank_is_raised_by_all(num_ranks: int) -> None:
+    """One rank reads the file that is cut off."""
+    with (
+        files(text(lines(100)), gzip.compress(text(lines(9000)))[:-40], text(lines(100))) as folder,
+        pytest.raises(DataError, match=r"/001: cannot be read as CSV: Truncated"),
+    ):
+        indexed_by_ranks(folder, num_ranks)
+
+
+def test_file_that_changes_after_the_index_is_an_error() -> None:
+    with files(text(lines(100)), text(lines(100))) as folder:
+        (reader,) = indexed_by_ranks(folder, 1)
+        pieces = reader.read(0, None, 10)
+        next(pieces)
+        with Path(folder, "001").open("ab") as out:
+            out.write(b"1,2,3\n")
+        assert len(read(reader, 0, 100)) == 100
+        with pytest.raises(DataError, match=r"/001: the file changed in size from"):
+            read(reader, 150, 151)
+        with pytest.raises(DataError, match=r"/001: the file changed in size from"):
+            list(pieces)
+        assert reader.describe(150).endswith("/001, row 51")
+
+
+def test_file_that_ranks_see_differently_is_an_error() -> None:
+    with files(text(lines(10))) as folder:
+        reader = open_files(folder)
+        exchange = Exchange(0, 2, lambda value: [value, {**value, "sizes": [7]}], lambda: None, bytes)
+        with pytest.raises(DataError, match=r"/000: rank 0 has 144 bytes of it, rank 1 7: all ranks need"):
+            reader.make_index(exchange)
+        exchange = Exchange(0, 2, lambda value: [value, {**value, "sizes": []}], lambda: None, bytes)
+        with pytest.raises(DataError, match="rank 0 has 1 input files, rank 1 0"):
+            reader.make_index(exchange)
+
+
+def test_version_of_a_file_is_indexed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned: list[int] = []
+    monkeypatch.setattr(TextIndexer, "_scan_part", scanning(scanned))
+    with files(text(lines(10)), text(lines(20))) as folder:
+        for _ in range(3):
+            reader = open_files(folder)
+            reader.make_index()
+            assert reader.num_rows == 30
+        assert scanned == [0, 1]
+        Path(folder, "001").write_bytes(text(lines(21)))
+        reader = open_files(folder)
+        reader.make_index()
+        assert (reader.num_rows, scanned) == (31, [0, 1, 1])
+        reader = open_files(folder, quote="")
+        reader.make_index()
+        assert scanned == [0, 1, 1, 0, 1]
+
+
+def scanning(scanned: list[int]) -> Any:
+    scan_part = TextIndexer._scan_part
+
+    def record(self: TextIndexer, part: Any, *args: Any) -> PartScan:
+        scanned.append(part.file)
+        return scan_part(self, part, *args)
+
+    return record
+
+
+def test_indexed_reader_for_file_reads_one_file() -> None:
+    with files(text(lines(10)), text([*lines(5), b"1,2", *lines(5, 5)])) as folder:
+        (reader,) = indexed_by_ranks(folder, 1)
+        second = reader.for_file(1)
+        assert (second.num_rows, len(read(second)), second.describe(9)[-8:]) == (10, 10, " line 12")  # type: ignore[arg-type]
+        starts = second.block_starts()
+        assert starts is not None
+        assert (starts[0], starts[-1], second.bad_lines.counts) == (0, 10, {WRONG_CELLS: 1})
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"id,name,price", b"\xef\xbb\xbfid,name,price\r\n\r\n", b"id,name,price\n1,2\n"]
+)
+def test_files_without_rows_have_no_blocks(content: bytes) -> None:
+    with files(content, text(lines(3)), content) as folder:
+        for reader in indexed_by_ranks(folder, 2):
+            assert (reader.rows_by_file, len(read(reader))) == ([0, 3, 0], 3)
+            starts = reader.block_starts()
+            assert starts is not None
+            assert (starts[0], starts[-1], np.all(np.diff(starts) > 0)) == (0, 3, True)
+
+
+def test_blocks_are_smaller_for_less_text() -> None:
+    sizes = [text_index._block_bytes(total) for total in (0, 1 << 28, (1 << 28) + 1, 1 << 30, 1 << 40)]
+    assert sizes == [512 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20]

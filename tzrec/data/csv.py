@@ -148,6 +148,8 @@ class CsvReader(Reader):
         self._require_columns()
         self.schema = pa.schema([(name, pa.string()) for name in self.columns])
         self._blocks = []
+        if self._indexes is not None:
+            self._set_indexes(self._indexes)
 
     def _require_columns(self) -> None:
         for file, names in zip(self.files, self._headers, strict=False):

@@ -43,7 +43,7 @@ class DataLoader:
     "predict" every rank reads one contiguous range of the rows, without labels.
 
     Attributes:
-        num_rows: rows of an epoch over all ranks; None if it is unknown before reading (CSV).
+        num_rows: rows of an epoch over all ranks; None if it is unknown.
         batch_size: rows of a full batch on this rank.
         bad_rows_path: file for a sample of bad rows, one JSON object per line; None (the default) for no file.
     """

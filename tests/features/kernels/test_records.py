@@ -85,3 +85,25 @@ def test_next_suspect_states() -> None:
     assert state(b'x,y\na,"12 monkeys\nb,"13 ghosts"\n') == (records.CLOSES_INSIDE_CELL, 4, 6, 20)
     assert state(b'x,y\na,"12 monkeys\nb,c\nb,twelve"\n') == (records.SPANS_LINES, 4, 6, 30)
     assert state(b'x,y\na,"12 monkeys\ntwelve",c,d\n') == (records.OTHER_WIDTH, 4, 6, 24)
+
+
+lines = st.lists(st.sampled_from([b"a,7", b"7,", b'"a,7",7', b'7,"a""b"', b"long_word_,-+-,7", b"a,b"]), max_size=12)
+
+
+@many
+@given(
+    st.one_of(
+        text, st.tuples(lines, st.sampled_from([b"\n", b"\r", b"\r\n"])).map(lambda drawn: drawn[1].join(drawn[0]))
+    ),
+    st.integers(1, 3),
+    st.integers(0, 20),
+    st.integers(1, 20),
+)
+def test_scan_lines_equals_reference(data: bytes, cells: int, offset: int, step: int) -> None:
+    for quote in (b'"', None):
+        expected = reference.scan_lines(data, b",", quote, cells, b"a,b", offset, step)
+        code = ord(quote) if quote else records.NO_QUOTE
+        num_lines, starts, numbers = records.scan_lines(
+            as_bytes(data), ord(","), code, cells, as_bytes(b"a,b"), offset, step
+        )
+        assert (num_lines, starts.tolist(), numbers.tolist()) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tzrec.features.kernels.records import (
     ALL_CLOSE,
@@ -112,3 +113,24 @@ def next_suspect(data: bytes, delimiter: bytes, quote: bytes, cells: int) -> tup
             index += 1
         start = next_line(data, index)
     return ALL_CLOSE, begin, after, 0
+
+
+def scan_lines(
+    data: bytes, delimiter: bytes, quote: bytes | None, cells: int, names: bytes, offset: int, step: int
+) -> tuple[int, list[int], list[int]]:
+    """Count the lines if each is a record of so many cells, and list the first start in each step of the file."""
+    starts = [0]
+    while starts[-1] < len(data):
+        starts.append(next_line(data, starts[-1]))
+    for start, after in pairwise(starts):
+        line = data[start:after].rstrip(b"\r\n")
+        found, end = read_record(data, start, delimiter, quote)
+        is_open = end == len(data) and read_record(data + delimiter, start, delimiter, quote)[0] == found
+        if line == names or not line or found != cells or end != start + len(line) or is_open:
+            return -1, [], []
+    first_by_step: dict[int, int] = {}
+    for number, start in enumerate(starts[:-1]):
+        if number and (offset + start) // step > (offset + starts[number - 1]) // step:
+            first_by_step[(offset + start) // step] = number
+    numbers = list(first_by_step.values())
+    return len(starts) - 1, [starts[number] for number in numbers], numbers

@@ -291,5 +291,7 @@ def scan_lines(
             at = close
         at += 1
     if begin < size:  # the last line has no line break
-        num_lines = num_lines + 1 if width == cells and not _is_equal(data, begin, size, names) else -1
+        if width != cells or _is_equal(data, begin, size, names):
+            return -1, starts[:0].copy(), numbers[:0].copy()
+        num_lines += 1
     return num_lines, starts[:num_starts].copy(), numbers[:num_starts].copy()
