@@ -6,8 +6,6 @@ large one, so that no two threads write a row. The result does not depend on the
 
 from __future__ import annotations
 
-import functools
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
 import numpy as np
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tzrec.ops.adagrad_rows.reference import Lookups, Tables
+from tzrec.ops.threads import run_parts
 
 _MIN_VALUES = 1 << 16
 """Values of a gradient below which a second thread costs more than it saves."""
@@ -33,11 +32,7 @@ def adagrad_rows(tables: Tables, lookups: Lookups, gradient: Tensor, lr: float, 
     scales = np.empty(0, np.float32) if lookups.scales is None else lookups.scales.numpy()
     arrays = (tables.weights.numpy(), tables.sums.numpy(), gradient.numpy().reshape(-1), lookups.ids.numpy(), offsets)
     numbers = (batch_size, gradient.shape[1], lookups.is_pooled, np.float32(lr), float(np.float32(eps)))
-    rest = [_pool(len(jobs) - 1).submit(kernel.update_rows, *arrays, scales, part, *numbers) for part in jobs[1:]]
-    for part in jobs[:1]:
-        kernel.update_rows(*arrays, scales, part, *numbers)
-    for future in rest:
-        future.result()
+    run_parts(kernel.update_rows, [(*arrays, scales, part, *numbers) for part in jobs])
 
 
 def _jobs(features: np.ndarray, bounds: np.ndarray, num_threads: int) -> list[np.ndarray]:
@@ -68,8 +63,3 @@ def _jobs(features: np.ndarray, bounds: np.ndarray, num_threads: int) -> list[np
         loads[thread] += size
         jobs[thread].append(job)
     return [np.array(part, np.int64) for part in jobs if part]
-
-
-@functools.cache
-def _pool(num_threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(num_threads, thread_name_prefix="table update")

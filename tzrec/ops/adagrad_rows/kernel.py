@@ -11,40 +11,15 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tzrec.ops.jit import INT32S_OUT, INT64S, jit
+from tzrec.ops.vectors import FEW_LANES, LANES, call, fma, pointer, splat
 
 _FLOATS = types.Array(types.float32, 1, "C", readonly=True)
 _FLOATS_OUT = types.float32[::1]
 _JOBS = types.Array(types.int64, 2, "C", readonly=True)
-_LANES = 16  # floats of a cache line
-_FEW_LANES = 4  # widths are multiples of it
 _AHEAD = 12  # lookups between a prefetch and its use
-
-
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, lanes: int) -> Any:
-    """Pointer to `lanes` floats of an array from `at` on."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [at]), ir.VectorType(ir.FloatType(), lanes).as_pointer())
-
-
-def _splat(builder: Any, value: Any, lanes: int) -> Any:
-    """Vector of equal numbers."""
-    lane = ir.IntType(32)
-    one = builder.insert_element(
-        ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, ir.Constant(lane, 0)
-    )
-    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(lane, lanes), [0] * lanes))
-
-
-def _call(builder: Any, name: str, suffix: str, arguments: list[Any]) -> Any:
-    """Call an operation of LLVM on vectors of one type, e.g. `llvm.fma` with suffix `f32`."""
-    kind = arguments[0].type
-    function_type = ir.FunctionType(kind, [kind] * len(arguments))
-    function = cgutils.get_or_insert_function(builder.module, function_type, f"{name}.v{kind.count}{suffix}")
-    return builder.call(function, arguments)
 
 
 def _adder(lanes: int) -> Any:
@@ -54,10 +29,12 @@ def _adder(lanes: int) -> Any:
     def add(typing_context: Any, total: Any, i: Any, gradient: Any, at: Any, scale: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             total_type, _, gradient_type, _, _ = signature.args
-            into = _pointer(context, builder, total_type, arguments[0], arguments[1], lanes)
-            source = _pointer(context, builder, gradient_type, arguments[2], arguments[3], lanes)
-            factors = [builder.load(source, align=4), _splat(builder, arguments[4], lanes)]
-            builder.store(_call(builder, "llvm.fma", "f32", [*factors, builder.load(into, align=4)]), into, align=4)
+            into = pointer(context, builder, total_type, arguments[0], arguments[1], lanes)
+            source = pointer(context, builder, gradient_type, arguments[2], arguments[3], lanes)
+            scaled = fma(
+                builder, builder.load(source, align=4), splat(builder, arguments[4], lanes), builder.load(into, align=4)
+            )
+            builder.store(scaled, into, align=4)
             return context.get_dummy_value()
 
         return types.void(total, i, gradient, at, types.float32), generate
@@ -73,14 +50,14 @@ def _updater(lanes: int) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             weights_type, sums_type, _, total_type, *_ = signature.args
             doubles = ir.VectorType(ir.DoubleType(), lanes)
-            weight = _pointer(context, builder, weights_type, arguments[0], arguments[2], lanes)
-            square = _pointer(context, builder, sums_type, arguments[1], arguments[2], lanes)
-            g = builder.load(_pointer(context, builder, total_type, arguments[3], arguments[4], lanes), align=4)
-            s = _call(builder, "llvm.fma", "f32", [g, g, builder.load(square, align=4)])
+            weight = pointer(context, builder, weights_type, arguments[0], arguments[2], lanes)
+            square = pointer(context, builder, sums_type, arguments[1], arguments[2], lanes)
+            g = builder.load(pointer(context, builder, total_type, arguments[3], arguments[4], lanes), align=4)
+            s = fma(builder, g, g, builder.load(square, align=4))
             builder.store(s, square, align=4)
-            root = _call(builder, "llvm.sqrt", "f64", [builder.fpext(s, doubles)])
-            below = builder.fadd(root, _splat(builder, arguments[6], lanes))
-            above = builder.fpext(builder.fmul(g, _splat(builder, arguments[5], lanes)), doubles)
+            root = call(builder, "llvm.sqrt", "f64", [builder.fpext(s, doubles)])
+            below = builder.fadd(root, splat(builder, arguments[6], lanes))
+            above = builder.fpext(builder.fmul(g, splat(builder, arguments[5], lanes)), doubles)
             old = builder.fpext(builder.load(weight, align=4), doubles)
             new = builder.fsub(old, builder.fdiv(above, below))
             builder.store(builder.fptrunc(new, g.type), weight, align=4)
@@ -107,8 +84,8 @@ def _prefetch(typing_context: Any, array: Any, at: Any) -> Any:
     return types.void(array, at), generate
 
 
-_add, _add_few = _adder(_LANES), _adder(_FEW_LANES)
-_update, _update_few = _updater(_LANES), _updater(_FEW_LANES)
+_add, _add_few = _adder(LANES), _adder(FEW_LANES)
+_update, _update_few = _updater(LANES), _updater(FEW_LANES)
 
 
 @jit(types.void(INT32S_OUT, INT32S_OUT, types.int64, types.int64, INT32S_OUT, INT32S_OUT))
@@ -185,7 +162,7 @@ def update_rows(  # type: ignore[no-untyped-def]
                         num += 1
         _sort(job_ids, places, num, largest, spare_ids, spare_places)
         total = np.empty(width, np.float32)
-        whole = width - width % _LANES
+        whole = width - width % LANES
         i = 0
         while i < num:
             row = np.int64(job_ids[i])
@@ -197,13 +174,13 @@ def update_rows(  # type: ignore[no-untyped-def]
                     _prefetch(sums, ahead)
                     _prefetch(gradient, sources[places[i + _AHEAD]])
                 source, factor = sources[places[i]], factors[places[i]]
-                for d in range(0, whole, _LANES):
+                for d in range(0, whole, LANES):
                     _add(total, d, gradient, source + d, factor)
-                for d in range(whole, width, _FEW_LANES):
+                for d in range(whole, width, FEW_LANES):
                     _add_few(total, d, gradient, source + d, factor)
                 i += 1
             at = start + row * width
-            for d in range(0, whole, _LANES):
+            for d in range(0, whole, LANES):
                 _update(weights, sums, at + d, total, d, rate, eps)
-            for d in range(whole, width, _FEW_LANES):
+            for d in range(whole, width, FEW_LANES):
                 _update_few(weights, sums, at + d, total, d, rate, eps)
