@@ -45,8 +45,8 @@ def _jobs(features: np.ndarray, bounds: np.ndarray, num_threads: int) -> list[np
     """
     tables = []
     for start, group in groupby(range(len(features)), key=lambda feature: features[feature, 0]):
-        first, *others = group
-        stop = first + len(others) + 1
+        of_table = list(group)
+        first, stop = of_table[0], of_table[-1] + 1
         _, column, width = features[first].tolist()
         if num_values := (bounds[stop] - bounds[first]) * width:
             tables.append((int(num_values), (first, stop, int(start), column, width)))

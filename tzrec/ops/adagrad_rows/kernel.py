@@ -162,7 +162,7 @@ def update_rows(  # type: ignore[no-untyped-def]
                         num += 1
         _sort(job_ids, places, num, largest, spare_ids, spare_places)
         total = np.empty(width, np.float32)
-        whole = width - width % LANES
+        num_wide = width - width % LANES
         i = 0
         while i < num:
             row = np.int64(job_ids[i])
@@ -174,13 +174,13 @@ def update_rows(  # type: ignore[no-untyped-def]
                     _prefetch(sums, ahead)
                     _prefetch(gradient, sources[places[i + _AHEAD]])
                 source, factor = sources[places[i]], factors[places[i]]
-                for d in range(0, whole, LANES):
+                for d in range(0, num_wide, LANES):
                     _add(total, d, gradient, source + d, factor)
-                for d in range(whole, width, FEW_LANES):
+                for d in range(num_wide, width, FEW_LANES):
                     _add_few(total, d, gradient, source + d, factor)
                 i += 1
             at = start + row * width
-            for d in range(0, whole, LANES):
+            for d in range(0, num_wide, LANES):
                 _update(weights, sums, at + d, total, d, rate, eps)
-            for d in range(whole, width, FEW_LANES):
+            for d in range(num_wide, width, FEW_LANES):
                 _update_few(weights, sums, at + d, total, d, rate, eps)

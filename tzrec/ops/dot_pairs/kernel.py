@@ -147,7 +147,7 @@ def backward(head, tail, dim, num_passed, begin, end, grad, grad_halves, d_head,
     size = num_pairs + num_passed * dim
     x, dx, g = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(size, np.float32)
     bits = g.view(np.uint32)
-    whole = dim - dim % LANES
+    num_wide = dim - dim % LANES
     for b in range(begin, end):
         x[: head.shape[1]] = head[b]
         x[head.shape[1] :] = tail[b]
@@ -161,9 +161,9 @@ def backward(head, tail, dim, num_passed, begin, end, grad, grad_halves, d_head,
         pair = 0
         for i in range(fields - 1):
             count = fields - 1 - i
-            for d in range(0, whole, LANES):
+            for d in range(0, num_wide, LANES):
                 _spread(dx, x, i * dim + d, g, pair, count, dim)
-            for d in range(whole, dim, FEW_LANES):
+            for d in range(num_wide, dim, FEW_LANES):
                 _spread_few(dx, x, i * dim + d, g, pair, count, dim)
             pair += count
         d_head[b] = dx[: head.shape[1]]
