@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.distributed.checkpoint import FileSystemReader
 from torch.nn.parallel import DistributedDataParallel
+from torchrec.distributed import collective_utils
 from torchrec.distributed.batched_embedding_kernel import BaseBatchedEmbeddingBag, BatchedFusedEmbedding
 from torchrec.distributed.embedding import ShardedEmbeddingCollection
 from torchrec.distributed.embedding_lookup import GroupedEmbeddingsLookup, GroupedPooledEmbeddingsLookup
@@ -55,6 +56,17 @@ def test_private_names_occur_in_class(owner: type, names: str) -> None:
     for name in names.split():
         assert name in SOURCE, "the adapter does not use it any more"
         assert name in text
+
+
+def test_exchange_that_torchrec_does_once_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranks of which some took part in a run before would otherwise wait for each other; see also test_many_ranks."""
+    exchanged = []
+    monkeypatch.setattr(collective_utils, "invoke_on_rank_and_broadcast_result", lambda **values: exchanged.append(1))
+    for _ in range(2):
+        torchrec_adapter.forget_earlier_runs()
+        collective_utils.init_collective_validation(pg=None)  # type: ignore[arg-type]
+        collective_utils.init_collective_validation(pg=None)  # type: ignore[arg-type]
+    assert exchanged == [1, 1]
 
 
 def test_set_fused_params_attributes_are_read_by_torchrec() -> None:

@@ -129,6 +129,16 @@ def set_fused_params(weight: Any, params: Mapping[str, Any]) -> None:
 # Distributed training in torch
 
 
+def forget_earlier_runs() -> None:
+    """Make torchrec exchange a setting of the ranks again, which it does once for each process.
+
+    A rank that has taken part in a run before would leave the exchange out, and the others would wait for it.
+    """
+    from torchrec.distributed import collective_utils
+
+    collective_utils._INITIALIZED = False
+
+
 @contextmanager
 def without_ddp_reduction(wrappers: Sequence[Any]) -> Iterator[None]:
     """Run backward passes without DDP taking them for that of the step: it plans its exchange after the first one."""

@@ -20,7 +20,7 @@ from tzrec.tables.plan_summary import SavedPlan
 from tzrec.tables.sharders import make_sharders
 from tzrec.tables.sharding_plan import Collection, collections, configs, plan_sharding
 from tzrec.tables.sparse_optimizer import frozen_params
-from tzrec.torchrec_adapter import set_fused_params
+from tzrec.torchrec_adapter import forget_earlier_runs, set_fused_params
 
 
 def shard(
@@ -53,6 +53,7 @@ def shard(
         _prepare(collection)
     wrap = torch.distributed.get_world_size() > 1
     allow_uneven_gather()
+    forget_earlier_runs()
     sharded = DistributedModelParallel(model, device=device, plan=plan, sharders=sharders, init_data_parallel=wrap)
     init_tables(sharded.module, train.seed)
     for kernel in lookup_kernels(sharded.module):
