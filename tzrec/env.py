@@ -199,6 +199,11 @@ def available_cpus(root: Path = _ROOT) -> int:
     return cores if quota >= cores else max(1, math.floor(quota + 0.5))
 
 
+def cpu_share() -> int:
+    """Share of this rank of the cores that this machine's ranks may use."""
+    return max(1, available_cpus() // rank_info().local_world_size)
+
+
 def cpu_quota(root: Path = _ROOT) -> float:
     """Return the cores' worth of processor time that the cgroups of this process allow; infinity without a quota."""
     quotas = [math.inf]

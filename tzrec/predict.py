@@ -24,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError("pass either --model_path or --pipeline_config")
     if args.model_path and args.checkpoint_path:
         raise UsageError("--checkpoint_path requires --pipeline_config; a package has its own weights")
+    if args.ray and not args.model_path:
+        raise UsageError("--ray requires --model_path: the actors load a package; see tzrec export")
     config = _config(args)
     from tzrec.run.predict import PredictOptions, predict  # imports torch, which takes seconds
 
@@ -37,6 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         has_features=args.debug_level > 0,
         trace_path=trace_path if args.is_profiling else "",
     )
+    if args.ray:
+        from tzrec.run.predict_on_ray import predict_on_ray
+
+        paths = (args.predict_input_path, args.predict_output_path, args.model_path)
+        predict_on_ray(config, *paths, options, args.edit_config_json)
+        return 0
     predict(
         config,
         args.predict_input_path,
@@ -54,7 +62,9 @@ def _flags() -> cli.Flags:
     flags.config(required=False, help="config of the model, to score with a checkpoint")
     flags.add_argument("--checkpoint_path", help="checkpoint or model directory; default: selected by export_config")
     flags.add_argument("--predict_input_path", required=True, metavar="GLOB", help="comma list of globs")
-    flags.add_argument("--predict_output_path", required=True, metavar="DIR", help="new or empty; one file per rank")
+    flags.add_argument(
+        "--predict_output_path", required=True, metavar="DIR", help="new, or that of the same command that ended early"
+    )
     flags.add_argument(
         "--reserved_columns",
         default="",
@@ -69,10 +79,14 @@ def _flags() -> cli.Flags:
         "--predict_threads", type=cli.whole_number(0, 1024), metavar="N", help="threads that read and encode batches"
     )
     flags.add_argument(
-        "--predict_steps", type=cli.positive, metavar="N", help="stop after this many batches on each rank"
+        "--predict_steps",
+        type=cli.positive,
+        metavar="N",
+        help="score the first rows only: N batches per rank",
     )
     flags.add_argument("--dataset_type", choices=_DATASETS, help="format of the input; default: as in the config")
     flags.add_argument("--writer_type", choices=_FORMAT_BY_WRITER, help="format of the output; default: as the input")
+    flags.switch("--ray", "score on a Ray cluster: the one this machine belongs to, or a local one")
     flags.switch("--is_profiling", "write a profile to <predict_output_path>.trace-<rank>.json")
     flags.add_argument(
         "--debug_level", type=cli.whole_number(0), metavar="N", default=0, help="above 0: add a column __features__"

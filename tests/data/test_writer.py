@@ -26,7 +26,7 @@ TABLE = pa.table(
 
 
 def test_parquet_writer_publishes_on_close(tmp_path: Path) -> None:
-    writer = open_writer(str(tmp_path / "deep" / "out"), 3, "parquet")
+    writer = open_writer(str(tmp_path / "deep" / "out"), "part-3", "parquet")
     writer.write(TABLE)
     writer.write(TABLE.slice(1))
     out = tmp_path / "deep" / "out"
@@ -37,7 +37,7 @@ def test_parquet_writer_publishes_on_close(tmp_path: Path) -> None:
 
 
 def test_csv_writer_formats_lists_as_json(tmp_path: Path) -> None:
-    with open_writer(str(tmp_path), 0, "csv") as writer:
+    with open_writer(str(tmp_path), "part-0", "csv") as writer:
         writer.write(TABLE)
     rows = pacsv.read_csv(tmp_path / "part-0.csv").to_pylist()
     assert [row["name"] for row in rows] == ["x,y", ""]
@@ -53,7 +53,7 @@ def test_writer_removes_an_incomplete_file(tmp_path: Path, kind: str) -> None:
     (tmp_path / f"part-0.{kind}").write_text("from before")
 
     def write_other_schema() -> None:
-        with open_writer(str(tmp_path), 0, kind) as writer:
+        with open_writer(str(tmp_path), "part-0", kind) as writer:
             writer.write(TABLE)
             writer.write(pa.table({"other": [1]}))
 
@@ -61,13 +61,13 @@ def test_writer_removes_an_incomplete_file(tmp_path: Path, kind: str) -> None:
         write_other_schema()
     assert [path.name for path in tmp_path.iterdir()] == [f"part-0.{kind}"]
     assert (tmp_path / f"part-0.{kind}").read_text() == "from before"
-    with open_writer(str(tmp_path), 1, kind):
+    with open_writer(str(tmp_path), "part-1", kind):
         pass
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_writer_writes_to_urls() -> None:
-    with open_writer("memory://tzrec_writer/out", 0, "parquet") as writer:
+    with open_writer("memory://tzrec_writer/out", "part-0", "parquet") as writer:
         writer.write(TABLE)
     memory = fsspec.filesystem("memory")
     assert memory.ls("/tzrec_writer/out", detail=False) == ["/tzrec_writer/out/part-0.parquet"]
@@ -95,7 +95,7 @@ STORED: list[tuple[pa.Array, str]] = [
 @pytest.mark.parametrize(("array", "cell"), STORED, ids=[str(case[0].type) for case in STORED])
 def test_writers_keep_the_values_of_every_stored_type(array: pa.Array, cell: str, tmp_path: Path) -> None:
     for kind in ("csv", "parquet"):
-        with open_writer(str(tmp_path), 0, kind) as writer:
+        with open_writer(str(tmp_path), "part-0", kind) as writer:
             writer.write(pa.table({"x": array}))
     assert (tmp_path / "part-0.csv").read_text().splitlines()[1] == cell
     got = pq.read_table(tmp_path / "part-0.parquet")["x"]
@@ -109,7 +109,7 @@ def test_writers_keep_the_values_of_every_stored_type(array: pa.Array, cell: str
 def test_csv_writer_names_the_column_that_it_cannot_hold(array: pa.Array, tmp_path: Path) -> None:
     with (
         pytest.raises(DataError, match=r'column "x" is .*, which CSV cannot hold: .*; write Parquet'),
-        open_writer(str(tmp_path), 0, "csv") as writer,
+        open_writer(str(tmp_path), "part-0", "csv") as writer,
     ):
         writer.write(pa.table({"x": array}))
     assert list(tmp_path.iterdir()) == []

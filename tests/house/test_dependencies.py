@@ -39,7 +39,7 @@ def declared(name: str) -> set[str]:
 
 
 def test_imported_distributions_are_declared() -> None:
-    optional = declared("cpu") | declared("text") | declared("ray") | declared("dev")
+    optional = declared("cpu") | declared("text") | declared("ray") | declared("spark") | declared("dev")
     assert imported() - declared("dependencies") - optional - SEPARATE == set()
 
 

@@ -55,6 +55,8 @@ COMMANDS = {
     "check",
     "plan",
     "doctor",
+    "ray",
+    "spark",
     "tools",
 }
 TOP = (8, 0)

@@ -15,6 +15,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fixtures.log_lines import recorded_log
 from tests.fixtures.small_model import OUTPUTS, expected_predictions, exported_package, saved_model, small_rows
 from tzrec.distributed import group
 from tzrec.export import main as export_main
@@ -45,8 +46,7 @@ def from_checkpoint() -> list[str]:
 
 
 def read(out: Path) -> pa.Table:
-    parts = sorted(out.glob("part-*.parquet"), key=lambda path: int(path.stem.removeprefix("part-")))
-    return pa.concat_tables([pq.read_table(path) for path in parts])
+    return pa.concat_tables([pq.read_table(path) for path in sorted(out.glob("part-*.parquet"))])
 
 
 def assert_scores(table: pa.Table) -> None:
@@ -81,24 +81,38 @@ def test_predict_writes_scores_in_order_of_rows(data: Path, tmp_path: Path, mode
     assert_scores(table)
 
 
-def test_predict_on_two_ranks_writes_one_part_per_rank(data: Path, tmp_path: Path) -> None:
-    """The parts in rank order are the rows in order; 101 rows are 50 and 51."""
+def test_predict_on_two_ranks_writes_one_part_per_file(data: Path, tmp_path: Path) -> None:
+    """The parts sorted by name are the rows in order, whichever rank has written them."""
     done = two_ranks(*from_package(), *words(data, tmp_path / "out", "--batch_size", "8", "--reserved_columns", "row"))
     assert done.returncode == 0, done.stderr
-    assert [pq.read_table(tmp_path / "out" / f"part-{rank}.parquet").num_rows for rank in (0, 1)] == [50, 51]
+    assert {path.name: pq.read_table(path).num_rows for path in (tmp_path / "out").glob("part-*")} == {
+        "part-000000-a.parquet": 10,
+        "part-000001-b.parquet": 1,
+        "part-000002-c.parquet": 90,
+    }
+    assert {path.name for path in (tmp_path / "out").glob("_*")} == {"_SUCCESS", "_manifest.json"}
     table = read(tmp_path / "out")
     assert table["row"].to_pylist() == list(range(ROWS))
     assert_scores(table)
 
 
-def test_predict_with_failed_other_rank_publishes_nothing(
+def test_predict_with_failed_other_rank_keeps_finished_parts(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([True, False])  # all ranks have the output directory; one fails to write its part
-    monkeypatch.setattr(group, "all_agree", lambda flag: next(answers))
-    assert predict_main([*from_package(), *words(data, tmp_path / "out")]) == 1
-    assert "another rank failed, so nothing was published" in capfd.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    command = [*from_package(), *words(data, tmp_path / "out")]
+    with monkeypatch.context() as patch, recorded_log() as lines:
+        patch.setattr(group, "all_agree", lambda flag: next(answers))
+        assert predict_main(command) == 1
+    assert "another rank failed; see its error" in capfd.readouterr().err
+    kept = "3 of 3 parts are finished and kept; run the same command again to score the others"
+    assert f"predict {tmp_path}/out.partial: {kept}" in lines
+    assert [path.name for path in tmp_path.iterdir()] == ["out.partial"]
+    with recorded_log() as lines:
+        assert predict_main(command) == 0
+    assert "predict 3 of 3 parts are already finished" in lines
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert_scores(read(tmp_path / "out"))
 
 
 @pytest.mark.slow
@@ -120,7 +134,9 @@ def test_predict_writes_selected_columns_as_csv(data: Path, tmp_path: Path) -> N
     flags = ["--output_columns", "probs_kind,probs_ctr", "--reserved_columns", "ALL_COLUMNS", "--debug_level", "1"]
     flags += ["--writer_type", "CsvWriter", "--predict_steps", "2", "--batch_size", "8", "--predict_threads", "0"]
     assert predict_main([*from_package(), *words(data, tmp_path / "out", *flags)]) == 0
-    table = pacsv.read_csv(tmp_path / "out" / "part-0.csv")
+    parts = sorted((tmp_path / "out").glob("part-*.csv"))
+    assert [path.name for path in parts] == ["part-000000-a.csv", "part-000001-b.csv", "part-000002-c.csv"]
+    table = pa.concat_tables([pacsv.read_csv(path) for path in parts])
     rows = small_rows(ROWS)
     assert table.column_names == ["probs_kind", "probs_ctr", *rows.column_names, "__features__"]
     assert table["row"].to_pylist() == list(range(16))  # two batches of eight

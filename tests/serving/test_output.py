@@ -7,7 +7,9 @@ import pytest
 import torch
 from torchrec import KeyedJaggedTensor, KeyedTensor
 
+from tzrec.data.atomic import write_text
 from tzrec.data.batch import BASE, Batch
+from tzrec.data.parts.directory import MANIFEST
 from tzrec.errors import UsageError
 from tzrec.serving.output import OutputColumns, OutputDirectory, features_text
 
@@ -44,10 +46,11 @@ def test_output_directory_publish_renames_temporary(tmp_path: Path) -> None:
     (tmp_path / "out.partial").mkdir()
     (tmp_path / "out.partial" / "old").touch()
     output.create()
-    assert list((tmp_path / "out.partial").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out.partial").iterdir()] == ["old"]  # of one that ended early
+    output.clear()
     (tmp_path / "out.partial" / "part-0").touch()
     output.publish()
-    assert [path.name for path in tmp_path.rglob("*")] == ["out", "part-0"]
+    assert {path.name for path in tmp_path.rglob("*")} == {"out", "part-0", "_SUCCESS"}
 
 
 @pytest.mark.parametrize("name", ["full", "full/file"])
@@ -73,7 +76,7 @@ def test_output_directory_of_two_predictions_is_refused_and_kept(tmp_path: Path)
         second.create()
     second.discard()
     first.publish()
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["part-0"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"part-0", "_SUCCESS"}
     with pytest.raises(UsageError, match="is not empty"):
         second.ensure_unoccupied()
 
@@ -89,6 +92,14 @@ def test_output_directory_occupied_meanwhile_raises_and_removes_draft(tmp_path: 
     assert (tmp_path / "out" / "part-0").read_text() == "of another host"
 
 
-def test_remote_output_directories_of_two_predictions_have_two_drafts() -> None:
-    drafts = {OutputDirectory("memory://scores/out", token).temporary for token in ("a1", "b2")}
-    assert drafts == {"memory://scores/out.partial-a1", "memory://scores/out.partial-b2"}
+def test_remote_output_directory_is_written_in_place_and_marked_when_complete() -> None:
+    output = OutputDirectory("memory://scores/in-place")
+    assert output.draft == output.path
+    output.create()
+    write_text(output.path / MANIFEST, "{}")
+    write_text(output.path / "part-0.csv", "x")
+    output.ensure_unoccupied()  # it can be continued
+    output.publish()
+    with pytest.raises(UsageError, match=r"memory://scores/in-place is not empty"):
+        output.ensure_unoccupied()
+    output.discard()

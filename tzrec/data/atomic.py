@@ -231,6 +231,14 @@ def remove_directory(path: Path) -> None:
     remove_path(_set_aside(path))
 
 
+def remove(path: AnyPath) -> None:
+    """Remove a directory or file, local or in a store, as far as the system allows."""
+    if isinstance(path, StorePath):
+        path.remove()
+    else:
+        remove_path(path)
+
+
 def remove_path(path: Path) -> None:
     """Remove a local directory, file or link if it exists, as far as the system allows."""
     if path.is_dir() and not path.is_symlink():

@@ -91,14 +91,19 @@ class BatchEncoder:
         bad += [value for value in bad_copies if value not in bad and is_counted]
         return EncodedBatch(replace(batch, rows=raw.num_rows if is_counted else 0, reserved=reserved), bad)
 
-    def check_types(self, schema: pa.Schema) -> None:
+    def encode_nulls(self, schema: pa.Schema) -> Batch:
         """Encode a row without values: it fails where a type cannot be read.
+
+        Args:
+            schema: of the columns of features, targets and copies.
 
         Raises:
             DataError: a feature, label or weight cannot read the type of its column.
         """
         row = pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in schema], schema=schema)
-        self._batch(row, None, BadRows(1), BadRows(1))
+        batch = self._batch(row, None, BadRows(1), BadRows(1))
+        copies = cast_text(row.select(self._reserved), self._schema.reserved, BadRows(1))
+        return replace(batch, reserved=pa.Table.from_batches([copies]) if self._reserved else None)
 
     def _batch(self, raw: pa.RecordBatch, masked: BoolArray | None, features: BadRows, targets: BadRows) -> Batch:
         columns, encoding = self._encoder.encode(cast_text(raw, self._schema.features, features), masked)

@@ -88,7 +88,7 @@ class DataLoader:
         files = open_reader(data, path, [], exchange)
         self._reserved = _reserved_names(reserved, files.available, encoder.columns)
         self._reader = files.select([*encoder.columns, *self._targets, *self._reserved])
-        self._reader.make_index(exchange, _cpu_share())
+        self._reader.make_index(exchange, env.cpu_share())
         self._schema = TextSchema.of(data, self._reader, encoder.columns, self._targets, self._reserved)
         self._batch_encoder = BatchEncoder(config, encoder, self._schema, self._targets, self._reserved)
         self._rows = self._reader.num_rows
@@ -134,7 +134,8 @@ class DataLoader:
             DataError: bad data under the ERROR policy, unreadable files, or a cursor beyond the end of the data.
         """
         start = cursor or Cursor()
-        queue = PrefetchQueue(self._work(start), self._threads(), self._threads() + 2)
+        threads = min(self._data.num_workers, env.cpu_share())
+        queue = PrefetchQueue(self._work(start), threads, threads + 2)
         self._queues.append(queue)
         if should_start:
             queue.start()
@@ -174,17 +175,13 @@ class DataLoader:
             DataError: a feature, label or weight cannot read the type of its column.
         """
         try:
-            self._batch_encoder.check_types(self._reader.schema)
+            self._batch_encoder.encode_nulls(self._reader.schema)
         except DataError as error:
             raise DataError(f"{self._reader.files[0].name}: {error}") from error
 
     def _add_bad_lines(self) -> None:
         if self._rank == 0:  # every rank reads every line
             self._log.add_lines(self._reader.bad_lines)
-
-    def _threads(self) -> int:
-        """Number of encoding threads: `num_workers`, at most this rank's share of the cores."""
-        return min(self._data.num_workers, _cpu_share())
 
     def _work(self, start: Cursor) -> Iterator[Callable[[], EncodedBatch]]:
         cursor = replace(start, window=self._window(start))
@@ -228,11 +225,6 @@ class DataLoader:
         """Mask of rows whose features with use_mask are emptied `(B,)`; None for no rows."""
         probability = self._data.sample_mask_prob if self._mode == "train" else 0.0
         return masked_rows(numbers, self._seed, cursor.epoch, probability) if probability else None
-
-
-def _cpu_share() -> int:
-    """This rank's share of the cores."""
-    return max(1, env.available_cpus() // env.rank_info().local_world_size)
 
 
 def _batch_size(data: data_pb2.DataConfig, mode: Mode) -> int:

@@ -85,7 +85,7 @@ _UNCHANGED = "a run needs files that stay as they are: restore it, or write new 
 class _NamedErrors:
     """An fsspec filesystem whose errors are DataErrors that name the URL, whatever class they had.
 
-    A missing file stays a FileNotFoundError, by which callers recognize it.
+    A missing file stays a FileNotFoundError and an existing one a FileExistsError, by which callers recognize them.
     """
 
     def __init__(self, remote: Any, url: str) -> None:

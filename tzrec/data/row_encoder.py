@@ -2,8 +2,8 @@
 
 `tzrec fg` runs it in its processes, and distributed engines accept it as a function:
 
-    dataset.map_batches(RowEncoder, fn_constructor_args=(config,), batch_format="pyarrow", compute=...)   # Ray Data
-    frame.mapInArrow(lambda batches: map(RowEncoder(config), batches), schema)                             # Spark
+    tzrec.ray.encode(dataset, "my.config")
+    tzrec.spark.encode(frame, "my.config")
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import pyarrow as pa
 from tzrec.config.sequences import feature_members
 from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, check_copied, skipped_rows
 from tzrec.data.labels import LabelReader, weight_values
+from tzrec.data.raw_rows import raw_rows
 from tzrec.data.text_schema import TextSchema, cast_text
-from tzrec.errors import ConfigError, DataError, Problem, UsageError
+from tzrec.errors import ConfigError, Problem, UsageError
 from tzrec.features.arrow import is_single, to_arrow
 from tzrec.features.bad_rows import BadRows
-from tzrec.features.column_types import decode
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.unbucketized import encode_unbucketized
 from tzrec.protos import data_pb2
@@ -114,15 +114,16 @@ class RowEncoder:
         Raises:
             DataError: a column is missing or has a type that cannot be read, or a bad value under the ERROR policy.
         """
-        table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
-        missing = [name for name in self.columns if name not in table.column_names]
-        if missing:
-            names = ", ".join(table.column_names)
-            raise DataError(f"no column {', '.join(missing)} in the rows; their columns are {names}")
-        raw = _one_batch(table.select(self.columns))
-        arrays = [decode(column) for column in raw.columns]
-        batch = self.encode(pa.RecordBatch.from_arrays(arrays, list(self.columns))).batch
+        batch = self.encode(raw_rows(rows, self.columns)).batch
         return batch if isinstance(rows, pa.RecordBatch) else pa.Table.from_batches([batch])
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        """Return the schema of the output for rows with a schema.
+
+        Raises:
+            DataError: see `__call__`.
+        """
+        return self(schema.empty_table()).schema
 
     def encode(self, raw: pa.RecordBatch, first: int = 0, describe: Callable[[int], str] | None = None) -> EncodedRows:
         """Encode rows.
@@ -171,9 +172,3 @@ class RowEncoder:
             for name in names:
                 convert(name, batch.column(name), bad)
         return dict(zip(batch.schema.names, batch.columns, strict=True))
-
-
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    """Combine all rows into one batch, also if there are none."""
-    batches = table.combine_chunks().to_batches()
-    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)

@@ -60,9 +60,14 @@ class Writer(ABC):
 
     def close(self) -> None:
         """Publish the file; without rows written, no file is created."""
-        if self._sink is not None:
+        if self._sink is None:
+            return
+        try:
             self._finish()
             self._file.publish()
+        except BaseException:  # such as a full disk
+            self._file.discard()
+            raise
 
     def _finish(self) -> None:
         assert self._sink is not None
@@ -155,6 +160,6 @@ def _to_text(value: object) -> str:
 _WRITERS: dict[str, type[Writer]] = {"parquet": ParquetWriter, "csv": CsvWriter}
 
 
-def open_writer(directory: str, rank: int, kind: str) -> Writer:
-    """Open a writer of kind "parquet" or "csv" for the part file of a rank."""
-    return _WRITERS[kind](directory, f"part-{rank}")
+def open_writer(directory: str, name: str, kind: str, is_synced: bool = False) -> Writer:
+    """Open a writer of kind "parquet" or "csv" for a file; `name` is without extension."""
+    return _WRITERS[kind](directory, name, is_synced)

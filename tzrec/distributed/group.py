@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from tzrec.data.exchange import Exchange
 from tzrec.distributed.meeting import WaitNotice, connecting_text, meet
 from tzrec.distributed.peers import GRACE_S, LostRankError, Peers
 from tzrec.distributed.progress import RankProgress
@@ -34,6 +35,7 @@ _DTYPES = {
 
 _progress = RankProgress()
 _peers: Peers | None = None
+_store: dist.Store
 _timeout = timedelta(seconds=DEFAULT_TIMEOUT_S)
 
 
@@ -52,7 +54,7 @@ def init(rank_info: RankInfo, timeout_s: float = DEFAULT_TIMEOUT_S) -> torch.dev
         TrainingError: the ranks did not find each other within the time.
         UsageError: the environment variables of torchrun are incomplete.
     """
-    global _progress, _timeout
+    global _progress, _store, _timeout
     excepthook = sys.excepthook
     _ignore_warnings()
     device = torch.device("cuda", rank_info.local_rank) if torch.cuda.is_available() else torch.device("cpu")
@@ -65,16 +67,18 @@ def init(rank_info: RankInfo, timeout_s: float = DEFAULT_TIMEOUT_S) -> torch.dev
     if rank_info.launched:
         _join(rank_info, backend, timeout_s)
     else:
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        _store = dist.HashStore()
+        dist.init_process_group(backend, store=_store, rank=0, world_size=1)
     sys.excepthook = excepthook  # torch wraps it, once more for each group, and never restores it
     return device
 
 
 def _join(rank_info: RankInfo, backend: str, timeout_s: float) -> None:
     """Meet the other ranks and connect to them; a thread logs what this rank waits for."""
-    global _peers
+    global _peers, _store
     with WaitNotice() as notice:
         meeting = meet(rank_info, timeout_s, notice)
+        _store = meeting.store
         if rank_info.world_size > 1:
             _peers = Peers(meeting, rank_info.rank, timeout_s, _progress)
         notice.text = lambda: connecting_text(meeting)
@@ -242,6 +246,26 @@ def broadcast_bytes(data: bytes) -> bytes:
         content.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
     dist.broadcast(content, 0)
     return content.cpu().numpy().tobytes()
+
+
+def exchange(rank_info: RankInfo) -> Exchange:
+    """Return the ranks as those that open files together."""
+    return Exchange(rank_info.rank, rank_info.world_size, gather_when_ready, advance, broadcast_bytes)
+
+
+def draw(name: str, count: int = 1) -> int:
+    """Draw the next numbers of a counter of this run, which starts at 0; no other rank draws them.
+
+    Unlike the other exchanges it waits for no rank, and any thread may call it.
+
+    Args:
+        name: of the counter.
+        count: how many numbers to draw.
+
+    Returns:
+        the first of them.
+    """
+    return int(_store.add(f"counter/{name}", count)) - count
 
 
 def gather_states(state: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import Message
 
 from tzrec.checkpoint.lock import Lock
-from tzrec.data.bad_rows import SAMPLE_ROWS
+from tzrec.data.parts.directory import PartDirectory, read_manifest, write_manifest
+from tzrec.data.parts.part import PartResult, index_large_files, split_into_parts
+from tzrec.data.parts.provenance import Provenance
+from tzrec.data.parts.report import BAD_ROWS, report_bad_values
+from tzrec.data.parts.run import Ranks, run_parts
+from tzrec.data.ray_data import write_on_ray
 from tzrec.data.reader import Reader, open_reader
 from tzrec.data.row_encoder import RowEncoder
 from tzrec.data.text_schema import TextSchema
-from tzrec.encoding.manifest import Provenance, is_complete, validate_directory, write_file, write_manifest
-from tzrec.encoding.parts import PartResult, find_part, split_into_parts
+from tzrec.encoding.manifest import data_set_provenance, validate_directory
 from tzrec.encoding.processes import write_parts
-from tzrec.encoding.ray_data import write_on_ray
+from tzrec.errors import UsageError
 from tzrec.log import logger
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.storage.path import AnyPath, to_path
 
-BAD_ROWS = "_bad_rows.jsonl"
 _TEXT_FIELDS = ("input_fields", "input_fields_str", "with_header", "delimiter", "null_values")
-_LOG_INTERVAL_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ class EncodeJob:
         directory: where the files go, a local path or URL.
         provenance: identifies input and settings; an interrupted job continues only if it is unchanged.
         batch_size: rows to encode at a time.
-        processes: of this machine, or actors of the Ray cluster.
+        processes: of this rank, or actors of the Ray cluster.
+        ranks: that share the parts.
+        on_ray: encode on a Ray cluster.
     """
 
     encoder: RowEncoder
@@ -48,6 +53,8 @@ class EncodeJob:
     provenance: Provenance
     batch_size: int
     processes: int
+    ranks: Ranks
+    on_ray: bool
 
     @classmethod
     def open(
@@ -59,6 +66,7 @@ class EncodeJob:
         reserved: Sequence[str],
         batch_size: int,
         processes: int,
+        ranks: Ranks,
         on_ray: bool = False,
     ) -> EncodeJob:
         """Open the input.
@@ -70,65 +78,83 @@ class EncodeJob:
             fg_mode: FG_NONE or FG_BUCKETIZE, the mode the output is read with.
             reserved: input columns to copy.
             batch_size: rows to encode at a time.
-            processes: of this machine, or actors of the Ray cluster.
+            processes: of this rank, or actors of the Ray cluster.
+            ranks: that share the parts.
             on_ray: encode on a Ray cluster.
 
         Raises:
             DataError: the input cannot be read.
         """
         encoder, data = RowEncoder(config, reserved, fg_mode=fg_mode), config.data_config
-        reader = open_reader(data, input_path, encoder.columns)
+        reader = open_reader(data, input_path, encoder.columns, ranks.exchange)
+        if not on_ray:
+            index_large_files(reader, ranks.exchange)
         if reader.is_text:  # column types are inferred once for all files
             targets = [*data.label_fields, *data.sample_weight_fields]
             schema = TextSchema.of(data, reader, encoder.feature_columns, targets, reserved)
             encoder = RowEncoder(config, reserved, schema, fg_mode)
-        provenance = Provenance.of(config, data_pb2.FgMode.Name(fg_mode), on_ray, reserved, reader.files)
-        return cls(encoder, reader, directory, provenance, batch_size, processes)
+        provenance = data_set_provenance(config, data_pb2.FgMode.Name(fg_mode), on_ray, reserved, reader.files)
+        return cls(encoder, reader, directory, provenance, batch_size, processes, ranks, on_ray)
+
+    @property
+    def _path(self) -> AnyPath:
+        return to_path(self.directory)
 
     def run(self) -> None:
-        """Encode the rows that are not encoded yet.
+        """Encode the rows that are not encoded yet; the ranks of torchrun share the parts.
 
         Raises:
             UsageError: the directory holds something else.
             CheckpointError: another process writes to the directory.
             DataError: the input cannot be read, or a bad value under the ERROR policy.
+            TrainingError: a process was killed, or another rank failed.
         """
-        validate_directory(self.directory, self.provenance)
-        lock = Lock(Path(self.directory), "--output_path") if "://" not in self.directory else None
-        try:
-            self._run_on_ray() if self.provenance.on_ray else self._run_in_processes()
-        finally:
-            if lock:
-                lock.release()
+        if self.on_ray:
+            with self._locked(self.provenance.changes_since):
+                self._run_on_ray()
+            return
+        parts = PartDirectory(self._path, self.provenance, split_into_parts(self.reader))
+        start = time.perf_counter()
+        with ExitStack() as stack:
+            results = run_parts(
+                parts,
+                self.ranks,
+                lambda drawn: write_parts(self.encoder, drawn, self.directory, self.batch_size, self.processes),
+                "fg",
+                lambda: stack.enter_context(self._locked(parts.changes_since)),
+            )
+            if self.ranks.is_main:
+                parts.finish(results)
+                _report(results, self._path, time.perf_counter() - start)
+            self.ranks.wait_for_all()
 
-    def _run_in_processes(self) -> None:
-        """Write part by part; parts of an interrupted run are kept."""
-        start = last_log = time.perf_counter()
-        parts = split_into_parts(self.reader)
-        results = [find_part(part, self.directory, self.provenance.stamp) for part in parts]
-        missing = [part for part, result in zip(parts, results, strict=True) if result is None]
-        write_manifest(self.directory, self.provenance, parts, results)
-        if len(missing) < len(parts):
-            _log(f"{self.directory}: {len(parts) - len(missing)} of {len(parts)} parts are already encoded")
-        for part, result in write_parts(
-            self.encoder, missing, self.directory, self.provenance.stamp, self.batch_size, self.processes
-        ):
-            results[part.number] = result
-            if time.perf_counter() - last_log > _LOG_INTERVAL_S:
-                last_log = time.perf_counter()
-                _log(f"{len(parts) - results.count(None)} of {len(parts)} parts")
-        write_manifest(self.directory, self.provenance, parts, results)
-        _report([result for result in results if result], self.directory, time.perf_counter() - start)
+    @contextmanager
+    def _locked(self, changes_since: Callable[[Mapping[str, Any]], list[str]]) -> Iterator[None]:
+        """Validate the directory and lock it, if it is a local one."""
+        validate_directory(self._path, changes_since)
+        with Lock(self._path, "--output_path") if isinstance(self._path, Path) else nullcontext():
+            yield
 
     def _run_on_ray(self) -> None:
         """Write all files at once, unless they are complete."""
-        if is_complete(self.directory):
+        if (read_manifest(self._path) or {}).get("complete"):
             _log(f"{self.directory} is already encoded")
             return
+        if self.reader.is_text:
+            raise UsageError("--ray reads Parquet; encode CSV without it")
         start = time.perf_counter()
-        results = write_on_ray(self.encoder, self.reader, self.directory, self.processes, self.batch_size)
-        write_manifest(self.directory, self.provenance, [], results)
-        rows = sum(result.rows for result in results)
+        rows_by_part = write_on_ray(
+            self.reader.files,
+            self.encoder.columns,
+            RowEncoder,
+            self.encoder.arguments,
+            self.directory,
+            self.processes,
+            self.batch_size,
+        )
+        entries = [{"name": name, "rows": rows} for name, rows in rows_by_part.items()]
+        write_manifest(self._path, self.provenance, entries, is_complete=True)
+        rows = sum(rows_by_part.values())
         skipped = _skipped(self.reader.count() - rows)
         _log(f"{self.directory}  {rows:,} rows{skipped}, {time.perf_counter() - start:.0f} s")
 
@@ -157,15 +183,10 @@ def _clear(message: Message, name: str) -> None:
                 _clear(nested, name)
 
 
-def _report(results: Sequence[PartResult], directory: str, seconds: float) -> None:
+def _report(results: Sequence[PartResult], directory: AnyPath, seconds: float) -> None:
     """Log the totals, and write a sample of the bad rows."""
-    counts: Counter[str] = Counter()
-    for result in results:
-        counts.update({f"{column}: {reason}": count for column, reason, count in result.bad})
-    if counts:
-        sample = [line for result in results for line in result.sample][:SAMPLE_ROWS]
-        write_file(directory, BAD_ROWS, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in sample))
-        summary = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    summary = report_bad_values(results, directory)
+    if summary:
         logger.warning("fg     bad rows: %s; see %s/%s", summary, directory, BAD_ROWS)
     read, rows = sum(result.read for result in results), sum(result.rows for result in results)
     _log(f"{directory}  {rows:,} rows in {len(results)} parts{_skipped(read - rows)}, {seconds:.0f} s")

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 
-from tzrec.data.loader import DataLoader
-from tzrec.data.writer import Writer, open_writer
+from tzrec.data.parts.directory import PartDirectory, read_manifest
+from tzrec.data.parts.loader import PartLoader
+from tzrec.data.parts.part import PartResult
+from tzrec.data.parts.provenance import Provenance, encoding_digest
+from tzrec.data.parts.report import BAD_ROWS, report_bad_values
+from tzrec.data.parts.run import run_parts
 from tzrec.distributed import group
-from tzrec.errors import TrainingError
+from tzrec.distributed.part_ranks import PartRanks
+from tzrec.errors import DataError
 from tzrec.formatting import format_count
 from tzrec.log import logger
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.session import Session
 from tzrec.serving.output import OutputColumns, OutputDirectory
-from tzrec.serving.predictor import Scorer
+from tzrec.serving.part_scorer import PartScorer
+from tzrec.version import __version__
+
+_CHANGES = {
+    "command": "by tzrec {}",
+    "version": "by version {} of tzrec",
+    "weights_sha256": "with another package or checkpoint",
+    "config_sha256": "with another config",
+    "reserved_columns": "with --reserved_columns {}",
+    "output_columns": "with --output_columns {}",
+    "file_format": "as {} files",
+    "has_features": "with another --debug_level",
+    "num_rows": "with another --predict_steps, --batch_size or number of ranks",
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +49,7 @@ class PredictOptions:
         reserved_columns: input columns to copy to the output; ALL_COLUMNS and ALL_EFFECTIVE_COLUMNS stand for many.
         output_columns: outputs of the model to write; all if empty.
         batch_size: rows per batch. Default: `eval_batch_size` of the config.
-        num_batches: stop after this many batches on each rank.
+        num_batches: score only the first rows: so many full batches on each rank.
         file_format: "parquet" or "csv". Default: as the input.
         has_features: add a column `__features__` with the encoded features.
         trace_path: write a trace of torch's profiler to this path.
@@ -55,18 +72,21 @@ def predict(
     checkpoint_path: str | None = None,
     options: PredictOptions = PredictOptions(),
 ) -> int:
-    """Score the rows of files with a package or a checkpoint; each rank writes one file. Labels are not read.
+    """Score the rows of files with a package or a checkpoint. Labels are not read.
+
+    Every input file, and of a large one every few row groups, is a part with an output file of its own. A rank takes
+    the next part when it has finished one. Finished parts of a prediction that ended early are not scored again.
 
     Args:
         config: config of the package or the checkpoint.
         input_path: comma list of globs.
-        output_path: new or empty directory; it appears when all ranks are done.
+        output_path: new or empty directory; it is complete when it holds `_SUCCESS`, a local one when it exists.
         package_path: exported package.
         checkpoint_path: without a package: a checkpoint or a model directory. Default: selected by `export_config`.
         options: columns, batches and formats.
 
     Returns:
-        Rows that all ranks wrote.
+        Rows of all parts.
 
     Raises:
         UsageError: the output directory is not empty, or a column does not exist.
@@ -74,69 +94,103 @@ def predict(
         DataError: the data cannot be read.
         TrainingError: another rank failed.
     """
-    OutputDirectory(output_path).ensure_unoccupied()
+    output = OutputDirectory(output_path)
+    output.ensure_unoccupied()
     start = time.perf_counter()
     with Session.load(config, checkpoint_path, package_path, purpose="serving") as session:
-        loader = session.loader(input_path, "predict", options.reserved_columns, options.batch_size)
-        output = OutputDirectory(output_path, group.broadcast(uuid.uuid4().hex[:8]))
-        with _published_together(output, session):
-            file_format = options.file_format or _format_of(config)
-            writer = open_writer(output.temporary, session.rank_info.rank, file_format)
-            with _profiler(options.trace_path), writer:
-                num_rows = _write_scores(session.scorer(), loader, writer, options)
-        _warn_of_bad_rows(loader)
-        total = int(group.total([num_rows])[0])
-        rate = format_count(total / (time.perf_counter() - start))
+        ranks = PartRanks("predict", session.rank_info)
+        reserved, batch_size = options.reserved_columns, options.batch_size
+        loader = PartLoader(config, session.encoder, input_path, reserved, batch_size, ranks.exchange)
+        file_format = options.file_format or _format_of(config)
+        columns = OutputColumns(tuple(options.output_columns), options.has_features)
+        num_rows = options.num_batches and options.num_batches * loader.batch_size * session.rank_info.world_size
+        provenance = _provenance(session, loader, options, file_format, num_rows)
+        directory = PartDirectory(output.draft, provenance, loader.split(num_rows), file_format)
+        scorer = PartScorer(session.scorer(), loader, columns, str(output.draft), file_format, ranks.advance)
+        group.barrier()  # not reached if a rank could not load its model: then nothing is created
+        with _kept_if_finished(output, directory, ranks), _profiler(options.trace_path):
+            results = run_parts(directory, ranks, scorer.write_parts, "predict", lambda: _open(output, directory))
+            if ranks.is_main:
+                _publish(output, directory, results)
+        total = int(group.broadcast(sum(result.rows for result in results)))
+        rate = format_count(group.total([scorer.num_rows])[0] / (time.perf_counter() - start))
         logger.info("predict %s  (%s rows, %s/s)", output_path, f"{total:,}", rate)
         return total
 
 
+def _open(output: OutputDirectory, directory: PartDirectory) -> None:
+    """Create the draft; what a prediction with other input or options has left in it is removed."""
+    output.create()
+    manifest = read_manifest(directory.path)
+    changes = directory.changes_since(manifest) if manifest else []
+    if changes:
+        logger.warning(
+            "predict %s: parts of a prediction that ended early were created %s; starting afresh",
+            directory.path,
+            " and ".join(changes),
+        )
+    if changes or not manifest:
+        output.clear()
+
+
+def _publish(output: OutputDirectory, directory: PartDirectory, results: Sequence[PartResult]) -> None:
+    if not any(result.read for result in results):
+        raise DataError(f"no rows in {len(directory.parts):,} files of --predict_input_path")
+    summary = report_bad_values(results, directory.path)
+    directory.finish(results)
+    output.publish()
+    if summary:
+        logger.warning("bad rows: %s; see %s/%s", summary, output.path, BAD_ROWS)
+
+
 @contextmanager
-def _published_together(output: OutputDirectory, session: Session) -> Iterator[None]:
-    """Create the temporary output directory, and publish it when the block has succeeded on all ranks."""
-    group.barrier()  # not reached if a rank could not load its model: then nothing is left to remove
-    error: Exception | None = None
-    try:
-        if session.rank_info.is_main:
-            output.create()
-    except Exception as raised:  # of any type: the other ranks must be informed
-        error = raised
-    if not group.all_agree(error is None):
-        raise error or TrainingError("rank 0 could not create the output directory; see its error")
+def _kept_if_finished(output: OutputDirectory, directory: PartDirectory, ranks: PartRanks) -> Iterator[None]:
+    """On an error, keep the draft for the same command if it holds finished parts; remove it otherwise."""
     try:
         yield
-    except Exception as raised:
-        error = raised
-    group.wait_for_all()  # the ranks have different numbers of rows, and one may take much longer
-    is_complete = group.all_agree(error is None)
-    if session.rank_info.is_main:
-        output.publish() if is_complete else output.discard()
-    if error:
-        raise error
-    if not is_complete:
-        raise TrainingError("another rank failed, so nothing was published; see its error")
+    except BaseException:
+        if ranks.is_main and output.is_open:
+            num_finished = directory.count_records()
+            if num_finished:
+                logger.warning(
+                    "predict %s: %s of %s parts are finished and kept; run the same command again to score the others",
+                    directory.path,
+                    f"{num_finished:,}",
+                    f"{len(directory.parts):,}",
+                )
+                output.release()
+            else:
+                output.discard()
+        raise
 
 
-def _write_scores(scorer: Scorer, loader: DataLoader, writer: Writer, options: PredictOptions) -> int:
-    """Score and write all batches of this rank; return the number of rows."""
-    columns, num_rows = OutputColumns(tuple(options.output_columns), options.has_features), 0
-    with torch.inference_mode():
-        for batch in islice(loader.epoch(), options.num_batches):
-            if not batch.rows:
-                continue
-            outputs = scorer.predict(scorer.signature.from_batch(batch))
-            writer.write(columns.table(outputs, batch))
-            num_rows += batch.rows
-            group.advance()
-    return num_rows
+def _provenance(
+    session: Session, loader: PartLoader, options: PredictOptions, file_format: str, num_rows: int | None
+) -> Provenance:
+    """Describe what determines the rows of the output, whatever the number of ranks and the size of batches."""
+    settings = {
+        "command": "predict",
+        "version": __version__,
+        "weights_sha256": session.weights_digest,
+        "config_sha256": _config_digest(session.config),
+        "reserved_columns": list(loader.reserved),
+        "output_columns": list(options.output_columns),
+        "file_format": file_format,
+        "has_features": options.has_features,
+        "num_rows": num_rows,
+    }
+    return Provenance.of(settings, _CHANGES, loader.reader.files)
 
 
-def _warn_of_bad_rows(loader: DataLoader) -> None:
-    if loader.bad_value_counts:
-        reasons = ", ".join(
-            f"{column}: {reason} {count:,}" for (column, reason), count in loader.bad_value_counts.items()
-        )
-        logger.warning("bad rows: %s", reasons)
+def _config_digest(config: EasyRecConfig) -> str:
+    """Digest of what determines scores besides the weights."""
+    copy = EasyRecConfig()
+    copy.CopyFrom(config)
+    for name in ("num_workers", "batch_size", "eval_batch_size"):
+        copy.data_config.ClearField(name)  # type: ignore[arg-type]  # a literal type of the stub
+    model = config.model_config.SerializeToString(deterministic=True)
+    precision = config.export_config.mixed_precision
+    return hashlib.sha256(f"{encoding_digest(copy)} {precision} ".encode() + model).hexdigest()
 
 
 def _format_of(config: EasyRecConfig) -> str:

@@ -14,12 +14,12 @@ from torchrec.distributed.model_parallel import DistributedModelParallel
 
 from tzrec import env
 from tzrec.checkpoint import store
+from tzrec.checkpoint.manifest import NAME, FileRecord
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.data.batch import Batch
-from tzrec.data.exchange import Exchange
 from tzrec.data.loader import DataLoader, Mode
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters, shard
@@ -60,6 +60,7 @@ class Session:
         model: sharded model, the one to call. Set by `build` and by `load` for evaluation.
         rec_model: the same model without wrappers; unsharded, on the CPU and in eval mode after `load` for serving.
         step: last trained step of the loaded checkpoint or package; -1 of a new session.
+        weights_digest: of the manifest of the loaded checkpoint or package, which lists the digests of its files.
     """
 
     model: DistributedModelParallel
@@ -70,6 +71,7 @@ class Session:
         self.config = config
         self.rank_info = rank_info
         self.step = -1
+        self.weights_digest = ""
         self.cpu = cpu.configure_cpu(config.train_config)
         self.device = group.init(rank_info, config.train_config.rank_timeout_s)
         self._autocast = autocast_type(config.train_config.mixed_precision, self.device.type)
@@ -137,7 +139,7 @@ class Session:
     def loader(self, path: str, mode: Mode, reserved: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
         """Open files as batches for this rank, together with all other ranks; `close` stops their threads."""
         rank, world_size, seed = self.rank_info.rank, self.rank_info.world_size, self.config.train_config.seed
-        exchange = Exchange(rank, world_size, group.gather_when_ready, group.advance, group.broadcast_bytes)
+        exchange = group.exchange(self.rank_info)
         loader = DataLoader(
             self.config, self.encoder, path, mode, rank, world_size, reserved, batch_size, seed, exchange
         )
@@ -216,11 +218,13 @@ class Session:
 
     def _load_package(self, path: str) -> None:
         from tzrec.serving.fetch import local_package
-        from tzrec.serving.package import open_package
+        from tzrec.serving.package import MANIFEST, open_package
 
-        package = open_package(local_package(path))
+        directory = local_package(path)
+        package = open_package(directory)
         logger.info("model  %s  step %d", path, package.manifest.step)
         self._program, self.step = package.program(), package.manifest.step
+        self.weights_digest = FileRecord.of(directory / MANIFEST).sha256
 
     def _load_checkpoint(self, path: str | None, purpose: Purpose) -> None:
         """Build the model and load a checkpoint; one that a training run deletes meanwhile is replaced by the next."""
@@ -238,6 +242,8 @@ class Session:
             deleted, checkpoint = checkpoint, self._agree_on_checkpoint(path, purpose)
             logger.info("model  %s (%s was deleted by the run that trains it)", checkpoint.path, deleted.path.name)
         self.step = checkpoint.step
+        manifest = checkpoint.path / (NAME if checkpoint.manifest else "model/.metadata")
+        self.weights_digest = FileRecord.of(manifest).sha256
 
     def _agree_on_checkpoint(self, path: str | None, purpose: Purpose) -> Checkpoint:
         return agree_on_checkpoint(lambda: choose_checkpoint(self.config, path, purpose), self.rank_info)

@@ -1,98 +1,115 @@
-"""Output of `tzrec predict`: a directory that all ranks write to, published when all of them are done."""
+"""Output of `tzrec predict`: a directory that all ranks write to, complete when all of them are done."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 from torch import Tensor
 
 from tzrec.config.names import did_you_mean
-from tzrec.data.atomic import AtomicDirectory
+from tzrec.data.atomic import remove, sync_directory, write_text
 from tzrec.data.batch import BASE, Batch
-from tzrec.data.paths import filesystem
+from tzrec.data.parts.directory import MANIFEST
 from tzrec.errors import UsageError
 from tzrec.serving.predictor import to_arrow
+from tzrec.storage.path import to_path
+
+SUCCESS = "_SUCCESS"
+"""File of a complete directory, as Hadoop and Spark write it."""
 
 
-class OutputDirectory(AtomicDirectory):
+class OutputDirectory:
     """Directory that all ranks write scores to; one rank creates and publishes it.
 
-    Two predictions never write to one draft: a local one is locked, until its process ends at the latest, and the name
-    of a remote one contains a token.
+    A local one is written under a draft name, and renamed when it is complete. The draft is locked until its process
+    ends at the latest, so that two predictions never write to it. A store has no rename: there the directory is written
+    in place. Both hold a file `_SUCCESS`, written last, when they are complete.
 
     Args:
         path: a local path or URL.
-        token: the same on all ranks and different for each prediction.
+
+    Attributes:
+        path: the directory.
+        draft: where it is written.
     """
 
-    def __init__(self, path: str, token: str = "") -> None:
-        path = path.rstrip("/")
+    def __init__(self, path: str) -> None:
+        self.path = to_path(path.rstrip("/"))
+        self.draft = self.path.with_name(f"{self.path.name}.partial") if isinstance(self.path, Path) else self.path
         self._lock: int | None = None
-        is_remote = token and "://" in path
-        super().__init__(path, f"{path}.partial-{token}" if is_remote else f"{path}.partial")
+
+    @property
+    def is_open(self) -> bool:
+        """True if this process may write to the draft."""
+        return self._lock is not None or not isinstance(self.draft, Path)
 
     def create(self) -> None:
-        """Create the draft, empty and locked.
+        """Create the draft, or take over that of a prediction that ended early, and lock it.
 
         Raises:
             UsageError: another prediction is writing its draft.
         """
-        if not isinstance(self._filesystem, pafs.LocalFileSystem):
-            super().create()
+        self.draft.mkdir(parents=True, exist_ok=True)
+        if not isinstance(self.draft, Path):
             return
-        draft = Path(self._inner_temporary)
-        draft.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked_descriptor(draft)
+        self._lock = _locked_descriptor(self.draft)
         if self._lock is None:
             raise UsageError(
-                f"--predict_output_path {self.path}: another prediction is writing to it (draft {self.temporary}); "
+                f"--predict_output_path {self.path}: another prediction is writing to it (draft {self.draft}); "
                 "wait for it or stop it, or choose another path"
             )
-        for entry in draft.iterdir():  # of a prediction that was killed
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def clear(self) -> None:
+        """Remove everything from the draft."""
+        for entry in self.draft.iterdir():
+            remove(entry)
 
     def publish(self) -> None:
-        """Rename the draft to its final name.
+        """Mark the draft as complete, and give it its final name.
 
         Raises:
             UsageError: another process has written to the directory meanwhile; the draft is removed.
         """
-        try:
-            self.ensure_unoccupied()
-        except UsageError:
-            self.discard()
-            raise
-        super().publish()
-        self._unlock()
+        if isinstance(self.draft, Path):
+            try:
+                self.ensure_unoccupied()
+            except UsageError:
+                self.discard()
+                raise
+        write_text(self.draft / SUCCESS, "", is_synced=True)
+        if isinstance(self.draft, Path):
+            os.rename(self.draft, self.path)  # over an empty directory too
+            sync_directory(self.draft.parent)
+        self.release()
 
     def discard(self) -> None:
-        if self._lock is not None or not isinstance(self._filesystem, pafs.LocalFileSystem):
-            super().discard()
-        self._unlock()
+        """Remove the draft, if this process may write to it."""
+        if self.is_open:
+            remove(self.draft)
+        self.release()
 
-    def _unlock(self) -> None:
+    def release(self) -> None:
+        """Leave the draft as it is, for a prediction that continues it."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def ensure_unoccupied(self) -> None:
-        """Check that the directory does not exist or is empty.
+        """Check that the directory does not exist, is empty, or is one written in place that is not complete.
 
         Raises:
-            UsageError: it is not empty.
+            UsageError: it holds something else.
         """
-        remote, inner = filesystem(self.path)
-        info = remote.get_file_info(inner)
-        if info.type == pafs.FileType.NotFound:
+        if not self.path.exists():
             return
-        if info.type == pafs.FileType.File or remote.get_file_info(pafs.FileSelector(inner)):
+        names = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else [self.path.name]
+        is_begun = not isinstance(self.path, Path) and MANIFEST in names and SUCCESS not in names
+        if names and not is_begun:
             raise UsageError(f"--predict_output_path {self.path} is not empty; remove it or choose another one")
 
 
@@ -130,14 +147,32 @@ class OutputColumns:
             UsageError: the model lacks one of the outputs, or a reserved column has the name of an output.
         """
         scores = to_arrow(outputs)
-        if self.outputs:
-            scores = scores.select(_validate_outputs(self.outputs, scores.column_names))
-        if batch.reserved is not None:
-            for name, column in zip(batch.reserved.column_names, batch.reserved.columns, strict=True):
-                if name in scores.column_names:
-                    raise UsageError(f'--reserved_columns: "{name}" is also an output; leave one of them out')
-                scores = scores.append_column(name, column)
+        copies = {} if batch.reserved is None else dict(zip(batch.reserved.column_names, batch.reserved.columns))
+        scores = scores.select(self._names(scores.column_names, list(copies)))
+        for name, column in copies.items():
+            scores = scores.append_column(name, column)
         return scores.append_column("__features__", features_text(batch)) if self.has_features else scores
+
+    def schema(self, outputs: Mapping[str, pa.DataType], reserved: Mapping[str, pa.DataType]) -> pa.Schema:
+        """Return the schema of `table`, without `__features__`.
+
+        Args:
+            outputs: types of the outputs of the model, in alphabetical order.
+            reserved: types of the reserved columns.
+
+        Raises:
+            UsageError: as `table`.
+        """
+        names = self._names(list(outputs), list(reserved))
+        return pa.schema([*((name, outputs[name]) for name in names), *reserved.items()])
+
+    def _names(self, outputs: list[str], reserved: list[str]) -> list[str]:
+        """Names of the outputs to write."""
+        names = _validate_outputs(self.outputs, outputs) if self.outputs else outputs
+        for name in reserved:
+            if name in names:
+                raise UsageError(f'--reserved_columns: "{name}" is also an output; leave one of them out')
+        return names
 
 
 def features_text(batch: Batch) -> pa.Array:

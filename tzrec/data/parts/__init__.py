@@ -1,0 +1,1 @@
+"""Parts of a data set that is read once: its split, their assignment to ranks, and the directory of their results."""

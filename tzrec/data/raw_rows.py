@@ -1,0 +1,29 @@
+"""Raw rows from an engine, as a Reader yields them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from tzrec.errors import DataError
+from tzrec.features.column_types import decode
+
+
+def raw_rows(rows: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> pa.RecordBatch:
+    """Select columns of rows as one RecordBatch, of the types that a Reader yields.
+
+    Raises:
+        DataError: a column is missing, or exists twice.
+    """
+    names = rows.schema.names
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise DataError(f"no column {', '.join(missing)} in the rows; their columns are {', '.join(names)}")
+    repeated = [name for name in columns if names.count(name) > 1]
+    if repeated:
+        raise DataError(f"several columns {', '.join(repeated)} in the rows; rename or drop all but one of each")
+    table = (pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows).select(list(columns))
+    batches = table.combine_chunks().to_batches()
+    raw = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+    return pa.RecordBatch.from_arrays([decode(column) for column in raw.columns], list(columns))
