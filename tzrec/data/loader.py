@@ -180,7 +180,7 @@ class DataLoader:
             raise DataError(f"{self._reader.files[0].name}: {error}") from error
 
     def _add_bad_lines(self) -> None:
-        if self._rank == 0:  # every rank reads every line
+        if self._rank == 0:  # each rank has those of all ranks
             self._log.add_lines(self._reader.bad_lines)
 
     def _work(self, start: Cursor) -> Iterator[Callable[[], EncodedBatch]]:

@@ -313,8 +313,8 @@ def file_grows(workspace: Workspace) -> Outcome:
     config = config_of(workspace, num_epochs=3)
     read = CsvReader.read
 
-    def read_growing(reader: CsvReader, start: int = 0) -> Iterator[Piece]:
-        for piece in read(reader, start):
+    def read_growing(reader: CsvReader, *args: int | None, **settings: int) -> Iterator[Piece]:
+        for piece in read(reader, *args, **settings):
             with paths[BROKEN].open("ab") as out:
                 out.write(paths[0].read_bytes().split(b"\n")[1] + b"\n")
             yield piece
