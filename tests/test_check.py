@@ -59,11 +59,11 @@ def test_check_prints_problems_with_location(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_fields_without_effect_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_config(tmp_path, "fg_mode: FG_DAG", "fg_mode: FG_DAG\n    pin_memory: false")
+    path = write_config(tmp_path, "fg_mode: FG_DAG", "fg_mode: FG_DAG\n    in_order: false")
     assert main(["--pipeline_config", path, "--device", "cpu"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "_input_path" not in line]
     assert lines[1:] == [
-        f"warning: {path}:29:5 data_config.pin_memory: has no effect: memory of batches is never pinned"
+        f"warning: {path}:29:5 data_config.in_order: has no effect: batches are always in the order of the data"
     ]
 
 

@@ -58,7 +58,8 @@ def test_groups_list_dense_embeddings_in_order(names: list[str] | None) -> None:
     soft, linear, narrow, sharp = module.dense_impls.embeddings  # as groups first need them: b and a, p, q, c
     inputs = batch(names)
     grouped = module(inputs)
-    ids = module.emb_impls[BASE](inputs.sparse[BASE])[0].values()
+    lookup = module.emb_impls[BASE]
+    ids = lookup(lookup.inputs(inputs.sparse[BASE]))[0].values()
     b, a = apply_field(soft, 0, column(inputs, "b")), apply_field(soft, 1, column(inputs, "a"))
     p, q, c = linear(column(inputs, "p")), narrow(column(inputs, "q")), sharp(column(inputs, "c"))
     torch.testing.assert_close(grouped["g"], torch.cat([ids, column(inputs, "x"), b, a, p], 1))

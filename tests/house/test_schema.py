@@ -85,7 +85,7 @@ def test_fields_are_read_rejected_or_marked() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pin_memory", "save_checkpoints_timestamp_quorum", "sample_cost_field", "force_base_data_group"]
+    "name", ["in_order", "save_checkpoints_timestamp_quorum", "sample_cost_field", "force_base_data_group"]
 )
 def test_fields_without_effect_have_a_reason(name: str) -> None:
     (field,) = [field for field in fields() if field.name == name]

@@ -50,7 +50,7 @@ def test_reference_shows_rules_and_fields_without_support() -> None:
     rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
     assert "Rule: in [0, 1]." in rows["sample_mask_prob"]
     assert "Rule: one of `latest`, `best`." in rows["exporter_type"]
-    assert "**No effect**: memory of batches is never pinned." in rows["pin_memory"]
+    assert "**No effect**: batches are always in the order of the data." in rows["in_order"]
     assert "**Not supported**; use batch_size." in rows["batch_cost_size"]
     assert "**Not supported**; write the stream to Parquet" in rows["KafkaDataset"]
     assert "**Not supported.**" in rows["sid_rqvae"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 import torch
 from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
-from torchrec.streamable import Pipelineable
+from torchrec.streamable import Multistreamable, Pipelineable
 
 from tzrec.features.base import BASE as BASE
 from tzrec.features.base import CNEG as CNEG
@@ -60,6 +60,7 @@ class Batch(Pipelineable):
         reserved: columns of the input that are copied to the output, one row per row of the batch.
         cursor: position in the data after this batch.
         rows_by_data_group: number of rows of each data group other than BASE.
+        lookups: input of each collection of tables by its path, if it was prepared ahead of the forward pass.
     """
 
     rows: int
@@ -73,6 +74,7 @@ class Batch(Pipelineable):
     reserved: pa.Table | None = None
     cursor: Cursor = Cursor()
     rows_by_data_group: dict[str, int] = field(default_factory=dict)
+    lookups: dict[str, Multistreamable] = field(default_factory=dict)
 
     def num_rows(self, data_group: str = BASE) -> int:
         """Number of rows of a data group."""
@@ -93,19 +95,40 @@ class Batch(Pipelineable):
         return ids
 
     def map(self, fn: Callable[[Any], Any]) -> Batch:
-        """Apply `fn` to every tensor, KeyedTensor, KeyedJaggedTensor and JaggedTensor."""
-        changed: dict[str, Any] = {}
-        for name in (entry.name for entry in fields(self)):
-            value = getattr(self, name)
-            if isinstance(value, dict) and name != "rows_by_data_group":
-                changed[name] = {key: fn(item) for key, item in value.items()}
+        """Apply `fn` to every tensor, KeyedTensor, KeyedJaggedTensor and JaggedTensor of the data."""
+        changed: dict[str, Any] = {name: {key: fn(x) for key, x in getattr(self, name).items()} for name in _DATA}
         return replace(self, **changed)
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         return self.map(lambda value: value.to(device=device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
-        return self.map(lambda value: value.pin_memory())
+        """Copy to page-locked memory, from which a GPU reads without waiting.
+
+        Lengths per feature, which the lookups need on the CPU, are counted here and not on the GPU.
+        """
+        return self.map(_pin)
 
     def record_stream(self, stream: torch.Stream) -> None:
-        self.map(lambda value: value.record_stream(stream))
+        """Keep the memory of all tensors until a stream has used them."""
+        for name in (*_DATA, "lookups"):
+            for value in getattr(self, name).values():
+                value.record_stream(stream)
+
+
+_DATA = ("dense", "sparse", "sequences", "element_sizes", "element_values", "labels", "weights")
+"""Fields of a batch with tensors of the data."""
+
+
+def _pin(value: Any) -> Any:
+    """Copy a tensor, or all tensors of a collection, to page-locked memory; torchrec pins one class of three."""
+    if isinstance(value, KeyedJaggedTensor):
+        return value.sync().pin_memory()
+    if isinstance(value, KeyedTensor):
+        return KeyedTensor(value.keys(), value.length_per_key(), value.values().pin_memory(), value.key_dim())
+    if isinstance(value, JaggedTensor):
+        weights = value.weights_or_none()
+        return JaggedTensor(
+            value.values().pin_memory(), None if weights is None else weights.pin_memory(), value.lengths().pin_memory()
+        )
+    return value.pin_memory()

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tzrec import env
 from tzrec.data.bad_rows import BadRowLog
@@ -31,6 +32,7 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 Mode = Literal["train", "eval", "predict"]
 
+CPU = torch.device("cpu")
 ALL_COLUMNS = "ALL_COLUMNS"
 ALL_EFFECTIVE_COLUMNS = "ALL_EFFECTIVE_COLUMNS"
 
@@ -45,6 +47,7 @@ class DataLoader:
     Attributes:
         num_rows: rows of an epoch over all ranks; None if it is unknown.
         batch_size: rows of a full batch on this rank.
+        device: to which the batches will be copied; the CPU unless it is set.
         bad_rows_path: file for a sample of bad rows, one JSON object per line; None (the default) for no file.
     """
 
@@ -92,6 +95,7 @@ class DataLoader:
         self._schema = TextSchema.of(data, self._reader, encoder.columns, self._targets, self._reserved)
         self._batch_encoder = BatchEncoder(config, encoder, self._schema, self._targets, self._reserved)
         self._rows = self._reader.num_rows
+        self.device = CPU
         self._log = BadRowLog()
         self._queues: list[PrefetchQueue[EncodedBatch]] = []
         if self._rows == 0:
@@ -219,7 +223,13 @@ class DataLoader:
         is_counted = job.step.rows > 0  # a repeated row is counted on the rank that owns it
         masked = self._masked(numbers, cursor)
         encoded = self._batch_encoder.encode(raw, numbers, self._reader.describe, masked, is_counted)
-        return replace(encoded, batch=replace(encoded.batch, cursor=cursor))
+        return replace(encoded, batch=self._pinned(replace(encoded.batch, cursor=cursor)))
+
+    def _pinned(self, batch: Batch) -> Batch:
+        if self.device.type != "cuda" or not self._data.pin_memory:
+            return batch
+        with torch.cuda.device(self.device):  # this thread would open the first GPU instead
+            return batch.pin_memory()
 
     def _masked(self, numbers: npt.NDArray[np.int64], cursor: Cursor) -> BoolArray | None:
         """Mask of rows whose features with use_mask are emptied `(B,)`; None for no rows."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor, KeyedTensor, PoolingType
 from torchrec.types import DataType
 
+from tzrec.tables.id_exchange import LookupInput
 from tzrec.tables.id_map import map_ids
 from tzrec.tables.initialization import TableInitializer
 from tzrec.tables.layout import Layout
@@ -33,16 +34,20 @@ class BagLookup(nn.Module):
         )
         self._id_maps = id_maps(layout.tables.values())
 
-    def forward(self, ids: KeyedJaggedTensor) -> list[KeyedTensor]:
-        """Pooled vectors, one KeyedTensor per collection, `(B, sum of widths)` each."""
+    def inputs(self, ids: KeyedJaggedTensor) -> dict[str, KeyedJaggedTensor]:
+        """Input of each collection by its name, from the ids of a batch."""
         if self._id_maps:
             ids = map_ids(ids, self._id_maps)
-        outputs = []
+        inputs = {}
         if self.ebc is not None:
-            outputs.append(self.ebc(_unweighted(ids)))
+            inputs["ebc"] = _unweighted(ids)
         if self.weighted_ebc is not None:
-            outputs.append(self.weighted_ebc(_weighted(ids, self._means)))
-        return outputs
+            inputs["weighted_ebc"] = _weighted(ids, self._means)
+        return inputs
+
+    def forward(self, inputs: Mapping[str, LookupInput]) -> list[KeyedTensor]:
+        """Pooled vectors, one KeyedTensor per collection, `(B, sum of widths)` each."""
+        return [self.get_submodule(name)(ids) for name, ids in inputs.items()]
 
 
 def _collection(tables: Sequence[SharedTable], weighted: bool, device: torch.device | None) -> EmbeddingBagCollection:
@@ -95,4 +100,5 @@ def _with_weights(ids: KeyedJaggedTensor, weights: Tensor | None) -> KeyedJagged
         lengths=ids.lengths(),
         offsets=ids.offsets_or_none(),
         stride=ids.stride(),
+        length_per_key=ids.length_per_key_or_none(),
     )

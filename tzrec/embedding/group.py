@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchrec import KeyedTensor
+from torchrec import KeyedJaggedTensor, KeyedTensor
 
 from tzrec.data.batch import Batch
 from tzrec.embedding.assemble import assemble
@@ -17,6 +19,7 @@ from tzrec.embedding.regroup import GroupPlan, plan_groups, regroup
 from tzrec.embedding.sequence_lookup import SequenceElements, SequenceLookup
 from tzrec.features.base import BASE, Feature
 from tzrec.protos.model_pb2 import FeatureGroupConfig
+from tzrec.tables.id_exchange import EXCHANGED, IdExchange, LookupInput
 from tzrec.tables.layout import Layout, build_layouts
 from tzrec.tables.owner import TableOwner
 from tzrec.tables.shared_table import SharedTable
@@ -136,14 +139,46 @@ class EmbeddingGroup(TableOwner):
         least 1. Per JAGGED_SEQUENCE group the same, with `g.sequence` `(T, width)` without padding. B is the number of
         rows of the group's data group.
         """
+        if not batch.lookups:
+            batch = replace(batch, lookups=self.lookup_inputs(batch))
         grouped: dict[str, Tensor] = {}
         for layout in self.layouts.values():
             if layout.groups or layout.sequences:
                 grouped |= self._forward(layout, batch)
         return grouped
 
+    def lookup_inputs(self, batch: Batch) -> dict[str, KeyedJaggedTensor]:
+        """Ids that each collection of tables looks up, by its path in this module."""
+        inputs: dict[str, KeyedJaggedTensor] = {}
+        for name, bags in self.emb_impls.items():
+            assert isinstance(bags, BagLookup)
+            inputs |= {f"emb_impls.{name}.{key}": ids for key, ids in bags.inputs(batch.sparse[name]).items()}
+        for name, sequences in self.seq_emb_impls.items():
+            assert isinstance(sequences, SequenceLookup)
+            inputs |= {f"seq_emb_impls.{name}.{key}": ids for key, ids in sequences.inputs(batch).items()}
+        return inputs
+
+    def start_lookups(self, batch: Batch) -> tuple[Batch, list[IdExchange]]:
+        """Compute the inputs of all lookups ahead of the forward pass; of sharded tables, start to exchange the ids.
+
+        All ranks call this together.
+
+        Returns:
+            The batch for the forward pass, and the exchanges: to `send` and to `receive` before it.
+        """
+        lookups: dict[str, LookupInput] = {}
+        for path, ids in self.lookup_inputs(batch).items():
+            collection = self.get_submodule(path)
+            lookups[path] = IdExchange(collection, ids) if isinstance(collection, EXCHANGED) else ids
+        exchanges = [entry for entry in lookups.values() if isinstance(entry, IdExchange)]
+        return replace(batch, lookups=lookups), exchanges
+
     def _forward(self, layout: Layout, batch: Batch) -> dict[str, Tensor]:
-        queries, elements = self.seq_emb_impls[layout.data_group](batch) if layout.sequence_tables else ([], {})
+        queries: list[KeyedTensor] = []
+        elements: dict[str, SequenceElements] = {}
+        if layout.sequence_tables:
+            inputs = _below(batch.lookups, f"seq_emb_impls.{layout.data_group}.")
+            queries, elements = self.seq_emb_impls[layout.data_group](inputs, batch)
         for group in layout.sequences.values():
             dense = [(entry.key, batch.element_values[entry.feature]) for entry in group.elements if not entry.table]
             elements |= {key: SequenceElements.of(jagged.values(), jagged.lengths()) for key, jagged in dense}
@@ -154,7 +189,7 @@ class EmbeddingGroup(TableOwner):
         data_group = layout.data_group
         sources: list[KeyedTensor] = []
         if layout.tables:
-            sources += self.emb_impls[data_group](batch.sparse[data_group])
+            sources += self.emb_impls[data_group](_below(batch.lookups, f"emb_impls.{data_group}."))
         sources += queries
         if data_group in batch.dense:
             sources += [batch.dense[data_group], *self.dense_impls(batch.dense[data_group], data_group)]
@@ -180,6 +215,11 @@ class EmbeddingGroup(TableOwner):
                     widths = [entry.dim for entry in entries]
                     columns = grouped[name][..., : sum(widths)].split(widths, dim=-1)
                     yield from (column for column, entry in zip(columns, entries, strict=True) if entry.table)
+
+
+def _below(entries: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Entries whose path starts with a prefix, without it."""
+    return {path.removeprefix(prefix): entry for path, entry in entries.items() if path.startswith(prefix)}
 
 
 def _dims(layouts: Sequence[Layout], names: Sequence[str], encoders: Mapping[str, Encoders]) -> Dims:

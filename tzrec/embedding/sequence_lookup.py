@@ -12,6 +12,7 @@ from torchrec import EmbeddingCollection, EmbeddingConfig, JaggedTensor, KeyedJa
 from torchrec.types import DataType
 
 from tzrec.data.batch import Batch
+from tzrec.tables.id_exchange import LookupInput
 from tzrec.tables.id_map import map_ids
 from tzrec.tables.initialization import TableInitializer
 from tzrec.tables.layout import SEQUENCE_PREFIX, Layout, LayoutEntry
@@ -57,11 +58,18 @@ class SequenceLookup(nn.Module):
             {str(dim): _collection(tables, device) for dim, tables in sorted(by_width.items())}
         )
 
-    def forward(self, batch: Batch) -> tuple[list[KeyedTensor], dict[str, SequenceElements]]:
-        """Pooled vectors of the queries, `(B, D)` each, and the elements of sequence features by key."""
+    def inputs(self, batch: Batch) -> dict[str, KeyedJaggedTensor]:
+        """Input of each collection by its name."""
         ids = self._ids(batch)
+        return {f"ec_dict.{dim}": ids for dim in self.ec_dict}
+
+    def forward(
+        self, inputs: Mapping[str, LookupInput], batch: Batch
+    ) -> tuple[list[KeyedTensor], dict[str, SequenceElements]]:
+        """Pooled vectors of the queries, `(B, D)` each, and the elements of sequence features by key."""
         vectors: dict[str, JaggedTensor] = {}
-        for output in [collection(ids) for collection in self.ec_dict.values()]:  # start all of them, then wait
+        # start all of them, then wait
+        for output in [self.get_submodule(name)(ids) for name, ids in inputs.items()]:
             vectors |= {f"{SEQUENCE_PREFIX}{name}": jagged for name, jagged in output.items()}
         queries = [KeyedTensor([key], [entry.dim], self._pooled(key, vectors)) for key, entry in self._queries.items()]
         return queries, {key: self._pool_elements(key, vectors, batch) for key in self._elements}

@@ -143,6 +143,7 @@ class Session:
         loader = DataLoader(
             self.config, self.encoder, path, mode, rank, world_size, reserved, batch_size, seed, exchange
         )
+        loader.device = self.device
         self._loaders.add(loader)
         return loader
 
@@ -164,8 +165,13 @@ class Session:
         """Run the model on a batch; return its output and the batch on the device of the model."""
         if self.device.type != "cpu":
             batch = batch.to(self.device, non_blocking=True)
+        return self.run_model(batch), batch
+
+    def run_model(self, batch: Batch) -> ModelOutput:
+        """Run the model on a batch that is on its device."""
         with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
-            return self.model(batch), batch
+            output: ModelOutput = self.model(batch)
+        return output
 
     def scorer(self) -> Scorer:
         """Return the loaded package, or the model of the checkpoint that was loaded for serving."""

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,11 @@ from tzrec.run.evaluation import gather_metric_states
 from tzrec.run.finite_state import are_finite, ensure_finite
 from tzrec.run.metric_logger import StopCondition
 from tzrec.run.new_data import continue_on_data, restored_control
+from tzrec.run.pipeline import Step, TrainPipeline, read_steps
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
 from tzrec.run.skipped_steps import SkippedSteps
+from tzrec.run.streams import Streams
 from tzrec.storage.path import AnyPath
 from tzrec.tables.plan_summary import plan_json
 from tzrec.tables.sparse_optimizer import SparseOptimizer
@@ -57,6 +60,7 @@ class Trainer:
         session: encoder, model, device.
         position: steps and data that have been trained.
         loader: training data.
+        pipeline: the batches on their way to the model.
         stop_condition: steps or epochs at which the run ends.
         dense: optimizer of the dense parameters.
         sparse: optimizer of the embedding tables.
@@ -89,8 +93,13 @@ class Trainer:
         resume = continue_on_data(resume, self._data, config, session.rank_info)
         self.position = resume.position
         self.stop_condition = _stop_condition(session, self.loader, self.position.data_step)
-        self._batches = self.loader.epoch(self.position.cursor, should_start=True)  # reads while the model is built
+        batches = self.loader.epoch(self.position.cursor, should_start=True)  # reads while the model is built
         self._build(resume)
+        self.pipeline = TrainPipeline(
+            read_steps(batches, self.loader.epoch, self.position, self.stop_condition),
+            session.rec_model.embedding_group.start_lookups,
+            Streams(session.device),
+        )
 
     def _build(self, resume: ResumeState) -> None:
         """Build the model and its optimizers and restore both."""
@@ -173,17 +182,14 @@ class Trainer:
         reason = ", by early stopping" if self.control.should_stop else ""
         return f"already complete: step {self.position.step}{last}{reason}; for new data see docs/incremental.md"
 
-    def batches(self) -> Iterator[tuple[Batch, bool]]:
-        """Yield batches until the run is complete, epoch after epoch, each with True if it is the last of its epoch."""
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps until the run is complete, each with the position set to that before it."""
         while not self.is_complete:
-            batch = None
-            for batch, is_last in mark_last(self._batches):
-                yield batch, is_last
-                if self.is_complete:
-                    return
-            if batch is None:  # the checkpoint was written at the very end of an epoch
-                self.position = self.position.next_epoch()
-            self._batches = self.loader.epoch(self.position.cursor)
+            step = next(self.pipeline, None)
+            if step is None:
+                return
+            self.position = step.before
+            yield step
 
     def begin_step(self) -> None:
         """Set learning rates and clear gradients; before the forward pass, in which fused kernels read the rate."""
@@ -195,7 +201,7 @@ class Trainer:
 
     def compute_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Run the forward pass; return every loss by name, 0-dimensional, over the rows of this rank."""
-        output, batch = self.session.forward(batch)
+        output = self.session.run_model(batch)
         self._logits, self._batch = {task: logits.detach() for task, logits in output.logits.items()}, batch
         return self.session.rec_model.compute_losses(output, batch, _mean_over_ranks)
 
@@ -233,7 +239,7 @@ class Trainer:
         """Update all parameters with the gradients of the backward pass."""
         self.sparse.step()
         self.dense.step()
-        self._trained_batch = self._batch
+        self._trained_batch = replace(self._batch, lookups={})  # is_broken makes them again
         self.train_metrics.update(self._logits, self._batch, gather_metric_states)
 
     def undo_forward(self) -> None:
@@ -335,16 +341,6 @@ class Trainer:
         """Wait for the save in progress; its error has been logged."""
         with suppress(CheckpointError):
             self._saver.wait()
-
-
-def mark_last(batches: Iterator[Batch]) -> Iterator[tuple[Batch, bool]]:
-    """Yield each batch with True if it is the last one; reads one batch ahead."""
-    batch = next(batches, None)
-    while batch is not None:
-        group.arrive("reading the next batch")
-        next_batch = next(batches, None)
-        yield batch, next_batch is None
-        batch = next_batch
 
 
 def _mean_over_ranks(weights: torch.Tensor) -> torch.Tensor:

@@ -49,9 +49,11 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
     with signals, group.naming_lost_ranks():
         if trainer.lacks_evaluation:
             _evaluate(trainer, listeners, outcome, trainer.counts_evaluation)
-        for batch, is_last in trainer.batches():
+        for current in trainer.steps():
+            batch = current.batch
             trainer.begin_step()
             losses = trainer.compute_losses(batch)
+            trainer.pipeline.advance()
             group.arrive("the step sync", trainer.position.step + 1)
             sync = sync_step(losses, batch.rows, signals.received > 0 or trainer.should_stop)
             minimized = apply_step(trainer, losses, batch, sync)
@@ -60,9 +62,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
             else:
                 for listener in listeners:
                     listener.on_skip(trainer.skipped_steps)
-            trainer.position = trainer.position.after(batch)
-            if is_last:
-                trainer.position = trainer.position.next_epoch()
+            trainer.position = current.after
             for listener in listeners:
                 listener.on_step(trainer.position)
             step = trainer.position.step
@@ -82,6 +82,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
                 saved_step = step
                 is_final = trainer.stop_condition.is_reached(trainer.position)
                 metric_logger.exclude(_save_and_evaluate(trainer, listeners, outcome, is_final))
+        trainer.pipeline.close()
         if not outcome.signal:
             ensure_trained(trainer)
         if trainer.position.step > saved_step:

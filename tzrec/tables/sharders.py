@@ -15,6 +15,7 @@ from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, Sha
 from torchrec.distributed.types import ParameterSharding, ShardingEnv
 
 from tzrec.protos.optimizer_pb2 import SparseOptimizer
+from tzrec.tables.id_exchange import ExchangedBags, ExchangedSequences
 from tzrec.tables.sharding_plan import TYPES, Sharders
 from tzrec.tables.sparse_optimizer import fused_params
 from tzrec.torchrec_adapter import (
@@ -57,7 +58,7 @@ class BagSharder(EmbeddingBagCollectionSharder):
         device: torch.device | None = None,
         module_fqn: str | None = None,
     ) -> ShardedEmbeddingBagCollection:
-        collection_class = LocalBags if _is_local(params, env) else ShardedEmbeddingBagCollection
+        collection_class = LocalBags if _is_local(params, env) else ExchangedBags
         sharded = collection_class(
             module, params, env, fused_params=self.fused_params, device=device, module_fqn=module_fqn
         )
@@ -82,7 +83,7 @@ class SequenceSharder(EmbeddingCollectionSharder):
         device: torch.device | None = None,
         module_fqn: str | None = None,
     ) -> ShardedEmbeddingCollection:
-        collection_class = LocalSequences if _is_local(params, env) else ShardedEmbeddingCollection
+        collection_class = LocalSequences if _is_local(params, env) else ExchangedSequences
         sharded = collection_class(
             module, params, env, fused_params=self.fused_params, device=device, module_fqn=module_fqn
         )

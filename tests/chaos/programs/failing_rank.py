@@ -9,24 +9,24 @@ from unittest.mock import patch
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
-from tzrec.data.batch import Batch
 from tzrec.errors import DataError
+from tzrec.run.pipeline import Step
 from tzrec.run.train import train
 from tzrec.run.trainer import Trainer
 
-original = Trainer.batches
+original = Trainer.steps
 
 
-def failing_batches(trainer: Trainer) -> Iterator[tuple[Batch, bool]]:
-    for batch in original(trainer):
+def failing_steps(trainer: Trainer) -> Iterator[Step]:
+    for step in original(trainer):
         if trainer.position.step == int(os.environ["FAIL_AT_STEP"]) and env.rank_info().rank == 1:
             raise DataError("part-001.parquet cannot be read")
-        yield batch
+        yield step
 
 
 @cli.run
 def main(argv: object = None) -> int:
-    with patch.object(Trainer, "batches", failing_batches):
+    with patch.object(Trainer, "steps", failing_steps):
         train(load_checked(sys.argv[1]))
     return 0
 

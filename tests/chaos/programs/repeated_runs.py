@@ -15,7 +15,7 @@ import pytest
 import torch.distributed as dist
 
 import tzrec
-from tests.chaos.programs.failing_rank import failing_batches
+from tests.chaos.programs.failing_rank import failing_steps
 from tzrec import cli, env, log
 from tzrec.errors import TzrecError
 from tzrec.run.trainer import Trainer
@@ -31,7 +31,7 @@ def main() -> int:
     config, rank, before = sys.argv[1], env.rank_info().rank, state()
     os.environ["FAIL_AT_STEP"] = "12"
     expected = r"rank 1 \(host.*ended with an error: DataError: part-001" if rank == 0 else "part-001"
-    with patch.object(Trainer, "batches", failing_batches), pytest.raises(TzrecError, match=expected) as caught:
+    with patch.object(Trainer, "steps", failing_steps), pytest.raises(TzrecError, match=expected) as caught:
         tzrec.train(config, continue_train=True)
     print(f"failed as it should: {caught.value}", flush=True)
     assert state() == before, (state(), before)
