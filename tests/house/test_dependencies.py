@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[2]
 # import name -> distribution name, if they differ
 DISTRIBUTION = {"google": "protobuf", "re2": "google-re2", "fbgemm_gpu": "fbgemm-gpu-cpu", "grpc_tools": "grpcio-tools"}
 
-# required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, or by Ray
-INDIRECT = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp"}
+# required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, by Ray, or by
+# fsspec for the URLs of a store
+INDIRECT = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "s3fs", "gcsfs", "adlfs"}
 # installed separately, see pyproject.toml
 SEPARATE = {"torchrec"}
 

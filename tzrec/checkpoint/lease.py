@@ -112,7 +112,7 @@ class Lease:
 
     def _take(self, number: int) -> int:
         """Create the next file and delete the older one."""
-        if not self._file(number + 1).create(self._data()):
+        if not self._file(number + 1).create(self._data()) or self._newest()[1].get("token") != self._content["token"]:
             return self._acquire()  # another process was faster
         if number:
             self._file(number).unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from tzrec.storage.connection import Connection
 PART_BYTES = 32 << 20
 """Size of the parts of an upload; S3 allows 10,000 of them."""
 _SLICE_BYTES = 8 << 20
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 256 << 10
 _REQUEST_BYTES = 16 << 20
 
 
