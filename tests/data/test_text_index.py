@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Barrier
-from typing import Any
+from typing import Any, ClassVar
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractBufferedFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -186,6 +189,41 @@ def test_range_reads_only_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         parts.clear()
         assert reader.describe(390).endswith("/001, line 192")
         assert sum(parts) < 64
+
+
+class CountingStore(LocalFileSystem):
+    """Store like S3: a file fetches ranges, by default with much of what is behind them."""
+
+    protocol = "counting"
+    cachable = False
+    ranges: ClassVar[list[int]] = []
+
+    def open(self, path: str, mode: str = "rb", block_size: int = 50 << 20, **settings: Any) -> Any:
+        return CountedFile(self, path, mode, block_size, size=self.info(path)["size"])
+
+
+class CountedFile(AbstractBufferedFile):
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        CountingStore.ranges.append(end - start)
+        with Path(self.path).open("rb") as stream:
+            stream.seek(start)
+            return stream.read(end - start)
+
+
+def test_range_of_a_store_fetches_little_more_than_its_blocks() -> None:
+    fsspec.register_implementation("counting", CountingStore, clobber=True)
+    config = data_pb2.DataConfig(dataset_type=data_pb2.CsvDataset, with_header=True)
+    content = text(lines(200_000))
+    with files(content) as folder:
+        reader = CsvReader(config, f"counting://{folder}/000")
+        reader.make_index()
+        starts = reader.block_starts()
+        assert starts is not None
+        assert len(starts) - 1 == 1 + len(content) // (512 << 10)
+        CountingStore.ranges.clear()
+        assert len(read(reader, int(starts[3]), int(starts[4]))) == starts[4] - starts[3]
+        assert len(CountingStore.ranges) == 1
+        assert sum(CountingStore.ranges) <= (512 + 64 + 1) << 10
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2, 5])

@@ -248,7 +248,7 @@ class CsvReader(Reader):
         index = self._indexes[file]
         parser = _CellParser(self.config, index.names, self.columns)
         self.files[file].ensure_unchanged(self._versions[file])
-        with TextSpans(self.files[file]) as text:
+        with TextSpans(self.files[file], not index.is_compressed) as text:
             for first, after in index.spans(start, stop, piece_rows):
                 offset, end = index.offsets[[first, after]].tolist()
                 rows = without(text.read(offset, end - offset), index.left_out_between(offset, end))

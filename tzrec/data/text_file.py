@@ -27,6 +27,8 @@ MAGIC_BYTES = 4
 HEAD_BYTES = 64 << 10
 """Bytes that are read first, for the names of the columns."""
 _SKIP_BYTES = 1 << 20
+_COMPRESSED_BYTES = 4 << 20
+"""Bytes of a compressed file that are requested at once."""
 _CACHED_BYTES = 128 << 10
 """Bytes that fit into the cache of a core together with a mask of them."""
 _LOOKAHEAD_BYTES = 16 << 10
@@ -169,14 +171,18 @@ class TextFile:
 class TextSpans:
     """Parts of the decompressed text of a file, to be read in order."""
 
-    def __init__(self, file: InputFile) -> None:
+    def __init__(self, file: InputFile, is_plain: bool = False) -> None:
         """Open a file; see `TextFile`.
+
+        Args:
+            file: the file.
+            is_plain: true if it is known not to be compressed, so that its start need not be read.
 
         Raises:
             DataError: the file cannot be read.
         """
         self._file = file
-        self._stream, _, self._is_compressed = _open(file)
+        self._stream, _, self._is_compressed = _open(file, is_plain)
         self._offset = 0
 
     def __enter__(self) -> TextSpans:
@@ -204,15 +210,19 @@ class TextSpans:
             raise _error(self._file, error) from error
 
 
-def _open(file: InputFile) -> tuple[pa.NativeFile, bytes, bool]:
+def _open(file: InputFile, is_plain: bool = False) -> tuple[pa.NativeFile, bytes, bool]:
     """Open a file: its decompressed text, the first bytes as they are stored, and true if it is compressed."""
     try:
         raw = file.filesystem.open_input_file(file.path)
+        if is_plain:
+            return raw, b"", False
         magic = raw.read(MAGIC_BYTES)
         raw.seek(0)
         codec = codec_of(file.path, magic)
         is_compressed = bool(codec and magic)
-        return pa.CompressedInputStream(raw, codec) if is_compressed else raw, magic, is_compressed
+        if not is_compressed:
+            return raw, magic, False
+        return pa.CompressedInputStream(pa.BufferedInputStream(raw, _COMPRESSED_BYTES), codec), magic, True
     except (pa.ArrowException, OSError) as error:
         raise _error(file, error) from error
 
