@@ -100,7 +100,7 @@ def test_make_data_without_header_writes_the_declared_columns(tmp_path: Path) ->
         + 'feature_configs { raw_feature { feature_name: "x" expression: "user:x" } }'
     )
     text = text.replace('["clk", "stars", "pay", "buy"]', '["clk"]').replace("with_header: true", "with_header: false")
-    config = make_config(rf'fg_mode: FG_DAG dataset_type: CsvDataset delimiter: "\t" {fields}', text)
+    config = make_config(rf'fg_mode: FG_DAG dataset_type: CsvDataset num_streams: 1 delimiter: "\t" {fields}', text)
     make_data(config, str(tmp_path), rows=10)
     lines = (tmp_path / "part-0.csv").read_text().splitlines()
     assert len(lines) == 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tzrec.data.batch import Batch, Cursor
+from tzrec.data.batch import Batch, Cursor, Deal
 
 LARGEST_INT = 2**63 - 1
 
@@ -50,7 +50,7 @@ class Position:
 
     def next_epoch(self) -> Position:
         """Return the position at the start of the next epoch."""
-        return replace(self, cursor=replace(self.cursor, epoch=self.cursor.epoch + 1, row=0))
+        return replace(self, cursor=replace(self.cursor, epoch=self.cursor.epoch + 1, row=0, deals=()))
 
     def data_only(self) -> Position:
         """Return the position of a new run at the same position in the data."""
@@ -66,6 +66,8 @@ class Position:
         value = asdict(self)
         if self.data_epoch is None:  # as versions without these fields read it
             del value["data_epoch"], value["data_step"]
+        if not self.cursor.deals:
+            del value["cursor"]["deals"]
         return value
 
     @classmethod
@@ -75,10 +77,20 @@ class Position:
         Raises:
             ValueError: a number is not a whole number, or out of range.
         """
-        numbers = {"step": value["step"], "first_epoch": value["first_epoch"], **value["cursor"]}
+        cursor = dict(value["cursor"])
+        deals = tuple(Deal(**deal) for deal in cursor.pop("deals", ()))
+        numbers = {"step": value["step"], "first_epoch": value["first_epoch"], **cursor}
         numbers |= {name: value[name] for name in ("data_epoch", "data_step") if value.get(name) is not None}
-        for name, number in numbers.items():
-            if type(number) is not int or not (-1 if name == "step" else 0) <= number <= LARGEST_INT:
+        for name, number in [*numbers.items(), *(pair for deal in deals for pair in asdict(deal).items())]:
+            least = {"step": -1, "num_streams": 1, "batch": 1}.get(name, 0)
+            if type(number) is not int or not least <= number <= LARGEST_INT:
                 raise ValueError(f"the {name} of its position is no valid number")
-        cursor = Cursor(**value["cursor"])
-        return cls(value["step"], cursor, value["first_epoch"], value.get("data_epoch"), value.get("data_step", 0))
+        if deals and sum(deal.rows for deal in deals) != cursor["row"]:
+            raise ValueError("the rows of its position do not add up")
+        return cls(
+            value["step"],
+            Cursor(**cursor, deals=deals),
+            value["first_epoch"],
+            value.get("data_epoch"),
+            value.get("data_step", 0),
+        )

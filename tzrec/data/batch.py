@@ -20,21 +20,44 @@ Label: TypeAlias = torch.Tensor | JaggedTensor
 
 
 @dataclass(frozen=True)
-class Cursor:
-    """Position in the data that does not depend on the number of ranks or threads.
+class Deal:
+    """Division of an epoch, or of what is left of it, into streams of equal length.
 
-    Rows are numbered over all files in sorted order; shuffling permutes them inside windows of `window` rows with a
-    generator seeded by (seed, epoch, window index), so (epoch, row) determines the rows that have been consumed.
+    Attributes:
+        num_streams: number of streams.
+        batch: rows of a step over all ranks.
+        rows: rows that all ranks together have consumed since.
+    """
+
+    num_streams: int
+    batch: int
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Position in the data: together with the files and the seed, it determines the rows that have been consumed.
 
     Attributes:
         epoch: number of complete epochs.
-        row: number of rows of this epoch that all ranks together have consumed, in shuffled order.
-        window: rows of a shuffle window, 1 without shuffling.
+        row: number of rows of this epoch that all ranks together have consumed, in the order of the epoch.
+        window: rows of a shuffle window over all streams, 1 without shuffling.
+        deals: divisions of the epoch into streams: the first one, and one for each later change of the number of ranks
+            to one that does not divide the number of streams. Empty at the start of an epoch, and inside one that
+            began with a version without streams, which goes on in the order of the files.
     """
 
     epoch: int = 0
     row: int = 0
     window: int = 1
+    deals: tuple[Deal, ...] = ()
+
+    def at(self, row: int) -> Cursor:
+        """Return the position at a later row of the same epoch."""
+        if not self.deals:
+            return replace(self, row=row)
+        last = self.deals[-1]
+        return replace(self, row=row, deals=(*self.deals[:-1], replace(last, rows=last.rows + row - self.row)))
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,25 @@ class BatchJob:
     step: RankRows
     windows: tuple[Window, ...]
 
+    @property
+    def after(self) -> int:
+        """Position after the step's last row, over all ranks."""
+        return self.step.after
+
+    @property
+    def rows(self) -> int:
+        """Rows of this rank that count."""
+        return self.step.rows
+
     def gather(self) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
         """Gather the rows into one batch; returns it with their numbers over all files."""
         parts = [window.select(self.step.begin, self.step.end) for window in self.windows]
         rows = np.concatenate([rows for _, rows in parts])
-        return _one_batch(pa.concat_tables([table for table, _ in parts])), rows
+        return one_batch(pa.concat_tables([table for table, _ in parts])), rows
 
 
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """Convert a table to one batch; copies it if it has several chunks."""
     if any(column.num_chunks != 1 for column in table.columns):
         table = table.combine_chunks()
     return table.to_batches()[0]

@@ -13,16 +13,18 @@ import torch
 
 from tzrec import env
 from tzrec.data.bad_rows import BadRowLog
-from tzrec.data.batch import Batch, Cursor
+from tzrec.data.batch import Batch, Cursor, Deal
 from tzrec.data.batch_encoder import BatchEncoder, EncodedBatch
 from tzrec.data.batch_jobs import BatchJob, contiguous_steps, global_batch_jobs, jobs_of_steps
 from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.identity import DataIdentity
 from tzrec.data.masking import masked_rows
 from tzrec.data.partition import BatchPartition
-from tzrec.data.prefetch import PrefetchQueue
+from tzrec.data.prefetch import PrefetchQueue, ReadAhead
 from tzrec.data.reader import open_reader
 from tzrec.data.shuffle import shuffled_windows, unshuffled_windows
+from tzrec.data.stream_jobs import StreamJob, stream_jobs
+from tzrec.data.streams import continue_deals, num_streams
 from tzrec.data.text_schema import TextSchema
 from tzrec.errors import DataError
 from tzrec.features.arrays import BoolArray
@@ -40,9 +42,11 @@ ALL_EFFECTIVE_COLUMNS = "ALL_EFFECTIVE_COLUMNS"
 class DataLoader:
     """Iterable batches of one rank.
 
-    In "train" and "eval", step s of all ranks together takes positions `s * G` to `(s + 1) * G` of the epoch, where
-    G = batch size x ranks, and rank r the r-th part of them. "train" shuffles if the config has `shuffle`. In
-    "predict" every rank reads one contiguous range of the rows, without labels.
+    In "train" and "eval" the rows of an epoch are divided into streams, of which each rank reads its own. A step takes
+    batch size x ranks rows, equally many from every stream, so that it has the same rows on any number of ranks that
+    divides the number of streams. "train" shuffles if the config has `shuffle`. In "predict" every rank reads one
+    contiguous range of the rows, without labels. An epoch that a version without streams has begun goes on in its
+    order, that of the files, and every rank reads all rows.
 
     Attributes:
         num_rows: rows of an epoch over all ranks; None if it is unknown.
@@ -138,8 +142,8 @@ class DataLoader:
             DataError: bad data under the ERROR policy, unreadable files, or a cursor beyond the end of the data.
         """
         start = cursor or Cursor()
-        threads = min(self._data.num_workers, env.cpu_share())
-        queue = PrefetchQueue(self._work(start), threads, threads + 2)
+        threads, read_ahead = min(self._data.num_workers, env.cpu_share()), ReadAhead()
+        queue = PrefetchQueue(self._work(start, read_ahead), threads, threads + 2, read_ahead)
         self._queues.append(queue)
         if should_start:
             queue.start()
@@ -187,15 +191,15 @@ class DataLoader:
         if self._rank == 0:  # each rank has those of all ranks
             self._log.add_lines(self._reader.bad_lines)
 
-    def _work(self, start: Cursor) -> Iterator[Callable[[], EncodedBatch]]:
-        cursor = replace(start, window=self._window(start))
+    def _work(self, start: Cursor, read_ahead: ReadAhead) -> Iterator[Callable[[], EncodedBatch]]:
         if self._rows is not None and start.row > self._rows:
             raise DataError(
                 f"the checkpoint is at row {start.row:,} of this epoch, but the data has only {self._rows:,} rows: "
                 "it is not the data that the checkpoint was trained on"
             )
-        for job in self._jobs(cursor):
-            yield partial(self._encode, job, replace(cursor, row=job.step.after))
+        cursor = replace(start, window=self._window(start), deals=self._deals(start))
+        for job in self._jobs(cursor, read_ahead):
+            yield partial(self._encode, job, cursor.at(job.after))
 
     def _window(self, start: Cursor) -> int:
         """Rows of a shuffle window. A resumed epoch keeps its window size when the number of ranks changes."""
@@ -203,24 +207,34 @@ class DataLoader:
             return start.window
         if self._mode != "train" or not self._data.shuffle:
             return 1
-        return max(1, self._data.shuffle_buffer_size) * self.batch_size * self._world_size
+        return max(2, max(1, self._data.shuffle_buffer_size) * self.batch_size * self._world_size)
 
-    def _jobs(self, cursor: Cursor) -> Iterator[BatchJob]:
+    def _deals(self, start: Cursor) -> tuple[Deal, ...]:
+        """Divisions of the epoch into streams, none where rows are read in the order of the files."""
+        if self._mode == "predict" or (start.row > 0 and not start.deals):
+            return ()
+        streams = num_streams(self._data.num_streams, self._world_size)
+        return continue_deals(start.deals, streams, self._world_size, self.batch_size * self._world_size)
+
+    def _jobs(self, cursor: Cursor, read_ahead: ReadAhead) -> Iterator[BatchJob] | Iterator[StreamJob]:
         if self._mode == "predict":
             assert self._rows is not None
             steps = contiguous_steps(self._rows, self.batch_size, self._rank, self._world_size)
             return jobs_of_steps(unshuffled_windows(self._reader, steps[0].begin), steps)
-        partition = BatchPartition(self.batch_size, self._rank, self._world_size, cursor.row)
+        rank, world_size, is_dropping = self._rank, self._world_size, self._data.drop_remainder
+        if cursor.deals:
+            return stream_jobs(self._reader, cursor, rank, world_size, self._seed, is_dropping, read_ahead)
+        partition = BatchPartition(self.batch_size, rank, world_size, cursor.row)
         if cursor.window > 1:
             windows = shuffled_windows(self._reader, cursor.window, partition, self._seed, cursor.epoch)
         else:
             windows = unshuffled_windows(self._reader, cursor.row)
-        return global_batch_jobs(windows, partition, self._data.drop_remainder)
+        return global_batch_jobs(windows, partition, is_dropping)
 
-    def _encode(self, job: BatchJob, cursor: Cursor) -> EncodedBatch:
+    def _encode(self, job: BatchJob | StreamJob, cursor: Cursor) -> EncodedBatch:
         """Gather the rows of a job and encode them; the bad-row policy applies."""
         raw, numbers = job.gather()
-        is_counted = job.step.rows > 0  # a repeated row is counted on the rank that owns it
+        is_counted = job.rows > 0  # a repeated row is counted on the rank that owns it
         masked = self._masked(numbers, cursor)
         encoded = self._batch_encoder.encode(raw, numbers, self._reader.describe, masked, is_counted)
         return replace(encoded, batch=self._pinned(replace(encoded.batch, cursor=cursor)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 _JOIN_TIMEOUT_S = 5.0
@@ -33,6 +34,40 @@ class _Task(Generic[T]):
         return self.value  # type: ignore[return-value]
 
 
+class ReadAhead:
+    """Jobs for the threads of a PrefetchQueue that have nothing else to do.
+
+    A job that no thread has started when its result is needed runs in the thread that needs it. So everything works,
+    in turn, without any threads.
+    """
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.tasks: deque[_Task[Any]] = deque()
+        self.is_closed = False
+
+    def submit(self, job: Callable[[], T]) -> Callable[[], T]:
+        """Queue a job; the returned function waits for it and returns its result."""
+        task = _Task(job)
+        with self.changed:
+            self.tasks.append(task)
+            self.changed.notify_all()
+        return partial(self._result, task)
+
+    def _result(self, task: _Task[T]) -> T:
+        with self.changed:
+            if self.is_closed:
+                raise RuntimeError("the queue is closed")
+            is_pending = task in self.tasks
+            if is_pending:
+                self.tasks.remove(task)
+            else:
+                self.changed.wait_for(lambda: task.is_done)
+        if is_pending:
+            task.run()
+        return task.result()
+
+
 class PrefetchQueue(Iterator[T]):
     """Iterator over the results of jobs, in their order.
 
@@ -44,14 +79,18 @@ class PrefetchQueue(Iterator[T]):
         jobs: the functions to call; drawn from in a single thread.
         threads: number of threads that call them; 0 calls them in the thread of the consumer.
         depth: maximum number of jobs that are drawn before their results are taken.
+        read_ahead: jobs that `jobs` submits, which the threads call while no job waits.
     """
 
-    def __init__(self, jobs: Iterator[Callable[[], T]], threads: int, depth: int) -> None:
+    def __init__(
+        self, jobs: Iterator[Callable[[], T]], threads: int, depth: int, read_ahead: ReadAhead | None = None
+    ) -> None:
         self._jobs = jobs
+        self._read_ahead = read_ahead or ReadAhead()
         self._num_threads = threads
         self._depth = depth
         self._threads: list[threading.Thread] = []
-        self._changed = threading.Condition()
+        self._changed = self._read_ahead.changed
         self._tasks: deque[_Task[T]] = deque()  # in order, until the consumer takes them
         self._pending: deque[_Task[T]] = deque()  # not started
         self._is_exhausted = False  # no further jobs
@@ -95,6 +134,7 @@ class PrefetchQueue(Iterator[T]):
         """End and join the threads; running jobs are finished, a waiting consumer receives the end of the iteration."""
         with self._changed:
             was_closed, self._is_closed = self._is_closed, True
+            self._read_ahead.is_closed = True
             self._changed.notify_all()
         if not was_closed:
             for thread in self._threads:
@@ -129,10 +169,12 @@ class PrefetchQueue(Iterator[T]):
         """Thread: run tasks until there are no more."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._is_exhausted or self._is_closed)
-                if self._is_closed or not self._pending:
+                self._changed.wait_for(
+                    lambda: self._pending or self._read_ahead.tasks or self._is_exhausted or self._is_closed
+                )
+                if self._is_closed or (self._is_exhausted and not self._pending):
                     return
-                task = self._pending.popleft()
+                task = (self._pending or self._read_ahead.tasks).popleft()
             task.run()
             with self._changed:
                 task.is_done = True

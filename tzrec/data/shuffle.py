@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,12 +40,12 @@ class Window:
         return self.table.take(pa.array(indices)), self.rows[indices]
 
 
-def permutation(seed: int, epoch: int, window: int, rows: int) -> npt.NDArray[np.int64]:
-    """Draw the order of the rows of one shuffle window.
+def permutation(key: Sequence[int], rows: int) -> npt.NDArray[np.int64]:
+    """Draw the order of the rows of one shuffle window, or of other things, from the seed and further numbers.
 
     Sorts the raw output of the generator, which numpy guarantees to be stable across releases, unlike its shuffles.
     """
-    raw = np.random.PCG64(np.random.SeedSequence((seed, epoch, window))).random_raw(rows)
+    raw = np.random.PCG64(np.random.SeedSequence(tuple(key))).random_raw(rows)
     return np.argsort(raw, kind="stable")
 
 
@@ -59,25 +59,26 @@ def unshuffled_windows(reader: Reader, start: int) -> Iterator[Window]:
 def shuffled_windows(reader: Reader, size: int, partition: BatchPartition, seed: int, epoch: int) -> Iterator[Window]:
     """Yield windows of `size` rows, each permuted; windows before the start of `partition` are not read."""
     number = partition.start // size
-    for pieces in _split_at_windows(reader.read(number * size), size):
-        order = permutation(seed, epoch, number, _rows(pieces))
+    for pieces in regroup(reader.read(number * size), size):
+        order = permutation((seed, epoch, number), _rows(pieces))
         yield _shuffle(pieces, number * size, order, partition, reader.num_rows)
         number += 1
 
 
-def _split_at_windows(pieces: Iterator[Piece], size: int) -> Iterator[list[Piece]]:
-    """Regroup pieces, split at multiples of `size` rows."""
+def regroup(pieces: Iterator[Piece], size: int) -> Iterator[list[Piece]]:
+    """Regroup pieces into windows of `size` rows."""
     window: list[Piece] = []
+    room = size
     for piece in pieces:
         rest: Piece | None = piece
         while rest is not None:
-            room = size - rest.first % size
             window.append(Piece(rest.batch.slice(0, room), rest.first))
-            is_full = rest.batch.num_rows >= room
-            rest = Piece(rest.batch.slice(room), rest.first + room) if rest.batch.num_rows > room else None
-            if is_full:
+            rows = rest.batch.num_rows
+            rest = Piece(rest.batch.slice(room), rest.first + room) if rows > room else None
+            room -= min(rows, room)
+            if not room:
                 yield window
-                window = []
+                window, room = [], size
     if window:
         yield window
 
