@@ -40,10 +40,12 @@ class CommandResult:
     Attributes:
         lines: printed lines with the seconds since its start.
         peak_rss_gb: peak memory.
+        cpu_s: processor time.
     """
 
     lines: list[tuple[float, str]]
     peak_rss_gb: float
+    cpu_s: float
 
     def find(self, pattern: str) -> list[tuple[float, re.Match[str]]]:
         """Search all lines; returns seconds and match of those that match."""
@@ -61,7 +63,7 @@ def execute(*command: str) -> CommandResult:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit("\n".join([f"failed: {' '.join(command)}", *(line for _, line in lines)]))
-    return CommandResult(lines, usage.ru_maxrss * 1024 / 1e9)
+    return CommandResult(lines, usage.ru_maxrss * 1024 / 1e9, usage.ru_utime + usage.ru_stime)
 
 
 def launch(ranks: int, module: str, *flags: str) -> CommandResult:

@@ -99,7 +99,11 @@ class ModelBenchmark:
         }
         self.session = Session.new(load_checked(str(path), edits))
         self.trainer = Trainer(self.session, ResumeState())
-        self.batches = itertools.cycle([batch for batch, _ in itertools.islice(self.trainer.batches(), 4)])
+        batches = []
+        for step in itertools.islice(self.trainer.steps(), 4):
+            batches.append(step.batch)
+            self.trainer.pipeline.advance()
+        self.batches = itertools.cycle(batches)
 
     def step(self) -> None:
         """Train one step."""
