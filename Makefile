@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-slow test-engines test-stores check format proto bench bench-fg bench-models bench-neighbours chaos quality docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores check format proto bench bench-fg bench-models bench-neighbours chaos quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ demo:  ## set up, generate data, train, evaluate, export and predict; print the 
 
 test: $(PROTOS)  ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
+
+test-cuda: $(PROTOS)  ## run the tests that need a GPU, within five minutes; GPU=1 make venv first
+	@timeout 300 $(BIN)/python -m pytest -m cuda -rs $(PYTEST_FLAGS) $(TESTS)
 
 test-slow: $(PROTOS)  ## run all tests, including the slow ones
 	@$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_FLAGS) $(TESTS)
