@@ -219,11 +219,11 @@ def test_range_of_a_store_fetches_little_more_than_its_blocks() -> None:
         reader.make_index()
         starts = reader.block_starts()
         assert starts is not None
-        assert len(starts) - 1 == 1 + len(content) // (512 << 10)
+        assert len(starts) - 1 == 1 + len(content) // (256 << 10)
         CountingStore.ranges.clear()
         assert len(read(reader, int(starts[3]), int(starts[4]))) == starts[4] - starts[3]
         assert len(CountingStore.ranges) == 1
-        assert sum(CountingStore.ranges) <= (512 + 64 + 1) << 10
+        assert sum(CountingStore.ranges) <= (256 + 64 + 1) << 10
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2, 5])
@@ -365,4 +365,4 @@ def test_files_without_rows_have_no_blocks(content: bytes) -> None:
 
 def test_blocks_are_smaller_for_less_text() -> None:
     sizes = [text_index._block_bytes(total) for total in (0, 1 << 28, (1 << 28) + 1, 1 << 30, 1 << 40)]
-    assert sizes == [512 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20]
+    assert sizes == [256 << 10, 256 << 10, 512 << 10, 1 << 20, 4 << 20]

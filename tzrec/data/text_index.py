@@ -27,8 +27,8 @@ from tzrec.features.arrays import Int64Array
 from tzrec.log import logger
 from tzrec.protos import data_pb2
 
-_MIN_BLOCK_BYTES = 512 << 10
-_BLOCKS = 512
+_MIN_BLOCK_BYTES = 256 << 10
+_BLOCKS = 1024
 """Blocks of all files together, if they are neither too short to be parsed fast nor longer than a chunk."""
 _SETTINGS = (
     *("with_header", "delimiter", "quote", "null_values", "input_fields", "input_fields_str"),
