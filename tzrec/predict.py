@@ -12,7 +12,7 @@ from tzrec.errors import UsageError
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-_DATASETS = ("ParquetDataset", "CsvDataset", "OrcDataset", "ArrowDataset")
+_DATASETS = ("ParquetDataset", "CsvDataset", "OrcDataset", "ArrowDataset", "DeltaDataset", "IcebergDataset")
 _FORMAT_BY_WRITER = {"ParquetWriter": "parquet", "CsvWriter": "csv"}
 
 

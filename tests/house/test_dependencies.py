@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[2]
 # import name -> distribution name, if they differ
 DISTRIBUTION = {"google": "protobuf", "re2": "google-re2", "fbgemm_gpu": "fbgemm-gpu-cpu", "grpc_tools": "grpcio-tools"}
 
-# required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, by Ray, or by
+# required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, by Ray or Spark, or by
 # fsspec for the URLs of a store
-INDIRECT = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "s3fs", "gcsfs", "adlfs"}
+INDIRECT = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "pandas", "s3fs", "gcsfs", "adlfs"}
+EXTRAS = ("text", "ray", "spark", "delta", "iceberg")
 # installed separately, see pyproject.toml
 SEPARATE = {"torchrec"}
 
@@ -40,7 +41,7 @@ def declared(name: str) -> set[str]:
 
 
 def test_imported_distributions_are_declared() -> None:
-    optional = declared("cpu") | declared("text") | declared("ray") | declared("spark") | declared("dev")
+    optional = set.union(*map(declared, ("cpu", "dev", *EXTRAS)))
     assert imported() - declared("dependencies") - optional - SEPARATE == set()
 
 
@@ -49,4 +50,4 @@ def test_development_dependencies_are_imported_by_tools_only() -> None:
 
 
 def test_declared_distributions_are_imported() -> None:
-    assert (declared("dependencies") | declared("text") | declared("ray")) - imported() - INDIRECT == set()
+    assert set.union(*map(declared, ("dependencies", *EXTRAS))) - imported() - INDIRECT == set()

@@ -119,7 +119,8 @@ class ColumnarReader(Reader):
         for field in self.schema:
             constant = table.constants.get(field.name)
             if constant is not None:
-                columns.append(pa.repeat(constant.cast(field.type), rows))
+                is_null = not constant.is_valid
+                columns.append(pa.nulls(rows, field.type) if is_null else pa.repeat(constant.cast(field.type), rows))
             else:
                 array = arrays[table.stored_name(field.name)]
                 is_same = array.type == field.type

@@ -137,6 +137,8 @@ def cast_partition(key: str, value: str | None, kind: pa.DataType, file_name: st
     Raises:
         DataError: the value is not of this type.
     """
+    if value is None:
+        return pa.scalar(None, kind)
     try:
         return pa.scalar(value, pa.string()).cast(kind)
     except pa.ArrowException as error:

@@ -75,11 +75,13 @@ class DataIdentity:
         files: in reading order.
         settings: field of the config -> value, of the seed and of the fields that number the rows.
         shuffle: field of the config -> value, of the fields whose change takes effect with the next epoch.
+        tables: table of a lake -> the same with the version that is read.
     """
 
     files: tuple[FileIdentity, ...]
     settings: Mapping[str, str] = field(default_factory=dict)
     shuffle: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, reader: Reader, seed: int) -> DataIdentity:
@@ -87,7 +89,7 @@ class DataIdentity:
         rows: Sequence[int | None] = reader.rows_by_file or [None] * len(reader.files)
         files = tuple(FileIdentity.of(file, count) for file, count in zip(reader.files, rows, strict=True))
         settings = {"train_config.seed": str(seed), **_settings(reader.config, _ROW_FIELDS)}
-        return cls(files, settings, _settings(reader.config, _SHUFFLE_FIELDS))
+        return cls(files, settings, _settings(reader.config, _SHUFFLE_FIELDS), reader.table_versions)
 
     @property
     def num_rows(self) -> int | None:
@@ -100,7 +102,8 @@ class DataIdentity:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> DataIdentity:
-        return cls(tuple(FileIdentity(**file) for file in value["files"]), value["settings"], value["shuffle"])
+        files = tuple(FileIdentity(**file) for file in value["files"])
+        return cls(files, value["settings"], value["shuffle"], value.get("tables", {}))
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from tzrec.config.comma_list import split_commas
 from tzrec.data.exchange import Exchange
 from tzrec.data.footers import Footer
 from tzrec.data.paths import FileVersion, InputFile, filesystem
@@ -23,7 +24,7 @@ class TableVersion:
     """A version of a table of a lake.
 
     Attributes:
-        given: the table as the input path names it.
+        given: the table as the input path names it, without a version.
         pinned: the same with the version that is read.
         num_files: number of its files, which follow those of the tables before it.
         schema: its columns; with field ids if these, and not names, identify columns in files.
@@ -33,6 +34,16 @@ class TableVersion:
     pinned: str
     num_files: int
     schema: pa.Schema
+
+
+def pin_versions(path: str, table_versions: Mapping[str, str]) -> str:
+    """Add versions to the tables of an input path that have none.
+
+    Args:
+        path: comma list.
+        table_versions: table -> the same with a version.
+    """
+    return ",".join(table_versions.get(item, item) for item in split_commas(path)) if table_versions else path
 
 
 @dataclass(frozen=True)

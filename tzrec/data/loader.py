@@ -111,6 +111,11 @@ class DataLoader:
     def num_rows(self) -> int | None:
         return self._rows
 
+    @property
+    def table_versions(self) -> dict[str, str]:
+        """Tables of a lake that are read, each with the path that names its version."""
+        return self._reader.table_versions
+
     def identity(self) -> DataIdentity:
         """Describe the files, and the settings that determine the order of their rows; reads a sample of each file."""
         return DataIdentity.of(self._reader, self._seed)

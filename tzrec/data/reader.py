@@ -55,7 +55,6 @@ class Reader(ABC):
     """Reader of some columns of all files of a path.
 
     Attributes:
-        path: the comma list of globs.
         files: the files in reading order.
         available: names of the columns of the first file, each once.
         repeated: names that several columns of the first file have; such columns cannot be read.
@@ -89,7 +88,7 @@ class Reader(ABC):
         Raises:
             DataError: no file, an unreadable one, a missing column, or one whose type is not the same in all files.
         """
-        self.config, self.path = config, path
+        self.config = config
         self._listing = share_listing(exchange, lambda: self._list_files(path, exchange.advance))
         self.files = self._listing.files
         self.bad_lines = BadLines()
@@ -108,10 +107,9 @@ class Reader(ABC):
         return FileListing(expand(path))
 
     @property
-    def pinned_path(self) -> str:
-        """The path, with the version that is read of each table that has versions."""
-        tables = self._listing.tables
-        return ",".join(table.pinned for table in tables) if tables else self.path
+    def table_versions(self) -> dict[str, str]:
+        """Tables of a lake, each with the path that names the version which is read."""
+        return {table.given: table.pinned for table in self._listing.tables}
 
     def _choose(self, columns: Sequence[str] | None) -> None:
         """Set `columns` and `schema`."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from tzrec.checkpoint import store
 from tzrec.data.batch import Cursor
 from tzrec.data.identity import DataDifference, DataIdentity
+from tzrec.data.listing import pin_versions
 from tzrec.env import RankInfo
 from tzrec.errors import CheckpointError
 from tzrec.log import logger
@@ -60,6 +61,18 @@ def continue_on_data(
     if not is_new:
         return replace(resume, note=note)
     return replace(resume, position=resume.position.new_data(), has_new_data=True, note=note)
+
+
+def input_path_of_epoch(resume: ResumeState, path: str) -> str:
+    """Return the training path, with the versions of the tables of a lake with which the running epoch began.
+
+    Args:
+        resume: state of the checkpoint.
+        path: train_input_path.
+    """
+    manifest = resume.checkpoint and resume.checkpoint.manifest
+    is_inside = resume.position.cursor.row > 0 and not resume.accepts_new_data
+    return pin_versions(path, manifest.data.tables) if is_inside and manifest and manifest.data else path
 
 
 def restored_control(resume: ResumeState, config: EasyRecConfig) -> TrainingControl:

@@ -20,6 +20,7 @@ from tzrec.config.checker import Checker
 from tzrec.config.load import ConfigSource
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.data.batch import Batch
+from tzrec.data.listing import pin_versions
 from tzrec.data.loader import DataLoader, Mode
 from tzrec.distributed import group
 from tzrec.distributed.shard import dense_parameters, shard
@@ -76,6 +77,7 @@ class Session:
         self.device = group.init(rank_info, config.train_config.rank_timeout_s)
         self._autocast = autocast_type(config.train_config.mixed_precision, self.device.type)
         self._loaders: WeakSet[DataLoader] = WeakSet()  # a run opens one for each evaluation
+        self._table_versions: dict[str, str] = {}  # a table that grows does not change the data of a run
         self._program: Scorer | None = None
         _set_tf32(config)
         try:
@@ -140,10 +142,12 @@ class Session:
         """Open files as batches for this rank, together with all other ranks; `close` stops their threads."""
         rank, world_size, seed = self.rank_info.rank, self.rank_info.world_size, self.config.train_config.seed
         exchange = group.exchange(self.rank_info)
+        path = pin_versions(path, self._table_versions)
         loader = DataLoader(
             self.config, self.encoder, path, mode, rank, world_size, reserved, batch_size, seed, exchange
         )
         loader.device = self.device
+        self._table_versions |= loader.table_versions
         self._loaders.add(loader)
         return loader
 

@@ -37,7 +37,7 @@ from tzrec.run import cpu
 from tzrec.run.evaluation import gather_metric_states
 from tzrec.run.finite_state import are_finite, ensure_finite
 from tzrec.run.metric_logger import StopCondition
-from tzrec.run.new_data import continue_on_data, restored_control
+from tzrec.run.new_data import continue_on_data, input_path_of_epoch, restored_control
 from tzrec.run.pipeline import Step, TrainPipeline, read_steps
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
@@ -85,7 +85,7 @@ class Trainer:
         self._ensure_locked = ensure_locked
         self._trained_batch: Batch | None = None
         self._random_devices = [session.device] if session.device.type == "cuda" else []
-        self.loader = session.loader(config.train_input_path, "train")
+        self.loader = session.loader(input_path_of_epoch(resume, config.train_input_path), "train")
         if config.eval_input_path:
             session.loader(config.eval_input_path, "eval").close()  # what cannot be read fails now, not after an epoch
         self.loader.bad_rows_path = str(session.model_dir / _bad_rows_name(session))
