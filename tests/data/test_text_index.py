@@ -20,6 +20,7 @@ from fsspec.spec import AbstractBufferedFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fixtures.numbered_rows import make_config, open_loader
 from tzrec.data import text_index
 from tzrec.data.bad_lines import WRONG_CELLS
 from tzrec.data.csv import CsvReader
@@ -366,3 +367,34 @@ def test_files_without_rows_have_no_blocks(content: bytes) -> None:
 def test_blocks_are_smaller_for_less_text() -> None:
     sizes = [text_index._block_bytes(total) for total in (0, 1 << 28, (1 << 28) + 1, 1 << 30, 1 << 40)]
     assert sizes == [256 << 10, 256 << 10, 512 << 10, 1 << 20, 4 << 20]
+
+
+def test_ranks_train_the_same_batches_from_blocks_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that hold no row are counted once, on rank 0."""
+    monkeypatch.setattr(text_index, "_block_bytes", lambda total: 64)
+    text_index._indexes.clear()
+    for number, count in enumerate((100, 7, 45)):
+        rows = [b"%d,%d,1,0.5" % (uid, uid) for uid in range(1000 * number, 1000 * number + count)]
+        content = b"\n".join([b"uid,price,clk,w", *rows[:5], b"bad,line", *rows[5:], b""])
+        (tmp_path / f"{number}.csv").write_bytes(content)
+    config = make_config("dataset_type: CsvDataset shuffle: true shuffle_buffer_size: 2 bad_row_policy: SKIP_ROW")
+
+    def steps(world_size: int) -> list[set[int]]:
+        """Rows of every step of all ranks."""
+        rows: list[set[int]] = []
+        for rank in range(world_size):
+            settings = {"rank": rank, "world_size": world_size, "batch_size": 16 // world_size}
+            loader = open_loader(config, f"{tmp_path}/*.csv", reserved=["uid"], **settings)
+            for number, batch in enumerate(loader.epoch()):
+                rows += [set()] if rank == 0 else []
+                assert batch.reserved is not None
+                uids = batch.reserved["uid"].to_pylist()[: batch.rows]
+                assert rows[number].isdisjoint(uids)
+                rows[number].update(uids)
+            assert sum(loader.bad_value_counts.values()) == (3 if rank == 0 else 0)
+        return rows
+
+    expected = steps(1)
+    assert len(set().union(*expected)) == 152
+    assert [len(step) for step in expected] == [16] * 9 + [8]
+    assert steps(2) == steps(8) == expected
