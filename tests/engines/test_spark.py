@@ -55,7 +55,8 @@ def test_spark_encodes_as_fg(spark: Any, tmp_path: Path) -> None:
     pq.write_table(table(60), tmp_path / "data" / "0.parquet")
     config = write_config(tmp_path / "data")
     assert run_fg(config, tmp_path / "out", "--reserved_columns", "uid") == 0
-    encoded = tzrec.spark.encode(spark.read.parquet(f"{tmp_path}/data"), config, ["uid"]).toArrow().sort_by("uid")
+    frame = spark.read.parquet(f"{tmp_path}/data/*.parquet")
+    encoded = tzrec.spark.encode(frame, config, ["uid"]).toArrow().sort_by("uid")
     expected = pq.read_table(tmp_path / "out" / "train")
     assert encoded.to_pydict() == expected.to_pydict()
 

@@ -127,7 +127,7 @@ def test_evaluation_uses_average_by_default(job: Job) -> None:
 def scores(config: Path, out: Path, data: Path, *words: str) -> list[float]:
     common = ["--predict_input_path", f"{data}/0.parquet", "--predict_output_path", str(out)]
     assert predict_main(["--pipeline_config", str(config), *common, *words]) == 0
-    return list(pq.read_table(out / "part-0.parquet")["logits_ctr"].to_pylist())
+    return list(pq.read_table(out)["logits_ctr"].to_pylist())
 
 
 def test_prediction_uses_average_by_default(job: Job, tmp_path: Path) -> None:

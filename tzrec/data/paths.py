@@ -143,6 +143,12 @@ def filesystem(path: str) -> tuple[pafs.FileSystem, str]:
     return pafs.PyFileSystem(_StoreHandler(_NamedErrors(remote, path))), inner
 
 
+def absolute(path: str) -> str:
+    """Return a path or URL that other processes read as well, whatever their folder."""
+    path = without_file_scheme(path)
+    return path if "://" in path else os.path.abspath(path)
+
+
 def _cannot_open(path: str, error: Exception) -> str:
     return f'cannot open "{path}": {_line_of(error)}'
 

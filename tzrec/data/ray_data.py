@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from tzrec.data.paths import InputFile, filesystem
+from tzrec.data.paths import InputFile, absolute, filesystem
 from tzrec.errors import DataError, SetupError
 
 _TEMPORARY = ".ray"
@@ -81,8 +81,9 @@ def write_on_ray(
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     ray.data.DataContext.get_current().execution_options.preserve_order = True
+    directory = absolute(directory)
     temporary = _create_empty(f"{directory}/{_TEMPORARY}")
-    rows = ray.data.read_parquet([file.name for file in files]).select_columns(list(columns))
+    rows = ray.data.read_parquet([absolute(file.name) for file in files]).select_columns(list(columns))
     try:
         map_rows(rows, kind, arguments, batch_size, num_actors).write_parquet(temporary)
     except ray.exceptions.RayTaskError as error:

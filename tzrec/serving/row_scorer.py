@@ -15,6 +15,7 @@ import torch
 
 from tzrec.data.batch_encoder import BatchEncoder
 from tzrec.data.parts.loader import reserved_names
+from tzrec.data.paths import absolute
 from tzrec.data.raw_rows import raw_rows
 from tzrec.data.text_schema import TextSchema
 from tzrec.features.column_types import decoded_type
@@ -56,7 +57,7 @@ class RowScorer:
             PackageError: it is missing or damaged.
             ConfigError: an edit does not fit the config.
         """
-        self.arguments = (package, tuple(reserved_columns), tuple(output_columns), edit)
+        self.arguments = (absolute(package), tuple(reserved_columns), tuple(output_columns), edit)
         self._directory = local_package(package)
         self._config = package_config(self._directory, edit)
         self._encoder = FeatureEncoder.from_config(self._config.feature_configs, self._config.data_config)
