@@ -85,3 +85,9 @@ def test_adagrad_update_equals_fbgemm(pooling: PoolingMode, weighted: bool, argu
 )
 def test_adagrad_update_supports_float32(arguments: dict[str, Any], fused: bool, supported: bool) -> None:
     assert AdagradUpdate.is_supported(lookup_kernel(fbgemm_kernel(PoolingMode.SUM, **arguments), fused)) is supported
+
+
+def test_adagrad_update_leaves_tables_of_too_many_rows_to_fbgemm(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = lookup_kernel(fbgemm_kernel(PoolingMode.SUM))
+    monkeypatch.setattr(kernel.module.emb_module, "hash_size_cumsum", torch.tensor([0, 5, 2**31 + 5, 2**31 + 9]))
+    assert not AdagradUpdate.is_supported(kernel)

@@ -17,6 +17,9 @@ from tzrec.ops import adagrad_rows
 from tzrec.ops.adagrad_rows.reference import Lookups, Tables
 from tzrec.tables.lookup_kernel import LookupKernel
 
+_MAX_ROWS = 2**31
+"""Rows of a table that the kernel can number; fbgemm's has the same limit."""
+
 
 class AdagradUpdate:
     """Update of the tables of a fused kernel with the gradient of its output: that of fbgemm, bit for bit.
@@ -37,7 +40,7 @@ class AdagradUpdate:
 
     @staticmethod
     def is_supported(kernel: LookupKernel) -> bool:
-        """True for Adagrad on CPU with tables and vectors in float32."""
+        """True for Adagrad on CPU with tables and vectors in float32; fbgemm raises for tables of too many rows."""
         module: Any = kernel.module.emb_module if kernel.fused else None
         return (
             module is not None
@@ -45,6 +48,7 @@ class AdagradUpdate:
             and module.weights_host.numel() > 0
             and module.weights_host.dtype is torch.float32
             and module.output_dtype == 0
+            and int(module.hash_size_cumsum.diff().max()) < _MAX_ROWS
         )
 
     @torch.no_grad()
