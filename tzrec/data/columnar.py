@@ -40,6 +40,11 @@ class ColumnarReader(Reader):
         reader._starts = self._starts[index : index + 2] - self._starts[index]
         return reader
 
+    @property
+    def folder_columns(self) -> frozenset[str]:
+        is_lake = bool(self._listing.tables)
+        return frozenset(() if is_lake else (name for table in self._tables for name in table.constants))
+
     def block_starts(self) -> npt.NDArray[np.int64]:
         rows = np.concatenate([table.footer.block_rows for table in self._tables])
         return _starts(rows[rows > 0])

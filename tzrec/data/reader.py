@@ -111,6 +111,11 @@ class Reader(ABC):
         """Tables of a lake, each with the path that names the version which is read."""
         return {table.given: table.pinned for table in self._listing.tables}
 
+    @property
+    def folder_columns(self) -> frozenset[str]:
+        """Columns that no file has, and the names of partition folders give."""
+        return frozenset()
+
     def _choose(self, columns: Sequence[str] | None) -> None:
         """Set `columns` and `schema`."""
         names = [name for name in self.available if name not in self.repeated] if columns is None else columns

@@ -140,6 +140,8 @@ def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[
         raise DataError(f"{config.train_input_path}: no rows{reader.bad_lines.describe()}")
     reason_by_column = unreadable_columns(first.batch.select([name for name in reader.available if name in inputs]))
     reason_by_column |= dict.fromkeys(sorted(reader.repeated), "several columns have this name")
+    folders = sorted(reader.folder_columns - {*columns, *data.label_fields})
+    reason_by_column |= dict.fromkeys(folders, "it is the name of a partition folder; --features creates its feature")
     readable = {*data.label_fields, *inputs} - {*reason_by_column}
     return [name for name in reader.available if name in readable], reason_by_column
 
