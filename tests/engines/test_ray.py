@@ -67,7 +67,7 @@ def test_ray_scores_equal_those_of_a_single_process(ray: Any, folder: Path) -> N
     assert predict_main([*words("there"), "--ray"]) == 0
     assert_close(pq.read_table("there"), pq.read_table("here"))
     assert (folder / "there" / "_SUCCESS").exists() and not (folder / "there.partial").exists()
-    names = run_example("tzrec.ray.predict")
+    names = run_example("tzrec.ray.predict", folder)
     assert names["scores"].count() == ROWS == pq.read_table("ray_scores").num_rows
 
 

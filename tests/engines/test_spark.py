@@ -37,11 +37,11 @@ def spark() -> Iterator[Any]:
 
 @pytest.mark.slow
 def test_spark_scores_equal_those_of_a_single_process(spark: Any, folder: Path) -> None:
-    frame = spark.read.parquet("rows")
+    frame = spark.read.parquet(f"{folder}/rows")
     scores = tzrec.spark.predict(frame, str(folder / "package"), ["row", "user"])
     assert scores.columns == pq.read_table("here").column_names  # without scoring a row
     assert_close(scores.toArrow().sort_by("row"), pq.read_table("here"))
-    names = run_example("tzrec.spark.predict")
+    names = run_example("tzrec.spark.predict", folder)
     assert names["scores"].count() == ROWS == pq.read_table("spark_scores").num_rows
     with pytest.raises(UsageError, match='the model has no output "probs"'):
         tzrec.spark.predict(frame, str(folder / "package"), output_columns=["probs"])

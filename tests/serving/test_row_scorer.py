@@ -70,6 +70,6 @@ def test_examples_of_the_page_score_as_predict(tmp_path: Path, monkeypatch: pyte
     Path("rows").mkdir()
     pq.write_table(small_rows(20), "rows/a.parquet")
     Path("package").symlink_to(exported_package())
-    names = run_example("RowScorer")
+    names = run_example("RowScorer", tmp_path)
     assert names["scores"].column_names == [*OUTPUTS, "user"] and names["scores"].num_rows == 20
     assert json.dumps(names["scores"]["user"].to_pylist()) == json.dumps(small_rows(20)["user"].to_pylist())
