@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours chaos quality docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-scale chaos quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -77,6 +77,9 @@ bench-models: $(PROTOS)  ## benchmark DLRM against a plain loop, and each model 
 
 bench-neighbours: $(PROTOS)  ## measure training beside busy processes and under a CPU quota, in three minutes
 	@$(BIN)/python experiments/bench/neighbours.py
+
+bench-scale: $(PROTOS)  ## measure the loader of one rank among 1 to 64, in five minutes
+	@$(BIN)/python experiments/bench/scale.py
 
 chaos: $(PROTOS)  ## inject faults of the disk, the data, the ranks and the machine; 20 minutes
 	@$(BIN)/python -m tests.chaos
