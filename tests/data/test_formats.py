@@ -300,6 +300,13 @@ def test_stripe_rows_are_read_from_the_tail_of_every_compression(compression: st
     assert len(sizes) > 3 and sizes.sum() == 80_000
 
 
+@ALL
+def test_columnar_file_that_is_configured_as_text_names_its_dataset_type(kind: str, tmp_path: Path) -> None:
+    write(kind, table(3), tmp_path / "a")
+    with pytest.raises(DataError, match=rf"/a: cannot be read as text\. .* set data_config.dataset_type to {kind}$"):
+        opened("CsvDataset", tmp_path / "a", with_header=True)
+
+
 def test_header_of_text_that_begins_like_a_columnar_file_is_text() -> None:
     assert format_by_bytes(b"ORC_id,PAR1\n1,2\n") is None
     assert format_by_bytes(b"PAR1_id,x\n") is None

@@ -118,6 +118,13 @@ def test_range_contains_both_ends(text: str, inside: list[str], outside: list[st
     assert [value in chosen for value in outside] == [False] * len(outside)
 
 
+def test_files_of_a_delta_table_are_not_read_without_its_log(tmp_path: Path) -> None:
+    write(tmp_path / "clicks", "_delta_log", "dt=1")
+    for path in ("clicks", "clicks/", "clicks/dt=*", "clicks/**/*.parquet"):
+        with pytest.raises(DataError, match=r"is a Delta Lake table.* set data_config.dataset_type to DeltaDataset"):
+            expand(f"{tmp_path}/{path}")
+
+
 DAYS = [f"dt=2024-01-{day:02d}/hour={hour}" for day in range(1, 10) for hour in (3, 12)]
 
 

@@ -199,6 +199,12 @@ def _expand_item(pattern: str) -> list[InputFile]:
     filesystem_, inner = filesystem(pattern)
     protocol, colon, _ = pattern.partition("://")
     store = _RemoteListing(filesystem_.handler.fs) if colon else _LocalListing()
+    base = inner[: _magic_start(inner)] if glob.has_magic(inner) else f"{inner.rstrip('/')}/"
+    if None in store.matches(f"{glob.escape(base)}_delta_log").values():  # a folder
+        raise DataError(
+            f'"{pattern}" is a Delta Lake table, whose files also hold rows that were deleted; set '
+            "data_config.dataset_type to DeltaDataset and give the folder of the table"
+        )
     version_by_path: _Versions = {}
     for concrete in _without_ranges(store, inner, pattern):
         version_by_path |= _data_files(store, concrete)

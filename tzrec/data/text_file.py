@@ -12,6 +12,7 @@ from types import TracebackType
 import numpy as np
 import pyarrow as pa
 
+from tzrec.data.formats import columnar_format, format_of_bytes
 from tzrec.data.paths import InputFile
 from tzrec.errors import DataError
 from tzrec.formatting import format_bytes
@@ -24,6 +25,8 @@ _CODEC_BY_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zst
 CODEC_BY_SUFFIX = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4", ".br": "brotli"}
 _ENCODING_BY_MAGIC = {b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE"}
 MAGIC_BYTES = 4
+_COLUMNAR_BYTES = 64
+"""Bytes that tell a columnar file from text."""
 HEAD_BYTES = 64 << 10
 """Bytes that are read first, for the names of the columns."""
 _SKIP_BYTES = 1 << 20
@@ -104,6 +107,8 @@ class TextFile:
                 f"{file.name}: is {encoding}; convert it: iconv -f {encoding} -t UTF-8 {file.name} > NEW_FILE"
             )
         self.fill(min(chunk_bytes, HEAD_BYTES))
+        if columnar_format(self.data[:_COLUMNAR_BYTES]):
+            raise DataError(f"{file.name}: cannot be read as text. {format_of_bytes(self.data[:_COLUMNAR_BYTES])}")
         if self.data.startswith(_BOM):
             self.data, self.offset = self.data[len(_BOM) :], len(_BOM)
 
