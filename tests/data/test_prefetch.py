@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.fixtures.data_threads import data_threads
-from tzrec.data.prefetch import PrefetchQueue
+from tzrec.data.prefetch import PrefetchQueue, ReadAhead
 
 
 def numbers(count: int, drawn: list[int] | None = None, fail_at: int = -1) -> Iterator[Callable[[], int]]:
@@ -94,3 +94,43 @@ def test_close_wakes_a_waiting_consumer() -> None:
     is_released.set()
     closer.join(5)
     assert results == [[]]
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_read_ahead_runs_jobs_while_no_other_job_waits(threads: int) -> None:
+    read_ahead, runs = ReadAhead(), []
+
+    def jobs() -> Iterator[Callable[[], int]]:
+        results = [read_ahead.submit(lambda number=number: runs.append(number) or number) for number in range(5)]
+        for result in results:
+            value = result()
+            yield lambda value=value: value
+
+    assert list(PrefetchQueue(jobs(), threads, 2, read_ahead)) == list(range(5))
+    assert sorted(runs) == list(range(5))
+    assert data_threads() == []
+
+
+def test_read_ahead_raises_the_error_of_a_job_where_its_result_is_needed() -> None:
+    read_ahead = ReadAhead()
+    result = read_ahead.submit(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        result()
+
+
+def test_read_ahead_of_a_thread_is_taken_by_no_other() -> None:
+    read_ahead, is_started, is_released = ReadAhead(), threading.Event(), threading.Event()
+
+    def read() -> int:
+        is_started.set()
+        assert is_released.wait(5)
+        return 7
+
+    def jobs() -> Iterator[Callable[[], int]]:
+        result = read_ahead.submit(read)
+        assert is_started.wait(5)  # by the thread of the queue
+        is_released.set()
+        value = result()
+        yield lambda: value
+
+    assert list(PrefetchQueue(jobs(), 1, 1, read_ahead)) == [7]
