@@ -23,9 +23,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from bench import CONFIG, Figures, execute
 from google.protobuf import text_format
+from pyarrow import csv as pacsv
 
 from tzrec.data.loader import DataLoader
+from tzrec.data.text_file import TextSpans
 from tzrec.features.feature_encoder import FeatureEncoder
+from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 RANKS = (1, 4, 16, 64)
@@ -42,10 +45,11 @@ def write_data(source: Path, out: Path) -> None:
     """Write the rows of the demo several times: as equal files, as unequal ones, and a few rows as many files."""
     table = pq.read_table(source / "train")
     rows = table.num_rows
-    for name in ("equal", "unequal", "many"):
+    for name in ("equal", "unequal", "text", "many"):
         (out / name).mkdir(parents=True, exist_ok=True)
     for copy in range(COPIES):
         pq.write_table(table, out / f"equal/part-{copy:03d}.parquet", row_group_size=ROW_GROUP)
+        pacsv.write_csv(table, out / f"text/part-{copy:03d}.csv")
     weights = np.random.default_rng(1).lognormal(size=UNEQUAL_FILES)
     bounds = np.concatenate([[0], np.cumsum(weights) / weights.sum()]) * rows * COPIES
     everything = pa.concat_tables([table] * COPIES)
@@ -60,25 +64,32 @@ def open_loader(path: str, ranks: int) -> DataLoader:
     """Open the loader of rank 0."""
     config = text_format.Parse(Path(CONFIG).read_text(), EasyRecConfig())
     config.data_config.shuffle_buffer_size = WINDOW_BATCHES
+    if path.endswith(".csv"):
+        config.data_config.dataset_type = data_pb2.CsvDataset
+        config.data_config.with_header = True
     encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
     return DataLoader(config, encoder, path, "train", 0, ranks, batch_size=BATCH)
 
 
 @contextmanager
 def counting_bytes() -> Iterator[list[int]]:
-    """Count the bytes of all batches that Parquet files decode."""
-    original, sizes = pq.ParquetFile.iter_batches, [0]
+    """Count the bytes of all batches that Parquet files decode, and of the text that is read."""
+    original, read, sizes = pq.ParquetFile.iter_batches, TextSpans.read, [0]
 
     def iter_batches(*args: object, **kwargs: object) -> Iterator[pa.RecordBatch]:
         for batch in original(*args, **kwargs):
             sizes[0] += batch.nbytes
             yield batch
 
-    pq.ParquetFile.iter_batches = iter_batches
+    def read_text(spans: TextSpans, offset: int, size: int) -> bytes:
+        sizes[0] += size
+        return read(spans, offset, size)
+
+    pq.ParquetFile.iter_batches, TextSpans.read = iter_batches, read_text
     try:
         yield sizes
     finally:
-        pq.ParquetFile.iter_batches = original
+        pq.ParquetFile.iter_batches, TextSpans.read = original, read
 
 
 def rate(path: str, ranks: int, max_rows: int) -> float:
@@ -96,8 +107,9 @@ def rate(path: str, ranks: int, max_rows: int) -> float:
 
 def decoded(path: str, ranks: int) -> int:
     """Count the bytes that rank 0 decodes in an epoch."""
+    loader = open_loader(path, ranks)  # reads the first rows of text for the types of its columns
     with counting_bytes() as sizes:
-        for _ in open_loader(path, ranks).epoch():
+        for _ in loader.epoch():
             pass
     return sizes[0]
 
@@ -156,8 +168,8 @@ def main() -> None:
         execute(sys.executable, "-m", "tzrec.tools.make_taobao", "--output_dir", str(args.out))
         write_data(args.out, args.out)
     figures: Figures = {}
-    for kind in ("equal", "unequal"):
-        path = f"{args.out}/{kind}/*.parquet"
+    for kind in ("equal", "unequal", "text"):
+        path = f"{args.out}/{kind}/*.{'csv' if kind == 'text' else 'parquet'}"
         measured = measure_loader(path, args.rounds)
         print(f"{kind} files")
         for ranks in RANKS:
@@ -169,7 +181,7 @@ def main() -> None:
                 f"{own['loader_gb']:.3f} GB  {share}",
                 flush=True,
             )
-        figures |= measured if kind == "equal" else {f"unequal_{name}": value for name, value in measured.items()}
+        figures |= measured if kind == "equal" else {f"{kind}_{name}": value for name, value in measured.items()}
     figures["first_batch_of_10000_files_s"] = in_own_process(f"{args.out}/many/*.parquet", 64)["first_batch_s"]
     print(f"first batch of {MANY_FILES:,} files  {figures['first_batch_of_10000_files_s']:.1f} s")
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))

@@ -23,7 +23,9 @@ from hypothesis import strategies as st
 from tests.fixtures.numbered_rows import make_config, open_loader
 from tzrec.data import text_index
 from tzrec.data.bad_lines import WRONG_CELLS
+from tzrec.data.block_reader import open_streams
 from tzrec.data.csv import CsvReader
+from tzrec.data.dealing import deal
 from tzrec.data.exchange import Exchange
 from tzrec.data.text_file import TextSpans
 from tzrec.data.text_index import FileIndex, TextIndexer
@@ -398,3 +400,16 @@ def test_ranks_train_the_same_batches_from_blocks_of_text(tmp_path: Path, monkey
     assert len(set().union(*expected)) == 152
     assert [len(step) for step in expected] == [16] * 9 + [8]
     assert steps(2) == steps(8) == expected
+
+
+def test_error_in_a_block_of_several_streams_is_that_of_each() -> None:
+    with files(text(lines(100))) as folder:
+        reader = open_files(folder)
+        reader.make_index()
+        block_starts = reader.block_starts()
+        assert block_starts is not None
+        streams = open_streams(reader, deal(block_starts, 4), 10)
+        Path(folder, "000").write_bytes(b"id,name,price\n")
+        for pieces in streams:
+            with pytest.raises(DataError, match="/000: the file changed in size from"):
+                next(pieces)

@@ -36,14 +36,25 @@ class SharedBlock:
         self._spans: deque[tuple[int, int, int]] = deque(map(tuple, merged[:, np.argsort(merged[0])].T.tolist()))
         self._pieces = reader.read(self._spans[0][0], self._spans[-1][1], piece_rows)
         self._waiting: dict[int, deque[Piece]] = {number: deque() for number in range(len(streams))}
+        self._error: Exception | None = None
         self._lock = threading.Lock()
 
     def next_piece(self, stream: int) -> Piece:
         """Return the next rows of a stream."""
         with self._lock:
             while not self._waiting[stream]:
-                self._assign(next(self._pieces))
+                self._assign(self._read())
             return self._waiting[stream].popleft()
+
+    def _read(self) -> Piece:
+        """Read on; an error is that of every stream, whichever met it first."""
+        if self._error:
+            raise self._error
+        try:
+            return next(self._pieces)
+        except Exception as error:
+            self._error = error
+            raise
 
     def _assign(self, piece: Piece) -> None:
         """Assign the rows of a piece to the streams; rows of other ranks are dropped."""
