@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from tzrec.config.local_path import without_file_scheme
 from tzrec.data.lake import LakeReader, TablePath, deleted_rows, table_version, unknown_version
 from tzrec.data.listing import TableVersion
 from tzrec.data.paths import InputFile, filesystem
 from tzrec.errors import DataError, SetupError, first_line
+from tzrec.storage.url import without_file_scheme
 
 _PARQUET = "PARQUET"
 
