@@ -8,19 +8,22 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.chaos.fault import Outcome, fault
-from tests.chaos.faults.ranks import ROWS, rank_config
-from tests.chaos.launch import line_with, log_of, newest_step, start_ranks, statuses, wait_for_checkpoint
+from tests.chaos.faults.ranks import ELASTIC, ROWS, rank_config
+from tests.chaos.launch import line_with, log_of, newest_step, start_ranks, statuses, wait_for, wait_for_checkpoint
 from tests.chaos.workspace import TRACEBACK, Workspace, outcome
 
 ADDRESS = "10.77.0.1"
+TCP_RETRIES = 5
 SKIPPED = "not injected: network namespaces need root and the program ip"
 
 
 @contextlib.contextmanager
 def two_hosts() -> Iterator[tuple[str, str]]:
     """Create two network namespaces with a cable `cable` between them; yield their names, or two empty ones."""
+    _delete_leftovers()
     names = f"chaos-a-{os.getpid()}", f"chaos-b-{os.getpid()}"
     if os.geteuid() != 0 or not shutil.which("ip") or _ip("netns", "add", names[0]):
         yield "", ""
@@ -33,10 +36,20 @@ def two_hosts() -> Iterator[tuple[str, str]]:
             _ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "cable")
             _ip("-n", name, "link", "set", "cable", "up")
             _ip("-n", name, "link", "set", "lo", "up")
+            # by default TCP waits for 15 minutes for a host out of reach, and so does an agent of torchrun
+            _ip("netns", "exec", name, "sh", "-c", f"echo {TCP_RETRIES} > /proc/sys/net/ipv4/tcp_retries2")
         yield names
     finally:
         for name in names:
             _ip("netns", "del", name)
+
+
+def _delete_leftovers() -> None:
+    """Delete the namespaces of faults that were killed before they could do so."""
+    directory = Path("/run/netns")
+    for path in directory.glob("chaos-*") if directory.is_dir() else ():
+        if not Path(f"/proc/{path.name.rpartition('-')[2]}").exists():
+            _ip("netns", "del", path.name)
 
 
 def _ip(*words: str) -> int:
@@ -70,6 +83,84 @@ def pulled_cable(workspace: Workspace) -> Outcome:
         assert statuses(again, 60) == [0, 0], log_of(workspace, 0)[-3000:]
         line_with(log_of(workspace, 0), "resuming from", f"model.ckpt-{step}")
         return outcome(model_dir, ROWS, message=f"both ended after {seconds:.1f} s: {line}")
+
+
+class Agents:
+    """Agents of torchrun on two hosts, each with one rank.
+
+    Args:
+        workspace: for the logs `agentN.log`.
+        hosts: names of the namespaces.
+        config: of the training.
+        flags: of both agents, besides those of the rendezvous.
+    """
+
+    def __init__(self, workspace: Workspace, hosts: tuple[str, str], config: Path, *flags: str) -> None:
+        self._workspace, self._hosts, self._config, self._flags = workspace, hosts, config, flags
+
+    def start(self, host: int, log: str) -> subprocess.Popen[bytes]:
+        """Start the agent of host 0, which holds the rendezvous, or of host 1."""
+        # without is_host no agent opens the store: both addresses of the cable are foreign to the name of the host
+        conf = f"is_host={1 - host},join_timeout=60,last_call_timeout=4"
+        torchrun = ["--rdzv-backend=c10d", f"--rdzv-endpoint={ADDRESS}:29400", "--rdzv-id=x", f"--rdzv-conf={conf}"]
+        return self._workspace.start_train(
+            self._config,
+            "--continue_train",
+            torchrun=[*torchrun, f"--local-addr=10.77.0.{host + 1}", *self._flags],
+            log=self._workspace.directory / log,
+            env=ELASTIC | {"GLOO_SOCKET_IFNAME": "cable"},
+            wrapper=_inside(self._hosts)[host],
+        )
+
+
+@fault("the cable between two agents of torchrun is pulled, and put back later", limit_s=240)
+def pulled_cable_of_agents(workspace: Workspace) -> Outcome:
+    with two_hosts() as hosts:
+        if not hosts[0]:
+            return Outcome(message=SKIPPED)
+        config, model_dir = rank_config(workspace, num_epochs=4), workspace.directory / "model"
+        agents = Agents(workspace, hosts, config, "--nnodes=2", "--max-restarts=0")
+        both = [agents.start(host, f"agent{host}.log") for host in range(2)]
+        wait_for_checkpoint(model_dir, both, limit_s=90)
+        _ip("-n", hosts[0], "link", "set", "cable", "down")
+        begin = time.monotonic()
+        codes = statuses(both, 8 + 15)  # the time-out of the ranks, and the time in which the agents notice
+        seconds = time.monotonic() - begin
+        texts = [(workspace.directory / f"agent{host}.log").read_text() for host in range(2)]
+        assert 0 not in codes, texts[1][-3000:]
+        # ranks are numbered by the rendezvous, and the store is held by the agent of rank 0
+        lines = [line_with(text, "(host ", "out of reach", "--continue_train") for text in texts]
+        assert all("rank" in line for line in lines)
+        _ip("-n", hosts[0], "link", "set", "cable", "up")
+        again = [agents.start(host, f"again{host}.log") for host in range(2)]
+        assert statuses(again, 120) == [0, 0], (workspace.directory / "again0.log").read_text()[-3000:]
+        return outcome(model_dir, ROWS, 4, message=f"both agents ended after {seconds:.1f} s: {lines[0]}")
+
+
+@fault("the cable to a node of --nnodes 1:2 is pulled, and the node joins again later", times=2, limit_s=400)
+def elastic_hosts(workspace: Workspace) -> Outcome:
+    with two_hosts() as hosts:
+        if not hosts[0]:
+            return Outcome(message=SKIPPED)
+        config, model_dir = rank_config(workspace, num_epochs=12, batch_size=16), workspace.directory / "model"
+        agents = Agents(workspace, hosts, config, "--nnodes=1:2", "--max-restarts=5")
+        log = workspace.directory / "first.log"
+        first = agents.start(0, "first.log")
+        wait_for_checkpoint(model_dir, [first], limit_s=90)  # alone
+        second = agents.start(1, "second.log")
+        wait_for(lambda: log.read_text().count("ranks  2;"), 60, "two nodes")
+        step = wait_for_checkpoint(model_dir, [first], after=newest_step(model_dir), limit_s=60)
+        _ip("-n", hosts[0], "link", "set", "cable", "down")
+        begin = time.monotonic()
+        assert second.wait(8 + 15) != 0
+        seconds = time.monotonic() - begin
+        step = wait_for_checkpoint(model_dir, [first], after=max(step, newest_step(model_dir)), limit_s=90)
+        _ip("-n", hosts[0], "link", "set", "cable", "up")
+        third = agents.start(1, "third.log")
+        wait_for(lambda: log.read_text().count("ranks  2;") > 1, 90, "two nodes again")
+        assert statuses([first, third], 120) == [0, 0], log.read_text()[-3000:]
+        message = f"the node ended after {seconds:.1f} s, the other one went on alone to step {step} and with it again"
+        return outcome(model_dir, ROWS, 12, message=message)
 
 
 @fault("two hosts whose names resolve to loopback addresses")

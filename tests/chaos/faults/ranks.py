@@ -38,15 +38,17 @@ ROWS = 3200
 ELASTIC = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
-def rank_config(workspace: Workspace, name: str = "model", timeout_s: int = 8, num_epochs: int = 1) -> Path:
-    """Write a config of a run that takes about fifty steps on two ranks."""
+def rank_config(
+    workspace: Workspace, name: str = "model", timeout_s: int = 8, num_epochs: int = 1, batch_size: int = 32
+) -> Path:
+    """Write a config of a run whose epochs take fifty steps on two ranks by default."""
     data = workspace.write_rows("data", [1400, 400, 1400])
     return workspace.write_config(
         name,
         train=data,
         num_rows=ROWS,
         num_epochs=num_epochs,
-        batch_size=32,
+        batch_size=batch_size,
         save_steps=5,
         keep=3,
         train_more=f"rank_timeout_s: {timeout_s}",
