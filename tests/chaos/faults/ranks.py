@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.chaos.fault import Outcome, fault
@@ -39,9 +40,14 @@ ELASTIC = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 def rank_config(
-    workspace: Workspace, name: str = "model", timeout_s: int = 8, num_epochs: int = 1, batch_size: int = 32
+    workspace: Workspace,
+    name: str = "model",
+    timeout_s: int = 8,
+    num_epochs: int = 1,
+    batch_size: int = 32,
+    edit: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a config of a run whose epochs take fifty steps on two ranks by default."""
+    """Write a config of a run whose epochs take fifty steps on two ranks by default; `edit` as in `write_config`."""
     data = workspace.write_rows("data", [1400, 400, 1400])
     return workspace.write_config(
         name,
@@ -52,6 +58,7 @@ def rank_config(
         save_steps=5,
         keep=3,
         train_more=f"rank_timeout_s: {timeout_s}",
+        edit=edit,
     )
 
 
