@@ -6,6 +6,7 @@ Nothing is started. torch is imported only for the class of a custom model, pyar
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from tzrec.config.load import ConfigSource, load_source
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.config.rules.tasks import task_names
 from tzrec.errors import ConfigError, Problem
+from tzrec.protos.data_pb2 import DatasetType
 from tzrec.storage.url import without_file_scheme
 
 
@@ -89,8 +91,11 @@ def _local_data(checker: Checker) -> list[str]:
     paths = []
     for name in ("train_input_path", "eval_input_path"):
         parts = [without_file_scheme(part) for part in split_commas(getattr(checker.config, name))]
-        remote = [part for part in parts if "://" in part]
-        missing = [part for part in parts if part not in remote and not any(glob.iglob(part, recursive=True))]
+        dataset = checker.config.data_config.dataset_type
+        is_catalog = dataset == DatasetType.IcebergDataset
+        remote = [part for part in parts if "://" in part or (is_catalog and "/" not in part)]
+        local = [part for part in parts if part not in remote]
+        missing = [part for part in local if not any(glob.iglob(_glob_of(part, dataset), recursive=True))]
         if missing:
             checker.warning(name, f'no file matches "{missing[0]}": training fails until there is one')
         elif remote:
@@ -100,6 +105,13 @@ def _local_data(checker: Checker) -> list[str]:
         elif parts:
             paths.append(",".join(parts))
     return paths
+
+
+def _glob_of(part: str, dataset: int) -> str:
+    """Return a glob that matches where a part of an input path may have data: without versions and ranges."""
+    if dataset in (DatasetType.DeltaDataset, DatasetType.IcebergDataset):
+        return re.sub(r"@[^@/]*$", "", part)
+    return re.sub(r"=[^/]*\.\.[^/]*", "=*", part)
 
 
 def _summary(source: ConfigSource, device: str) -> str:
