@@ -73,7 +73,7 @@ def kill_while_encoding(workspace: Workspace) -> Outcome:
     data = workspace.write_rows("data", SIZES)
     config = workspace.write_config(train=data, num_rows=NUM_ROWS)
     out = workspace.directory / "encoded"
-    command = ["fg", "--pipeline_config", str(config), "--output_path", str(out), "--reserved_columns", "user"]
+    command = ["fg", "--pipeline_config", str(config), "--output_path", str(out)]
     command += ["--processes", "1", "--batch_size", "1"]
     _killed_at_parts(workspace, command, out / "train", 2, ranks=2)
     result = workspace.run(command).assert_succeeded()
