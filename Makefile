@@ -78,7 +78,7 @@ bench-models: $(PROTOS)  ## benchmark DLRM against a plain loop, and each model 
 bench-neighbours: $(PROTOS)  ## measure training beside busy processes and under a CPU quota, in three minutes
 	@$(BIN)/python experiments/bench/neighbours.py
 
-bench-scale: $(PROTOS)  ## measure the loader of one rank among 1 to 64, in five minutes
+bench-scale: $(PROTOS)  ## measure the loader of one rank among 1 to 64, and the exchange of 1 to 8, in ten minutes
 	@$(BIN)/python experiments/bench/scale.py
 
 chaos: $(PROTOS)  ## inject faults of the disk, the data, the ranks and the machine; 20 minutes

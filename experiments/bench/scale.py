@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from bench import CONFIG, Figures, execute
+from exchange import measure_exchange, show
 from google.protobuf import text_format
 from pyarrow import csv as pacsv
 
@@ -184,6 +185,9 @@ def main() -> None:
         figures |= measured if kind == "equal" else {f"{kind}_{name}": value for name, value in measured.items()}
     figures["first_batch_of_10000_files_s"] = in_own_process(f"{args.out}/many/*.parquet", 64)["first_batch_s"]
     print(f"first batch of {MANY_FILES:,} files  {figures['first_batch_of_10000_files_s']:.1f} s")
+    exchange = measure_exchange(args.out, args.out)
+    show(exchange)
+    figures |= exchange
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
 
 
