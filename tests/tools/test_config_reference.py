@@ -52,7 +52,7 @@ def test_reference_shows_rules_and_fields_without_support() -> None:
     assert "Rule: one of `latest`, `best`." in rows["exporter_type"]
     assert "**No effect**: batches are always in the order of the data." in rows["in_order"]
     assert "**Not supported**; use batch_size." in rows["batch_cost_size"]
-    assert "**Not supported**; write the stream to Parquet" in rows["KafkaDataset"]
+    assert "**Cannot be read**; write the topic to Parquet" in rows["KafkaDataset"]
     assert "**Not supported.**" in rows["sid_rqvae"]
     assert "### JRCLoss" in text and "For tasks with num_class 2." in text
     assert "options.proto" not in text
