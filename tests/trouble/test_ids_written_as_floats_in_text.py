@@ -38,5 +38,5 @@ def test_ids_declared_as_integers_meet(tmp_path: Path) -> None:
     tzrec.train(config)
     write_csv(tmp_path / "x.csv", {"user": ["7", "7.0", "8.00"], "price": [1.5] * 3})
     tzrec.predict(tmp_path / "x.csv", tmp_path / "scores", config=config)
-    scores = [line.split(",")[1] for line in next((tmp_path / "scores").iterdir()).read_text().splitlines()[1:]]
+    scores = [line.split(",")[1] for line in next((tmp_path / "scores").glob("part-*")).read_text().splitlines()[1:]]
     assert scores[0] == scores[1] != scores[2]
