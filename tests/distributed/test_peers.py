@@ -117,6 +117,7 @@ def test_silent_rank_is_named_with_place_of_waiting_rank() -> None:
 
 
 def test_wait_for_all_waits_as_long_as_other_rank_advances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "_BEAT_S", 0.2)
     progress = [RankProgress(), RankProgress()]
     first, second = watches(progress, timeout_s=1.0)
     progress[0].arrive("the end of its work")
@@ -140,6 +141,30 @@ def test_wait_for_all_waits_as_long_as_other_rank_advances(monkeypatch: pytest.M
         first.wait_for_all()
     first.leave(None)
     second.leave(None)
+
+
+@pytest.mark.parametrize("beat_s", [1.0, 30.0], ids=["records unread", "own threads held up"])
+def test_wait_for_all_trusts_a_rank_of_which_nothing_was_read_for_long(
+    monkeypatch: pytest.MonkeyPatch, beat_s: float
+) -> None:
+    """A rank that does not wait reads no records: the silence before the wait is its own."""
+    monkeypatch.setattr(peers, "_EVIDENCE_S", 2.0)
+    progress = [RankProgress(), RankProgress()]
+    both = watches(progress)
+    monkeypatch.setattr(peers, "_BEAT_S", beat_s)
+
+    def wait(rank: int, delay_s: float) -> None:
+        time.sleep(delay_s)
+        progress[rank].arrive("the end of its work")
+        both[rank].wait_for_all()
+
+    for delay_s in (0.0, 2.5):
+        late = threading.Thread(target=wait, args=(0, delay_s + 0.5))
+        late.start()
+        wait(1, delay_s)
+        late.join(10)
+    for watch in both:
+        watch.leave(None)
 
 
 def test_state_of_process_is_gone_or_stopped() -> None:

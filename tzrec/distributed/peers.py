@@ -40,10 +40,21 @@ class LostRankError(TrainingError):
 
 @dataclass
 class _Seen:
-    """Last record of another rank, and the time at which it last changed."""
+    """Last record of another rank.
+
+    Attributes:
+        record: the record.
+        first: time at which it was first read.
+        last: time at which it was last read; the rank has been silent since `first`.
+    """
 
     record: dict[str, Any]
-    changed: float
+    first: float
+    last: float
+
+    @property
+    def silent_s(self) -> float:
+        return self.last - self.first
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,7 @@ class Peers:
             TrainingError: a rank is lost, or did not advance within the time-out.
         """
         advanced: dict[int, tuple[int, float]] = {}
+        self._forget_silence(time.monotonic())  # the run may have kept the own threads from asking
         self._is_urgent.set()
         while True:
             now = time.monotonic()
@@ -191,9 +203,9 @@ class Peers:
         self._answered = time.monotonic()
 
     def _see(self, member: Member, record: dict[str, Any]) -> None:
-        seen = self._seen.get(member.rank)
-        if seen is None or seen.record["beat"] != record["beat"]:
-            self._seen[member.rank] = _Seen(record, time.monotonic())
+        now, seen = time.monotonic(), self._seen.get(member.rank)
+        is_silent = seen is not None and seen.record["beat"] == record["beat"]
+        self._seen[member.rank] = _Seen(record, seen.first if seen and is_silent else now, now)
 
     def _record(self, member: Member) -> dict[str, Any]:
         seen = self._seen.get(member.rank)
@@ -258,8 +270,8 @@ class Peers:
             holds = member.rank == 0
             return f"does not answer, nor does {self._address}: crashed, or out of reach" if holds else ""
         seen = self._seen.get(member.rank)
-        if seen and time.monotonic() - seen.changed > silent_s:
-            return f"{missing}: no sign of life for {time.monotonic() - seen.changed:.0f} s; stopped or out of reach"
+        if seen and seen.silent_s > silent_s:
+            return f"{missing}: no sign of life for {seen.silent_s:.0f} s; stopped or out of reach"
         return ""
 
     # watch
@@ -271,7 +283,8 @@ class Peers:
         while not self._stopped.wait(min(_BEAT_S / 2, self._timeout_s / 10)):
             now = time.monotonic()
             if now - last > 3 * _BEAT_S + _SILENT_S:
-                self._awake(now)  # this process, or its machine, was stopped itself
+                self._progress.since = now
+                self._forget_silence(now)  # this process, or its machine, was stopped itself
             last = now
             waited = now - self._progress.since
             if waited > warn_s and warned != self._progress.count:
@@ -282,11 +295,11 @@ class Peers:
                 if suspects:
                     self._end(suspects)
 
-    def _awake(self, now: float) -> None:
-        """Forget how long the other ranks have been silent."""
-        self._progress.since = self._answered = now
-        for seen in self._seen.values():
-            seen.changed = now
+    def _forget_silence(self, now: float) -> None:
+        """Count the silence of the store and of the other ranks from now on."""
+        self._answered = now
+        for seen in list(self._seen.values()):
+            seen.first = seen.last = now
 
     def _warn(self) -> None:
         suspects = list(self._suspects(_EVIDENCE_S))
