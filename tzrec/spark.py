@@ -46,7 +46,7 @@ def predict(
     Raises:
         SetupError: Spark is not installed.
         PackageError: there is no package.
-        DataError: a column is missing.
+        DataError: a column is missing, or exists twice.
         UsageError: a column of the output does not exist, or exists twice.
     """
     _pyspark_types()
@@ -72,7 +72,7 @@ def encode(frame: Any, config: str, reserved_columns: Sequence[str] = (), edit: 
     Raises:
         SetupError: Spark is not installed.
         ConfigError: lists all problems of the config.
-        DataError: a column is missing.
+        DataError: a column is missing, or exists twice.
     """
     _pyspark_types()
     make = partial(_row_encoder, str(config), tuple(reserved_columns), json.dumps(dict(edit or {})))
@@ -81,6 +81,9 @@ def encode(frame: Any, config: str, reserved_columns: Sequence[str] = (), edit: 
 
 def _map_rows(frame: Any, columns: Sequence[str], make: Callable[[], RowScorer | RowEncoder]) -> Any:
     """Apply a function of record batches, which `make` creates once in each Python worker."""
+    from tzrec.data.raw_rows import check_columns
+
+    check_columns(columns, frame.columns)
     selected = frame.select(*(f"`{name}`" for name in columns))
     schema = _pyspark_types().from_arrow_schema(make().schema(_arrow_schema(selected)))
     return selected.mapInArrow(partial(_apply, make), schema)

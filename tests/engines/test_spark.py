@@ -47,6 +47,8 @@ def test_spark_scores_equal_those_of_a_single_process(spark: Any, folder: Path) 
         tzrec.spark.predict(frame, str(folder / "package"), output_columns=["probs"])
     with pytest.raises(DataError, match="no column nothing in the rows"):
         tzrec.spark.predict(frame, str(folder / "package"), ["nothing"])
+    with pytest.raises(DataError, match="several columns user in the rows"):
+        tzrec.spark.predict(frame.select("*", "user"), str(folder / "package"))
 
 
 @pytest.mark.slow
