@@ -53,5 +53,11 @@ def test_explain_names_the_argument_of_the_file() -> None:
         "--b /data/out/x: /data/out/.x.tmp: Permission denied"
     )
     assert str(explain(error, {})) == "/data/out/.x.tmp: Permission denied"
+    assert str(explain(error, {"--a": "/data/o", "--b": "/data/out"})).startswith("--b /data/out: ")
+    full = OSError(28, "Error writing bytes to file. Detail: [errno 28] No space left on device", "/data/out/.x.tmp")
+    assert str(explain(full, {"--b": "/data/out"})) == (
+        "--b /data/out: /data/out/.x.tmp: No space left on device; "
+        "free some space there, then run the same command again"
+    )
     assert "there is not enough memory" in str(explain(MemoryError(), {}))
     assert explain(KeyError("x"), {}) is None

@@ -13,6 +13,7 @@ TzrecError                  exit status 1
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -116,11 +117,14 @@ def explain(error: BaseException, arguments: Mapping[str, object]) -> TzrecError
     names = [
         os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes, PathLike))
     ]
-    reason = f"{' -> '.join(names)}: {error.strerror or error}" if names else str(error)
-    for argument, value in arguments.items():
-        for path in str(value).split(","):
-            if any(_is_beside(name, path.strip()) for name in names or _QUOTED.findall(reason)):
-                return TzrecError(f"{argument} {path.strip()}: {reason}")
+    text = error.strerror or str(error)
+    if error.errno in _FULL:  # Arrow's text hides the reason behind others
+        text = f"{os.strerror(error.errno)}; free some space there, then run the same command again"
+    reason = f"{' -> '.join(names)}: {text}" if names else str(error)
+    paths = [(argument, path.strip()) for argument, value in arguments.items() for path in str(value).split(",")]
+    for argument, path in sorted(paths, key=lambda item: -len(item[1])):  # the nearest of several directories
+        if any(_is_beside(name, path) for name in names or _QUOTED.findall(reason)):
+            return TzrecError(f"{argument} {path}: {reason}")
     return TzrecError(reason if names else f"the operating system refused a file operation: {reason}")
 
 
@@ -134,6 +138,8 @@ def _is_beside(name: str, path: str) -> bool:
     )
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Codes of a disk, or of a quota, without space."""
 _QUOTED = re.compile(r"'([^']+)'")
 _NO_MEMORY = "can't allocate memory"
 """Part of the message of torch's allocator, which raises a RuntimeError."""

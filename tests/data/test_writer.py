@@ -6,11 +6,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fixtures.small_disk import small_disk
+from tzrec.data.atomic import write_text
 from tzrec.data.writer import open_writer
 from tzrec.errors import DataError
 
@@ -34,6 +37,22 @@ def test_parquet_writer_publishes_on_close(tmp_path: Path) -> None:
     writer.close()
     assert [path.name for path in out.iterdir()] == ["part-3.parquet"]
     assert pq.read_table(out / "part-3.parquet").equals(pa.concat_tables([TABLE, TABLE.slice(1)]))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_writer_on_full_disk_names_the_file_and_removes_it(tmp_path: Path, kind: str) -> None:
+    noise = pa.table({"x": np.random.default_rng(1).random(20_000)})
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        with pytest.raises(OSError, match="No space") as caught, open_writer(str(disk), "a", kind) as writer:
+            writer.write(noise)
+        assert caught.value.filename == f"{disk}/a.{kind}" and not list(disk.iterdir())
+        (disk / "filler").write_bytes(b"x" * 60 * 1024)
+        with pytest.raises(OSError, match="No space") as caught, open_writer(str(disk), "b", kind) as writer:
+            writer.write(noise.slice(0, 500))  # buffered until the end
+        assert caught.value.filename == f"{disk}/b.{kind}" and [path.name for path in disk.iterdir()] == ["filler"]
+        with pytest.raises(OSError, match="No space") as caught:
+            write_text(disk / "c", "x" * 9000)
+        assert caught.value.filename == str(disk / "c") and not list(disk.glob("*c*"))
 
 
 def test_csv_writer_formats_lists_as_json(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,10 +21,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.fixtures.log_lines import recorded_log
+from tests.fixtures.small_disk import small_disk
 from tests.fixtures.small_model import saved_model, small_rows
 from tzrec.config.load import load_config
 from tzrec.data.parts import part
 from tzrec.errors import UsageError
+from tzrec.predict import main
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.predict import PredictOptions, predict
@@ -175,6 +178,23 @@ def test_predict_writes_in_place_where_nothing_can_be_renamed(
     with pytest.raises(UsageError, match=f"{out} is not empty; remove it or choose another one"):
         run(data, out)
     store.rm("/batch-predict", recursive=True)
+
+
+def test_predict_on_full_disk_names_flag_file_and_cure(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", "40k") as disk:
+        paths = ["--predict_input_path", f"{data}/*.parquet", "--predict_output_path", f"{disk}/out"]
+        words = ["--pipeline_config", str(saved_model() / "pipeline.config"), "--reserved_columns", "row", *paths]
+        assert main(words) == 1
+        name = rf"{disk}/out\.partial/[\w./-]+"
+        cure = "free some space there, then run the same command again"
+        error = capfd.readouterr().err
+        assert re.search(f"--predict_output_path {disk}/out: {name}: No space left on device; {cure}", error), error
+        assert not list(disk.rglob(".*"))
+        subprocess.run(["mount", "-o", "remount,size=4M", str(disk)], check=True)
+        assert main(words) == 0
+        assert scores(disk / "out")["row"].to_pylist() == list(range(ROWS))
 
 
 def failed_after(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:

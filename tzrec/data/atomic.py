@@ -10,8 +10,8 @@ import io
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -180,13 +180,24 @@ class AtomicDirectory(_AtomicPath):
         return self
 
 
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Add the path of a file to an error of the system that lacks it: one of Arrow, or of a file that is open."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def write_text(path: str | AnyPath, text: str, is_synced: bool = False) -> None:
     """Write a small UTF-8 file atomically. A store shows a file only when it is complete: no rename there."""
     target = to_path(path)
     if isinstance(target, StorePath):
         target.write_text(text)
         return
-    with AtomicFile(target, is_synced) as file:
+    with naming(target), AtomicFile(target, is_synced) as file:
         Path(file.temporary).write_text(text, encoding="utf-8")
 
 
@@ -208,7 +219,7 @@ def append_lines(path: str | AnyPath, lines: Sequence[str]) -> None:
         start = b"" if not before or before.endswith(b"\n") else b"\n"
         target.write_bytes(before + start + _lines(lines))
         return
-    with open(target, "ab+", buffering=0) as stream:
+    with naming(target), open(target, "ab+", buffering=0) as stream:
         size = stream.seek(0, os.SEEK_END)
         if size:
             stream.seek(size - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv as pacsv
 
-from tzrec.data.atomic import AtomicFile
+from tzrec.data.atomic import AtomicFile, naming
 from tzrec.data.paths import filesystem
 from tzrec.errors import DataError
 
@@ -52,19 +53,22 @@ class Writer(ABC):
         table = self._convert(table)
         if self._sink is None:
             self._schema = table.schema
-            self._sink = self._file.open()
-            self._out = self._open(self._sink, table.schema)
+            with naming(self._file.path):
+                self._sink = self._file.open()
+                self._out = self._open(self._sink, table.schema)
         if table.schema != self._schema:
             raise ValueError(f"rows with the columns {table.schema} cannot follow rows with {self._schema}")
-        self._out.write_table(table)
+        with naming(self._file.path):
+            self._out.write_table(table)
 
     def close(self) -> None:
         """Publish the file; without rows written, no file is created."""
         if self._sink is None:
             return
         try:
-            self._finish()
-            self._file.publish()
+            with naming(self._file.path):
+                self._finish()
+                self._file.publish()
         except BaseException:  # such as a full disk
             self._file.discard()
             raise
@@ -78,7 +82,8 @@ class Writer(ABC):
     def abort(self) -> None:
         """Remove the file."""
         if self._sink is not None:
-            self._finish()
+            with suppress(OSError):  # of a full disk, on which this file was to be written
+                self._finish()
             self._file.discard()
 
     def __enter__(self: Self) -> Self:

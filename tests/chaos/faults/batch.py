@@ -90,7 +90,9 @@ def disk_full_while_predicting(workspace: Workspace) -> Outcome:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)], check=True)
     try:
         stopped = workspace.run(_predict(workspace, config, disk / "scores"))
-        message = stopped.assert_refused("No space left on device", "parts are finished and kept")
+        message = stopped.assert_refused(
+            f"--predict_output_path {disk}/scores: ", "No space left on device", "parts are finished and kept"
+        )
         assert not list((disk / "scores.partial").glob(".*.tmp"))
         subprocess.run(["mount", "-o", "remount,size=4M", str(disk)], check=True)
         workspace.run(_predict(workspace, config, disk / "scores")).assert_succeeded()
