@@ -113,7 +113,6 @@ def test_epoch_of_a_version_without_streams_goes_on_in_its_order(write: Write, k
 
 def test_only_training_is_shuffled(write: Write) -> None:
     path = write([23])
-    assert list(itertools.chain(*map(ids, batches_of(path, "shuffle: true", mode="predict")))) == list(range(23))
     evaluated, unshuffled = (batches_of(path, data, mode="eval") for data in ("shuffle: true", ""))
     assert [ids(batch) for batch in evaluated] == [ids(batch) for batch in unshuffled]
     trained = batches_of(path, "shuffle: true")
@@ -163,8 +162,8 @@ def test_rank_without_rows_repeats_one_that_is_not_counted(write: Write) -> None
 
 def test_drop_remainder_skips_the_short_step(write: Write) -> None:
     path = write([13])
-    for mode, sizes in [("train", [4, 4, 4]), ("eval", [4, 4, 4]), ("predict", [4, 4, 4, 1])]:
-        assert [batch.rows for batch in batches_of(path, "drop_remainder: true", mode=mode)] == sizes
+    for mode in ("train", "eval"):
+        assert [batch.rows for batch in batches_of(path, "drop_remainder: true", mode=mode)] == [4, 4, 4]
     with pytest.raises(DataError, match=r"fewer rows than one batch of all ranks \(4 x 4\).*drop_remainder"):
         batches_of(path, "drop_remainder: true", world_size=4)
 
@@ -174,38 +173,11 @@ def test_batch_size_depends_on_the_mode(write: Write) -> None:
     data = "eval_batch_size: 6"
     assert [batch.rows for batch in batches_of(path, data, mode="eval")] == [6, 6, 1]
     assert [batch.rows for batch in batches_of(path, data, mode="train")] == [4, 4, 4, 1]
-    assert [batch.rows for batch in batches_of(path, data, mode="predict", batch_size=9)] == [9, 4]
+    assert [batch.rows for batch in batches_of(path, data, mode="eval", batch_size=9)] == [9, 4]
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv"])
-@pytest.mark.parametrize("rows", [1, 2, 9, 13])
-def test_predict_gives_each_rank_one_range(write: Write, kind: str, rows: int) -> None:
-    path = write([rows], kind)
-    data = "dataset_type: CsvDataset" if kind == "csv" else ""
-    ranks = [batches_of(path, data, mode="predict", rank=rank, world_size=3, reserved=["uid"]) for rank in range(3)]
-    assert len({len(batches) for batches in ranks}) == 1
-    parts = [list(itertools.chain(*map(ids, batches))) for batches in ranks]
-    assert list(itertools.chain(*parts)) == list(range(rows))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    for batch in itertools.chain(*ranks):
-        assert batch.reserved is not None
-        assert batch.reserved["uid"].to_pylist() == batch.sparse[BASE].values().tolist()
-
-
-def test_reserved_selects_columns(write: Write) -> None:
-    path = write([3])
-    all_columns = batches_of(path, mode="predict", reserved=["ALL_COLUMNS"])[0].reserved
-    effective = batches_of(path, mode="predict", reserved=["w", "ALL_EFFECTIVE_COLUMNS"])[0].reserved
-    assert all_columns is not None
-    assert all_columns.to_pydict() == table(3).to_pydict()
-    assert effective is not None
-    assert effective.column_names == ["w", "uid", "price"]
-    assert batches_of(path)[0].reserved is None
-
-
-def test_predict_needs_no_labels(tmp_path: Path) -> None:
+def test_missing_labels_and_weights_are_named(tmp_path: Path) -> None:
     pq.write_table(table(3).select(["uid", "price"]), tmp_path / "a.parquet")
-    assert batches_of(f"{tmp_path}/a.parquet", mode="predict")[0].labels == {}
     with pytest.raises(DataError, match='no column "clk", "w"'):
         batches_of(f"{tmp_path}/a.parquet", mode="eval")
 
@@ -214,7 +186,6 @@ def test_num_rows_is_known_before_reading(write: Write) -> None:
     csv = make_config("dataset_type: CsvDataset")
     assert open_loader(make_config(), write([3, 4])).num_rows == 7
     assert open_loader(csv, write([3, 4], "csv")).num_rows == 7
-    assert open_loader(csv, write([3, 4], "csv"), mode="predict").num_rows == 7
 
 
 def test_data_without_rows_is_an_error(write: Write) -> None:
@@ -310,13 +281,11 @@ def test_bad_rows_take_the_default(tmp_path: Path) -> None:
 
 
 def test_bad_rows_are_skipped_and_sampled(tmp_path: Path) -> None:
-    loader = open_loader(make_config("bad_row_policy: SKIP_ROW batch_size: 6"), write_bad(tmp_path), reserved=["uid"])
+    loader = open_loader(make_config("bad_row_policy: SKIP_ROW batch_size: 6"), write_bad(tmp_path))
     loader.bad_rows_path = str(tmp_path / "bad.jsonl")
     (batch,) = loader.epoch()
     assert batch.rows == 2
     assert batch.sparse[BASE].values().tolist() == [5, 10]
-    assert batch.reserved is not None
-    assert batch.reserved["uid"].to_pylist() == [5, 10]
     assert {column: count for (column, _), count in loader.bad_value_counts.items()} == dict.fromkeys(
         ("uid", "price", "clk", "w"), 1
     )

@@ -23,7 +23,7 @@ SPARK = pa.decimal128(20, 0)  # Spark's type of an unsigned bigint
 def ids_of(config_path: str, folder: Path) -> list[int]:
     config = load_checked(config_path)
     encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
-    loader = DataLoader(config, encoder, f"{folder}/data", "predict")
+    loader = DataLoader(config, encoder, f"{folder}/data", "eval")
     return [int(value) for batch in loader.epoch() for value in batch.sparse["__BASE__"]["item"].values()]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tzrec.data.partition import BatchPartition, RankRows, even_range
+from tzrec.data.partition import BatchPartition, RankRows
 from tzrec.data.shuffle import Window
 
 
@@ -85,26 +85,3 @@ def global_batch_jobs(windows: Iterator[Window], partition: BatchPartition, drop
         position = step.after
     if position < buffer.stop and not drop_remainder:
         yield buffer.job(partition.last_step(position, buffer.stop))
-
-
-def contiguous_steps(rows: int, batch_size: int, rank: int, world_size: int) -> list[RankRows]:
-    """Split the rows into one contiguous range per rank, and each range into the same number of steps.
-
-    A rank at the end of its range repeats one row, so that all ranks take part in the collective operations.
-    """
-    begin, end = even_range(rank, world_size, 0, rows)
-    max_rows = -(-rows // world_size)
-    steps = []
-    for first in range(begin, begin + max_rows, batch_size):
-        after = min(first + batch_size, end)
-        last = max(end - 1, 0)
-        steps.append(RankRows(after, first, after, after - first) if first < end else RankRows(end, last, last + 1, 0))
-    return steps
-
-
-def jobs_of_steps(windows: Iterator[Window], steps: list[RankRows]) -> Iterator[BatchJob]:
-    """Yield the jobs of the given steps."""
-    buffer = _WindowBuffer(windows, steps[0].begin)
-    for step in steps:
-        buffer.read_until(step.end)
-        yield buffer.job(step)

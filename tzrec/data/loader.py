@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -15,7 +15,7 @@ from tzrec import env
 from tzrec.data.bad_rows import BadRowLog
 from tzrec.data.batch import Batch, Cursor, Deal
 from tzrec.data.batch_encoder import BatchEncoder, EncodedBatch
-from tzrec.data.batch_jobs import BatchJob, contiguous_steps, global_batch_jobs, jobs_of_steps
+from tzrec.data.batch_jobs import BatchJob, global_batch_jobs
 from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.identity import DataIdentity
 from tzrec.data.masking import masked_rows
@@ -32,21 +32,18 @@ from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-Mode = Literal["train", "eval", "predict"]
+Mode = Literal["train", "eval"]
 
 CPU = torch.device("cpu")
-ALL_COLUMNS = "ALL_COLUMNS"
-ALL_EFFECTIVE_COLUMNS = "ALL_EFFECTIVE_COLUMNS"
 
 
 class DataLoader:
-    """Iterable batches of one rank.
+    """Iterable batches of one rank, to train on or to evaluate.
 
-    In "train" and "eval" the rows of an epoch are divided into streams, of which each rank reads its own. A step takes
-    batch size x ranks rows, equally many from every stream, so that it has the same rows on any number of ranks that
-    divides the number of streams. "train" shuffles if the config has `shuffle`. In "predict" every rank reads one
-    contiguous range of the rows, without labels. An epoch that a version without streams has begun goes on in its
-    order, that of the files, and every rank reads all rows.
+    The rows of an epoch are divided into streams, of which each rank reads its own. A step takes batch size x ranks
+    rows, equally many from every stream, so that it has the same rows on any number of ranks that divides the number
+    of streams. "train" shuffles if the config has `shuffle`. An epoch that a version without streams has begun goes on
+    in its order, that of the files, and every rank reads all rows.
 
     Attributes:
         num_rows: rows of an epoch over all ranks; None if it is unknown.
@@ -63,7 +60,6 @@ class DataLoader:
         mode: Mode,
         rank: int = 0,
         world_size: int = 1,
-        reserved: Sequence[str] = (),
         batch_size: int | None = None,
         seed: int = 1,
         exchange: Exchange = ALONE,
@@ -74,11 +70,9 @@ class DataLoader:
             config: its data_config describes the files.
             encoder: encodes the features.
             path: comma list of globs.
-            mode: "train", "eval" or "predict".
+            mode: "train" or "eval".
             rank: this rank.
             world_size: number of ranks.
-            reserved: columns to copy to `Batch.reserved`; ALL_COLUMNS stands for all columns, ALL_EFFECTIVE_COLUMNS
-                for those that the features read.
             batch_size: rows per batch and rank; default: that of the config.
             seed: of the shuffle.
             exchange: the ranks that open these files together, and share the work; default: this one does all of it.
@@ -91,13 +85,11 @@ class DataLoader:
         self._data, self._encoder, self._mode = data, encoder, mode
         self._rank, self._world_size, self._seed = rank, world_size, seed
         self.batch_size = batch_size or _batch_size(data, mode)
-        self._targets = [] if mode == "predict" else [*data.label_fields, *data.sample_weight_fields]
-        files = open_reader(data, path, [], exchange)
-        self._reserved = _reserved_names(reserved, files.available, encoder.columns)
-        self._reader = files.select([*encoder.columns, *self._targets, *self._reserved])
+        targets = [*data.label_fields, *data.sample_weight_fields]
+        self._reader = open_reader(data, path, [*encoder.columns, *targets], exchange)
         self._reader.make_index(exchange, env.cpu_share())
-        self._schema = TextSchema.of(data, self._reader, encoder.columns, self._targets, self._reserved)
-        self._batch_encoder = BatchEncoder(config, encoder, self._schema, self._targets, self._reserved)
+        schema = TextSchema.of(data, self._reader, encoder.columns, targets)
+        self._batch_encoder = BatchEncoder(config, encoder, schema, targets)
         self._rows = self._reader.num_rows
         self.device = CPU
         self._log = BadRowLog()
@@ -177,7 +169,7 @@ class DataLoader:
             raise DataError(
                 f"the data has fewer rows than one batch of all ranks ({self.batch_size} x {self._world_size}), and "
                 "data_config.drop_remainder skips such a batch; lower data_config.batch_size or provide more data"
-                if self._data.drop_remainder and self._mode != "predict"
+                if self._data.drop_remainder
                 else "the data has no rows"
             )
 
@@ -216,16 +208,12 @@ class DataLoader:
 
     def _deals(self, start: Cursor) -> tuple[Deal, ...]:
         """Divisions of the epoch into streams, none where rows are read in the order of the files."""
-        if self._mode == "predict" or (start.row > 0 and not start.deals):
+        if start.row > 0 and not start.deals:
             return ()
         streams = num_streams(self._data.num_streams, self._world_size)
         return continue_deals(start.deals, streams, self._world_size, self.batch_size * self._world_size)
 
     def _jobs(self, cursor: Cursor, read_ahead: ReadAhead) -> Iterator[BatchJob] | Iterator[StreamJob]:
-        if self._mode == "predict":
-            assert self._rows is not None
-            steps = contiguous_steps(self._rows, self.batch_size, self._rank, self._world_size)
-            return jobs_of_steps(unshuffled_windows(self._reader, steps[0].begin), steps)
         rank, world_size, is_dropping = self._rank, self._world_size, self._data.drop_remainder
         if cursor.deals:
             return stream_jobs(self._reader, cursor, rank, world_size, self._seed, is_dropping, read_ahead)
@@ -258,8 +246,3 @@ class DataLoader:
 
 def _batch_size(data: data_pb2.DataConfig, mode: Mode) -> int:
     return data.eval_batch_size if mode != "train" and data.eval_batch_size else data.batch_size
-
-
-def _reserved_names(names: Sequence[str], all_columns: Sequence[str], effective: Sequence[str]) -> list[str]:
-    groups = {ALL_COLUMNS: all_columns, ALL_EFFECTIVE_COLUMNS: effective}
-    return list(dict.fromkeys(column for name in names for column in groups.get(name, (name,))))

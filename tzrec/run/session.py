@@ -5,7 +5,6 @@ config -> CPU settings -> process group -> feature encoder -> data loader -> mod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
@@ -138,14 +137,12 @@ class Session:
     def model_dir(self) -> AnyPath:
         return to_path(self.config.model_dir)
 
-    def loader(self, path: str, mode: Mode, reserved: Sequence[str] = (), batch_size: int | None = None) -> DataLoader:
+    def loader(self, path: str, mode: Mode, batch_size: int | None = None) -> DataLoader:
         """Open files as batches for this rank, together with all other ranks; `close` stops their threads."""
         rank, world_size, seed = self.rank_info.rank, self.rank_info.world_size, self.config.train_config.seed
         exchange = group.exchange(self.rank_info)
         path = pin_versions(path, self._table_versions)
-        loader = DataLoader(
-            self.config, self.encoder, path, mode, rank, world_size, reserved, batch_size, seed, exchange
-        )
+        loader = DataLoader(self.config, self.encoder, path, mode, rank, world_size, batch_size, seed, exchange)
         loader.device = self.device
         self._table_versions |= loader.table_versions
         self._loaders.add(loader)
