@@ -51,7 +51,8 @@ test-stores: $(PROTOS)  ## run whole runs from and to S3 against servers on this
 
 test-lake: $(PROTOS)  ## install deltalake and pyiceberg (380 MB) and run the tests of Delta Lake and Iceberg tables
 	@$(PIP) --no-build-isolation --editable '.[delta,iceberg]'
-	@$(BIN)/python -m pytest -rs $(PYTEST_FLAGS) tests/data/test_lakes.py
+	@$(BIN)/python -m pytest -rs $(PYTEST_FLAGS) tests/data/test_lakes.py \
+		tests/integration/test_growing_table.py
 
 check: $(PROTOS)  ## run ruff and mypy
 	@$(BIN)/ruff check --quiet tzrec tests setup.py $(wildcard experiments)
