@@ -180,3 +180,13 @@ def test_load_checked_sets_spin_of_config_that_openmp_reads() -> None:
     if "GOMP_SPINCOUNT" not in result.stderr:
         pytest.skip("this torch does not use GNU OpenMP")
     assert "GOMP_SPINCOUNT = '777'" in result.stderr
+
+
+@pytest.mark.parametrize(("shell", "pool"), [({}, "system"), ({"ARROW_DEFAULT_MEMORY_POOL": "mimalloc"}, "mimalloc")])
+def test_arrow_takes_memory_from_the_system_unless_the_shell_chooses(shell: dict[str, str], pool: str) -> None:
+    others = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    code = "import tzrec, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=others | shell, capture_output=True, text=True, timeout=60
+    )
+    assert result.stdout.split() == [pool], result.stderr

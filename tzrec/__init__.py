@@ -12,6 +12,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from tzrec import env
 from tzrec.errors import (
     CheckpointError,
     ConfigError,
@@ -49,6 +50,8 @@ __all__ = [
     "predict",
     "train",
 ]
+
+env.use_system_memory_for_arrow()
 
 _FUNCTIONS = ("check", "evaluate", "export", "init", "load", "predict", "train")
 

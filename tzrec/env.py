@@ -114,6 +114,15 @@ def silence_native_warnings() -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
+def use_system_memory_for_arrow() -> None:
+    """Set ARROW_DEFAULT_MEMORY_POOL to "system" unless the shell has. Before the import of pyarrow.
+
+    Pages and windows are large, and freed by other threads than those that read them: the pool that is the default
+    gives such memory back to the system and asks for it again, which can double the processor time of reading.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
 def cache_dir() -> Path:
     """Return the folder of tzrec for files that can be deleted at any time: in XDG_CACHE_HOME, or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tzrec"

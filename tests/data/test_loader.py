@@ -18,6 +18,7 @@ import pytest
 
 from tests.data.conftest import Write
 from tests.fixtures.data_threads import data_threads
+from tests.fixtures.log_lines import recorded_log
 from tests.fixtures.numbered_rows import make_config, open_loader, table
 from tzrec.data.batch import BASE, Batch, Cursor, Deal
 from tzrec.errors import DataError
@@ -142,6 +143,21 @@ def test_new_epoch_takes_the_window_size_of_the_config(write: Write) -> None:
     path = write([23])
     batch = batches_of(path, "shuffle: true shuffle_buffer_size: 2", Cursor(1, 0, 400))[0]
     assert batch.cursor == Cursor(1, 4, 8, (Deal(8, 4, 4),))
+
+
+def test_epoch_of_an_older_version_goes_on_in_its_order_and_says_so(write: Write) -> None:
+    path = write([23])
+    with recorded_log() as lines:
+        first = batches_of(path, "num_workers: 0", Cursor(1, 8, 1))[0]
+    assert ids(first) == [8, 9, 10, 11]
+    assert lines == [
+        "epoch 2 goes on from row 8 in the order of the older version that wrote the checkpoint: every rank reads all "
+        "rows. From the next epoch on, a rank reads only its own streams"
+    ]
+    with recorded_log() as lines:
+        batches_of(path, "num_workers: 0", Cursor(1, 8, 1, (Deal(8, 4, 8),)))
+        batches_of(path, "num_workers: 0", Cursor(2))
+    assert lines == []
 
 
 def test_short_step_is_split_evenly(write: Write) -> None:

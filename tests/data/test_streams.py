@@ -236,3 +236,20 @@ def test_loader_order_does_not_depend_on_threads(write: Write, workers: int) -> 
     sizes = [min(7, size - start) for size in (40, 3, 25, 90) for start in range(0, size, 7)]
     assert rows == flat(run(sizes, Cursor(0, 0, 12), 1, 6)[0])
     assert sum(len(spans) for spans in deal(NumberedRows(sizes).block_starts(), 8)) >= len(sizes)
+
+
+def test_first_step_reads_one_window_of_each_stream_and_the_second_one_goes_ahead() -> None:
+    reader, read_ahead = NumberedRows([20] * 16), ReadAhead()
+    cursor = Cursor(0, 0, 160, (Deal(8, 16),))  # windows of 20 rows
+    jobs = stream_jobs(reader, cursor, 0, 1, 1, False, read_ahead)  # type: ignore[arg-type]
+    next(jobs)
+    assert (reader.num_read, len(read_ahead.tasks)) == (160, 0)
+    next(jobs)
+    assert (reader.num_read, len(read_ahead.tasks)) == (160, 8)
+
+
+def test_windows_of_one_step_are_read_ahead_at_once() -> None:
+    reader, read_ahead = NumberedRows([2] * 16), ReadAhead()
+    jobs = stream_jobs(reader, Cursor(0, 0, 16, (Deal(8, 16),)), 0, 1, 1, False, read_ahead)  # type: ignore[arg-type]
+    next(jobs)
+    assert (reader.num_read, len(read_ahead.tasks)) == (16, 8)

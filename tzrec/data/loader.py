@@ -29,6 +29,7 @@ from tzrec.data.text_schema import TextSchema
 from tzrec.errors import DataError
 from tzrec.features.arrays import BoolArray
 from tzrec.features.feature_encoder import FeatureEncoder
+from tzrec.log import logger
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -209,6 +210,12 @@ class DataLoader:
     def _deals(self, start: Cursor) -> tuple[Deal, ...]:
         """Divisions of the epoch into streams, none where rows are read in the order of the files."""
         if start.row > 0 and not start.deals:
+            logger.info(
+                "epoch %d goes on from row %d in the order of the older version that wrote the checkpoint: every rank "
+                "reads all rows. From the next epoch on, a rank reads only its own streams",
+                start.epoch + 1,
+                start.row,
+            )
             return ()
         streams = num_streams(self._data.num_streams, self._world_size)
         return continue_deals(start.deals, streams, self._world_size, self.batch_size * self._world_size)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -53,10 +52,6 @@ class _RawWindow:
     pieces: Sequence[Piece]
     order: Int64Array | None
 
-    @property
-    def num_rows(self) -> int:
-        return sum(piece.batch.num_rows for piece in self.pieces) if self.order is None else len(self.order)
-
     def arrange(self) -> Rows:
         """Copy the rows into their order."""
         table = pa.Table.from_batches([piece.batch for piece in self.pieces])
@@ -67,7 +62,10 @@ class _RawWindow:
 
 
 class _StreamRows:
-    """Rows of a stream in the order of the epoch; while one window is used, the next one is read ahead."""
+    """Rows of a stream in the order of the epoch; while one window is used, the next one is read ahead.
+
+    It is read from the second step of a window on, so that the first step need not wait for it.
+    """
 
     def __init__(self, windows: Iterator[_RawWindow], num_left: int, read_ahead: ReadAhead) -> None:
         """Begin to read, unless no rows are left.
@@ -81,13 +79,20 @@ class _StreamRows:
         self._num_unread = num_left
         self._rows: Rows | None = None
         self._used = 0
-        self._next = self._submit() if num_left else None
+        self._next: Callable[[], Rows] | None = None
+        self._read_next()
 
-    def _submit(self) -> Callable[[], _RawWindow]:
-        return self._read_ahead.submit(partial(next, self._windows))
+    def _submit(self) -> Callable[[], Rows]:
+        return self._read_ahead.submit(lambda: next(self._windows).arrange())
+
+    def _read_next(self) -> None:
+        if self._next is None and self._num_unread > 0:
+            self._next = self._submit()
 
     def take(self, rows: int) -> Iterator[Rows]:
         """Yield the next rows."""
+        if self._rows:
+            self._read_next()
         while rows:
             batch, numbers = self._rows or self._open_window()
             begin, end = self._used, min(self._used + rows, batch.num_rows)
@@ -96,6 +101,7 @@ class _StreamRows:
             self._used = end
             if end == batch.num_rows and self._num_unread:
                 self._rows = None
+                self._read_next()
 
     def last_row(self) -> Rows:
         """Return the last row again, after all rows were taken."""
@@ -103,10 +109,9 @@ class _StreamRows:
         return batch.slice(batch.num_rows - 1), numbers[-1:]
 
     def _open_window(self) -> Rows:
-        window = (self._next or self._submit())()
-        self._num_unread -= window.num_rows
-        self._next = self._submit() if self._num_unread > 0 else None
-        self._rows, self._used = window.arrange(), 0
+        self._rows, self._used = (self._next or self._submit())(), 0
+        self._next = None
+        self._num_unread -= self._rows[0].num_rows
         return self._rows
 
 
