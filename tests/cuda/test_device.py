@@ -28,6 +28,8 @@ CUDA = pytest.param("cuda", marks=pytest.mark.cuda, id="cuda")
 SLOW_CPU = pytest.param("cpu", marks=pytest.mark.slow, id="cpu")
 BOTH = ["cpu", CUDA]
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.config"))
+SMALL = "multi_tower_sequences_taobao"
+"""Example with small tables, bags and sequences."""
 STEPS = 4
 Losses = list[dict[str, float]]
 
@@ -78,7 +80,7 @@ def test_steps_of_every_example_equal_those_on_cpu(device: torch.device, name: s
 @pytest.mark.parametrize("device", ["cpu"], indirect=True)
 def test_steps_of_an_example_repeat(device: torch.device, tmp_path: Path) -> None:
     """The comparison of the test before, on the CPU with itself."""
-    assert_equals_cpu(device, "deepfm_taobao", tmp_path)
+    assert_equals_cpu(device, SMALL, tmp_path)
 
 
 def assert_equals_cpu(device: torch.device, name: str, directory: Path) -> None:
@@ -95,7 +97,7 @@ def assert_equals_cpu(device: torch.device, name: str, directory: Path) -> None:
 @pytest.mark.parametrize("device", BOTH, indirect=True)
 def test_exchange_of_a_single_rank_equals_local_lookups(device: torch.device, tmp_path: Path) -> None:
     """With one rank NCCL can be proved as well: ids and vectors go through its collective operations."""
-    case = Case("case", "multi_tower_sequences_taobao")
+    case = Case("case", SMALL)
     make_inputs(tmp_path, {case.example})
     local = case.train(tmp_path, "local", STEPS)
     with (
@@ -110,7 +112,7 @@ def test_exchange_of_a_single_rank_equals_local_lookups(device: torch.device, tm
 @pytest.mark.parametrize("device", [CUDA], indirect=True)
 def test_pipeline_equals_plain_loop(device: torch.device, tmp_path: Path) -> None:
     """On CUDA sums of gradients have no fixed order, so that the last bits of two runs differ."""
-    case = Case("case", "multi_tower_sequences_taobao")
+    case = Case("case", SMALL)
     make_inputs(tmp_path, {case.example})
     with patch.object(trainer_module, "TrainPipeline", PlainPipeline):
         plain = case.train(tmp_path, "plain", STEPS)
@@ -133,13 +135,13 @@ def test_batches_are_pinned_for_cuda_only(device: torch.device, tmp_path: Path) 
 
 @pytest.mark.parametrize("device", BOTH, indirect=True)
 def test_reduced_precision_stays_near_full_precision(device: torch.device, tmp_path: Path) -> None:
-    make_inputs(tmp_path, {"deepfm_taobao"})
-    full = Case("full", "deepfm_taobao").train(tmp_path, "fp32", STEPS)
+    make_inputs(tmp_path, {SMALL})
+    full = Case("full", SMALL).train(tmp_path, "fp32", STEPS)
     for name, edits in {
         "bf16": {"train_config.mixed_precision": "BF16"},
         "tf32": {"train_config.cuda_matmul_allow_tf32": True, "train_config.cudnn_allow_tf32": True},
     }.items():
-        assert_near(Case(name, "deepfm_taobao", edits=edits).train(tmp_path, name, STEPS), full, rel=0.02)
+        assert_near(Case(name, SMALL, edits=edits).train(tmp_path, name, STEPS), full, rel=0.02)
 
 
 @pytest.mark.parametrize("device", [CUDA], indirect=True)

@@ -22,6 +22,7 @@ from tests.fixtures.small_run import results
 ROWS, BATCH = 597, 64
 """Nine full steps and one of 21 rows: two or three on each of 8 ranks."""
 SHARDINGS = ["table_wise", "row_wise", "column_wise", "data_parallel"]
+QUICK = [*SHARDINGS[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in SHARDINGS[2:])]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_eight_ranks_have_losses_of_one(
     assert_every_row_was_trained_twice(workspace, "eight")
 
 
-@pytest.mark.parametrize("sharding", SHARDINGS)
+@pytest.mark.parametrize("sharding", QUICK)
 def test_four_ranks_have_losses_of_one(
     pool: RankPool, workspace: Workspace, one: list[dict[str, float]], sharding: str
 ) -> None:
@@ -126,7 +127,12 @@ def test_eight_ranks_with_sharding_have_losses_of_one(
 
 @pytest.mark.parametrize(
     ("num_ranks", "sharding"),
-    [(4, "row_wise"), (2, ""), (1, ""), *(pytest.param(8, name, marks=pytest.mark.slow) for name in SHARDINGS)],
+    [
+        (4, "row_wise"),
+        (1, ""),
+        pytest.param(2, "", marks=pytest.mark.slow),
+        *(pytest.param(8, name, marks=pytest.mark.slow) for name in SHARDINGS),
+    ],
 )
 def test_checkpoint_of_eight_ranks_is_resumed_on_other_ranks(
     pool: RankPool, workspace: Workspace, eight: list[dict[str, float]], num_ranks: int, sharding: str

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.fixtures.pipelined_runs import BATCH, CASES, STEPS, STOP, Case, make_inputs, train_both_ways
+from tests.fixtures.pipelined_runs import BATCH, CASES, STEPS, STOP, Case, make_inputs, train_both_ways, two_ranks_job
+from tests.fixtures.rank_pool import RankPool
 from tests.fixtures.small_run import assert_equal, results, tensors
 from tzrec.checkpoint import store
 from tzrec.checkpoint.position import Position
@@ -141,6 +138,26 @@ def test_close_receives_what_other_ranks_send(
     assert next(pipeline, None) is None
 
 
+@pytest.mark.parametrize("num_steps", range(6))
+def test_pipeline_yields_each_step_once_up_to_a_stop(
+    make_pipeline: Callable[..., TrainPipeline], num_steps: int
+) -> None:
+    """The exchanges depend on the numbers of steps alone, in which all ranks agree."""
+    for num_trained in range(num_steps + 1):
+        calls: list[str] = []
+        pipeline, trained = make_pipeline(num_steps, calls), []
+        for _ in range(num_trained):
+            trained.append(next(pipeline).batch.rows)
+            pipeline.advance()
+        assert num_trained < num_steps or next(pipeline, None) is None
+        pipeline.close()
+        assert trained == list(range(1, num_trained + 1))
+        exchanged = range(1, min(num_trained + 1, num_steps) + 1) if num_trained else range(0)
+        for phase in ("numbers", "send", "receive"):
+            of_phase = [call for call in calls if f": {phase} " in call]
+            assert of_phase == [f"exchange: {phase} {step}" for step in exchanged], (num_trained, phase)
+
+
 def test_pipeline_without_steps_is_empty(make_pipeline: Callable[..., TrainPipeline]) -> None:
     calls: list[str] = []
     assert list(make_pipeline(0, calls)) == []
@@ -201,38 +218,15 @@ def test_pipelined_run_equals_plain_run_on_one_rank(case: Case, tmp_path: Path) 
     assert_checkpoints_equal(plain, pipelined)
 
 
-def run_two_ranks(directory: Path, cases: list[Case]) -> None:
-    """Run the cases on two ranks; see `pipelined_runs.main`."""
-    make_inputs(directory, {case.example for case in cases})
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    arguments = [str(directory), *(case.name for case in cases)]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.fixtures.pipelined_runs", *arguments],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            cwd=Path(__file__).parents[2],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        errors = [rank.communicate(timeout=900)[1] for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(errors)
-
-
 @pytest.mark.parametrize("cases", [pytest.param(CASES[:1], id="quick"), slow(CASES[1:])])
 def test_pipelined_run_equals_plain_run_on_two_ranks(cases: list[Case], tmp_path: Path) -> None:
     """The last step of an epoch has 32 rows on one rank and 22 on the other.
 
     A run that one rank stops continues as if it had not: batches that were read ahead of the stop are read again.
     """
-    run_two_ranks(tmp_path, cases)
+    make_inputs(tmp_path, {case.example for case in cases})
+    with RankPool(2) as ranks:
+        assert ranks.run(2, two_ranks_job, cases, tmp_path, limit_s=900) == [len(cases)] * 2
     for case in cases:
         assert_checkpoints_equal(case.model_dir(tmp_path, "plain"), case.model_dir(tmp_path, "pipelined"))
     stopped = cases[0].model_dir(tmp_path, "stopped")

@@ -106,6 +106,7 @@ class TrainPipeline:
             self._start()
             self.advance()
         if self._sent is None:
+            assert self._started is None, "advance was not called after the last step"
             raise StopIteration
         step = self._receive(self._sent)
         self._sent = None
