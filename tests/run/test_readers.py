@@ -11,10 +11,11 @@ import torch
 
 from tests.fixtures.small_model import STEP, saved_model, small_config, small_model
 from tzrec.checkpoint import store
-from tzrec.checkpoint.manifest import CheckpointManifest
+from tzrec.checkpoint.manifest import NAME, CheckpointManifest, FileRecord
 from tzrec.errors import CheckpointError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.session import Session
+from tzrec.storage.path import AnyPath
 
 
 @pytest.fixture
@@ -54,6 +55,26 @@ def test_load_of_checkpoint_deleted_while_read_takes_next(
     assert f"(model.ckpt-{STEP + 1} was deleted by the run that trains it)" in caplog.text
     assert f"({name} was deleted by the run that trains it)" in caplog.text
     assert "damaged" not in caplog.text
+
+
+def test_load_of_checkpoint_deleted_after_its_weights_are_read_takes_next(
+    config: EasyRecConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    deletions = iter(range(1))
+
+    class LateRecord(FileRecord):
+        @classmethod
+        def of(cls, path: AnyPath) -> FileRecord:
+            if next(deletions, None) is not None:
+                train_on(Path(config.model_dir))
+            return super().of(path)
+
+    monkeypatch.setattr("tzrec.run.session.FileRecord", LateRecord)
+    with Session.load(config, purpose="serving") as session:
+        newer = store.checkpoint_path(Path(config.model_dir), STEP + 1)
+        assert session.weights_digest == FileRecord.of(newer / NAME).sha256
+    assert f"model.ckpt-{STEP + 1} (model.ckpt-{STEP} was deleted by the run that trains it)" in caplog.text
 
 
 def test_load_of_checkpoint_deleted_while_verified_takes_next(

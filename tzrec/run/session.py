@@ -249,8 +249,6 @@ class Session:
             deleted, checkpoint = checkpoint, self._agree_on_checkpoint(path, purpose)
             logger.info("model  %s (%s was deleted by the run that trains it)", checkpoint.path, deleted.path.name)
         self.step = checkpoint.step
-        manifest = checkpoint.path / (NAME if checkpoint.manifest else "model/.metadata")
-        self.weights_digest = FileRecord.of(manifest).sha256
 
     def _agree_on_checkpoint(self, path: str | None, purpose: Purpose) -> Checkpoint:
         return agree_on_checkpoint(lambda: choose_checkpoint(self.config, path, purpose), self.rank_info)
@@ -268,12 +266,14 @@ class Session:
         from tzrec.checkpoint.restore import restore
 
         message = f"{checkpoint.path} does not match the model of this config"
-        error: CheckpointError | None = None
+        error: CheckpointError | FileNotFoundError | None = None
         try:
             restore(checkpoint.path / "model", tensors).ensure_complete(message)
             if is_averaged:
                 restore_average(checkpoint, tensors)
-        except CheckpointError as raised:
+            manifest = checkpoint.path / (NAME if checkpoint.manifest else "model/.metadata")
+            self.weights_digest = FileRecord.of(manifest).sha256
+        except (CheckpointError, FileNotFoundError) as raised:
             error = raised
         if group.any_rank(error is not None and not store.is_present(checkpoint.path)):
             return False
