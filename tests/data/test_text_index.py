@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from tests.fixtures.numbered_rows import make_config, open_loader
 from tzrec.data import text_index
 from tzrec.data.bad_lines import WRONG_CELLS
+from tzrec.data.batch import BASE
 from tzrec.data.block_reader import open_streams
 from tzrec.data.csv import CsvReader
 from tzrec.data.dealing import deal
@@ -386,11 +387,10 @@ def test_ranks_train_the_same_batches_from_blocks_of_text(tmp_path: Path, monkey
         rows: list[set[int]] = []
         for rank in range(world_size):
             settings = {"rank": rank, "world_size": world_size, "batch_size": 16 // world_size}
-            loader = open_loader(config, f"{tmp_path}/*.csv", reserved=["uid"], **settings)
+            loader = open_loader(config, f"{tmp_path}/*.csv", **settings)
             for number, batch in enumerate(loader.epoch()):
                 rows += [set()] if rank == 0 else []
-                assert batch.reserved is not None
-                uids = batch.reserved["uid"].to_pylist()[: batch.rows]
+                uids = batch.sparse[BASE].values().tolist()[: batch.rows]
                 assert rows[number].isdisjoint(uids)
                 rows[number].update(uids)
             assert sum(loader.bad_value_counts.values()) == (3 if rank == 0 else 0)
