@@ -80,6 +80,9 @@ def _has_namespaces() -> bool:
 
 def launch(args: argparse.Namespace) -> None:
     """Fork the processes of one run, which inherit the imported packages, and wait for them."""
+    from tzrec import env
+
+    env.set_openmp_spin()  # before torch is imported
     import tzrec.run.train  # noqa: F401
 
     context = multiprocessing.get_context("fork")
