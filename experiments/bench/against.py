@@ -60,7 +60,7 @@ def main() -> None:
             edits: dict[str, object] = {
                 "train_config.mixed_precision": {"fp32": "", "bf16": "BF16"}[precision],
                 "train_config.log_step_count_steps": 10,
-                "train_config.num_threads": args.threads,
+                **({"train_config.num_threads": args.threads} if args.threads else {}),
                 "data_config.batch_size": BATCH,
                 "train_input_path": inputs[model],
             }
