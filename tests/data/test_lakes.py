@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tests.fixtures.iceberg_catalog import iceberg_catalog
 from tzrec.data.identity import DataIdentity
 from tzrec.data.listing import FileListing, pin_versions
 from tzrec.data.reader import Reader, open_reader
@@ -128,16 +129,9 @@ def test_delta_listing_is_sent_to_other_ranks(delta: str) -> None:
 @pytest.fixture
 def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A catalog with the table shop.clicks: two snapshots, between which a column is renamed and one is added."""
-    sql = pytest.importorskip("pyiceberg.catalog.sql", reason="needs tzrec[iceberg]; make test-lake installs it")
+    catalog = iceberg_catalog(tmp_path, monkeypatch)
     from pyiceberg.types import DoubleType
-    from pyiceberg.utils.config import Config
 
-    settings = {"uri": f"sqlite:///{tmp_path}/c.db", "warehouse": f"file://{tmp_path}"}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"PYICEBERG_CATALOG__TEST__{name.upper()}", value)
-    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
-    catalog = sql.SqlCatalog("test", **settings)
-    catalog.create_namespace("shop")
     table = catalog.create_table("shop.clicks", clicks(0, title="a").schema)
     table.append(clicks(0, 1, title="a"))
     with table.update_schema() as update:

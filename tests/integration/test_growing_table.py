@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fixtures.iceberg_catalog import iceberg_catalog
 from tests.fixtures.small_run import Job, assert_equal, tensors
 from tzrec.checkpoint import store
 
@@ -46,15 +47,7 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
             lambda: f"{path}@v{deltalake.DeltaTable(path).version()}",
         )
         return
-    sql = pytest.importorskip("pyiceberg.catalog.sql", reason="needs tzrec[iceberg]; make test-lake installs it")
-    from pyiceberg.utils.config import Config
-
-    settings = {"uri": f"sqlite:///{tmp_path}/c.db", "warehouse": f"file://{tmp_path}"}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"PYICEBERG_CATALOG__TEST__{name.upper()}", value)
-    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
-    catalog = sql.SqlCatalog("test", **settings)
-    catalog.create_namespace("shop")
+    catalog = iceberg_catalog(tmp_path, monkeypatch)
 
     def append(rows: pa.Table) -> None:
         catalog.create_table_if_not_exists("shop.clicks", rows.schema).append(rows)
