@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +11,10 @@ from google.protobuf.message import Message
 from tzrec.config.load import ConfigSource
 from tzrec.config.names import did_you_mean
 from tzrec.config.parser import join
-from tzrec.config.schema import fields_of, is_map, is_message
+from tzrec.config.schema import fields_of, is_map, is_message, messages_around
 from tzrec.errors import Problem
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-_SEGMENT = re.compile(r"(\w+)(?:\[(\d+)\])?")
 _MAX_SUGGESTIONS = 20
 
 
@@ -103,16 +101,10 @@ class Checker:
         Raises:
             LookupError: No message around it has such a field.
         """
-        message: Any = self.config
-        match = None
-        for segment in _SEGMENT.finditer(path):
-            if isinstance(message, Message) and name in fields_of(message):
-                match = message
-            child = getattr(message, segment[1])
-            message = child if segment[2] is None else child[int(segment[2])]
-        if match is None:
-            raise LookupError(f"no message around {path} has a field {name}")
-        return match
+        for message in reversed(messages_around(self.config, path)):
+            if name in fields_of(message):
+                return message
+        raise LookupError(f"no message around {path} has a field {name}")
 
 
 def children(path: str, message: Message) -> Iterator[tuple[str, Message]]:

@@ -6,7 +6,6 @@ since its parser does not enforce them. Some of these texts also use another for
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from google.protobuf.message import Message
 
 from tzrec import registry
 from tzrec.config.options import field_rule, fields_with_reference
-from tzrec.config.schema import MISSING, fields_of, is_message
+from tzrec.config.schema import MISSING, fields_of, is_message, messages_around
 from tzrec.errors import Problem
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.feature_pb2 import ExprFeature, SequenceFeature
@@ -25,8 +24,6 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 ENCODED = (FgMode.FG_NONE, FgMode.FG_BUCKETIZE)
 """Modes whose data has one column per feature, with its name."""
-
-_SEGMENT = re.compile(r"(\w+)(?:\[(\d+)\])?")
 
 
 def complete(config: EasyRecConfig, problems: list[Problem]) -> list[Problem]:
@@ -56,22 +53,13 @@ def complete(config: EasyRecConfig, problems: list[Problem]) -> list[Problem]:
 
 def _set(config: EasyRecConfig, path: str) -> bool:
     """Set a missing field if its value is obvious."""
-    *parents, message = _messages_along(config, path)
+    messages = messages_around(config, path)
     name = path.rpartition(".")[2]
-    value = _value(config, [*parents, message], fields_of(message)[name])
+    value = _value(config, messages, fields_of(messages[-1])[name])
     if value is None:
         return False
-    setattr(message, name, value)
+    setattr(messages[-1], name, value)
     return True
-
-
-def _messages_along(config: EasyRecConfig, path: str) -> list[Any]:
-    """Messages around the field at a path, from the config to the innermost."""
-    messages: list[Any] = [config]
-    for segment in list(_SEGMENT.finditer(path))[:-1]:
-        child = getattr(messages[-1], segment[1])
-        messages.append(child if segment[2] is None else child[int(segment[2])])
-    return messages
 
 
 def _value(config: EasyRecConfig, messages: list[Any], field: FieldDescriptor) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
+
+_SEGMENT = re.compile(r"(\w+)(?:\[(\d+)\])?")
 
 MISSING = "is required and missing"
 """Message for a required field that is not set."""
@@ -58,6 +61,15 @@ def is_map(field: FieldDescriptor) -> bool:
 def oneof_name(field: FieldDescriptor) -> str:
     """Return the oneof that a field is a member of, or ""."""
     return field.containing_oneof.name if field.containing_oneof is not None else ""
+
+
+def messages_around(root: Message, path: str) -> list[Message]:
+    """Return the messages around the field at a path, from the root to the innermost."""
+    messages: list[Any] = [root]
+    for segment in list(_SEGMENT.finditer(path))[:-1]:
+        child = getattr(messages[-1], segment[1])
+        messages.append(child if segment[2] is None else child[int(segment[2])])
+    return messages
 
 
 def missing_required(message: Message) -> list[str]:
