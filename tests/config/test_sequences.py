@@ -80,6 +80,7 @@ def test_feature_members_of_other_features() -> None:
 def test_valid_sequence_feature_has_no_problems(tmp_path: Path) -> None:
     assert problems(tmp_path, GROUP) == []
     assert problems(tmp_path, ALONE) == []
+    assert problems(tmp_path, ALONE, '"user:prices"', '"user:prices" embedding_dim: 4 mlp {}') == []
 
 
 CASES = [
@@ -93,12 +94,7 @@ CASES = [
     (GROUP, "num_buckets: 10", "zch { zch_size: 5 }", "features[0].id_feature.zch: is not supported"),
     (GROUP, '"user:cate"', '"usr:cate"', 'id_feature.expression: "usr:cate": unknown side "usr"; did you mean "user"?'),
     (ALONE, '"user:prices"', '"usr:prices"', 'unknown side "usr"; did you mean "user"?'),
-    (
-        ALONE,
-        '"user:prices"',
-        '"user:prices" embedding_dim: 4 mlp {}',
-        "sequence_raw_feature.mlp: is not available for sequences",
-    ),
+    (ALONE, '"user:prices"', '"user:prices" mlp {}', "sequence_raw_feature.embedding_dim: must be above 0: the width"),
     (ALONE, '"user:prices"', '"feature:r"', "sequence_raw_feature.sequence_fields: no input is a sequence"),
 ]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torchrec import KeyedJaggedTensor, KeyedTensor
+from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 
 from tests.fixtures.feature_groups import make_feature, make_group
 from tzrec.data.batch import BASE, Batch
@@ -105,3 +106,75 @@ def test_gradients_of_dense_embedding_in_two_groups_add_up() -> None:
     of_p, of_q = (linear.weight.grad[0] for linear in module.dense_impls.embeddings)
     torch.testing.assert_close(of_p, column(inputs, "p").sum(0)[:, None].expand(2, 4))
     torch.testing.assert_close(of_q, 2 * column(inputs, "q").sum(0)[:, None].expand(1, 4))
+
+
+ELEMENTS = {
+    name: make_feature(name, dim=width, embedding=embedding, is_sequence=True)
+    for name, width, embedding in (
+        ("s__mlp", 2, DenseEmbedding("mlp", 2, 3)),
+        ("s__soft", 1, DenseEmbedding("autodis", 1, 4, **SOFT)),
+        ("s__plain", 1, None),
+    )
+}
+ROWS = [[[0.5, -1.0], [2.0, 0.25]], [], [[1.5, 1.0]]]
+"""Elements of three rows; features with one number take the first."""
+
+
+def element_batch() -> Batch:
+    lengths = torch.tensor([len(row) for row in ROWS], dtype=torch.int32)
+    values = torch.tensor([element for row in ROWS for element in row])
+    numbers = {name: JaggedTensor(values[:, : feature.dim], lengths=lengths) for name, feature in ELEMENTS.items()}
+    return Batch(rows=3, element_values=numbers)
+
+
+def soft_by_hand(module: Any, x: float) -> list[float]:
+    """AutoDis of one number by loops in float64."""
+    scale, mix, vectors = (p.detach().double()[0] for p in (module.scale, module.mix, module.vectors))
+    raw = [x * float(scale[0, c]) for c in range(3)]
+    hidden = [value if value > 0 else 0.01 * value for value in raw]
+    scores = [sum(hidden[k] * float(mix[k, c]) for k in range(3)) + 0.8 * hidden[c] for c in range(3)]
+    weights = [math.exp(score / 0.5) for score in scores]
+    return [sum(weights[c] * float(vectors[c, d]) for c in range(3)) / sum(weights) for d in range(4)]
+
+
+def test_elements_of_sequences_are_embedded_one_by_one() -> None:
+    groups = [
+        make_group("s", *ELEMENTS, group_type="SEQUENCE"),
+        make_group("j", "s__mlp", group_type="JAGGED_SEQUENCE"),
+    ]
+    module = EmbeddingGroup(ELEMENTS, groups)
+    linear, soft = module.dense_impls.elements
+    weight = linear.weight.detach().double()[0]
+    expected = torch.zeros(3, 2, 8, dtype=torch.float64)
+    for row, elements in enumerate(ROWS):
+        for t, (x, y) in enumerate(elements):
+            mapped = [x * float(weight[0, d]) + y * float(weight[1, d]) for d in range(3)]
+            expected[row, t] = torch.tensor([*mapped, *soft_by_hand(soft, x), x], dtype=torch.float64)
+    grouped = module(element_batch())
+    torch.testing.assert_close(grouped["s.sequence"].double(), expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(grouped["j.sequence"].double(), expected[[0, 0, 2], [0, 1, 0], :3], atol=1e-6, rtol=1e-5)
+    assert module.dims.sequences == {"s": (0, 8), "j": (0, 3)}
+    assert {name: tuple(value.shape) for name, value in module.dense_impls.named_parameters()} == {
+        "elements.0.weight": (1, 2, 3),
+        "elements.1.scale": (1, 1, 3),
+        "elements.1.mix": (1, 3, 3),
+        "elements.1.vectors": (1, 3, 4),
+    }
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(module(element_batch())["s.sequence"], grouped["s.sequence"])
+
+
+def test_gradients_of_embedded_elements_add_up_over_groups() -> None:
+    groups = [make_group("s", "s__mlp", group_type="SEQUENCE"), make_group("j", "s__mlp", group_type="JAGGED_SEQUENCE")]
+    module = EmbeddingGroup(ELEMENTS, groups)
+    grouped = module(element_batch())
+    (grouped["s.sequence"].sum() + grouped["j.sequence"].sum()).backward()
+    (linear,) = module.dense_impls.elements
+    torch.testing.assert_close(linear.weight.grad[0], 2 * torch.tensor([[4.0] * 3, [0.25] * 3]))
+
+
+def test_batch_without_elements_has_embedded_zeros() -> None:
+    module = EmbeddingGroup(ELEMENTS, [make_group("s", *ELEMENTS, group_type="SEQUENCE")])
+    empty = torch.zeros(3, dtype=torch.int32)
+    numbers = {name: JaggedTensor(torch.zeros(0, f.dim), lengths=empty) for name, f in ELEMENTS.items()}
+    assert torch.equal(module(Batch(rows=3, element_values=numbers))["s.sequence"], torch.zeros(3, 1, 8))

@@ -151,6 +151,27 @@ def test_servable_with_sequence_groups_equals_embedding_group() -> None:
         torch.testing.assert_close(received[name], value, atol=1e-6, rtol=1e-6)
 
 
+def test_servable_with_embedded_elements_predicts_as_model() -> None:
+    config = without_sequences()
+    price = next(
+        member.raw_feature
+        for feature in config.feature_configs
+        for member in feature.sequence_feature.features
+        if member.HasField("raw_feature")
+    )
+    price.embedding_dim = 5
+    price.autodis.num_channels = 3
+    group = config.model_config.feature_groups[0]
+    group.sequence_groups.add(feature_names=["item", "clicks__price", "clicks__tags"])
+    group.sequence_encoders.add().pooling_encoder.input = "all"
+    model = build_model(config, FeatureEncoder.from_config(config.feature_configs, config.data_config).features).eval()
+    servable, batch = Servable.from_model(model), small_batch(small_rows(9))
+    assert servable.signature.sequences.types_and_shapes()["clicks__price.values"][1][1] == 1
+    received = servable.predict(servable.signature.from_batch(batch))
+    for name, value in model.float().predict(model(batch)).items():
+        torch.testing.assert_close(received[name], value, atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("names", "inputs"),
     [

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torchrec import KeyedTensor
 
 from tzrec.embedding.regroup import GroupPlan, plan_groups, regroup
+from tzrec.embedding.sequence_lookup import SequenceElements
 from tzrec.features.base import BASE, DenseEmbedding
 from tzrec.modules.autodis import AutoDis
 from tzrec.modules.field_linear import FieldLinear
@@ -17,7 +19,8 @@ from tzrec.tables.layout import Layout, LayoutEntry
 
 
 class DenseEmbeddings(nn.Module):
-    """Embeddings of dense features. Features of one data group with equal settings are the fields of one module.
+    """Embeddings of dense features. Features of one data group with equal settings are the fields of one module; each
+    sequence feature has a module of its own, because the numbers of elements differ.
 
     A feature has one embedding however many groups list it, and one more for each embedding_name_suffix.
 
@@ -26,10 +29,12 @@ class DenseEmbeddings(nn.Module):
 
     Attributes:
         embeddings: modules of all data groups, in the order of the layouts.
+        elements: modules of sequence features, in the order in which groups first need them.
     """
 
     def __init__(self, layouts: Iterable[Layout]) -> None:
         super().__init__()
+        layouts = list(layouts)
         fields = [
             (layout.data_group, embedding, entries)
             for layout in layouts
@@ -37,6 +42,9 @@ class DenseEmbeddings(nn.Module):
         ]
         self._entries = [(data_group, entries) for data_group, _, entries in fields]
         self.embeddings = nn.ModuleList(_build(embedding, len(entries)) for _, embedding, entries in fields)
+        by_key = {key: embedding for layout in layouts for key, embedding in _element_embeddings(layout).items()}
+        self._element_keys = tuple(by_key)
+        self.elements = nn.ModuleList(_build(embedding, 1) for embedding in by_key.values())
         self._plans: dict[tuple[str, tuple[str, ...]], GroupPlan] = {}
 
     def outputs(self, data_group: str = BASE) -> list[tuple[list[str], list[int]]]:
@@ -68,6 +76,26 @@ class DenseEmbeddings(nn.Module):
     def embed(self, numbers: Tensor, plan: GroupPlan) -> list[Tensor]:
         """Numbers of all dense features `(B, sum of widths)` -> `(B, sum of embedding widths)` per module."""
         return [self.embeddings[int(index)](x) for index, x in regroup([numbers], plan).items()]
+
+    def embed_elements(self, elements: Mapping[str, SequenceElements]) -> dict[str, SequenceElements]:
+        """Embed the numbers of sequence features, `(S, value_dim)` -> `(S, dim)`; other elements stay as they are.
+
+        Args:
+            elements: of one data group, by key.
+        """
+        modules = zip(self._element_keys, self.elements, strict=True)
+        embedded = {
+            key: replace(elements[key], values=module(elements[key].values))
+            for key, module in modules
+            if key in elements
+        }
+        return {**elements, **embedded}
+
+
+def _element_embeddings(layout: Layout) -> dict[str, DenseEmbedding]:
+    """Embeddings of the sequence features of a layout by key."""
+    entries = (entry for group in layout.sequences.values() for entry in group.elements)
+    return {entry.key: entry.embedding for entry in entries if entry.embedding is not None}
 
 
 def _entries_by_embedding(layout: Layout) -> dict[DenseEmbedding, list[LayoutEntry]]:

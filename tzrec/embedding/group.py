@@ -182,6 +182,10 @@ class EmbeddingGroup(TableOwner):
         for group in layout.sequences.values():
             dense = [(entry.key, batch.element_values[entry.feature]) for entry in group.elements if not entry.table]
             elements |= {key: SequenceElements.of(jagged.values(), jagged.lengths()) for key, jagged in dense}
+        if elements:
+            device = next(iter(elements.values())).values.device.type
+            with torch.autocast(device, enabled=False):
+                elements = self.dense_impls.embed_elements(elements)
         return assemble(layout, self.encoders, self._row_values(layout, batch, queries), elements)
 
     def _row_values(self, layout: Layout, batch: Batch, queries: list[KeyedTensor]) -> dict[str, Tensor]:

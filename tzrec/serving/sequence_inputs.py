@@ -96,7 +96,7 @@ class SequenceInputs:
             name: GroupInput(tuple(entry.feature for entry in group.elements), group.limit, group.jagged)
             for name, group in layout.sequences.items()
         }
-        return cls({entry.feature: 0 if entry.table else entry.dim for entry in entries}, groups)
+        return cls({entry.feature: 0 if entry.table else entry.value_dim for entry in entries}, groups)
 
     def to_json(self) -> dict[str, Any]:
         """Their form in a manifest."""

@@ -197,7 +197,7 @@ class Servable(nn.Module):
         sources = self._pooled(by_name)
         if "dense" in by_name:
             sources += [by_name["dense"], *self.dense.embed(by_name["dense"], self._dense_plan)]
-        elements = self.element_lookup(self.tables, by_name)
+        elements = self.dense.embed_elements(self.element_lookup(self.tables, by_name))
         with torch.autocast("cpu", self.autocast, enabled=self.autocast is not None):
             by_row, index = regroup(sources, self._plan), partial(index_of_group, by_name)
             grouped = assemble(self._layout, self.encoders, by_row, elements, index)

@@ -16,9 +16,7 @@ def check_dense_embedding(checker: Checker, entry: FeatureEntry) -> None:
     if not kind or checker.has_parse_errors(entry.path):
         return
     path = f"{entry.path}.{kind}"
-    if entry.sequence is not None:
-        checker.error(path, "is not available for sequences; leave it out, or use boundaries for an embedding")
-    elif entry.has_table:
+    if entry.has_table:
         checker.error(path, "applies to numbers, and the values of this feature become ids; choose one")
     else:
         _check_widths(checker, entry, kind)

@@ -44,6 +44,7 @@ class SequenceFeature(Feature):
         _validate(element, spec)
         self.name, self.inputs, self.table = element.name, element.inputs, element.table
         self.is_sparse, self.dim, self.is_stub = element.is_sparse, element.dim, element.is_stub
+        self.embedding = element.embedding
         self.sequence = spec.group
         self._element, self._spec, self._fill = element, spec, fill
 
