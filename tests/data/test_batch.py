@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 
-from tzrec.data.batch import BASE, NEG, Batch
+from tzrec.data.batch import BASE, NEG, Batch, SampledNegatives
 
 
 def test_first_ids_of_rows_without_ids_are_minus_one() -> None:
@@ -54,6 +54,10 @@ def every_kind() -> tuple[Batch, dict[str, torch.Tensor]]:
         "labels": torch.tensor([1.0, 0.0, 1.0]),
         "number of labels": torch.tensor([2, 1], dtype=torch.int32),
         "weight": torch.tensor([1.0, 3.0]),
+        "hard index": torch.tensor([[0, 0], [1, 0]]),
+        "log probability": torch.tensor([-1.0]),
+        "positive ids": torch.tensor([3, 4]),
+        "sampled ids": torch.tensor([5, 6, 7]),
     }
     t = tensors
     batch = Batch(
@@ -65,6 +69,7 @@ def every_kind() -> tuple[Batch, dict[str, torch.Tensor]]:
         element_values={"e": JaggedTensor(t["values"], lengths=t["number of values"])},
         labels={"clk": t["label"], "list": JaggedTensor(t["labels"], lengths=t["number of labels"])},
         weights={"w": t["weight"]},
+        negatives=SampledNegatives(1, t["hard index"], t["log probability"], t["positive ids"], t["sampled ids"]),
     )
     return batch, tensors
 
@@ -90,6 +95,9 @@ def test_pin_memory_copies_every_tensor(monkeypatch: pytest.MonkeyPatch) -> None
         assert isinstance(jagged, JaggedTensor)
         assert {jagged.values().data_ptr(), jagged.lengths().data_ptr()} <= copied
     assert pinned.weights["w"].tolist() == [1.0, 3.0]
+    assert pinned.negatives is not None
+    assert pinned.negatives.sampled_ids.data_ptr() in copied
+    assert (pinned.negatives.num_sampled, pinned.negatives.num_hard) == (1, 2)
 
 
 def test_record_stream_records_every_tensor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,44 @@ class Cursor:
 
 
 @dataclass(frozen=True)
+class SampledNegatives:
+    """Negatives that a sampler has added to a batch of P positives.
+
+    The rows of the data groups NEG and CNEG, and with `data_config.force_base_data_group` those of all features, are
+    [P positives | M simple negatives | H hard negatives]. All rows share the simple ones.
+
+    Attributes:
+        num_sampled: M, the number of simple negatives.
+        hard_index: of each hard negative its row among the positives and its number in that row from 0, int64 `(H, 2)`.
+        log_probability: logarithm of the probability that one draw of the sampler returns the simple negative, for
+            corrections of the sampling bias, float32 `(M,)`.
+        positive_ids: ids of the positives; text is hashed to 64 bits, int64 `(P,)`.
+        sampled_ids: ids of the simple and then of the hard negatives, int64 `(M + H,)`.
+    """
+
+    num_sampled: int
+    hard_index: torch.Tensor
+    log_probability: torch.Tensor
+    positive_ids: torch.Tensor
+    sampled_ids: torch.Tensor
+
+    @property
+    def num_hard(self) -> int:
+        """H, the number of hard negatives."""
+        return len(self.hard_index)
+
+    def map(self, fn: Callable[[torch.Tensor], torch.Tensor]) -> SampledNegatives:
+        """Apply `fn` to every tensor."""
+        return replace(
+            self,
+            hard_index=fn(self.hard_index),
+            log_probability=fn(self.log_probability),
+            positive_ids=fn(self.positive_ids),
+            sampled_ids=fn(self.sampled_ids),
+        )
+
+
+@dataclass(frozen=True)
 class Batch(Pipelineable):
     """Rows of one rank for one step.
 
@@ -84,6 +122,7 @@ class Batch(Pipelineable):
         cursor: position in the data after this batch.
         rows_by_data_group: number of rows of each data group other than BASE.
         lookups: input of each collection of tables by its path, if it was prepared ahead of the forward pass.
+        negatives: description of the rows that a sampler has added; None without a sampler.
     """
 
     rows: int
@@ -98,6 +137,7 @@ class Batch(Pipelineable):
     cursor: Cursor = Cursor()
     rows_by_data_group: dict[str, int] = field(default_factory=dict)
     lookups: dict[str, Multistreamable] = field(default_factory=dict)
+    negatives: SampledNegatives | None = None
 
     def num_rows(self, data_group: str = BASE) -> int:
         """Number of rows of a data group."""
@@ -120,7 +160,8 @@ class Batch(Pipelineable):
     def map(self, fn: Callable[[Any], Any]) -> Batch:
         """Apply `fn` to every tensor, KeyedTensor, KeyedJaggedTensor and JaggedTensor of the data."""
         changed: dict[str, Any] = {name: {key: fn(x) for key, x in getattr(self, name).items()} for name in _DATA}
-        return replace(self, **changed)
+        negatives = None if self.negatives is None else self.negatives.map(fn)
+        return replace(self, **changed, negatives=negatives)
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         return self.map(lambda value: value.to(device=device, non_blocking=non_blocking))
@@ -137,10 +178,17 @@ class Batch(Pipelineable):
         for name in (*_DATA, "lookups"):
             for value in getattr(self, name).values():
                 value.record_stream(stream)
+        if self.negatives is not None:
+            self.negatives.map(lambda value: _record(value, stream))
 
 
 _DATA = ("dense", "sparse", "sequences", "element_sizes", "element_values", "labels", "weights")
 """Fields of a batch with tensors of the data."""
+
+
+def _record(value: torch.Tensor, stream: torch.Stream) -> torch.Tensor:
+    value.record_stream(stream)
+    return value
 
 
 def _pin(value: Any) -> Any:

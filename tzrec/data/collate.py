@@ -15,26 +15,51 @@ from tzrec.features.column import Column
 Lengths = npt.NDArray[np.int32]
 
 
-def collate(columns: Mapping[str, Column], rows: int) -> Batch:
-    """Build a batch of the base data group with the features in the order of `columns`.
+def collate(columns: Mapping[str, Column], rows: int, data_groups: Mapping[str, str] | None = None) -> Batch:
+    """Build a batch with the features in the order of `columns`.
 
     Args:
         columns: encoded features.
-        rows: B, the number of rows of each.
+        rows: B, the number of rows of the base data group.
+        data_groups: data group of each feature; None for the base data group.
     """
-    per_row = {name: column for name, column in columns.items() if column.sequence_lengths is None}
-    per_element = {name: column for name, column in columns.items() if column.sequence_lengths is not None}
-    dense = {name: column for name, column in per_row.items() if not column.is_sparse}
-    sparse = {name: column for name, column in per_row.items() if column.is_sparse}
-    ids = {name: column for name, column in per_element.items() if column.is_sparse}
+    groups: dict[str, dict[str, Column]] = {}
+    for name, column in columns.items():
+        groups.setdefault(BASE if data_groups is None else data_groups[name], {})[name] = column
+    dense, sparse, ids = (
+        {group: chosen for group, members in groups.items() if (chosen := select(members))}
+        for select in (_dense_rows, _sparse_rows, _sparse_elements)
+    )
+    elements = {name: column for name, column in columns.items() if column.sequence_lengths is not None}
     return Batch(
         rows=rows,
-        dense={BASE: _keyed_tensor(dense)} if dense else {},
-        sparse={BASE: _jagged_tensor(sparse)} if sparse else {},
-        sequences={BASE: _id_sequences(ids)} if ids else {},
-        element_sizes={k: _jagged(column.lengths, column) for k, column in ids.items() if column.lengths is not None},
-        element_values={k: _jagged(column.values, column) for k, column in per_element.items() if not column.is_sparse},
+        dense={group: _keyed_tensor(members) for group, members in dense.items()},
+        sparse={group: _jagged_tensor(members) for group, members in sparse.items()},
+        sequences={group: _id_sequences(members) for group, members in ids.items()},
+        element_sizes={
+            name: _jagged(column.lengths, column)
+            for name, column in elements.items()
+            if column.is_sparse and column.lengths is not None
+        },
+        element_values={
+            name: _jagged(column.values, column) for name, column in elements.items() if not column.is_sparse
+        },
+        rows_by_data_group={
+            group: next(iter(members.values())).num_rows for group, members in groups.items() if group != BASE
+        },
     )
+
+
+def _dense_rows(columns: Mapping[str, Column]) -> dict[str, Column]:
+    return {k: column for k, column in columns.items() if column.sequence_lengths is None and not column.is_sparse}
+
+
+def _sparse_rows(columns: Mapping[str, Column]) -> dict[str, Column]:
+    return {k: column for k, column in columns.items() if column.sequence_lengths is None and column.is_sparse}
+
+
+def _sparse_elements(columns: Mapping[str, Column]) -> dict[str, Column]:
+    return {k: column for k, column in columns.items() if column.sequence_lengths is not None and column.is_sparse}
 
 
 def _keyed_tensor(columns: Mapping[str, Column]) -> KeyedTensor:

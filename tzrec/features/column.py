@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,26 @@ class Column:
     def is_sparse(self) -> bool:
         return self.dim == 0
 
+    @property
+    def num_rows(self) -> int:
+        """B, the number of rows."""
+        if self.sequence_lengths is not None:
+            return len(self.sequence_lengths)
+        return len(self.values) if self.lengths is None else len(self.lengths)
+
+    def pad(self, rows: int) -> Column:
+        """Append rows without ids and elements, or with zeros for a dense column, up to `rows` rows."""
+        num_more = rows - self.num_rows
+        if num_more == 0:
+            return self
+        if self.sequence_lengths is not None:
+            return replace(self, sequence_lengths=_with_zeros(self.sequence_lengths, num_more))
+        if self.dim:
+            values: Any = np.concatenate([self.values, np.zeros((num_more, self.dim), np.float32)])
+            return replace(self, values=values)
+        lengths = np.ones(self.num_rows, np.int32) if self.lengths is None else self.lengths
+        return replace(self, lengths=_with_zeros(lengths, num_more))
+
     def repeat(self, times: int) -> Column:
         """Repeat the single row of this column `times` times."""
         values: Any = np.tile(self.values, (times, 1) if self.dim else times)
@@ -43,3 +63,7 @@ class Column:
             self.dim,
             None if self.sequence_lengths is None else np.tile(self.sequence_lengths, times),
         )
+
+
+def _with_zeros(lengths: Int32Array, num_more: int) -> Int32Array:
+    return np.concatenate([lengths, np.zeros(num_more, np.int32)])

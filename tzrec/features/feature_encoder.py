@@ -20,6 +20,7 @@ from tzrec.features.base import Feature, FeatureInput
 from tzrec.features.column import Column
 from tzrec.features.column_types import readable
 from tzrec.features.dag import Dag, make_dag
+from tzrec.features.data_groups import assign_data_groups
 from tzrec.features.inputs import is_encoded
 from tzrec.features.types.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
 from tzrec.protos import data_pb2, feature_pb2
@@ -86,7 +87,9 @@ class FeatureEncoder:
         if problems:
             raise ConfigError(problems)
         is_linked = data_config.fg_mode == data_pb2.FG_DAG
-        return cls(features, make_dag(_without_encoded_stubs(features, data_config), paths, is_linked))
+        dag = make_dag(_without_encoded_stubs(features, data_config), paths, is_linked)
+        assign_data_groups(features, dag, data_config)
+        return cls(features, dag)
 
     def with_features(self, features: Mapping[str, Feature]) -> FeatureEncoder:
         """Return the same encoder with other objects for its features, by name."""

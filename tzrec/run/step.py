@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tzrec.data.batch import BASE, Batch
+from tzrec.data.batch import Batch
 from tzrec.distributed import group
 from tzrec.errors import DataError, TrainingError
 from tzrec.log import logger
@@ -101,10 +101,10 @@ def _details(detail: str) -> str:
 
 def _largest_input(batch: Batch) -> str:
     """Describe the largest absolute value of the dense features of all ranks; "" if there are none."""
-    if BASE not in batch.dense:
+    if not batch.dense:
         return ""
-    dense = batch.dense[BASE]
-    values = [(dense[name].abs().max().item(), name) for name in dense.keys()]  # noqa: SIM118 - not a dict
+    parts = [(name, values) for dense in batch.dense.values() for name, values in dense.to_dict().items()]
+    values = [(values.abs().max().item(), name) for name, values in parts]
     largest, name = max(map(tuple, group.gather(max(values))))
     return f", largest input {name} {largest:.3g}"
 
