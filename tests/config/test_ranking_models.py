@@ -12,6 +12,9 @@ BASE = MMOE[: MMOE.index("model_config {")]
 DENSE = """feature_configs { raw_feature { feature_name: "age" expression: "user:age" } }
 feature_configs { raw_feature { feature_name: "both" expression: "user:both" value_dim: 2 } }
 """
+HISTORY = """feature_configs { sequence_feature { sequence_name: "h" sequence_length: 9
+features { id_feature { feature_name: "cate" expression: "item:cate" num_buckets: 9 embedding_dim: 16 } } } }
+"""
 TASK = "losses { binary_cross_entropy {} }"
 MLP = "{ hidden_units: 16 }"
 
@@ -23,6 +26,7 @@ def group(name: str, kind: str = "DEEP", features: str = '"user_id", "cate_id", 
 WIDE, DEEP, SPARSE = group("wide", "WIDE"), group("deep"), group("sparse")
 PLAIN = group("deep", features='"user_id", "age"')
 NUMBERS = group("dense", features='"age", "both"')
+CLICKS = group("clicks", "SEQUENCE", '"cate_id", "h__cate"')
 LAYER = "lcb_feature_num: 2 fmb_feature_num: 2"
 GOOD = {
     "wide_and_deep": f"{WIDE} {DEEP} wide_and_deep {{ deep {MLP} }}",
@@ -35,6 +39,8 @@ GOOD = {
     "dcn_v1": f"{group('any')} dcn_v1 {{ cross {{}} deep {MLP} final {MLP} }}",
     "dcn_v2": f"{group('any')} dcn_v2 {{ cross {{}} final {MLP} }}",
     "multi_tower": f'{group("user")} multi_tower {{ towers {{ input: "user" }} final {MLP} }}',
+    "multi_tower_din": f"{group('user')} {CLICKS} multi_tower_din {{ "
+    f'towers {{ input: "user" }} din_towers {{ input: "clicks" attn_mlp {MLP} }} }}',
     "autoint": f"{group('any')} autoint {{ attention {{}} }}",
     "fibinet": f"{group('any')} fibinet {{ deep {MLP} }}",
     "gdcn": f"{group('any')} gdcn {{ cross {{}} deep {MLP} }}",
@@ -48,7 +54,10 @@ GOOD = {
 
 
 def problems_of_model(tmp_path: Path, model: str) -> list[str]:
-    text = BASE.replace("feature_configs {", DENSE + "feature_configs {", 1) + f"model_config {{ {TASK} {model} }}\n"
+    text = (
+        BASE.replace("feature_configs {", DENSE + HISTORY + "feature_configs {", 1)
+        + f"model_config {{ {TASK} {model} }}\n"
+    )
     return field_problems_of(tmp_path, text)
 
 
@@ -106,6 +115,49 @@ CASES = [
         "feature_distillation_function: INNER_PRODUCT is not a distance; use COSINE or EUCLID",
     ),
     ("multi_tower", 'towers { input: "user" }', "", "multi_tower.towers: is empty; add a tower for each feature group"),
+    (
+        "multi_tower_din",
+        'towers { input: "user" }',
+        'towers { input: "user" } towers { input: "user" }',
+        'multi_tower_din.towers[1].input: "user" already has a tower; a group can have one',
+    ),
+    (
+        "multi_tower_din",
+        'towers { input: "user" }',
+        'towers { input: "clicks" }',
+        'multi_tower_din.towers[0].input: "clicks" is a SEQUENCE group; list it in din_towers',
+    ),
+    (
+        "multi_tower_din",
+        'din_towers { input: "clicks"',
+        'din_towers { input: "user"',
+        'din_towers[0].input: "user" is a DEEP group; the elements of a SEQUENCE group are read here',
+    ),
+    ("multi_tower_din", 'input: "clicks"', 'input: "click"', 'din_towers[0].input: unknown group "click"; did you'),
+    (
+        "multi_tower_din",
+        "SEQUENCE",
+        "JAGGED_SEQUENCE",
+        '"clicks" is a JAGGED_SEQUENCE group; the elements of a SEQUENC',
+    ),
+    (
+        "multi_tower_din",
+        '"cate_id", "h__cate"',
+        '"h__cate"',
+        'group "clicks": has nothing to compare its elements with',
+    ),
+    (
+        "multi_tower_din",
+        '"cate_id", "h__cate"',
+        '"cate_id", "user_id", "h__cate"',
+        'group "clicks": the features of the row are 32 wide and those of an element 16; leave some of the former out',
+    ),
+    (
+        "multi_tower_din",
+        f'towers {{ input: "user" }} din_towers {{ input: "clicks" attn_mlp {MLP} }}',
+        "",
+        "multi_tower_din: has neither towers nor din_towers; add a tower for each feature group",
+    ),
     ("mask_net", f"top_mlp {MLP}", "", "mask_net_module: has no top_mlp, which the model mask_net needs"),
     ("mask_net", "hidden_dim: 4", "hidden_dim: 4 reduction_ratio: 0", "neither reduction_ratio nor aggregation_dim"),
     ("mask_net", "n_mask_blocks: 2", "n_mask_blocks: 0", "mask_net_module.n_mask_blocks: 0 is below 1"),

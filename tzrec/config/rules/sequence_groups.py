@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tzrec import registry
 from tzrec.config.checker import Checker, repeated
 from tzrec.config.names import did_you_mean
-from tzrec.config.query import query_problem, query_width
-from tzrec.config.rules.feature_entry import FeatureEntry
+from tzrec.config.query import QueryWidth, query_problem, query_width
+from tzrec.config.rules.feature_entry import FeatureEntry, entries_by_name
 from tzrec.config.rules.model_groups import model_requirements
-from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, FeatureGroupType, SeqGroupConfig
+from tzrec.protos.model_pb2 import DEEP, SEQUENCE, WIDE, FeatureGroupConfig, FeatureGroupType, SeqGroupConfig
 from tzrec.protos.seq_encoder_pb2 import SeqEncoderConfig
 
 
@@ -102,11 +102,42 @@ def _check_encoder(
             problem = f'no sequence group of this group is named "{message.input}"'
             checker.error(f"{encoder_path}.input", f"{problem}{did_you_mean(message.input, groups)}")
         return None
-    entries = [known.get(name) for name in groups[message.input][1].feature_names]
+    names = groups[message.input][1].feature_names
+    _check_query(checker, f"{encoder_path}.input", message.input, names, query_width(field), known)
+    return str(message.input)
+
+
+def check_sequence_input(checker: Checker, path: str, name: str, width: QueryWidth = QueryWidth.AT_MOST) -> None:
+    """Check the group that an encoder inside of a model reads: a SEQUENCE group with a query.
+
+    Args:
+        checker: receives the problems.
+        path: path of the field that names the group.
+        name: name of the group; an unknown one is reported elsewhere.
+        width: required width of the query.
+    """
+    groups = {group.group_name: group for group in checker.config.model_config.feature_groups}
+    if name not in groups:
+        return
+    if groups[name].group_type != SEQUENCE:
+        group_type = FeatureGroupType.Name(groups[name].group_type)
+        checker.error(path, f'"{name}" is a {group_type} group; the elements of a SEQUENCE group are read here')
+    else:
+        _check_query(checker, path, name, groups[name].feature_names, width, entries_by_name(checker))
+
+
+def _check_query(
+    checker: Checker,
+    path: str,
+    group: str,
+    names: Iterable[str],
+    width: QueryWidth,
+    known: Mapping[str, FeatureEntry],
+) -> None:
+    """Compare the widths of the query and of an element of a group with these features, which `path` names."""
+    entries = [known.get(name) for name in names]
     if all(entries):
         query = sum(entry.width for entry in entries if entry and not entry.sequence)
         element = sum(entry.width for entry in entries if entry and entry.sequence)
-        problem = query_problem(query_width(field), query, element)
-        if problem:
-            checker.error(f"{encoder_path}.input", f'group "{message.input}": {problem}')
-    return str(message.input)
+        if problem := query_problem(width, query, element):
+            checker.error(path, f'group "{group}": {problem}')
