@@ -18,7 +18,7 @@ from tzrec import registry
 from tzrec.config.checker import repeated
 from tzrec.config.options import field_rules, fields_with_reference
 from tzrec.config.schema import fields_of
-from tzrec.protos.feature_pb2 import ExprFeature, FeatureConfig, SequenceFeature, TokenizeFeature
+from tzrec.protos.feature_pb2 import CustomFeature, ExprFeature, FeatureConfig, SequenceFeature, TokenizeFeature
 from tzrec.protos.options_pb2 import INPUT
 
 SIDES = ("user", "item", "context", "feature", "const")
@@ -43,6 +43,7 @@ class SequenceSpec:
         limit: number of elements to keep, from the first; 0 for all.
         group: name of the sequence_feature that the feature belongs to; "" for a feature that stands alone.
         tokens: True if the elements are the tokens of a text, which is not a sequence itself.
+        should_repeat: True if a sequence of one element is repeated for all elements of the others.
     """
 
     inputs: frozenset[str]
@@ -50,6 +51,7 @@ class SequenceSpec:
     limit: int = 0
     group: str = ""
     tokens: bool = False
+    should_repeat: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,25 @@ def is_sequence_input(message: Any, text: str) -> bool:
     return side not in ("feature", "const") if has_one_input else side == "item"
 
 
+def _repeated_inputs(message: Any) -> frozenset[str]:
+    """Names of the inputs of SeqExpr if no rule says which are sequences: any of them, by their number of elements."""
+    if not isinstance(message, CustomFeature) or message.operator_name != "SeqExpr":
+        return frozenset()
+    texts = [text for _, text in inputs(message)]
+    if any(is_sequence_input(message, text) for text in texts):
+        return frozenset()
+    return frozenset(text.partition(":")[2] for text in texts if not text.startswith(("feature:", "const:")))
+
+
 def _alone(field: FieldDescriptor, message: Any) -> FeatureMember:
     names = frozenset(text.partition(":")[2] for _, text in inputs(message) if is_sequence_input(message, text))
-    spec = SequenceSpec(names, message.sequence_delim, message.sequence_length)
+    repeated_names = _repeated_inputs(message)
+    spec = SequenceSpec(
+        names | repeated_names,
+        message.sequence_delim,
+        message.sequence_length,
+        should_repeat=bool(repeated_names),
+    )
     return FeatureMember(field.name, field, element_message(message), spec)
 
 
@@ -131,7 +149,14 @@ def _in_group(path: str, field: FieldDescriptor, message: Any, group: SequenceFe
             full_names[text] = f"{side}:{prefix}{name}"
     _rename_inputs(full, full_names)
     names = frozenset(text.partition(":")[2] for text in full_names.values())
-    spec = SequenceSpec(names, group.sequence_delim, group.sequence_length, group.sequence_name)
+    repeated_names = _repeated_inputs(message)
+    spec = SequenceSpec(
+        names | repeated_names,
+        group.sequence_delim,
+        group.sequence_length,
+        group.sequence_name,
+        should_repeat=bool(repeated_names),
+    )
     return FeatureMember(path, field, full, spec)
 
 

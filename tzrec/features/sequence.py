@@ -24,6 +24,14 @@ class ElementArray:
     values: pa.Array
     lengths: Int32Array
 
+    def repeat_single(self, lengths: Int32Array) -> ElementArray:
+        """Repeat the element of each row that has one, for rows of at least as many elements."""
+        counts = np.where(self.lengths == 1, lengths, self.lengths)
+        row_indices = np.repeat(np.arange(len(counts)), counts)
+        starts = np.cumsum(self.lengths) - self.lengths
+        indices = starts[row_indices] + np.where(self.lengths == 1, 0, 1)[row_indices] * positions(counts)
+        return ElementArray(self.values.take(pa.array(indices)), counts.astype(np.int32))
+
     def pad(self, lengths: Int32Array) -> pa.Array:
         """Return the values for rows of at least as many elements; the added ones are null."""
         if np.array_equal(lengths, self.lengths):

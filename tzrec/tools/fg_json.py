@@ -38,7 +38,10 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
     "BoolMaskFeature": {"expression": "expression", "value_dim": "value_dim"},
     "CustomFeature": {"expression": "expression", "operator_name": "operator_name", "value_dim": "value_dim"},
 }
-_OPTIONAL = ("normalizer", "value_map", "fill_missing", "weighted", "is_op_thread_safe", "stub_type", "value_dim")
+_OPTIONAL = (
+    *("normalizer", "value_map", "fill_missing", "weighted", "is_op_thread_safe", "operator_lib_file", "stub_type"),
+    "value_dim",
+)
 _TEXT_OPTIONS = {
     feature_pb2.TEXT_LOWER2UPPER: 2,
     feature_pb2.TEXT_UPPER2LOWER: 4,

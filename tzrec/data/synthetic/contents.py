@@ -67,7 +67,7 @@ def _count(message: Any) -> int:
     return int(message.value_dim) if has_dim and (message.value_dim or table_rows(message)) else 1
 
 
-def _variable(message: feature_pb2.ExprFeature, index: int, sampler: CellSampler) -> Cells:
+def _variable(message: Any, index: int, sampler: CellSampler) -> Cells:
     """Positive numbers, so that formulas can take logarithms."""
     return sampler.numbers(1.0, 5.0, CellShape())
 
@@ -134,7 +134,9 @@ def _combined(message: feature_pb2.CombineFeature, index: int, sampler: CellSamp
 
 
 def _as_text(message: feature_pb2.CustomFeature, index: int, sampler: CellSampler) -> Cells:
-    """Words in one text, as an operator receives them."""
+    """Words in one text, as an operator receives them; numbers for a formula."""
+    if message.operator_name == "SeqExpr":
+        return _variable(message, index, sampler)
     return replace(_text(message, index, sampler), is_text=True)
 
 

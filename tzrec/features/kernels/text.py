@@ -14,6 +14,40 @@ from tzrec.ops.jit import BOOLS, INT32S, INT32S_OUT, INT64S, INT64S_OUT, UINT8S,
 _JOINT = ord("_")
 
 
+@jit(INT64S_OUT(INT64S, INT64S, INT64S, INT64S, INT64S, INT64S))
+def edit_distances(
+    left: Int64Array,
+    left_starts: Int64Array,
+    left_ends: Int64Array,
+    right: Int64Array,
+    right_starts: Int64Array,
+    right_ends: Int64Array,
+) -> Any:
+    """Compute the Levenshtein distance of each row, `(B,)`.
+
+    Args:
+        left: characters of all rows as numbers.
+        left_starts: start of each row in them, `(B,)`.
+        left_ends: end of each row in them, `(B,)`.
+        right: the same of the other texts.
+        right_starts: start of each row in them, `(B,)`.
+        right_ends: end of each row in them, `(B,)`.
+    """
+    out = np.empty(len(left_starts), np.int64)
+    for row in range(len(out)):
+        start, end = right_starts[row], right_ends[row]
+        costs = np.arange(end - start + 1)  # from the empty text to each prefix of the right one
+        for i in range(left_starts[row], left_ends[row]):
+            diagonal = costs[0]
+            costs[0] += 1
+            for j in range(end - start):
+                replaced = diagonal + (left[i] != right[start + j])
+                diagonal = costs[j + 1]
+                costs[j + 1] = min(replaced, diagonal + 1, costs[j] + 1)
+        out[row] = costs[end - start]
+    return out
+
+
 @jit(types.Tuple((UINT8S_OUT, INT64S_OUT, INT64S_OUT))(INT64S))
 def decimals(values: Int64Array) -> Any:
     """Write every number in decimal: return the bytes, and starts and ends `(N,)` in them."""

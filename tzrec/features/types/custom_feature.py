@@ -21,6 +21,7 @@ from tzrec.features.encoders.dense import make_dense_embedding
 from tzrec.features.encoders.number import make_number_encoder
 from tzrec.features.encoders.sparse import make_sparse_encoder, make_table
 from tzrec.features.inputs import is_encoded, read_inputs
+from tzrec.features.operators import BUNDLED
 from tzrec.protos import data_pb2, feature_pb2
 
 GROUP = "tzrec.features"
@@ -30,12 +31,20 @@ GROUP = "tzrec.features"
 class Operator:
     """Computation of a custom feature; subclass it and name the class in operator_name as `package.module:Class`.
 
+    Attributes:
+        is_thread_safe: true if several threads may call it at the same time, whatever `is_op_thread_safe` is.
+
     Args:
         params: operator_params of the config, as plain values.
     """
 
+    is_thread_safe = False
+
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
+
+    def bind(self, names: tuple[str, ...]) -> None:
+        """Receive the names of the inputs, in the order of the columns; called once, before the first batch."""
 
     def __call__(self, *columns: pa.Array) -> pa.Array:
         """Compute B rows.
@@ -63,8 +72,9 @@ class CustomFeature(Feature):
         self.name = config.feature_name
         self.inputs = read_inputs(config, data, "expression")
         self.is_stub = config.stub_type
-        self._operator = None if is_encoded(data) else _load_operator(config)
-        self._lock: AbstractContextManager[Any] = nullcontext() if config.is_op_thread_safe else Lock()
+        self._operator = None if is_encoded(data) else make_operator(config)
+        is_thread_safe = config.is_op_thread_safe or (self._operator is not None and self._operator.is_thread_safe)
+        self._lock: AbstractContextManager[Any] = nullcontext() if is_thread_safe else Lock()
         self.is_sparse = bool(chosen or config.boundaries)
         self.dim = 0 if self.is_sparse else config.value_dim or 1
         self.embedding = make_dense_embedding(config, self.dim)
@@ -99,23 +109,29 @@ class CustomFeature(Feature):
 
 
 def _validate(config: feature_pb2.CustomFeature, chosen: list[str]) -> None:
-    if config.operator_lib_file:
-        message = (
-            f'"{config.operator_lib_file}": shared libraries are not loaded; leave it out and name a Python class '
-            "in operator_name, as package.module:Class (see tzrec.features.types.custom_feature.Operator)"
-        )
-        raise ConfigError([Problem("operator_lib_file", message)])
     if not config.expression:
         raise ConfigError([Problem("expression", "is empty; list the inputs of the operator, e.g. user:age")])
     if config.boundaries and chosen:
         raise ConfigError([Problem("boundaries", f"{chosen[0]} is set as well; choose one")])
 
 
-def _load_operator(config: feature_pb2.CustomFeature) -> Operator:
-    """Construct the operator of a message with its parameters.
+def make_operator(config: feature_pb2.CustomFeature) -> Operator:
+    """Construct the operator of a message with its parameters and inputs.
 
     Raises:
-        ConfigError: there is no operator of this name, or it is not an Operator.
+        ConfigError: there is no operator of this name, it is not an Operator, or it refuses parameters or inputs.
     """
-    operator_class = registry.load_extension(config.operator_name, GROUP, Operator, "operator_name")
-    return operator_class(json_format.MessageToDict(config.operator_params))
+    is_bundled = config.operator_name in BUNDLED
+    if config.operator_lib_file and not is_bundled:
+        message = (
+            f'"{config.operator_lib_file}": shared libraries are not loaded; leave it out and name a Python class '
+            "in operator_name, as package.module:Class (see tzrec.features.types.custom_feature.Operator), or one of "
+            f"the operators {', '.join(BUNDLED)}"
+        )
+        raise ConfigError([Problem("operator_lib_file", message)])
+    name = BUNDLED[config.operator_name] if is_bundled else config.operator_name
+    operator = registry.load_extension(name, GROUP, Operator, "operator_name")(
+        json_format.MessageToDict(config.operator_params)
+    )
+    operator.bind(tuple(text.partition(":")[2] for text in config.expression))
+    return operator

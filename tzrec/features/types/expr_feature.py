@@ -8,10 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.errors import ConfigError, Problem
-from tzrec.features.arrays import BoolArray
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.formula.expression import Expression
-from tzrec.features.formula.vectors import Value, Vectors
+from tzrec.features.formula.rows import to_arrow, to_value
 from tzrec.features.inputs import read_inputs
 from tzrec.features.jagged import Jagged, read_jagged
 from tzrec.features.number_feature import NumberFeature
@@ -46,8 +45,8 @@ class ExprFeature(NumberFeature):
         for rows in variables.values():
             if rows.lengths is not None:
                 is_complete &= rows.lengths > 0
-        values = {name: _to_value(rows, is_complete) for name, rows in variables.items()}
-        return _to_arrow(self._formula.evaluate(values), is_complete)
+        values = {name: to_value(rows, is_complete) for name, rows in variables.items()}
+        return to_arrow(self._formula.evaluate(values), is_complete)
 
     def _read_numbers(self, array: pa.Array, column: str, bad: BadRows) -> Jagged:
         """Read rows of numbers; a row with a word that is not a number is reported and empty."""
@@ -67,25 +66,3 @@ class ExprFeature(NumberFeature):
 def _expand(array: pa.Array, rows: int) -> pa.Array:
     """Repeat a single row, as in a request with one user, for all rows; other columns are unchanged."""
     return array if len(array) == rows else array.take(pa.array(np.zeros(rows, np.int64)))
-
-
-def _to_value(rows: Jagged, mask: BoolArray) -> Value:
-    """Return the numbers or vectors of these rows, none of which is empty."""
-    assert isinstance(rows.elements, np.ndarray)
-    if rows.lengths is None:
-        return rows.elements[mask]
-    lengths = rows.lengths[mask].astype(np.int64)
-    values = rows.elements[np.repeat(mask, rows.lengths)].astype(np.float64)
-    return values if (lengths == 1).all() else Vectors(values, lengths)
-
-
-def _to_arrow(result: Value, mask: BoolArray) -> pa.Array:
-    """Convert the result for the rows of a mask to an Arrow array of all rows, null or empty in the other rows."""
-    if isinstance(result, Vectors):
-        lengths = np.zeros(len(mask), np.int64)
-        lengths[mask] = result.lengths
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(result.values, from_pandas=False))
-    numbers = np.zeros(len(mask))
-    numbers[mask] = result
-    return pa.array(numbers, mask=~mask, from_pandas=False)

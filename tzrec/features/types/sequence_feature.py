@@ -51,6 +51,8 @@ class SequenceFeature(Feature):
     def encode(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Column:
         sequences = {name: self._read(name, columns[name], bad) for name in sorted(self._spec.inputs)}
         lengths = np.maximum.reduce([sequence.lengths for sequence in sequences.values()])  # (B,)
+        if self._spec.should_repeat:
+            sequences = {name: sequence.repeat_single(lengths) for name, sequence in sequences.items()}
         for name, sequence in sequences.items():
             self._report_unequal(name, columns[name], sequence.lengths, lengths, bad)
         row_indices = _row_indices(lengths)
