@@ -10,12 +10,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # import name -> distribution name, if they differ
-DISTRIBUTION = {"google": "protobuf", "re2": "google-re2", "fbgemm_gpu": "fbgemm-gpu-cpu", "grpc_tools": "grpcio-tools"}
+DISTRIBUTION = {
+    "google": "protobuf",
+    "sklearn": "scikit-learn",
+    "re2": "google-re2",
+    "fbgemm_gpu": "fbgemm-gpu-cpu",
+    "grpc_tools": "grpcio-tools",
+}
 
 # required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, by Ray or Spark, or by
 # fsspec for the URLs of a store
 INDIRECT = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "pandas", "s3fs", "gcsfs", "adlfs"}
-EXTRAS = ("text", "ray", "spark", "delta", "iceberg")
+EXTRAS = ("text", "ray", "spark", "delta", "iceberg", "tree")
 # installed separately, see pyproject.toml
 SEPARATE = {"torchrec"}
 

@@ -1,0 +1,1 @@
+"""Trees of items for TDM: codes of nodes, construction, attributes of inner nodes, and their files."""

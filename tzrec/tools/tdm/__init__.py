@@ -1,0 +1,1 @@
+"""Tools for TDM: build a tree of items, cluster it by learned embeddings, and search it."""
