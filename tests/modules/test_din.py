@@ -54,3 +54,16 @@ def test_din_with_longer_padding_is_unchanged() -> None:
     longer = torch.cat([sequence, torch.zeros(4, 7, 3, dtype=torch.float64)], 1)
     for module in (double(DIN(3, 3, MLP)), double(MultiWindowDIN(3, 3, [2, 9], MLP))):
         torch.testing.assert_close(module(query, longer, lengths), module(query, sequence, lengths))
+
+
+@pytest.mark.parametrize(("dim", "expected"), [(12, 84), (16, 7 * 16)])
+def test_multi_window_din_has_a_block_for_each_window_and_the_padded_query(dim: int, expected: int) -> None:
+    module = MultiWindowDIN(12, dim, [1, 1, 2, 2, 5, 10], MLP)
+    query = torch.randn(4, 12)
+    received = module(query, torch.randn(4, 10, dim), torch.tensor([2, 3, 4, 5]))
+    assert received.shape == (4, expected)
+    assert module.out_dim == expected
+    assert torch.equal(received[:, 6 * dim :][:, :12], query)
+    assert received[:, 6 * dim + 12 :].eq(0).all()
+    assert received[0, 2 * dim : 6 * dim].eq(0).all()  # windows that begin after the second element
+    assert received[:, :dim].ne(0).all()

@@ -17,6 +17,20 @@ def test_pooling_equals_loop(mean: bool) -> None:
         torch.testing.assert_close(pooled[row], expected)
 
 
+@pytest.mark.parametrize("mean", [False, True])
+def test_pooling_of_ones_is_one_or_the_length(mean: bool) -> None:
+    pooled = Pooling(16, mean)(None, torch.ones(4, 10, 16), torch.tensor([2, 3, 4, 5]))
+    expected = torch.ones(4) if mean else torch.tensor([2.0, 3.0, 4.0, 5.0])
+    assert torch.equal(pooled, expected.unsqueeze(1).expand(4, 16))
+
+
+def test_attention_pooling_of_very_low_scores_masks_padding() -> None:
+    """Scores below any fixed number are normalized among themselves."""
+    _, sequence, lengths = sample(3, 3)
+    received = attention_pooling(torch.full((4, 5), -3e38), sequence.float(), lengths)
+    torch.testing.assert_close(received, Pooling(3, True)(None, sequence.float(), lengths))
+
+
 def test_pooling_ignores_values_after_end() -> None:
     _, sequence, lengths = sample(1, 3)
     short = torch.clamp(lengths, max=2)  # the elements after these are not zero

@@ -5,9 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_MASKED = -(2.0**31)
-"""Score of padding: its weight is 0, unless the row has no elements."""
-
 
 def element_mask(sequence: Tensor, lengths: Tensor) -> Tensor:
     """Bool `(B, L)`: True for elements of a sequence `(B, L, D)`, False for padding; lengths `(B,)` may exceed L."""
@@ -20,8 +17,9 @@ def attention_pooling(scores: Tensor, sequence: Tensor, lengths: Tensor) -> Tens
     scores `(B, L)`, sequence `(B, L, D)`, lengths `(B,)` -> `(B, D)`
     """
     mask = element_mask(sequence, lengths)
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # _MASKED is out of the range of float16
-    weights = scores.masked_fill(~mask, _MASKED).softmax(1) * mask  # (B, L)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    masked = torch.finfo(scores.dtype).min  # finite: with infinity rows without elements would become NaN
+    weights = scores.masked_fill(~mask, masked).softmax(1) * mask  # (B, L)
     return torch.bmm(weights.to(sequence.dtype).unsqueeze(1), sequence).squeeze(1)
 
 
