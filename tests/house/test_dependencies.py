@@ -16,12 +16,13 @@ DISTRIBUTION = {
     "re2": "google-re2",
     "fbgemm_gpu": "fbgemm-gpu-cpu",
     "grpc_tools": "grpcio-tools",
+    "faiss": "faiss-cpu",
 }
 
 # required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, by Ray or Spark, or by
 # fsspec for the URLs of a store
 INDIRECT = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "pandas", "s3fs", "gcsfs", "adlfs"}
-EXTRAS = ("text", "ray", "spark", "delta", "iceberg", "tree")
+EXTRAS = ("text", "ray", "spark", "delta", "iceberg", "tree", "retrieval")
 # installed separately, see pyproject.toml
 SEPARATE = {"torchrec"}
 

@@ -36,7 +36,8 @@ RANK = {
     "optim": (6, 0),
     "distributed": (6, 1),
     "checkpoint": (6, 2),
-    "serving": (6, 3),
+    "retrieval": (6, 3),
+    "serving": (6, 4),
     "report": (7, 0),
     "run": (7, 1),
     "profile": (7, 1),
@@ -54,6 +55,7 @@ COMMANDS = {
     "serve",
     "check",
     "plan",
+    "index",
     "doctor",
     "ray",
     "spark",
@@ -61,7 +63,7 @@ COMMANDS = {
 }
 TOP = (8, 0)
 
-PYARROW = {"features", "data", "serving"}
+PYARROW = {"features", "data", "retrieval", "serving"}
 DISTRIBUTED = {"tables", "torchrec_adapter"}  # and every package from layer 6 on
 
 
@@ -100,7 +102,7 @@ def violations(name: str, source: str) -> list[str]:
         if f"{full}.".startswith("torch.distributed.") and name not in DISTRIBUTED and rank(name) < (6, 0):
             messages.append(f"{name} imports torch.distributed; allowed in tables and from layer 6 on")
         if words[0] == "pyarrow" and name not in PYARROW and rank(name) < (7, 0):
-            messages.append(f"{name} imports pyarrow; allowed in features, data and serving")
+            messages.append(f"{name} imports pyarrow; allowed in features, data, retrieval and serving")
         if name in ("ops", "modules") and any(word.endswith("_pb2") for word in words):
             messages.append(f"{name} imports {full}; blocks take plain values, not messages")
         if words[0] in ("pickle", "dill", "marshal", "shelve") and not _restricts_classes(tree):

@@ -85,8 +85,8 @@ def test_manifest_of_one_program_lists_inputs_outputs_and_files() -> None:
     ]
     assert value["format"] == 3
     assert list(value) == [
-        *("format", "inputs", "model", "step", "precision", "signature", "tables", "outputs", "additional"),
-        *("self_test", "versions", "files", "sha256"),
+        *("format", "inputs", "model", "step", "checkpoint", "precision", "signature", "tables", "outputs"),
+        *("additional", "self_test", "versions", "files", "sha256"),
     ]
     assert 0 <= value["self_test"] <= 1e-6
     names = {path.name for path in exported_package().iterdir()}

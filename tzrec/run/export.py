@@ -47,7 +47,8 @@ def export(
     ensure_unoccupied(export_dir)
     require_compiler()
     with Session.load(config, checkpoint_path, purpose="serving", rank_info=ONE_RANK) as session:
-        trained = TrainedModel(session.rec_model, config, session.encoder.features, session.step)
+        features, digest = session.encoder.features, session.weights_digest
+        trained = TrainedModel(session.rec_model, config, features, session.step, digest)
         manifest = publish(trained, export_dir, tuple(assets), additional)
     size = format_bytes(sum(file.size for file in manifest.files.values()))
     logger.info("export %s  %s in %.0f s", export_dir, size, time.perf_counter() - start)

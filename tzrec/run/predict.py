@@ -172,6 +172,7 @@ def _provenance(
         "command": "predict",
         "version": __version__,
         "weights_sha256": session.weights_digest,
+        "checkpoint": session.checkpoint_digest,
         "config_sha256": _config_digest(session.config),
         "reserved_columns": list(loader.reserved),
         "output_columns": list(options.output_columns),

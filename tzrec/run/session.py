@@ -61,6 +61,7 @@ class Session:
         rec_model: the same model without wrappers; unsharded, on the CPU and in eval mode after `load` for serving.
         step: last trained step of the loaded checkpoint or package; -1 of a new session.
         weights_digest: of the manifest of the loaded checkpoint or package, which lists the digests of its files.
+        checkpoint_digest: of the manifest of the loaded checkpoint, or of the one that the package was exported from.
     """
 
     model: DistributedModelParallel
@@ -71,7 +72,7 @@ class Session:
         self.config = config
         self.rank_info = rank_info
         self.step = -1
-        self.weights_digest = ""
+        self.weights_digest = self.checkpoint_digest = ""
         self.cpu = cpu.configure_cpu(config.train_config)
         self.device = group.init(rank_info, config.train_config.rank_timeout_s)
         self._autocast = autocast_type(config.train_config.mixed_precision, self.device.type)
@@ -232,6 +233,7 @@ class Session:
         logger.info("model  %s  step %d", path, package.manifest.step)
         self._program, self.step = package.program(), package.manifest.step
         self.weights_digest = FileRecord.of(directory / MANIFEST).sha256
+        self.checkpoint_digest = package.manifest.checkpoint
 
     def _load_checkpoint(self, path: str | None, purpose: Purpose) -> None:
         """Build the model and load a checkpoint; one that a training run deletes meanwhile is replaced by the next."""
@@ -272,7 +274,7 @@ class Session:
             if is_averaged:
                 restore_average(checkpoint, tensors)
             manifest = checkpoint.path / (NAME if checkpoint.manifest else "model/.metadata")
-            self.weights_digest = FileRecord.of(manifest).sha256
+            self.weights_digest = self.checkpoint_digest = FileRecord.of(manifest).sha256
         except (CheckpointError, FileNotFoundError) as raised:
             error = raised
         if group.any_rank(error is not None and not store.is_present(checkpoint.path)):

@@ -88,6 +88,7 @@ class PackageManifest:
     Attributes:
         model: oneof member of model_config, e.g. "mmoe".
         step: training steps of the exported checkpoint.
+        checkpoint: its digest, equal in packages that belong together, as those of two towers; "" if it is not known.
         precision: type in which matrix products are computed.
         programs: by name; the machine code of each is `<name>.pt2`.
         additional: value of `tzrec export --additional_export_config`, not interpreted.
@@ -104,6 +105,7 @@ class PackageManifest:
     self_test: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
+    checkpoint: str = ""
 
     def write(self, directory: Path) -> None:
         """Write `manifest.json`."""
@@ -131,7 +133,7 @@ class PackageManifest:
             raise PackageError(f"{path} is damaged: {type(error).__name__} {error}") from None
 
     def _to_json(self) -> dict[str, Any]:
-        about = {"model": self.model, "step": self.step, "precision": self.precision}
+        about = {"model": self.model, "step": self.step, "checkpoint": self.checkpoint, "precision": self.precision}
         rest = {
             "additional": self.additional,
             "self_test": self.self_test,
@@ -154,6 +156,7 @@ class PackageManifest:
         return cls(
             model=value["model"],
             step=value["step"],
+            checkpoint=value.get("checkpoint", ""),
             precision=value["precision"],
             programs={name: ProgramSpec.from_json(program) for name, program in programs.items()},
             additional=dict(value["additional"]),

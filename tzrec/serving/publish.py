@@ -136,6 +136,7 @@ def _manifest(trained: TrainedModel, servable: Servable, tables: tuple[str, ...]
     return PackageManifest(
         model=trained.config.model_config.WhichOneof("model") or "",
         step=trained.step,
+        checkpoint=trained.checkpoint,
         precision=precision_of(trained.config),
         programs={MODEL: program},
         versions=installed_versions(),

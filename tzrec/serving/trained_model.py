@@ -20,12 +20,14 @@ class TrainedModel:
         config: config of the model.
         features: by name.
         step: last trained step.
+        checkpoint: digest of its checkpoint.
     """
 
     model: RecModel
     config: EasyRecConfig
     features: Mapping[str, Feature]
     step: int
+    checkpoint: str = ""
 
 
 def precision_of(config: EasyRecConfig) -> str:

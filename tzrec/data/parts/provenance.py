@@ -33,7 +33,8 @@ class Provenance:
 
     Attributes:
         settings: by name: digests, versions and flags.
-        texts: setting -> description of another value, in which `{}` stands for that value.
+        texts: setting -> description of another value, in which `{}` stands for that value; a setting that follows from
+            others has none.
         inputs: the files in reading order.
     """
 
@@ -43,7 +44,7 @@ class Provenance:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], texts: Mapping[str, str], files: Sequence[InputFile]) -> Provenance:
-        assert settings.keys() == texts.keys()
+        assert texts.keys() <= settings.keys()
         return cls(settings, texts, tuple(SourceFile.of(file) for file in files))
 
     def to_json(self) -> dict[str, Any]:
