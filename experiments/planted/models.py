@@ -43,5 +43,7 @@ def config_text(name: str, data: str, model_dir: str) -> str:
         f'feature_configs {{ raw_feature {{ feature_name: "price" expression: "item:price" boundaries: {EDGES}'
         f" embedding_dim: {DIM} }} }}",
         'feature_configs { raw_feature { feature_name: "price_number" expression: "item:price" } }',
+        'feature_configs { sequence_id_feature { feature_name: "last_cate" expression: "user:cate"'  # of one element
+        f" sequence_length: 1 num_buckets: {IDS['cate']} embedding_dim: {DIM} }} }}",
     ]
     return CONFIG.format(data=data, model_dir=model_dir, features="\n".join(features), model=MODELS[name])
