@@ -225,6 +225,11 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
         ("--output_dir=made", "--train_rows=10", "--eval_rows=10"),
         {"--output_dir": (*UNWRITABLE, "junk", "folder")},
     ),
+    "tools.import_checkpoint": (
+        ("--pipeline_config=my.config", "--checkpoint_path=model", "--model_dir=new"),
+        {"--pipeline_config": BROKEN, "--checkpoint_path": ("missing", "junk", "long")},
+    ),
+    "tools.list_distcp_param": ((), {"--checkpoint_path": ("missing", "junk", "long")}),
     "tools.config_reference": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.demo": ((), {}),
     "serve": ((), {}),

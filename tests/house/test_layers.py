@@ -42,6 +42,7 @@ RANK = {
     "run": (7, 1),
     "profile": (7, 1),
     "encoding": (7, 1),
+    "migration": (7, 1),
 }
 COMMANDS = {
     "__init__",

@@ -47,6 +47,14 @@ class DenseEmbeddings(nn.Module):
         self.elements = nn.ModuleList(_build(embedding, 1) for embedding in by_key.values())
         self._plans: dict[tuple[str, tuple[str, ...]], GroupPlan] = {}
 
+    def fields(self) -> list[tuple[str, DenseEmbedding, list[str]]]:
+        """Data group, settings and features of each module of `embeddings`."""
+        return [
+            (data_group, entries[0].embedding, [entry.feature for entry in entries])
+            for data_group, entries in self._entries
+            if entries[0].embedding is not None
+        ]
+
     def outputs(self, data_group: str = BASE) -> list[tuple[list[str], list[int]]]:
         """Keys of the columns of each module and their widths, as sources of `regroup`."""
         return [

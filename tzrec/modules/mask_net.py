@@ -12,7 +12,9 @@ from tzrec.modules.mlp import MLP
 
 
 class MaskBlock(nn.Module):
-    """`relu(layer_norm(W_h (x * mask(e))))` with `mask(e) = W_2 relu(W_1 e + b_1) + b_2`.
+    """`relu(layer_norm(W_h (x * mask(e)) + b_h))` with `mask(e) = W_2 relu(W_1 e + b_1) + b_2`.
+
+    b_h is not in the paper; it is initially zero. Checkpoints of TorchEasyRec have it.
 
     Args:
         in_dim: width of x, and of the mask.
@@ -29,7 +31,8 @@ class MaskBlock(nn.Module):
         hidden = max(int(mask_dim * reduction_ratio), 1) if reduction_ratio > 0 else aggregation_dim
         self.mask_hidden = MLP(mask_dim, [hidden])
         self.mask = nn.Linear(hidden, in_dim)
-        self.linear = nn.Linear(in_dim, hidden_dim, bias=False)  # the norm has a bias
+        self.linear = nn.Linear(in_dim, hidden_dim)
+        nn.init.zeros_(self.linear.bias)
         self.norm = nn.LayerNorm(hidden_dim)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:

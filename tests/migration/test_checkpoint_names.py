@@ -1,0 +1,172 @@
+"""Weights of every model under the names of TorchEasyRec: our logits equal those of a naive model with its names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from google.protobuf import text_format
+from torch import nn
+
+from tests.migration import original_models as original
+from tests.migration.conftest import save_original
+from tzrec.errors import ConfigError
+from tzrec.features.feature_encoder import FeatureEncoder
+from tzrec.migration.import_checkpoint import load_original
+from tzrec.models.base import RecModel
+from tzrec.models.build import build_model
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+TASK = "losses { binary_cross_entropy {} }"
+TOWERS = (
+    'task_towers { tower_name: "ctr" label_name: "clk" mlp { hidden_units: 3 } losses { binary_cross_entropy {} } }'
+    'task_towers { tower_name: "cvr" label_name: "buy" losses { binary_cross_entropy {} } }'
+)
+MASK_NET = "n_mask_blocks: 2 mask_block { hidden_dim: 5 } top_mlp { hidden_units: 4 }"
+BOTTOM = "bottom_mlp { hidden_units: 6 } expert_mlp { hidden_units: [5, 4] } num_expert: 3"
+NET = (
+    "extraction_networks { network_name: '%s' expert_num_per_task: 2 share_num: 1 task_expert_net { hidden_units: 4 } }"
+)
+
+# widths of features by group, and the model of each twin
+DEEP = {"deep": [4, 4]}
+WIDE = {"wide": [4], "deep": [4, 4]}
+SPARSE = {"dense": [3], "sparse": [4, 4]}
+CASES: list[tuple[type[nn.Module], Mapping[str, list[int]], str]] = [
+    (
+        original.WideAndDeep,
+        WIDE,
+        'wide_and_deep { deep { hidden_units: [5, 4] activation: "Dice" } final { hidden_units: 3 use_bn: true } }',
+    ),
+    (original.DeepFM, WIDE, "deepfm { deep { hidden_units: [5, 4] use_ln: true } }"),
+    (
+        original.MultiTower,
+        {"small": [4], "deep": [4, 4]},
+        'multi_tower { towers { input: "deep" mlp { hidden_units: [5, 4] use_bn: true activation: "nn.PReLU" } } '
+        'towers { input: "small" mlp { hidden_units: 3 activation: "nn.PReLU" } } final { hidden_units: 4 } }',
+    ),
+    (original.DLRM, SPARSE, "dlrm { dense_mlp { hidden_units: [5, 4] } final { hidden_units: 4 } }"),
+    (
+        original.WuKong,
+        SPARSE,
+        "wukong { dense_mlp { hidden_units: 4 } wukong_layers { lcb_feature_num: 1 fmb_feature_num: 3 "
+        "compressed_feature_num: 2 feature_num_mlp { hidden_units: 5 } } final { hidden_units: 4 } }",
+    ),
+    (original.DCNV1, DEEP, "dcn_v1 { cross { cross_num: 2 } deep { hidden_units: 5 } final { hidden_units: 4 } }"),
+    (
+        original.DCNV2,
+        DEEP,
+        "dcn_v2 { backbone { hidden_units: 6 } cross { cross_num: 2 low_rank: 3 } deep { hidden_units: 5 } "
+        "final { hidden_units: 4 } }",
+    ),
+    (
+        original.XDeepFM,
+        {"wide": [2, 2], "deep": [4, 4]},
+        "xdeepfm { cin { cin_layer_size: [3, 2] } deep { hidden_units: 5 } final { hidden_units: 4 } "
+        "wide_embedding_dim: 2 }",
+    ),
+    (original.MaskNet, DEEP, f"mask_net {{ mask_net_module {{ {MASK_NET} }} }}"),
+    (
+        original.MMoE,
+        DEEP,
+        f"mmoe {{ expert_mlp {{ hidden_units: [5, 4] }} num_expert: 3 gate_mlp {{ hidden_units: 4 }} {TOWERS} }}",
+    ),
+    (original.SimpleMultiTask, DEEP, f"simple_multi_task {{ {TOWERS} }}"),
+    (
+        original.DBMTL,
+        DEEP,
+        f"dbmtl {{ mask_net {{ {MASK_NET} }} {BOTTOM} "
+        + TOWERS.replace('"buy"', '"buy" relation_tower_names: "ctr" relation_mlp { hidden_units: 5 }')
+        + "}",
+    ),
+    (
+        original.DC2VR,
+        DEEP,
+        f"dc2vr {{ {BOTTOM} "
+        + TOWERS.replace('"buy"', '"buy" intervention_tower_names: "ctr" low_rank_dim: 2 mlp { hidden_units: 4 }')
+        + "}",
+    ),
+    (
+        original.PLE,
+        DEEP,
+        f"ple {{ {NET % 'a'} {NET % 'b'} {TOWERS} }}",
+    ),
+    (
+        original.PEPNet,
+        {"all": [4, 4], "domain": [3], "uia": [4]},
+        "pepnet { epnet_hidden_unit: 5 ppnet_hidden_units: [6, 4] ppnet_activation: 'nn.PReLU' "
+        f"domain_input_name: 'domain_id' task_domain_num: 2 {TOWERS} }}",
+    ),
+    (
+        original.RocketLaunching,
+        DEEP,
+        "rocket_launching { share_mlp { hidden_units: 6 } booster_mlp { hidden_units: [5, 4] } "
+        "light_mlp { hidden_units: 4 } }",
+    ),
+]
+
+
+def build(widths: Mapping[str, list[int]], model: str) -> tuple[RecModel, EasyRecConfig]:
+    """Build a model on groups of id features, or in the group "dense" of raw features, of these widths."""
+    config = EasyRecConfig()
+    config.data_config.label_fields.extend(["clk", "buy"])
+    for group, features in widths.items():
+        entry = config.model_config.feature_groups.add(
+            group_name=group, group_type="WIDE" if group == "wide" else "DEEP"
+        )
+        for index, width in enumerate(features):
+            feature = config.feature_configs.add()
+            name = f"{group}{index}"
+            if group == "dense":
+                feature.raw_feature.feature_name, feature.raw_feature.value_dim = name, width
+                feature.raw_feature.expression = f"user:{name}"
+            else:
+                feature.id_feature.feature_name, feature.id_feature.embedding_dim = name, width
+                feature.id_feature.expression, feature.id_feature.num_buckets = f"user:{name}", 3
+            entry.feature_names.append(name)
+    task = "" if "task_towers" in model else TASK
+    text_format.Merge(f"num_class: 1 {task} {model}", config.model_config)
+    features_by_name = FeatureEncoder.from_config(config.feature_configs, config.data_config).features
+    return build_model(config, features_by_name).eval(), config
+
+
+def randomize(module: nn.Module) -> None:
+    """Give all parameters and running statistics random values, so that a wrong use of them shows."""
+    with torch.no_grad():
+        for name, value in [*module.named_parameters(), *module.named_buffers()]:
+            if value.is_floating_point() and "parametrizations" not in name:
+                value.add_(torch.rand_like(value) * 0.5)
+
+
+@pytest.mark.parametrize(("twin_class", "widths", "text"), CASES, ids=[case[0].__name__ for case in CASES])
+def test_model_with_weights_of_original_computes_its_logits(
+    twin_class: type[nn.Module], widths: Mapping[str, list[int]], text: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(3)
+    model, config = build(widths, text)
+    twin = twin_class().eval()
+    randomize(twin)
+    tables = {
+        f"model.{name}": torch.rand_like(value) for name, value in model.state_dict().items() if "emb_impls" in name
+    }
+    tensors = {f"model.{name}": value for name, value in twin.state_dict().items()}
+    result = load_original(model, config, save_original(tmp_path, tensors | tables))
+    assert result.lines() == [f"loaded      {len(result.loaded)} of {len(result.loaded)} tensors of the model"]
+    state = model.state_dict()
+    assert all(torch.equal(state[name.removeprefix("model.")], value) for name, value in tables.items())
+
+    grouped = {name: torch.randn(6, sum(row)) for name, row in widths.items()}
+    expected = twin(grouped)
+    logits = list(model.model(grouped).logits.values())
+    correct = expected if isinstance(expected, list) else [expected]
+    for ours, theirs in zip(logits, correct, strict=True):
+        assert theirs.std() > 1e-3, "rows that are all alike prove nothing"
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_model_that_only_this_project_has_raises(tmp_path: Path) -> None:
+    model, config = build(DEEP, "gdcn { cross { cross_num: 1 } deep { hidden_units: 2 } }")
+    with pytest.raises(ConfigError, match=r"model_config\.gdcn: TorchEasyRec has no such model"):
+        load_original(model, config, tmp_path)

@@ -1,0 +1,11 @@
+"""MMoE in checkpoints of TorchEasyRec."""
+
+from __future__ import annotations
+
+from tzrec.migration.origin import Names
+from tzrec.protos.models import multi_task_rank_pb2 as pb
+
+
+def names(config: pb.MMoE) -> Names:
+    """Name the modules of the model."""
+    return {"experts": "mmoe", "towers": "_task_tower"}

@@ -1,0 +1,11 @@
+"""SimpleMultiTask in checkpoints of TorchEasyRec."""
+
+from __future__ import annotations
+
+from tzrec.migration.origin import Names
+from tzrec.protos.models import multi_task_rank_pb2 as pb
+
+
+def names(config: pb.SimpleMultiTask) -> Names:
+    """Name the modules of the model."""
+    return {"bottom.mlp": "bottom_mlp", "towers": "_task_tower"}
