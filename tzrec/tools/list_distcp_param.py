@@ -26,8 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = to_path(args.checkpoint_path)
     if not path.is_dir():
         raise CheckpointError(f"--checkpoint_path {path} is not a directory")
-    entries: list[AnyPath] = [path, *sorted(path.iterdir(), key=str)]
-    parts = [entry for entry in entries if (entry / ".metadata").is_file()]
+    entries: list[AnyPath] = [path]
+    entries.extend(path.iterdir())
+    parts = sorted((entry for entry in entries if (entry / ".metadata").is_file()), key=str)
     if not parts:
         raise CheckpointError(f"{path} is not a checkpoint: neither it nor a directory in it has a .metadata")
     for part in parts:
