@@ -471,3 +471,25 @@ class SelfAttentionEncoder(nn.Module):
             mixed, _ = self._multihead_attn(self._query(part), self._key(part), self._value(part))
             outputs.append(mixed.mean(1)[0])
         return torch.stack(outputs)
+
+
+class MultiTowerDIN(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.towers, self.din_towers = nn.ModuleDict({"deep": Mlp(8, [5])}), nn.ModuleList([DINEncoder(4, "bn")])
+        self.final_mlp, self.output_mlp = Mlp(9, [4]), nn.Linear(4, 1)
+
+    def forward(self, x: Grouped) -> Tensor:
+        interest = self.din_towers[0](x["seq.query"], x["seq.sequence"], x["seq.sequence_length"])
+        return self.output_mlp(self.final_mlp(torch.cat([self.towers["deep"](x["deep"]), interest], 1)))
+
+
+class TDM(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.multiwindow_din, self.deep_mlp = MultiWindowDINEncoder(4, [1, 3]), Mlp(20, [4])
+        self.output_mlp = nn.Linear(4, 1)
+
+    def forward(self, x: Grouped) -> Tensor:
+        interest = self.multiwindow_din(x["seq.query"], x["seq.sequence"], x["seq.sequence_length"])
+        return self.output_mlp(self.deep_mlp(torch.cat([interest, x["deep"]], 1)))

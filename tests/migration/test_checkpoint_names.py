@@ -34,6 +34,7 @@ NET = (
 DEEP = {"deep": [4, 4]}
 WIDE = {"wide": [4], "deep": [4, 4]}
 SPARSE = {"dense": [3], "sparse": [4, 4]}
+SEQUENCE = {"deep": [4, 4], "seq": [3, 4]}  # "seq" has a query of width 3, and elements of width 4
 CASES: list[tuple[type[nn.Module], Mapping[str, list[int]], str]] = [
     (
         original.WideAndDeep,
@@ -105,31 +106,51 @@ CASES: list[tuple[type[nn.Module], Mapping[str, list[int]], str]] = [
         "rocket_launching { share_mlp { hidden_units: 6 } booster_mlp { hidden_units: [5, 4] } "
         "light_mlp { hidden_units: 4 } }",
     ),
+    (
+        original.MultiTowerDIN,
+        SEQUENCE,
+        'multi_tower_din { towers { input: "deep" mlp { hidden_units: 5 } } final { hidden_units: 4 } '
+        'din_towers { input: "seq" attn_mlp { hidden_units: [5, 3] use_bn: true activation: "nn.PReLU" } } }',
+    ),
+    (
+        original.TDM,
+        SEQUENCE,
+        "tdm { multiwindow_din { windows_len: [1, 3] attn_mlp { hidden_units: 4 } } final { hidden_units: 4 } }",
+    ),
 ]
 
 
 def build(widths: Mapping[str, list[int]], model: str) -> tuple[RecModel, EasyRecConfig]:
-    """Build a model on groups of id features, or in the group "dense" of raw features, of these widths."""
+    """Build a model on groups of id features, raw ones in "dense", and in "seq" a sequence, of these widths."""
     config = EasyRecConfig()
     config.data_config.label_fields.extend(["clk", "buy"])
     for group, features in widths.items():
-        entry = config.model_config.feature_groups.add(
-            group_name=group, group_type="WIDE" if group == "wide" else "DEEP"
-        )
+        kind = {"wide": "WIDE", "seq": "SEQUENCE"}.get(group, "DEEP")
+        entry = config.model_config.feature_groups.add(group_name=group, group_type=kind)
         for index, width in enumerate(features):
-            feature = config.feature_configs.add()
-            name = f"{group}{index}"
+            name, feature = f"{group}{index}", config.feature_configs.add()
             if group == "dense":
-                feature.raw_feature.feature_name, feature.raw_feature.value_dim = name, width
-                feature.raw_feature.expression = f"user:{name}"
+                feature.raw_feature.value_dim = width
+                feature.raw_feature.feature_name, feature.raw_feature.expression = name, f"user:{name}"
             else:
-                feature.id_feature.feature_name, feature.id_feature.embedding_dim = name, width
-                feature.id_feature.expression, feature.id_feature.num_buckets = f"user:{name}", 3
+                ids = feature.sequence_id_feature if name == "seq1" else feature.id_feature
+                ids.embedding_dim, ids.num_buckets = width, 3
+                ids.feature_name, ids.expression = name, f"user:{name}"
             entry.feature_names.append(name)
     task = "" if "task_towers" in model else TASK
     text_format.Merge(f"num_class: 1 {task} {model}", config.model_config)
     features_by_name = FeatureEncoder.from_config(config.feature_configs, config.data_config).features
     return build_model(config, features_by_name).eval(), config
+
+
+def random_groups(widths: Mapping[str, list[int]]) -> dict[str, torch.Tensor]:
+    """Random embeddings of six rows, with sequences of 1 to 4 elements."""
+    grouped = {name: torch.randn(6, sum(row)) for name, row in widths.items() if name != "seq"}
+    if "seq" in widths:
+        lengths = torch.tensor([1, 2, 3, 4, 1, 3])
+        elements = torch.randn(6, 4, 4) * (torch.arange(4) < lengths.unsqueeze(1)).unsqueeze(2)
+        grouped |= {"seq.query": torch.randn(6, 3), "seq.sequence": elements, "seq.sequence_length": lengths}
+    return grouped
 
 
 def randomize(module: nn.Module) -> None:
@@ -157,7 +178,7 @@ def test_model_with_weights_of_original_computes_its_logits(
     state = model.state_dict()
     assert all(torch.equal(state[name.removeprefix("model.")], value) for name, value in tables.items())
 
-    grouped = {name: torch.randn(6, sum(row)) for name, row in widths.items()}
+    grouped = random_groups(widths)
     expected = twin(grouped)
     logits = list(model.model(grouped).logits.values())
     correct = expected if isinstance(expected, list) else [expected]

@@ -1,0 +1,11 @@
+"""TDM in checkpoints of TorchEasyRec."""
+
+from __future__ import annotations
+
+from tzrec.migration.origin import Names
+from tzrec.protos.models import match_model_pb2 as pb
+
+
+def names(config: pb.TDM) -> Names:
+    """Name the modules of the model: they have the same names."""
+    return {name: name for name in ("multiwindow_din", "deep_mlp", "output_mlp")}
