@@ -149,3 +149,75 @@ def test_feature_with_the_name_of_a_grouped_sequence_is_meant_itself(tmp_path: P
     config, _ = load(tmp_path, text)
     names = config.model_config.feature_groups[0].feature_names  # type: ignore[attr-defined]
     assert list(names) == ["user_id", "cate_id", "clicks_price"]
+
+
+UNREAD = 'feature_configs { id_feature { feature_name: "u" expression: "user:u" num_buckets: 9 %s } }\nmodel_config {'
+
+
+@pytest.mark.parametrize("text", ["", "stub_type: true"])
+def test_missing_width_of_a_feature_without_a_group_is_zero(tmp_path: Path, text: str) -> None:
+    config, _ = load(tmp_path, replaced(MMOE, "model_config {", UNREAD % text))
+    assert config.feature_configs[3].id_feature.embedding_dim == 0  # type: ignore[attr-defined]
+    (problem,) = problems_of(tmp_path, replaced(MMOE, "model_config {", UNREAD % "", '"price"]', '"price", "u"]'))
+    assert problem.endswith("id_feature.embedding_dim: is required and missing")
+
+
+@pytest.mark.parametrize("name", ["clicks__cate_id", "clicks_cate_id"])
+def test_missing_width_of_a_feature_of_a_sequence_group_is_a_problem(tmp_path: Path, name: str) -> None:
+    group = "group_type: DEEP\n        " + GROUP.replace("clicks__cate_id", name)
+    sequence = replaced(SEQUENCE, "embedding_dim: 16", "")
+    text = replaced(ENCODED, "model_config {", sequence + "model_config {", "group_type: DEEP", group)
+    assert any("embedding_dim: is required and missing" in problem for problem in problems_of(tmp_path, text))
+
+
+def test_missing_width_of_a_managed_table_is_no_problem_of_its_own(tmp_path: Path) -> None:
+    managed = "num_buckets: 9 zch { zch_size: 5 lfu {} }"
+    text = replaced(
+        MMOE, "model_config {", (UNREAD % "").replace("num_buckets: 9", managed), '"price"]', '"price", "u"]'
+    )
+    problems = problems_of(tmp_path, text)
+    assert not any("embedding_dim" in problem for problem in problems)
+
+
+def test_missing_length_of_a_sequence_is_no_limit(tmp_path: Path) -> None:
+    group = "group_type: DEEP\n        " + GROUP
+    sequence = replaced(SEQUENCE, "sequence_length: 10", "")
+    config, _ = load(
+        tmp_path, replaced(ENCODED, "model_config {", sequence + "model_config {", "group_type: DEEP", group)
+    )
+    assert config.feature_configs[3].sequence_feature.sequence_length == 0  # type: ignore[attr-defined]
+
+
+def test_missing_label_of_a_tower_is_the_only_label(tmp_path: Path) -> None:
+    text = changed_config('label_name: "clk"', "")
+    (problem,) = problems_of(tmp_path, text)
+    assert problem.endswith("task_towers[0].label_name: is required and missing")
+    labels = 'label_fields: ["clk", "buy"]'
+    one = replaced(text, labels, 'label_fields: "clk"', 'label_name: "buy"', "")
+    config, _ = load(tmp_path, one)
+    towers = config.model_config.mmoe.task_towers  # type: ignore[attr-defined]
+    assert [tower.label_name for tower in towers] == ["clk", "clk"]
+
+
+def test_missing_input_of_a_tower_is_the_only_group(tmp_path: Path) -> None:
+    head = MMOE[: MMOE.index("mmoe {")]
+    tower = "multi_tower { towers { mlp { hidden_units: 4 } } final { hidden_units: 4 } }"
+    config, _ = load(tmp_path, f"{head} losses {{ binary_cross_entropy {{}} }} {tower} }}")
+    model = config.model_config  # type: ignore[attr-defined]
+    assert model.multi_tower.towers[0].input == model.feature_groups[0].group_name
+
+
+def test_missing_path_may_be_given_by_an_edit(tmp_path: Path) -> None:
+    path = tmp_path / "my.config"
+    path.write_text(changed_config('train_input_path: "data/train/*.parquet"', ""))
+    (problem,) = load_source(str(path)).problems
+    assert str(problem).endswith("train_input_path: is required and missing")
+    source = load_source(str(path), {"train_input_path": "x/*.parquet"})
+    assert (source.problems, source.config.train_input_path) == ((), "x/*.parquet")
+
+
+def test_missing_vocabulary_file_is_a_warning(tmp_path: Path) -> None:
+    file = 'vocab_file: "no/words.txt" default_bucketize_value: 0'
+    _, warnings = load(tmp_path, replaced(MMOE, "model_config {", (UNREAD % "").replace("num_buckets: 9", file)))
+    (warning,) = warnings
+    assert warning.endswith('.vocab_file: there is no file "no/words.txt": training fails until there is one')

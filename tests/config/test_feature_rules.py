@@ -106,11 +106,6 @@ def test_invalid_lookup_match_or_combine_feature_is_one_problem(
         ("hash_bucket_size: 10", "hash_bucket_size: 0", ".hash_bucket_size: 0 is below 1"),
         ("hash_bucket_size: 10", 'vocab_list: "a" default_bucketize_value: 1', "1 is not below the 1 rows"),
         ("hash_bucket_size: 10", 'vocab_file: "x"', ".vocab_file: needs default_bucketize_value"),
-        (
-            "hash_bucket_size: 10",
-            'vocab_file: "x" asset_dir: "/nowhere" default_bucketize_value: 0',
-            ".vocab_file: /nowhere/x cannot be read: No such file or directory",
-        ),
         ("hash_bucket_size: 10", "zch { zch_size: 5 }", "zch: is not supported; use hash_bucket_size"),
         ("embedding_dim: 4", "", ".embedding_dim: must be above 0"),
         ('"item:cate_id"]', '"feature:cat_id"]', 'unknown feature "cat_id"; did you mean "cate_id"?'),

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.checked_config import MMOE, field_problems_of
+from tzrec.config.check import inspect
+from tzrec.config.load import load_source
 
 BASE = MMOE[: MMOE.index("model_config {")]
 DENSE = """feature_configs { raw_feature { feature_name: "age" expression: "user:age" } }
@@ -35,6 +37,8 @@ GOOD = {
     "xdeepfm": f"{WIDE} {DEEP} xdeepfm {{ cin {{ cin_layer_size: [4, 4] }} deep {MLP} final {MLP} }}",
     "dlrm": f"{NUMBERS} {SPARSE} dlrm {{ dense_mlp {MLP} final {MLP} }}",
     "dlrm sparse": f"{SPARSE} dlrm {{ final {MLP} }}",
+    "dlrm, one group": f"{group('any')} dlrm {{ final {MLP} }}",
+    "wukong, one group": f"{group('dense')} wukong {{ wukong_layers {{ {LAYER} feature_num_mlp {MLP} }} final {MLP} }}",
     "wukong": f"{SPARSE} wukong {{ wukong_layers {{ {LAYER} feature_num_mlp {MLP} }} final {MLP} }}",
     "dcn_v1": f"{group('any')} dcn_v1 {{ cross {{}} deep {MLP} final {MLP} }}",
     "dcn_v2": f"{group('any')} dcn_v2 {{ cross {{}} final {MLP} }}",
@@ -92,9 +96,7 @@ CASES = [
         "dense_mlp { hidden_units: [16, 8] }",
         'dense_mlp.hidden_units: its last width is 8, that of the features in group "sparse" is 16; make them equal',
     ),
-    ("wukong", "wukong {", "wukong { dense_mlp { hidden_units: 4 }", 'dense_mlp: reads the group "dense", which does'),
     ("dlrm", f"dense_mlp {MLP}", "", 'model_config.dlrm: has no dense_mlp, which the group "dense" needs'),
-    ("dlrm sparse", "dlrm {", f"dlrm {{ dense_mlp {MLP}", 'dense_mlp: reads the group "dense", which does not exist'),
     ("wukong", f"wukong_layers {{ {LAYER} feature_num_mlp {MLP} }}", "", "wukong.wukong_layers: is empty; add a layer"),
     ("wukong", "lcb_feature_num: 2", "lcb_feature_num: 0", "wukong_layers[0].lcb_feature_num: 0 is below 1"),
     ("dcn_v1", "cross {}", "cross { cross_num: 0 }", "dcn_v1.cross.cross_num: 0 is below 1"),
@@ -202,3 +204,15 @@ def test_invalid_ranking_model_is_one_problem(tmp_path: Path, model: str, old: s
     problems = problems_of_model(tmp_path, GOOD[model].replace(old, new, 1))
     assert len(problems) == bool(expected), problems
     assert expected in " ".join(problems)
+
+
+@pytest.mark.parametrize("model", ["wukong", "dlrm sparse", "dlrm, one group", "wukong, one group"])
+def test_dense_mlp_without_a_dense_group_is_a_warning(tmp_path: Path, model: str) -> None:
+    name = model.split()[0].rstrip(",")
+    path = tmp_path / "my.config"
+    text = GOOD[model].replace(f"{name} {{", f"{name} {{ dense_mlp {{ hidden_units: 4 }}", 1)
+    path.write_text(BASE + f"model_config {{ {TASK} {text} }}\n")
+    checker = inspect(load_source(str(path)))
+    assert checker.problems == []
+    (warning,) = checker.warnings
+    assert str(warning).endswith('dense_mlp: has no effect: there is no group "dense" that it could read')

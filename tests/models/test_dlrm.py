@@ -65,3 +65,14 @@ def test_first_layer_after_the_dot_products_has_norm_and_dropout() -> None:
         expected.append(reference.linear(w, "output", hidden))
     single_task.assert_logits_equal(model, grouped, expected)
     assert not torch.equal(model.train()(grouped).logits[""], model(grouped).logits[""])
+
+
+@pytest.mark.parametrize("name", ["all", "dense"])
+def test_single_group_of_any_name_is_the_sparse_one(name: str) -> None:
+    named, model = (
+        single_task.build("dlrm { final { hidden_units: [8, 5] } }", {name: [4, 4, 4]}),
+        single_task.build("dlrm { final { hidden_units: [8, 5] } }", {"sparse": [4, 4, 4]}),
+    )
+    named.load_state_dict(model.state_dict())
+    grouped = single_task.random_groups({"sparse": [4, 4, 4]}, 5)
+    assert torch.equal(named({name: grouped["sparse"]}).logits[""], model(grouped).logits[""])

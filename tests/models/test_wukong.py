@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from tests.fixtures import reference
+from tests.fixtures import reference, single_task
 
 SMOOTH = (
     'wukong { dense_mlp { hidden_units: 3 activation: "nn.Tanh" } wukong_layers { '
@@ -73,3 +74,11 @@ CASES = [
         id="sparse alone, counts residual",
     ),
 ]
+
+
+@pytest.mark.parametrize("name", ["all", "dense"])
+def test_single_group_of_any_name_is_the_sparse_one(name: str) -> None:
+    named, model = single_task.build(LEARNER, {name: [4, 4, 4]}), single_task.build(LEARNER, {"sparse": [4, 4, 4]})
+    named.load_state_dict(model.state_dict())
+    grouped = single_task.random_groups({"sparse": [4, 4, 4]}, 5)
+    assert torch.equal(named({name: grouped["sparse"]}).logits[""], model(grouped).logits[""])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Message
@@ -57,6 +58,10 @@ class Checker:
         """Report a field that is not supported and exclude it from all other rules."""
         self.unsupported_paths.add(path)
         self.error(path, message)
+
+    def missing_file(self, path: str, file: Path) -> None:
+        """Report a file that a run would read; it may exist where the run is."""
+        self.warning(path, f'there is no file "{file}": training fails until there is one')
 
     def unknown_name(self, path: str, kind: str, name: str, names: Iterable[str]) -> None:
         """Report a name that is not among the known ones; the first ones with a suggestion, which takes its time."""

@@ -14,12 +14,13 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tzrec import registry
+from tzrec.config.model_groups import listed_features
 from tzrec.config.options import field_rule, fields_with_reference
 from tzrec.config.schema import MISSING, fields_of, is_message, messages_around
 from tzrec.errors import Problem
 from tzrec.protos.data_pb2 import FgMode
 from tzrec.protos.feature_pb2 import ExprFeature, SequenceFeature
-from tzrec.protos.options_pb2 import INPUT, SEQUENCE_GROUP
+from tzrec.protos.options_pb2 import GROUP, INPUT, LABEL, SEQUENCE_GROUP
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 ENCODED = (FgMode.FG_NONE, FgMode.FG_BUCKETIZE)
@@ -31,7 +32,9 @@ def complete(config: EasyRecConfig, problems: list[Problem]) -> list[Problem]:
 
     - A field with a default in the schema has this default, and one with the rule `may_be_missing` the value 0 or "".
     - An input of a feature is the column of that name if the data is encoded: nothing reads it then.
-    - The input of an encoder is the sequence group, where there is one.
+    - The input of an encoder is the sequence group, where there is one; the group that a tower reads and its label are
+      the group and the label of a config with one.
+    - The embedding_dim of a feature without a group, whose table nobody reads, is 0, like that of a managed table.
     - `clicks_item` in a group is the feature `clicks__item` of the sequence `clicks`, if no other feature can be meant.
 
     Args:
@@ -52,9 +55,11 @@ def complete(config: EasyRecConfig, problems: list[Problem]) -> list[Problem]:
 
 
 def _set(config: EasyRecConfig, path: str) -> bool:
-    """Set a missing field if its value is obvious."""
+    """Set a missing field if its value is obvious; an edit may have set it."""
     messages = messages_around(config, path)
     name = path.rpartition(".")[2]
+    if messages[-1].HasField(name):
+        return True
     value = _value(config, messages, fields_of(messages[-1])[name])
     if value is None:
         return False
@@ -72,11 +77,31 @@ def _value(config: EasyRecConfig, messages: list[Any], field: FieldDescriptor) -
         return _column(message)
     if isinstance(message, ExprFeature) and field.name == "expression" and config.data_config.fg_mode in ENCODED:
         return message.feature_name or None
-    if rule.refers_to == SEQUENCE_GROUP:
+    if field.name == "embedding_dim" and "feature_name" in fields_of(message):
+        return None if _needs_width(config, messages) else 0
+    names = _candidates(config, messages, rule.refers_to)
+    return names[0] if len(names) == 1 else None
+
+
+def _candidates(config: EasyRecConfig, messages: list[Any], reference: int) -> list[str]:
+    """Names that a field could refer to."""
+    if reference == SEQUENCE_GROUP:
         group = next(parent for parent in reversed(messages) if "sequence_groups" in fields_of(parent))
-        names = [inner.group_name or group.group_name for inner in group.sequence_groups]
-        return names[0] if len(names) == 1 else None
-    return None
+        return [inner.group_name or group.group_name for inner in group.sequence_groups]
+    if reference == GROUP:
+        return [group.group_name for group in config.model_config.feature_groups]
+    return list(config.data_config.label_fields) if reference == LABEL else []
+
+
+def _needs_width(config: EasyRecConfig, messages: list[Any]) -> bool:
+    """True if a feature group lists a feature, and its table is not a managed one."""
+    message, fields = messages[-1], fields_of(messages[-1])
+    if any(name in fields and message.HasField(name) for name in ("zch", "dynamicemb")):
+        return False
+    sequence = next((parent for parent in messages if isinstance(parent, SequenceFeature)), None)
+    prefixes = ("",) if sequence is None else (f"{sequence.sequence_name}__", f"{sequence.sequence_name}_")
+    listed = listed_features(config.model_config)
+    return any(prefix + message.feature_name in listed for prefix in prefixes)
 
 
 def _feature_messages(config: EasyRecConfig) -> Iterator[tuple[str, Any]]:

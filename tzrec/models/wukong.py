@@ -9,18 +9,20 @@ from tzrec.config.kwargs import kwargs
 from tzrec.embedding.group import Dims
 from tzrec.heads.heads import Heads
 from tzrec.models.base import Grouped, Model, ModelOutput
-from tzrec.models.requirements.wukong import DENSE, SPARSE
+from tzrec.models.requirements.wukong import DENSE, GROUPS, SPARSE
 from tzrec.modules.mlp import MLP
 from tzrec.modules.wukong import WuKongLayer
 from tzrec.protos.models import rank_model_pb2 as pb
 
 
 class WuKong(Model):
-    """Wukong (Zhang et al., ICML 2024) on the groups "dense", if there is one, and "sparse"."""
+    """Wukong (Zhang et al., ICML 2024) on the groups "dense", if there is one, and "sparse", or on a single group."""
 
     def build(self, config: pb.WuKong, dims: Dims, heads: Heads) -> None:
-        widths = dims.features(SPARSE)
-        self.dense_mlp = MLP(dims[DENSE], **kwargs(config.dense_mlp)) if DENSE in dims else None
+        self.sparse = GROUPS.name_of(SPARSE, dims)
+        widths = dims.features(self.sparse)
+        has_dense = DENSE in dims and self.sparse != DENSE
+        self.dense_mlp = MLP(dims[DENSE], **kwargs(config.dense_mlp)) if has_dense else None
         if self.dense_mlp is not None:
             width = self.dense_mlp.out_dim
             self.dense_output = nn.Identity() if width == widths[0] else nn.Linear(width, widths[0])
@@ -34,7 +36,7 @@ class WuKong(Model):
         self.output = nn.Linear(self.final.out_dim, heads[""].out_dim)
 
     def forward(self, grouped: Grouped) -> ModelOutput:
-        vectors = grouped[SPARSE]  # (B, F * D)
+        vectors = grouped[self.sparse]  # (B, F * D)
         if self.dense_mlp is not None:
             dense = self.dense_output(self.dense_mlp(grouped[DENSE]))  # (B, D)
             vectors = torch.cat([dense.to(vectors.dtype), vectors], 1)  # (B, (1 + F) * D)

@@ -30,7 +30,8 @@ class CheckResult:
         problems: of the config, or of how it matches its data; empty if there are none.
         summary: one line about the config.
         notes: lines about the data.
-        warnings: fields of the config that have no effect, and data that is not there.
+        warnings: fields of the config that have no effect, files that are not there, and tables that need more memory
+            than this machine has.
     """
 
     problems: Sequence[Problem]
@@ -59,7 +60,9 @@ def check(
     problems: Sequence[Problem] = checker.problems
     notes: Sequence[str] = ()
     if not problems:
-        check_table_bytes(checker)  # appends to the same problems
+        memory = Checker(source, device)
+        check_table_bytes(memory)
+        checker.warnings += memory.problems  # the run may be elsewhere
     if not problems and source.config.model_config.HasField("custom"):
         problems = _check_custom_model(source)
     paths = [data_path] if data_path else _local_data(checker)

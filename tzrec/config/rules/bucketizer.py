@@ -67,8 +67,12 @@ def _check_vocab_file(checker: Checker, path: str, message: Any) -> None:
     if not message.HasField("default_bucketize_value"):
         checker.error(f"{path}.vocab_file", "needs default_bucketize_value: the id of words that are not in the file")
         return
+    file = vocabulary_path(message)
+    if not file.is_file():
+        checker.missing_file(f"{path}.vocab_file", file)
+        return
     try:
-        _check_unlisted_id(checker, path, message, max(read_vocabulary(vocabulary_path(message)).values()) + 1)
+        _check_unlisted_id(checker, path, message, max(read_vocabulary(file).values()) + 1)
     except ValueError as error:
         checker.error(f"{path}.vocab_file", str(error))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tzrec import registry
 from tzrec.config.checker import Checker, check_unique, repeated
 from tzrec.config.graph import order_by_reads
+from tzrec.config.model_groups import listed_features
 from tzrec.config.names import did_you_mean
 from tzrec.config.options import implemented_members, is_fused, member_messages
 from tzrec.config.rules.bucketizer import num_table_rows
@@ -42,8 +43,10 @@ def _check_feature(checker: Checker, entry: FeatureEntry) -> None:
     check_dense_embedding(checker, entry)
     if entry.sequence is not None:
         check_sequence_feature(checker, entry, entry.sequence)
-    is_missing = checker.has_parse_errors(entry.path) and not entry.message.HasField("embedding_dim")
-    if entry.has_table and entry.message.embedding_dim == 0 and not is_missing:
+    is_managed = any(checker.is_unsupported(f"{entry.path}.{name}") for name in ("zch", "dynamicemb"))
+    is_missing = is_managed or (checker.has_parse_errors(entry.path) and not entry.message.HasField("embedding_dim"))
+    listed = listed_features(checker.config.model_config)  # the tables of other features are never made
+    if entry.has_table and entry.message.embedding_dim == 0 and not is_missing and entry.name in listed:
         checker.error(f"{entry.path}.embedding_dim", "must be above 0: the width of the embedding")
     if entry.has_table and entry.message.data_type == "FP16":
         _check_half_precision(checker, entry)

@@ -39,7 +39,7 @@ def groups_by_name(checker: Checker) -> dict[str, tuple[str, FeatureGroupConfig]
 def _check_names(checker: Checker, model: str, requirements: GroupRequirements) -> bool:
     """Check that all required groups exist and no other ones, which most likely are misspelled."""
     groups, known = groups_by_name(checker), requirements.names
-    if not known:
+    if not known or (requirements.alone and len(groups) == 1):
         return True
     unknown = {name: path for name, (path, _) in groups.items() if name not in known}
     for name, path in unknown.items():
@@ -54,7 +54,8 @@ def _check_widths(checker: Checker, model: str, requirements: GroupRequirements)
     """Check that the features of the group that is split by features have equal widths."""
     groups = groups_by_name(checker)
     candidates = list(groups)[:1] if requirements.equal_widths == (FIRST_GROUP,) else requirements.equal_widths
-    name = next((name for name in candidates if name in groups), None)
+    names = (requirements.name_of(name, groups) for name in candidates)
+    name = next((name for name in names if name in groups), None)
     if name is None:
         return
     path, group = groups[name]
@@ -79,7 +80,13 @@ def feature_widths(checker: Checker, path: str, group: FeatureGroupConfig) -> It
 
 
 def check_dense_mlp(
-    checker: Checker, path: str, message: Any, dense: str, sparse: str, is_projected: bool = False
+    checker: Checker,
+    path: str,
+    message: Any,
+    requirements: GroupRequirements,
+    dense: str,
+    sparse: str,
+    is_projected: bool = False,
 ) -> None:
     """Check an MLP that turns a dense group into a vector as wide as the features of a sparse group.
 
@@ -87,18 +94,21 @@ def check_dense_mlp(
         checker: receives the problems.
         path: path of the model.
         message: model with a field `dense_mlp`.
+        requirements: groups of the model.
         dense: name of the dense group, which is optional.
         sparse: name of the sparse group.
         is_projected: the model projects a vector of another width.
     """
     groups = groups_by_name(checker)
-    if dense in groups and not message.HasField("dense_mlp"):
+    sparse = requirements.name_of(sparse, groups)
+    has_dense = dense in groups and dense != sparse
+    if has_dense and not message.HasField("dense_mlp"):
         if not checker.has_parse_errors(path):
             checker.error(path, f'has no dense_mlp, which the group "{dense}" needs')
-    elif dense not in groups and message.HasField("dense_mlp"):
-        checker.error(f"{path}.dense_mlp", f'reads the group "{dense}", which does not exist')
+    elif not has_dense and message.HasField("dense_mlp"):
+        checker.warning(f"{path}.dense_mlp", f'has no effect: there is no group "{dense}" that it could read')
     units = message.dense_mlp.hidden_units
     widths = list(feature_widths(checker, *groups[sparse])) if sparse in groups else []
-    if not is_projected and units and widths and units[-1] != widths[0][2]:
+    if has_dense and not is_projected and units and widths and units[-1] != widths[0][2]:
         received = f'its last width is {units[-1]}, that of the features in group "{sparse}" is {widths[0][2]}'
         checker.error(f"{path}.dense_mlp.hidden_units", f"{received}; make them equal")

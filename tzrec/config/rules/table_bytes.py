@@ -81,7 +81,8 @@ def _table_size(checker: Checker, entry: FeatureEntry, scope: str, suffix: str, 
 def _num_rows(entry: FeatureEntry) -> int:
     message = entry.message
     if getattr(message, "vocab_file", ""):
-        return max(read_vocabulary(vocabulary_path(message)).values(), default=-1) + 1
+        file = vocabulary_path(message)
+        return max(read_vocabulary(file).values(), default=-1) + 1 if file.is_file() else 0
     return num_table_rows(message)
 
 

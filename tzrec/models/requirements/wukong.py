@@ -8,9 +8,9 @@ from tzrec.config.rules.model_groups import check_dense_mlp
 from tzrec.protos.models.rank_model_pb2 import WuKong
 
 DENSE, SPARSE = "dense", "sparse"
-GROUPS = GroupRequirements(required=(SPARSE,), optional=(DENSE,), equal_widths=(SPARSE,))
+GROUPS = GroupRequirements(required=(SPARSE,), optional=(DENSE,), equal_widths=(SPARSE,), alone=SPARSE)
 
 
 def check(checker: Checker, path: str, message: WuKong) -> None:
     """Check the MLP on the dense group."""
-    check_dense_mlp(checker, path, message, DENSE, SPARSE, is_projected=True)
+    check_dense_mlp(checker, path, message, GROUPS, DENSE, SPARSE, is_projected=True)

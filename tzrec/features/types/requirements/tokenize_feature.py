@@ -1,4 +1,4 @@
-"""Requirements of TokenizeFeature: a vocabulary file that exists."""
+"""Requirements of TokenizeFeature: a vocabulary file."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ def check(checker: Checker, path: str, message: TokenizeFeature) -> None:
     """Check the file; the tokenizer itself is read by the feature."""
     vocab_path = vocabulary_path(message)
     if not checker.has_parse_errors(path) and not vocab_path.is_file():
-        checker.error(f"{path}.vocab_file", f"there is no file {vocab_path}")
+        checker.missing_file(f"{path}.vocab_file", vocab_path)
