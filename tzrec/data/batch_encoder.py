@@ -15,8 +15,10 @@ from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, check_cop
 from tzrec.data.batch import Batch
 from tzrec.data.collate import collate
 from tzrec.data.labels import LabelReader, weight_values
+from tzrec.data.masking import RowMasks
+from tzrec.data.sampled_features import SampledFeatures
+from tzrec.data.samplers.base import SampledRows
 from tzrec.data.text_schema import TextSchema, cast_text
-from tzrec.features.arrays import BoolArray
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
@@ -50,32 +52,34 @@ class BatchEncoder:
         targets: Sequence[str] = (),
         reserved: Sequence[str] = (),
     ) -> None:
-        self._data, self._encoder, self._schema = config.data_config, encoder, schema
+        self._data, self._schema = config.data_config, schema
+        self._features = SampledFeatures(encoder, config.data_config, schema)
         self._targets, self._reserved = list(targets), list(reserved)
         self._read_label = LabelReader(config)
 
     def encode(
         self,
-        raw: pa.RecordBatch,
+        rows: SampledRows,
         numbers: npt.NDArray[np.int64],
         describe: Callable[[int], str],
-        masked: BoolArray | None = None,
+        masks: RowMasks | None = None,
         is_counted: bool = True,
     ) -> EncodedBatch:
         """Encode rows. If all rows are skipped, one stays in the batch, with `rows` 0.
 
         Args:
-            raw: the columns of features, targets and copies.
-            numbers: number of every row, `(B,)`.
+            rows: the columns of features, targets and copies, R rows, and the rows of negatives.
+            numbers: number of every row `(R,)`.
             describe: formats the location of a row.
-            masked: rows whose features with use_mask are emptied, `(B,)`; None for no rows.
+            masks: rows whose features with use_mask are emptied; None for no rows.
             is_counted: False for a row that another rank owns: the batch then has `rows` 0.
 
         Raises:
             DataError: a bad value under the ERROR policy, a cell that cannot be copied, or a type that cannot be read.
         """
-        features, targets = BadRows(raw.num_rows), BadRows(raw.num_rows)
-        batch = self._batch(raw, masked, features, targets)
+        features, targets = BadRows(rows.raw.num_rows), BadRows(rows.raw.num_rows)
+        features.merge(rows.bad)
+        batch = self._batch(rows, masks, features, targets)
         bad = bad_values(features, numbers) + bad_values(targets, numbers) if is_counted else []
         if bad and self._data.bad_row_policy == data_pb2.ERROR:
             raise bad_value_error(bad, describe, self._schema.is_text)
@@ -83,10 +87,11 @@ class BatchEncoder:
         if is_skipped.any():
             # other ranks wait for the collective operations of this one: of no rows, one stays and is not counted
             is_counted = is_counted and not is_skipped.all()
-            is_kept = ~is_skipped if is_counted else np.arange(raw.num_rows) == 0
-            raw, numbers = raw.filter(pa.array(is_kept)), numbers[is_kept]
-            masked = None if masked is None else masked[is_kept]
-            batch = self._batch(raw, masked, BadRows(raw.num_rows), BadRows(raw.num_rows))
+            is_kept = ~is_skipped if is_counted else np.arange(len(numbers)) == 0
+            rows, numbers = rows.keep(is_kept), numbers[is_kept]
+            masks = None if masks is None else masks.keep(is_kept)
+            batch = self._batch(rows, masks, BadRows(len(numbers)), BadRows(len(numbers)))
+        raw = rows.raw
         reserved, bad_copies = self._copies(raw, numbers, describe) if self._reserved else (None, [])
         bad += [value for value in bad_copies if value not in bad and is_counted]
         return EncodedBatch(replace(batch, rows=raw.num_rows if is_counted else 0, reserved=reserved), bad)
@@ -100,20 +105,19 @@ class BatchEncoder:
         Raises:
             DataError: a feature, label or weight cannot read the type of its column.
         """
-        row = pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in schema], schema=schema)
-        batch = self._batch(row, None, BadRows(1), BadRows(1))
+        row = null_row(schema)
+        batch = self._batch(SampledRows.unchanged(row), None, BadRows(1), BadRows(1))
         copies = cast_text(row.select(self._reserved), self._schema.reserved, BadRows(1))
         return replace(batch, reserved=pa.Table.from_batches([copies]) if self._reserved else None)
 
-    def _batch(self, raw: pa.RecordBatch, masked: BoolArray | None, features: BadRows, targets: BadRows) -> Batch:
-        columns, encoding = self._encoder.encode(cast_text(raw, self._schema.features, features), masked)
-        for report in encoding.reports:
-            features.report(*report)
-        labeled = cast_text(raw.select(self._targets), self._schema.targets, targets)
+    def _batch(self, rows: SampledRows, masks: RowMasks | None, features: BadRows, targets: BadRows) -> Batch:
+        columns = self._features.encode(cast_text(rows.raw, self._schema.features, features), rows, masks, features)
+        labeled = cast_text(rows.raw.select(self._targets), self._schema.targets, targets)
         return replace(
-            collate(columns, raw.num_rows),
+            collate(columns, rows.raw.num_rows, self._features.data_groups),
             labels=_tensors(labeled, self._data.label_fields, self._read_label, targets),
             weights=_tensors(labeled, self._data.sample_weight_fields, weight_values, targets),
+            negatives=None if rows.appended is None else rows.appended.negatives,
         )
 
     def _copies(
@@ -125,6 +129,11 @@ class BatchEncoder:
         values = bad_values(bad, numbers)
         check_copied(values, self._data.bad_row_policy, describe)
         return pa.Table.from_batches([columns]), values
+
+
+def null_row(schema: pa.Schema) -> pa.RecordBatch:
+    """Create a row without values."""
+    return pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in schema], schema=schema)
 
 
 def _tensors(

@@ -8,26 +8,26 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tzrec import env
 from tzrec.data.bad_rows import BadRowLog
 from tzrec.data.batch import Batch, Cursor, Deal
-from tzrec.data.batch_encoder import BatchEncoder, EncodedBatch
+from tzrec.data.batch_encoder import BatchEncoder, EncodedBatch, null_row
 from tzrec.data.batch_jobs import BatchJob, global_batch_jobs
 from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.identity import DataIdentity
-from tzrec.data.masking import masked_rows
+from tzrec.data.masking import RowMasks, batch_key, masked_positions, masked_rows
 from tzrec.data.partition import BatchPartition
 from tzrec.data.prefetch import PrefetchQueue, ReadAhead
 from tzrec.data.reader import open_reader
+from tzrec.data.samplers.base import SampledRows, make_sampler, warn_of_unknown_attributes
 from tzrec.data.shuffle import shuffled_windows, unshuffled_windows
 from tzrec.data.stream_jobs import StreamJob, stream_jobs
 from tzrec.data.streams import continue_deals, num_streams
 from tzrec.data.text_schema import TextSchema
 from tzrec.errors import DataError
-from tzrec.features.arrays import BoolArray
+from tzrec.features.arrays import Int64Array
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.log import logger
 from tzrec.protos import data_pb2
@@ -87,8 +87,11 @@ class DataLoader:
         self._rank, self._world_size, self._seed = rank, world_size, seed
         self.batch_size = batch_size or _batch_size(data, mode)
         targets = [*data.label_fields, *data.sample_weight_fields]
-        self._reader = open_reader(data, path, [*encoder.columns, *targets], exchange)
+        self._sampler = make_sampler(data, mode)
+        ids = self._sampler.columns if self._sampler else ()
+        self._reader = open_reader(data, path, [*encoder.columns, *ids, *targets], exchange)
         self._reader.make_index(exchange, env.cpu_share())
+        warn_of_unknown_attributes(data, self._reader.available)
         schema = TextSchema.of(data, self._reader, encoder.columns, targets)
         self._batch_encoder = BatchEncoder(config, encoder, schema, targets)
         self._rows = self._reader.num_rows
@@ -182,6 +185,8 @@ class DataLoader:
         """
         try:
             self._batch_encoder.encode_nulls(self._reader.schema)
+            if self._sampler:
+                self._sampler.sample(null_row(self._reader.schema), 0)
         except DataError as error:
             raise DataError(f"{self._reader.files[0].name}: {error}") from error
 
@@ -232,11 +237,14 @@ class DataLoader:
         return global_batch_jobs(windows, partition, is_dropping)
 
     def _encode(self, job: BatchJob | StreamJob, cursor: Cursor) -> EncodedBatch:
-        """Gather the rows of a job and encode them; the bad-row policy applies."""
+        """Gather the rows of a job, sample and encode them; the bad-row policy applies."""
         raw, numbers = job.gather()
         is_counted = job.rows > 0  # a repeated row is counted on the rank that owns it
-        masked = self._masked(numbers, cursor)
-        encoded = self._batch_encoder.encode(raw, numbers, self._reader.describe, masked, is_counted)
+        key = batch_key(numbers, self._seed, cursor.epoch, self._mode)
+        rows = self._sampler.sample(raw, key) if self._sampler else SampledRows.unchanged(raw)
+        masks = self._masks(rows, numbers, key, cursor)
+        numbers = numbers[rows.origin]
+        encoded = self._batch_encoder.encode(rows, numbers, self._reader.describe, masks, is_counted)
         return replace(encoded, batch=self._pinned(replace(encoded.batch, cursor=cursor)))
 
     def _pinned(self, batch: Batch) -> Batch:
@@ -245,10 +253,17 @@ class DataLoader:
         with torch.cuda.device(self.device):  # this thread would open the first GPU instead
             return batch.pin_memory()
 
-    def _masked(self, numbers: npt.NDArray[np.int64], cursor: Cursor) -> BoolArray | None:
-        """Mask of rows whose features with use_mask are emptied `(B,)`; None for no rows."""
-        probability = self._data.sample_mask_prob if self._mode == "train" else 0.0
-        return masked_rows(numbers, self._seed, cursor.epoch, probability) if probability else None
+    def _masks(self, rows: SampledRows, numbers: Int64Array, key: int, cursor: Cursor) -> RowMasks | None:
+        """Draw the rows whose features with use_mask are emptied; None for no rows."""
+        of_rows, of_negatives = self._data.sample_mask_prob, self._data.negative_sample_mask_prob
+        if self._mode != "train" or not (of_rows or of_negatives):
+            return None
+        if rows.is_negative is None:
+            masked = masked_rows(numbers, self._seed, cursor.epoch, of_rows)
+        else:
+            masked = masked_positions(len(rows.origin), key, np.where(rows.is_negative, of_negatives, of_rows))
+        num_negatives = rows.appended.num_rows if rows.appended else 0
+        return RowMasks(masked, masked_positions(num_negatives, key, of_negatives))
 
 
 def _batch_size(data: data_pb2.DataConfig, mode: Mode) -> int:

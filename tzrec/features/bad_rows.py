@@ -95,6 +95,20 @@ class BadRows:
             rows, first = np.unique(row_indices[elements], return_index=True)
             self.report(column, reason, rows, [values[i] for i in first])
 
+    def merge(self, other: BadRows) -> None:
+        """Take over the reports of the same rows."""
+        for report in other.reports:
+            self.report(*report)
+
+    def split(self, first: int) -> tuple[BadRows, BadRows]:
+        """Divide the reports into those of the first rows, and those of the others, counted from 0."""
+        parts = BadRows(first), BadRows(self.size - first)
+        for column, reason, rows, values in self.reports:
+            for part, chosen, start in zip(parts, (rows < first, rows >= first), (0, first), strict=True):
+                numbers = np.flatnonzero(chosen)
+                part.report(column, reason, rows[numbers] - start, [values[i] for i in numbers.tolist()])
+        return parts
+
     def repeat(self, times: int) -> BadRows:
         """Repeat the reports of a single row for `times` rows."""
         repeated = BadRows(times)

@@ -21,13 +21,18 @@ def sampled_features(features: Mapping[str, Feature], dag: Dag, data: DataConfig
     return frozenset(sampled)
 
 
-def assign_data_groups(features: Mapping[str, Feature], dag: Dag, data: DataConfig) -> None:
+def assign_data_groups(features: Mapping[str, Feature], sampled: frozenset[str], data: DataConfig) -> None:
     """Set the data group of the features.
 
     A feature without sampled inputs is in BASE, one with a single, sampled input in NEG, and one of several inputs of
     which any is sampled in CNEG. With force_base_data_group all are in BASE.
+
+    Args:
+        features: by name.
+        sampled: names of the features that depend on a sampled column.
+        data: the data_config.
     """
     if data.force_base_data_group:
         return
-    for name in sampled_features(features, dag, data):
+    for name in sampled:
         features[name].data_group = NEG if len(features[name].inputs) == 1 else CNEG

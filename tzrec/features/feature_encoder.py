@@ -20,7 +20,7 @@ from tzrec.features.base import Feature, FeatureInput
 from tzrec.features.column import Column
 from tzrec.features.column_types import readable
 from tzrec.features.dag import Dag, make_dag
-from tzrec.features.data_groups import assign_data_groups
+from tzrec.features.data_groups import assign_data_groups, sampled_features
 from tzrec.features.inputs import is_encoded
 from tzrec.features.types.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
 from tzrec.protos import data_pb2, feature_pb2
@@ -33,15 +33,24 @@ class FeatureEncoder:
         features: by name, in config order, including stubs (inputs of other features only).
         columns: raw columns to read.
         outputs: names of the features that `encode` returns, in config order.
+        sampled: names of the features that depend on columns to which a sampler adds rows.
     """
 
-    def __init__(self, features: Mapping[str, Feature], dag: Dag, outputs: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        features: Mapping[str, Feature],
+        dag: Dag,
+        outputs: Collection[str] | None = None,
+        sampled: frozenset[str] = frozenset(),
+    ) -> None:
         """
         Args:
             features: by name, in config order.
             dag: their order.
             outputs: names of the features to return; None for all but stubs.
+            sampled: see the attribute.
         """
+        self.sampled = sampled
         self.features = dict(features)
         self.columns = dag.columns
         self.outputs = tuple(
@@ -88,12 +97,13 @@ class FeatureEncoder:
             raise ConfigError(problems)
         is_linked = data_config.fg_mode == data_pb2.FG_DAG
         dag = make_dag(_without_encoded_stubs(features, data_config), paths, is_linked)
-        assign_data_groups(features, dag, data_config)
-        return cls(features, dag)
+        sampled = sampled_features(features, dag, data_config)
+        assign_data_groups(features, sampled, data_config)
+        return cls(features, dag, sampled=sampled)
 
     def with_features(self, features: Mapping[str, Feature]) -> FeatureEncoder:
         """Return the same encoder with other objects for its features, by name."""
-        return FeatureEncoder(features, self._dag, self.outputs)
+        return FeatureEncoder(features, self._dag, self.outputs, self.sampled)
 
     def select(self, columns: Collection[str]) -> FeatureEncoder:
         """Return an encoder of the features that depend on these raw columns only, and on constants.
@@ -122,7 +132,7 @@ class FeatureEncoder:
 
     def _part(self, order: Sequence[str], outputs: Collection[str] | None = None) -> FeatureEncoder:
         features = {name: feature for name, feature in self.features.items() if name in order}
-        return FeatureEncoder(features, Dag.from_order(features, order, self._dag.is_linked), outputs)
+        return FeatureEncoder(features, Dag.from_order(features, order, self._dag.is_linked), outputs, self.sampled)
 
     def _computable_from(self, columns: Collection[str]) -> tuple[str, ...]:
         known_columns = frozenset(self.columns).intersection(columns)

@@ -17,6 +17,7 @@ from tzrec.data.batch_encoder import BatchEncoder
 from tzrec.data.parts.loader import reserved_names
 from tzrec.data.paths import absolute
 from tzrec.data.raw_rows import raw_rows
+from tzrec.data.samplers.base import SampledRows
 from tzrec.data.text_schema import TextSchema
 from tzrec.features.column_types import decoded_type
 from tzrec.features.feature_encoder import FeatureEncoder
@@ -124,7 +125,7 @@ class RowScorer:
 
     def _scored(self, raw: pa.RecordBatch, first: int, encoder: BatchEncoder) -> pa.Table:
         numbers = first + np.arange(raw.num_rows)
-        batch = encoder.encode(raw, numbers, lambda row: f"row {row} of the batch").batch
+        batch = encoder.encode(SampledRows.unchanged(raw), numbers, lambda row: f"row {row} of the batch").batch
         with torch.inference_mode():
             outputs = self._program.predict(self._program.signature.from_batch(batch))
         table = self._columns.table(outputs, batch)

@@ -16,6 +16,7 @@ from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.parts.part import Part, index_large_files, split_into_parts
 from tzrec.data.prefetch import PrefetchQueue
 from tzrec.data.reader import Piece, open_reader
+from tzrec.data.samplers.base import SampledRows
 from tzrec.data.text_schema import TextSchema
 from tzrec.errors import DataError
 from tzrec.features.feature_encoder import FeatureEncoder
@@ -125,7 +126,7 @@ class PartLoader:
 
     def _encode(self, part: Part, piece: Piece) -> PartBatch:
         rows = np.arange(piece.first, piece.first + piece.batch.num_rows)
-        encoded = self._encoder.encode(piece.batch, rows, part.reader.describe)
+        encoded = self._encoder.encode(SampledRows.unchanged(piece.batch), rows, part.reader.describe)
         return PartBatch(part, encoded.batch, piece.batch.num_rows, encoded.bad)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,13 +12,55 @@ import pyarrow as pa
 import torch
 
 from tzrec import registry
-from tzrec.config.samplers import sampler_config
+from tzrec.config.samplers import sampled_columns, sampler_config
 from tzrec.data.batch import SampledNegatives
 from tzrec.features.arrays import BoolArray, Int64Array
 from tzrec.features.bad_rows import BadRows
+from tzrec.log import logger
 from tzrec.protos.data_pb2 import DataConfig
 
 Stage = Literal["train", "eval"]
+
+
+@dataclass(frozen=True)
+class AppendedRows:
+    """Rows of N negatives below those of a batch, which only sampled features have: M simple ones, then H hard ones.
+
+    Attributes:
+        columns: the sampled ones, of the types that they have in the batch.
+        ids: of the negatives `(N,)`, for messages.
+        bad: attributes that cannot be converted.
+        negatives: description of the rows.
+    """
+
+    columns: pa.RecordBatch
+    ids: pa.Array
+    bad: BadRows
+    negatives: SampledNegatives
+
+    @property
+    def num_rows(self) -> int:
+        """N."""
+        return self.columns.num_rows
+
+    def keep(self, is_kept: BoolArray) -> AppendedRows:
+        """Leave out the hard negatives of rows of the batch, and count the rows that stay anew.
+
+        Args:
+            is_kept: of the rows of the batch `(R,)`.
+        """
+        row, slot = self.negatives.hard_index.numpy().T
+        is_kept_hard = is_kept[row]
+        mask = np.concatenate([np.ones(self.negatives.num_sampled, np.bool_), is_kept_hard])
+        new_row = np.cumsum(is_kept) - 1  # (R,)
+        columns = self.columns.filter(pa.array(mask))
+        negatives = replace(
+            self.negatives,
+            hard_index=torch.from_numpy(np.stack([new_row[row], slot], axis=1)[is_kept_hard]),
+            positive_ids=self.negatives.positive_ids[torch.from_numpy(is_kept)],
+            sampled_ids=self.negatives.sampled_ids[torch.from_numpy(mask)],
+        )
+        return AppendedRows(columns, self.ids.filter(pa.array(mask)), BadRows(columns.num_rows), negatives)
 
 
 @dataclass(frozen=True)
@@ -27,56 +70,28 @@ class SampledRows:
     Attributes:
         raw: raw columns, one row per label, R rows.
         origin: number of the row of the batch from which each of them comes, int64 `(R,)`.
-        sampled: columns of further rows that only sampled features have, one row per negative; None if there are none.
-        names: describes each row of `sampled` for messages.
-        negatives: description of the rows of `sampled`; None without them.
-        is_negative: rows of `raw` that are negatives themselves, `(R,)`; None if there are none.
+        bad: ids that cannot be read, by row of `raw`.
+        appended: rows of negatives below them; None without any.
+        is_negative: rows of `raw` that are negatives themselves `(R,)`; None without any.
     """
 
     raw: pa.RecordBatch
     origin: Int64Array
-    sampled: pa.RecordBatch | None = None
-    names: Any = None
-    negatives: SampledNegatives | None = None
+    bad: BadRows
+    appended: AppendedRows | None = None
     is_negative: BoolArray | None = None
 
     @classmethod
-    def without_sampler(cls, raw: pa.RecordBatch) -> SampledRows:
-        """Return the rows of a batch unchanged."""
-        return cls(raw, np.arange(raw.num_rows))
+    def unchanged(cls, raw: pa.RecordBatch) -> SampledRows:
+        """Return the rows of a batch without sampling."""
+        return cls(raw, np.arange(raw.num_rows), BadRows(raw.num_rows))
 
     def keep(self, is_kept: BoolArray) -> SampledRows:
-        """Leave out rows of `raw`, and the hard negatives that belong to them.
-
-        Args:
-            is_kept: `(R,)`.
-        """
-        mask = pa.array(is_kept)
-        kept = replace(
-            self,
-            raw=self.raw.filter(mask),
-            origin=self.origin[is_kept],
-            is_negative=None if self.is_negative is None else self.is_negative[is_kept],
-        )
-        if self.negatives is None or self.sampled is None:
-            return kept
-        old, num_simple = self.negatives, self.negatives.num_sampled
-        row = old.hard_index[:, 0].numpy()
-        is_kept_hard = is_kept[row]
-        is_kept_sampled = np.concatenate([np.ones(num_simple, np.bool_), is_kept_hard])
-        new_row = np.cumsum(is_kept) - 1
-        hard_index = np.stack([new_row[row], old.hard_index[:, 1].numpy()], axis=1)[is_kept_hard]
-        return replace(
-            kept,
-            sampled=self.sampled.filter(pa.array(is_kept_sampled)),
-            names=self.names.filter(pa.array(is_kept_sampled)),
-            negatives=replace(
-                old,
-                hard_index=torch.from_numpy(hard_index),
-                positive_ids=old.positive_ids[torch.from_numpy(is_kept)],
-                sampled_ids=old.sampled_ids[torch.from_numpy(is_kept_sampled)],
-            ),
-        )
+        """Leave out rows of `raw` `(R,)`, and the hard negatives that belong to them."""
+        raw = self.raw.filter(pa.array(is_kept))
+        appended = None if self.appended is None else self.appended.keep(is_kept)
+        is_negative = None if self.is_negative is None else self.is_negative[is_kept]
+        return SampledRows(raw, self.origin[is_kept], BadRows(raw.num_rows), appended, is_negative)
 
 
 class Sampler(ABC):
@@ -97,13 +112,12 @@ class Sampler(ABC):
     def __init__(self, config: Any, data: DataConfig, stage: Stage) -> None: ...
 
     @abstractmethod
-    def sample(self, raw: pa.RecordBatch, key: int, bad: BadRows) -> SampledRows:
+    def sample(self, raw: pa.RecordBatch, key: int) -> SampledRows:
         """Draw rows for a batch; equal rows and keys draw the same.
 
         Args:
             raw: raw columns of B rows, at least `columns`.
             key: 64-bit seed of the draws.
-            bad: receives ids that cannot be read.
 
         Raises:
             DataError: a column has a type that cannot be read.
@@ -121,3 +135,19 @@ def make_sampler(data: DataConfig, stage: Stage) -> Sampler | None:
         return None
     sampler: Sampler = registry.resolve_class(data, "sampler")(config, data, stage)
     return sampler
+
+
+def warn_of_unknown_attributes(data: DataConfig, columns: Collection[str]) -> None:
+    """Warn of attributes of the sampler's table that no column of the data has: they are not used.
+
+    Args:
+        data: the data_config.
+        columns: of the data.
+    """
+    unknown = sorted(sampled_columns(data).difference(columns))
+    if unknown:
+        logger.warning(
+            "data_config.%s.attr_fields: the data has no column %s; this attribute of the table is not used",
+            data.WhichOneof("sampler"),
+            ", ".join(unknown),
+        )
