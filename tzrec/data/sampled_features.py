@@ -56,18 +56,18 @@ class SampledFeatures:
                 bad value.
         """
         if rows.appended is None:
-            columns, found = self._encoder.encode(raw, None if masks is None else masks.batch)
-            bad.merge(found)
+            columns, reports = self._encoder.encode(raw, None if masks is None else masks.batch)
+            bad.merge(reports)
             return columns
         appended = rows.appended
-        columns, found = self._of_batch.encode(raw, None if masks is None else masks.batch)
-        bad.merge(found)
+        columns, reports = self._of_batch.encode(raw, None if masks is None else masks.batch)
+        bad.merge(reports)
         extended, bad_cells = self._extend(raw, appended)
-        sampled, found = self._of_all.encode(extended, None if masks is None else masks.all)
-        found_in_batch, found_in_negatives = found.split(raw.num_rows)
-        bad.merge(found_in_batch)
-        for reports in (appended.bad, bad_cells, found_in_negatives):
-            self._check_negatives(appended, reports)
+        sampled, reports = self._of_all.encode(extended, None if masks is None else masks.all)
+        bad_in_batch, bad_in_negatives = reports.split(raw.num_rows)
+        bad.merge(bad_in_batch)
+        for part in (appended.bad, bad_cells, bad_in_negatives):
+            self._check_negatives(appended, part)
         columns |= sampled
         if self._data.force_base_data_group:
             columns = {name: column.pad(extended.num_rows) for name, column in columns.items()}

@@ -90,7 +90,7 @@ class ItemSampler(Sampler):
         if self._hard is None:
             return np.empty((0, 2), np.int64), np.empty(0, np.int32)
         users = self._hard.find_column(raw.column(self._user_id), self._user_id, bad)
-        offsets, found = self._hard.neighbours(users, self._num_hard)
+        offsets, targets = self._hard.neighbours(users, self._num_hard)
         counts = np.diff(offsets)
         row = np.repeat(np.arange(raw.num_rows), counts)
-        return np.stack([row, np.arange(len(found)) - offsets[row]], axis=1), found
+        return np.stack([row, np.arange(len(targets)) - offsets[row]], axis=1), targets

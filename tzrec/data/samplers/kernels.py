@@ -57,11 +57,11 @@ def build_index(keys: Int64Array, slots: Int32Array) -> Any:
 
 
 @jit(INT64S_OUT(INT64S, INT32S, INT64S))
-def find(keys: Int64Array, slots: Int32Array, wanted: Int64Array) -> Any:
-    """Return the row of each wanted key, -1 for an unknown one `(W,)`."""
-    rows = np.empty(len(wanted), np.int64)
-    for i in range(len(wanted)):
-        rows[i] = slots[_slot(keys, slots, wanted[i])]
+def find(keys: Int64Array, slots: Int32Array, queries: Int64Array) -> Any:
+    """Return the row of each queried key, -1 for an unknown one `(Q,)`."""
+    rows = np.empty(len(queries), np.int64)
+    for i in range(len(queries)):
+        rows[i] = slots[_slot(keys, slots, queries[i])]
     return rows
 
 
@@ -119,11 +119,11 @@ def neighbours(offsets: Int64Array, targets: Int32Array, sources: Int64Array, li
             if 0 <= limit < count:
                 count = limit
         ends[i + 1] = ends[i] + count
-    found = np.empty(ends[-1], np.int32)
+    first = np.empty(ends[-1], np.int32)
     for i in range(len(sources)):
         for j in range(ends[i + 1] - ends[i]):
-            found[ends[i] + j] = targets[offsets[sources[i]] + j]
-    return ends, found
+            first[ends[i] + j] = targets[offsets[sources[i]] + j]
+    return ends, first
 
 
 @jit(types.Tuple((_FLOAT64S_OUT, INT32S_OUT))(_FLOAT64S))

@@ -120,11 +120,11 @@ def _columnar(file: InputFile) -> ColumnarFormat | None:
 
 def _text_batches(file: InputFile, header: TableHeader, columns: Sequence[TableColumn]) -> Iterator[pa.RecordBatch]:
     names = [f"c{index}" for index in range(len(header.names))]
-    wanted = [names[column.position] for column in columns]
+    chosen_names = [names[column.position] for column in columns]
     try:
         with file.filesystem.open_input_stream(file.path) as stream, _open_csv(stream, header, names, columns) as rows:
             for batch in rows:
-                chosen = batch.select(wanted)
+                chosen = batch.select(chosen_names)
                 if any(_has_invalid(chosen.column(i), column) for i, column in enumerate(columns)):
                     raise _bad_line(file, header, columns, "")
                 yield chosen
@@ -172,9 +172,9 @@ def _bad_line(file: InputFile, header: TableHeader, columns: Sequence[TableColum
 
 def _line_problem(cells: Sequence[str], header: TableHeader, columns: Sequence[TableColumn]) -> str:
     if len(cells) != len(header.names):
-        wanted = ", ".join(header.names)
+        expected = ", ".join(header.names)
         return (
-            f"has {len(cells)} columns in place of {len(header.names)} ({wanted}), divided by {header.delimiter!r}; "
+            f"has {len(cells)} columns in place of {len(header.names)} ({expected}), divided by {header.delimiter!r}; "
             "correct or delete the line"
         )
     for column in columns:
