@@ -47,6 +47,7 @@ COMMANDS = {
     "init": ("tzrec.tools.init", "write a first config from a data set"),
     "suggest": ("tzrec.tools.suggest", "suggest values for the fields that a config leaves open"),
     "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),
+    "index": ("tzrec.index", "build an index of items, to retrieve those nearest to users"),
     "plan": ("tzrec.plan", "plan a model for a number of ranks, without data or GPU"),
     "check": ("tzrec.check", "report all problems of a config and its data"),
     "doctor": ("tzrec.doctor", "find problems of this installation and their fixes"),

@@ -191,6 +191,10 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
     ),
     "check": ((CONFIG,), {"--pipeline_config": BROKEN, "--data": UNREADABLE}),
     "plan": ((CONFIG, "--ranks=2"), {"--pipeline_config": BROKEN}),
+    "index": (
+        ("--item_input_path=log.csv", "--id_field=user", "--embedding_field=clk", "--index_output_dir=user"),
+        {"--item_input_path": BROKEN, "--index_output_dir": (*UNWRITABLE, "junk")},
+    ),
     "doctor": ((), {"--directory": ("NUL", "no text", "junk", "missing", "long", "in /proc")}),
     "tools.init": (
         ("--train_input_path=log.csv", "--label_fields=clk", "--output_config=first.config"),
@@ -230,6 +234,26 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
         {"--pipeline_config": BROKEN, "--checkpoint_path": ("missing", "junk", "long")},
     ),
     "tools.list_distcp_param": ((), {"--checkpoint_path": ("missing", "junk", "long")}),
+    "tools.create_faiss_index": (
+        (
+            *("--embedding_input_path=log.csv", "--id_field=user", "--embedding_field=clk"),
+            *("--index_output_dir=user", "--index_type=HNSWFlatIP"),
+        ),
+        {"--embedding_input_path": BROKEN, "--index_output_dir": (*UNWRITABLE, "junk")},
+    ),
+    "tools.hitrate": (
+        (
+            *("--user_gt_input=log.csv", "--request_id_field=user", "--gt_items_field=user"),
+            *("--user_embedding_field=clk", "--item_embedding_input=log.csv", "--item_id_field=user"),
+            *("--item_embedding_field=clk", "--total_hitrate_output=total", "--index_type=ExactIP"),
+        ),
+        {
+            "--user_gt_input": BROKEN,
+            "--item_embedding_input": BROKEN,
+            "--total_hitrate_output": (*UNWRITABLE, "junk"),
+            "--hitrate_details_output": (*UNWRITABLE, "junk"),
+        },
+    ),
     "tools.config_reference": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.demo": ((), {}),
     "serve": ((), {}),

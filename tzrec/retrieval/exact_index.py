@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tzrec.errors import PackageError, first_line
-from tzrec.retrieval.index import Metric, Neighbours, VectorIndex
+from tzrec.retrieval.index import Neighbours, VectorIndex
+from tzrec.retrieval.options import Metric
 from tzrec.retrieval.vectors import Floats
 
 _BLOCK_SCORES = 1 << 24
@@ -64,7 +65,7 @@ class ExactIndex(VectorIndex):
         """
         try:
             values = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (EOFError, OSError, ValueError) as error:
             raise PackageError(f"{path} cannot be read: {first_line(error)}; create it again: tzrec index") from error
         if values.ndim != 2 or values.dtype != np.float32:
             raise PackageError(f"{path} holds no float32 vectors; create it again: tzrec index")

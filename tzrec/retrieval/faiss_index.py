@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tzrec.errors import PackageError, SetupError, first_line
-from tzrec.retrieval.index import HNSW, IVF, IndexOptions, Neighbours, VectorIndex
+from tzrec.retrieval.index import Neighbours, VectorIndex
+from tzrec.retrieval.options import HNSW, IVF, IndexOptions
 from tzrec.retrieval.vectors import Floats
 
 

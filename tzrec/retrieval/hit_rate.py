@@ -68,7 +68,7 @@ class HitRate:
         is_hit = truth.among(ids, requests)
         hits, items = (np.bincount(truth.requests[mask], minlength=num_requests) for mask in (is_hit, slice(None)))
         rate = pa.array(hits / np.maximum(items, 1), pa.float64(), mask=items == 0)
-        hit_ids = _to_lists(hits, truth.ids.filter(pa.array(is_hit)))
+        hit_ids = _to_lists(hits, truth.ids.filter(pa.array(is_hit)).cast(pa.string()))
         details = {**_retrieved(ids, neighbours, num_interests), "hitrate": rate, "hit_ids": hit_ids}
         return Hits(int(hits.sum()), int(items.sum()), pa.table(details))
 

@@ -23,7 +23,8 @@ from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
 from tzrec.data.atomic import AtomicFile, naming, write_text
 from tzrec.errors import PackageError
 from tzrec.retrieval.id_file import IdFile, write_ids
-from tzrec.retrieval.index import INDEX_TYPES, IndexOptions, Neighbours, VectorIndex, open_index
+from tzrec.retrieval.index import Neighbours, VectorIndex, open_index
+from tzrec.retrieval.options import INDEX_TYPES, IndexOptions
 from tzrec.retrieval.vectors import ItemVectors
 from tzrec.version import __version__
 
@@ -187,6 +188,6 @@ def read_index(directory: Path) -> ItemIndex:
     ids = IdFile(directory / IDS, manifest.is_integer)
     if not len(ids) == vectors.num_items == manifest.num_items or vectors.dimension != manifest.dimension:
         raise PackageError(
-            f"the files of the index in {directory} do not belong together; create it again: tzrec index"
+            f"the index in {directory} is damaged: its files differ in size; create it again: tzrec index"
         )
     return ItemIndex(vectors, ids, manifest)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tzrec.retrieval.index import Metric, Neighbours, VectorIndex
+from tzrec.retrieval.index import Neighbours, VectorIndex
+from tzrec.retrieval.options import Metric
 from tzrec.retrieval.vectors import Floats
 
 

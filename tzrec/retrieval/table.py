@@ -9,13 +9,10 @@ import pyarrow as pa
 
 from tzrec.config.datasets import dataset_of_files
 from tzrec.data.paths import expand
-from tzrec.data.reader import Piece, Reader, open_reader
+from tzrec.data.reader import PIECE_ROWS, Piece, Reader, open_reader
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 from tzrec.retrieval.vectors import DescribeRow, ItemVectors, to_ids, to_vectors
-
-READERS = ("ParquetReader", "CsvReader", "OrcReader", "ArrowReader")
-"""Names of the formats for `--reader_type`: CsvReader for text with a header and commas."""
 
 
 def open_table(path: str, columns: Sequence[str], reader: str | None = None) -> Reader:
@@ -37,8 +34,17 @@ def open_table(path: str, columns: Sequence[str], reader: str | None = None) -> 
     return open_reader(data_pb2.DataConfig(dataset_type=dataset, with_header=True), path, columns)
 
 
-def read_items(path: str, id_field: str, embedding_field: str, reader: str | None = None) -> ItemVectors:
+def read_items(
+    path: str, id_field: str, embedding_field: str, reader: str | None = None, piece_rows: int | None = None
+) -> ItemVectors:
     """Read the ids and vectors of items.
+
+    Args:
+        path: comma list of files, folders and globs.
+        id_field: column of ids.
+        embedding_field: column of vectors.
+        reader: one of READERS; None to choose by the extension of the first file.
+        piece_rows: number of rows that are read at a time.
 
     Raises:
         DataError: the files cannot be read or hold no row, or a column is missing or holds something else.
@@ -46,7 +52,7 @@ def read_items(path: str, id_field: str, embedding_field: str, reader: str | Non
     table = open_table(path, [id_field, embedding_field], reader)
     ids, blocks = [], []
     dimension = 0
-    for piece in table.read():
+    for piece in table.read(piece_rows=piece_rows or PIECE_ROWS):
         describe = describe_rows(table, piece)
         ids.append(to_ids(piece.batch[id_field], id_field, describe))
         blocks.append(to_vectors(piece.batch[embedding_field], embedding_field, dimension, describe))

@@ -32,13 +32,15 @@ class OutputDirectory:
 
     Args:
         path: a local path or URL.
+        flag: of the command that gives the path, for the errors.
 
     Attributes:
         path: the directory.
         draft: where it is written.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, flag: str = "--predict_output_path") -> None:
+        self._flag = flag
         self.path = to_path(path.rstrip("/"))
         self.draft = self.path.with_name(f"{self.path.name}.partial") if isinstance(self.path, Path) else self.path
         self._lock: int | None = None
@@ -60,7 +62,7 @@ class OutputDirectory:
         self._lock = _locked_descriptor(self.draft)
         if self._lock is None:
             raise UsageError(
-                f"--predict_output_path {self.path}: another prediction is writing to it (draft {self.draft}); "
+                f"{self._flag} {self.path}: another prediction is writing to it (draft {self.draft}); "
                 "wait for it or stop it, or choose another path"
             )
 
@@ -110,7 +112,7 @@ class OutputDirectory:
         names = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else [self.path.name]
         is_begun = not isinstance(self.path, Path) and MANIFEST in names and SUCCESS not in names
         if names and not is_begun:
-            raise UsageError(f"--predict_output_path {self.path} is not empty; remove it or choose another one")
+            raise UsageError(f"{self._flag} {self.path} is not empty; remove it or choose another one")
 
 
 def _locked_descriptor(directory: Path) -> int | None:

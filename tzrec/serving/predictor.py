@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from os import PathLike
 from typing import Any, Protocol
 
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tzrec.config.load import load_config
-from tzrec.errors import DataError
+from tzrec.errors import DataError, PackageError, UsageError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
@@ -22,6 +24,7 @@ from tzrec.serving.fetch import local_package
 from tzrec.serving.frames import as_table
 from tzrec.serving.package import CONFIG, open_package
 from tzrec.serving.package_manifest import PackageManifest
+from tzrec.serving.retriever import Retriever
 from tzrec.serving.signature import Signature
 
 BATCH_SIZE = 8192
@@ -43,10 +46,19 @@ class Predictor:
         scorer: the model.
         config: of the model.
         encoder: the features of that config.
+        open_retriever: opens the index of items in the package of a user tower.
     """
 
-    def __init__(self, scorer: Scorer, config: EasyRecConfig, encoder: FeatureEncoder) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        config: EasyRecConfig,
+        encoder: FeatureEncoder,
+        open_retriever: Callable[[], Retriever] | None = None,
+    ) -> None:
         self.scorer, self.encoder = scorer, encoder
+        self._open_retriever, self._lock = open_retriever, threading.Lock()
+        self._retriever: Retriever | None = None
         self._is_strict = config.data_config.bad_row_policy == data_pb2.ERROR
 
     @property
@@ -68,10 +80,47 @@ class Predictor:
                 or a bad value where `bad_row_policy` is ERROR; under the other policies a bad value becomes the default
                 of its feature. Columns that are not read may hold anything.
         """
+        return pa.concat_tables([to_arrow(outputs) for outputs in self._outputs(frame)])
+
+    def retrieve(self, frame: Any, k: int) -> pa.Table:
+        """Find the items nearest to users, with the index that `tzrec index` wrote into the package of a user tower.
+
+        Of a user with several interests, each item is found once, with its best score. Several threads may call this.
+
+        Args:
+            frame: the users; as for `predict`.
+            k: how many items to find for each.
+
+        Returns:
+            one row for each user, in the order of the input: `ids`, the items as in the table that was indexed, and
+            `scores`, inner products or squared distances, float32; both are lists with the best item first.
+
+        Raises:
+            DataError: as for `predict`.
+            PackageError: there is no index, it is damaged, or it is of another training than the package.
+            SetupError: it is an index of faiss, which is not installed.
+            UsageError: `k` is no whole number from 1 up.
+        """
+        if type(k) is not int or k < 1:
+            raise UsageError(f"retrieve: k must be a whole number from 1 up; received {k!r}")
+        retriever = self._opened_retriever()
+        return pa.concat_tables([retriever.retrieve(outputs, k) for outputs in self._outputs(frame)])
+
+    def _opened_retriever(self) -> Retriever:
+        with self._lock:  # opened with the first request
+            if self._retriever is None:
+                if self._open_retriever is None:
+                    raise PackageError("only a package that `tzrec.load` has opened can hold an index of items")
+                self._retriever = self._open_retriever()
+            return self._retriever
+
+    def _outputs(self, frame: Any) -> Iterator[dict[str, Tensor]]:
+        """Yield the outputs of the rows of a frame, batch by batch."""
         table = as_table(frame, self.columns)
         if table.num_rows == 0:
             raise DataError("the table has no rows")
-        return pa.concat_tables([to_arrow(self._score(batch, first_row)) for first_row, batch in self._batches(table)])
+        for first_row, batch in self._batches(table):
+            yield self._score(batch, first_row)
 
     def _batches(self, table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:
         for first_row in range(0, table.num_rows, BATCH_SIZE):
@@ -94,7 +143,8 @@ def load(path: str | PathLike[str]) -> Predictor:
     directory = local_package(path)
     package = open_package(directory)
     config = package_config(directory)
-    return Predictor(package.program(), config, FeatureEncoder.from_config(config.feature_configs, config.data_config))
+    program, encoder = package.program(), FeatureEncoder.from_config(config.feature_configs, config.data_config)
+    return Predictor(program, config, encoder, partial(Retriever.open, directory, package.manifest, program.outputs))
 
 
 def package_config(path: str | PathLike[str], edits: Mapping[str, Any] | None = None) -> EasyRecConfig:
