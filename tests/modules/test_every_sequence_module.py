@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from tests.fixtures.padded_sequences import LENGTHS, double, sample
 from tzrec.modules.din import DIN, MultiWindowDIN
+from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.self_attention import SelfAttention
 from tzrec.modules.sequence_pooling import DotAttention, Pooling
 
@@ -25,6 +26,7 @@ MODULES: dict[str, Callable[[], Any]] = {
     "dot": lambda: DotAttention(DIM),
     "self_attention": lambda: SelfAttention(DIM, 4, 2),
 }
+PADDED = {"self_attention"}
 EMPTY = LENGTHS.index(0)
 
 
@@ -33,9 +35,21 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+class OnPadded(nn.Module):
+    """A module that reads jagged sequences, on padded ones."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.module, self.out_dim = module, module.out_dim
+
+    def forward(self, query: Tensor, sequence: Tensor, lengths: Tensor) -> Any:
+        return self.module(query, JaggedSequence.from_padded(sequence, lengths))
+
+
 def build(name: str) -> Any:
     """A module in float64 in evaluation, with random weights."""
-    return double(MODULES[name]()).eval()
+    module = MODULES[name]()
+    return double(module if name in PADDED else OnPadded(module)).eval()
 
 
 def inputs(name: str) -> tuple[Tensor, Tensor, Tensor]:

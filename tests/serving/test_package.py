@@ -23,7 +23,8 @@ SEQUENCE_INPUTS = [
         for name in ("half", "item", "tags")
         for suffix in ("values", "lengths", "key_lengths")
     ),
-    *("clicks__price.values", "clicks__price.lengths", "clicks.positions", "tags.positions"),
+    *("clicks__price.values", "clicks__price.lengths"),
+    *("clicks.rows", "clicks.positions", "tags.rows", "tags.positions", "tags.padding"),
 ]
 
 
@@ -55,10 +56,10 @@ def test_package_without_ids_predicts_finite_values() -> None:
 
 
 def without_elements(signature: Signature, rows: int) -> list[torch.Tensor]:
-    """The inputs of sequences without elements in any row; each group still has one position, which is empty."""
+    """The inputs of sequences without elements in any row; a padded group still has one position, which is empty."""
     inputs = []
     for name, (dtype, shape) in signature.sequences.types_and_shapes().items():
-        sizes = [rows if size == "B" else size if isinstance(size, int) else int("positions" in name) for size in shape]
+        sizes = [rows if size == "B" else size if isinstance(size, int) else int("padding" in name) for size in shape]
         inputs.append(torch.zeros(sizes, dtype=getattr(torch, dtype)))
     return inputs
 

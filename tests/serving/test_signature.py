@@ -51,8 +51,11 @@ def test_describe_inputs_and_features() -> None:
         *ids_of("clicks__tags"),
         {"name": "clicks__price.values", "dtype": "float32", "shape": ["S clicks__price", 1]},
         {"name": "clicks__price.lengths", "dtype": "int32", "shape": ["B"]},
+        {"name": "clicks.rows", "dtype": "int64", "shape": ["L clicks"]},
         {"name": "clicks.positions", "dtype": "int64", "shape": ["L clicks"]},
+        {"name": "tags.rows", "dtype": "int64", "shape": ["L tags"]},
         {"name": "tags.positions", "dtype": "int64", "shape": ["L tags"]},
+        {"name": "tags.padding", "dtype": "int64", "shape": ["P tags"]},
     ]
     features = describe_features(small_encoder().features, signature())
     assert features["tags"] == {
@@ -93,8 +96,11 @@ def test_sequence_inputs_of_three_rows() -> None:
     assert named["clicks__tags.key_lengths"].tolist() == [len(ids) or 1 for row in tags for ids in row or [[]]]
     assert named["clicks__tags.values"].tolist() == [i for row in tags for ids in row or [[]] for i in ids or [0]]
     assert named["clicks__price.values"].shape == (sum(num_elements), 1)
-    assert named["clicks.positions"].tolist() == list(range(min(4, max(num_elements))))  # the pooling reads four
-    assert named["tags.positions"].tolist() == list(range(max(num_elements)))
+    read = [min(4, number) for number in num_elements]  # the pooling reads four
+    assert named["clicks.positions"].tolist() == [position for number in read for position in range(number)]
+    assert named["clicks.rows"].tolist() == [row for row, number in enumerate(read) for _ in range(number)]
+    assert named["tags.positions"].tolist() == [position for number in num_elements for position in range(number)]
+    assert named["tags.padding"].tolist() == list(range(max(num_elements)))
 
 
 def test_signature_round_trip_through_json() -> None:
@@ -113,4 +119,8 @@ def test_signature_to_json_keeps_format_of_manifest() -> None:
         "clicks__tags": 0,
         "clicks__price": 1,
     }
-    assert value["sequences"]["groups"]["tags"] == {"features": ["clicks__item"], "limit": 0, "jagged": False}
+    groups = value["sequences"]["groups"]
+    assert groups["tags"] == {"features": ["clicks__item"], "limit": 0, "jagged": True, "padded": True}
+    assert (groups["clicks"]["jagged"], groups["clicks"]["padded"]) == (True, False)
+    groups["tags"] = {"features": ["clicks__item"], "limit": 0, "jagged": False}  # as in older packages
+    assert list(Signature.from_json(value).sequences.types_and_shapes())[-1] == "tags.positions"

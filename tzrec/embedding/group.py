@@ -14,6 +14,7 @@ from tzrec.data.batch import Batch
 from tzrec.embedding.assemble import assemble
 from tzrec.embedding.bag_lookup import BagLookup
 from tzrec.embedding.dense import DenseEmbeddings
+from tzrec.embedding.element_ids import FirstIds
 from tzrec.embedding.encoders.build import Encoders, build_encoders
 from tzrec.embedding.regroup import GroupPlan, plan_groups, regroup
 from tzrec.embedding.sequence_lookup import SequenceElements, SequenceLookup
@@ -186,7 +187,8 @@ class EmbeddingGroup(TableOwner):
             device = next(iter(elements.values())).values.device.type
             with torch.autocast(device, enabled=False):
                 elements = self.dense_impls.embed_elements(elements)
-        return assemble(layout, self.encoders, self._row_values(layout, batch, queries), elements)
+        row_values, first_ids = self._row_values(layout, batch, queries), FirstIds.from_batch(batch, layout)
+        return assemble(layout, self.encoders, row_values, elements, first_ids)
 
     def _row_values(self, layout: Layout, batch: Batch, queries: list[KeyedTensor]) -> dict[str, Tensor]:
         """Values of `layout.row_groups`, `(B, sum of widths)` each."""

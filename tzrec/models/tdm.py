@@ -10,6 +10,7 @@ from tzrec.embedding.group import Dims
 from tzrec.heads.heads import Heads
 from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.din import MultiWindowDIN
+from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import match_model_pb2 as pb
 
@@ -31,7 +32,7 @@ class TDM(Model):
         self.output_mlp = nn.Linear(self.deep_mlp.out_dim, heads[""].out_dim)
 
     def forward(self, grouped: Grouped) -> ModelOutput:
-        query, sequence = grouped[f"{self.history}.query"], grouped[f"{self.history}.sequence"]  # (B, Dq), (B, L, D)
-        interest = self.multiwindow_din(query, sequence, grouped[f"{self.history}.sequence_length"])
+        padded, lengths = grouped[f"{self.history}.sequence"], grouped[f"{self.history}.sequence_length"]
+        interest = self.multiwindow_din(grouped[f"{self.history}.query"], JaggedSequence.from_padded(padded, lengths))
         x = torch.cat([interest, *(grouped[group] for group in self.groups)], 1)
         return ModelOutput({"": self.output_mlp(self.deep_mlp(x))})

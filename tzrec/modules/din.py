@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.mlp import MLP
-from tzrec.modules.sequence_pooling import attention_pooling, element_mask
 
 PairWeights = tuple[Tensor, Tensor, Tensor]
 """Weights for the query, for the element and for their product, `(out, dim)` each."""
@@ -21,10 +21,8 @@ PairWeights = tuple[Tensor, Tensor, Tensor]
 class PairLinear(nn.Module):
     """Linear layer on combinations of a query and each element, without concatenating them.
 
-    The query is multiplied once per row, not once per element, and a difference of inputs becomes one of weights.
-    Compared with the concatenation [q, s, q - s, q * s], forward and backward of 2048 rows of 50 elements of 64 values
-    through layers [128, 64] take 0.24 instead of 0.35 s of one core, and one vector per element is saved for the
-    backward pass instead of four.
+    The query is multiplied once per row, not once per element, and a difference of inputs becomes one of weights. One
+    vector per element is saved for the backward pass instead of the four of the concatenation [q, s, q - s, q * s].
 
     Args:
         dim: width of the query and of an element.
@@ -41,13 +39,13 @@ class PairLinear(nn.Module):
         self.weight, self.bias = plain.weight, plain.bias
         self._blocks, self._combine = blocks, combine
 
-    def forward(self, pair: tuple[Tensor, Tensor]) -> Tensor:
-        """(B, dim), (B, L, dim) -> (B * L, out_features)"""
+    def forward(self, pair: tuple[Tensor, JaggedSequence]) -> Tensor:
+        """(B, dim), elements (T, dim) -> (T, out_features)"""
         query, sequence = pair
         query_weight, element_weight, product_weight = self._combine(*self.weight.chunk(self._blocks, 1))
-        elements = functional.linear(sequence, element_weight)
-        elements = elements + functional.linear(query.unsqueeze(1) * sequence, product_weight)
-        return (elements + functional.linear(query, query_weight, self.bias).unsqueeze(1)).flatten(0, 1)
+        elements = functional.linear(sequence.values, element_weight)
+        elements = elements + functional.linear(sequence.of_row(query) * sequence.values, product_weight)
+        return elements + sequence.of_row(functional.linear(query, query_weight, self.bias))
 
 
 class DIN(nn.Module):
@@ -71,10 +69,11 @@ class DIN(nn.Module):
         self.mlp = MLP(4 * dim, **attn_mlp, first=first)
         self.linear = nn.Linear(self.mlp.out_dim, 1)
 
-    def forward(self, query: Tensor, sequence: Tensor, lengths: Tensor) -> Tensor:
-        """(B, query_dim), (B, L, dim), (B,) -> (B, dim)"""
+    def forward(self, query: Tensor, sequence: JaggedSequence) -> Tensor:
+        """(B, query_dim), elements (T, dim) -> (B, dim)"""
         query = functional.pad(query, (0, self._padding))
-        return attention_pooling(_scores(query, sequence, self.mlp, self.linear), sequence, lengths)
+        scores = self.linear(self.mlp((query, sequence)))  # (T, 1)
+        return sequence.attend(scores, sequence.values).squeeze(1)
 
 
 class MultiWindowDIN(nn.Module):
@@ -96,31 +95,22 @@ class MultiWindowDIN(nn.Module):
         super().__init__()
         self.out_dim = dim * (len(windows) + 1)
         self._padding = dim - query_dim
-        self._ends = list(accumulate(windows))
+        self.windows = tuple(windows)
         first = partial(PairLinear, dim, 3, lambda s, times, q: (q, s, times))  # on [s, q * s, q]
         self.mlp = MLP(3 * dim, **attn_mlp, first=first)
         self.linear = nn.Linear(self.mlp.out_dim, 1)
         self.activation = nn.PReLU()
 
-    def forward(self, query: Tensor, sequence: Tensor, lengths: Tensor) -> Tensor:
-        """(B, query_dim), (B, L, dim), (B,) -> (B, dim * (windows + 1))"""
+    def forward(self, query: Tensor, sequence: JaggedSequence) -> Tensor:
+        """(B, query_dim), elements (T, dim) -> (B, dim * (windows + 1))"""
         query = functional.pad(query, (0, self._padding))
-        scores = self.activation(_scores(query, sequence, self.mlp, self.linear))  # (B, L)
-        mask = self._window_mask(sequence) & element_mask(sequence, lengths).unsqueeze(1)  # (B, windows, L)
-        sums = torch.bmm(mask * scores.unsqueeze(1), sequence.to(scores.dtype))  # (B, windows, dim)
-        means = sums / mask.sum(2, keepdim=True).clamp(min=1)
-        return torch.cat([means.flatten(1), query], 1)
-
-    def _window_mask(self, sequence: Tensor) -> Tensor:
-        """Bool `(windows, L)`: True for the elements of a window."""
-        position = torch.arange(sequence.shape[1], device=sequence.device)
-        starts = [0, *self._ends[:-1]]
-        return torch.stack(
-            [(start <= position) & (position < end) for start, end in zip(starts, self._ends, strict=True)]
-        )
-
-
-def _scores(query: Tensor, sequence: Tensor, mlp: MLP, linear: nn.Linear) -> Tensor:
-    """(B, dim), (B, L, dim) -> (B, L)"""
-    scores: Tensor = linear(mlp((query, sequence))).view(sequence.shape[0], sequence.shape[1])
-    return scores
+        scores = self.activation(self.linear(self.mlp((query, sequence))))  # (T, 1)
+        num_rows, num_windows = query.shape[0], len(self.windows) + 1  # the last one is the rest, which is not read
+        ends = torch.tensor(list(accumulate(self.windows)), device=query.device)
+        sizes = torch.tensor(self.windows, device=query.device)
+        window = torch.bucketize(sequence.positions, ends, right=True)  # (T,)
+        weighted = scores * sequence.values  # (T, dim)
+        sums = weighted.new_zeros(num_rows * num_windows, weighted.shape[1])
+        sums = sums.index_add(0, sequence.rows * num_windows + window, weighted).view(num_rows, num_windows, -1)[:, :-1]
+        counts = (sequence.lengths.unsqueeze(1) - (ends - sizes)).minimum(sizes).clamp(min=1)  # (B, windows)
+        return torch.cat([(sums / counts.unsqueeze(2)).flatten(1), query], 1)

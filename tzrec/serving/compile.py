@@ -100,6 +100,8 @@ def _example_elements(sequences: SequenceInputs, lower_bound: int) -> Iterator[T
     for group in sequences.groups.values():
         index = torch.arange(next(sizes))
         yield from (index.clamp(max=_ROWS - 1), torch.zeros_like(index)) if group.is_jagged else (index,)
+        if group.is_jagged and group.is_padded:
+            yield torch.arange(next(sizes))
 
 
 def _options() -> dict[str, Any]:

@@ -23,12 +23,14 @@ class GroupInput:
     Attributes:
         features: names of its sequence features.
         limit: number of elements of a row that the group reads; 0 for all.
-        is_jagged: the group has no padding.
+        is_jagged: the elements of all rows follow each other.
+        is_padded: the elements are read with padding.
     """
 
     features: tuple[str, ...]
     limit: int
     is_jagged: bool
+    is_padded: bool
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class SequenceInputs:
     Per feature `f`: `f.values` int64 `(N,)`, ids element by element, or float32 `(S, width)`; `f.lengths` int32
     `(B,)`, elements of each row; for ids `f.key_lengths` int32 `(S,)`, ids of each element. Per group `g`:
     `g.positions` int64 `(L,)`, 0, 1, ... up to its longest row; for a group without padding `g.rows` and
-    `g.positions`, the row of each element and its position in the row.
+    `g.positions`, the row of each element and its position in the row, and `g.padding` int64 `(P,)`, 0, 1, ... up to
+    the longest row, if an encoder pads the elements.
 
     Attributes:
         width_by_feature: width of each feature, 0 for ids.
@@ -93,7 +96,7 @@ class SequenceInputs:
         """The inputs that the sequence groups of a layout need."""
         entries = [entry for group in layout.sequences.values() for entry in group.elements]
         groups = {
-            name: GroupInput(tuple(entry.feature for entry in group.elements), group.limit, group.jagged)
+            name: GroupInput(tuple(entry.feature for entry in group.elements), group.limit, group.jagged, group.padded)
             for name, group in layout.sequences.items()
         }
         return cls({entry.feature: 0 if entry.table else entry.value_dim for entry in entries}, groups)
@@ -101,16 +104,23 @@ class SequenceInputs:
     def to_json(self) -> dict[str, Any]:
         """Their form in a manifest."""
         groups = {
-            name: {"features": list(group.features), "limit": group.limit, "jagged": group.is_jagged}
+            name: {
+                "features": list(group.features),
+                "limit": group.limit,
+                "jagged": group.is_jagged,
+                "padded": group.is_padded,
+            }
             for name, group in self.groups.items()
         }
         return {"steps": self.width_by_feature, "groups": groups}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SequenceInputs:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; the groups of older packages are either jagged or padded."""
         groups = {
-            name: GroupInput(tuple(group["features"]), group["limit"], group["jagged"])
+            name: GroupInput(
+                tuple(group["features"]), group["limit"], group["jagged"], group.get("padded", not group["jagged"])
+            )
             for name, group in value["groups"].items()
         }
         return cls(dict(value["steps"]), groups)
@@ -127,6 +137,8 @@ class SequenceInputs:
             if group.is_jagged:
                 inputs[f"{name}.rows"] = ("int64", [f"L {name}"])
             inputs[f"{name}.positions"] = ("int64", [f"L {name}"])
+            if group.is_jagged and group.is_padded:
+                inputs[f"{name}.padding"] = ("int64", [f"P {name}"])
         return inputs
 
     def from_batch(self, batch: Batch) -> Iterator[Tensor]:
@@ -145,7 +157,9 @@ class SequenceInputs:
                 yield elements.key_lengths
         for group in self.groups.values():
             lengths = max_lengths([elements_by_feature[name].lengths for name in group.features], group.limit)
-            index = padded_index(lengths, group.is_jagged)
+            index = padded_index(lengths, group.is_jagged, group.is_padded)
             if group.is_jagged:
                 yield index.rows
             yield index.positions.reshape(-1)
+            if group.is_jagged and group.is_padded:
+                yield torch.arange(index.size)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchrec import EmbeddingBagCollection, EmbeddingCollection
 
 from tzrec.embedding.assemble import PaddedIndex, assemble
+from tzrec.embedding.element_ids import FirstIds, compared_features, first_ids
 from tzrec.embedding.regroup import plan_groups, regroup
 from tzrec.embedding.sequence_lookup import SequenceElements
 from tzrec.models.base import RecModel
@@ -200,9 +201,22 @@ class Servable(nn.Module):
         elements = self.dense.embed_elements(self.element_lookup(self.tables, by_name))
         with torch.autocast("cpu", self.autocast, enabled=self.autocast is not None):
             by_row, index = regroup(sources, self._plan), partial(index_of_group, by_name)
-            grouped = assemble(self._layout, self.encoders, by_row, elements, index)
+            grouped = assemble(self._layout, self.encoders, by_row, elements, self._first_ids(by_name), index)
             predictions: dict[str, Tensor] = self.dense_part(grouped)
             return predictions
+
+    def _first_ids(self, inputs: Mapping[str, Tensor]) -> FirstIds:
+        """The ids that encoders compare."""
+        rows: dict[str, Tensor] = {}
+        elements: dict[str, SequenceElements] = {}
+        for name, is_sequence in compared_features(self._layout).items():
+            if is_sequence:
+                values = first_ids(inputs[f"{name}.values"], inputs[f"{name}.key_lengths"])
+                elements[name] = SequenceElements.of(values.unsqueeze(1), inputs[f"{name}.lengths"])
+            else:
+                ids = first_ids(inputs["values"], inputs["lengths"].reshape(-1)).view_as(inputs["lengths"])
+                rows[name] = ids[self.signature.sparse.index(name)]
+        return FirstIds(rows, elements)
 
     def _pooled(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         if not self.lookups:
@@ -214,11 +228,13 @@ class Servable(nn.Module):
 
 
 def index_of_group(inputs: Mapping[str, Tensor], group: str, lengths: Tensor) -> PaddedIndex:
-    """The index of a group's elements, from the inputs `<group>.positions` and, without padding, `<group>.rows`."""
+    """The index of a group's elements, from the inputs of `SequenceInputs`."""
     positions = inputs[f"{group}.positions"]
     if f"{group}.rows" in inputs:
-        return PaddedIndex(inputs[f"{group}.rows"], positions, lengths)
-    return PaddedIndex(torch.arange(lengths.shape[0]).unsqueeze(1), positions.unsqueeze(0), lengths)
+        size = inputs[f"{group}.padding"].shape[0] if f"{group}.padding" in inputs else 0
+        return PaddedIndex(inputs[f"{group}.rows"], positions, lengths, size)
+    rows = torch.arange(lengths.shape[0]).unsqueeze(1)
+    return PaddedIndex(rows, positions.unsqueeze(0), lengths, positions.shape[0])
 
 
 def _neighbors(layout: Layout, signature: Signature) -> list[tuple[int, list[LayoutEntry]]]:

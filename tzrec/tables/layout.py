@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+
+from tzrec import registry
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BASE, DenseEmbedding, Feature
 from tzrec.protos.model_pb2 import DEEP, JAGGED_SEQUENCE, SEQUENCE, WIDE, FeatureGroupConfig
@@ -54,7 +57,9 @@ class SequenceGroup:
         elements: sequence features, in listed order.
         jagged: True if the sequences of all rows follow each other; otherwise they are padded to the longest.
         limit: number of elements of a row that are read, from the first; 0 for all.
-        encoded: True if only the encoders of a DEEP group read it.
+        encoded: True if only the encoders of a DEEP group read it; it is then jagged.
+        padded: True if it is read with padding: by an encoder, or by the model if it is not jagged.
+        ids: features whose first id encoders read, beside the vectors.
     """
 
     query: tuple[LayoutEntry, ...]
@@ -62,6 +67,8 @@ class SequenceGroup:
     jagged: bool
     limit: int
     encoded: bool
+    padded: bool
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,10 +150,10 @@ def _build_layout(
 ) -> Layout:
     scope = "" if data_group == BASE else f"{data_group}."
     pooled = [group for group in groups if group.group_type in (DEEP, WIDE)]
-    inner = [pair for group in pooled for pair in inner_sequence_groups(group)]
-    limits = {group.group_name: limit for group, limit in inner}
+    inner = [reader for group in pooled for reader in inner_sequence_groups(group)]
+    readers = {reader.group.group_name: reader for reader in inner}
     sequence_configs = [group for group in groups if group.group_type not in (DEEP, WIDE)]
-    sequence_configs += [group for group, _ in inner]
+    sequence_configs += [reader.group for reader in inner]
     pooled_entries, tables = _build_entries(features, pooled, scope, wide_dim, wide_init_fn)
     entries, sequence_tables = _build_entries(features, sequence_configs, f"{scope}{SEQUENCE_PREFIX}")
     entries = {name: tuple(_prefix_key(entry) for entry in row) for name, row in entries.items()}
@@ -154,9 +161,11 @@ def _build_layout(
         group.group_name: SequenceGroup(
             query=tuple(entry for entry in entries[group.group_name] if not features[entry.feature].is_sequence),
             elements=tuple(entry for entry in entries[group.group_name] if features[entry.feature].is_sequence),
-            jagged=group.group_type == JAGGED_SEQUENCE,
-            limit=limits.get(group.group_name, 0),
-            encoded=group.group_name in limits,
+            jagged=group.group_type == JAGGED_SEQUENCE or group.group_name in readers,
+            limit=readers[group.group_name].limit if group.group_name in readers else 0,
+            encoded=group.group_name in readers,
+            padded=readers[group.group_name].padded if group.group_name in readers else group.group_type == SEQUENCE,
+            ids=readers[group.group_name].ids if group.group_name in readers else (),
         )
         for group in sequence_configs
     }
@@ -167,22 +176,50 @@ def _prefix_key(entry: LayoutEntry) -> LayoutEntry:
     return entry if entry.table is None else replace(entry, key=f"{SEQUENCE_PREFIX}{entry.key}")
 
 
-def inner_sequence_groups(group: FeatureGroupConfig) -> Iterator[tuple[FeatureGroupConfig, int]]:
-    """Sequence groups of a DEEP group as groups of their own, each with the number of elements its encoders read.
+@dataclass(frozen=True)
+class InnerGroup:
+    """A sequence group of a DEEP group, and what its encoders read.
 
-    If there is only one, it may have no name; it then has that of the group.
+    Attributes:
+        group: as a group of its own.
+        limit, padded, ids: see `SequenceGroup`.
     """
+
+    group: FeatureGroupConfig
+    limit: int
+    padded: bool
+    ids: tuple[str, ...]
+
+
+def inner_sequence_groups(group: FeatureGroupConfig) -> Iterator[InnerGroup]:
+    """Sequence groups of a DEEP group. If there is only one, it may have no name; it then has that of the group."""
+    members = [registry.oneof_member(config, "seq_module") for config in group.sequence_encoders]
     for inner in group.sequence_groups:
         name = inner.group_name or group.group_name
         config = FeatureGroupConfig(group_name=name, feature_names=inner.feature_names, group_type=SEQUENCE)
         if inner.embedding_name_suffix:
             config.embedding_name_suffix = inner.embedding_name_suffix
-        encoders = [getattr(encoder, encoder.WhichOneof("seq_module")) for encoder in group.sequence_encoders]
-        limits = [_limit(encoder) for encoder in encoders if encoder.input == name]
-        yield config, max(limits, default=0) if all(limits) else 0
+        readers: list[tuple[FieldDescriptor, Any]] = [m for m in members if m and getattr(m[1], "input", "") == name]
+        limits = [element_limit(encoder) for _, encoder in readers]
+        ids = [
+            getattr(encoder, field)
+            for member, encoder in readers
+            for field in getattr(registry.requirements(member), "ID_FEATURES", ())
+        ]
+        yield InnerGroup(
+            config,
+            limit=max(limits, default=0) if all(limits) else 0,
+            padded=not all(is_jagged(member) for member, _ in readers),
+            ids=tuple(dict.fromkeys(ids)),
+        )
 
 
-def _limit(encoder: Any) -> int:
+def is_jagged(encoder: FieldDescriptor) -> bool:
+    """True if a member of the oneof `seq_module` reads elements without padding: IS_JAGGED of its requirements."""
+    return bool(getattr(registry.requirements(encoder), "IS_JAGGED", False))
+
+
+def element_limit(encoder: Any) -> int:
     """Number of elements that an encoder reads, from the first; 0 for all."""
     if "windows_len" in encoder.DESCRIPTOR.fields_by_name:
         return sum(encoder.windows_len)

@@ -7,35 +7,59 @@ from typing import Any
 from torch import Tensor, nn
 
 from tzrec.embedding.assemble import SequenceTensors
+from tzrec.tables.layout import SequenceGroup, element_limit
 
 
 class SequenceEncoder(nn.Module):
     """Encoder of a DEEP group. Subclasses live in the module named after their oneof member.
 
+    This class pads the elements. Most encoders are a `JaggedEncoder`, whose cost does not grow with padding.
+
     Attributes:
         input: name of the sequence group that it reads.
+        group: the features of that group.
         out_dim: width of its output.
 
     Args:
         config: its own message.
-        query_dim: width of the group's features of the row, 0 without any.
-        dim: width of an element.
+        group: of its input.
     """
 
-    def __init__(self, config: Any, query_dim: int, dim: int) -> None:
+    def __init__(self, config: Any, group: SequenceGroup) -> None:
         super().__init__()
         self.input: str = config.input
-        self._limit: int = getattr(config, "max_seq_length", 0)
+        self.group = group
+        limit = element_limit(config)
+        self._limit = limit if limit != group.limit else 0  # the elements of the group end there already
+        query_dim, dim = sum(entry.dim for entry in group.query), sum(entry.dim for entry in group.elements)
         self.encode = self.build(config, query_dim, dim)
         self.out_dim: int = self.encode.out_dim
 
     def build(self, config: Any, query_dim: int, dim: int) -> Any:
-        """Build the module: query `(B, query_dim)`, elements `(B, L, dim)`, lengths `(B,)` -> `(B, out_dim)`."""
+        """Build the module: query `(B, query_dim)`, elements `(B, L, dim)`, lengths `(B,)` -> `(B, out_dim)`.
+
+        Args:
+            config: its own message.
+            query_dim: width of the group's features of the row, 0 without any.
+            dim: width of an element.
+        """
         raise NotImplementedError
 
     def forward(self, group: SequenceTensors) -> Tensor:
         """Encode a group, `(B, out_dim)`; elements after `max_seq_length` are ignored."""
+        padded, lengths = group.sequence.padded(group.size), group.sequence.lengths
         # The lengths are clamped instead of slicing the elements: torch.export cannot determine which is shorter.
-        lengths = group.lengths.clamp(max=self._limit) if self._limit else group.lengths
-        encoded: Tensor = self.encode(group.query, group.sequence, lengths)
+        encoded: Tensor = self.encode(group.query, padded, lengths.clamp(max=self._limit) if self._limit else lengths)
+        return encoded
+
+
+class JaggedEncoder(SequenceEncoder):
+    """Encoder whose module reads a JaggedSequence; its requirements have the constant IS_JAGGED.
+
+    Its time and memory are proportional to the number of elements, not to the longest row.
+    """
+
+    def forward(self, group: SequenceTensors) -> Tensor:
+        sequence = group.sequence.first(self._limit) if self._limit else group.sequence
+        encoded: Tensor = self.encode(group.query, sequence)
         return encoded

@@ -46,4 +46,4 @@ def _encoder(config: SeqEncoderConfig, sequences: Mapping[str, SequenceGroup]) -
     if problem := query_problem(query_width(field), query_dim, dim):
         raise ConfigError([Problem(f"{field.name}.input", f'group "{message.input}": {problem}')])
     encoder_class: type[SequenceEncoder] = registry.load_class(field)
-    return encoder_class(message, query_dim, dim)
+    return encoder_class(message, group)

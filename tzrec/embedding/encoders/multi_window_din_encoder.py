@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tzrec.config.kwargs import kwargs
-from tzrec.embedding.encoders.base import SequenceEncoder
+from tzrec.embedding.encoders.base import JaggedEncoder
 from tzrec.modules.din import MultiWindowDIN
 from tzrec.protos import seq_encoder_pb2 as pb
 
 
-class MultiWindowDINEncoder(SequenceEncoder):
+class MultiWindowDINEncoder(JaggedEncoder):
     """Attention within windows of the elements, concatenated with the query (Zhu et al., KDD 2018)."""
 
     def build(self, config: pb.MultiWindowDINEncoder, query_dim: int, dim: int) -> MultiWindowDIN:

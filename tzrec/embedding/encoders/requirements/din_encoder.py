@@ -1,0 +1,5 @@
+"""Requirements of DINEncoder: no padding."""
+
+from __future__ import annotations
+
+IS_JAGGED = True

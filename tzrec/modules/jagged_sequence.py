@@ -1,0 +1,95 @@
+"""JaggedSequence: the elements of the sequences of a batch without padding, and the operations on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class JaggedSequence:
+    """Elements of B rows, row after row. Time and memory of all operations are proportional to their number T.
+
+    Attributes:
+        values: `(T, D)`.
+        rows: row of each element, ascending, `(T,)`.
+        positions: position of each element in its row, `(T,)`.
+        lengths: number of elements of each row, `(B,)`.
+    """
+
+    values: Tensor
+    rows: Tensor
+    positions: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, values: Tensor, lengths: Tensor) -> JaggedSequence:
+        """Sequences from their elements `(T, D)` and the number of elements of each row."""
+        rows = torch.arange(lengths.shape[0], device=lengths.device)
+        rows = rows.repeat_interleave(lengths, output_size=values.shape[0])  # (T,)
+        starts = lengths.cumsum(0) - lengths  # (B,)
+        positions = torch.arange(values.shape[0], device=lengths.device) - starts.index_select(0, rows)
+        return cls(values, rows, positions, lengths)
+
+    @classmethod
+    def from_padded(cls, sequence: Tensor, lengths: Tensor) -> JaggedSequence:
+        """Sequences from `(B, L, D)` and the number of elements of each row, of which the first L are present."""
+        size = sequence.shape[1]
+        mask = torch.arange(size, device=sequence.device) < lengths.unsqueeze(1)  # (B, L)
+        at = mask.flatten().nonzero().squeeze(1)  # (T,)
+        values = sequence.flatten(0, 1).index_select(0, at)
+        return cls(values, at // size, at % size, lengths.clamp(max=size))
+
+    def padded(self, size: int) -> Tensor:
+        """The elements as `(B, size, D)`, zero after the end of a row; `size` is at least the longest length."""
+        shape = self.lengths.shape[0] * size, self.values.shape[1]
+        padded = self.values.new_zeros(shape).index_copy(0, self.rows * size + self.positions, self.values)
+        return padded.unflatten(0, (self.lengths.shape[0], size))
+
+    def of_row(self, x: Tensor) -> Tensor:
+        """The value of the row of each element: `(B, ...)` -> `(T, ...)`."""
+        return x.index_select(0, self.rows)
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Sum over the elements of each row, zero for a row without any: `(T, ...)` -> `(B, ...)`."""
+        return x.new_zeros(self.lengths.shape[0], *x.shape[1:]).index_add(0, self.rows, x)
+
+    def attend(self, scores: Tensor, values: Tensor) -> Tensor:
+        """`sum_t softmax_t(score_t) v_t` for each head, zero for a row without elements.
+
+        Softmax and sums are computed at least in float32.
+
+        Args:
+            scores: `(T, H)`.
+            values: `(T, D)` for all heads, or `(T, H, D)`.
+
+        Returns:
+            `(B, H, D)`.
+        """
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        lowest = scores.new_full((self.lengths.shape[0], scores.shape[1]), -torch.inf)
+        at = self.rows.unsqueeze(1).expand_as(scores)
+        largest = lowest.scatter_reduce(0, at, scores.detach(), "amax")  # (B, H)
+        weights = (scores - self.of_row(largest)).exp()  # (T, H)
+        values = values if values.dim() == 3 else values.unsqueeze(1)
+        sums = self.sum(weights.unsqueeze(2) * values)  # (B, H, D)
+        return sums / self.sum(weights).clamp(min=1).unsqueeze(2)  # at least 1: the weight of the largest score
+
+    def rank(self, mask: Tensor) -> Tensor:
+        """Number of earlier elements of the row that are in a mask: bool `(T,)` -> `(T,)`."""
+        before = mask.cumsum(0) - mask.long()  # (T,), in all rows
+        starts = torch.arange(before.shape[0], device=before.device) - self.positions  # (T,)
+        return before - before.index_select(0, starts)
+
+    def select(self, mask: Tensor) -> JaggedSequence:
+        """The elements in a mask, bool `(T,)`; the others are left out of their rows."""
+        at = mask.nonzero().squeeze(1)
+        lengths = self.sum(mask.to(self.lengths.dtype))
+        values, rows, positions = (x.index_select(0, at) for x in (self.values, self.rows, self.rank(mask)))
+        return JaggedSequence(values, rows, positions, lengths)
+
+    def first(self, limit: int) -> JaggedSequence:
+        """The first elements of each row, at most `limit`."""
+        return self.select(self.positions < limit)
