@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tzrec.config.load import load_config
-from tzrec.data.synthetic import make_data
+from tzrec.data.synthetic import make_data, make_tables
 
 CONFIGS = sorted((Path(__file__).parents[2] / "examples" / "configs").glob("*.config"))
 QUICK = ("deepfm_taobao", "mmoe_taobao")  # one task with narrow tables, and several tasks; the others are slow tests
@@ -46,8 +47,14 @@ def score(out: Path, data: Path, ranks: int, *model: str) -> pa.Table:
 @pytest.mark.parametrize(("path", "ranks"), [parameters(path, ranks) for ranks in (1, 2) for path in CONFIGS])
 def test_example_config_passes_all_commands(path: Path, ranks: int, tmp_path: Path) -> None:
     data, model_dir = tmp_path / "data", tmp_path / "model"
-    make_data(load_config(str(path)), str(data), rows=ROWS, seed=3)
-    edits = {"data_config.batch_size": 64 // ranks, "train_config.num_steps": 2, "train_config.num_epochs": 0}
+    config = load_config(str(path))
+    make_data(config, str(data), rows=ROWS, seed=3)
+    edits: dict[str, Any] = {
+        **make_tables(config, tmp_path / "tables"),
+        "data_config.batch_size": 64 // ranks,
+        "train_config.num_steps": 2,
+        "train_config.num_epochs": 0,
+    }
     words = ["--pipeline_config", str(path), "--model_dir", str(model_dir)]
     words += ["--train_input_path", f"{data}/*.parquet", "--eval_input_path", f"{data}/*.parquet"]
 

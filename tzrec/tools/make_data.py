@@ -5,20 +5,33 @@ python -m tzrec.tools.make_data --pipeline_config my.config --output_dir data/ma
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tzrec import cli
 from tzrec.config.load import load_config
-from tzrec.data.synthetic import data_extension, make_data
+from tzrec.data.synthetic import data_extension, make_data, make_tables
 from tzrec.errors import UsageError
 
 
-def make(pipeline_config: str, out: str, train_rows: int = 20_000, eval_rows: int = 2_000, seed: int = 7) -> list[str]:
-    """Write `<out>/train/` and `<out>/eval/`.
+@dataclass
+class MadeData:
+    """Synthetic data.
 
-    Returns:
-        the globs of the two directories.
+    Attributes:
+        globs: of the rows to train on and of those to evaluate on.
+        edits: of the config: paths of the tables of its sampler, by the path of their field.
+    """
+
+    globs: list[str] = field(default_factory=list)
+    edits: dict[str, str] = field(default_factory=dict)
+
+
+def make(pipeline_config: str, out: str, train_rows: int = 20_000, eval_rows: int = 2_000, seed: int = 7) -> MadeData:
+    """Write `<out>/train/` and `<out>/eval/`, and into `<out>` the tables of a sampler.
 
     Raises:
         ConfigError: the config cannot be read, or its features cannot be built.
@@ -26,14 +39,15 @@ def make(pipeline_config: str, out: str, train_rows: int = 20_000, eval_rows: in
     """
     config = load_config(pipeline_config)
     extension = data_extension(config.data_config)
-    globs = []
+    result = MadeData()
     for split, rows, seeds in (("train", train_rows, seed), ("eval", eval_rows, seed + 1)):
         directory = Path(out) / split
         if directory.exists() and any(directory.iterdir()):
             raise UsageError(f"{directory} is not empty; choose another --output_dir or remove it")
-        globs.append(f"{directory}/*.{extension}")
-        make_data(config, globs[-1], rows, seeds)
-    return globs
+        result.globs.append(f"{directory}/*.{extension}")
+        make_data(config, result.globs[-1], rows, seeds)
+    result.edits = make_tables(config, out)
+    return result
 
 
 @cli.run
@@ -46,10 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--eval_rows", type=cli.positive, metavar="ROWS", default=2_000, help="rows to evaluate on")
     flags.add_argument("--seed", type=cli.whole_number(0), metavar="N", default=7, help="equal seeds give equal rows")
     args = flags.parse_args(argv)
-    train, evaluation = make(args.pipeline_config, args.output_dir, args.train_rows, args.eval_rows, args.seed)
+    result = make(args.pipeline_config, args.output_dir, args.train_rows, args.eval_rows, args.seed)
+    train, evaluation = result.globs
     print(f"{args.train_rows:,} rows in {train}, {args.eval_rows:,} in {evaluation}; to train on them:")
     print(f"tzrec train --pipeline_config {args.pipeline_config} --model_dir {args.output_dir}/model \\")
-    print(f"    --train_input_path '{train}' --eval_input_path '{evaluation}'")
+    edits = f" \\\n    --edit_config_json {shlex.quote(json.dumps(result.edits))}" if result.edits else ""
+    print(f"    --train_input_path '{train}' --eval_input_path '{evaluation}'{edits}")
     return 0
 
 

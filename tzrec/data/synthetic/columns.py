@@ -73,6 +73,15 @@ class SyntheticColumns:
             if source.name not in self.arrays:
                 self._add(source)
 
+    @property
+    def num_rows(self) -> int:
+        """B."""
+        return self._rows
+
+    def lengths(self, name: str) -> Int64Array | None:
+        """Number of elements of each row of a sequence column `(B,)`; None for a column with one cell per row."""
+        return self._drawn[name].lengths
+
     def _add(self, source: SyntheticSource) -> None:
         lengths = None if source.sequence is None else self._lengths.of(source.sequence)
         num_cells = self._rows if lengths is None else int(lengths.sum())

@@ -10,6 +10,7 @@ from pyarrow import csv as pacsv
 
 from tzrec.data.reader import reader_class
 from tzrec.data.synthetic.columns import SyntheticColumns
+from tzrec.data.synthetic.items import ItemCatalog
 from tzrec.data.synthetic.labels import make_labels
 from tzrec.data.text_schema import declared_fields
 from tzrec.protos import data_pb2
@@ -19,9 +20,12 @@ FILES = 2
 
 
 def make_table(config: EasyRecConfig, rows: int, seed: int = 1) -> pa.Table:
-    """Draw a table with the columns of all features, labels and sample weights of a config."""
+    """Draw a table with the columns of all features, labels, sample weights and ids of a config."""
     rng = np.random.default_rng(seed)
     features = SyntheticColumns(config, rows, rng)
+    catalog = ItemCatalog.of(config)
+    if catalog is not None:
+        catalog.plant(config, features, rng)
     signal = (features.signal - features.signal.mean()) / (features.signal.std() or 1.0)
     columns = dict(features.arrays)
     columns |= {name: array for name, array in make_labels(config, signal, rng).items() if name not in columns}
