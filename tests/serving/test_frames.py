@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -51,13 +52,23 @@ def test_as_table_converts_only_the_columns_that_are_asked_for() -> None:
         (FRAME, ["a", "d"], r"^no column d; the table has a, b, c$"),
         (pa.table([[1], [2]], ["a", "a"]), ["a"], r'^the table has 2 columns "a"; rename or drop all but one$'),
         (pa.chunked_array([[1]]), ["a"], r"^ChunkedArray cannot be converted to an Arrow table: .*not a single column"),
-        ({"a": [1]}, ["a"], r"^dict is not a table; .*pyarrow\.table\(columns\)"),
-        (None, ["a"], r"^NoneType is not a table"),
+        ({"a": [1]}, ["b"], r"^no column b; the table has a$"),
+        ({"a": "u1", "b": 3}, ["a", "b"], r'^column "a" is str; give a list with .* each row; column "b" is int; give'),
+        ({"a": [1, "2"]}, ["a"], r"""^column "a" cannot be read: Could not convert '2'.*; give all values one type$"""),
+        ({"a": [1], "b": [1, 2]}, ["a", "b"], r'^the columns have different numbers of values: "a" has 1, "b" has 2$'),
+        (None, ["a"], r"^NoneType is not a table; .* or a dict of columns: name -> list of values$"),
     ],
 )
 def test_frame_that_is_not_a_table_is_an_error_with_its_fix(frame: Any, columns: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         as_table(frame, columns)
+
+
+def test_as_table_of_dict_converts_only_the_columns_that_are_asked_for() -> None:
+    columns = {"a": [1, 2], "b": [1, "2"], "c": pa.array([[1.0], [2.0]]), "d": np.arange(2)}
+    expected = pa.table({"a": [1, 2], "c": [[1.0], [2.0]], "d": [0, 1]})
+    assert as_table(columns, ["a", "c", "d", "a"]) == expected
+    assert as_table({"a": [1, 2]}) == pa.table({"a": [1, 2]})
 
 
 def test_repeated_column_that_is_not_read_is_no_trouble() -> None:

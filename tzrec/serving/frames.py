@@ -1,9 +1,9 @@
-"""Frames: tables of raw columns in memory, of pyarrow, pandas, polars or anything with an Arrow C stream."""
+"""Frames: tables of raw columns in memory, of pyarrow, pandas, polars or anything with an Arrow C stream; dicts."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +21,8 @@ def as_table(frame: Any, columns: Sequence[str] | None = None) -> pa.Table:
     """Convert a frame to an Arrow table.
 
     Args:
-        frame: a pyarrow Table or RecordBatch, a pandas or polars frame, or any object with an Arrow C stream.
+        frame: a pyarrow Table or RecordBatch, a pandas or polars frame, any object with an Arrow C stream, or a dict of
+            columns: name -> list of values.
         columns: the columns to convert; None for all. The others may hold anything.
 
     Raises:
@@ -29,6 +30,8 @@ def as_table(frame: Any, columns: Sequence[str] | None = None) -> pa.Table:
     """
     if isinstance(frame, pa.RecordBatch):
         frame = pa.Table.from_batches([frame])
+    if isinstance(frame, Mapping):
+        return _of_columns(frame, list(frame if columns is None else dict.fromkeys(columns)))
     if not isinstance(frame, pa.Table) and not hasattr(frame, "__arrow_c_stream__"):
         raise _not_a_table(frame)
     names = _names(frame)
@@ -44,6 +47,26 @@ def as_table(frame: Any, columns: Sequence[str] | None = None) -> pa.Table:
     except Exception as error:  # each library has its own
         raise _conversion_error(frame, selected, error) from error
     return table if columns is None else as_table(table, columns)  # without names before, a stream may lack columns
+
+
+def _of_columns(frame: Mapping[Any, Any], names: Sequence[Any]) -> pa.Table:
+    _validate_names(names, list(frame))
+    arrays, problems = {}, []
+    for name in names:
+        if isinstance(frame[name], (str, bytes)) or not isinstance(frame[name], Iterable):
+            problems.append(f'column "{name}" is {type(frame[name]).__name__}; give a list with a value for each row')
+            continue
+        try:
+            arrays[name] = pa.array(frame[name])
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            problems.append(f'column "{name}" cannot be read: {first_line(error)}; give all values one type')
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if not problems and len(set(lengths.values())) > 1:
+        given = ", ".join(f'"{name}" has {length:,}' for name, length in lengths.items())
+        problems.append(f"the columns have different numbers of values: {given}")
+    if problems:
+        raise DataError("; ".join(problems))
+    return pa.table(arrays)
 
 
 def _names(frame: Any) -> list[Any] | None:
@@ -67,8 +90,8 @@ def _validate_names(selected: Sequence[Any], names: Sequence[Any]) -> None:
 def _not_a_table(frame: Any) -> DataError:
     kind = type(frame).__name__
     return DataError(
-        f"{kind} is not a table; give a pyarrow, pandas (2.2 or newer) or polars frame, e.g. pyarrow.table(columns) of "
-        "a dict of columns"
+        f"{kind} is not a table; give a pyarrow, pandas (2.2 or newer) or polars frame, or a dict of columns: name -> "
+        "list of values"
     )
 
 

@@ -70,7 +70,8 @@ class Predictor:
         """Score rows.
 
         Args:
-            frame: a pyarrow Table or RecordBatch, a pandas or polars frame, or any object with an Arrow C stream.
+            frame: a pyarrow Table or RecordBatch, a pandas or polars frame, any object with an Arrow C stream, or a
+                dict of columns.
 
         Returns:
             one row for each row of the input, in its order; outputs in alphabetical order, float32 numbers or lists.
