@@ -1,0 +1,1 @@
+"""Requirements of samplers without torch: one file per sampler that has any."""
