@@ -52,11 +52,8 @@ def test_hard_rows_are_edges_of_the_user_of_their_row(tmp_path: Path) -> None:
         edges.setdefault(int(line.split("\t")[0]), []).append(int(line.split("\t")[1]))
     for batch in open_loader(config, tmp_path).epoch():
         assert batch.negatives is not None
-        users = batch.sparse[BASE]["user_id"]
-        ids = users.to_padded_dense(1)[:, 0].tolist()
-        hard = [
-            (row, item) for row, length in enumerate(users.lengths()) if length for item in edges.get(ids[row], [])[:2]
-        ]
+        users = batch.sparse[BASE]["user_id"].to_padded_dense(1)[:, 0].tolist()  # a missing user is user 0
+        hard = [(row, item) for row, user in enumerate(users) for item in edges.get(user, [])[:2]]
         rows = batch.negatives.hard_index[:, 0].tolist()
         assert list(zip(rows, batch.negatives.sampled_ids[8:].tolist(), strict=True)) == hard
 
