@@ -70,8 +70,11 @@ def text_header(file: InputFile, delimiter: str) -> TableHeader | None:
 
 
 def _parse(file: InputFile, line: str, delimiter: str) -> TableHeader:
+    cells = line.split(delimiter)
+    if any(_NUMBER.fullmatch(cell) for cell in cells[:2]):
+        raise _no_header(file, line, "")
     names, types = [], []
-    for cell in line.split(delimiter):
+    for cell in cells:
         name, _, word = cell.strip().strip('"').partition(":")
         kind = _TYPE_BY_WORD.get(word.strip().lower(), "") if word else ""
         if word and not kind:
@@ -79,8 +82,6 @@ def _parse(file: InputFile, line: str, delimiter: str) -> TableHeader:
             raise DataError(f'{file.name}:1: column "{name}" has the unknown type "{word}"; write one of {words}')
         names.append(name)
         types.append(kind)
-    if not names[0] or _NUMBER.fullmatch(names[0]) or (len(names) > 1 and _NUMBER.fullmatch(names[1])):
-        raise _no_header(file, line, delimiter)
     return TableHeader(tuple(names), tuple(types), delimiter)
 
 
