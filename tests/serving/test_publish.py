@@ -42,7 +42,7 @@ class FakePackage:
 def test_publish_into_empty_directory_records_self_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FakePackage(monkeypatch, 0.0)
     (tmp_path / "export").mkdir()  # an empty directory is replaced
-    manifest = publish(trained(), tmp_path / "export")
+    manifest = publish(trained(), tmp_path / "export")[""]
     assert manifest.self_test <= 1e-6
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
@@ -66,7 +66,7 @@ def test_publish_in_half_precision_allows_difference(tmp_path: Path, monkeypatch
     FakePackage(monkeypatch, 1e-3)
     half = trained()
     half.config.export_config.mixed_precision = "BF16"
-    manifest = publish(half, tmp_path / "export")
+    manifest = publish(half, tmp_path / "export")[""]
     assert manifest.precision == "BF16"
     assert 1e-3 < manifest.self_test < 0.1  # the products themselves are in BF16 as well
 

@@ -10,6 +10,7 @@ from tzrec import registry
 from tzrec.config.schema import fields_of
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
+Candidates = Literal["", "sampled", "in_batch"]
 Reduction = Literal["mean", "root_of_sum"]
 
 
@@ -32,6 +33,8 @@ class HeadDeclaration:
         is_derived: True if the head has the outputs of its message, but no tower, losses or metrics of its own.
         domain_name: label column with the domain of a row; "" if the head has no domains.
         num_domains: number of domains; the head has logits for each of them.
+        candidates: classes of the head are candidate items, the positive one first ("sampled") or that of row i at
+            index i ("in_batch"); "" for classes of a label.
     """
 
     name: str
@@ -43,6 +46,7 @@ class HeadDeclaration:
     is_derived: bool = False
     domain_name: str = ""
     num_domains: int = 1
+    candidates: Candidates = ""
 
     @property
     def suffix(self) -> str:
@@ -149,6 +153,12 @@ def tower_heads(config: EasyRecConfig) -> list[HeadDeclaration]:
         )
         for index, tower in enumerate(towers)
     ]
+
+
+def candidate_head(config: EasyRecConfig) -> HeadDeclaration:
+    """Declare the head of a model that compares a query with candidate items, see `CandidateHead`."""
+    model = getattr(config.model_config, config.model_config.WhichOneof("model") or "")
+    return replace(single_head(config), candidates="in_batch" if model.in_batch_negative else "sampled")
 
 
 def single_head(config: EasyRecConfig) -> HeadDeclaration:

@@ -49,7 +49,7 @@ def label_rules(config: EasyRecConfig) -> dict[str, list[LabelRule]]:
 
 def _rules(head: HeadDeclaration) -> Iterator[tuple[str, LabelRule]]:
     """Yield the label columns of a head with what reads them."""
-    for config in head.message.losses:
+    for config in () if head.candidates else head.message.losses:
         if loss := config.WhichOneof("loss"):
             rule = task_rule(descriptor_of(getattr(config, loss)))
             yield head.label_name, _of_loss(loss, rule, head.message.num_class)

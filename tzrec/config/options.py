@@ -87,6 +87,10 @@ def task_rule(descriptor: Descriptor) -> pb.TaskRule:
     return rule
 
 
+ANY_NUM_CLASS = 2**31
+"""Number of classes of a task whose classes are the candidates of a row, which the config does not tell."""
+
+
 def fits_num_class(rule: pb.TaskRule, num_class: int) -> bool:
     """True if a loss or metric is for tasks with this number of classes."""
     return rule.min_num_class <= num_class and (not rule.HasField("max_num_class") or num_class <= rule.max_num_class)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from tzrec.config.checker import children
 from tzrec.config.sequences import feature_members, inputs
 from tzrec.protos.feature_pb2 import FeatureConfig
+from tzrec.protos.model_pb2 import FeatureGroupConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
@@ -28,11 +29,41 @@ def keep_features(config: EasyRecConfig, kept: Mapping[str, Collection[str]]) ->
     for group in selected.model_config.feature_groups:
         if group.group_name in kept:
             group.feature_names[:] = [name for name in group.feature_names if name in kept[group.group_name]]
-    used = _with_sources(set(_strings(selected.model_config)), selected)
-    configs = [config for config in selected.feature_configs if _remove_unused(config, used)]
-    del selected.feature_configs[:]
-    selected.feature_configs.extend(configs)
+    _keep_used(selected, set(_strings(selected.model_config)))
     return selected
+
+
+def keep_groups(config: EasyRecConfig, groups: Sequence[FeatureGroupConfig]) -> EasyRecConfig:
+    """Return the config of a part of a model that is served alone: with these groups and the features they need.
+
+    It has no losses, no metrics and no sampler.
+
+    Args:
+        config: is not changed.
+        groups: groups of the part, which may be other than those of the config.
+    """
+    selected = EasyRecConfig()
+    selected.CopyFrom(config)
+    model, data = selected.model_config, selected.data_config
+    for field in ("losses", "metrics", "train_metrics", "feature_groups"):
+        model.ClearField(field)
+    model.feature_groups.extend(groups)
+    data.ClearField("force_base_data_group")
+    if sampler := data.WhichOneof("sampler"):
+        data.ClearField(sampler)
+    names = {name for group in groups for name in group.feature_names}
+    _keep_used(
+        selected, names | {name for group in groups for inner in group.sequence_groups for name in inner.feature_names}
+    )
+    return selected
+
+
+def _keep_used(config: EasyRecConfig, used: set[str]) -> None:
+    """Remove the features of a config that are not used, by others neither."""
+    used = _with_sources(used, config)
+    configs = [entry for entry in config.feature_configs if _remove_unused(entry, used)]
+    del config.feature_configs[:]
+    config.feature_configs.extend(configs)
 
 
 def _strings(message: Message) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -62,6 +62,24 @@ class DenseEmbeddings(nn.Module):
             for group, entries in self._entries
             if group == data_group
         ]
+
+    @torch.no_grad()
+    def copy_from(self, source: DenseEmbeddings, data_groups: Collection[str]) -> None:
+        """Copy the parameters of features that another module embeds as well, in one of these data groups."""
+        fields = {
+            entry.key: (module, index)
+            for (group, entries), module in zip(source._entries, source.embeddings, strict=True)
+            for index, entry in enumerate(entries)
+            if group in data_groups
+        }
+        for (_, entries), module in zip(self._entries, self.embeddings, strict=True):
+            for index, entry in enumerate(entries):
+                source_module, source_index = fields[entry.key]
+                for parameter, other in zip(module.parameters(), source_module.parameters(), strict=True):
+                    parameter[index] = other[source_index]
+        elements = dict(zip(source._element_keys, source.elements, strict=True))
+        for key, module in zip(self._element_keys, self.elements, strict=True):
+            module.load_state_dict(elements[key].state_dict())
 
     def forward(self, numbers: KeyedTensor, data_group: str = BASE) -> list[KeyedTensor]:
         """Embed all dense features of a data group; in full precision, as tables do."""

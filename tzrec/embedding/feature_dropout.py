@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -26,11 +26,20 @@ class FeatureDropout(nn.Module):
     def __init__(self, config: module_pb2.VariationalDropout, widths: Mapping[str, Sequence[int]]) -> None:
         super().__init__()
         self.groups = list(widths)
+        self._config = config
         is_per_column = config.embedding_wise_variational_dropout
         factor = shortest(config.regularization_lambda)
         self.dropouts = nn.ModuleList(
             VariationalDropout([1] * sum(row) if is_per_column else row, factor) for row in widths.values()
         )
+
+    def select(self, groups: Collection[str]) -> FeatureDropout:
+        """Return the dropout of some of the groups, with the same parameters; other names are ignored."""
+        selected = FeatureDropout(self._config, {})
+        chosen = [pair for pair in zip(self.groups, self.dropouts, strict=True) if pair[0] in groups]
+        selected.groups = [group for group, _ in chosen]
+        selected.dropouts = nn.ModuleList(dropout for _, dropout in chosen)
+        return selected
 
     def probabilities(self) -> dict[str, Tensor]:
         """Dropout probability of each feature, or column, by group."""

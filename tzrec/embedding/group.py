@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -58,7 +59,53 @@ class Dims(Mapping[str, int]):
         return self._widths[group]
 
 
-class EmbeddingGroup(TableOwner):
+class Embeddings(nn.Module, ABC):
+    """Embeddings of feature groups, in one EmbeddingGroup or in several.
+
+    Attributes:
+        layouts: tables and groups, by data group or by another name.
+        dims: widths.
+    """
+
+    layouts: Mapping[str, Layout]
+    dims: Dims
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Embed all groups; see `EmbeddingGroup.forward`."""
+
+    @abstractmethod
+    def columns(self) -> dict[str, list[tuple[str, int]]]:
+        """Names and widths of the columns of every group: features, then encoders by their index."""
+
+    @abstractmethod
+    def lookup_inputs(self, batch: Batch) -> dict[str, KeyedJaggedTensor]:
+        """Ids that each collection of tables looks up, by its path in this module."""
+
+    @abstractmethod
+    def looked_up(self, grouped: Mapping[str, Tensor]) -> Iterator[Tensor]:
+        """Columns of the groups that come from tables, feature by feature, `(..., dim)` each.
+
+        Sequences that only the encoders of a DEEP group read are not included.
+        """
+
+    def start_lookups(self, batch: Batch) -> tuple[Batch, list[IdExchange]]:
+        """Compute the inputs of all lookups ahead of the forward pass; of sharded tables, start to exchange the ids.
+
+        All ranks call this together.
+
+        Returns:
+            The batch for the forward pass, and the exchanges: to `send` and to `receive` before it.
+        """
+        lookups: dict[str, LookupInput] = {}
+        for path, ids in self.lookup_inputs(batch).items():
+            collection = self.get_submodule(path)
+            lookups[path] = IdExchange(collection, ids) if isinstance(collection, EXCHANGED) else ids
+        exchanges = [entry for entry in lookups.values() if isinstance(entry, IdExchange)]
+        return replace(batch, lookups=lookups), exchanges
+
+
+class EmbeddingGroup(Embeddings, TableOwner):
     """Look ids up, pool them and concatenate every group in listed order.
 
     Features of a data group other than the base have a number of rows of their own; so have the groups that list them,
@@ -81,6 +128,7 @@ class EmbeddingGroup(TableOwner):
         wide_init_fn: initialization of the tables of WIDE groups; empty for that of the feature.
         device: of the tables; `meta` allocates none, for a module that is sharded next. Their values depend on torch's
             seed and the table's name alone.
+        scope: prefix of the full names of the tables, where a model has several of these modules.
 
     Raises:
         ConfigError: see `build_layouts`.
@@ -93,9 +141,10 @@ class EmbeddingGroup(TableOwner):
         wide_dim: int | None = None,
         wide_init_fn: str = "",
         device: torch.device | None = None,
+        scope: str = "",
     ) -> None:
         super().__init__()
-        self.layouts = build_layouts(features, groups, wide_dim, wide_init_fn)
+        self.layouts = build_layouts(features, groups, wide_dim, wide_init_fn, scope)
         layouts = self.layouts.values()
         self.emb_impls = nn.ModuleDict(
             {layout.data_group: BagLookup(layout, device) for layout in layouts if layout.tables}
@@ -115,7 +164,6 @@ class EmbeddingGroup(TableOwner):
         return self.layouts[BASE]
 
     def columns(self) -> dict[str, list[tuple[str, int]]]:
-        """Names and widths of the columns of every group: features, then encoders by their index."""
         columns = {}
         for layout in self.layouts.values():
             parts = dict(layout.groups)
@@ -149,7 +197,6 @@ class EmbeddingGroup(TableOwner):
         return grouped
 
     def lookup_inputs(self, batch: Batch) -> dict[str, KeyedJaggedTensor]:
-        """Ids that each collection of tables looks up, by its path in this module."""
         inputs: dict[str, KeyedJaggedTensor] = {}
         for name, bags in self.emb_impls.items():
             assert isinstance(bags, BagLookup)
@@ -159,26 +206,11 @@ class EmbeddingGroup(TableOwner):
             inputs |= {f"seq_emb_impls.{name}.{key}": ids for key, ids in sequences.inputs(batch).items()}
         return inputs
 
-    def start_lookups(self, batch: Batch) -> tuple[Batch, list[IdExchange]]:
-        """Compute the inputs of all lookups ahead of the forward pass; of sharded tables, start to exchange the ids.
-
-        All ranks call this together.
-
-        Returns:
-            The batch for the forward pass, and the exchanges: to `send` and to `receive` before it.
-        """
-        lookups: dict[str, LookupInput] = {}
-        for path, ids in self.lookup_inputs(batch).items():
-            collection = self.get_submodule(path)
-            lookups[path] = IdExchange(collection, ids) if isinstance(collection, EXCHANGED) else ids
-        exchanges = [entry for entry in lookups.values() if isinstance(entry, IdExchange)]
-        return replace(batch, lookups=lookups), exchanges
-
     def _forward(self, layout: Layout, batch: Batch) -> dict[str, Tensor]:
         queries: list[KeyedTensor] = []
         elements: dict[str, SequenceElements] = {}
         if layout.sequence_tables:
-            inputs = _below(batch.lookups, f"seq_emb_impls.{layout.data_group}.")
+            inputs = below(batch.lookups, f"seq_emb_impls.{layout.data_group}.")
             queries, elements = self.seq_emb_impls[layout.data_group](inputs, batch)
         for group in layout.sequences.values():
             dense = [(entry.key, batch.element_values[entry.feature]) for entry in group.elements if not entry.table]
@@ -195,7 +227,7 @@ class EmbeddingGroup(TableOwner):
         data_group = layout.data_group
         sources: list[KeyedTensor] = []
         if layout.tables:
-            sources += self.emb_impls[data_group](_below(batch.lookups, f"emb_impls.{data_group}."))
+            sources += self.emb_impls[data_group](below(batch.lookups, f"emb_impls.{data_group}."))
         sources += queries
         if data_group in batch.dense:
             sources += [batch.dense[data_group], *self.dense_impls(batch.dense[data_group], data_group)]
@@ -207,10 +239,6 @@ class EmbeddingGroup(TableOwner):
         return regroup(values, self._plans[keys])
 
     def looked_up(self, grouped: Mapping[str, Tensor]) -> Iterator[Tensor]:
-        """Columns of the groups that come from tables, feature by feature, `(..., dim)` each.
-
-        Sequences that only the encoders of a DEEP group read are not included.
-        """
         for layout in self.layouts.values():
             parts = dict(layout.groups)
             for name, group in layout.sequences.items():
@@ -223,7 +251,7 @@ class EmbeddingGroup(TableOwner):
                     yield from (column for column, entry in zip(columns, entries, strict=True) if entry.table)
 
 
-def _below(entries: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def below(entries: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Entries whose path starts with a prefix, without it."""
     return {path.removeprefix(prefix): entry for path, entry in entries.items() if path.startswith(prefix)}
 

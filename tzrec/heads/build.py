@@ -11,7 +11,8 @@ from tzrec import registry
 from tzrec.config.heads import DeclaredHeads, HeadDeclaration
 from tzrec.config.kwargs import kwargs, shortest
 from tzrec.config.metric_names import metric_name
-from tzrec.config.options import ensure_num_class
+from tzrec.config.options import ANY_NUM_CLASS, ensure_num_class
+from tzrec.heads.candidate_head import CandidateHead
 from tzrec.heads.derived_head import DerivedHead
 from tzrec.heads.domain_head import DomainHead
 from tzrec.heads.head import Head, MetricFactory, TrainMetricFactory, Weighting
@@ -32,8 +33,10 @@ def build_heads(declared: DeclaredHeads) -> Heads:
 
 def _build_head(declaration: HeadDeclaration) -> Head:
     message = declaration.message
-    losses = dict(_build_loss(config, message.num_class) for config in message.losses)
-    name, label_name, num_class = declaration.name, declaration.label_name, message.num_class
+    # the number of candidates is that of the batch
+    num_class = ANY_NUM_CLASS if declaration.candidates else message.num_class
+    losses = dict(_build_loss(config, num_class) for config in message.losses)
+    name, label_name = declaration.name, declaration.label_name
     if declaration.is_derived:
         return DerivedHead(name, label_name, num_class, losses={}, source_losses=losses)
     metrics = dict(_metric_factory(config, num_class) for config in message.metrics)
@@ -50,6 +53,8 @@ def _build_head(declaration: HeadDeclaration) -> Head:
         loss_factors=dict(zip(losses, (shortest(config.weight) for config in message.losses), strict=True)),
         is_training_only=declaration.is_training_only,
     )
+    if declaration.candidates:
+        return CandidateHead(**vars(head), is_in_batch=declaration.candidates == "in_batch")
     if not declaration.domain_name:
         return head
     return DomainHead(**vars(head), domain_name=declaration.domain_name, num_domains=declaration.num_domains)

@@ -45,7 +45,7 @@ class EvalMetrics:
             outputs = head.metric_inputs(logits[name], batch)
             for metric_name in head.metric_factories:
                 metric = self.metrics[metric_name + head.suffix]
-                metric.update(outputs | _group(metric, batch), batch.label(head.label_name)[: batch.rows])
+                metric.update(outputs | _group(metric, batch), head.targets(logits[name], batch))
             losses |= head.compute_losses(logits[name], batch)
         for name, mean in self.losses.items():
             mean.add(losses[name].double() * batch.rows, batch.rows)

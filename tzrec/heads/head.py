@@ -142,7 +142,7 @@ class Head:
             DataError: The labels are not classes of this task.
         """
         logits = self.select_logits(logits, batch)
-        label = batch.label(self.label_name)[: batch.rows]
+        label = self.targets(logits, batch)
         weights = self.weighting.row_weights(batch, mean)
         losses = {}
         for name, loss in self.losses.items():
@@ -154,6 +154,10 @@ class Head:
     def select_logits(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Logits that losses and metrics read, `(B, num_class)`, out of the logits of the model for this head."""
         return logits
+
+    def targets(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Labels that losses and metrics compare with `logits`, of the rows that count, `(rows,)`."""
+        return batch.label(self.label_name)[: batch.rows]
 
     def _row_losses(self, loss: Loss, logits: torch.Tensor, label: torch.Tensor, batch: Batch) -> torch.Tensor:
         if loss.integer_label and label.is_floating_point():

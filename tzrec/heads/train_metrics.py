@@ -107,7 +107,7 @@ class TrainMetrics:
         for head_name in dict.fromkeys(metric.head for metric in self._metrics):
             head = self._heads[head_name]
             outputs = head.metric_inputs(logits[head_name], batch)
-            label = batch.label(head.label_name)[: batch.rows]
+            label = head.targets(logits[head_name], batch)
             for metric in self._metrics:
                 if metric.head == head_name:
                     metric.train_metric.metric.update(outputs, label)

@@ -6,10 +6,14 @@ import torch
 from torch.nn import functional as F
 
 from tzrec.losses.base import Loss
+from tzrec.modules.candidates import ABSENT
 
 
 class SoftmaxCrossEntropy(Loss):
-    """`-sum_c y'_c log softmax(logits)_c`; with label smoothing s, `y'` is 1 - s on the label plus s / C everywhere."""
+    """`-sum_c y'_c log softmax(logits)_c`; with label smoothing s, `y'` is 1 - s on the label plus s / C everywhere.
+
+    C is the number of classes of the row: those with the logit ABSENT have no share.
+    """
 
     integer_label = True
 
@@ -24,4 +28,9 @@ class SoftmaxCrossEntropy(Loss):
         return outputs
 
     def row_losses(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits, label, reduction="none", label_smoothing=self.label_smoothing)
+        losses = F.cross_entropy(logits, label, reduction="none")
+        if self.label_smoothing == 0:
+            return losses
+        log_probs, is_present = torch.log_softmax(logits, dim=1), logits > ABSENT  # (B, C)
+        uniform = -log_probs.where(is_present, 0.0).sum(1) / is_present.sum(1)
+        return (1 - self.label_smoothing) * losses + self.label_smoothing * uniform

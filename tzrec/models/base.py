@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
@@ -10,12 +12,13 @@ from torch import nn
 from tzrec.config.heads import declare_heads
 from tzrec.data.batch import Batch
 from tzrec.embedding.feature_dropout import FeatureDropout
-from tzrec.embedding.group import Dims, EmbeddingGroup
+from tzrec.embedding.group import Dims, Embeddings
 from tzrec.heads.build import build_heads
 from tzrec.heads.head import Predictions, WeightMean, local_mean
 from tzrec.heads.heads import Heads
 from tzrec.modules.regularizer import Regularizer
 from tzrec.modules.uncertainty import Uncertainty
+from tzrec.protos.model_pb2 import FeatureGroupConfig, ModelConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 Tensors = dict[str, torch.Tensor]
@@ -34,12 +37,31 @@ class ModelOutput(NamedTuple):
         logits: `(B, num_class)` by head; the head of a single-task model has the name "".
         auxiliary_losses: by name, one value per row `(B,)` for those that `Heads.auxiliary_losses` declares. Any other
             one is a loss that a module computes in training, 0-dimensional; it is logged and added to the total.
-        embeddings: vectors `(B, D)` by tower, for models that compare them.
+        embeddings: vectors by name, `(B, D)` or `(B, K, D)`: of a model that compares them, or outputs of a part.
+        loss_logits: logits that losses read in place of `logits`, by head.
     """
 
     logits: Tensors
     auxiliary_losses: Tensors = {}  # noqa: RUF012  never modified
     embeddings: Tensors = {}  # noqa: RUF012
+    loss_logits: Tensors = {}  # noqa: RUF012
+
+
+GatherTensors = Callable[[Mapping[str, torch.Tensor]], Sequence[Mapping[str, torch.Tensor]]]
+"""Function from named tensors of this rank to those of all ranks in rank order; all ranks call it together."""
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """Part of a model that is exported as a package of its own.
+
+    Attributes:
+        feature_groups: groups that it reads.
+        module: function from the embeddings of these groups to outputs by name.
+    """
+
+    feature_groups: Sequence[FeatureGroupConfig]
+    module: nn.Module
 
 
 class Model(nn.Module):
@@ -49,11 +71,21 @@ class Model(nn.Module):
         config: message of the model.
         dims: width of every feature group.
         heads: heads whose logits the model computes.
+
+    Attributes:
+        part_names: names of the packages that an export consists of; empty for one package with the whole model.
     """
+
+    part_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, dims: Dims, heads: Heads) -> None:
         super().__init__()
         self.build(config, dims, heads)
+
+    @classmethod
+    def tower_groups(cls, config: Any) -> Mapping[str, Sequence[str]]:
+        """Names of the groups of each tower with tables of its own; empty if all groups share tables."""
+        return {}
 
     @classmethod
     def heads(cls, config: EasyRecConfig) -> Heads:
@@ -67,6 +99,36 @@ class Model(nn.Module):
     def forward(self, grouped: Grouped) -> ModelOutput:
         """Compute the logits of every head, without branches on values, so that torch.export can trace it."""
         raise NotImplementedError
+
+    def select_rows(self, grouped: Grouped, batch: Batch) -> Grouped:
+        """Select the rows of the groups that `forward` reads, where a batch has more; never called in an export."""
+        return grouped
+
+    def score(self, output: ModelOutput, batch: Batch) -> ModelOutput:
+        """Add the logits that depend on rows of other data groups; never called in an export."""
+        return output
+
+    def after_step(self, batch: Batch, gather: GatherTensors) -> None:
+        """Update statistics of the training rows after an applied step; all ranks call this together."""
+
+    def parts(self, config: ModelConfig) -> Mapping[str, ModelPart]:
+        """Parts to export, one for each of `part_names`. They share the modules of this model."""
+        return {}
+
+
+class PartModel(Model):
+    """Part of a model as a model of its own, without heads.
+
+    Args:
+        part: the part.
+    """
+
+    def __init__(self, part: ModelPart) -> None:
+        nn.Module.__init__(self)
+        self.module = part.module
+
+    def forward(self, grouped: Grouped) -> ModelOutput:
+        return ModelOutput({}, embeddings=self.module(grouped))
 
 
 class DensePart(nn.Module):
@@ -86,7 +148,8 @@ class DensePart(nn.Module):
 
     def forward(self, grouped: Grouped) -> Predictions:
         """Map embeddings by group to the outputs of the served heads."""
-        return self.heads.predict(_forward_dense(self.model, self.feature_dropout, grouped).logits)
+        output = _forward_dense(self.model, self.feature_dropout, grouped)
+        return self.heads.predict(output.logits) | output.embeddings
 
 
 class RecModel(nn.Module):
@@ -103,7 +166,7 @@ class RecModel(nn.Module):
 
     def __init__(
         self,
-        embedding_group: EmbeddingGroup,
+        embedding_group: Embeddings,
         model: Model,
         heads: Heads,
         feature_dropout: FeatureDropout | None = None,
@@ -119,8 +182,8 @@ class RecModel(nn.Module):
         self.uncertainty = uncertainty
 
     def forward(self, batch: Batch) -> ModelOutput:
-        grouped = self.embedding_group(batch)
-        output = _forward_dense(self.model, self.feature_dropout, grouped)
+        grouped = self.model.select_rows(self.embedding_group(batch), batch)
+        output = self.model.score(_forward_dense(self.model, self.feature_dropout, grouped), batch)
         if not self.training:
             return output
         return output._replace(auxiliary_losses=output.auxiliary_losses | self._penalties(grouped, batch))
@@ -128,7 +191,7 @@ class RecModel(nn.Module):
     def compute_losses(self, output: ModelOutput, batch: Batch, mean: WeightMean = local_mean) -> Losses:
         """Compute every loss by name, 0-dimensional; training minimizes their sum. See `Head.compute_losses`."""
         auxiliary = output.auxiliary_losses
-        losses = self.heads.compute_losses(output.logits, batch, mean)
+        losses = self.heads.compute_losses({**output.logits, **output.loss_logits}, batch, mean)
         losses |= self.heads.compute_auxiliary_losses(auxiliary, batch, mean)
         if self.uncertainty is not None:
             losses["uncertainty_weighting"] = self.uncertainty(list(self.heads.task_totals(losses).values()))
@@ -136,8 +199,8 @@ class RecModel(nn.Module):
         return losses | undeclared
 
     def predict(self, output: ModelOutput) -> Predictions:
-        """Outputs of every served head by name."""
-        return self.heads.predict(output.logits)
+        """Outputs of every served head by name, and embeddings."""
+        return self.heads.predict(output.logits) | output.embeddings
 
     def dense_part(self) -> DensePart:
         """Part without the embeddings; it shares all modules with this model."""
@@ -156,7 +219,8 @@ def _forward_dense(model: Model, feature_dropout: FeatureDropout | None, grouped
     output: ModelOutput = model(grouped)
     # Under BF16 only the model computes in half precision: losses, probabilities and ranks of close scores do not.
     logits, auxiliary_losses = _at_least_float32(output.logits), _at_least_float32(output.auxiliary_losses)
-    return output._replace(logits=logits, auxiliary_losses=auxiliary_losses | dropout_losses)
+    embeddings = _at_least_float32(output.embeddings)
+    return ModelOutput(logits, auxiliary_losses | dropout_losses, embeddings, output.loss_logits)
 
 
 def _at_least_float32(tensors: Tensors) -> Tensors:

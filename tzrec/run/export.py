@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tzrec import registry
 from tzrec.env import RankInfo
 from tzrec.formatting import format_bytes
 from tzrec.log import logger
@@ -27,8 +28,10 @@ def export(
     checkpoint_path: str | None = None,
     assets: Sequence[Path] = (),
     additional: Mapping[str, Any] | None = None,
-) -> PackageManifest:
+) -> Mapping[str, PackageManifest]:
     """Compile the model of a checkpoint into a package. One process does it alone, whatever the number of ranks.
+
+    A model with parts, such as the towers of a match model, becomes several packages, in directories of their names.
 
     Args:
         config: checked, with edits and flags applied.
@@ -37,6 +40,9 @@ def export(
         assets: further files to copy into the package.
         additional: values to store in the manifest for the servers of the package.
 
+    Returns:
+        Manifests by part; the only one of a model without parts has the name "".
+
     Raises:
         UsageError: the directory is not empty.
         CheckpointError: there is no checkpoint, or it is damaged or of another model.
@@ -44,13 +50,16 @@ def export(
         PackageError: an asset is missing, or the package does not reproduce the outputs of the checkpoint.
     """
     start = time.perf_counter()
-    ensure_unoccupied(export_dir)
+    part_names = registry.resolve_class(config.model_config, "model").part_names
+    ensure_unoccupied(export_dir, part_names or ("",))
     require_compiler()
     with Session.load(config, checkpoint_path, purpose="serving", rank_info=ONE_RANK) as session:
         features, digest = session.encoder.features, session.weights_digest
         trained = TrainedModel(session.rec_model, config, features, session.step, digest)
-        manifest = publish(trained, export_dir, tuple(assets), additional)
-    size = format_bytes(sum(file.size for file in manifest.files.values()))
-    logger.info("export %s  %s in %.0f s", export_dir, size, time.perf_counter() - start)
-    logger.info("self-test: max |package - checkpoint| = %.1e", manifest.self_test)
-    return manifest
+        manifests = publish(trained, export_dir, tuple(assets), additional)
+    for name, manifest in manifests.items():
+        size = format_bytes(sum(file.size for file in manifest.files.values()))
+        directory = export_dir / name if name else export_dir
+        logger.info("export %s  %s in %.0f s", directory, size, time.perf_counter() - start)
+        logger.info("self-test: max |package - checkpoint| = %.1e", manifest.self_test)
+    return manifests

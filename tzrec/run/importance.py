@@ -128,8 +128,9 @@ def read_chunks(session: Session) -> Iterator[Batch]:
 
 def permutation_units(session: Session) -> dict[str, list[str]]:
     """Map each unit to the features shuffled together: one feature, or all of a sequence_feature."""
-    layout = session.rec_model.embedding_group.layout
-    rows = [*layout.row_groups.values(), *(group.elements for group in layout.sequences.values())]
+    layouts = session.rec_model.embedding_group.layouts.values()
+    rows = [row for layout in layouts for row in layout.row_groups.values()]
+    rows += [group.elements for layout in layouts for group in layout.sequences.values()]
     used = {entry.feature for row in rows for entry in row}
     units: dict[str, list[str]] = {}
     for name, feature in session.encoder.features.items():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from tzrec import registry
 from tzrec.data.parts.directory import PartDirectory, read_manifest
 from tzrec.data.parts.loader import PartLoader
 from tzrec.data.parts.part import PartResult
@@ -18,7 +19,7 @@ from tzrec.data.parts.report import BAD_ROWS, report_bad_values
 from tzrec.data.parts.run import run_parts
 from tzrec.distributed import group
 from tzrec.distributed.part_ranks import PartRanks
-from tzrec.errors import DataError
+from tzrec.errors import DataError, UsageError
 from tzrec.formatting import format_count
 from tzrec.log import logger
 from tzrec.protos import data_pb2
@@ -89,11 +90,14 @@ def predict(
         Rows of all parts.
 
     Raises:
-        UsageError: the output directory is not empty, or a column does not exist.
+        UsageError: the output directory is not empty, a column does not exist, or the model of the checkpoint is one
+            whose parts are exported.
         PackageError, CheckpointError: there is no model, or it is damaged.
         DataError: the data cannot be read.
         TrainingError: another rank failed.
     """
+    if package_path is None:
+        _ensure_whole(config)
     output = OutputDirectory(output_path)
     output.ensure_unoccupied()
     start = time.perf_counter()
@@ -116,6 +120,21 @@ def predict(
         rate = format_count(group.total([scorer.num_rows])[0] / (time.perf_counter() - start))
         logger.info("predict %s  (%s rows, %s/s)", output_path, f"{total:,}", rate)
         return total
+
+
+def _ensure_whole(config: EasyRecConfig) -> None:
+    """Check that a checkpoint of the model can be scored, not only the packages of its parts.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    names = registry.resolve_class(config.model_config, "model").part_names
+    if names:
+        model = config.model_config.WhichOneof("model")
+        raise UsageError(
+            f"the {' and the '.join(names)} part of {model} are scored separately, not from a checkpoint: run `tzrec "
+            f"export` and pass a package with --model_path, e.g. <export_dir>/{names[0]}"
+        )
 
 
 def _open(output: OutputDirectory, directory: PartDirectory) -> None:

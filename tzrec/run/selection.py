@@ -86,7 +86,8 @@ def _ranking(rec_model: RecModel) -> Iterator[RankedFeature]:
     assert rec_model.feature_dropout is not None
     embedding = rec_model.embedding_group
     for group, row in rec_model.feature_dropout.probabilities().items():
-        entries, widths = [entry.feature for entry in embedding.layout.groups[group]], embedding.dims.features(group)
+        layout = next(layout for layout in embedding.layouts.values() if group in layout.groups)
+        entries, widths = [entry.feature for entry in layout.groups[group]], embedding.dims.features(group)
         names = entries + [f"sequence_encoders[{index}]" for index in range(len(widths) - len(entries))]
         parts = row.split(widths if len(row) > len(widths) else 1)  # one for each column, or for each feature
         ranked = [RankedFeature(group, name, part.mean().item()) for name, part in zip(names, parts, strict=True)]

@@ -240,6 +240,7 @@ class Trainer:
         self.sparse.step()
         self.dense.step()
         self._trained_batch = replace(self._batch, lookups={})  # is_broken makes them again
+        self.session.rec_model.model.after_step(self._batch, group.gather_states)
         self.train_metrics.update(self._logits, self._batch, gather_metric_states)
 
     def undo_forward(self) -> None:

@@ -18,7 +18,7 @@ from tzrec.checkpoint.manifest import FileRecord
 from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
 from tzrec.errors import PackageError
 from tzrec.serving.signature import Signature
-from tzrec.storage.path import AnyPath
+from tzrec.storage.path import AnyPath, to_path
 from tzrec.version import __version__
 
 MANIFEST = "manifest.json"
@@ -125,8 +125,9 @@ class PackageManifest:
                 raise PackageError(newer_version(directory, "tzrec", str(value["versions"]["tzrec"]), __version__))
             return cls._from_json(value)
         except (FileNotFoundError, NotADirectoryError):
-            message = f"{directory} is not a package: it has no {MANIFEST}; create one with `tzrec export`"
-            raise PackageError(message) from None
+            parts = _parts_of(directory)
+            advice = f"it holds the packages {', '.join(parts)}" if parts else "create one with `tzrec export`"
+            raise PackageError(f"{directory} is not a package: it has no {MANIFEST}; {advice}") from None
         except DamagedJsonError as error:
             raise PackageError(f"{path} is damaged: {error}") from None
         except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -164,6 +165,12 @@ class PackageManifest:
             versions=dict(value["versions"]),
             files={name: FileRecord.from_json(record) for name, record in value["files"].items()},
         )
+
+
+def _parts_of(directory: AnyPath) -> list[str]:
+    """Paths of the packages in a directory, the parts of one model."""
+    children = sorted(directory.iterdir(), key=str) if directory.is_dir() else []
+    return [str(child) for child in children if to_path(f"{child}/{MANIFEST}").exists()]
 
 
 def newer_version(directory: AnyPath, library: str, exported_with: str, installed: str) -> str:

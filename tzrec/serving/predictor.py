@@ -161,17 +161,20 @@ def package_config(path: str | PathLike[str], edits: Mapping[str, Any] | None = 
 
 
 def to_arrow(outputs: Mapping[str, Tensor]) -> pa.Table:
-    """Convert outputs `(B,)` or `(B, C)` to columns of numbers or lists, floats to float32, in alphabetical order."""
+    """Convert outputs to columns, floats to float32, in alphabetical order.
+
+    `(B,)` become numbers, `(B, C)` lists of C numbers, `(B, K, C)` lists of K lists.
+    """
     return pa.table({name: _column(outputs[name]) for name in sorted(outputs)})
 
 
 def _column(output: Tensor) -> pa.Array:
     values = output.float() if output.is_floating_point() else output
-    flat = pa.array(values.contiguous().view(-1).numpy())
-    if values.ndim == 1:
-        return flat
-    rows, width = values.shape
-    return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32) * width), flat)
+    column = pa.array(values.contiguous().view(-1).numpy())
+    for axis in range(values.ndim - 1, 0, -1):
+        num_lists, width = values.shape[:axis].numel(), values.shape[axis]
+        column = pa.ListArray.from_arrays(pa.array(np.arange(num_lists + 1, dtype=np.int32) * width), column)
+    return column
 
 
 def _bad_value(bad: BadRows, first_row: int) -> DataError:

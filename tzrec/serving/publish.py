@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,7 @@ from tzrec.serving.package import (
     program_path,
 )
 from tzrec.serving.package_manifest import MANIFEST, MODEL, OutputSpec, PackageManifest, ProgramSpec
+from tzrec.serving.parts import split
 from tzrec.serving.selftest import difference
 from tzrec.serving.servable import Servable, offsets_of, tables_of
 from tzrec.serving.signature import describe_features
@@ -46,45 +47,60 @@ TOLERANCE = 1e-6
 """Greatest difference of an FP32 package to its checkpoint, relative to outputs greater than 1."""
 
 
+_OCCUPIED = "--export_dir {} exists and is not empty; remove it or choose another one"
+
+
 def publish(
     trained: TrainedModel,
     directory: AnyPath,
     assets: tuple[Path, ...] = (),
     additional: Mapping[str, Any] | None = None,
-) -> PackageManifest:
-    """Write a package.
+) -> dict[str, PackageManifest]:
+    """Write a package; or one for each part of a model with parts, in directories of their names.
 
     Args:
         trained: the model.
         directory: new or empty.
-        assets: further files to copy into it.
-        additional: copied into the manifest.
+        assets: further files to copy into each package.
+        additional: copied into the manifests.
+
+    Returns:
+        Manifests by part; the only one of a model without parts has the name "".
 
     Raises:
         UsageError: the directory exists and is not empty.
         SetupError: there is no C++ compiler.
         PackageError: an asset is missing, or the self-test found other predictions than those of the checkpoint.
     """
-    ensure_unoccupied(directory)
+    parts = split(trained) or {"": trained}
+    ensure_unoccupied(directory, parts)
     ensure_files(assets)
-    with _draft(directory) as draft:
-        servable, tables = _write_weights(trained, draft)
-        compile_servable(servable, program_path(draft, MODEL))
-        (draft / CONFIG).write_text(dump_config(pack_assets(self_contained(trained.config), draft)))
-        features = describe_features(trained.features, servable.signature)
-        (draft / FEATURES).write_text(json.dumps(features, indent=1) + "\n")
-        copy_assets(assets, draft)
-        manifest = replace(_manifest(trained, servable, tables), additional=dict(additional or {}))
-        manifest = replace(manifest, self_test=_self_test(Package(draft, manifest), trained))
-        files = {path.name: FileRecord.of(path) for path in sorted(draft.iterdir())}
-        manifest = replace(manifest, files=files)
-        manifest.write(draft)
-        ensure_unoccupied(directory)  # another export may have finished first
+    with _draft(directory, parts) as draft:
+        manifests = {name: _write_package(part, draft / name, assets, additional) for name, part in parts.items()}
+        ensure_unoccupied(directory, parts)  # another export may have finished first
+    return manifests
+
+
+def _write_package(
+    trained: TrainedModel, draft: Path, assets: tuple[Path, ...], additional: Mapping[str, Any] | None
+) -> PackageManifest:
+    draft.mkdir(exist_ok=True)
+    servable, tables = _write_weights(trained, draft)
+    compile_servable(servable, program_path(draft, MODEL))
+    (draft / CONFIG).write_text(dump_config(pack_assets(self_contained(trained.config), draft)))
+    features = describe_features(trained.features, servable.signature)
+    (draft / FEATURES).write_text(json.dumps(features, indent=1) + "\n")
+    copy_assets(assets, draft)
+    manifest = replace(_manifest(trained, servable, tables), additional=dict(additional or {}))
+    manifest = replace(manifest, self_test=_self_test(Package(draft, manifest), trained))
+    files = {path.name: FileRecord.of(path) for path in sorted(draft.iterdir())}
+    manifest = replace(manifest, files=files)
+    manifest.write(draft)
     return manifest
 
 
 @contextmanager
-def _draft(directory: AnyPath) -> Iterator[Path]:
+def _draft(directory: AnyPath, parts: Collection[str]) -> Iterator[Path]:
     """Yield a local directory, whose files are published when the block ends: by a rename, or to a store."""
     if isinstance(directory, Path):
         with AtomicDirectory(directory, is_synced=True) as package_directory:
@@ -92,19 +108,29 @@ def _draft(directory: AnyPath) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="tzrec-package-") as draft:
         yield Path(draft)
-        upload_directory(Path(draft), directory, MANIFEST)
+        for name in parts:
+            upload_directory(Path(draft) / name, directory / name if name else directory, MANIFEST)
 
 
-def ensure_unoccupied(directory: AnyPath) -> None:
-    """Check that a package can be published.
+def ensure_unoccupied(directory: AnyPath, parts: Collection[str] = ("",)) -> None:
+    """Check that a package can be published, or one in a directory of its name for each part of a model.
 
     Raises:
         UsageError: the directory exists and is not empty.
     """
-    if isinstance(directory, StorePath) and StoreDirectory(directory, MANIFEST).is_unfinished:
-        return  # what an export left that was ended
+    if isinstance(directory, StorePath):
+        for name in parts:
+            _ensure_store_unoccupied(directory / name if name else directory)
+        return
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UsageError(f"--export_dir {directory} exists and is not empty; remove it or choose another one")
+        raise UsageError(_OCCUPIED.format(directory))
+
+
+def _ensure_store_unoccupied(directory: StorePath) -> None:
+    if StoreDirectory(directory, MANIFEST).is_unfinished:
+        return  # left by an export that was ended
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UsageError(_OCCUPIED.format(directory))
 
 
 def _write_weights(trained: TrainedModel, draft: Path) -> tuple[Servable, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from torchrec import EmbeddingBagCollection, EmbeddingCollection
 
 from tzrec.embedding.assemble import PaddedIndex, assemble
 from tzrec.embedding.element_ids import FirstIds, compared_features, first_ids
+from tzrec.embedding.group import EmbeddingGroup
 from tzrec.embedding.regroup import plan_groups, regroup
 from tzrec.embedding.sequence_lookup import SequenceElements
 from tzrec.models.base import RecModel
@@ -30,16 +31,23 @@ _BYTES = {"FP32": 4, "FP16": 2}
 _DTYPE = {"FP32": torch.float32, "FP16": torch.float16}
 
 
+def group_of(model: RecModel) -> EmbeddingGroup:
+    """The EmbeddingGroup of a model that is served: one with several is served in parts."""
+    assert isinstance(model.embedding_group, EmbeddingGroup)
+    return model.embedding_group
+
+
 def tables_of(model: RecModel) -> dict[str, Tensor]:
     """The tables of an unsharded model, `(rows, dim)` each in its storage type, wider types first."""
     weights: dict[str, Tensor] = {}
-    for module in model.embedding_group.modules():
+    embedding_group = group_of(model)
+    for module in embedding_group.modules():
         if isinstance(module, EmbeddingBagCollection):
             weights |= {name: table.get_parameter("weight").detach() for name, table in module.embedding_bags.items()}
         elif isinstance(module, EmbeddingCollection):
             tables = module.embeddings.items()
             weights |= {f"{SEQUENCE_PREFIX}{name}": table.get_parameter("weight").detach() for name, table in tables}
-    types = {name: table.table.data_type for name, table in model.embedding_group.layout.all_tables.items()}
+    types = {name: table.table.data_type for name, table in embedding_group.layout.all_tables.items()}
     order = sorted(weights, key=lambda name: -_BYTES[types[name]])
     return {name: weights[name].to(_DTYPE[types[name]]) for name in order}
 
@@ -163,7 +171,8 @@ class Servable(nn.Module):
 
     def __init__(self, model: RecModel, tables: Tensor, offsets: Mapping[str, int], precision: str = "") -> None:
         super().__init__()
-        layout = model.embedding_group.layout
+        embedding_group = group_of(model)
+        layout = embedding_group.layout
         self.signature, self._layout = Signature.from_layout(layout), layout
         self.register_buffer("tables", tables)
         runs = _neighbors(layout, self.signature)
@@ -171,7 +180,7 @@ class Servable(nn.Module):
         self.dense_part = model.dense_part()
         self.autocast = autocast_type(precision, "cpu")
         self.element_lookup = ElementLookup(layout, offsets)
-        self.dense, self.encoders = model.embedding_group.dense_impls, model.embedding_group.encoders
+        self.dense, self.encoders = embedding_group.dense_impls, embedding_group.encoders
         dense = (list(self.signature.dense), list(self.signature.dense.values()))
         self._dense_plan = self.dense.plan(*dense)
         sources = [([e.key for e in entries], [e.dim for e in entries]) for _, entries in runs]

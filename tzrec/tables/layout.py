@@ -110,6 +110,7 @@ def build_layouts(
     groups: Sequence[FeatureGroupConfig],
     wide_dim: int | None = None,
     wide_init_fn: str = "",
+    scope: str = "",
 ) -> dict[str, Layout]:
     """Build the layout of each data group, that of the base first.
 
@@ -118,6 +119,7 @@ def build_layouts(
         groups: `model_config.feature_groups`.
         wide_dim: width of the tables of WIDE groups.
         wide_init_fn: initialization of the tables of WIDE groups; empty for that of the feature.
+        scope: prefix of the full names of all tables.
 
     Raises:
         ConfigError: a feature in a group that cannot use it, a group with features of several data groups, features
@@ -130,7 +132,7 @@ def build_layouts(
     for group in groups:
         by_data_group.setdefault(_data_groups(group, features)[0], []).append(group)
     return {
-        data_group: _build_layout(data_group, features, members, wide_dim, wide_init_fn)
+        data_group: _build_layout(data_group, features, members, wide_dim, wide_init_fn, scope)
         for data_group, members in by_data_group.items()
     }
 
@@ -147,8 +149,9 @@ def _build_layout(
     groups: Sequence[FeatureGroupConfig],
     wide_dim: int | None,
     wide_init_fn: str,
+    scope: str,
 ) -> Layout:
-    scope = "" if data_group == BASE else f"{data_group}."
+    scope += "" if data_group == BASE else f"{data_group}."
     pooled = [group for group in groups if group.group_type in (DEEP, WIDE)]
     inner = [reader for group in pooled for reader in inner_sequence_groups(group)]
     readers = {reader.group.group_name: reader for reader in inner}

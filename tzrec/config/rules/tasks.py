@@ -14,6 +14,8 @@ from tzrec.protos.loss_pb2 import LossConfig
 from tzrec.protos.options_pb2 import Prediction, TaskRule
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
+CANDIDATE_LOSS, CANDIDATE_METRIC = "softmax_cross_entropy", "recall_at_k"
+"""Loss and metric of a head whose classes are candidates."""
 _PREDICTION_NAMES = {Prediction.PROBABILITIES: "probabilities", Prediction.VALUES: "values"}
 
 
@@ -61,6 +63,9 @@ def _check_tasks(checker: Checker, model: str) -> None:
     if heads and not checker.config.data_config.label_fields and not checker.has_parse_errors("data_config"):
         checker.error("data_config.label_fields", f"is empty; {model} needs at least one label column")
     for head in heads:
+        if head.candidates:
+            _check_candidate_head(checker, model, head)
+            continue
         _check_losses(checker, head)
         _check_metrics(checker, head, "metrics")
         _check_metrics(checker, head, "train_metrics")
@@ -78,6 +83,25 @@ def _check_losses(checker: Checker, task: HeadDeclaration) -> None:
             fix = _num_class_fix(rule, num_class)
             checker.error(f"{task.path}.num_class", f"{num_class} is not valid for {name}; {fix}")
             return
+
+
+def _check_candidate_head(checker: Checker, model: str, head: HeadDeclaration) -> None:
+    """Check that a head over candidates has the only loss and the only metric that are defined for it."""
+    losses = list(_members(checker, f"{head.path}.losses", head.message.losses, "loss"))
+    for path, name, _ in losses:
+        if name != CANDIDATE_LOSS:
+            checker.error(path, f"{model} compares an item with negatives; its loss is {CANDIDATE_LOSS}")
+    if len(head.message.losses) > 1:
+        checker.error(f"{head.path}.losses", f"{len(head.message.losses)} losses; {model} has one, {CANDIDATE_LOSS}")
+    elif not head.message.losses and not checker.has_parse_errors(head.path):
+        checker.error(f"{head.path}.losses", f"is empty; the loss of {model} is {CANDIDATE_LOSS}")
+    for field in ("metrics", "train_metrics"):
+        configs = getattr(head.message, field)
+        metrics = list(_members(checker, f"{head.path}.{field}", configs, "metric"))
+        check_unique(checker, "metric", ((path, metric_name(configs[_index(path)])) for path, _, _ in metrics))
+        for path, name, _ in metrics:
+            if name != CANDIDATE_METRIC:
+                checker.error(path, f"{model} ranks candidates; its metric is {CANDIDATE_METRIC}")
 
 
 def _num_class_fix(rule: TaskRule, num_class: int) -> str:
