@@ -51,6 +51,10 @@ class FaissIndex(VectorIndex):
         index.add(values)
         return cls(index, options)
 
+    def with_options(self, options: IndexOptions) -> FaissIndex:
+        """The same index, whose searches make the effort that other options ask for."""
+        return FaissIndex(self._index, options)
+
     def search(self, queries: Floats, count: int) -> Neighbours:
         if not len(queries):
             return Neighbours(np.zeros((0, count), np.float32), np.zeros((0, count), np.int64))
