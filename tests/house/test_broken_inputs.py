@@ -229,6 +229,14 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
         ("--output_dir=made", "--train_rows=10", "--eval_rows=10"),
         {"--output_dir": (*UNWRITABLE, "junk", "folder")},
     ),
+    "tools.convert_easyrec_config": (
+        ("--easyrec_config_path=my.config", "--output_tzrec_config_path=new.config"),
+        {
+            "--easyrec_config_path": BROKEN,
+            "--output_tzrec_config_path": (*UNWRITABLE, "folder"),
+            "--fg_json_path": BROKEN,
+        },
+    ),
     "tools.import_checkpoint": (
         ("--pipeline_config=my.config", "--checkpoint_path=model", "--model_dir=new"),
         {"--pipeline_config": BROKEN, "--checkpoint_path": ("missing", "junk", "long")},
