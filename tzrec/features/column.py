@@ -53,6 +53,19 @@ class Column:
         lengths = np.ones(self.num_rows, np.int32) if self.lengths is None else self.lengths
         return replace(self, lengths=_with_zeros(lengths, num_more))
 
+    def take(self, rows: Int64Array) -> Column:
+        """Select rows in any order, `(F,)`."""
+        if self.sequence_lengths is not None:
+            elements = _members(self.sequence_lengths, rows)
+            inner = replace(self, sequence_lengths=None).take(elements)
+            return replace(inner, sequence_lengths=self.sequence_lengths[rows])
+        if self.lengths is None:
+            weights = None if self.weights is None else self.weights[rows]
+            return replace(self, values=self.values[rows], weights=weights)
+        ids = _members(self.lengths, rows)
+        weights = None if self.weights is None else self.weights[ids]
+        return replace(self, values=self.values[ids], lengths=self.lengths[rows], weights=weights)
+
     def repeat(self, times: int) -> Column:
         """Repeat the single row of this column `times` times."""
         values: Any = np.tile(self.values, (times, 1) if self.dim else times)
@@ -67,3 +80,12 @@ class Column:
 
 def _with_zeros(lengths: Int32Array, num_more: int) -> Int32Array:
     return np.concatenate([lengths, np.zeros(num_more, np.int32)])
+
+
+def _members(lengths: Int32Array, rows: Int64Array) -> Int64Array:
+    """Positions of the members of some rows, among those of all rows one after the other."""
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    counts = lengths[rows]
+    ends = np.cumsum(counts, dtype=np.int64)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.repeat(starts[rows] - (ends - counts), counts) + np.arange(total)

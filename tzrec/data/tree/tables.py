@@ -107,6 +107,11 @@ class TreeEdges:
         self.start = self._edges.neighbours(top)[1].astype(np.int64)
 
     @cached_property
+    def num_children(self) -> int:
+        """Largest number of children of a node, at least 2."""
+        return max(2, int(np.diff(self._edges.offsets).max()))
+
+    @cached_property
     def _sources(self) -> Int64Array:
         return self._edges.find(np.asarray(self._nodes.keys))
 
