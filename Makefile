@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-scale chaos quality docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-retrieval bench-scale chaos quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -78,6 +78,9 @@ bench-models: $(PROTOS)  ## benchmark DLRM against a plain loop, and each model 
 
 bench-neighbours: $(PROTOS)  ## measure training beside busy processes and under a CPU quota, in three minutes
 	@$(BIN)/python experiments/bench/neighbours.py
+
+bench-retrieval: $(PROTOS)  ## measure indexes of items: building, searching, recall at equal latency; three minutes
+	@$(BIN)/python experiments/bench/index.py
 
 bench-scale: $(PROTOS)  ## measure the loader of one rank among 1 to 64, and the exchange of 1 to 8, in ten minutes
 	@$(BIN)/python experiments/bench/scale.py
