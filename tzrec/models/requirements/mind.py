@@ -8,6 +8,8 @@ from tzrec.config.rules.two_towers import check_two_towers
 from tzrec.protos.models.match_model_pb2 import MIND
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
+READS_SEQUENCE_GROUPS = True
+
 
 def heads(config: EasyRecConfig) -> DeclaredHeads:
     """Declare the head over the candidates of a row."""
