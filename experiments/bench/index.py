@@ -20,7 +20,7 @@ from tzrec.retrieval.faiss_index import FaissIndex
 from tzrec.retrieval.index import VectorIndex, build_index
 from tzrec.retrieval.options import IndexOptions
 
-DIMENSION, CENTRES, SPREAD, FOUND = 64, 1000, 1.0, 100
+DIMENSION, CENTRES, SPREAD, COUNT = 64, 1000, 1.0, 100
 NPROBES, EF_SEARCHES = (1, 2, 5, 10, 20, 50, 100, 200), (100, 150, 200, 300, 500, 800)
 
 
@@ -49,8 +49,8 @@ def cpu_seconds(call: Callable[[], Any]) -> tuple[float, Any]:
 
 def measure(index: VectorIndex, setting: str, queries: np.ndarray, exact: np.ndarray) -> Point:
     """Search for one query at a time, as a server does."""
-    seconds, rows = cpu_seconds(lambda: [index.search(query[None], FOUND).rows[0] for query in queries])
-    recall = np.mean([len(np.intersect1d(one, other)) / FOUND for one, other in zip(rows, exact)])
+    seconds, rows = cpu_seconds(lambda: [index.search(query[None], COUNT).rows[0] for query in queries])
+    recall = np.mean([len(np.intersect1d(one, other)) / COUNT for one, other in zip(rows, exact)])
     return Point(setting, seconds / len(queries) * 1e3, float(recall))
 
 
@@ -82,7 +82,7 @@ def main() -> None:
         options = IndexOptions(index_type)
         build_s[index_type], index = cpu_seconds(lambda options=options: build_index(items, options))
         if index_type == "ExactIP":
-            exact = index.search(queries, FOUND).rows
+            exact = index.search(queries, COUNT).rows
         points[index_type] = []
         for value in values:
             if name and isinstance(index, FaissIndex):
@@ -102,7 +102,7 @@ def main() -> None:
     result = {
         "items": args.items,
         "dimension": DIMENSION,
-        "recall_at": FOUND,
+        "recall_at": COUNT,
         "build_cpu_s": build_s,
         "points": {kind: [asdict(point) for point in row] for kind, row in points.items()},
         "recall_at_same_latency": same,
