@@ -493,3 +493,77 @@ class TDM(nn.Module):
     def forward(self, x: Grouped) -> Tensor:
         interest = self.multiwindow_din(x["seq.query"], x["seq.sequence"], x["seq.sequence_length"])
         return self.output_mlp(self.deep_mlp(torch.cat([interest, x["deep"]], 1)))
+
+
+class MatchTower(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp, self.output = Mlp(width, [5]), nn.Linear(5, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(self.output(self.mlp(x)), dim=1)
+
+
+class DSSM(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.user_tower, self.item_tower = MatchTower(8), MatchTower(4)
+
+    def forward(self, x: Grouped) -> list[Tensor]:
+        return [self.user_tower(x["user"]), self.item_tower(x["item"])]
+
+
+class DSSMV2(DSSM):
+    pass
+
+
+class DAT(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.user_tower, self.item_tower = MatchTower(12), MatchTower(8)
+
+    def forward(self, x: Grouped) -> list[Tensor]:
+        return [
+            self.user_tower(torch.cat([x["user"], x["ua"]], 1)),
+            self.item_tower(torch.cat([x["item"], x["ia"]], 1)),
+        ]
+
+
+class CapsuleLayer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.bilinear_matrix = nn.Parameter(torch.randn(4, 6))
+
+
+class InterestTower(nn.Module):
+    """User tower of MIND for one routing iteration and equal couplings, so that capsules are means of elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.user_mlp, self.user_mlp_out = Mlp(8, [5]), nn.Linear(5, 3)
+        self._hist_seq_mlp, self._hist_seq_mlp_out = Mlp(4, [5], norm="bn", is_3d=True), nn.Linear(5, 4, bias=False)
+        self._capsule_layer, self._concat_mlp = CapsuleLayer(), Mlp(9, [5], "prelu", "bn", is_3d=True)
+        self.output = nn.Linear(5, 4, bias=False)
+
+    def forward(self, x: Grouped) -> Tensor:
+        profile, lengths = self.user_mlp_out(self.user_mlp(x["user"])), x["seq.sequence_length"]
+        projected = self._hist_seq_mlp_out(self._hist_seq_mlp(x["seq.sequence"])) @ self._capsule_layer.bilinear_matrix
+        capsules = torch.zeros(6, 2, 6)
+        mask = torch.zeros(6, 2, 1)
+        for row, length in enumerate(lengths.tolist()):
+            count = math.ceil(max(1, min(2, math.log2(length))))
+            mean = projected[row, :length].sum(0) / count
+            norm = mean.norm()
+            capsules[row, :count] = mean * norm / (1 + norm**2)
+            mask[row, :count] = 1
+        joined = torch.cat([profile.unsqueeze(1).expand(-1, 2, -1), capsules], 2) * mask
+        return F.normalize(self.output(self._concat_mlp(joined) * mask), dim=2)
+
+
+class MIND(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.user_tower, self.item_tower = InterestTower(), MatchTower(4)
+
+    def forward(self, x: Grouped) -> list[Tensor]:
+        return [self.user_tower(x), self.item_tower(x["item"])]

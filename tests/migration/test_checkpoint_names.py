@@ -17,6 +17,7 @@ from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.migration.import_checkpoint import load_original
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
+from tzrec.models.two_towers import TwoTowers
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 TASK = "losses { binary_cross_entropy {} }"
@@ -25,6 +26,10 @@ TOWERS = (
     'task_towers { tower_name: "cvr" label_name: "buy" losses { binary_cross_entropy {} } }'
 )
 MASK_NET = "n_mask_blocks: 2 mask_block { hidden_dim: 5 } top_mlp { hidden_units: 4 }"
+TOWERS_OF_TWO = (
+    'user_tower { input: "user" mlp { hidden_units: 5 } } item_tower { input: "item" mlp { hidden_units: 5 } } '
+    "output_dim: 4 similarity: COSINE in_batch_negative: true"
+)
 BOTTOM = "bottom_mlp { hidden_units: 6 } expert_mlp { hidden_units: [5, 4] } num_expert: 3"
 NET = (
     "extraction_networks { network_name: '%s' expert_num_per_task: 2 share_num: 1 task_expert_net { hidden_units: 4 } }"
@@ -117,6 +122,25 @@ CASES: list[tuple[type[nn.Module], Mapping[str, list[int]], str]] = [
         SEQUENCE,
         "tdm { multiwindow_din { windows_len: [1, 3] attn_mlp { hidden_units: 4 } } final { hidden_units: 4 } }",
     ),
+    (original.DSSM, {"user": [4, 4], "item": [4]}, f"dssm {{ {TOWERS_OF_TWO} }}"),
+    (original.DSSMV2, {"user": [4, 4], "item": [4]}, f"dssm_v2 {{ {TOWERS_OF_TWO} }}"),
+    (
+        original.DAT,
+        {"user": [4, 4], "item": [4], "ua": [4], "ia": [4]},
+        "dat { "
+        + TOWERS_OF_TWO.replace('"user"', '"user" augment_input: "ua"').replace('"item"', '"item" augment_input: "ia"')
+        + " amm_i_weight: 1 amm_u_weight: 1 }",
+    ),
+    (
+        original.MIND,
+        {"user": [4, 4], "seq": [3, 4], "item": [4]},
+        'mind { user_tower { input: "user" history_input: "seq" user_mlp { hidden_units: [5, 3] } '
+        "hist_seq_mlp { hidden_units: [5, 4] use_bn: true } "
+        'capsule_config { max_k: 2 max_seq_len: 4 high_dim: 6 num_iters: 1 routing_init_method: "zeros" } '
+        'concat_mlp { hidden_units: 5 use_bn: true activation: "nn.PReLU" } } '
+        'item_tower { input: "item" mlp { hidden_units: 5 } } output_dim: 4 similarity: COSINE '
+        "in_batch_negative: true }",
+    ),
 ]
 
 
@@ -138,6 +162,7 @@ def build(widths: Mapping[str, list[int]], model: str) -> tuple[RecModel, EasyRe
                 ids.feature_name, ids.expression = name, f"user:{name}"
             entry.feature_names.append(name)
     task = "" if "task_towers" in model else TASK
+    task = "losses { softmax_cross_entropy {} }" if "item_tower" in model else task
     text_format.Merge(f"num_class: 1 {task} {model}", config.model_config)
     features_by_name = FeatureEncoder.from_config(config.feature_configs, config.data_config).features
     return build_model(config, features_by_name).eval(), config
@@ -161,6 +186,19 @@ def randomize(module: nn.Module) -> None:
                 value.add_(torch.rand_like(value) * 0.5)
 
 
+def outputs(model: RecModel, grouped: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Logits, or the vectors of both towers."""
+    if isinstance(model.model, TwoTowers):
+        return [*model.model.user_vectors(grouped).values(), *model.model.item_vectors(grouped).values()]
+    return list(model.model(grouped).logits.values())
+
+
+def _table_name(name: str) -> str:
+    """Name of a table there: the embeddings of a tower are part of the tower."""
+    parts = name.split(".")
+    return ".".join(["model", parts[1], "embedding_group", *parts[2:]] if "tower" in parts[1] else ["model", *parts])
+
+
 @pytest.mark.parametrize(("twin_class", "widths", "text"), CASES, ids=[case[0].__name__ for case in CASES])
 def test_model_with_weights_of_original_computes_its_logits(
     twin_class: type[nn.Module], widths: Mapping[str, list[int]], text: str, tmp_path: Path
@@ -170,17 +208,18 @@ def test_model_with_weights_of_original_computes_its_logits(
     twin = twin_class().eval()
     randomize(twin)
     tables = {
-        f"model.{name}": torch.rand_like(value) for name, value in model.state_dict().items() if "emb_impls" in name
+        _table_name(name): torch.rand_like(value) for name, value in model.state_dict().items() if "emb_impls" in name
     }
     tensors = {f"model.{name}": value for name, value in twin.state_dict().items()}
     result = load_original(model, config, save_original(tmp_path, tensors | tables))
     assert result.lines() == [f"loaded      {len(result.loaded)} of {len(result.loaded)} tensors of the model"]
     state = model.state_dict()
-    assert all(torch.equal(state[name.removeprefix("model.")], value) for name, value in tables.items())
+    assert all(torch.equal(state[name], tables[_table_name(name)]) for name in state if _table_name(name) in tables)
+    assert tables
 
     grouped = random_groups(widths)
     expected = twin(grouped)
-    logits = list(model.model(grouped).logits.values())
+    logits = outputs(model, grouped)
     correct = expected if isinstance(expected, list) else [expected]
     for ours, theirs in zip(logits, correct, strict=True):
         assert theirs.std() > 1e-3, "rows that are all alike prove nothing"

@@ -204,12 +204,9 @@ def _as_list(name: str, sizes: Mapping[str, tuple[int, ...]]) -> list[str]:
 
 
 def _in_towers(name: str, sizes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Find a tensor of the embeddings in those of a tower, which has embeddings of its own."""
-    prefix = "model.embedding_group."
-    if not name.startswith(prefix):
-        return []
-    suffix = f".embedding_group.{name.removeprefix(prefix)}"
-    return [key for key in sizes if key.startswith("model.") and key.endswith(suffix)]
+    """Find the dropout of the features of a group in the tower that reads the group."""
+    prefix, ending = "model.group_variational_dropouts.", name.removeprefix("model")
+    return [key for key in sizes if key.endswith(f"_tower{ending}")] if name.startswith(prefix) else []
 
 
 def _write(model: RecModel, config: EasyRecConfig) -> AnyPath:

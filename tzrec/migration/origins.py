@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from tzrec.embedding.tower_embeddings import TowerEmbeddings
 from tzrec.errors import ConfigError, Problem
 from tzrec.migration.module_names import child_names
 from tzrec.migration.origin import InSequence, Names, Origin, Origins
@@ -29,7 +30,12 @@ def find_origins(model: RecModel, config: ModelConfig) -> dict[str, Origins]:
         raise ConfigError([Problem(f"model_config.{member}", text)])
     names: Names = importlib.import_module(module).names(getattr(config, str(member)))
     origins = dict(_below(model.model, "model", "model", names))
-    origins |= dict(_walk(model.embedding_group, "embedding_group", "model.embedding_group"))
+    embeddings = model.embedding_group
+    if isinstance(embeddings, TowerEmbeddings):
+        for tower, group in embeddings.towers.items():
+            origins |= dict(_walk(group, f"embedding_group.{tower}", f"model.{tower}.embedding_group"))
+    else:
+        origins |= dict(_walk(embeddings, "embedding_group", "model.embedding_group"))
     if model.feature_dropout is not None:
         origins |= dict(_walk(model.feature_dropout, "feature_dropout", "model.group_variational_dropouts"))
     return origins
