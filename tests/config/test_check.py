@@ -147,6 +147,13 @@ CASES: list[tuple[str, str, str]] = [
     ("batch_size: 8192", "batch_size: 0", "26:5 data_config.batch_size: 0 is below 1"),
     ("batch_size: 8192", "sample_mask_prob: 1.5", "data_config.sample_mask_prob: 1.5 is not in [0, 1]"),
     ("batch_size: 8192", "eval_batch_size: 0", "data_config.eval_batch_size: 0 is below 1; leave it out"),
+    (
+        "batch_size: 8192",
+        "negative_sampler { input_path: 'x' num_sample: 2 item_id_field: 'i' }",
+        "data_config.negative_sampler.attr_fields: is empty",
+    ),
+    ("batch_size: 8192", "batch_cost_size: 9", "sample_cost_field: empty; name the column of costs"),
+    ("batch_size: 8192", 'batch_cost_size: 0 sample_cost_field: "c"', "batch_cost_size: 0"),
     ("batch_size: 8192", "shuffle: true shuffle_buffer_size: 0", "shuffle_buffer_size: 0 batches to shuffle in"),
     (
         '["clk", "buy"]',
@@ -307,12 +314,6 @@ def test_invalid_value_is_one_problem_at_its_location(tmp_path: Path, old: str, 
 
 
 REFUSED: list[tuple[str, str, str]] = [
-    ("batch_size: 8192", "batch_cost_size: 10", "batch_cost_size: is not supported; use batch_size"),
-    (
-        "batch_size: 8192",
-        "negative_sampler { input_path: 'x' num_sample: 2 item_id_field: 'i' }",
-        "negative_sampler: is not supported; bring the negatives as rows",
-    ),
     ("num_epochs: 1", "num_epochs: 1 save_checkpoints_timestamps: [1, 2]", "use save_checkpoints_steps"),
     (
         "num_epochs: 1",

@@ -84,7 +84,7 @@ def test_fields_are_read_rejected_or_marked() -> None:
     assert unread == [], "read these fields, or reject or mark them by an option of protos/tzrec/protos/options.proto"
 
 
-@pytest.mark.parametrize("name", ["in_order", "save_checkpoints_timestamp_quorum", "sample_cost_field"])
+@pytest.mark.parametrize("name", ["in_order", "save_checkpoints_timestamp_quorum"])
 def test_fields_without_effect_have_a_reason(name: str) -> None:
     (field,) = [field for field in fields() if field.name == name]
     assert options.field_rule(field).ignored

@@ -45,19 +45,21 @@ class Cursor:
         deals: divisions of the epoch into streams: the first one, and one for each later change of the number of ranks
             to one that does not divide the number of streams. Empty at the start of an epoch, and inside one that
             began with a version without streams, which goes on in the order of the files.
+        part: number of batches of the next step that are consumed, where a step is cut into several by cost.
     """
 
     epoch: int = 0
     row: int = 0
     window: int = 1
     deals: tuple[Deal, ...] = ()
+    part: int = 0
 
     def at(self, row: int) -> Cursor:
         """Return the position at a later row of the same epoch."""
         if not self.deals:
-            return replace(self, row=row)
+            return replace(self, row=row, part=0)
         last = self.deals[-1]
-        return replace(self, row=row, deals=(*self.deals[:-1], replace(last, rows=last.rows + row - self.row)))
+        return replace(self, row=row, part=0, deals=(*self.deals[:-1], replace(last, rows=last.rows + row - self.row)))
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from tzrec import env
@@ -15,6 +16,7 @@ from tzrec.data.bad_rows import BadRowLog
 from tzrec.data.batch import Batch, Cursor, Deal
 from tzrec.data.batch_encoder import BatchEncoder, EncodedBatch, null_row
 from tzrec.data.batch_jobs import BatchJob, global_batch_jobs
+from tzrec.data.cost import cut_by_cost, row_costs
 from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.identity import DataIdentity
 from tzrec.data.masking import RowMasks, batch_key, masked_positions, masked_rows
@@ -38,13 +40,27 @@ Mode = Literal["train", "eval"]
 CPU = torch.device("cpu")
 
 
+@dataclass(frozen=True)
+class _EncodedStep:
+    """Batches of this rank for the rows of one step of all ranks; several where they are cut by cost.
+
+    Attributes:
+        batches: with the position after the step.
+        before: position before it.
+    """
+
+    batches: list[EncodedBatch]
+    before: Cursor
+
+
 class DataLoader:
     """Iterable batches of one rank, to train on or to evaluate.
 
     The rows of an epoch are divided into streams, of which each rank reads its own. A step takes batch size x ranks
     rows, equally many from every stream, so that it has the same rows on any number of ranks that divides the number
     of streams. "train" shuffles if the config has `shuffle`. An epoch that a version without streams has begun goes on
-    in its order, that of the files, and every rank reads all rows.
+    in its order, that of the files, and every rank reads all rows. With `batch_cost_size` a rank cuts its rows of a
+    step into several batches.
 
     Attributes:
         num_rows: rows of an epoch over all ranks; None if it is unknown.
@@ -85,11 +101,12 @@ class DataLoader:
         data = config.data_config
         self._data, self._encoder, self._mode = data, encoder, mode
         self._rank, self._world_size, self._seed = rank, world_size, seed
+        self._exchange, self._is_cut = exchange, data.HasField("batch_cost_size")
         self.batch_size = batch_size or _batch_size(data, mode)
         targets = [*data.label_fields, *data.sample_weight_fields]
         self._sampler = make_sampler(data, mode)
-        ids = self._sampler.columns if self._sampler else ()
-        self._reader = open_reader(data, path, [*encoder.columns, *ids, *targets], exchange)
+        more = [*(self._sampler.columns if self._sampler else ()), *([data.sample_cost_field] if self._is_cut else ())]
+        self._reader = open_reader(data, path, [*encoder.columns, *more, *targets], exchange)
         self._reader.make_index(exchange, env.cpu_share())
         warn_of_unknown_attributes(data, self._reader.available)
         schema = TextSchema.of(data, self._reader, encoder.columns, targets)
@@ -97,7 +114,7 @@ class DataLoader:
         self._rows = self._reader.num_rows
         self.device = CPU
         self._log = BadRowLog()
-        self._queues: list[PrefetchQueue[EncodedBatch]] = []
+        self._queues: list[PrefetchQueue[_EncodedStep]] = []
         if self._rows == 0:
             raise DataError(f"{path}: no rows{self._reader.bad_lines.describe()}")
         if not self._reader.is_text:
@@ -148,7 +165,7 @@ class DataLoader:
         self._queues.append(queue)
         if should_start:
             queue.start()
-        return self._batches(queue, is_whole_epoch=start.row == 0)
+        return self._batches(queue, start)
 
     def close(self) -> None:
         """End the epochs that are not exhausted, and join their threads."""
@@ -156,20 +173,22 @@ class DataLoader:
             queue.close()
         self._queues.clear()
 
-    def _batches(self, queue: PrefetchQueue[EncodedBatch], is_whole_epoch: bool) -> Iterator[Batch]:
-        is_empty = True
+    def _batches(self, queue: PrefetchQueue[_EncodedStep], start: Cursor) -> Iterator[Batch]:
+        is_empty, num_consumed = True, start.part
         try:
-            for encoded in queue:
-                self._log.add(encoded.bad, self._reader)
-                self._add_bad_lines()
-                is_empty = False
-                yield encoded.batch
+            for step in queue:
+                for encoded in self._level(step)[num_consumed:]:
+                    self._log.add(encoded.bad, self._reader)
+                    self._add_bad_lines()
+                    is_empty = False
+                    yield encoded.batch
+                num_consumed = 0
             self._add_bad_lines()  # after the last row
         finally:
             queue.close()
             if queue in self._queues:
                 self._queues.remove(queue)
-        if is_empty and is_whole_epoch:
+        if is_empty and not start.row:
             raise DataError(
                 f"the data has fewer rows than one batch of all ranks ({self.batch_size} x {self._world_size}), and "
                 "data_config.drop_remainder skips such a batch; lower data_config.batch_size or provide more data"
@@ -194,7 +213,20 @@ class DataLoader:
         if self._rank == 0:  # each rank has those of all ranks
             self._log.add_lines(self._reader.bad_lines)
 
-    def _work(self, start: Cursor, read_ahead: ReadAhead) -> Iterator[Callable[[], EncodedBatch]]:
+    def _level(self, step: _EncodedStep) -> list[EncodedBatch]:
+        """Return the batches of a step, as many as on every other rank: the last one is repeated, uncounted."""
+        batches = step.batches
+        num_batches = max(self._exchange.gather(len(batches))) if self._is_cut else 1
+        uncounted = EncodedBatch(replace(batches[-1].batch, rows=0), [])
+        batches = [*batches, *[uncounted] * (num_batches - len(batches))]
+        cursors = [replace(step.before, part=number) for number in range(1, num_batches)]
+        inner = [
+            replace(encoded, batch=replace(encoded.batch, cursor=cursor))
+            for encoded, cursor in zip(batches, cursors, strict=False)
+        ]
+        return [*inner, batches[-1]]
+
+    def _work(self, start: Cursor, read_ahead: ReadAhead) -> Iterator[Callable[[], _EncodedStep]]:
         if self._rows is not None and start.row > self._rows:
             raise DataError(
                 f"the checkpoint is at row {start.row:,} of this epoch, but the data has only {self._rows:,} rows: "
@@ -202,7 +234,9 @@ class DataLoader:
             )
         cursor = replace(start, window=self._window(start), deals=self._deals(start))
         for job in self._jobs(cursor, read_ahead):
-            yield partial(self._encode, job, cursor.at(job.after))
+            after = cursor.at(job.after)
+            yield partial(self._encode_step, job, cursor, after)
+            cursor = after
 
     def _window(self, start: Cursor) -> int:
         """Rows of a shuffle window. A resumed epoch keeps its window size when the number of ranks changes."""
@@ -236,10 +270,19 @@ class DataLoader:
             windows = unshuffled_windows(self._reader, cursor.row)
         return global_batch_jobs(windows, partition, is_dropping)
 
-    def _encode(self, job: BatchJob | StreamJob, cursor: Cursor) -> EncodedBatch:
-        """Gather the rows of a job, sample and encode them; the bad-row policy applies."""
+    def _encode_step(self, job: BatchJob | StreamJob, before: Cursor, after: Cursor) -> _EncodedStep:
+        """Gather the rows of a job and encode them, as one batch or as several of limited cost."""
         raw, numbers = job.gather()
         is_counted = job.rows > 0  # a repeated row is counted on the rank that owns it
+        cuts = [(0, raw.num_rows)]
+        if self._is_cut:
+            name = self._data.sample_cost_field
+            cuts = cut_by_cost(row_costs(raw.column(name), name), self._data.batch_cost_size)
+        batches = [self._encode(raw.slice(i, j - i), numbers[i:j], is_counted, after) for i, j in cuts]
+        return _EncodedStep(batches, before)
+
+    def _encode(self, raw: pa.RecordBatch, numbers: Int64Array, is_counted: bool, cursor: Cursor) -> EncodedBatch:
+        """Sample and encode rows; the bad-row policy applies."""
         key = batch_key(numbers, self._seed, cursor.epoch, self._mode)
         rows = self._sampler.sample(raw, key) if self._sampler else SampledRows.unchanged(raw)
         masks = self._masks(rows, numbers, key, cursor)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tzrec.config.checker import Checker, check_unique, repeated
 from tzrec.config.completion import ENCODED
 from tzrec.config.declared_columns import declared_columns
 from tzrec.config.names import did_you_mean
 from tzrec.config.rules.feature_entry import feature_entries
+from tzrec.config.samplers import sampler_config
 from tzrec.protos.data_pb2 import DatasetType, FgMode, FieldType
 
 _PATH = "data_config"
@@ -23,6 +25,8 @@ def check_data(checker: Checker) -> None:
     labels = repeated(f"{_PATH}.label_fields", data.label_fields)
     weights = repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
     check_unique(checker, "label or weight", [*labels, *weights])
+    if data.HasField("batch_cost_size") and not data.sample_cost_field:
+        checker.error(f"{_PATH}.sample_cost_field", "empty; name the column of costs that batch_cost_size limits")
     _check_declared(checker)
     if data.dataset_type == DatasetType.CsvDataset and data.HasField("dataset_type"):
         _check_csv(checker)
@@ -83,6 +87,12 @@ def used_columns(checker: Checker) -> Iterator[tuple[str, str]]:
     data = checker.config.data_config
     yield from repeated(f"{_PATH}.label_fields", data.label_fields)
     yield from repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
+    if data.sample_cost_field:
+        yield f"{_PATH}.sample_cost_field", data.sample_cost_field
+    sampler: Any = sampler_config(data)
+    for field in ("item_id_field", "user_id_field"):
+        if getattr(sampler, field, ""):
+            yield f"{_PATH}.{data.WhichOneof('sampler')}.{field}", getattr(sampler, field)
     for entry in feature_entries(checker):
         if data.fg_mode in ENCODED:
             if not entry.message.stub_type:

@@ -14,7 +14,6 @@ from tzrec.data.samplers.base import AppendedRows, SampledRows, Sampler, Stage
 from tzrec.data.samplers.edge_table import EdgeTable
 from tzrec.data.samplers.node_table import NodeTable
 from tzrec.data.samplers.proposal import Proposal
-from tzrec.errors import ConfigError, Problem
 from tzrec.features.arrays import Int32Array, Int64Array
 from tzrec.features.bad_rows import BadRows
 from tzrec.protos import data_pb2
@@ -46,12 +45,8 @@ class ItemSampler(Sampler):
             hard_edges: path of the hard edges; "" for none.
 
         Raises:
-            ConfigError: there are no attr_fields.
             DataError: a table cannot be read.
         """
-        if not config.attr_fields:
-            field = f"data_config.{data.WhichOneof('sampler')}.attr_fields"
-            raise ConfigError([Problem(field, "empty; list the attributes of the item table in their order")])
         self.nodes = NodeTable.open(path, config.attr_fields, config.attr_delimiter, config.field_delimiter)
         self._positive = EdgeTable.open(edges, self.nodes, config.field_delimiter) if edges else None
         self._hard = EdgeTable.open(hard_edges, self.nodes, config.field_delimiter) if hard_edges else None
