@@ -55,14 +55,14 @@ test-lake: $(PROTOS)  ## install deltalake and pyiceberg (380 MB) and run the te
 		tests/integration/test_growing_table.py
 
 check: $(PROTOS)  ## run ruff and mypy
-	@$(BIN)/ruff check --quiet tzrec tests setup.py $(wildcard experiments)
-	@$(BIN)/ruff format --check --quiet tzrec tests setup.py $(wildcard experiments) || \
+	@$(BIN)/ruff check --quiet tzrec tests tools setup.py $(wildcard experiments)
+	@$(BIN)/ruff format --check --quiet tzrec tests tools setup.py $(wildcard experiments) || \
 		{ echo "some files are not formatted; run: make format"; exit 1; }
 	@$(BIN)/mypy
 
 format: $(PROTOS)  ## format the code and sort the imports with ruff
-	@$(BIN)/ruff check --quiet --fix tzrec tests setup.py $(wildcard experiments) || true
-	@$(BIN)/ruff format --quiet tzrec tests setup.py $(wildcard experiments)
+	@$(BIN)/ruff check --quiet --fix tzrec tests tools setup.py $(wildcard experiments) || true
+	@$(BIN)/ruff format --quiet tzrec tests tools setup.py $(wildcard experiments)
 
 proto: $(PROTOS)  ## compile protos/ into tzrec/protos; needed after an edit
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf import json_format, text_format
 
+from tzrec import registry
 from tzrec.config.completion import complete
 from tzrec.config.datasets import advice_for_unreadable, dataset_of_files
 from tzrec.config.edit import FLAG, edit
@@ -86,6 +87,7 @@ def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
     _resolve_local_paths(config)
     problems = complete(config, parsed.problems)
     _resolve_dataset_type(parsed, config, path)
+    _resolve_data_group(parsed, config, path)
     return ConfigSource(config, path, parsed.locations, tuple(problems), tuple(parsed.warnings))
 
 
@@ -179,9 +181,24 @@ def _resolve_dataset_type(parsed: Parsed, config: EasyRecConfig, file: str) -> N
     dataset = dataset_of_files(",".join((config.train_input_path, config.eval_input_path)))
     if dataset is not None:
         config.data_config.dataset_type = dataset  # type: ignore[assignment]
-        line, column = parsed.locations.get(field, (0, 0))
         text = f"the paths name files, which are read as {DatasetType.Name(config.data_config.dataset_type)}"
-        parsed.warnings.append(Problem(field, text, f"{file}:{line}:{column}" if line else file))
+        _warn(parsed, field, text, file)
+
+
+def _resolve_data_group(parsed: Parsed, config: EasyRecConfig, file: str) -> None:
+    """Put all features into one data group if the model needs it."""
+    data, member = config.data_config, registry.oneof_member(config.model_config, "model")
+    if member is None or data.WhichOneof("sampler") is None or data.force_base_data_group:
+        return
+    if getattr(registry.requirements(member[0]), "NEEDS_BASE_DATA_GROUP", False):
+        data.force_base_data_group = True
+        text = f"is true here: {member[0].name} needs equal numbers of rows of all features"
+        _warn(parsed, "data_config.force_base_data_group", text, file)
+
+
+def _warn(parsed: Parsed, field: str, text: str, file: str) -> None:
+    line, column = parsed.locations.get(field, (0, 0))
+    parsed.warnings.append(Problem(field, text, f"{file}:{line}:{column}" if line else file))
 
 
 def _resolve_fg_mode(config: EasyRecConfig) -> None:
