@@ -91,8 +91,9 @@ chaos: $(PROTOS)  ## inject faults of the disk, the data, the ranks and the mach
 quality: $(PROTOS)  ## check that each model overfits 256 rows and learns a planted signal
 	@$(BIN)/python experiments/planted/planted.py
 
-docs: $(PROTOS)  ## generate the config reference from the comments in protos/
+docs: $(PROTOS)  ## generate the config reference and the support table of the README from protos/
 	@$(BIN)/python -m tzrec.tools.config_reference
+	@$(BIN)/python tools/support_table.py
 
 lock: $(READY)  ## write requirements.lock: versions and SHA-256 of all packages, for all supported versions of Python
 	@$(PIP) uv

@@ -238,10 +238,10 @@ def table(verdicts: Sequence[Verdict]) -> str:
 
 def find_configs(directory: Path, pattern: str) -> list[tuple[Path, str]]:
     """Find the configs below a directory: path, and path below the directory; hidden folders are left out."""
-    found = [(path, path.relative_to(directory)) for path in sorted(directory.rglob("*.config"))]
+    paths = [(path, path.relative_to(directory)) for path in sorted(directory.rglob("*.config"))]
     return [
         (path, name.as_posix())
-        for path, name in found
+        for path, name in paths
         if path.is_file() and not any(part.startswith(".") for part in name.parts) and name.match(pattern)
     ]
 
