@@ -32,13 +32,18 @@ class Dims(Mapping[str, int]):
 
     Attributes:
         sequences: per SEQUENCE or JAGGED_SEQUENCE group, the widths of its query (0 without one) and of its elements.
+        queries: per SEQUENCE or JAGGED_SEQUENCE group, the names of the features of its query.
     """
 
     def __init__(
-        self, widths: Mapping[str, Sequence[int]], sequences: Mapping[str, tuple[int, int]] | None = None
+        self,
+        widths: Mapping[str, Sequence[int]],
+        sequences: Mapping[str, tuple[int, int]] | None = None,
+        queries: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._widths = {group: list(row) for group, row in widths.items()}
         self.sequences = dict(sequences or {})
+        self.queries = dict(queries or {})
 
     def __getitem__(self, group: str) -> int:
         return sum(self._widths[group])
@@ -261,13 +266,13 @@ def _dims(layouts: Sequence[Layout], names: Sequence[str], encoders: Mapping[str
     widths = {name: layout.widths(name) for layout in layouts for name in layout.groups}
     for name, row in encoders.items():
         widths[name] += row.out_dims
-    sequences = {
-        name: (sum(entry.dim for entry in group.query), sum(entry.dim for entry in group.elements))
-        for layout in layouts
-        for name, group in layout.sequences.items()
-        if not group.encoded
-    }
+    sequences = {name: group for layout in layouts for name, group in layout.sequences.items() if not group.encoded}
+    in_order = {name: sequences[name] for name in names if name in sequences}
     return Dims(
         {name: widths[name] for name in names if name in widths},
-        {name: sequences[name] for name in names if name in sequences},
+        {
+            name: (sum(entry.dim for entry in group.query), sum(entry.dim for entry in group.elements))
+            for name, group in in_order.items()
+        },
+        {name: [entry.feature for entry in group.query] for name, group in in_order.items()},
     )

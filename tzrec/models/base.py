@@ -57,7 +57,8 @@ class ModelPart:
 
     Attributes:
         feature_groups: groups that it reads.
-        module: function from the embeddings of these groups to outputs by name.
+        module: function from the embeddings of these groups to outputs by name; the model itself stands for the whole
+            model with its heads.
     """
 
     feature_groups: Sequence[FeatureGroupConfig]

@@ -106,11 +106,14 @@ class MultiWindowDIN(nn.Module):
         query = functional.pad(query, (0, self._padding))
         scores = self.activation(self.linear(self.mlp((query, sequence))))  # (T, 1)
         num_rows, num_windows = query.shape[0], len(self.windows) + 1  # the last one is the rest, which is not read
-        ends = torch.tensor(list(accumulate(self.windows)), device=query.device)
-        sizes = torch.tensor(self.windows, device=query.device)
-        window = torch.bucketize(sequence.positions, ends, right=True)  # (T,)
+        ends = list(accumulate(self.windows))
+        # numbers and no tensor of them, which would be a constant of an exported program
+        window = torch.stack([sequence.positions >= end for end in ends]).sum(0)  # (T,)
         weighted = scores * sequence.values  # (T, dim)
         sums = weighted.new_zeros(num_rows * num_windows, weighted.shape[1])
         sums = sums.index_add(0, sequence.rows * num_windows + window, weighted).view(num_rows, num_windows, -1)[:, :-1]
-        counts = (sequence.lengths.unsqueeze(1) - (ends - sizes)).minimum(sizes).clamp(min=1)  # (B, windows)
+        sizes = zip(ends, self.windows, strict=True)
+        counts = torch.stack(
+            [(sequence.lengths - (end - size)).clamp(1, size) for end, size in sizes], 1
+        )  # (B, windows)
         return torch.cat([(sums / counts.unsqueeze(2)).flatten(1), query], 1)

@@ -26,6 +26,7 @@ from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.session import Session
 from tzrec.serving.output import OutputColumns, OutputDirectory
+from tzrec.serving.package_manifest import MODEL
 from tzrec.serving.part_scorer import PartScorer
 from tzrec.version import __version__
 
@@ -129,7 +130,7 @@ def _ensure_whole(config: EasyRecConfig) -> None:
         UsageError: it cannot.
     """
     names = registry.resolve_class(config.model_config, "model").part_names
-    if names:
+    if names and MODEL not in names:
         model = config.model_config.WhichOneof("model")
         raise UsageError(
             f"the {' and the '.join(names)} part of {model} are scored separately, not from a checkpoint: run `tzrec "
