@@ -164,3 +164,54 @@ model_config {""",
     )
     (line,) = problems_of(tmp_path, changed_config("model_config {", other, "group_type: DEEP", groups))
     assert 'makes the table name "cate_id_emb_b_c", which "cate_id_emb + b_c" makes too' in line
+
+
+LONG = """
+        sequence_groups { group_name: "clicks" feature_names: ["cate_id", "h__cate", "h__price"] }
+        sequence_encoders {
+            sim_encoder { input: "clicks" category: "cate_id" sequence_category: "h__cate" time_gap: "h__price" }
+        }
+        sequence_encoders { eta_encoder { input: "clicks" multihead_attn_dim: 8 } }
+        sequence_encoders { sdim_encoder { input: "clicks" num_bits: 8 bits_per_signature: 2 } }
+"""
+LONG_CASES = [
+    ("", "", ""),
+    (
+        'category: "cate_id" sequence',
+        'category: "h__cate" sequence',
+        'sim_encoder.category: "h__cate" is a sequence; name a feature of the row',
+    ),
+    (
+        'sequence_category: "h__cate"',
+        'sequence_category: "cate_id"',
+        'sim_encoder.sequence_category: "cate_id" is a feature of the row; name a feature of the elements',
+    ),
+    (
+        'sequence_category: "h__cate"',
+        'sequence_category: "h__price"',
+        'sequence_category: "h__price" is a number and has no ids; name a feature with ids, e.g. an id_feature',
+    ),
+    (
+        'time_gap: "h__price"',
+        'time_gap: "h__cate"',
+        'time_gap: "h__cate" is not a single number; name a raw_feature without boundaries and embedding',
+    ),
+    (
+        'category: "cate_id" sequence',
+        'category: "user_id" sequence',
+        'sim_encoder.category: "user_id" is not in group "clicks"; list it there',
+    ),
+    ('category: "cate_id" sequence', 'category: "kate" sequence', 'sim_encoder.category: unknown feature "kate"'),
+    ("attn_dim: 8", "attn_dim: 6", "eta_encoder.multihead_attn_dim: 6 is not a multiple of num_heads 4"),
+    ("num_bits: 8", "num_bits: 9", "sdim_encoder.num_bits: 9 is not a multiple of bits_per_signature 2"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), LONG_CASES)
+def test_encoders_of_long_sequences_name_features_of_their_group(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    groups = "group_type: DEEP" + LONG.replace(old, new, 1)
+    problems = problems_of(tmp_path, changed_config("model_config {", FEATURES, "group_type: DEEP", groups))
+    assert len(problems) == (1 if expected else 0), problems
+    assert all(expected in problem for problem in problems)

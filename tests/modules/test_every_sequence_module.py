@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from tests.fixtures.padded_sequences import LENGTHS, double, sample
 from tzrec.modules.din import DIN, MultiWindowDIN
+from tzrec.modules.eta import ETA
 from tzrec.modules.jagged_sequence import JaggedSequence
+from tzrec.modules.sdim import SDIM
 from tzrec.modules.self_attention import SelfAttention
 from tzrec.modules.sequence_pooling import DotAttention, Pooling
 
@@ -24,6 +26,8 @@ MODULES: dict[str, Callable[[], Any]] = {
     "mean": lambda: Pooling(DIM, True),
     "sum": lambda: Pooling(DIM, False),
     "dot": lambda: DotAttention(DIM),
+    "eta": lambda: ETA(QUERY_DIM, DIM, 2, 8, 4, 2),
+    "sdim": lambda: SDIM(QUERY_DIM, DIM, 12, 2),
     "self_attention": lambda: SelfAttention(DIM, 4, 2),
 }
 PADDED = {"self_attention"}

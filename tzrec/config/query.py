@@ -21,6 +21,9 @@ class QueryWidth(Enum):
     AT_MOST = auto()
     """The query is at most as wide as an element; the default."""
 
+    ANY = auto()
+    """The query may have any width."""
+
 
 def query_width(encoder: FieldDescriptor) -> QueryWidth:
     """Return the required width of the query of an encoder, a member of the oneof `seq_module`."""
@@ -47,4 +50,6 @@ def query_problem(requirement: QueryWidth, query: int, element: int) -> str:
         return f"has nothing to compare its elements with; {advice}"
     if requirement is QueryWidth.EQUAL and query != element:
         return f"{widths}; make them equal or use din_encoder"
+    if requirement is QueryWidth.ANY:
+        return ""
     return f"{widths}; leave some of the former out, they may not be wider" if query > element else ""

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from tzrec import registry
+from tzrec.config.group_features import id_features
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BASE, DenseEmbedding, Feature
 from tzrec.protos.model_pb2 import DEEP, JAGGED_SEQUENCE, SEQUENCE, WIDE, FeatureGroupConfig
@@ -204,11 +205,7 @@ def inner_sequence_groups(group: FeatureGroupConfig) -> Iterator[InnerGroup]:
             config.embedding_name_suffix = inner.embedding_name_suffix
         readers: list[tuple[FieldDescriptor, Any]] = [m for m in members if m and getattr(m[1], "input", "") == name]
         limits = [element_limit(encoder) for _, encoder in readers]
-        ids = [
-            getattr(encoder, field)
-            for member, encoder in readers
-            for field in getattr(registry.requirements(member), "ID_FEATURES", ())
-        ]
+        ids = [name for member, encoder in readers for name in id_features(member, encoder)]
         yield InnerGroup(
             config,
             limit=max(limits, default=0) if all(limits) else 0,

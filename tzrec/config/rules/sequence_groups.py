@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tzrec import registry
 from tzrec.config.checker import Checker, repeated
+from tzrec.config.group_features import GroupFeature, group_features
 from tzrec.config.names import did_you_mean
 from tzrec.config.query import QueryWidth, query_problem, query_width
 from tzrec.config.rules.feature_entry import FeatureEntry, entries_by_name
@@ -104,7 +105,27 @@ def _check_encoder(
         return None
     names = groups[message.input][1].feature_names
     _check_query(checker, f"{encoder_path}.input", message.input, names, query_width(field), known)
+    for feature in group_features(field):
+        name, path = getattr(message, feature.field), f"{encoder_path}.{feature.field}"
+        if name in names and name in known:
+            _check_named_feature(checker, path, known[name], feature)
+        elif name in known:
+            checker.error(path, f'"{name}" is not in group "{message.input}"; list it there')
     return str(message.input)
+
+
+def _check_named_feature(checker: Checker, path: str, entry: FeatureEntry, feature: GroupFeature) -> None:
+    """Check the kind of a feature that an encoder names."""
+    if bool(entry.sequence) != feature.is_sequence:
+        received, wanted = (
+            ("a feature of the row", "of the elements") if feature.is_sequence else ("a sequence", "of the row")
+        )
+        checker.error(path, f'"{entry.name}" is {received}; name a feature {wanted}')
+    elif feature.has_ids and not entry.has_table:
+        checker.error(path, f'"{entry.name}" is a number and has no ids; name a feature with ids, e.g. an id_feature')
+    elif not feature.has_ids and (entry.has_table or entry.width != 1):
+        advice = "name a raw_feature without boundaries and embedding"
+        checker.error(path, f'"{entry.name}" is not a single number; {advice}')
 
 
 def check_sequence_input(checker: Checker, path: str, name: str, width: QueryWidth = QueryWidth.AT_MOST) -> None:

@@ -45,6 +45,11 @@ class SequenceEncoder(nn.Module):
         """
         raise NotImplementedError
 
+    def first_column(self, feature: str) -> int:
+        """First column of a feature of the elements."""
+        index = [entry.feature for entry in self.group.elements].index(feature)
+        return sum(entry.dim for entry in self.group.elements[:index])
+
     def forward(self, group: SequenceTensors) -> Tensor:
         """Encode a group, `(B, out_dim)`; elements after `max_seq_length` are ignored."""
         padded, lengths = group.sequence.padded(group.size), group.sequence.lengths
