@@ -112,8 +112,6 @@ class MultiWindowDIN(nn.Module):
         weighted = scores * sequence.values  # (T, dim)
         sums = weighted.new_zeros(num_rows * num_windows, weighted.shape[1])
         sums = sums.index_add(0, sequence.rows * num_windows + window, weighted).view(num_rows, num_windows, -1)[:, :-1]
-        sizes = zip(ends, self.windows, strict=True)
-        counts = torch.stack(
-            [(sequence.lengths - (end - size)).clamp(1, size) for end, size in sizes], 1
-        )  # (B, windows)
-        return torch.cat([(sums / counts.unsqueeze(2)).flatten(1), query], 1)
+        bounds = zip(ends, self.windows, strict=True)
+        counts = [(sequence.lengths - (end - size)).clamp(1, size) for end, size in bounds]  # (B,) of each window
+        return torch.cat([(sums / torch.stack(counts, 1).unsqueeze(2)).flatten(1), query], 1)

@@ -25,9 +25,9 @@ def split(trained: TrainedModel) -> dict[str, TrainedModel]:
 
     A part has only its own features, without sampled rows. Its weights are shared with the whole model, not copied.
     """
-    whole = trained.model.model
-    parts = whole.parts(trained.config.model_config)
-    return {name: trained if part.module is whole else _part_model(trained, part) for name, part in parts.items()}
+    model = trained.model.model
+    parts = model.parts(trained.config.model_config)
+    return {name: trained if part.module is model else _part_model(trained, part) for name, part in parts.items()}
 
 
 def _part_model(trained: TrainedModel, part: ModelPart) -> TrainedModel:
