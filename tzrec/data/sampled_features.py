@@ -101,7 +101,7 @@ class SampledFeatures:
         """Raise an error for a bad value of a negative, or warn once of each kind: a negative cannot be left out."""
         for column, reason, rows, values in bad.reports:
             received = "is missing" if values[0] is None else f"has {shorten(str(values[0]))!r}"
-            item = appended.ids[int(rows[0])]
+            item = appended.id_text(int(rows[0]))
             message = f'item {item} of the sampler\'s table: attribute "{column}" {received}: {reason}'
             if self._data.bad_row_policy == data_pb2.ERROR:
                 raise DataError(

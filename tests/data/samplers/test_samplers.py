@@ -41,7 +41,7 @@ def test_simple_sampler_with_hundred_items_adds_eight_rows(table: Table) -> None
     ids = rows.columns.column("item_id").to_pylist()
     assert rows.columns.column("price").to_pylist() == pytest.approx([i / 10 for i in ids])
     assert rows.negatives.positive_ids.tolist() == [0, 1, 2, 3]
-    assert rows.negatives.sampled_ids.tolist() == ids == rows.ids.to_pylist()
+    assert rows.negatives.sampled_ids.tolist() == ids == [int(rows.id_text(row)) for row in range(8)]
     assert rows.negatives.hard_index.shape == (0, 2)
 
 
@@ -180,7 +180,7 @@ def test_string_ids_of_table_and_batch_are_matched(table: Table) -> None:
     items = table("items", NODES.replace("int64", "string"), [(f"i{i}", 1, f"i{i}:0") for i in range(5)])
     rows = appended(make(simple(items, 300)).sample(batch(["i0", "other", None]), 1))
     assert set(rows.columns.column("item_id").to_pylist()) == {"i1", "i2", "i3", "i4"}
-    assert set(rows.ids.to_pylist()) == {"i1", "i2", "i3", "i4"}
+    assert {rows.id_text(row) for row in range(300)} == {"i1", "i2", "i3", "i4"}
     assert rows.negatives.positive_ids[2] == 0
     assert len(set(rows.negatives.sampled_ids.tolist())) == 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -55,12 +56,16 @@ def _convert(name: str, text: pa.Array, kind: pa.DataType, separator: str, bad: 
             f'column "{name}" is {kind}, which the attributes of a sampler cannot have: they are text in its '
             "table. Write the column as text, numbers, or lists or maps of them"
         )
-    present = pc.if_else(pc.equal(text, ""), pa.scalar(None, text.type), text)
-    return _scalars(name, present, kind, bad)
+    is_empty = pc.equal(text, "")
+    if pc.any(is_empty).as_py():
+        text = pc.if_else(is_empty, pa.scalar(None, text.type), text)
+    return _scalars(name, text, kind, bad)
 
 
 def _scalars(name: str, text: pa.Array, kind: pa.DataType, bad: BadRows) -> pa.Array:
     if kind in (pa.string(), pa.large_string(), pa.binary()):
+        return text.cast(kind)
+    with suppress(pa.ArrowInvalid):
         return text.cast(kind)
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     target = kind if is_number and kind.bit_width >= 32 and not pa.types.is_unsigned_integer(kind) else pa.float64()

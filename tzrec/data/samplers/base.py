@@ -14,6 +14,7 @@ import torch
 from tzrec import registry
 from tzrec.config.samplers import sampled_columns, sampler_config
 from tzrec.data.batch import SampledNegatives
+from tzrec.data.samplers.node_table import NodeTable
 from tzrec.features.arrays import BoolArray, Int64Array
 from tzrec.features.bad_rows import BadRows
 from tzrec.log import logger
@@ -28,13 +29,15 @@ class AppendedRows:
 
     Attributes:
         columns: the sampled ones, of the types that they have in the batch.
-        ids: of the negatives `(N,)`, for messages.
+        nodes: table of the negatives.
+        rows: of the negatives in it, int64 `(N,)`.
         bad: attributes that cannot be converted.
         negatives: description of the rows.
     """
 
     columns: pa.RecordBatch
-    ids: pa.Array
+    nodes: NodeTable
+    rows: Int64Array
     bad: BadRows
     negatives: SampledNegatives
 
@@ -60,7 +63,11 @@ class AppendedRows:
             positive_ids=self.negatives.positive_ids[torch.from_numpy(is_kept)],
             sampled_ids=self.negatives.sampled_ids[torch.from_numpy(mask)],
         )
-        return AppendedRows(columns, self.ids.filter(pa.array(mask)), BadRows(columns.num_rows), negatives)
+        return AppendedRows(columns, self.nodes, self.rows[mask], BadRows(columns.num_rows), negatives)
+
+    def id_text(self, row: int) -> str:
+        """Return the id of a negative."""
+        return str(self.nodes.id_texts(self.rows[row : row + 1])[0])
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class ItemSampler(Sampler):
         bad_attributes = BadRows(len(sampled))
         types = {name: raw.schema.field(name).type for name in self.nodes.fields if name in raw.schema.names}
         columns = convert_attributes(self.nodes.attributes(sampled), types, self._separator, bad_attributes)
-        appended = AppendedRows(columns, self.nodes.id_texts(sampled), bad_attributes, negatives)
+        appended = AppendedRows(columns, self.nodes, sampled, bad_attributes, negatives)
         return SampledRows(raw, np.arange(raw.num_rows), bad, appended)
 
     def _hard_rows(self, raw: pa.RecordBatch, bad: BadRows) -> tuple[Int64Array, Int32Array]:
