@@ -81,6 +81,7 @@ bench-neighbours: $(PROTOS)  ## measure training beside busy processes and under
 
 bench-retrieval: $(PROTOS)  ## measure indexes of items: building, searching, recall at equal latency; three minutes
 	@$(BIN)/python experiments/bench/index.py
+	@$(BIN)/python experiments/bench/sampler.py
 
 bench-scale: $(PROTOS)  ## measure the loader of one rank among 1 to 64, and the exchange of 1 to 8, in ten minutes
 	@$(BIN)/python experiments/bench/scale.py
