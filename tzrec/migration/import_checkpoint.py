@@ -19,6 +19,7 @@ from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.restore import restore, stored_types
 from tzrec.checkpoint.saver import Saver
 from tzrec.checkpoint.store import list_checkpoints
+from tzrec.config.load import dump_config
 from tzrec.errors import CheckpointError
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.migration.origin import Origin, Origins
@@ -34,6 +35,7 @@ _WRAPPERS = frozenset(("_dmp_wrapped_module", "module", "_orig_mod"))
 _CONSTANTS = frozenset(("windows_len", "cumsum_windows_len", "feature_dim_repeat", "triu_indices"))
 """Tensors of TorchEasyRec that follow from the config."""
 
+_CONFIG = "pipeline.config"
 _OTHER_PARTS = ("optimizer", "dense_ema", "dynamicemb")
 
 
@@ -70,7 +72,7 @@ class ImportResult:
 
 
 def import_checkpoint(config: EasyRecConfig, checkpoint: str, is_partial: bool = False) -> tuple[ImportResult, AnyPath]:
-    """Write a checkpoint of this project with the weights of one of TorchEasyRec, into `config.model_dir`.
+    """Write the weights of a checkpoint of TorchEasyRec as one of this project, and the config, to `config.model_dir`.
 
     It holds no optimizer state: train from it with `--fine_tune_checkpoint`.
 
@@ -218,4 +220,5 @@ def _write(model: RecModel, config: EasyRecConfig) -> AnyPath:
         saver = Saver(model_dir, keep=0, protected=lambda older: older, ensure_locked=lock.ensure_held)
         saved = saver.save(manifest, {"model": model.state_dict()}, plan="{}", is_frozen=True)
         saver.finish()
+        (model_dir / _CONFIG).write_text(dump_config(config))
     return saved.path
