@@ -264,6 +264,16 @@ def load_package(path: str) -> Any:
     return torch._C._aoti.AOTIModelPackageLoader(path, "model", False, 1, -1)  # type: ignore[attr-defined]
 
 
+def traced_loop(
+    condition: Callable[..., Tensor], step: Callable[..., tuple[Tensor, ...]], state: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    """Apply `step` to the state while `condition` of it is true; torch.export traces it as a loop of the program."""
+    from torch._higher_order_ops.while_loop import while_loop
+
+    result: tuple[Tensor, ...] = while_loop(condition, step, state)
+    return result
+
+
 def linear_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute `relu(x W' + b)` in one kernel of oneDNN: `(B, D0) -> (B, D1)`."""
     import torch

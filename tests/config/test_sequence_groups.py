@@ -16,6 +16,13 @@ FEATURES = """feature_configs {
         features { raw_feature { feature_name: "price" expression: "item:price" } }
     }
 }
+feature_configs {
+    sequence_feature {
+        sequence_name: "n" sequence_length: 50 sequence_delim: ";"
+        features { id_feature { feature_name: "cate" expression: "item:cate" embedding_name: "cate_id_emb"
+                                hash_bucket_size: 13000 embedding_dim: 16 } }
+    }
+}
 feature_configs { id_feature { feature_name: "tags" expression: "item:tags" num_buckets: 5 embedding_dim: 4
                                weighted: true } }
 feature_configs { raw_feature { feature_name: "age" expression: "user:age" stub_type: true } }
@@ -28,6 +35,8 @@ GROUPS = """group_type: DEEP
         sequence_encoders { simple_attention { input: "cates" } }
         sequence_encoders { pooling_encoder { input: "clicks" pooling_type: "sum" max_seq_length: 10 } }
         sequence_encoders { self_attention_encoder { input: "cates" multihead_attn_dim: 8 num_heads: 2 } }
+        sequence_groups { group_name: "others" feature_names: ["n__cate"] }
+        sequence_encoders { dien_encoder { input: "cates" negatives: "group" negative_input: "others" } }
         sequence_encoders {
             multi_window_din_encoder { input: "cates" attn_mlp { hidden_units: 8 } windows_len: [1, 2] }
         }
@@ -83,6 +92,29 @@ CASES: list[tuple[str, str, str]] = [
     ("num_heads: 2", "num_heads: 3", "multihead_attn_dim: 8 is not a multiple of num_heads 3"),
     ("num_heads: 2", "num_heads: 0", "num_heads: 0 is below 1"),
     ("num_heads: 2", "dropout: 1", "dropout: 1 is not in [0, 1)"),
+    ('negatives: "group"', "", "dien_encoder.negatives: is not set; name the source of the negatives"),
+    ('negatives: "group"', 'negatives: "groups"', 'negatives: unknown negatives "groups"; did you mean "group"?'),
+    ('negative_input: "others"', 'negative_input: "other"', 'is named "other"; did you mean "others"?'),
+    (
+        'negatives: "group"',
+        'negatives: "batch"',
+        'dien_encoder.negative_input: is only read with negatives: "group"',
+    ),
+    (
+        '["n__cate"]',
+        '["n__cate", "h__price"]',
+        'dien_encoder.negative_input: elements of "others" are 17 wide and those of "cates" 16; make them equal',
+    ),
+    (
+        'input: "others"',
+        'input: "others" hidden_dim: 8 auxiliary_score: "dot"',
+        "auxiliary_score: states are 8 wide and elements 16; leave hidden_dim out or use mlp",
+    ),
+    (
+        'input: "others"',
+        'input: "others" auxiliary_mlp { hidden_units: 8 } auxiliary_score: "dot"',
+        'auxiliary_mlp: is not used with auxiliary_score: "dot"',
+    ),
     ("windows_len: [1, 2]", "", "windows_len: is empty; give the elements of each window"),
     ("windows_len: [1, 2]", "windows_len: [1, 0]", "windows_len[1]: 0 is below 1; give the elements"),
     ("attn_mlp { hidden_units: [8] }", "attn_mlp { hidden_units: [0] }", "hidden_units[0]: 0 is below 1"),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.fixtures.padded_sequences import LENGTHS, double, sample
+from tzrec.modules.dien import DIEN
 from tzrec.modules.din import DIN, MultiWindowDIN
 from tzrec.modules.eta import ETA
 from tzrec.modules.jagged_sequence import JaggedSequence
@@ -28,6 +29,8 @@ MODULES: dict[str, Callable[[], Any]] = {
     "dot": lambda: DotAttention(DIM),
     "eta": lambda: ETA(QUERY_DIM, DIM, 2, 8, 4, 2),
     "sdim": lambda: SDIM(QUERY_DIM, DIM, 12, 2),
+    "dien_oldest_first": lambda: DIEN(QUERY_DIM, DIM, 2, newest_first=False),
+    "dien_newest_first": lambda: DIEN(QUERY_DIM, DIM, DIM, newest_first=True),
     "self_attention": lambda: SelfAttention(DIM, 4, 2),
 }
 PADDED = {"self_attention"}

@@ -13,6 +13,9 @@ from tzrec.embedding.sequence_lookup import SequenceElements
 from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.tables.layout import Layout, SequenceGroup
 
+LOSS_PREFIX = "loss."
+"""Prefix of the losses of encoders among the groups of a batch."""
+
 
 @dataclass(frozen=True)
 class PaddedIndex:
@@ -86,11 +89,12 @@ def assemble(
             sequences |= {f"{name}.query": query} if query is not None else {}
             sequences |= {f"{name}.sequence": values, f"{name}.sequence_length": lengths}
     grouped: dict[str, Tensor] = {}
+    losses: dict[str, Tensor] = {}
     for name in layout.groups:
         parts = [row_values[name]] if name in row_values else []
-        parts += encoders[name](encoded) if name in encoders else []
+        parts += encoders[name](encoded, losses) if name in encoders else []
         grouped[name] = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-    return grouped | sequences
+    return grouped | sequences | {f"{LOSS_PREFIX}{name}": loss for name, loss in losses.items()}
 
 
 def _ids(group: SequenceGroup, first_ids: FirstIds, index: PaddedIndex) -> dict[str, Tensor]:

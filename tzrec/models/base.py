@@ -11,6 +11,7 @@ from torch import nn
 
 from tzrec.config.heads import declare_heads
 from tzrec.data.batch import Batch
+from tzrec.embedding.assemble import LOSS_PREFIX
 from tzrec.embedding.feature_dropout import FeatureDropout
 from tzrec.embedding.group import Dims, Embeddings
 from tzrec.heads.build import build_heads
@@ -183,11 +184,14 @@ class RecModel(nn.Module):
         self.uncertainty = uncertainty
 
     def forward(self, batch: Batch) -> ModelOutput:
-        grouped = self.model.select_rows(self.embedding_group(batch), batch)
+        embedded = self.embedding_group(batch)
+        losses = {name: embedded.pop(name) for name in list(embedded) if name.startswith(LOSS_PREFIX)}
+        grouped = self.model.select_rows(embedded, batch)
         output = self.model.score(_forward_dense(self.model, self.feature_dropout, grouped), batch)
         if not self.training:
             return output
-        return output._replace(auxiliary_losses=output.auxiliary_losses | self._penalties(grouped, batch))
+        own = {name.removeprefix(LOSS_PREFIX): loss for name, loss in losses.items()} | self._penalties(grouped, batch)
+        return output._replace(auxiliary_losses=output.auxiliary_losses | own)
 
     def compute_losses(self, output: ModelOutput, batch: Batch, mean: WeightMean = local_mean) -> Losses:
         """Compute every loss by name, 0-dimensional; training minimizes their sum. See `Head.compute_losses`."""

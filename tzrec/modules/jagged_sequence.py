@@ -77,6 +77,12 @@ class JaggedSequence:
         sums = self.sum(weights.unsqueeze(2) * values)  # (B, H, D)
         return sums / self.sum(weights).clamp(min=1).unsqueeze(2)  # at least 1: the weight of the largest score
 
+    def softmax(self, scores: Tensor) -> Tensor:
+        """Softmax over the elements of each row, `(T,)` -> `(T,)`."""
+        lowest = scores.new_full((self.lengths.shape[0],), -torch.inf)
+        weights = (scores - self.of_row(lowest.scatter_reduce(0, self.rows, scores.detach(), "amax"))).exp()
+        return weights / self.of_row(self.sum(weights))
+
     def rank(self, mask: Tensor) -> Tensor:
         """Number of earlier elements of the row that are in a mask: bool `(T,)` -> `(T,)`."""
         before = mask.cumsum(0) - mask.long()  # (T,), in all rows

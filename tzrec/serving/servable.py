@@ -172,7 +172,7 @@ class Servable(nn.Module):
     def __init__(self, model: RecModel, tables: Tensor, offsets: Mapping[str, int], precision: str = "") -> None:
         super().__init__()
         embedding_group = group_of(model)
-        layout = embedding_group.layout
+        layout = embedding_group.layout.without_training()
         self.signature, self._layout = Signature.from_layout(layout), layout
         self.register_buffer("tables", tables)
         runs = _neighbors(layout, self.signature)

@@ -14,9 +14,11 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from tzrec import registry
 from tzrec.config.group_features import id_features
+from tzrec.config.options import fields_with_reference
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BASE, DenseEmbedding, Feature
 from tzrec.protos.model_pb2 import DEEP, JAGGED_SEQUENCE, SEQUENCE, WIDE, FeatureGroupConfig
+from tzrec.protos.options_pb2 import SEQUENCE_GROUP
 from tzrec.tables.shared_table import SharedTable, TableRequest, merge_tables, request_table
 
 SEQUENCE_PREFIX = "sequence."
@@ -61,6 +63,7 @@ class SequenceGroup:
         encoded: True if only the encoders of a DEEP group read it; it is then jagged.
         padded: True if it is read with padding: by an encoder, or by the model if it is not jagged.
         ids: features whose first id encoders read, beside the vectors.
+        is_training_only: True if it is not read outside of training.
     """
 
     query: tuple[LayoutEntry, ...]
@@ -70,6 +73,7 @@ class SequenceGroup:
     encoded: bool
     padded: bool
     ids: tuple[str, ...] = ()
+    is_training_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,11 @@ class Layout:
     def all_tables(self) -> dict[str, SharedTable]:
         """Tables of all groups by full name."""
         return {shared.full_name: shared for shared in (*self.tables.values(), *self.sequence_tables.values())}
+
+    def without_training(self) -> Layout:
+        """The layout without the groups that are only read in training."""
+        served = {name: group for name, group in self.sequences.items() if not group.is_training_only}
+        return replace(self, sequences=served)
 
     def widths(self, group: str) -> list[int]:
         return [entry.dim for entry in self.groups[group]]
@@ -170,6 +179,7 @@ def _build_layout(
             encoded=group.group_name in readers,
             padded=readers[group.group_name].padded if group.group_name in readers else group.group_type == SEQUENCE,
             ids=readers[group.group_name].ids if group.group_name in readers else (),
+            is_training_only=group.group_name in readers and readers[group.group_name].is_training_only,
         )
         for group in sequence_configs
     }
@@ -186,13 +196,14 @@ class InnerGroup:
 
     Attributes:
         group: as a group of its own.
-        limit, padded, ids: see `SequenceGroup`.
+        limit, padded, ids, is_training_only: see `SequenceGroup`.
     """
 
     group: FeatureGroupConfig
     limit: int
     padded: bool
     ids: tuple[str, ...]
+    is_training_only: bool
 
 
 def inner_sequence_groups(group: FeatureGroupConfig) -> Iterator[InnerGroup]:
@@ -203,7 +214,7 @@ def inner_sequence_groups(group: FeatureGroupConfig) -> Iterator[InnerGroup]:
         config = FeatureGroupConfig(group_name=name, feature_names=inner.feature_names, group_type=SEQUENCE)
         if inner.embedding_name_suffix:
             config.embedding_name_suffix = inner.embedding_name_suffix
-        readers: list[tuple[FieldDescriptor, Any]] = [m for m in members if m and getattr(m[1], "input", "") == name]
+        readers: list[tuple[FieldDescriptor, Any]] = [m for m in members if m and name in input_groups(m[1])]
         limits = [element_limit(encoder) for _, encoder in readers]
         ids = [name for member, encoder in readers for name in id_features(member, encoder)]
         yield InnerGroup(
@@ -211,7 +222,13 @@ def inner_sequence_groups(group: FeatureGroupConfig) -> Iterator[InnerGroup]:
             limit=max(limits, default=0) if all(limits) else 0,
             padded=not all(is_jagged(member) for member, _ in readers),
             ids=tuple(dict.fromkeys(ids)),
+            is_training_only=all(encoder.input != name for _, encoder in readers),
         )
+
+
+def input_groups(encoder: Any) -> list[str]:
+    """Names of the sequence groups that an encoder reads: its `input`, and others in training only."""
+    return [getattr(encoder, field.name) for field in fields_with_reference(encoder.DESCRIPTOR, SEQUENCE_GROUP)]
 
 
 def is_jagged(encoder: FieldDescriptor) -> bool:

@@ -8,10 +8,12 @@ from tzrec import registry
 from tzrec.config.checker import Checker, repeated
 from tzrec.config.group_features import GroupFeature, group_features
 from tzrec.config.names import did_you_mean
+from tzrec.config.options import fields_with_reference
 from tzrec.config.query import QueryWidth, query_problem, query_width
 from tzrec.config.rules.feature_entry import FeatureEntry, entries_by_name
 from tzrec.config.rules.model_groups import model_requirements
 from tzrec.protos.model_pb2 import DEEP, SEQUENCE, WIDE, FeatureGroupConfig, FeatureGroupType, SeqGroupConfig
+from tzrec.protos.options_pb2 import SEQUENCE_GROUP
 from tzrec.protos.seq_encoder_pb2 import SeqEncoderConfig
 
 
@@ -34,8 +36,9 @@ def check_sequences(checker: Checker, path: str, group: FeatureGroupConfig, know
         _check_has_sequence(checker, inner_path, inner, known)
     encoders = repeated(f"{path}.sequence_encoders", group.sequence_encoders)
     inputs = [_check_encoder(checker, encoder_path, encoder, inner_groups, known) for encoder_path, encoder in encoders]
+    read = {name for names in inputs for name in names or ()}
     for name, (inner_path, _) in inner_groups.items():
-        if name not in inputs and None not in inputs and not checker.has_parse_errors(path):
+        if name not in read and None not in inputs and not checker.has_parse_errors(path):
             problem = f'nothing reads it; add a sequence_encoder with input "{name}", e.g. din_encoder'
             checker.error(inner_path, problem)
 
@@ -82,11 +85,11 @@ def _check_encoder(
     config: SeqEncoderConfig,
     groups: Mapping[str, tuple[str, SeqGroupConfig]],
     known: Mapping[str, FeatureEntry],
-) -> str | None:
+) -> list[str] | None:
     """Check an encoder.
 
     Returns:
-        Name of the group that it reads; None if that is not known.
+        Names of the groups that it reads; None if they are not known.
     """
     member = registry.oneof_member(config, "seq_module")
     if member is None:
@@ -98,10 +101,13 @@ def _check_encoder(
     encoder_path = f"{path}.{field.name}"
     if checker.is_unsupported(encoder_path):
         return None
-    if message.input not in groups:
-        if message.HasField("input"):
-            problem = f'no sequence group of this group is named "{message.input}"'
-            checker.error(f"{encoder_path}.input", f"{problem}{did_you_mean(message.input, groups)}")
+    inputs = fields_with_reference(message.DESCRIPTOR, SEQUENCE_GROUP)
+    by_field = {input.name: getattr(message, input.name) for input in inputs if message.HasField(input.name)}
+    for name, group in by_field.items():
+        if group not in groups:
+            problem = f'no sequence group of this group is named "{group}"'
+            checker.error(f"{encoder_path}.{name}", f"{problem}{did_you_mean(group, groups)}")
+    if message.input not in groups or not set(by_field.values()) <= set(groups):
         return None
     names = groups[message.input][1].feature_names
     _check_query(checker, f"{encoder_path}.input", message.input, names, query_width(field), known)
@@ -111,7 +117,19 @@ def _check_encoder(
             _check_named_feature(checker, path, known[name], feature)
         elif name in known:
             checker.error(path, f'"{name}" is not in group "{message.input}"; list it there')
-    return str(message.input)
+    return list(by_field.values())
+
+
+def element_widths(checker: Checker, path: str) -> dict[str, int]:
+    """Width of an element of each sequence group that the encoder at a path can read, where all of it is known."""
+    deep = checker.enclosing(path, "sequence_groups")
+    known, widths = entries_by_name(checker), {}
+    for inner in deep.sequence_groups:
+        entries = [known.get(name) for name in inner.feature_names]
+        if all(entries):
+            width = sum(entry.width for entry in entries if entry and entry.sequence)
+            widths[inner.group_name or deep.group_name] = width
+    return widths
 
 
 def _check_named_feature(checker: Checker, path: str, entry: FeatureEntry, feature: GroupFeature) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from tzrec.embedding.assemble import SequenceTensors
+from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.tables.layout import SequenceGroup, element_limit
 
 
@@ -65,6 +67,17 @@ class JaggedEncoder(SequenceEncoder):
     """
 
     def forward(self, group: SequenceTensors) -> Tensor:
-        sequence = group.sequence.first(self._limit) if self._limit else group.sequence
-        encoded: Tensor = self.encode(group.query, sequence)
+        encoded: Tensor = self.encode(group.query, self.limited(group))
         return encoded
+
+    def limited(self, group: SequenceTensors) -> JaggedSequence:
+        """The elements of a group without those after `max_seq_length`."""
+        return group.sequence.first(self._limit) if self._limit else group.sequence
+
+
+class TrainedEncoder(JaggedEncoder):
+    """Encoder that has losses of its own in training."""
+
+    def encode_with_losses(self, groups: Mapping[str, SequenceTensors]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Encode in training: sequence groups by name -> `(B, out_dim)`, and losses by name, 0-dimensional."""
+        raise NotImplementedError

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tzrec import registry
 from tzrec.config.query import query_problem, query_width
 from tzrec.embedding.assemble import SequenceTensors
-from tzrec.embedding.encoders.base import SequenceEncoder
+from tzrec.embedding.encoders.base import SequenceEncoder, TrainedEncoder
 from tzrec.errors import ConfigError, Problem
 from tzrec.protos.model_pb2 import FeatureGroupConfig
 from tzrec.protos.seq_encoder_pb2 import SeqEncoderConfig
@@ -23,9 +23,25 @@ class Encoders(nn.ModuleList):
     def out_dims(self) -> list[int]:
         return [encoder.out_dim for encoder in self]  # type: ignore[misc]
 
-    def forward(self, sequences: Mapping[str, SequenceTensors]) -> list[Tensor]:
-        """Encode the inputs of all encoders: sequence groups by name -> one output per encoder, `(B, width)`."""
-        return [encoder(sequences[encoder.input]) for encoder in self]  # type: ignore[index]
+    def forward(self, sequences: Mapping[str, SequenceTensors], losses: dict[str, Tensor]) -> list[Tensor]:
+        """Encode the inputs of all encoders.
+
+        Args:
+            sequences: sequence groups by name.
+            losses: receives the losses that encoders have in training; those with the same name are added.
+
+        Returns:
+            One output per encoder, `(B, width)`.
+        """
+        outputs = []
+        for encoder in self:
+            if self.training and isinstance(encoder, TrainedEncoder):
+                output, own = encoder.encode_with_losses(sequences)
+                losses.update({name: losses[name] + loss if name in losses else loss for name, loss in own.items()})
+                outputs.append(output)
+            else:
+                outputs.append(encoder(sequences[encoder.input]))  # type: ignore[index]
+        return outputs
 
 
 def build_encoders(groups: Iterable[FeatureGroupConfig], sequences: Mapping[str, SequenceGroup]) -> dict[str, Encoders]:
