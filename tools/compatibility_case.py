@@ -64,7 +64,9 @@ def check(config: str, result: Path) -> None:
 
 def make(config: str, directory: Path, result: Path) -> None:
     """Write a small copy of a config and its data."""
-    from tzrec.data.synthetic import data_extension, make_data
+    import pyarrow as pa
+
+    from tzrec.data.synthetic import data_extension, make_data, make_table
 
     def write() -> None:
         small = small_copy(load_config(config), directory, NUM_STEPS)
@@ -74,7 +76,8 @@ def make(config: str, directory: Path, result: Path) -> None:
         num_rows = (NUM_STEPS + NUM_MORE_STEPS) * BATCH_SIZE * NUM_RANKS
         make_data(small, small.train_input_path, num_rows, seed=1)
         make_data(small, small.eval_input_path, NUM_EVAL_ROWS, seed=2)
-        small = write_tables(small, directory / "tables")
+        rows = pa.concat_tables([make_table(small, num_rows, seed=1), make_table(small, NUM_EVAL_ROWS, seed=2)])
+        small = write_tables(small, directory / "tables", rows)
         (directory / CONFIG).write_text(dump_config(small))
 
     with contextlib.suppress(_FailedError):

@@ -18,8 +18,9 @@ from tzrec import registry
 from tzrec.config.checker import children
 from tzrec.config.datasets import advice_for_unreadable
 from tzrec.config.schema import fields_of, messages_around
-from tzrec.data.synthetic import make_table, make_tables
+from tzrec.data.synthetic import make_tables
 from tzrec.data.synthetic.cells import WORDS
+from tzrec.data.tree.attributes import TREE_LEVEL
 from tzrec.errors import DataError
 from tzrec.protos.data_pb2 import ParquetDataset
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -27,13 +28,12 @@ from tzrec.tools.tdm import init_tree
 
 MAX_TABLE_ROWS = 1000
 BATCH_SIZE = 32
+INNER_NODES = 4
+"""Rows of tables per item of a tree: its inner nodes have ids above those of the items."""
 NUM_NEGATIVES = 16
 NUM_HARD_NEGATIVES = 2
 SAVE_EVERY = 10
 """Steps between two checkpoints."""
-
-TREE_ROWS = 200
-"""Rows whose items are the leaves of the tree of TDM."""
 
 _NUMBER = re.compile(r"\d+")
 
@@ -57,7 +57,8 @@ def small_copy(config: EasyRecConfig, directory: Path, num_steps: int) -> EasyRe
     _shorten(small, num_steps)
     _shrink_data(small)
     features = list(_features(small))
-    _shrink_tables(features)
+    has_tree = small.data_config.WhichOneof("sampler") == "tdm_sampler"
+    _shrink_tables(features, MAX_TABLE_ROWS * (INNER_NODES if has_tree else 1))
     for index, message in enumerate(features):
         _write_vocabulary(message, directory / f"vocabulary_{index}")
     return small
@@ -90,14 +91,19 @@ def _shrink_data(config: EasyRecConfig) -> None:
             sampler.num_hard_sample = min(sampler.num_hard_sample or 1, NUM_HARD_NEGATIVES)
 
 
-def write_tables(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
+def write_tables(config: EasyRecConfig, directory: Path, rows: pa.Table) -> EasyRecConfig:
     """Write the tables of items, users and edges, or the tree, that the sampler of a small copy reads.
+
+    Args:
+        config: a small copy.
+        directory: of the tables.
+        rows: all rows of the data.
 
     Returns:
         The config with their paths.
     """
     if config.data_config.WhichOneof("sampler") == "tdm_sampler":
-        _write_tree(config, directory)
+        _write_tree(config, directory, rows)
         return config
     edited = EasyRecConfig()
     edited.CopyFrom(config)
@@ -106,17 +112,18 @@ def write_tables(config: EasyRecConfig, directory: Path) -> EasyRecConfig:
     return edited
 
 
-def _write_tree(config: EasyRecConfig, directory: Path) -> None:
-    """Write a binary tree of the items of some rows; the counts of its levels are the first ones of the config."""
+def _write_tree(config: EasyRecConfig, directory: Path, rows: pa.Table) -> None:
+    """Write a binary tree of the items of the data; the counts of its levels are the first ones of the config."""
     sampler = config.data_config.tdm_sampler
-    rows = make_table(config, TREE_ROWS)
     ids = rows.column(sampler.item_id_field)
     first = {item: row for row, item in reversed(list(enumerate(ids.to_pylist()))) if item is not None}
     items_path = directory / "items.parquet"
     items_path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(rows.take(sorted(first.values())), items_path)
-    numbers = [name for name in sampler.attr_fields if pa.types.is_floating(rows.column(name).type)]
-    words = [name for name in sampler.attr_fields if name not in numbers]
+    names = [name for name in dict.fromkeys(sampler.attr_fields) if name in rows.column_names]
+    names = [name for name in names if name != sampler.item_id_field]
+    numbers = [name for name in names if pa.types.is_floating(rows.column(name).type)]
+    words = [name for name in names if name not in numbers]
     flags = {
         "item_input_path": items_path,
         "item_id_field": sampler.item_id_field,
@@ -129,6 +136,7 @@ def _write_tree(config: EasyRecConfig, directory: Path) -> None:
     argv = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
     if init_tree.main(argv):
         raise DataError("the tree of the items could not be built")
+    sampler.attr_fields[:] = [TREE_LEVEL, sampler.item_id_field, *words, *numbers]  # the order in the table
     sampler.item_input_path = str(directory / "node_table.txt")
     sampler.edge_input_path = str(directory / "edge_table.txt")
     sampler.predict_edge_input_path = str(directory / "predict_edge_table.txt")
@@ -147,13 +155,13 @@ def _features(message: Message) -> Iterator[Any]:
         yield from _features(child)
 
 
-def _shrink_tables(features: list[Any]) -> None:
+def _shrink_tables(features: list[Any], limit: int) -> None:
     """Limit the rows of tables; features with one table keep equal numbers, and defaults stay valid ids."""
     by_table: dict[str, list[Any]] = defaultdict(list)
     for index, message in enumerate(features):
         by_table[getattr(message, "embedding_name", "") or f"{message.feature_name} {index}"].append(message)
     for sharing in by_table.values():
-        rows = max([MAX_TABLE_ROWS, *(_largest_default(message) + 1 for message in sharing)])
+        rows = max([limit, *(_largest_default(message) + 1 for message in sharing)])
         for message in sharing:
             for name in ("num_buckets", "hash_bucket_size"):
                 if name in fields_of(message) and message.HasField(name):

@@ -158,6 +158,16 @@ def test_key_may_be_constant_or_feature() -> None:
     assert columns["f"].values.tolist() == [[4]]
 
 
+def test_key_may_be_a_dense_feature_whose_numbers_are_not_whole() -> None:
+    raw = 'raw_feature { feature_name: "r" expression: "user:x" }'
+    built = encoder(raw, lookup(key="feature:r"))
+    columns, bad = built.encode(pa.table({"x": [0.25, 2.0, 0.1, 7.5], "m": ["0.25:3\x1d2:4\x1d0.1:5"] * 4}))
+    assert columns["f"].values.tolist() == [[3], [4], [5], [0]]
+    assert not bad
+    _, bad = encode(lookup(), ["0.25:3"], [0.25])
+    assert [report[:3] for report in reports(bad)] == [("k", "not an integer", [0])]
+
+
 def test_encoded_and_bucketize_data_are_read() -> None:
     def encode_own_column(text: str, values: Any, mode: str = "FG_BUCKETIZE") -> Column:
         return encoder(lookup(text), mode=mode).encode(pa.table({"f": values}))[0]["f"]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.jagged import Elements, Jagged, read_jagged
 from tzrec.features.numbers import to_integers
-from tzrec.features.text.spans import Spans, to_decimals
+from tzrec.features.text.spans import Spans, split, to_decimals
 
 
-def read_words(array: pa.Array, column: str, separator: str, bad: BadRows) -> Jagged:
+def read_words(array: pa.Array, column: str, separator: str, bad: BadRows, has_fractions: bool = False) -> Jagged:
     """Read an Arrow column as rows of words; numbers are written in decimal.
 
     Args:
@@ -18,6 +19,7 @@ def read_words(array: pa.Array, column: str, separator: str, bad: BadRows) -> Ja
         column: its name, for the error.
         separator: separates the values of a string.
         bad: collects the rows with numbers that are not whole, which have no word.
+        has_fractions: numbers that are not whole are words too, in their shortest form, as 0.25.
 
     Raises:
         DataError: the column has a type that is neither text nor numbers.
@@ -26,6 +28,13 @@ def read_words(array: pa.Array, column: str, separator: str, bad: BadRows) -> Ja
     if isinstance(rows.elements, Spans):
         return rows
     values, invalid = to_integers(rows.elements)
+    if invalid and has_fractions:
+        texts = pc.if_else(
+            pa.array(values == rows.elements),
+            pa.array(values).cast(pa.string()),
+            pa.array(rows.elements).cast(pa.string()),
+        )
+        return Jagged(split(texts)[0], rows.lengths)
     rows = Jagged(to_decimals(values), rows.lengths)
     return rows.keep(bad.report_invalid(column, invalid, rows.row_indices(), array)) if invalid else rows
 

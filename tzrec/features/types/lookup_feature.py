@@ -31,8 +31,9 @@ class LookupFeature(MapLookupFeature):
 
     def find(self, columns: Mapping[str, pa.Array], bad: BadRows) -> Jagged:
         map_name, key_name = (source.name for source in self.inputs)
+        is_computed = self.inputs[1].side == "feature"  # of any numbers
         pairs = read_pairs(columns[map_name], map_name, PAIR_SEPARATOR, KEY_DELIMITER, bad)
-        keys = read_words(columns[key_name], key_name, self._separator, bad)
+        keys = read_words(columns[key_name], key_name, self._separator, bad, has_fractions=is_computed)
         matches = find_pairs(pairs, keys)
         values = pairs.values[matches.pairs]
         if self._need_key:

@@ -58,8 +58,8 @@ class MatchFeature(MapLookupFeature):
     def _read_keys(self, key: str, columns: Mapping[str, pa.Array], rows: int, bad: BadRows) -> Jagged:
         if key == WILDCARD:
             return Jagged(Spans.repeat(WILDCARD, rows), None)
-        name = key.partition(":")[2]
-        return read_words(columns[name], name, self._separator, bad)
+        side, _, name = key.partition(":")
+        return read_words(columns[name], name, self._separator, bad, has_fractions=side == "feature")
 
     def _read_inner(self, maps: Spans, row_indices: Int64Array, array: pa.Array, bad: BadRows) -> Pairs:
         """Read the inner pairs of every matched outer pair."""
