@@ -11,9 +11,9 @@ from typing import Any
 from tzrec.migration.easyrec.layers import convert_layers
 from tzrec.migration.easyrec.models import Convert, ModelContext
 from tzrec.migration.easyrec.source import Rows, Source
-from tzrec.protos.model_pb2 import ModelConfig
+from tzrec.protos.model_pb2 import SEQUENCE, ModelConfig
 
-_USER, _ITEM = "user", "item"
+_USER, _ITEM, _HISTORY = "user", "item", "hist"
 """Names of the groups that the towers of EasyRec read."""
 
 
@@ -73,7 +73,10 @@ def _mind(model: Source, config: ModelConfig, context: ModelContext) -> None:
     source, target = model.child("mind"), config.mind
     source.remark("EasyRec normalizes the group user by a batch norm first, which has no counterpart")
     user = target.user_tower
-    user.input, user.history_input = _USER, "hist"
+    user.input, user.history_input = _USER, _HISTORY
+    for group in config.feature_groups:
+        if group.group_name == _HISTORY:
+            group.group_type = SEQUENCE
     if source.has("pre_capsule_dnn"):
         convert_layers(source.message("pre_capsule_dnn"), user.hist_seq_mlp)
     convert_layers(source.message("user_dnn"), user.user_mlp)
