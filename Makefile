@@ -79,7 +79,8 @@ bench-models: $(PROTOS)  ## benchmark DLRM against a plain loop, and each model 
 bench-neighbours: $(PROTOS)  ## measure training beside busy processes and under a CPU quota, in three minutes
 	@$(BIN)/python experiments/bench/neighbours.py
 
-bench-retrieval: $(PROTOS)  ## measure indexes of items: building, searching, recall at equal latency; three minutes
+bench-retrieval: $(PROTOS)  ## benchmark DSSM with sampled negatives, and indexes of items; six minutes
+	@$(BIN)/python experiments/bench/retrieval.py
 	@$(BIN)/python experiments/bench/index.py
 	@$(BIN)/python experiments/bench/sampler.py
 
@@ -91,6 +92,7 @@ chaos: $(PROTOS)  ## inject faults of the disk, the data, the ranks and the mach
 
 quality: $(PROTOS)  ## check that each model overfits 256 rows and learns a planted signal
 	@$(BIN)/python experiments/planted/planted.py
+	@$(BIN)/python experiments/planted/clusters.py
 
 docs: $(PROTOS)  ## generate the config reference and the support table of the README from protos/
 	@$(BIN)/python -m tzrec.tools.config_reference

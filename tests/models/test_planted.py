@@ -31,3 +31,11 @@ def test_two_models_overfit_and_find_the_signal() -> None:
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr[-2000:]
     assert "2 of 2 pass" in ran.stdout
+
+
+@pytest.mark.slow
+def test_match_model_finds_planted_clusters() -> None:
+    command = [sys.executable, str(FOLDER / "clusters.py"), "--models", "mind"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr[-2000:]
+    assert "| mind |" in ran.stdout
