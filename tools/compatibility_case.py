@@ -148,11 +148,10 @@ def _export(config: str, directory: Path, result: Path) -> None:
     if env.rank_info().is_main:
         tzrec.export(config, directory / "export")
         return
-    while not any(stage["name"] == "export" and "seconds" in stage for stage in _read_stages(result)):
+    while not (ended := [stage for stage in _read_stages(result) if stage["name"] == "export" and "seconds" in stage]):
         time.sleep(0.2)
-    failed = [stage["reason"] for stage in _read_stages(result) if stage["reason"]]
-    if failed:
-        raise AssertionError(failed[0])
+    if ended[0]["reason"]:
+        raise AssertionError(ended[0]["reason"])
 
 
 def _read_stages(result: Path) -> list[dict[str, Any]]:
