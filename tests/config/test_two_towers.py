@@ -41,8 +41,6 @@ CASES = [
      "highest scores that count"),
     (DSSM, (SAMPLER, ""), "model_config.dssm.in_batch_negative: the items have no negatives to be compared with; set "
      "data_config.negative_sampler, or in_batch_negative to true"),
-    (V2, ("  force_base_data_group: true\n", ""), "data_config.force_base_data_group: is false; the towers of dssm_v2 "
-     "share tables, so that features of users and items need equal numbers of rows: set it to true"),
     (DSSM, ('item_tower { input: "item"', 'item_tower { input: "user"'), "model_config.dssm.item_tower.input: group "
      '"user" is also model_config.dssm.user_tower.input; give each a group of its own'),
     (DSSM, ("temperature: 0.1", "temperature: 0"), "model_config.dssm.temperature: 0 is not above 0"),
@@ -90,3 +88,12 @@ def test_input_without_effect_is_a_warning(text: str, change: tuple[str, str], w
     checker = inspect(load_source(str(path)))
     assert checker.problems == []
     assert warning in [problem.message for problem in checker.warnings]
+
+
+def test_towers_that_share_tables_have_one_data_group(tmp_path: Path) -> None:
+    path = tmp_path / "my.config"
+    path.write_text(replaced(V2, "  force_base_data_group: true\n", ""))
+    source = load_source(str(path))
+    assert source.config.data_config.force_base_data_group
+    (warning,) = source.warnings
+    assert str(warning).endswith("is true here: dssm_v2 needs equal numbers of rows of all features")
