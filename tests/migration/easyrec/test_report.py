@@ -82,6 +82,11 @@ REPORTED = [
         "embedding_dim: 4 num_buckets: 5 lookup_max_sel_elem_num: 3 }",
         "feature_configs[0].lookup_max_sel_elem_num: all elements that are found count",
     ),
+    (
+        "feature_configs { input_names: ['a', 'b'] feature_type: LookupFeature feature_name: 'l' embedding_dim: 4 "
+        "num_buckets: 5 }",
+        "feature_configs[0].feature_type: the pairs k:v of a map are separated by",
+    ),
     ("feature_configs { input_names: 'a' feature_type: Mystery }", "feature_configs[0].feature_type: Mystery has no"),
     ("model_config { embedding_regularization: 1 }", "model_config.embedding_regularization: see"),
     (f"model_config {{ {MODEL} l2_regularization: 1 }} }}", "model_config.deepfm.l2_regularization: see"),
@@ -231,7 +236,7 @@ def test_sequences_without_fg_json_are_features_of_their_own(tmp_path: Path) -> 
     kinds = [feature.WhichOneof("feature") for feature in conversion.config.feature_configs]
     assert kinds == ["id_feature", "raw_feature", "combo_feature", "sequence_id_feature", "sequence_raw_feature"]
     ids = conversion.config.feature_configs[3].sequence_id_feature
-    assert (ids.expression, ids.sequence_length, ids.sequence_delim) == ("user:click_100_seq__item_id", 1, ";")
+    assert (ids.expression, ids.sequence_length, ids.sequence_delim) == ("user:click_100_seq__item_id", 0, ";")
 
 
 ENTRIES: list[tuple[dict[str, Any], str]] = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tzrec.config.syntax import TextSyntaxError, parse_tree
 from tzrec.errors import ConfigError, Problem
-from tzrec.migration.easyrec.data import convert_data, convert_paths, default_values
+from tzrec.migration.easyrec.data import convert_data, convert_paths, default_values, expand_names
 from tzrec.migration.easyrec.features import FeatureContext, convert_feature, feature_name, feature_sources
 from tzrec.migration.easyrec.fg_json import FgJson, convert_sequence_settings
 from tzrec.migration.easyrec.groups import convert_groups
@@ -184,7 +184,7 @@ def _sides(model: Source) -> dict[str, str]:
     """Derive the side of each feature from the groups: item if only groups named item... have it, else user."""
     groups: dict[str, set[str]] = {}
     for group in model.messages("feature_groups"):
-        for name in group.texts("feature_names"):
+        for name in expand_names(group.texts("feature_names")):
             groups.setdefault(name, set()).add(group.text("group_name"))
     return {
         name: "item" if all(group.startswith("item") for group in names) else "user" for name, names in groups.items()

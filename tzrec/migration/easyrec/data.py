@@ -77,8 +77,10 @@ def convert_data(source: Source, target: DataConfig, is_parquet: bool) -> None:
         target.dataset_type = _DATASETS[names[0]]
     else:
         source.note("input_type", f"{kind} is not known here; write the data as CSV or Parquet")
+    source.flag("auto_expand_input_fields")  # ranges in names are expanded in any case
     for field in source.messages("input_fields"):
-        _convert_field(field, target.input_fields.add())
+        for name in expand_names([field.text("input_name")]):
+            _convert_field(field, target.input_fields.add(input_name=name))
     for name in source.names():
         _convert_sampler(source, name, target)
 
@@ -91,7 +93,6 @@ def _convert_field(source: Source, target: Field) -> None:
         source.note("input_type", f"there is no type {kind}; STRING is used")
         kind = "STRING"
     target.input_type = FieldType.Value(kind)  # type: ignore[assignment]
-    target.input_name = source.text("input_name")
 
 
 def _convert_sampler(source: Source, name: str, target: DataConfig) -> None:

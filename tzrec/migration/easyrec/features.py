@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tzrec.migration.easyrec.data import expand_names
 from tzrec.migration.easyrec.source import Rows, Source, only
 from tzrec.protos.feature_pb2 import FeatureConfig
 
@@ -55,7 +56,9 @@ def convert_feature(source: Source, context: FeatureContext) -> list[FeatureConf
         source.note("feature_type", f"{kind} has no counterpart; the feature is left out")
         return []
     features = []
-    for shared in [name, *source.texts("shared_names")]:
+    if kind == "LookupFeature" and name not in context.expressions:
+        source.note("feature_type", 'the pairs k:v of a map are separated by "\\x1d" here; rewrite the column')
+    for shared in [name, *expand_names(source.texts("shared_names"))]:
         config = FeatureConfig()
         inputs = context.inputs(shared, columns if shared == name else [shared])
         convert(source, config, inputs)
@@ -184,7 +187,8 @@ def _sequence(source: Source, config: FeatureConfig, inputs: Sequence[str]) -> N
     is_raw = source.text("sub_feature_type", "IdFeature") == "RawFeature"
     target = only(config, "sequence_raw_feature" if is_raw else "sequence_id_feature")
     target.expression = inputs[0] if inputs else ""
-    target.sequence_length = source.integer("max_seq_len") or source.integer("sequence_length", 1)
+    if length := source.integer("max_seq_len") or source.integer("sequence_length"):
+        target.sequence_length = length
     target.sequence_delim = source.text("separator", _SEQUENCE_SEPARATOR)
     if source.has("seq_multi_sep"):
         target.separator, target.value_dim = source.text("seq_multi_sep"), 0
