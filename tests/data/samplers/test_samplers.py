@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.fixtures.item_tables import EDGES, FIELDS, NODES, appended, batch, make, nodes, sampled, table
@@ -201,3 +202,24 @@ def test_text_that_is_no_id_is_reported(table: Table) -> None:
 def test_column_of_lists_is_rejected_as_id(table: Table) -> None:
     with pytest.raises(DataError, match=r'column "item_id" is list<.*>; a sampler needs one integer or text per row'):
         make(simple(table("items", NODES, nodes(3)))).sample(batch([[0], [1]]), 1)
+
+
+def test_lists_of_encoded_data_are_split_by_its_separator(table: Table) -> None:
+    items = table("items", NODES, [(1, 1, "1:4\x035"), (2, 1, "2:6\x1d7")])
+    text = f'{simple(items, 30)} fg_encoded_multival_sep: "\\x03"'
+    raw = batch([9], price=pa.array([[1]], pa.list_(pa.int64())))
+    rows = appended(make(text, mode="FG_NONE").sample(raw, 1)).columns.to_pylist()
+    assert {(row["item_id"], tuple(row["price"])) for row in rows} == {(1, (4, 5)), (2, (6, 7))}
+    with_bad = appended(make(text, mode="FG_DAG").sample(raw, 1))
+    assert {reason for _, reason, _, _ in with_bad.bad.reports} == {"not an integer"}
+
+
+def test_negatives_of_rows_that_are_left_out_go_with_them(table: Table) -> None:
+    edges = table("edges", EDGES, [(7, 3, 1), (5, 99, 1), (7, 9, 1), (6, 1, 1)])
+    rows = make(hard(table("items", NODES, nodes(100)), edges)).sample(batch([0, 1, 2], users=[7, 6, 5]), 1)
+    kept = rows.keep(np.array([False, True, True]))
+    negatives = appended(kept).negatives
+    assert negatives.hard_index.tolist() == [[0, 0], [1, 0]]
+    assert negatives.positive_ids.tolist() == [1, 2]
+    assert negatives.sampled_ids.tolist()[8:] == [1, 99] == appended(kept).columns.column("item_id").to_pylist()[8:]
+    assert (kept.raw.num_rows, kept.origin.tolist(), appended(kept).id_text(9)) == (2, [1, 2], "99")
