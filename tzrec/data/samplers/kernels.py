@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numba import types
 
 from tzrec.features.arrays import ByteArray, Int32Array, Int64Array
-from tzrec.ops.jit import BOOLS_OUT, INT32S, INT32S_OUT, INT64S, INT64S_OUT, UINT8S, jit
+from tzrec.ops.jit import BOOLS_OUT, INT32S, INT32S_OUT, INT64S, INT64S_OUT, UINT8S, UINT8S_OUT, jit
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -176,23 +176,33 @@ def uniform(state: int) -> Any:
     return np.float64(mix(state) >> np.uint64(11)) * _UNIT
 
 
-@jit(INT64S_OUT(_FLOAT64S, INT32S, INT64S, INT32S, types.int64, _U64, types.int64))
-def draw(
-    probability: Float64Array,
-    alias: Int32Array,
-    excluded: Int64Array,
-    slots: Int32Array,
-    count: int,
-    key: int,
-    num_tries: int,
-) -> Any:
+@jit(types.float64(INT64S, _FLOAT64S, UINT8S_OUT))
+def exclude(rows: Int64Array, weights: Float64Array, bits: ByteArray) -> Any:
+    """Set the bit of each row, and return the sum of the weights of those that were not set.
+
+    Args:
+        rows: negative ones stand for none.
+        weights: `(N,)`.
+        bits: a bit for each of N rows.
+    """
+    total = 0.0
+    for row in rows:
+        if row >= 0:
+            bit = np.uint8(1 << (row & 7))
+            if not bits[row >> 3] & bit:
+                bits[row >> 3] |= bit
+                total += weights[row]
+    return total
+
+
+@jit(INT64S_OUT(_FLOAT64S, INT32S, UINT8S, types.int64, _U64, types.int64))
+def draw(probability: Float64Array, alias: Int32Array, bits: ByteArray, count: int, key: int, num_tries: int) -> Any:
     """Draw rows with replacement, weighted by an alias table, and again while the row is an excluded one.
 
     Args:
         probability: of the alias table `(N,)`.
         alias: of the alias table `(N,)`.
-        excluded: rows `(X,)`.
-        slots: their hash index.
+        bits: a bit for each row, 1 for an excluded one.
         count: number of draws.
         key: seed; draw i depends on it and on i alone.
         num_tries: largest number of tries of a draw.
@@ -209,7 +219,7 @@ def draw(
             row = np.int64(uniform(state) * len(probability))
             if uniform(state + _ONE) >= probability[row]:
                 row = np.int64(alias[row])
-            if len(excluded) == 0 or slots[_slot(excluded, slots, row)] < 0:
+            if not bits[row >> 3] & np.uint8(1 << (row & 7)):
                 rows[i] = row
                 break
     return rows

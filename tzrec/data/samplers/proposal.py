@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tzrec.data.samplers.edge_table import EdgeTable
-from tzrec.data.samplers.node_table import NodeTable, index_size
+from tzrec.data.samplers.node_table import NodeTable
 from tzrec.data.samplers.table_cache import cached_table
 from tzrec.errors import DataError
 from tzrec.features.arrays import Float32Array, Int32Array, Int64Array
@@ -76,22 +76,17 @@ class Proposal:
         """
         from tzrec.data.samplers import kernels
 
-        excluded = excluded[excluded >= 0]
-        slots = np.full(index_size(len(excluded)), -1, np.int32)
-        is_repeated = kernels.build_index(excluded, slots)
-        distinct = excluded[~is_repeated]
-        left = self.total - float(self.weights[distinct].sum())
-        rows = kernels.draw(self._probability, self._alias, excluded, slots, count, np.uint64(key), _NUM_TRIES)
+        bits = np.zeros(len(self.weights) // 8 + 1, np.uint8)
+        left = self.total - kernels.exclude(excluded, self.weights, bits)
+        rows = kernels.draw(self._probability, self._alias, bits, count, np.uint64(key), _NUM_TRIES)
         missing = np.flatnonzero(rows < 0)
         if len(missing):
-            weights = self.weights.copy()
-            weights[distinct] = 0
-            ends = np.cumsum(weights)
+            is_excluded = np.unpackbits(bits, count=len(self.weights), bitorder="little")
+            ends = np.cumsum(np.where(is_excluded, 0.0, self.weights))
             left = float(ends[-1])
-            if left > 0:
-                rows[missing] = self._draw_slowly(ends, missing, key)
-            else:
+            if not left > 0:
                 return self.draw(count, key, np.empty(0, np.int64))
+            rows[missing] = self._draw_slowly(ends, missing, key)
         return rows, np.log(self.weights[rows] / left).astype(np.float32)
 
     @staticmethod
