@@ -12,13 +12,14 @@ import torch
 
 from tests.fixtures import tdm_run
 from tzrec.config.load import load_config
-from tzrec.errors import DataError, PackageError
+from tzrec.errors import DataError, PackageError, UsageError
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving.beam_search import BeamSearch
 from tzrec.serving.predictor import Predictor
 from tzrec.serving.servable import Servable
+from tzrec.serving.tree_predictor import TreePredictor
 
 USERS = ["age", "click__item_id"]
 
@@ -35,7 +36,7 @@ class Fixture:
                 parameter.copy_(torch.randn_like(parameter) / 2)
         scorer = Servable.from_model(model)
         self.predictor = Predictor(scorer, config, encoder)
-        self.search = BeamSearch(scorer, encoder, config, {"price": pa.float64(), "shop": pa.int64()})
+        self.search = BeamSearch(scorer, encoder, config)
         self.children: dict[int, list[int]] = {}
         for line in Path(config.data_config.tdm_sampler.predict_edge_input_path).read_text().splitlines()[1:]:
             parent, child, _ = line.split("\t")
@@ -74,7 +75,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Fixture:
 
 def search(run: Fixture, users: pa.Table, k: int) -> pa.Table:
     batch = users.select(USERS).combine_chunks().to_batches()[0]
-    found, bad = run.search.search(batch, k)
+    found, bad = run.search.search(batch, k, {"price": pa.float64(), "shop": pa.int64()})
     assert not bad
     return run.search.to_table(found, users.num_rows)
 
@@ -117,6 +118,19 @@ def test_users_are_searched_independently(run: Fixture, monkeypatch: pytest.Monk
     assert together["ids"].to_pylist() == alone["ids"].to_pylist()
     monkeypatch.setattr("tzrec.serving.beam_search._PAIRS", 7)
     assert search(run, users, 4)["ids"].to_pylist() == together["ids"].to_pylist()
+
+
+def test_predictor_of_a_tree_retrieves_ids_and_scores(run: Fixture) -> None:
+    users = tdm_run.users(5, 7)
+    predictor = TreePredictor(run.search._scorer, run.predictor.config, run.predictor.encoder)
+    table = predictor.retrieve(users.select(USERS), 3)
+    assert table.equals(search(run, users, 3).cast(table.schema))
+    with pytest.raises(UsageError, match="retrieve: k must be a whole number from 1 up; received 0"):
+        predictor.retrieve(users, 0)
+    with pytest.raises(DataError, match="the table has no rows"):
+        predictor.retrieve(users.slice(0, 0), 1)
+    with pytest.raises(DataError, match="row 1: column \"age\" has 'x': not an integer"):
+        predictor.retrieve({"age": ["1", "x"], "click__item_id": ["1", "2"]}, 1)
 
 
 def test_model_without_probabilities_raises_package_error(run: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,9 +69,7 @@ class TreeRetrieval:
         output.ensure_unoccupied()
         with Session.load(self.config, package_path=self.package_path, purpose="serving") as session:
             reader = self._open(session)
-            types = dict(zip(reader.schema.names, reader.schema.types, strict=True))
-            types |= declared_types(self.config.data_config)
-            search = BeamSearch(session.scorer(), session.encoder, self.config, types)
+            search = BeamSearch(session.scorer(), session.encoder, self.config)
             try:
                 recall = self._write(session, reader, search, output)
             except BaseException:
@@ -130,7 +128,9 @@ class TreeRetrieval:
         """Items of each row of a piece, lists of ids."""
         bad = BadRows(piece.batch.num_rows)
         users = cast_text(piece.batch.select(list(search.columns)), schema.features, bad)
-        items, more = search.search(users, self.count, self.num_children)
+        types = dict(zip(reader.schema.names, reader.schema.types, strict=True))
+        types |= declared_types(self.config.data_config)
+        items, more = search.search(users, self.count, types, self.num_children)
         reports = [*bad.reports, *more.reports]
         if reports and self.config.data_config.bad_row_policy == data_pb2.ERROR:
             column, reason, rows, values = reports[0]

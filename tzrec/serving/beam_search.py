@@ -59,20 +59,13 @@ class BeamSearch:
         scorer: the model.
         encoder: the features of its config.
         config: its config, which names the tables of the tree.
-        types: types that the attributes of nodes have as raw columns; text if they are not given.
 
     Raises:
         DataError: a table cannot be read.
         PackageError: the model has no output with a probability.
     """
 
-    def __init__(
-        self,
-        scorer: Scorer,
-        encoder: FeatureEncoder,
-        config: EasyRecConfig,
-        types: Mapping[str, pa.DataType] | None = None,
-    ) -> None:
+    def __init__(self, scorer: Scorer, encoder: FeatureEncoder, config: EasyRecConfig) -> None:
         sampler = config.data_config.tdm_sampler
         self._scorer, signature = scorer, scorer.signature
         features = [*signature.sparse, *signature.dense, *signature.sequences.width_by_feature]
@@ -80,7 +73,6 @@ class BeamSearch:
         self._edges = TreeEdges(sampler, self.nodes.table)
         self._pairs = PairEncoder(encoder.select_features(features), self.nodes.table.fields)
         self.columns, self.item_columns = self._pairs.user_columns, self._pairs.item_columns
-        self._types = {name: (types or {}).get(name, pa.string()) for name in self.item_columns}
         is_encoded = config.data_config.fg_mode == data_pb2.FG_NONE
         self._separator = config.data_config.fg_encoded_multival_sep if is_encoded else SEPARATOR
 
@@ -97,12 +89,15 @@ class BeamSearch:
     def _last_level(self) -> int:
         return self.nodes.num_levels - 1
 
-    def search(self, users: pa.RecordBatch, k: int, n: int | None = None) -> tuple[FoundItems, BadRows]:
+    def search(
+        self, users: pa.RecordBatch, k: int, types: Mapping[str, pa.DataType], n: int | None = None
+    ) -> tuple[FoundItems, BadRows]:
         """Find the k items with the highest probabilities for each user, fewer in a tree with fewer.
 
         Args:
             users: raw columns of U users, at least `columns`.
             k: number of items.
+            types: types that the attributes of nodes have as raw columns; text for others.
             n: children of a node, for the level at which the search begins; default: that of the tree.
 
         Returns:
@@ -112,19 +107,20 @@ class BeamSearch:
             DataError: a column is missing or has a type that a feature cannot read.
         """
         encoded, bad = self._pairs.encode_users(users)
+        columns = {name: types.get(name, pa.string()) for name in self.item_columns}
         nodes = self._edges.start
         for _ in range(self.first_layer(k, n)):
             nodes = np.unique(self._descended(nodes)[1])
         owners = np.repeat(np.arange(users.num_rows), len(nodes))
         nodes = np.tile(nodes, users.num_rows)
-        scores = self._scores(users, encoded, owners, nodes)
+        scores = self._scores(users, encoded, columns, owners, nodes)
         while not self._edges.is_leaf(nodes).all():
             best = _best(owners, scores, 2 * k)
             parents, nodes = self._descended(nodes[best])
             owners = owners[best][parents]
             first = _first_of_pairs(owners, nodes, len(self.nodes.table))
             owners, nodes = owners[first], nodes[first]
-            scores = self._scores(users, encoded, owners, nodes)
+            scores = self._scores(users, encoded, columns, owners, nodes)
         best = _best(owners, scores, k)
         return FoundItems(owners[best], nodes[best], scores[best]), bad
 
@@ -142,24 +138,29 @@ class BeamSearch:
         return np.concatenate([parents, leaves])[order], np.concatenate([children, nodes[leaves]])[order]
 
     def _scores(
-        self, users: pa.RecordBatch, encoded: Mapping[str, Column], owners: Int64Array, nodes: Int64Array
+        self,
+        users: pa.RecordBatch,
+        encoded: Mapping[str, Column],
+        types: Mapping[str, pa.DataType],
+        owners: Int64Array,
+        nodes: Int64Array,
     ) -> Float32Array:
         """Probability of each pair of a user and a node, `(F,)`."""
         parts = [np.empty(0, np.float32)]
         for start in range(0, len(nodes), _PAIRS):
             distinct, item_rows = np.unique(nodes[start : start + _PAIRS], return_inverse=True)
             user_rows = owners[start : start + _PAIRS]
-            items = self._attributes(distinct)
+            items = self._attributes(distinct, types)
             columns = self._pairs.encode_pairs(users, encoded, items, user_rows, item_rows)
             with torch.inference_mode():
                 outputs = self._scorer.predict(self._scorer.signature.from_columns(columns, len(user_rows)))
             parts.append(_probabilities(outputs))
         return np.concatenate(parts)
 
-    def _attributes(self, rows: Int64Array) -> pa.RecordBatch:
+    def _attributes(self, rows: Int64Array, types: Mapping[str, pa.DataType]) -> pa.RecordBatch:
         """Raw columns of nodes."""
         texts, bad = self.nodes.table.attributes(rows), BadRows(len(rows))
-        attributes = convert_attributes(texts, self._types, self._separator, bad)
+        attributes = convert_attributes(texts, types, self._separator, bad)
         if bad:
             column, reason, positions, values = bad.reports[0]
             name = self.nodes.table.id_texts(rows[positions[:1]])[0]

@@ -47,6 +47,10 @@ class Predictor:
         config: of the model.
         encoder: the features of that config.
         open_retriever: opens the index of items in the package of a user tower.
+
+    Attributes:
+        scorer, config, encoder: the same.
+        is_strict: True if a bad value is an error.
     """
 
     def __init__(
@@ -56,10 +60,10 @@ class Predictor:
         encoder: FeatureEncoder,
         open_retriever: Callable[[], Retriever] | None = None,
     ) -> None:
-        self.scorer, self.encoder = scorer, encoder
+        self.scorer, self.config, self.encoder = scorer, config, encoder
         self._open_retriever, self._lock = open_retriever, threading.Lock()
         self._retriever: Retriever | None = None
-        self._is_strict = config.data_config.bad_row_policy == data_pb2.ERROR
+        self.is_strict = config.data_config.bad_row_policy == data_pb2.ERROR
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -129,8 +133,8 @@ class Predictor:
 
     def _score(self, batch: pa.RecordBatch, first_row: int) -> dict[str, Tensor]:
         columns, bad = self.encoder.encode(batch)
-        if bad and self._is_strict:
-            raise _bad_value(bad, first_row)
+        if bad and self.is_strict:
+            raise bad_value(bad, first_row)
         with torch.inference_mode():
             return self.scorer.predict(self.scorer.signature.from_columns(columns, batch.num_rows))
 
@@ -145,6 +149,10 @@ def load(path: str | PathLike[str]) -> Predictor:
     package = open_package(directory)
     config = package_config(directory)
     program, encoder = package.program(), FeatureEncoder.from_config(config.feature_configs, config.data_config)
+    if config.data_config.WhichOneof("sampler") == "tdm_sampler":
+        from tzrec.serving.tree_predictor import TreePredictor  # which imports this module
+
+        return TreePredictor(program, config, encoder)
     return Predictor(program, config, encoder, partial(Retriever.open, directory, package.manifest, program.outputs))
 
 
@@ -177,7 +185,8 @@ def _column(output: Tensor) -> pa.Array:
     return column
 
 
-def _bad_value(bad: BadRows, first_row: int) -> DataError:
+def bad_value(bad: BadRows, first_row: int) -> DataError:
+    """Build the error of the first bad value of some rows, of which the first one has this number."""
     column, reason, rows, values = bad.reports[0]
     received = "is missing" if values[0] is None else f"has {str(values[0])!r}"
     return DataError(

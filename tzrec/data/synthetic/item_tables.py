@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tzrec.config.samplers import sampler_config
-from tzrec.data.synthetic.items import NUM_CLUSTERS, ItemCatalog
+from tzrec.data.synthetic.items import NUM_CLUSTERS, ItemCatalog, texts
+from tzrec.data.synthetic.tree_tables import make_tree_tables
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.protos.sampler_pb2 import TDMSampler
 
 _EDGES = {"pos_edge_input_path": (5, 0), "hard_neg_edge_input_path": (4, 3)}
 """Edges per user, and the distance from the user's cluster to that of the items."""
@@ -36,6 +37,9 @@ def make_tables(config: EasyRecConfig, directory: str | Path) -> dict[str, str]:
     prefix = f"data_config.{config.data_config.WhichOneof('sampler')}"
     fields = [field.name for field in sampler.DESCRIPTOR.fields if field.name.endswith("input_path")]
     Path(directory).mkdir(parents=True, exist_ok=True)
+    if isinstance(sampler, TDMSampler):
+        tree = make_tree_tables(catalog, sampler, Path(directory))
+        return {f"{prefix}.{field}": path for field, path in tree.items()}
     edits, names = {}, set()
     for field in fields:
         name = os.path.basename(getattr(sampler, field).rstrip("/")) or f"{field}.txt"
@@ -43,7 +47,7 @@ def make_tables(config: EasyRecConfig, directory: str | Path) -> dict[str, str]:
         names.add(name)
         path = Path(directory) / name
         if field == "user_input_path":
-            _write(path, f"id:{_kind(catalog.users)}\tweight:float", ((user, 1.0) for user in _texts(catalog.users)))
+            _write(path, f"id:{_kind(catalog.users)}\tweight:float", ((user, 1.0) for user in texts(catalog.users)))
         elif field in _EDGES:
             _write_edges(path, catalog, *_EDGES[field])
         elif field in ("input_path", "item_input_path"):
@@ -57,13 +61,13 @@ def make_tables(config: EasyRecConfig, directory: str | Path) -> dict[str, str]:
 def _write_items(path: Path, catalog: ItemCatalog, delimiter: str) -> None:
     ids = catalog.columns[catalog.item_id]
     attributes = [
-        _texts(catalog.columns[name]) if name in catalog.columns else ["0"] * len(ids) for name in catalog.fields
+        texts(catalog.columns[name]) if name in catalog.columns else ["0"] * len(ids) for name in catalog.fields
     ]
     weights = [f"{weight:.3f}" for weight in np.random.default_rng(0).uniform(0.5, 2.0, len(ids))]
     is_joinable = not any(delimiter in text for texts in attributes for text in texts)
     rest = ["attrs:string"] if is_joinable else [f"{name}:string" for name in catalog.fields]
     cells = [[delimiter.join(row)] if is_joinable else row for row in zip(*attributes, strict=True)]
-    lines = ([item, weight, *row] for item, weight, row in zip(_texts(ids), weights, cells, strict=True))
+    lines = ([item, weight, *row] for item, weight, row in zip(texts(ids), weights, cells, strict=True))
     _write(path, "\t".join([f"id:{_kind(ids)}", "weight:float", *rest]), lines)
 
 
@@ -72,7 +76,7 @@ def _write_edges(path: Path, catalog: ItemCatalog, num_edges: int, distance: int
     users, ids = catalog.users, catalog.columns[catalog.item_id]
     clusters = (np.repeat(catalog.clusters(users), num_edges) + distance) % NUM_CLUSTERS
     items = ids.take(pa.array(catalog.draw(clusters, np.random.default_rng(distance), share=1.0)))
-    pairs = zip(np.repeat(_texts(users), num_edges), _texts(items), strict=True)
+    pairs = zip(np.repeat(texts(users), num_edges), texts(items), strict=True)
     _write(path, f"userid:{_kind(users)}\titemid:{_kind(ids)}\tweight:float", ((*pair, 1.0) for pair in pairs))
 
 
@@ -82,10 +86,3 @@ def _write(path: Path, header: str, lines: Iterable[Sequence[Any]]) -> None:
 
 def _kind(ids: pa.Array) -> str:
     return "int64" if pa.types.is_integer(ids.type) else "string"
-
-
-def _texts(array: pa.Array) -> list[str]:
-    """Return the text that a table of nodes has for each value; the elements of a list are joined by 0x1d."""
-    if pa.types.is_list(array.type):
-        array = pc.binary_join(array.cast(pa.list_(pa.string())), "\x1d")
-    return [text or "" for text in array.cast(pa.string()).to_pylist()]

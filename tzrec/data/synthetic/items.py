@@ -15,6 +15,7 @@ from tzrec.config.samplers import sampler_config
 from tzrec.data.synthetic.cells import MAX_IDS, Cells, Int64Array
 from tzrec.data.synthetic.columns import SyntheticColumns, sources
 from tzrec.data.synthetic.sequences import as_lists, as_text
+from tzrec.protos.data_pb2 import DataConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 NUM_CLUSTERS = 10
@@ -22,6 +23,7 @@ OWN_SHARE = 0.9
 """Share of the items of a user that are in the cluster of this user."""
 _SEED = 0
 _DRAWS = 4 * MAX_IDS
+_TREE_ITEMS = 256
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class ItemCatalog:
         rows = pa.table(columns)
         is_complete = np.logical_and.reduce([pc.is_valid(column).to_numpy() for column in rows.columns])
         rows = rows.filter(pa.array(is_complete))
-        _, first = np.unique(_texts(rows[item_id].combine_chunks()), return_index=True)
-        rows = rows.take(pa.array(np.sort(first)[:MAX_IDS]))
+        _, first = np.unique(texts(rows[item_id].combine_chunks()), return_index=True)
+        rows = rows.take(pa.array(np.sort(first)[: _num_items(config.data_config, len(first))]))
         return cls(
             item_id,
             user_id,
@@ -70,8 +72,8 @@ class ItemCatalog:
 
     def clusters(self, keys: pa.Array) -> Int64Array:
         """Return the cluster that each user prefers."""
-        distinct = {key: zlib.crc32(key.encode()) % NUM_CLUSTERS for key in set(_texts(keys))}
-        return np.array([distinct[key] for key in _texts(keys)], np.int64)
+        distinct = {key: zlib.crc32(key.encode()) % NUM_CLUSTERS for key in set(texts(keys))}
+        return np.array([distinct[key] for key in texts(keys)], np.int64)
 
     def draw(self, clusters: Int64Array, rng: np.random.Generator, share: float = OWN_SHARE) -> Int64Array:
         """Draw an item for each cluster: one of it with probability `share`, else any; low numbers more often."""
@@ -113,9 +115,17 @@ class ItemCatalog:
         return names[0] if names else self.item_id
 
 
+def _num_items(data: DataConfig, num_ids: int) -> int:
+    """Number of items; those of a tree leave most of the ids to the inner nodes."""
+    return max(2, min(_TREE_ITEMS, num_ids // 4)) if data.WhichOneof("sampler") == "tdm_sampler" else MAX_IDS
+
+
 def _numbers(count: int) -> pa.Array:
     return pa.array(np.arange(count) % MAX_IDS)
 
 
-def _texts(array: pa.Array) -> list[str]:
+def texts(array: pa.Array) -> list[str]:
+    """Return the text that a table of nodes has for each value; the elements of a list are joined by 0x1d."""
+    if pa.types.is_list(array.type):
+        array = pc.binary_join(array.cast(pa.list_(pa.string())), "\x1d")
     return [text or "" for text in array.cast(pa.string()).to_pylist()]

@@ -28,7 +28,10 @@ def make_table(config: EasyRecConfig, rows: int, seed: int = 1) -> pa.Table:
         catalog.plant(config, features, rng)
     signal = (features.signal - features.signal.mean()) / (features.signal.std() or 1.0)
     columns = dict(features.arrays)
-    columns |= {name: array for name, array in make_labels(config, signal, rng).items() if name not in columns}
+    labels = make_labels(config, signal, rng)
+    if config.data_config.WhichOneof("sampler") == "tdm_sampler":  # its rows are items that users chose
+        labels = {name: pa.array(np.ones(rows)).cast(label.type) for name, label in labels.items()}
+    columns |= {name: array for name, array in labels.items() if name not in columns}
     columns |= {name: pa.array(rng.uniform(0.5, 1.5, rows)) for name in config.data_config.sample_weight_fields}
     return pa.table(columns)
 
