@@ -83,8 +83,8 @@ def local_directory(directory: str) -> Path:
     path = to_directory("--index_output_dir", directory)
     if not isinstance(path, Path):
         raise UsageError(
-            f"--index_output_dir {directory}: an index is mapped from local files; write it to a local directory, then "
-            "copy the directory to the store"
+            f"--index_output_dir {directory}: an index is mapped from local files; copy the package to a local "
+            "directory, write the index there, and load the package from there"
         )
     return path
 

@@ -32,7 +32,11 @@ SETS = {
     "online_retail": "Online Retail",
     "complete_journey": "Complete Journey",
 }
-_HOURS = {"model_config.feature_groups[0].sequence_groups[0].feature_names[4]": "history__hours"}
+_HOURS = {
+    "model_config.feature_groups[0].sequence_groups[0].feature_names": [
+        *("item_id", "category", "history__item_id", "history__category", "history__hours"),
+    ]
+}
 ENCODERS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
     "mean pooling": ("pooling_encoder", {"input": "history"}, {}),
     "DIN": ("din_encoder", {"input": "history", "attn_mlp": {"hidden_units": [32, 16]}}, {}),

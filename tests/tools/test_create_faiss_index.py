@@ -92,7 +92,7 @@ def test_create_faiss_index_of_repeated_ids_indexes_the_first_row_of_each(folder
         ),
         (
             {"index_output_dir": "memory://bucket/user"},
-            "an index is mapped from local files; write it to a local directory",
+            "an index is mapped from local files; copy the package to a local",
         ),
         ({"embedding_input_path": "/nowhere/*.parquet"}, 'no file matches "/nowhere/*.parquet"'),
     ],
