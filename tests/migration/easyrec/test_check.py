@@ -18,6 +18,7 @@ feature_configs { input_names: "n" feature_type: RawFeature }
 feature_configs {
   input_names: "s" feature_type: SequenceFeature embedding_dim: 4 num_buckets: 9 max_seq_len: 5
 }
+feature_configs { input_names: "z" feature_type: SequenceFeature embedding_dim: 4 num_buckets: 9 separator: ";" }
 """
 BASE = """
 train_input_path: "train.csv" eval_input_path: "eval.csv" model_dir: "model"
@@ -31,7 +32,7 @@ data_config {
   input_fields { input_name: "clk" input_type: INT32 } input_fields { input_name: "buy" input_type: INT32 }
   input_fields { input_name: "a" } input_fields { input_name: "b" input_type: INT64 }
   input_fields { input_name: "i" input_type: INT64 } input_fields { input_name: "n" input_type: FLOAT }
-  input_fields { input_name: "s" }
+  input_fields { input_name: "s" } input_fields { input_name: "z" }
 }
 """
 
@@ -65,6 +66,7 @@ MODELS = {
     "MMoE": ALL + f"mmoe {{ expert_dnn {{ {DNN} }} num_expert: 3 {TASKS} }}",
     "SimpleMultiTask": ALL + f"simple_multi_task {{ {TASKS} }}",
     "DBMTL": ALL
+    + 'seq_att_groups { group_name: "h" seq_att_map { key: ["i", "b"] hist_seq: ["s", "z"] } }'
     + f"dbmtl {{ bottom_dnn {{ {DNN} }} expert_dnn {{ {DNN} }} num_expert: 2 "
     + TASKS.replace('"buy"', f'"buy" relation_tower_names: "t" relation_dnn {{ {DNN} }}')
     + "}",

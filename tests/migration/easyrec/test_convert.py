@@ -437,8 +437,18 @@ GROUPS = [
         ],
     ),
     (
-        'seq_att_groups { group_name: "s" seq_att_map { key: "k" hist_seq: "h" } }',
+        'seq_att_groups { group_name: "s" seq_att_map { key: "k" hist_seq: "h" } } '
+        'multi_tower { din_towers { input: "s" } }',
         ['group_name: "s" feature_names: ["k", "h"] group_type: SEQUENCE'],
+    ),
+    (
+        'feature_groups { group_name: "g" feature_names: "k" } '
+        'seq_att_groups { group_name: "s" seq_att_map { key: "k" hist_seq: "h" } }',
+        [
+            'group_name: "g" feature_names: "k" group_type: DEEP sequence_groups { group_name: "s" '
+            'feature_names: ["k", "h"] } sequence_encoders { din_encoder { input: "s" attn_mlp { '
+            'hidden_units: [128, 64, 32] use_bn: true activation: "nn.ReLU" } } }'
+        ],
     ),
 ]
 

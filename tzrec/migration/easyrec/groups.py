@@ -23,7 +23,12 @@ def convert_groups(model: Source, target: ModelConfig, dense_names: Sequence[str
     """
     for source in model.messages("feature_groups"):
         _convert_group(source, target, dense_names)
-    for source in model.messages("seq_att_groups"):
+    deep = [group for group in target.feature_groups if group.group_type == DEEP]
+    for index, source in enumerate(model.messages("seq_att_groups")):
+        if deep and not model.child("multi_tower").has("din_towers"):
+            source.remark(f'is attended by an encoder of the group "{deep[0].group_name}"')
+            _convert_sequence(source, deep[0], index)
+            continue
         group = target.feature_groups.add(group_name=source.text("group_name"), group_type=SEQUENCE)
         group.feature_names.extend(_attended(source))
 
