@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-retrieval bench-scale chaos quality docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-scale chaos quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -84,15 +84,19 @@ bench-retrieval: $(PROTOS)  ## benchmark DSSM with sampled negatives, and indexe
 	@$(BIN)/python experiments/bench/index.py
 	@$(BIN)/python experiments/bench/sampler.py
 
+bench-sequence: $(PROTOS)  ## benchmark sequence encoders against padded versions at 50, 500 and 5,000 elements
+	@$(BIN)/python experiments/bench/sequence.py
+
 bench-scale: $(PROTOS)  ## measure the loader of one rank among 1 to 64, and the exchange of 1 to 8, in ten minutes
 	@$(BIN)/python experiments/bench/scale.py
 
 chaos: $(PROTOS)  ## inject faults of the disk, the data, the ranks and the machine; 20 minutes
 	@$(BIN)/python -m tests.chaos
 
-quality: $(PROTOS)  ## check that each model overfits 256 rows and learns a planted signal
+quality: $(PROTOS)  ## check that each model overfits 256 rows and learns a planted signal, and each encoder one of sequences
 	@$(BIN)/python experiments/planted/planted.py
 	@$(BIN)/python experiments/planted/clusters.py
+	@$(BIN)/python experiments/planted/sequences.py
 
 docs: $(PROTOS)  ## generate the config reference and the support table of the README from protos/
 	@$(BIN)/python -m tzrec.tools.config_reference

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import tzrec.models
+from tzrec.protos.seq_encoder_pb2 import SeqEncoderConfig
+from tzrec.registry import is_implemented
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "planted"
 NOT_MODELS = {"__init__", "base", "build", "two_towers"}
@@ -23,6 +25,20 @@ def test_every_model_is_in_the_experiment() -> None:
     files = {path.stem for path in Path(tzrec.models.__path__[0]).glob("*.py")} - NOT_MODELS
     match_models = {path.stem for path in (FOLDER / "match").glob("*.config")}
     assert files == set(module.MODELS) | match_models
+
+
+def test_every_sequence_encoder_is_in_the_experiment() -> None:
+    members = SeqEncoderConfig.DESCRIPTOR.oneofs_by_name["seq_module"].fields
+    files = {path.stem for path in (FOLDER / "sequence_encoders").glob("*.config")}
+    assert files == {member.name for member in members if is_implemented(member)}
+
+
+@pytest.mark.slow
+def test_attention_finds_the_element_of_the_candidate() -> None:
+    command = [sys.executable, str(FOLDER / "sequences.py"), "--encoders", "din_encoder", "pooling_encoder"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr[-2000:]
+    assert "2 of 2 pass" in ran.stdout
 
 
 @pytest.mark.slow

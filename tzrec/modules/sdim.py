@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,7 +35,8 @@ class SDIM(nn.Module):
     def forward(self, query: Tensor, sequence: JaggedSequence) -> Tensor:
         """(B, query_dim), elements (T, dim) -> (B, dim)"""
         is_equal = sequence.of_row(self.codes(query)) == self.codes(sequence.values)  # (T, num_bits)
-        is_shared = is_equal.unflatten(1, (-1, self.bits_per_signature)).all(2)  # (T, G)
+        # a quarter of the time of `all(2)`
+        is_shared = reduce(torch.logical_and, is_equal.unflatten(1, (-1, self.bits_per_signature)).unbind(2))  # (T, G)
         element, signature = is_shared.nonzero().unbind(1)  # (P,), P is about T * G / 2^bits_per_signature
         buckets = sequence.rows.index_select(0, element) * self.num_signatures + signature
         values = sequence.values.to(torch.promote_types(sequence.values.dtype, torch.float32))

@@ -134,11 +134,10 @@ def element_widths(checker: Checker, path: str) -> dict[str, int]:
 
 def _check_named_feature(checker: Checker, path: str, entry: FeatureEntry, feature: GroupFeature) -> None:
     """Check the kind of a feature that an encoder names."""
-    if bool(entry.sequence) != feature.is_sequence:
-        received, wanted = (
-            ("a feature of the row", "of the elements") if feature.is_sequence else ("a sequence", "of the row")
-        )
-        checker.error(path, f'"{entry.name}" is {received}; name a feature {wanted}')
+    if feature.is_sequence and not entry.sequence:
+        checker.error(path, f'"{entry.name}" is a feature of the row; name a feature of the elements')
+    elif entry.sequence and not feature.is_sequence:
+        checker.error(path, f'"{entry.name}" is a sequence; name a feature of the row')
     elif feature.has_ids and not entry.has_table:
         checker.error(path, f'"{entry.name}" is a number and has no ids; name a feature with ids, e.g. an id_feature')
     elif not feature.has_ids and (entry.has_table or entry.width != 1):
