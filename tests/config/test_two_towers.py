@@ -24,7 +24,15 @@ def test_examples_are_valid(text: str, tmp_path: Path) -> None:
     assert field_problems_of(tmp_path, text) == []
 
 
+WIDTHS = "is not above 0; without it the vectors of users are 64 wide and those of items {}: set it, or make them equal"
+ITEM_MLP = 'input: "item" mlp { hidden_units: [128, 64] }'
 CASES = [
+    (DSSM, (ITEM_MLP, 'input: "item" mlp { hidden_units: 48 }', "output_dim: 32", ""),
+     "model_config.dssm.output_dim: " + WIDTHS.format(48)),
+    (DSSM, (ITEM_MLP, 'input: "item"', "output_dim: 32", "output_dim: 0"),
+     "model_config.dssm.output_dim: " + WIDTHS.format(33)),
+    (MIND, (ITEM_MLP, 'input: "item" mlp { hidden_units: 32 }', "output_dim: 32", ""),
+     "model_config.mind.output_dim: " + WIDTHS.format(32)),
     (
         DSSM,
         (LOSS, "losses { binary_cross_entropy {} }"),
@@ -69,7 +77,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "change", "problem"), CASES)
-def test_wrong_config_is_explained(text: str, change: tuple[str, str], problem: str, tmp_path: Path) -> None:
+def test_wrong_config_is_explained(text: str, change: tuple[str, ...], problem: str, tmp_path: Path) -> None:
     assert problem in field_problems_of(tmp_path, replaced(text, *change))
 
 

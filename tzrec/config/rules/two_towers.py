@@ -8,6 +8,7 @@ from tzrec.config.checker import Checker
 from tzrec.config.match_towers import TOWERS, group_fields
 from tzrec.config.rules.feature_entry import entries_by_name
 from tzrec.config.rules.model_groups import feature_widths, groups_by_name
+from tzrec.config.schema import fields_of
 from tzrec.protos.model_pb2 import DEEP, SEQUENCE, FeatureGroupType
 
 
@@ -22,6 +23,7 @@ def check_two_towers(checker: Checker, path: str, model: Any) -> None:
     if checker.has_parse_errors(path):
         return
     _check_groups(checker, path, model)
+    _check_widths(checker, path, model)
     _check_negatives(checker, path, model)
     _check_correction(checker, f"{path}.candidate_correction", model)
 
@@ -42,6 +44,23 @@ def _check_groups(checker: Checker, path: str, model: Any) -> None:
     for name, (group_path, _) in groups.items():
         if name not in paths:
             checker.warning(f"{group_path}.group_name", f'no tower reads the group "{name}"')
+
+
+def _check_widths(checker: Checker, path: str, model: Any) -> None:
+    """Check that vectors of both towers have the same width, where no linear layer of width output_dim ends them."""
+    widths = [_tower_width(checker, getattr(model, tower)) for tower in TOWERS]
+    if model.output_dim <= 0 and all(widths) and widths[0] != widths[1]:
+        received = f"without it the vectors of users are {widths[0]} wide and those of items {widths[1]}"
+        checker.error(f"{path}.output_dim", f"is not above 0; {received}: set it, or make them equal")
+
+
+def _tower_width(checker: Checker, tower: Any) -> int:
+    """Width of the last layer of a tower; 0 if the config does not determine it."""
+    name = "concat_mlp" if "concat_mlp" in fields_of(tower) else "mlp"
+    if tower.HasField(name):
+        units = getattr(tower, name).hidden_units
+        return units[-1] if units else 0
+    return group_width(checker, tower.input)
 
 
 def _check_type(checker: Checker, path: str, group: Any, group_type: int) -> None:
