@@ -93,8 +93,8 @@ class Capsules(nn.Module):
 
     def _is_capsule(self, lengths: Tensor) -> Tensor:
         """Capsule j is valid if j < log2(length), or j = 0: compared as 2^j < length, which is exact."""
-        powers = torch.tensor([2**j if j else -1 for j in range(self.max_k)], device=lengths.device)
-        is_capsule = powers < lengths.unsqueeze(1)
+        numbers = torch.arange(self.max_k, device=lengths.device)
+        is_capsule = (2**numbers < lengths.unsqueeze(1)) | (numbers == 0)
         return torch.ones_like(is_capsule) if self._is_constant else is_capsule
 
     def _route(self, elements: Tensor, is_element: Tensor, is_capsule: Tensor) -> Tensor:
