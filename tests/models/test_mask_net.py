@@ -24,7 +24,9 @@ def naive(w: reference.Weights, row: dict[str, np.ndarray], widths: dict[str, li
         mask = reference.linear(w, f"{block}.mask", reference.relu_layers(w, f"{block}.mask_hidden", x))
         source = normed if parallel or not outputs else outputs[-1]
         outputs.append(
-            np.maximum(reference.layer_norm(w, f"{block}.norm", w[f"{block}.linear.weight"] @ (source * mask)), 0)
+            np.maximum(
+                reference.layer_norm(w, f"{block}.norm", reference.linear(w, f"{block}.linear", source * mask)), 0
+            )
         )
     return reference.linear(
         w, "output", reference.relu_layers(w, "mask_net.top", np.concatenate(outputs) if parallel else outputs[-1])
