@@ -355,7 +355,7 @@ def _stop_condition(session: Session, loader: DataLoader, data_step: int) -> Sto
     train, num_rows = session.config.train_config, loader.num_rows
     if not train.num_epochs:
         return StopCondition(data_step + train.num_steps)
-    if num_rows is None:
+    if num_rows is None or session.config.data_config.HasField("batch_cost_size"):  # the number of steps is unknown
         return StopCondition(None, train.num_epochs)
     full_batches, rest = divmod(num_rows, loader.batch_size * session.rank_info.world_size)
     partial_batches = 1 if rest and not session.config.data_config.drop_remainder else 0
