@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +10,6 @@ import pytest
 from tzrec.data.tree.files import EDGES, NODES, SERVING_TREE
 from tzrec.errors import DataError
 from tzrec.tools.tdm import cluster_tree
-from tzrec.tools.tdm.items import embeddings_of
 
 
 def build(path: Path, out: Path) -> None:
@@ -31,32 +29,18 @@ def test_files_hold_items_in_the_order_of_their_clusters(tmp_path: Path) -> None
     assert len((tmp_path / "tree" / EDGES).read_text().splitlines()) == 31
 
 
-@pytest.mark.parametrize(
-    "column",
-    [
-        pa.array([[0.5, 1.0], [2.0, -3.0]]),
-        pa.array([[0.5, 1.0], [2.0, -3.0]], pa.list_(pa.float32(), 2)),
-        pa.array(["0.5,1", "2,-3"]),
-        pa.array(["[0.5,1.0]", "[2.0, -3.0]"]),
-    ],
-    ids=["lists", "fixed", "text", "json"],
-)
-def test_embeddings_of_all_forms_are_equal(column: pa.Array) -> None:
-    vectors = embeddings_of(pa.chunked_array([column]), "v")
-    assert vectors.dtype == np.float32
-    assert vectors.tolist() == [[0.5, 1.0], [2.0, -3.0]]
+@pytest.mark.parametrize("form", ["[{0},{1}]", "{0},{1}"])
+def test_embeddings_as_text_give_the_same_tree(form: str, tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=(12, 2)).round(3)
+    for name, vectors in (("a", numbers.tolist()), ("b", [form.format(*row) for row in numbers.tolist()])):
+        pq.write_table(pa.table({"item": range(12), "cate": ["c"] * 12, "item_emb": vectors}), tmp_path / name)
+        build(tmp_path / name, tmp_path / f"tree_{name}")
+    left, right = ((tmp_path / name / SERVING_TREE).read_text() for name in ("tree_a", "tree_b"))
+    assert left == right
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ([[1.0], [1.0, 2.0]], '--embedding_field "v": row 1 has 2 numbers, the first row 1'),
-        ([[1.0], None], '--embedding_field "v": row 1 has no numbers, the first row 1'),
-        ([[1.0], [float("nan")]], '--embedding_field "v": row 1 has a number that is not finite'),
-        ([1.0, 2.0], '--embedding_field "v" is double; it must hold lists of numbers'),
-    ],
-)
-def test_embeddings_of_invalid_vectors_raise(values: list[Any], message: str) -> None:
-    with pytest.raises(DataError) as error:
-        embeddings_of(pa.chunked_array([pa.array(values)]), "v")
-    assert str(error.value) == message
+def test_embeddings_of_several_widths_raise_data_error(tmp_path: Path) -> None:
+    table = pa.table({"item": [0, 1], "cate": ["c", "c"], "item_emb": [[1.0], [1.0, 2.0]]})
+    pq.write_table(table, tmp_path / "items.parquet")
+    with pytest.raises(DataError, match='column "item_emb" has'):
+        build(tmp_path / "items.parquet", tmp_path / "tree")

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from tzrec import cli
 from tzrec.log import logger
+from tzrec.retrieval.vectors import to_vectors
 from tzrec.tools.tdm.clustering import cluster
-from tzrec.tools.tdm.items import Items, add_flags, embeddings_of
+from tzrec.tools.tdm.items import Items, add_flags
 
 
 @cli.run
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--parallel", type=cli.whole_number(1, 1024), default=16, metavar="N", help=text)
     args = flags.parse_args(argv)
     items = Items(args, args.embedding_field)
-    vectors = embeddings_of(items.table.column(args.embedding_field), args.embedding_field)
+    vectors = to_vectors(items.table.column(args.embedding_field), args.embedding_field)
     tree = cluster(vectors, args.n_cluster, args.parallel)
     nodes = items.write(tree)
     logger.info("tree   %s items, %s nodes, %d levels", f"{len(items):,}", f"{len(nodes):,}", tree.depth + 1)

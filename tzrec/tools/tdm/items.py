@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +17,6 @@ from tzrec.data.tree.attributes import TREE_LEVEL, node_table
 from tzrec.data.tree.files import write_serving_tree, write_tables
 from tzrec.data.tree.item_tree import ItemTree
 from tzrec.errors import DataError, UsageError
-from tzrec.features.arrays import Float32Array
 from tzrec.profile.data_format import set_data_format
 from tzrec.protos.data_pb2 import DataConfig
 
@@ -123,31 +121,3 @@ def _typed(column: pa.ChunkedArray) -> pa.Array:
     cells, *_ = valid_text(pa.concat_arrays(column.chunks))
     cells = pc.if_else(pc.equal(cells, ""), None, cells)
     return cells.cast(infer_type(cells.drop_null()))
-
-
-def embeddings_of(column: pa.ChunkedArray, name: str) -> Float32Array:
-    """Read vectors, `(N, D)`: lists of numbers, or text with commas and optional brackets, `[0.5,1]`.
-
-    Raises:
-        DataError: a vector is missing, of another width than the first one, or holds something else than finite
-            numbers.
-    """
-    if pa.types.is_string(column.type):
-        column = pc.split_pattern(pc.replace_substring_regex(column, r"[\[\] ]", ""), ",").cast(pa.list_(pa.float32()))
-    vectors = column.combine_chunks()
-    vectors = vectors if isinstance(vectors, pa.Array) else pa.concat_arrays(vectors.chunks)
-    kind = vectors.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        raise DataError(f'--embedding_field "{name}" is {kind}; it must hold lists of numbers')
-    widths = pc.list_value_length(vectors)
-    width = widths[0].as_py() or 0
-    is_wrong = pc.invert(pc.fill_null(pc.equal(widths, width), False))
-    if width == 0 or pc.any(is_wrong).as_py():
-        row = pc.index(is_wrong, True).as_py() if width else 0
-        counts = [count or "no" for count in (widths[row].as_py(), width)]
-        raise DataError(f'--embedding_field "{name}": row {row} has {counts[0]} numbers, the first row {counts[1]}')
-    values = pc.list_flatten(vectors).cast(pa.float32()).to_numpy(zero_copy_only=False).reshape(-1, width)
-    is_finite = np.isfinite(values).all(axis=1)
-    if not is_finite.all():
-        raise DataError(f'--embedding_field "{name}": row {int(np.argmin(is_finite))} has a number that is not finite')
-    return values
