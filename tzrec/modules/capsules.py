@@ -93,14 +93,8 @@ class Capsules(nn.Module):
 
     def _is_capsule(self, lengths: Tensor) -> Tensor:
         """Capsule j is valid if j < log2(length), or j = 0: compared as 2^j < length, which is exact."""
-<<<<<<< HEAD
         numbers = torch.arange(self.max_k, device=lengths.device)
         is_capsule = (2**numbers < lengths.unsqueeze(1)) | (numbers == 0)
-=======
-        indices = torch.arange(self.max_k, device=lengths.device)  # a torch.tensor would be a constant of the export
-        powers = torch.bitwise_left_shift(torch.ones_like(indices), indices)  # a compiled power of integers is inexact
-        is_capsule = (powers < lengths.unsqueeze(1)) | (indices == 0)
->>>>>>> a7f8dc1 (modules: count capsules without a constant tensor)
         return torch.ones_like(is_capsule) if self._is_constant else is_capsule
 
     def _route(self, elements: Tensor, is_element: Tensor, is_capsule: Tensor) -> Tensor:
