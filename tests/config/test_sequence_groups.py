@@ -37,6 +37,9 @@ GROUPS = """group_type: DEEP
         sequence_encoders { self_attention_encoder { input: "cates" multihead_attn_dim: 8 num_heads: 2 } }
         sequence_groups { group_name: "others" feature_names: ["n__cate"] }
         sequence_encoders { dien_encoder { input: "cates" negatives: "group" negative_input: "others" } }
+        sequence_groups { group_name: "recent" feature_names: ["cate_id", "h__cate", "h__price"] }
+        sequence_encoders { bst_encoder { input: "recent" num_attention_heads: 1 } }
+        sequence_encoders { transact_encoder { input: "recent" time_gap: "h__price" } }
         sequence_encoders {
             multi_window_din_encoder { input: "cates" attn_mlp { hidden_units: 8 } windows_len: [1, 2] }
         }
@@ -114,6 +117,32 @@ CASES: list[tuple[str, str, str]] = [
         'input: "others"',
         'input: "others" auxiliary_mlp { hidden_units: 8 } auxiliary_score: "dot"',
         'auxiliary_mlp: is not used with auxiliary_score: "dot"',
+    ),
+    (
+        "num_attention_heads: 1",
+        "num_attention_heads: 2",
+        "bst_encoder.num_attention_heads: 2 is no divisor of the width of a token, 17",
+    ),
+    (
+        "num_attention_heads: 1",
+        "hidden_size: 12 num_attention_heads: 8",
+        "bst_encoder.num_attention_heads: 8 is no divisor of the width of a token, 12",
+    ),
+    ("num_attention_heads: 1", "num_attention_heads: 1 max_position_embeddings: 1", "max_position_embeddings: 1 is be"),
+    (
+        "num_attention_heads: 1",
+        'num_attention_heads: 1 target_item_position: "first"',
+        'target_item_position: unknown target_item_position "first"',
+    ),
+    (
+        'time_gap: "h__price"',
+        'time_gap: "h__price" num_heads: 3',
+        "transact_encoder.num_heads: 3 is no divisor of the width of a token, 32: element without time_gap, and",
+    ),
+    (
+        'time_gap: "h__price"',
+        'time_gap: "h__cate" num_heads: 1',
+        '"h__cate" is not a single number; name a raw_feature',
     ),
     ("windows_len: [1, 2]", "", "windows_len: is empty; give the elements of each window"),
     ("windows_len: [1, 2]", "windows_len: [1, 0]", "windows_len[1]: 0 is below 1; give the elements"),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.fixtures.padded_sequences import LENGTHS, double, sample
+from tzrec.modules.bst import BST, BSTShape
 from tzrec.modules.dien import DIEN
 from tzrec.modules.din import DIN, MultiWindowDIN
 from tzrec.modules.eta import ETA
@@ -18,8 +19,16 @@ from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.sdim import SDIM
 from tzrec.modules.self_attention import SelfAttention
 from tzrec.modules.sequence_pooling import DotAttention, Pooling
+from tzrec.modules.transact import TransAct
+from tzrec.modules.transformer import TransformerBlock
 
 QUERY_DIM, DIM = 3, 4
+
+
+def block(width: int) -> TransformerBlock:
+    return TransformerBlock(width, 2, 3, "nn.Tanh", 0.1, 0.1, 0.1)
+
+
 MLP = {"hidden_units": [5, 3], "activation": "nn.Tanh"}
 MODULES: dict[str, Callable[[], Any]] = {
     "din": lambda: DIN(QUERY_DIM, DIM, MLP),
@@ -31,6 +40,9 @@ MODULES: dict[str, Callable[[], Any]] = {
     "sdim": lambda: SDIM(QUERY_DIM, DIM, 12, 2),
     "dien_oldest_first": lambda: DIEN(QUERY_DIM, DIM, 2, newest_first=False),
     "dien_newest_first": lambda: DIEN(QUERY_DIM, DIM, DIM, newest_first=True),
+    "bst_head": lambda: BST(QUERY_DIM, DIM, BSTShape(4, "head", 6, True, True, True), [block(6)], 0.1, 0.02),
+    "bst_tail": lambda: BST(QUERY_DIM, DIM, BSTShape(5, "tail", DIM, False, False, False), [block(DIM)], 0.1, 0.02),
+    "transact": lambda: TransAct(QUERY_DIM, DIM, 4, 2, [block(6), block(6)], 1, 3),
     "self_attention": lambda: SelfAttention(DIM, 4, 2),
 }
 PADDED = {"self_attention"}
@@ -152,3 +164,25 @@ def test_exported_program_equals_the_module(name: str) -> None:
     queries, ends = torch.cat([query] * 2), torch.cat([lengths, 0 * lengths])
     torch.testing.assert_close(program(queries, longer, ends), module(queries, longer, ends))
     assert torch.equal(program(query, sequence[:, :1], 0 * lengths), empty_output(name, query))
+
+
+def test_training_overfits_random_labels(name: str) -> None:
+    """24 rows of learned elements; those without elements have the same label.
+
+    The output of sdim has length 1 at most.
+    """
+    torch.manual_seed(3)
+    query, sequence, lengths = (torch.cat([x] * 6) for x in inputs(name))
+    query, sequence = (torch.randn_like(x).float().requires_grad_() for x in (query, sequence))
+    module = build(name).float()
+    head = nn.Linear(module.out_dim, 1)
+    labels = torch.randint(0, 2, (len(lengths), 1)).float() * (lengths > 0).unsqueeze(1)
+    optimizer = torch.optim.Adam([query, sequence, *module.parameters(), *head.parameters()], 0.1)
+    history = []
+    for _ in range(60):
+        loss = functional.binary_cross_entropy_with_logits(head(module(query, sequence, lengths)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+    assert history[-1] < (0.6 if name == "sdim" else 0.1) * history[0], (history[0], history[-1])

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tzrec.modules.sequence_pooling import element_mask
+from tzrec.modules.transformer import masked_attention
 
 
 class SelfAttention(nn.Module):
@@ -47,8 +48,5 @@ class SelfAttention(nn.Module):
             functional.linear(x, weight, bias).unflatten(2, (inner.num_heads, -1)).transpose(1, 2)
             for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
         )  # (B, heads, L, attn_dim / heads) each
-        masked = torch.finfo(q.dtype).min / 2  # finite: with infinity rows without elements would become NaN
-        mask = torch.zeros_like(element_mask, dtype=q.dtype).masked_fill(~element_mask, masked)[:, None, None, :]
-        dropout = inner.dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-        return inner.out_proj(mixed.transpose(1, 2).flatten(2))
+        mixed = masked_attention(q, k, v, element_mask, inner.dropout if self.training else 0.0)
+        return inner.out_proj(mixed)

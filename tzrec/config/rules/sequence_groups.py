@@ -120,15 +120,16 @@ def _check_encoder(
     return list(by_field.values())
 
 
-def element_widths(checker: Checker, path: str) -> dict[str, int]:
-    """Width of an element of each sequence group that the encoder at a path can read, where all of it is known."""
+def group_widths(checker: Checker, path: str) -> dict[str, tuple[int, int]]:
+    """Widths of query and element of the sequence groups that the encoder at a path can read, where they are known."""
     deep = checker.enclosing(path, "sequence_groups")
     known, widths = entries_by_name(checker), {}
     for inner in deep.sequence_groups:
         entries = [known.get(name) for name in inner.feature_names]
         if all(entries):
-            width = sum(entry.width for entry in entries if entry and entry.sequence)
-            widths[inner.group_name or deep.group_name] = width
+            query = sum(entry.width for entry in entries if entry and not entry.sequence)
+            element = sum(entry.width for entry in entries if entry and entry.sequence)
+            widths[inner.group_name or deep.group_name] = query, element
     return widths
 
 

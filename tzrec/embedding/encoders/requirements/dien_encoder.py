@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tzrec.config.checker import Checker
-from tzrec.config.rules.sequence_groups import element_widths
+from tzrec.config.rules.sequence_groups import group_widths
 from tzrec.protos.seq_encoder_pb2 import DIENEncoder
 
 IS_JAGGED = True
@@ -11,7 +11,7 @@ IS_JAGGED = True
 
 def check(checker: Checker, path: str, message: DIENEncoder) -> None:
     """Check the source of the negatives, and the widths that the auxiliary loss compares."""
-    widths = element_widths(checker, path)
+    widths = {name: element for name, (_, element) in group_widths(checker, path).items()}
     if message.negatives == "group" and not message.negative_input:
         checker.error(f"{path}.negatives", 'is "group" without a negative_input that names the group')
     if message.negatives in ("batch", "none") and message.negative_input:
