@@ -43,9 +43,10 @@ class PairLinear(nn.Module):
         """(B, dim), elements (T, dim) -> (T, out_features)"""
         query, sequence = pair
         query_weight, element_weight, product_weight = self._combine(*self.weight.chunk(self._blocks, 1))
-        elements = functional.linear(sequence.values, element_weight)
-        elements = elements + functional.linear(sequence.of_row(query) * sequence.values, product_weight)
-        return elements + sequence.of_row(functional.linear(query, query_weight, self.bias))
+        scores = functional.linear(sequence.values, element_weight)
+        scores += functional.linear(sequence.of_row(query) * sequence.values, product_weight)
+        scores += sequence.of_row(functional.linear(query, query_weight, self.bias))
+        return scores
 
 
 class DIN(nn.Module):
