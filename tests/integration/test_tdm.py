@@ -50,7 +50,7 @@ def test_loop_finds_planted_clusters_and_beats_popularity(tmp_path: Path) -> Non
     assert retrieval.main([*flags, "--predict_output_path", str(tmp_path / "one")]) == 0
     table = pq.read_table(tmp_path / "one")
     assert table.column_names == ["user_id", "item_id", "recall_ids"]
-    assert recall(table) > 3 * popularity, (recall(table), popularity)
+    assert recall(table) > 0.9 > 3 * popularity, (recall(table), popularity)
     users = pq.read_table(tmp_path / "eval.parquet").select(["age", "click__item_id"])
     assert tzrec.load(package).retrieve(users, K)["ids"].to_pylist() == table["recall_ids"].to_pylist()
 
