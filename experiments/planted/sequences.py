@@ -13,7 +13,6 @@ items; it must reach 0.65.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -145,9 +144,6 @@ def main() -> int:
             verdict, (least, most) = "yes" if row["passed"] else "**NO**", row["required"]
             cells = f"{row['auc']:.4f} | {row['share']:.3f} | {least} to {most} | {verdict} | {row['seconds']:.0f}"
             print(f"| {name} | {cells} |", flush=True)
-    if len(rows) == len(names):
-        text = "[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n"
-        (FOLDER / "sequence_results.json").write_text(text)
     print(f"{sum(row['passed'] for row in rows)} of {len(rows)} pass, {sum(row['seconds'] for row in rows):.0f} s")
     return 0 if all(row["passed"] for row in rows) else 1
 
