@@ -59,9 +59,11 @@ class Capsules(nn.Module):
     Attributes:
         initial_logits: b of the first iteration, `(max_seq_len, max_k)`, the same for all rows: drawn once, so that
             evaluation and serving are deterministic.
+        length_bounds: `(max_k,)`; a row has the capsules whose bound is below its number of elements.
     """
 
     initial_logits: Tensor
+    length_bounds: Tensor
 
     def __init__(self, in_dim: int, config: dict[str, Any]) -> None:
         super().__init__()
@@ -74,6 +76,8 @@ class Capsules(nn.Module):
         if config["routing_init_method"] == "normal":
             initial = torch.randn(self._max_length, self.max_k) * config["routing_logits_stddev"]
         self.register_buffer("initial_logits", initial)
+        # a buffer, not numbers computed in the program: with those, compiled code had wrong numbers of capsules
+        self.register_buffer("length_bounds", torch.tensor([-1.0, *(2.0**j for j in range(1, self.max_k))]))
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Route elements `(B, L, in_dim)` of rows with `(B,)` elements, of which the first max_seq_len count.
@@ -92,9 +96,8 @@ class Capsules(nn.Module):
         return capsules * is_capsule.unsqueeze(2), is_capsule
 
     def _is_capsule(self, lengths: Tensor) -> Tensor:
-        """Capsule j is valid if j < log2(length), or j = 0: compared as 2^j < length, which is exact."""
-        numbers = torch.arange(self.max_k, device=lengths.device)
-        is_capsule = (2**numbers < lengths.unsqueeze(1)) | (numbers == 0)
+        """Capsule j is valid if j < log2(length), or j = 0; compared as 2^j < length, which is exact."""
+        is_capsule = lengths.to(self.length_bounds.dtype).unsqueeze(1) > self.length_bounds
         return torch.ones_like(is_capsule) if self._is_constant else is_capsule
 
     def _route(self, elements: Tensor, is_element: Tensor, is_capsule: Tensor) -> Tensor:
