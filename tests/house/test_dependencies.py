@@ -17,12 +17,17 @@ DISTRIBUTION = {
     "fbgemm_gpu": "fbgemm-gpu-cpu",
     "grpc_tools": "grpcio-tools",
     "faiss": "faiss-cpu",
+    "grpc": "grpcio",
+    "prometheus_client": "prometheus-client",
 }
 
-# required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, by Ray or Spark, or by
-# fsspec for the URLs of a store
-INDIRECT = {"tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "pandas", "s3fs", "gcsfs", "adlfs"}
-EXTRAS = ("text", "ray", "spark", "delta", "iceberg", "tree", "retrieval")
+# required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, by Ray or Spark, by
+# fsspec for the URLs of a store, or by uvicorn, which is slow without them
+INDIRECT = {
+    *("tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "pandas", "s3fs", "gcsfs", "adlfs"),
+    *("httptools", "uvloop"),
+}
+EXTRAS = ("text", "ray", "spark", "delta", "iceberg", "tree", "retrieval", "serve")
 # installed separately, see pyproject.toml
 SEPARATE = {"torchrec"}
 

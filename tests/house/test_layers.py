@@ -43,6 +43,7 @@ RANK = {
     "profile": (7, 1),
     "encoding": (7, 1),
     "migration": (7, 1),
+    "server": (7, 1),
 }
 COMMANDS = {
     "__init__",

@@ -16,6 +16,7 @@ from torch import Tensor
 from tzrec.config.load import load_config
 from tzrec.errors import DataError, PackageError, UsageError
 from tzrec.features.bad_rows import BadRows
+from tzrec.features.column import Column
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -127,16 +128,54 @@ class Predictor:
         for first_row, batch in self._batches(table):
             yield self._score(batch, first_row)
 
+    def rank(self, user: Any, items: Any) -> pa.Table:
+        """Score items for one user: the same as `predict` of rows that all have the user's columns.
+
+        Features that depend on the user alone are encoded once.
+
+        Args:
+            user: a frame with one row, see `predict`; columns that the items have too are taken from the items.
+            items: a frame with a row for each item.
+
+        Returns:
+            one row for each item, in their order; see `predict`.
+
+        Raises:
+            DataError: as `predict`; or the user is not one row.
+
+        Example:
+            >>> scores = tzrec.load("export").rank(pa.table({"user_id": ["u1"]}), pa.table({"item_id": [1, 2, 3]}))
+        """
+        request = [as_table(frame, self._read_columns(frame)).combine_chunks() for frame in (user, items)]
+        if request[0].num_rows != 1:
+            raise DataError(f"the user is {request[0].num_rows} rows, not one")
+        if request[1].num_rows == 0:
+            raise DataError("the table of items has no rows")
+        one, many = (table.to_batches()[0] for table in request)
+        columns, bad = self.encoder.encode_request(one, many)
+        return to_arrow(self._run(columns, bad, many.num_rows, 0))
+
+    def _read_columns(self, frame: Any) -> list[str]:
+        """Columns of a frame that the model reads."""
+        if isinstance(frame, (pa.Table, pa.RecordBatch)):
+            names = frame.schema.names
+        else:
+            names = list(frame if isinstance(frame, Mapping) else frame.columns)
+        return [name for name in self.columns if name in names]
+
     def _batches(self, table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:
         for first_row in range(0, table.num_rows, BATCH_SIZE):
             yield first_row, table.slice(first_row, BATCH_SIZE).combine_chunks().to_batches()[0]
 
     def _score(self, batch: pa.RecordBatch, first_row: int) -> dict[str, Tensor]:
         columns, bad = self.encoder.encode(batch)
+        return self._run(columns, bad, batch.num_rows, first_row)
+
+    def _run(self, columns: Mapping[str, Column], bad: BadRows, num_rows: int, first_row: int) -> dict[str, Tensor]:
         if bad and self.is_strict:
             raise bad_value(bad, first_row)
         with torch.inference_mode():
-            return self.scorer.predict(self.scorer.signature.from_columns(columns, batch.num_rows))
+            return self.scorer.predict(self.scorer.signature.from_columns(columns, num_rows))
 
 
 def load(path: str | PathLike[str]) -> Predictor:

@@ -65,7 +65,7 @@ class ElementInput:
         values, lengths = to_tensor(column.values), to_tensor(column.sequence_lengths)
         if not column.is_sparse:
             return cls(values, lengths, None)
-        key_lengths = _one_id_each(values) if column.lengths is None else torch.from_numpy(column.lengths)
+        key_lengths = _one_id_each(values) if column.lengths is None else to_tensor(column.lengths)
         return cls(values, lengths, key_lengths)
 
 

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from tzrec.errors import DataError
+from tzrec.server.batcher import Batcher, Limits
+from tzrec.server.errors import RequestError
+
+
+class Doubling:
+    """Doubles numbers; waits at the first batch until it is released."""
+
+    def __init__(self) -> None:
+        self.has_begun, self.release = threading.Event(), threading.Event()
+        self.batches: list[int] = []
+
+    def score(self, rows: pa.Table) -> pa.Table:
+        self.has_begun.set()
+        assert self.release.wait(20)
+        self.batches.append(rows.num_rows)
+        if pc.any(pc.equal(rows["x"], -1)).as_py():
+            raise DataError("row 0: column x has -1")
+        return pa.table({"y": pc.multiply(rows["x"], 2)})
+
+
+def rows(*values: object) -> pa.Table:
+    return pa.table({"x": list(values)})
+
+
+def blocked(limits: Limits) -> tuple[Doubling, Batcher, Future[pa.Table]]:
+    """A batcher whose thread works on a first request."""
+    model = Doubling()
+    batcher = Batcher(model.score, limits, lambda num_rows, waited_s: None)
+    first = batcher.submit(rows(1))
+    assert model.has_begun.wait(20)
+    return model, batcher, first
+
+
+def test_batcher_scores_waiting_requests_together_and_gives_each_its_rows() -> None:
+    model, batcher, first = blocked(Limits(batch_rows=6))
+    futures = [batcher.submit(rows(*range(n, n + 2))) for n in range(5)]
+    other_type = batcher.submit(rows(0.5))
+    model.release.set()
+    assert first.result(20)["y"].to_pylist() == [2]
+    assert [future.result(20)["y"].to_pylist() for future in futures] == [[2 * n, 2 * n + 2] for n in range(5)]
+    assert other_type.result(20)["y"].to_pylist() == [1.0]
+    assert model.batches == [1, 6, 4, 1]
+    batcher.close()
+
+
+def test_batcher_with_a_bad_request_answers_the_others() -> None:
+    model, batcher, _ = blocked(Limits())
+    good, bad, cancelled = batcher.submit(rows(5)), batcher.submit(rows(-1)), batcher.submit(rows(7))
+    assert cancelled.cancel()
+    model.release.set()
+    assert good.result(20)["y"].to_pylist() == [10]
+    with pytest.raises(RequestError, match="row 0: column x has -1"):
+        bad.result(20)
+    batcher.close()
+
+
+def test_batcher_refuses_requests_beyond_the_queue_and_after_the_deadline() -> None:
+    model, batcher, _ = blocked(Limits(queue_rows=3, deadline_s=0.5))
+    late = batcher.submit(rows(1, 2))
+    with pytest.raises(RequestError, match="2 rows are waiting already") as raised:
+        batcher.submit(rows(3, 4))
+    assert raised.value.status == 429
+    time.sleep(0.6)
+    model.release.set()
+    with pytest.raises(RequestError, match=r"waited for more than 0\.5 s") as raised:
+        late.result(20)
+    assert raised.value.status == 504
+    batcher.close()
+    with pytest.raises(RequestError, match="the model was unloaded") as raised:
+        batcher.submit(rows(1))
+    assert raised.value.status == 503

@@ -1,0 +1,95 @@
+"""Requests of the Open Inference Protocol for scores, whatever carries them, and their rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tzrec.config.names import did_you_mean
+from tzrec.server.errors import RequestError
+from tzrec.server.tensors import NamedTensor, output_tensor
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """A request for the scores of rows.
+
+    Attributes:
+        inputs: raw columns of B rows.
+        outputs: names of the outputs to return and whether in binary form; empty for all.
+        is_binary: outputs are returned in binary form if `outputs` is empty.
+        id: returned to the client.
+    """
+
+    inputs: Sequence[NamedTensor]
+    outputs: Mapping[str, bool]
+    is_binary: bool = False
+    id: str = ""
+
+
+def to_rows(inputs: Sequence[NamedTensor], columns: Sequence[str]) -> pa.Table:
+    """Convert inputs to a table of raw columns, `(B,)` each.
+
+    A column without an input is missing in all rows; inputs that are no columns are not read, as in files.
+
+    Args:
+        inputs: of a request.
+        columns: that the model reads.
+
+    Raises:
+        RequestError: an input is given twice, or they have different numbers of rows; see `complete_rows`.
+    """
+    tensors = {tensor.name: tensor for tensor in inputs}
+    if len(tensors) < len(inputs):
+        names = [tensor.name for tensor in inputs]
+        raise RequestError(f'input "{next(name for name in names if names.count(name) > 1)}" is given twice')
+    read = [tensors[name] for name in columns if name in tensors]
+    for tensor in read[1:]:
+        if tensor.num_rows != read[0].num_rows:
+            raise RequestError(
+                f'input "{tensor.name}" has {tensor.num_rows} rows, but "{read[0].name}" has {read[0].num_rows}'
+            )
+    return complete_rows(pa.table({tensor.name: tensor.to_column() for tensor in read}), columns)
+
+
+def complete_rows(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Select the columns that the model reads; those that are not there are missing in all rows.
+
+    Raises:
+        RequestError: the table has none of them, one of them twice, or no rows.
+    """
+    names = table.column_names
+    known = [name for name in columns if name in names]
+    if not known:
+        raise RequestError(f"the request has no column of the model, which reads {', '.join(columns)}")
+    repeated = [name for name in known if names.count(name) > 1]
+    if repeated:
+        raise RequestError(f'column "{repeated[0]}" is given twice')
+    if table.num_rows == 0:
+        raise RequestError("the request has no rows")
+    missing = pa.nulls(table.num_rows)
+    return pa.table({name: table.column(name) if name in known else missing for name in columns})
+
+
+def select_outputs(request: InferRequest, scores: pa.Table) -> list[NamedTensor]:
+    """Outputs of a request as tensors, in the order in which it lists them.
+
+    Raises:
+        RequestError: the model has no such output.
+    """
+    names: Collection[str] = request.outputs or scores.column_names
+    for name in names:
+        if name not in scores.column_names:
+            raise RequestError(f'the model has no output "{name}"{did_you_mean(name, scores.column_names)}')
+    return [_output(name, scores.column(name).combine_chunks()) for name in names]
+
+
+def _output(name: str, column: pa.Array) -> NamedTensor:
+    shape = (len(column),)
+    while pa.types.is_list(column.type):  # all lists of one level have the same length
+        column = column.flatten()
+        shape = *shape, len(column) // math.prod(shape)
+    return output_tensor(name, column.to_numpy(zero_copy_only=False).reshape(shape))

@@ -1,0 +1,120 @@
+"""ServedModel: one version of a model, ready to answer."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tzrec.errors import DataError
+from tzrec.server.batcher import Batcher, Limits
+from tzrec.server.errors import RequestError
+from tzrec.server.infer import complete_rows
+from tzrec.server.metrics import Metrics
+from tzrec.serving.package_manifest import MODEL, PackageManifest
+from tzrec.serving.predictor import Predictor, load
+
+_WARM_UP_ROWS = (1, 200)
+
+
+class ServedModel:
+    """A package that is loaded, with a queue of its own.
+
+    Attributes:
+        name: of the model.
+        version: of the package.
+        predictor: of the package.
+        manifest: of the package.
+
+    Args:
+        name: of the model.
+        version: of the package.
+        path: of the package.
+        limits: of the queue.
+        metrics: of the server.
+
+    Raises:
+        PackageError: the package is missing, damaged or too new.
+    """
+
+    def __init__(self, name: str, version: str, path: Path, limits: Limits, metrics: Metrics) -> None:
+        self.name, self.version = name, version
+        self.manifest = PackageManifest.read(path)
+        self.predictor: Predictor = load(path)
+        self._metrics = metrics
+        self._warm_up()
+        self._batcher = Batcher(self._score, limits, partial(metrics.observe_batch, name))
+
+    def _warm_up(self) -> None:
+        """Score rows without values, so that the memory of weights and kernels is touched before the first request."""
+        for num_rows in _WARM_UP_ROWS:
+            try:
+                self.predictor.predict(pa.table({name: pa.nulls(num_rows) for name in self.predictor.columns}))
+            except DataError:  # bad_row_policy is ERROR, and a missing value is a bad one
+                return
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        """Name, datatype and shape of each raw column, as the protocol describes them.
+
+        Columns are read as text or as numbers alike, so the datatype is the usual one: BYTES.
+        """
+        return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in self.predictor.columns]
+
+    @property
+    def outputs(self) -> list[dict[str, Any]]:
+        """Name, datatype and shape of each output."""
+        outputs = self.manifest.programs[MODEL].outputs
+        datatypes = {"float": "FP32", "bfloat": "FP32", "int": "INT64", "bool": "BOOL"}
+        return [
+            {
+                "name": output.name,
+                "datatype": datatypes[output.dtype.rstrip("0123456789")],
+                "shape": [-1, *output.shape],
+            }
+            for output in outputs
+        ]
+
+    def submit(self, rows: pa.Table) -> Future[pa.Table]:
+        """Queue rows of raw columns; see `Batcher.submit`."""
+        self._metrics.observe_rows(self.name, rows)
+        return self._batcher.submit(rows)
+
+    def rank(self, user: pa.Table, items: pa.Table) -> pa.Table:
+        """Score items for one user.
+
+        Raises:
+            RequestError: a column cannot be read, or there is none that the model reads.
+        """
+        columns = self.predictor.columns
+        user = user.select([name for name in columns if name in user.column_names])
+        start = time.monotonic()
+        try:
+            if user.num_columns == 0:
+                scores = self.predictor.predict(complete_rows(items, columns))
+            else:
+                for name in columns:
+                    if name not in user.column_names and name not in items.column_names:
+                        user = user.append_column(name, pa.nulls(1))
+                scores = self.predictor.rank(user, items)
+        except DataError as error:
+            raise RequestError(str(error)) from None
+        self._metrics.observe_batch(self.name, items.num_rows, 0.0)
+        self._metrics.observe_stage("score", time.monotonic() - start)
+        self._metrics.observe_scores(self.name, scores)
+        return scores
+
+    def close(self) -> None:
+        """Answer what is waiting and end."""
+        self._batcher.close()
+
+    def _score(self, rows: pa.Table) -> pa.Table:
+        start = time.monotonic()
+        scores = self.predictor.predict(rows)
+        self._metrics.observe_stage("score", time.monotonic() - start)
+        self._metrics.observe_scores(self.name, scores)
+        return scores

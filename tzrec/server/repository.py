@@ -1,0 +1,235 @@
+"""Repository: the models of a directory and their versions, loaded while others answer.
+
+    DIR                      a package: one model, named after the directory, version 1
+    DIR/<version>            packages in directories that are numbers: versions of one model
+    DIR/<model>              packages: several models, version 1 each
+    DIR/<model>/<version>    versions of several models
+
+The greatest version answers. A new one is loaded in a thread of its own, and answers once it is warm; requests in
+flight end with the version that they began with. Where the greatest version is removed the next one answers again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tzrec.config.names import did_you_mean
+from tzrec.errors import TzrecError, UsageError
+from tzrec.log import logger
+from tzrec.server.batcher import Limits
+from tzrec.server.errors import NOT_FOUND, UNAVAILABLE, RequestError
+from tzrec.server.metrics import Metrics
+from tzrec.server.model import ServedModel
+from tzrec.serving.package_manifest import MANIFEST
+
+_ONLY_VERSION = "1"
+READY, FAILED, UNLOADED = "READY", "UNAVAILABLE", "UNLOADED"
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """State of a version.
+
+    Attributes:
+        name: of the model.
+        version: of the model.
+        state: READY, FAILED or UNLOADED.
+        reason: the error of a version that failed.
+    """
+
+    name: str
+    version: str
+    state: str
+    reason: str = ""
+
+
+@dataclass
+class _Served:
+    """The versions of a model that are loaded, and those that are not by a client's wish or by an error."""
+
+    loaded: dict[str, ServedModel] = field(default_factory=dict)
+    failed: dict[str, tuple[float, str]] = field(default_factory=dict)
+    is_unloaded: bool = False
+
+    def current(self) -> ServedModel | None:
+        """The version that answers."""
+        return self.loaded[max(self.loaded, key=int)] if self.loaded else None
+
+
+class Repository:
+    """Models of a directory. Threads may share it.
+
+    Args:
+        root: see above.
+        limits: of the queue of each model.
+        metrics: of the server.
+        num_versions: versions of a model that stay loaded: the one that answers, and those that it replaced, for
+            requests that name them.
+
+    Raises:
+        UsageError: the directory has no package.
+        PackageError: no version of any model can be loaded.
+    """
+
+    def __init__(self, root: Path, limits: Limits, metrics: Metrics, num_versions: int = 2) -> None:
+        self._root, self._limits, self._metrics, self._num_versions = root, limits, metrics, num_versions
+        self._models: dict[str, _Served] = {}
+        self._loading = threading.Lock()  # one scan at a time; requests take no lock
+        if not packages_of(root):
+            raise UsageError(f"--model_path {root} has no package; give the --export_dir of an export, or its parent")
+        errors = self.refresh()
+        if not any(served.loaded for served in self._models.values()):
+            raise errors[0]
+
+    @property
+    def is_ready(self) -> bool:
+        """True if every model that is not unloaded answers."""
+        return all(served.current() for served in self._models.values() if not served.is_unloaded)
+
+    def get(self, name: str, version: str = "") -> ServedModel:
+        """Return a model.
+
+        Args:
+            name: of the model.
+            version: a loaded version; empty for the one that answers.
+
+        Raises:
+            RequestError: there is none.
+        """
+        if name not in self._models:
+            raise RequestError(f'no model "{name}"{did_you_mean(name, self._models)}', NOT_FOUND)
+        served = self._models[name]
+        if version:
+            if version not in served.loaded:
+                known = ", ".join(sorted(served.loaded, key=int)) or "none"
+                raise RequestError(f'model "{name}" has no version {version}; loaded: {known}', NOT_FOUND)
+            return served.loaded[version]
+        current = served.current()
+        if current is None:
+            raise RequestError(f'model "{name}" is not loaded', UNAVAILABLE)
+        return current
+
+    def versions(self, name: str) -> list[str]:
+        """Loaded versions of a model, the one that answers last."""
+        return sorted(self._models[name].loaded, key=int)
+
+    def index(self) -> list[VersionState]:
+        """State of every version that is loaded or failed, and of every unloaded model."""
+        states: list[VersionState] = []
+        for name, served in self._models.items():
+            states += [VersionState(name, version, READY) for version in self.versions(name)]
+            states += [VersionState(name, version, FAILED, why) for version, (_, why) in served.failed.items()]
+            if served.is_unloaded:
+                states.append(VersionState(name, "", UNLOADED, "unloaded by a client"))
+        return states
+
+    def refresh(self) -> list[TzrecError]:
+        """Load new versions and unload removed ones.
+
+        Returns:
+            the errors of versions that cannot be loaded; each is tried again when its package changes.
+        """
+        errors: list[TzrecError] = []
+        with self._loading:
+            for name, paths in packages_of(self._root).items():
+                errors += self._refresh_model(name, paths)
+            for name in [name for name in self._models if name not in packages_of(self._root)]:
+                self._unload(name, self._models.pop(name))
+        return errors
+
+    def load(self, name: str) -> None:
+        """Load a model again that was unloaded, and its new versions.
+
+        Raises:
+            RequestError: there is no such package, or it cannot be loaded.
+        """
+        if name not in packages_of(self._root):
+            raise RequestError(f'{self._root} has no package of a model "{name}"', NOT_FOUND)
+        with self._loading:
+            served = self._models.setdefault(name, _Served())
+            served.is_unloaded = False
+            served.failed.clear()
+            errors = self._refresh_model(name, packages_of(self._root)[name])
+        if errors:
+            raise RequestError(str(errors[0]))
+
+    def unload(self, name: str) -> None:
+        """Unload a model until it is loaded again; requests in flight are answered.
+
+        Raises:
+            RequestError: there is none.
+        """
+        self.get(name)
+        with self._loading:
+            self._models[name].is_unloaded = True
+            self._unload(name, self._models[name])
+
+    def close(self) -> None:
+        """Answer what is waiting and unload all models."""
+        with self._loading:
+            for name, served in self._models.items():
+                self._unload(name, served)
+
+    def _refresh_model(self, name: str, paths: Mapping[str, Path]) -> list[TzrecError]:
+        served = self._models.setdefault(name, _Served())
+        errors: list[TzrecError] = []
+        if served.is_unloaded:
+            return errors
+        served.failed = {version: failure for version, failure in served.failed.items() if version in paths}
+        newest = sorted(paths, key=int)[-self._num_versions :]
+        for version in [version for version in newest if version not in served.loaded]:
+            changed_at = (paths[version] / MANIFEST).stat().st_mtime
+            if served.failed.get(version, (None, ""))[0] == changed_at:
+                continue
+            try:
+                model = ServedModel(name, version, paths[version], self._limits, self._metrics)
+            except TzrecError as error:
+                logger.error("serve  %s %s cannot be loaded: %s", name, version, error)
+                served.failed[version] = changed_at, str(error)
+                errors.append(error)
+                continue
+            served.failed.pop(version, None)
+            served.loaded[version] = model
+            self._metrics.set_ready(name, version, True)
+            logger.info("serve  model %s, version %s is ready", name, version)
+        current = [version for version in served.loaded if version in paths]
+        kept = sorted(current, key=int)[-self._num_versions :]
+        self._drop(served, [version for version in served.loaded if version not in kept])
+        return errors
+
+    def _unload(self, name: str, served: _Served) -> None:
+        self._drop(served, list(served.loaded))
+        logger.info("serve  model %s is unloaded", name)
+
+    def _drop(self, served: _Served, versions: list[str]) -> None:
+        for version in versions:
+            model = served.loaded.pop(version)
+            self._metrics.set_ready(model.name, version, False)
+            model.close()
+
+
+def packages_of(root: Path) -> dict[str, dict[str, Path]]:
+    """Find the packages of a directory: path by version, by model."""
+    name = root.resolve().name
+    if _is_package(root):
+        return {name: {_ONLY_VERSION: root}}
+    versions = _versions(root)
+    if versions:
+        return {name: versions}
+    models: dict[str, dict[str, Path]] = {}
+    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+        packages = {_ONLY_VERSION: folder} if _is_package(folder) else _versions(folder)
+        if packages:
+            models[folder.name] = packages
+    return models
+
+
+def _versions(folder: Path) -> dict[str, Path]:
+    return {path.name: path for path in folder.glob("*") if path.name.isdigit() and _is_package(path)}
+
+
+def _is_package(path: Path) -> bool:
+    return (path / MANIFEST).is_file()

@@ -1,0 +1,171 @@
+"""REST interface: version 2 of the Open Inference Protocol, with tensors in binary form, Arrow, and plain JSON.
+
+GET  /v2/health/live, /v2/health/ready, /v2, /metrics
+GET  /v2/models/M[/versions/V], /v2/models/M[/versions/V]/ready
+POST /v2/models/M[/versions/V]/infer
+POST /v2/models/M[/versions/V]/rank       {"user": {...}, "items": [{...}], "context": {...}}
+POST /v2/repository/index, /v2/repository/models/M/load, .../unload
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import pyarrow as pa
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tzrec.server.errors import TOO_LARGE, RequestError
+from tzrec.server.infer_json import HEADER_LENGTH, read_json, read_request, rows_from_json, write_response
+from tzrec.server.service import Service
+
+ARROW = "application/vnd.apache.arrow.stream"
+_JSON = "application/json"
+_logger = logging.getLogger(__name__)
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Rest:
+    """Handlers of the REST interface.
+
+    Args:
+        service: answers.
+        body_bytes: a longer body is refused.
+    """
+
+    def __init__(self, service: Service, body_bytes: int = 64 << 20) -> None:
+        self._service, self._body_bytes = service, body_bytes
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        routes = [
+            self._route("GET", "/metrics", self.metrics),
+            self._route("GET", "/v2", self.server_metadata),
+            self._route("GET", "/v2/health/live", self.live),
+            self._route("GET", "/v2/health/ready", self.ready),
+            self._route("POST", "/v2/repository/index", self.index),
+            self._route("POST", "/v2/repository/models/{name}/{action:str}", self.change),
+        ]
+        for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+            routes += [
+                self._route("GET", path, self.model_metadata),
+                self._route("GET", f"{path}/ready", self.model_ready),
+                self._route("POST", f"{path}/infer", self.infer),
+                self._route("POST", f"{path}/rank", self.rank),
+            ]
+        return Starlette(routes=routes)
+
+    def _route(self, method: str, path: str, handler: Handler) -> Route:
+        async def answer(request: Request) -> Response:
+            start = time.monotonic()
+            response = await _answered(handler, request)
+            self._service.metrics.observe_request("rest", response.status_code, time.monotonic() - start)
+            return response
+
+        return Route(path, answer, methods=[method])
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self._service.metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+    async def live(self, request: Request) -> Response:
+        return Response()
+
+    async def ready(self, request: Request) -> Response:
+        return Response(status_code=200 if self._service.repository.is_ready else 503)
+
+    async def server_metadata(self, request: Request) -> Response:
+        return _json(self._service.server_metadata())
+
+    async def model_metadata(self, request: Request) -> Response:
+        return _json(self._service.model_metadata(*_model(request)))
+
+    async def model_ready(self, request: Request) -> Response:
+        self._service.repository.get(*_model(request))
+        return Response()
+
+    async def index(self, request: Request) -> Response:
+        return _json([vars(state) for state in self._service.repository.index()])
+
+    async def change(self, request: Request) -> Response:
+        action = request.path_params["action"]
+        if action not in ("load", "unload"):
+            return _json({"error": f'"{action}" is neither load nor unload'}, 404)
+        await self._service.change(action, request.path_params["name"])
+        return Response()
+
+    async def infer(self, request: Request) -> Response:
+        body = await self._body(request)
+        if request.headers.get("content-type", "").partition(";")[0] == ARROW:
+            scores = await self._service.predict(*_model(request), _read_arrow(body))
+            return Response(_write_arrow(scores), media_type=ARROW)
+        start = time.monotonic()
+        read = read_request(body, request.headers.get(HEADER_LENGTH))
+        self._service.metrics.observe_stage("parse", time.monotonic() - start)
+        model, outputs = await self._service.infer(*_model(request), read)
+        content, headers = write_response(read, model.name, model.version, outputs)
+        return Response(content, headers=headers)
+
+    async def rank(self, request: Request) -> Response:
+        value = read_json(await self._body(request))
+        if not isinstance(value, dict) or "items" not in value:
+            raise RequestError('the body has no list "items": give {"user": {...}, "items": [{...}, ...]}')
+        unknown = sorted(value.keys() - {"user", "items", "context"})
+        if unknown:
+            raise RequestError(f'"{unknown[0]}" is not one of user, items, context')
+        for name in ("user", "context"):
+            if not isinstance(value.get(name, {}), dict):
+                raise RequestError(f'"{name}" is not an object such as {{"user_id": 7}}')
+        user = rows_from_json([{**value.get("user", {}), **value.get("context", {})}], "user")
+        items = rows_from_json(value["items"], "items")
+        model, scores = await self._service.rank(*_model(request), user, items)
+        outputs = {name: scores.column(name).to_pylist() for name in scores.column_names}
+        return _json({"model_name": model.name, "model_version": model.version, "outputs": outputs})
+
+    async def _body(self, request: Request) -> bytes:
+        chunks, size = [], 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > self._body_bytes:
+                raise RequestError(f"the body has more than {self._body_bytes} bytes; send fewer rows", TOO_LARGE)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+async def _answered(handler: Handler, request: Request) -> Response:
+    try:
+        return await handler(request)
+    except RequestError as error:
+        return _json({"error": str(error)}, error.status)
+    except Exception:
+        _logger.exception("serve  %s %s failed", request.method, request.url.path)
+        return _json({"error": "the server failed; its log says why"}, 500)
+
+
+def _model(request: Request) -> tuple[str, str]:
+    return request.path_params["name"], request.path_params.get("version", "")
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, media_type=_JSON)
+
+
+def _read_arrow(body: bytes) -> pa.Table:
+    try:
+        table: pa.Table = pa.ipc.open_stream(body).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise RequestError(f"the body is not a stream of Arrow: {error}") from None
+    return table
+
+
+def _write_arrow(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()

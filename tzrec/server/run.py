@@ -1,0 +1,134 @@
+"""Run a server until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import uvicorn
+
+from tzrec.errors import UsageError
+from tzrec.log import logger
+from tzrec.server.batcher import Limits
+from tzrec.server.metrics import Metrics
+from tzrec.server.repository import Repository
+from tzrec.server.rest import Rest
+from tzrec.server.rpc import Rpc
+from tzrec.server.service import Service
+
+_GRACE_S = 30
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """Options of a server.
+
+    Attributes:
+        root: a package, or a directory of packages; see `Repository`.
+        host: address to listen on.
+        http_port: of the REST interface; 0 for any free one.
+        grpc_port: of the gRPC interface; 0 for any free one.
+        poll_s: time between two looks for new versions.
+        body_bytes: a longer request is refused.
+        limits: of the queue of each model.
+    """
+
+    root: Path
+    host: str = "127.0.0.1"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    poll_s: float = 5.0
+    body_bytes: int = 64 << 20
+    limits: Limits = field(default_factory=Limits)
+
+
+class Server:
+    """A server; threads other than that of `run` may stop it.
+
+    Args:
+        options: of the server.
+
+    Attributes:
+        http_port: on which it listens, once `is_listening` is set.
+        grpc_port: the same for gRPC.
+        is_listening: set when requests are answered.
+
+    Raises:
+        UsageError: there is no package.
+        PackageError: no package can be loaded.
+    """
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        metrics = Metrics()
+        self.service = Service(Repository(options.root, options.limits, metrics), metrics)
+        config = uvicorn.Config(
+            Rest(self.service, options.body_bytes).app(),
+            host=options.host,
+            port=options.http_port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        self._http = uvicorn.Server(config)
+        self.http_port, self.grpc_port = options.http_port, options.grpc_port
+        self.is_listening = threading.Event()
+
+    def run(self) -> None:
+        """Answer requests until SIGTERM, SIGINT or `stop`; requests in flight are then answered first.
+
+        Raises:
+            UsageError: a port is taken.
+        """
+        try:
+            asyncio.run(self._run())
+        finally:
+            self.service.repository.close()
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._http.should_exit = True
+
+    async def _run(self) -> None:
+        rpc = self._rpc()
+        await rpc.start()
+        tasks = [asyncio.create_task(job) for job in (self._watch(), self._announce())]
+        try:
+            await self._http.serve()
+        except SystemExit:
+            taken = f"port {self._options.http_port} of {self._options.host} is taken"
+            raise UsageError(f"{taken}; choose another --http_port") from None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await rpc.stop(_GRACE_S)
+
+    def _rpc(self) -> grpc.aio.Server:
+        options = self._options
+        limits = [("grpc.max_receive_message_length", options.body_bytes), ("grpc.max_send_message_length", -1)]
+        rpc = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", 0)])
+        rpc.add_generic_rpc_handlers((Rpc(self.service).handler(),))
+        try:
+            self.grpc_port = rpc.add_insecure_port(f"{options.host}:{options.grpc_port}")
+        except RuntimeError:
+            taken = f"port {options.grpc_port} of {options.host} is taken"
+            raise UsageError(f"{taken}; choose another --grpc_port") from None
+        return rpc
+
+    async def _announce(self) -> None:
+        """Log the addresses once the server listens."""
+        while not self._http.started:
+            await asyncio.sleep(0.01)
+        self.http_port = self._http.servers[0].sockets[0].getsockname()[1]
+        host = self._options.host
+        logger.info("serve  http://%s:%d and grpc://%s:%d", host, self.http_port, host, self.grpc_port)
+        self.is_listening.set()
+
+    async def _watch(self) -> None:
+        """Look for new versions."""
+        while True:
+            await asyncio.sleep(self._options.poll_s)
+            await asyncio.to_thread(self.service.repository.refresh)
