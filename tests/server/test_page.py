@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -42,3 +43,18 @@ def test_commands_of_the_page_answer(tmp_path: Path) -> None:
     assert json.loads(scored)["outputs"][0]["shape"] == [2]
     assert json.loads(metadata)["versions"] == ["1"] and json.loads(index)[0]["state"] == "READY"
     assert b'tzrec_rows_total{model="mmoe"} 2.0' in metrics
+
+
+def test_serve_command_ends_with_status_0_when_it_is_told_to(tmp_path: Path) -> None:
+    shutil.copytree(exported_package(), tmp_path / "mmoe")
+    command = [sys.executable, "-m", "tzrec", "serve", "--model_path", str(tmp_path / "mmoe")]
+    process = subprocess.Popen([*command, "--http_port", "0", "--grpc_port", "0"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert any(line.startswith("serve  http://127.0.0.1:") for line in lines)
+        process.terminate()
+        assert process.wait(60) == 0
+        assert "serve  model mmoe is unloaded" in process.stderr.read()
+    finally:
+        process.kill()

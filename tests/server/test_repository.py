@@ -74,5 +74,5 @@ def test_repository_answers_with_the_greatest_version_that_can_be_loaded(tmp_pat
 def test_repository_with_nothing_but_damaged_packages_raises(tmp_path: Path) -> None:
     (tmp_path / "ctr").mkdir()
     (tmp_path / "ctr" / "manifest.json").write_text("{}")
-    with pytest.raises(PackageError, match="manifest.json is damaged"):
+    with pytest.raises(PackageError, match=r"manifest\.json is damaged"):
         Repository(tmp_path, Limits(), Metrics())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +47,13 @@ class ServerOptions:
     limits: Limits = field(default_factory=Limits)
 
 
+class _HttpServer(uvicorn.Server):
+    """HTTP server that leaves the signals to `Server`: uvicorn raises them again, which would skip the shutdown."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
 class Server:
     """A server; threads other than that of `run` may stop it.
 
@@ -73,7 +82,7 @@ class Server:
             access_log=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        self._http = uvicorn.Server(config)
+        self._http = _HttpServer(config)
         self.http_port, self.grpc_port = options.http_port, options.grpc_port
         self.is_listening = threading.Event()
 
@@ -93,6 +102,9 @@ class Server:
         self._http.should_exit = True
 
     async def _run(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
         rpc = self._rpc()
         await rpc.start()
         tasks = [asyncio.create_task(job) for job in (self._watch(), self._announce())]
