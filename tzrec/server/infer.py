@@ -88,7 +88,7 @@ def select_outputs(request: InferRequest, scores: pa.Table) -> list[NamedTensor]
 
 
 def _output(name: str, column: pa.Array) -> NamedTensor:
-    shape = (len(column),)
+    shape: tuple[int, ...] = (len(column),)
     while pa.types.is_list(column.type):  # all lists of one level have the same length
         column = column.flatten()
         shape = *shape, len(column) // math.prod(shape)
