@@ -15,6 +15,7 @@ from tzrec.config.check import inspect
 from tzrec.config.checker import Checker
 from tzrec.config.comma_list import split_commas
 from tzrec.config.load import ConfigSource, load_source
+from tzrec.config.options import field_rule
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.config.rules.tasks import task_names
 from tzrec.errors import ConfigError, Problem
@@ -65,6 +66,7 @@ def check(
         checker.warnings += memory.problems  # the run may be elsewhere
     if not problems and source.config.model_config.HasField("custom"):
         problems = _check_custom_model(source)
+    _check_sampler_tables(checker)
     paths = [data_path] if data_path else _local_data(checker)
     if not problems and paths:
         from tzrec.run.data_check import check_data
@@ -108,6 +110,19 @@ def _local_data(checker: Checker) -> list[str]:
         elif parts:
             paths.append(",".join(parts))
     return paths
+
+
+def _check_sampler_tables(checker: Checker) -> None:
+    """Warn of tables of a sampler that are not there."""
+    data = checker.config.data_config
+    member = data.WhichOneof("sampler")
+    for field, path in getattr(data, member).ListFields() if member else ():
+        if field.name.endswith("input_path") and not field_rule(field).descriptive:
+            local = [part for part in map(without_file_scheme, split_commas(path)) if "://" not in part]
+            missing = [part for part in local if not any(glob.iglob(part, recursive=True))]
+            if missing:
+                name = f"data_config.{member}.{field.name}"
+                checker.warning(name, f'no file matches "{missing[0]}": commands that read it fail until there is one')
 
 
 def _glob_of(part: str, dataset: int) -> str:
