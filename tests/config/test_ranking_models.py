@@ -45,6 +45,9 @@ GOOD = {
     "multi_tower": f'{group("user")} multi_tower {{ towers {{ input: "user" }} final {MLP} }}',
     "multi_tower_din": f"{group('user')} {CLICKS} multi_tower_din {{ "
     f'towers {{ input: "user" }} din_towers {{ input: "clicks" attn_mlp {MLP} }} }}',
+    "multi_tower wide": f'{WIDE} multi_tower {{ towers {{ input: "wide" }} final {MLP} wide_embedding_dim: 2 }}',
+    "multi_tower_din wide": f'{WIDE} {CLICKS} multi_tower_din {{ towers {{ input: "wide" mlp {MLP} }} '
+    f'din_towers {{ input: "clicks" attn_mlp {MLP} }} wide_init_fn: "nn.init.zeros_" }}',
     "tdm": f"{group('user')} {CLICKS} tdm {{ multiwindow_din {{ windows_len: [1, 2] attn_mlp {MLP} }} final {MLP} }}",
     "autoint": f"{group('any')} autoint {{ attention {{}} }}",
     "fibinet": f"{group('any')} fibinet {{ deep {MLP} }}",
@@ -194,6 +197,7 @@ CASES = [
         "second { mlp { hidden_units: 18",
         "second.mlp.hidden_units: its last width is 18, not a multiple of head_num 4",
     ),
+    ("multi_tower wide", "dim: 2", "dim: 0", "multi_tower.wide_embedding_dim: 0 is below 1"),
     ("dcn_v1", "DEEP", "WIDE", "dcn_v1 does not read WIDE groups; use DEEP"),
 ]
 

@@ -175,6 +175,27 @@ def test_wide_groups_have_width_and_initialization_of_the_model() -> None:
     assert list(losses) == ["binary_cross_entropy"]
 
 
+@pytest.mark.parametrize("model", ["multi_tower", "multi_tower_din"])
+def test_tower_of_a_wide_group_reads_tables_of_its_own(model: str) -> None:
+    config = text_format.Parse(
+        f"""
+        data_config {{ label_fields: "clk" }}
+        model_config {{
+          feature_groups {{ group_name: "wide" feature_names: "user" group_type: WIDE }}
+          {model} {{ towers {{ input: "wide" }} wide_init_fn: "nn.init.constant_,val=0.25" }}
+          losses {{ binary_cross_entropy {{}} }}
+        }}
+        """,
+        EasyRecConfig(),
+    )
+    built = build_model(config, FEATURES)
+    tables = built.embedding_group.emb_impls[BASE].ebc.embedding_bags
+    assert {name: tuple(bag.weight.shape) for name, bag in tables.items()} == {"user_emb_wide": (10, 4)}
+    with torch.no_grad():
+        expected = built.model.output(torch.full((3, 4), 0.25))
+        torch.testing.assert_close(built(batch()).logits[""], expected)
+
+
 def test_unknown_activation_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r'did you mean "nn\.ReLU"'):
         rec_model("nn.RELU")
