@@ -41,6 +41,15 @@ def test_restore_of_one_tensor_fills_several(tmp_path: Path, save: Save) -> None
     assert all(torch.equal(value, torch.tensor([2.0, -2.0])) for value in targets.values())
 
 
+def test_restore_of_absent_tensor_of_a_later_version_makes_it_zero(save: Save) -> None:
+    targets = {"bias": torch.zeros(2), "later": torch.ones(3), "missing": torch.ones(1)}
+    result = restore(save(1, 2.0).path / "model", targets, zero_if_absent=["later", "bias"])
+    assert result.problems == ["missing: not in the checkpoint"]
+    assert torch.equal(targets["later"], torch.zeros(3))
+    assert torch.equal(targets["missing"], torch.ones(1))
+    assert torch.equal(targets["bias"], torch.tensor([2.0, -2.0])), "one that the checkpoint has is read"
+
+
 class Malicious:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("executed",)

@@ -9,14 +9,21 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as dist
+from google.protobuf import text_format
 
 from tests.fixtures.small_model import STEP, exported_package, saved_model, small_config, small_model
+from tests.fixtures.small_run import CONFIG
 from tzrec.checkpoint import store
+from tzrec.checkpoint.manifest import CheckpointManifest
+from tzrec.checkpoint.position import Position
+from tzrec.checkpoint.saver import Saver
 from tzrec.errors import CheckpointError, PackageError
+from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.base import RecModel
+from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run import session as session_module
-from tzrec.run.session import Session, choose_checkpoint
+from tzrec.run.session import Purpose, Session, choose_checkpoint
 from tzrec.serving.predictor import package_config
 
 
@@ -43,6 +50,28 @@ def test_load_of_another_model_raises_and_leaves_process_group() -> None:
     with pytest.raises(CheckpointError, match=r"does not match.*\n(.*\n)*.*experts\.2.*not in the checkpoint"):
         Session.load(config, purpose="serving")
     assert not dist.is_initialized()
+
+
+@pytest.mark.parametrize("purpose", ["serving", "evaluation"])
+def test_load_of_mask_net_of_an_earlier_version_has_biases_of_zeros(purpose: Purpose, tmp_path: Path) -> None:
+    """Earlier versions had no bias before the norm."""
+    config = text_format.Parse(CONFIG.format(data="none", model=tmp_path, dropout=0.0), EasyRecConfig())
+    block = "mask_net { mask_net_module { n_mask_blocks: 2 mask_block { hidden_dim: 3 } } }"
+    text_format.Merge(f"model_config {{ {block} losses {{ binary_cross_entropy {{}} }} }}", config)
+    config.data_config.label_fields[:] = ["clk"]
+    features = FeatureEncoder.from_config(config.feature_configs, config.data_config).features
+    stored = {name: value + 1 for name, value in build_model(config, features).state_dict().items()}
+    biases = [f"model.mask_net.blocks.{index}.linear.bias" for index in range(2)]
+    for name in biases:
+        del stored[name]
+    saver = Saver(tmp_path, keep=0, protected=lambda older: ())
+    saver.save(CheckpointManifest(Position(step=STEP)), {"model": stored}, plan="{}")
+    saver.wait()
+    with Session.load(config, purpose=purpose) as session:
+        restored = dict(session.rec_model.model.named_parameters(prefix="model"))
+    assert [restored[name].tolist() for name in biases] == [[0.0] * 3] * 2
+    weight = "model.mask_net.blocks.1.linear.weight"
+    assert torch.equal(restored[weight], stored[weight])
 
 
 def test_load_of_package_has_signature_of_its_checkpoint() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -168,6 +168,7 @@ def restore(
     tensors: Tensors,
     names: Mapping[str, str] | None = None,
     column_maps: Sequence[ColumnMap] = (),
+    zero_if_absent: Collection[str] = (),
 ) -> LoadResult:
     """Fill tensors in place from one part (`model` or `optimizer`) of a checkpoint, each rank its own shards.
 
@@ -178,6 +179,7 @@ def restore(
         tensors: tensors to fill, by name.
         names: name in the model -> name in the checkpoint, where they differ.
         column_maps: groups with other columns than in the checkpoint: layers that read them are restored by column.
+        zero_if_absent: tensors that earlier versions did not have: one that is missing becomes zero.
 
     Raises:
         CheckpointError: the part cannot be read.
@@ -187,15 +189,18 @@ def restore(
     metadata = _metadata(reader)
     sizes = _sizes(metadata)
     source = {name: names.get(name, name) for name in tensors}
-    missing = tuple(name for name in tensors if source[name] not in sizes)
+    absent = [name for name in tensors if source[name] not in sizes]
+    for name in set(absent).intersection(zero_if_absent):
+        tensors[name].zero_()
+    missing = tuple(name for name in absent if name not in zero_if_absent)
     mismatched = {
         name: (sizes[source[name]], tuple(value.size()))
         for name, value in tensors.items()
-        if name not in missing and sizes[source[name]] != tuple(value.size())
+        if source[name] in sizes and sizes[source[name]] != tuple(value.size())
     }
     remapped = _remap(reader, metadata, {name: (source[name], tensors[name]) for name in mismatched}, column_maps)
     mismatched = {name: pair for name, pair in mismatched.items() if name not in remapped}
-    present = {name: value for name, value in tensors.items() if name not in (*missing, *mismatched, *remapped)}
+    present = {name: value for name, value in tensors.items() if name not in (*absent, *mismatched, *remapped)}
     ambiguous = tuple(name for name in present if _is_dense(name) and is_ambiguous(column_maps, present[name].size()))
     fitting = {name: value for name, value in present.items() if name not in ambiguous}
     for wave in _waves({name: source[name] for name in fitting}):

@@ -211,6 +211,11 @@ class RecModel(nn.Module):
         """Part without the embeddings; it shares all modules with this model."""
         return DensePart(self.model, self.heads, self.feature_dropout)
 
+    def zero_if_absent(self) -> list[str]:
+        """Names of parameters that earlier versions did not have: modules list theirs in `ZERO_IF_ABSENT`."""
+        modules = self.named_modules()
+        return [f"{path}.{name}" for path, module in modules for name in getattr(module, "ZERO_IF_ABSENT", ())]
+
     def _penalties(self, grouped: Grouped, batch: Batch) -> Losses:
         rows = max(batch.rows, 1)  # the losses of a batch without rows that count have no effect
         looked_up = self.embedding_group.looked_up(grouped)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from tzrec.modules.mlp import MLP
 class MaskBlock(nn.Module):
     """`relu(layer_norm(W_h (x * mask(e)) + b_h))` with `mask(e) = W_2 relu(W_1 e + b_1) + b_2`.
 
-    b_h is not in the paper; it is initially zero. Checkpoints of TorchEasyRec have it.
+    b_h is not in the paper; it is initially zero. Checkpoints of earlier versions do not have it.
 
     Args:
         in_dim: width of x, and of the mask.
@@ -23,6 +23,8 @@ class MaskBlock(nn.Module):
         aggregation_dim: width of the mask's hidden layer.
         hidden_dim: width of the output.
     """
+
+    ZERO_IF_ABSENT: ClassVar = ("linear.bias",)
 
     def __init__(
         self, in_dim: int, mask_dim: int, hidden_dim: int, reduction_ratio: float = 1.0, aggregation_dim: int = 0

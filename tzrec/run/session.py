@@ -270,7 +270,8 @@ class Session:
         message = f"{checkpoint.path} does not match the model of this config"
         error: CheckpointError | FileNotFoundError | None = None
         try:
-            restore(checkpoint.path / "model", tensors).ensure_complete(message)
+            zeros = self.rec_model.zero_if_absent()
+            restore(checkpoint.path / "model", tensors, zero_if_absent=zeros).ensure_complete(message)
             if is_averaged:
                 restore_average(checkpoint, tensors)
             manifest = checkpoint.path / (NAME if checkpoint.manifest else "model/.metadata")
