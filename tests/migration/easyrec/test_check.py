@@ -54,6 +54,9 @@ MODELS = {
     "WideAndDeep": WIDE + f"wide_and_deep {{ dnn {{ {DNN} }} final_dnn {{ {DNN} }} wide_output_dim: 4 }}",
     "DeepFM": WIDE + f"deepfm {{ dnn {{ {DNN} }} wide_output_dim: 4 }}",
     "MultiTower": ALL + f'multi_tower {{ towers {{ input: "all" dnn {{ {DNN} }} }} final_dnn {{ {DNN} }} }}',
+    "MultiTowerBST": ALL
+    + 'seq_att_groups { group_name: "h" seq_att_map { key: "i" hist_seq: "s" } } '
+    + f'multi_tower {{ towers {{ input: "all" dnn {{ {DNN} }} }} bst_towers {{ input: "h" }} final_dnn {{ {DNN} }} }}',
     "MultiTowerDIN": ALL
     + 'seq_att_groups { group_name: "h" seq_att_map { key: "i" hist_seq: "s" } } '
     + f'multi_tower {{ towers {{ input: "all" dnn {{ {DNN} }} }} din_towers {{ input: "h" dnn {{ {LAST} }} }} '

@@ -443,6 +443,18 @@ GROUPS = [
     ),
     (
         'feature_groups { group_name: "g" feature_names: "k" } '
+        'seq_att_groups { group_name: "s" seq_att_map { key: "k" hist_seq: "h" } } '
+        'multi_tower { bst_towers { input: "s" seq_len: 6 multi_head_size: 2 } }',
+        [
+            'group_name: "g" feature_names: "k" group_type: DEEP',
+            'group_name: "s" group_type: DEEP sequence_groups { group_name: "s" feature_names: ["k", "h"] } '
+            'sequence_encoders { bst_encoder { input: "s" num_attention_heads: 2 max_position_embeddings: 6 '
+            'target_item_position: "tail" use_position_embeddings: false normalize_tokens: false '
+            'hidden_act: "nn.ReLU" hidden_dropout_prob: 0 attention_probs_dropout_prob: 0 } }',
+        ],
+    ),
+    (
+        'feature_groups { group_name: "g" feature_names: "k" } '
         'seq_att_groups { group_name: "s" seq_att_map { key: "k" hist_seq: "h" } }',
         [
             'group_name: "g" feature_names: "k" group_type: DEEP sequence_groups { group_name: "s" '
@@ -504,6 +516,10 @@ MODELS = {
         'din_towers { input: "s" dnn { hidden_units: [8, 4, 1] use_bn: false } } }',
         f'multi_tower_din {{ towers {{ input: "all" mlp {{ {MLP} }} }} '
         f'din_towers {{ input: "s" attn_mlp {{ {MLP} }} }} }}',
+    ),
+    "MultiTowerBST": (
+        f'multi_tower {{ towers {{ input: "all" dnn {{ {DNN} }} }} bst_towers {{ input: "s" }} }}',
+        f'multi_tower {{ towers {{ input: "all" mlp {{ {MLP} }} }} towers {{ input: "s" }} }}',
     ),
     "DCN": (
         f'dcn {{ cross_tower {{ input: "all" cross_num: 5 }} deep_tower {{ input: "all" dnn {{ {DNN} }} }} '

@@ -114,8 +114,9 @@ REPORTED = [
         "model_config.dlrm.arch_interaction_op: vectors interact by dot products here",
     ),
     (
-        f"model_config {{ model_class: 'MultiTower' {GROUP} multi_tower {{ bst_towers {{ input: 'a' }} }} }}",
-        "model_config.multi_tower.bst_towers: has no counterpart here; see docs/sequences.md",
+        f"model_config {{ model_class: 'MultiTowerBST' {GROUP} seq_att_groups {{ group_name: 's' seq_att_map {{ "
+        "key: 'a' hist_seq: 'h' } } multi_tower { bst_towers { input: 's' } } }",
+        "model_config.multi_tower.bst_towers: are encoders of groups; EasyRec's block has one linear layer after",
     ),
     (
         "model_config { seq_att_groups { group_name: 's' seq_att_map { key: 'k' hist_seq: 'h' aux_hist_seq: 'x' } } }",

@@ -24,7 +24,11 @@ def convert_groups(model: Source, target: ModelConfig, dense_names: Sequence[str
     for source in model.messages("feature_groups"):
         _convert_group(source, target, dense_names)
     deep = [group for group in target.feature_groups if group.group_type == DEEP]
+    towers = {tower.text("input"): tower for tower in model.child("multi_tower").messages("bst_towers")}
     for index, source in enumerate(model.messages("seq_att_groups")):
+        if source.text("group_name") in towers:
+            _convert_transformer(source, towers[source.text("group_name")], target)
+            continue
         if deep and not model.child("multi_tower").has("din_towers"):
             source.remark(f'is attended by an encoder of the group "{deep[0].group_name}"')
             _convert_sequence(source, deep[0], index)
@@ -64,6 +68,20 @@ def _attended(source: Source) -> list[str]:
             for name in expand_names(entry.texts(field))
         )
     )
+
+
+def _convert_transformer(source: Source, tower: Source, target: ModelConfig) -> None:
+    """Convert a sequence with a transformer to a group of its own."""
+    name = tower.text("input")
+    group = target.feature_groups.add(group_name=name, group_type=DEEP)
+    group.sequence_groups.add(group_name=name).feature_names.extend(_attended(source))
+    encoder = group.sequence_encoders.add().bst_encoder
+    encoder.input, encoder.target_item_position = name, "tail"
+    encoder.num_attention_heads = tower.integer("multi_head_size", 4)
+    encoder.max_position_embeddings = tower.integer("seq_len", 5)  # the candidate is one of them
+    encoder.use_position_embeddings = encoder.normalize_tokens = False
+    encoder.hidden_act = "nn.ReLU"
+    encoder.hidden_dropout_prob = encoder.attention_probs_dropout_prob = 0.0
 
 
 def _convert_sequence(source: Source, group: FeatureGroupConfig, index: int) -> None:

@@ -56,13 +56,15 @@ def _wide(source: Source, target: Any) -> None:
 def _multi_tower(model: Source, config: ModelConfig, context: ModelContext) -> None:
     source = model.child("multi_tower")
     source.note("towers", "EasyRec normalizes the input of each tower by a batch norm, which has no counterpart")
-    if source.has("bst_towers"):
-        source.note("bst_towers", "has no counterpart here; see docs/sequences.md for the encoders of sequences")
+    block = "EasyRec's block has one linear layer after the attention, whose products it does not scale"
+    source.note("bst_towers", f"are encoders of groups; {block}")
     target: Any = config.multi_tower_din if source.has("din_towers") else config.multi_tower
     target.SetInParent()
     for tower in source.messages("towers"):
         converted = target.towers.add(input=tower.text("input"))
         convert_stacks(tower, converted, {"dnn": "mlp"})
+    for tower in source.messages("bst_towers"):
+        target.towers.add(input=tower.text("input"))  # the group has the encoder
     for tower in source.messages("din_towers"):
         converted = target.din_towers.add(input=tower.text("input"))
         convert_layers(tower.message("dnn"), converted.attn_mlp, cut=1, default=ATTENTION_UNITS)
