@@ -68,7 +68,7 @@ def test_example_config_passes_all_commands(path: Path, ranks: int, tmp_path: Pa
     launch("export", [*saved, "--export_dir", str(package)])
     parts = [child.name for child in package.iterdir() if child.is_dir()]
     for part in parts:  # compared with the checkpoint by tests/serving/test_parts.py and by the self-test of the export
-        scores = score(tmp_path / part, data, ranks, "--model_path", f"{package}/{part}")
+        scores = score(tmp_path / f"scores_{part}", data, ranks, "--model_path", f"{package}/{part}")
         assert scores.num_rows == ROWS
     if parts:
         return
