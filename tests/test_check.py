@@ -124,7 +124,9 @@ def test_check_of_a_remote_path_says_that_it_was_not_read(tmp_path: Path, capsys
     assert 'eval_input_path: "hdfs://namenode/eval/*.parquet" is not on this machine' in capsys.readouterr().out
 
 
-def test_check_of_more_tables_than_memory_warns_of_the_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_more_tables_than_memory_warns_of_the_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = write_config(tmp_path, "hash_bucket_size: 13000", f"hash_bucket_size: {2**62}")
     assert main(["--pipeline_config", path, "--device", "cpu"]) == 0  # the run may be on a larger machine
     output = capsys.readouterr().out
