@@ -72,7 +72,7 @@ def test_fbgemm_names_of_optimizers_exist() -> None:
     assert set(messages) == set(RULES)
     names = {name: table_optimizer(message).fbgemm_name for name, message in messages.items()}
     assert set(names.values()) - {""} <= set(EmbOptimType.__members__)
-    assert {name for name in names if not names[name]} == {"adadelta_optimizer", "rmsprop_optimizer"}
+    assert {name for name in names if not names[name]} == {"adadelta_optimizer", "rmsprop_optimizer", "ftrl_optimizer"}
 
 
 def test_sharding_types_are_those_of_the_planner() -> None:

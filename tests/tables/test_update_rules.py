@@ -105,6 +105,7 @@ FIELDS = {
     "lars_sgd_optimizer": {"momentum": 0.7, "weight_decay": 0.3},
     "adadelta_optimizer": {"rho": 0.9, "eps": 1e-6, "weight_decay": 0.3},
     "rmsprop_optimizer": {"alpha": 0.9, "eps": 1e-8, "weight_decay": 0.3},
+    "ftrl_optimizer": {"learning_rate_power": -0.4, "ftrl_beta": 0.5, "l1_reg": 0.01, "l2_reg": 0.2},
 }
 
 
@@ -140,6 +141,11 @@ class Row:
             size, slope = np.sqrt((w**2).sum()), np.sqrt((g**2).sum())
             self.m = a["momentum"] * self.m + LR * 0.001 * size / (slope + decay * size) * (g + decay * w)
             self.w = w - self.m
+        elif self.kind == "ftrl_optimizer":
+            roots = self.v**0.4, (self.v + g**2) ** 0.4
+            self.v, self.m = self.v + g**2, self.m + g - (roots[1] - roots[0]) / LR * w
+            shrunk = np.sign(self.m) * a["l1_reg"] - self.m
+            self.w = np.where(np.abs(self.m) > a["l1_reg"], shrunk / ((0.5 + roots[1]) / LR + a["l2_reg"]), 0.0)
         else:
             self.m = a["beta1"] * self.m + (1 - a["beta1"]) * g
             squares = np.full_like(g, (g**2).mean()) if "partial" in self.kind else g**2
@@ -201,6 +207,37 @@ def test_rules_without_fused_kernel_equal_torch(kind: str, build: Callable[[Tens
         optimizer.step()
         rule(weight, grad, state, LR, FIELDS[kind])
     torch.testing.assert_close(weight, reference.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_ftrl_with_l1_makes_values_exactly_zero() -> None:
+    """Gradients (3, -0.5), rate 1, l1 1, weights 0: n = (9, 0.25), z = (3, -0.5), so w = ((1 - 3) / (1 + 3), 0)."""
+    rule, initial_state = RULES["ftrl_optimizer"]
+    weight = torch.zeros(1, 2)
+    state = {key: make(weight) for key, make in initial_state.items()}
+    arguments = {"learning_rate_power": -0.5, "ftrl_beta": 1.0, "l1_reg": 1.0, "l2_reg": 0.0}
+    rule(weight, torch.tensor([[3.0, -0.5]]), state, 1.0, arguments)
+    assert weight.tolist() == [[-0.5, 0.0]]
+    assert state["momentum1"].tolist() == [[9.0, 0.25]]
+    assert state["linear"].tolist() == [[3.0, -0.5]]
+
+
+def test_ftrl_without_regularization_stays_finite() -> None:
+    rule, initial_state = RULES["ftrl_optimizer"]
+    weight = torch.ones(1, 2)
+    state = {key: make(weight) for key, make in initial_state.items()}
+    arguments = {"learning_rate_power": -0.5, "ftrl_beta": 0.0, "l1_reg": 0.0, "l2_reg": 0.0}
+    rule(weight, torch.tensor([[2.0, 0.0]]), state, 0.5, arguments)
+    # z = 2 - 2 / 0.5 * 1 = -2, so w = 2 / (2 / 0.5)
+    assert weight.tolist() == [[0.5, 0.0]]
+
+
+def test_ftrl_with_rate_zero_changes_nothing() -> None:
+    rule, initial_state = RULES["ftrl_optimizer"]
+    weight = torch.ones(2, 2)
+    state = {key: make(weight) for key, make in initial_state.items()}
+    rule(weight, torch.ones(2, 2), state, 0.0, FIELDS["ftrl_optimizer"])
+    assert torch.equal(weight, torch.ones(2, 2))
+    assert not any(value.any() for value in state.values())
 
 
 def test_every_member_of_the_schema_has_a_rule() -> None:

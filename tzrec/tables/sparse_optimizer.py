@@ -4,8 +4,8 @@ A fused kernel updates its tables as soon as it gets a gradient. So the graph of
 kernels return, and `step` passes the gradients on: until then a step can be dropped with all of its effects. On CPU,
 Adagrad gets the gradients from `AdagradUpdate`, because fbgemm's kernel runs on one thread.
 
-On CPU fbgemm fuses SGD, Adagrad, and row-wise Adagrad without weight decay, on CUDA everything but Adadelta and
-RMSprop. Tables with a dense kernel (every data-parallel table, and all tables under any other optimizer) have ordinary
+On CPU fbgemm fuses SGD, Adagrad, and row-wise Adagrad without weight decay, on CUDA everything but Adadelta, RMSprop
+and FTRL. Tables with a dense kernel (every data-parallel table, and all tables under any other optimizer) have ordinary
 gradients and are updated by `step`. That reads the whole table at each step, where the fused kernels touch only the
 rows that were looked up: fine for small tables, slow for large ones.
 """

@@ -1,8 +1,8 @@
 """Update rules: one step of each sparse optimizer for a whole table, in place.
 
 The optimizers of fbgemm are computed as in its kernels (FBGEMM, codegen/genscript/optimizers.py), Adadelta and RMSprop,
-which it lacks, as in torch.optim. A row without a gradient was not looked up: neither its values nor its state change,
-and no weight decay is applied to it.
+which it lacks, as in torch.optim, and FTRL as in its paper. A row without a gradient was not looked up: neither its
+values nor its state change, and no weight decay is applied to it.
 """
 
 from __future__ import annotations
@@ -100,6 +100,24 @@ def _rmsprop(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: M
     weight[rows] = old - lr * grad / (squares.sqrt() + arguments["eps"])
 
 
+def _ftrl(weight: Tensor, grad: Tensor, state: State, lr: float, arguments: Mapping[str, Any]) -> None:
+    """FTRL-Proximal (McMahan et al., KDD 2013, algorithm 1), with any power in place of the square root.
+
+    The terms are divided by the learning rate; nothing changes while that is 0, at the start of a warm-up.
+    """
+    if lr == 0:
+        return
+    rows, old, grad = _active_rows(weight, grad)
+    power = -arguments["learning_rate_power"]
+    before = state["momentum1"][rows]
+    sums = before + grad.square()  # (R, D)
+    linear = state["linear"][rows] + grad - (sums.pow(power) - before.pow(power)) / lr * old  # (R, D)
+    scale = (arguments["ftrl_beta"] + sums.pow(power)) / lr + arguments["l2_reg"]
+    excess = linear.abs() - arguments["l1_reg"]
+    state["momentum1"][rows], state["linear"][rows] = sums, linear
+    weight[rows] = torch.where(excess > 0, -linear.sign() * excess / scale, 0.0)
+
+
 def _active_rows(weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rows that have a gradient: their indices `(R,)`, values and gradients `(R, D)`."""
     rows = grad.ne(0).any(1).nonzero().squeeze(1)  # a quarter of the time of count_nonzero
@@ -134,5 +152,6 @@ RULES: dict[str, tuple[Rule, dict[str, Callable[[Tensor], Tensor]]]] = {
     "lars_sgd_optimizer": (_lars_sgd, {"momentum1": _per_value}),
     "adadelta_optimizer": (_adadelta, {"square_avg": _per_value, "acc_delta": _per_value}),
     "rmsprop_optimizer": (_rmsprop, {"square_avg": _per_value}),
+    "ftrl_optimizer": (_ftrl, {"momentum1": _per_value, "linear": _per_value}),
 }
 """Per member of `SparseOptimizer.optimizer`, its rule and its state, named as in the fused kernels or torch.optim."""

@@ -72,7 +72,7 @@ SCHEDULES: Mapping[str, tuple[str, str, Rows]] = {
 
 _WIDE = "wide tables have no optimizer of their own here"
 NOTES: Mapping[str, str] = {
-    "ftrl": "there is no FTRL; adagrad_optimizer is used",
+    "ftrl": "adagrad_optimizer is used; for tables there is an ftrl_optimizer, whose l2_reg is twice as large",
     "momentum": "tables are trained without momentum",
     "momentumw": "tables are trained without momentum and weight decay",
     "rms_prop": "RMSprop has no momentum here",
