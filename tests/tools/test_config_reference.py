@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 PROTO = """
 syntax = "proto2";
+package tzrec.protos;
 // Two
 // lines.
 message Tower {
@@ -51,11 +52,12 @@ def test_reference_shows_rules_and_fields_without_support() -> None:
     assert "Rule: in [0, 1]." in rows["sample_mask_prob"]
     assert "Rule: one of `latest`, `best`." in rows["exporter_type"]
     assert "**No effect**: batches are always in the order of the data." in rows["in_order"]
-    assert "**Not supported**; use batch_size." in rows["batch_cost_size"]
+    assert "**Not supported**; leave it out." in rows["delta_embedding_dump_config"]
     assert "**Cannot be read**; write the topic to Parquet" in rows["KafkaDataset"]
     assert "**Not supported.**" in rows["sid_rqvae"]
     assert "### JRCLoss" in text and "For tasks with num_class 2." in text
     assert "options.proto" not in text
+    assert "ServerLiveRequest" not in text  # of the server, not of a config
 
 
 def test_committed_reference_is_up_to_date() -> None:

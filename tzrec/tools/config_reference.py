@@ -64,8 +64,11 @@ def descriptors(root: Path) -> list[FileDescriptorProto]:
 
 
 def reference(files: Sequence[FileDescriptorProto]) -> str:
-    """Return the document: the sections of a config in the order one writes them, then their components."""
-    described = [file for file in files if file.name != pb.DESCRIPTOR.name]
+    """Return the document: the sections of a config in the order one writes them, then their components.
+
+    Files of another package, such as the protocol of the server, are no part of a config.
+    """
+    described = [file for file in files if file.package == pb.DESCRIPTOR.package and file.name != pb.DESCRIPTOR.name]
     return "\n".join([HEAD, *(line for file in sorted(described, key=_order) for line in _file(file))])
 
 
