@@ -69,7 +69,6 @@ def _shorten(config: EasyRecConfig, num_steps: int) -> None:
     for name in ("num_epochs", "save_checkpoints_epochs", "fine_tune_checkpoint", "fine_tune_ckpt_param_map"):
         train.ClearField(name)  # type: ignore[arg-type]
     train.num_steps, train.save_checkpoints_steps, train.log_step_count_steps = num_steps, SAVE_EVERY, SAVE_EVERY
-    train.is_profiling = False
     config.eval_config.ClearField("num_steps")
 
 

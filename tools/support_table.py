@@ -64,6 +64,7 @@ def table() -> str:
         rows.append([kind, *_split(fields)])
     rows.append(["tables", *_tables(schema)])
     rows.append(["sources", *_sources()])
+    rows.append(["fields that `tzrec check` warns about: they have no effect", _list(_ignored(schema)), "-"])
     rows.append(["fields of the above and of other messages", "all others", _list(_partial(schema))])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -114,6 +115,12 @@ def _partial(schema: dict[str, Descriptor]) -> Iterator[str]:
                 owners[f'{field.name}: "{word}"'].append(message.name)
     for name, names in owners.items():
         yield from (f"{owner}.{name}" for owner in names)
+
+
+def _ignored(schema: dict[str, Descriptor]) -> Iterator[str]:
+    """Fields of supported messages that have no effect, as `Message.field`."""
+    for message in _supported(schema):
+        yield from (f"{message.name}.{field.name}" for field in message.fields if field_rule(field).ignored)
 
 
 def _supported(schema: dict[str, Descriptor]) -> Iterator[Descriptor]:

@@ -138,11 +138,6 @@ CASES: list[tuple[str, str, str]] = [
         CATE + " embedding_constraints { compute_kernels: 'fused_uvm' }",
         'compute_kernels[0]: "fused_uvm" needs CUDA',
     ),
-    (
-        "num_epochs: 1",
-        "num_epochs: 1 tensorboard_summaries: ['loss', 'gradient']",
-        '"gradient" is not supported; loss and learning_rate are always written',
-    ),
     # data
     ("batch_size: 8192", "batch_size: 0", "26:5 data_config.batch_size: 0 is below 1"),
     ("batch_size: 8192", "sample_mask_prob: 1.5", "data_config.sample_mask_prob: 1.5 is not in [0, 1]"),
@@ -314,7 +309,6 @@ def test_invalid_value_is_one_problem_at_its_location(tmp_path: Path, old: str, 
 
 
 REFUSED: list[tuple[str, str, str]] = [
-    ("num_epochs: 1", "num_epochs: 1 save_checkpoints_timestamps: [1, 2]", "use save_checkpoints_steps"),
     (
         "num_epochs: 1",
         "num_epochs: 1 delta_embedding_dump_config {}",

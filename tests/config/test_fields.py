@@ -44,9 +44,9 @@ def test_interval_of_a_rule_shows_excluded_bounds() -> None:
         ("max_minutes: nan", "train_config.max_minutes: nan is not above 0; leave it out for no limit"),
         ("mixed_precision: 'FP8'", 'train_config.mixed_precision: unknown mixed_precision "FP8"; known: BF16, FP16'),
         (
-            "tensorboard_summaries: 'parameter'",
-            'train_config.tensorboard_summaries[0]: "parameter" is not supported; '
-            "loss and learning_rate are always written",
+            "tensorboard_summaries: 'gradients'",
+            'train_config.tensorboard_summaries[0]: unknown tensorboard_summaries "gradients"; '
+            'did you mean "gradient"?',
         ),
         (
             "early_stopping { metric: 'auc_ctr' patience: 0 }",
@@ -64,6 +64,10 @@ def test_value_that_violates_its_rule_is_a_problem(tmp_path: Path, new: str, pro
         ("save_checkpoints_timestamp_quorum: 0.9", ["train_config.save_checkpoints_timestamp_quorum"]),
         ("save_checkpoints_timestamp_quorum: 0.5", []),
         ("tensorboard_summaries: 'loss'", ["train_config.tensorboard_summaries"]),
+        ("tensorboard_summaries: ['parameter', 'gradient_norm']", ["train_config.tensorboard_summaries"]),
+        ("is_profiling: true", ["train_config.is_profiling"]),
+        ("save_checkpoints_timestamp_interval: 3600", ["train_config.save_checkpoints_timestamp_interval"]),
+        ("save_checkpoints_timestamps: [1, 2]", ["train_config.save_checkpoints_timestamps"]),
         ("", []),
     ],
 )

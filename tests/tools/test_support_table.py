@@ -18,7 +18,7 @@ def test_table_lists_every_member_once() -> None:
     row = next(line for line in support_table.table().splitlines() if line.startswith("| models"))
     oneof = support_table.messages()["ModelConfig"].oneofs_by_name["model"]
     assert all(row.count(f"`{field.name}`") == 1 for field in oneof.fields)
-    assert len(cells) == 2 * 12
+    assert len(cells) == 2 * 13
 
 
 def test_models_are_supported_or_not() -> None:
@@ -28,6 +28,12 @@ def test_models_are_supported_or_not() -> None:
     assert "`mmoe`" in supported
     assert "`dlrm_hstu`" in rest
     assert "`dlrm_hstu`" not in supported
+
+
+def test_fields_without_effect_are_listed() -> None:
+    row = next(line for line in support_table.table().splitlines() if "no effect" in line)
+    assert "`TrainConfig.is_profiling`" in row
+    assert "`TrainConfig.num_steps`" not in row
 
 
 def test_fields_of_supported_messages_that_are_not_supported_are_listed() -> None:
