@@ -179,7 +179,7 @@ def test_training_overfits_random_labels(name: str) -> None:
     labels = torch.randint(0, 2, (len(lengths), 1)).float() * (lengths > 0).unsqueeze(1)
     optimizer = torch.optim.Adam([query, sequence, *module.parameters(), *head.parameters()], 0.1)
     history = []
-    for _ in range(60):
+    for _ in range(120):
         loss = functional.binary_cross_entropy_with_logits(head(module(query, sequence, lengths)), labels)
         optimizer.zero_grad()
         loss.backward()

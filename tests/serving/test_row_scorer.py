@@ -4,6 +4,7 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -26,11 +27,15 @@ def test_row_scorer_equals_predict(tmp_path: Path) -> None:
     predict(package_config(Path(package)), f"{tmp_path}/a.parquet", f"{tmp_path}/out", package, options=options)
     expected = pq.read_table(tmp_path / "out")
     scorer = RowScorer(package, ["row", "ALL_EFFECTIVE_COLUMNS"])
-    assert scorer(rows).equals(expected)
+    scored = scorer(rows)
+    copies = [name for name in scored.column_names if name not in OUTPUTS]
+    assert scored.schema.equals(expected.schema) and scored.select(copies).equals(expected.select(copies))
+    for name in OUTPUTS:  # products of batches of other sizes are rounded differently
+        np.testing.assert_allclose(scored[name].to_pylist(), expected[name].to_pylist(), atol=1e-6)
     assert scorer.schema(rows.schema).equals(expected.schema)
     batch = rows.combine_chunks().to_batches()[0]
     again = pickle.loads(pickle.dumps(scorer))
-    assert again(batch).equals(expected.combine_chunks().to_batches()[0])
+    assert again(batch).equals(scored.combine_chunks().to_batches()[0])
     assert again(batch.slice(0, 0)).schema.equals(expected.schema)
     selected = RowScorer(package, ["user"], ["probs_kind"])(batch)
     assert selected.schema.names == ["probs_kind", "user"] and selected.num_rows == ROWS

@@ -68,6 +68,8 @@ class Position:
             del value["data_epoch"], value["data_step"]
         if not self.cursor.deals:
             del value["cursor"]["deals"]
+        if not self.cursor.part:
+            del value["cursor"]["part"]
         return value
 
     @classmethod
