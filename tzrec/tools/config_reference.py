@@ -53,13 +53,9 @@ not supported, with their location, and warns about fields that have no effect.
 """
 
 
-_REQUESTS = "serving"
-"""Folder of protos that are no configs: messages between client and server."""
-
-
 def descriptors(root: Path) -> list[FileDescriptorProto]:
-    """Return the descriptors of all files of configs below `root`, with their comments."""
-    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.proto") if path.parent.name != _REQUESTS)
+    """Return the descriptors of all files below `root`, with their comments."""
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "set"
         flags = ["--include_source_info", f"--descriptor_set_out={out}", f"-I{root}"]
