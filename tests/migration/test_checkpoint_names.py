@@ -10,6 +10,7 @@ import torch
 from google.protobuf import text_format
 from torch import nn
 
+from tests.fixtures.padded_sequences import from_padded
 from tests.migration import original_models as original
 from tests.migration.conftest import save_original
 from tzrec.errors import ConfigError
@@ -187,7 +188,10 @@ def randomize(module: nn.Module) -> None:
 
 
 def outputs(model: RecModel, grouped: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """Logits, or the vectors of both towers."""
+    """Logits, or the vectors of both towers, from groups with padded sequences."""
+    if any(group.jagged for layout in model.embedding_group.layouts.values() for group in layout.sequences.values()):
+        sequence = from_padded(grouped["seq.sequence"], grouped["seq.sequence_length"])
+        grouped = grouped | {"seq.sequence": sequence.values}
     if isinstance(model.model, TwoTowers):
         return [*model.model.user_vectors(grouped).values(), *model.model.item_vectors(grouped).values()]
     return list(model.model(grouped).logits.values())

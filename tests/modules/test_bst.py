@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fixtures.padded_sequences import LENGTHS, double, elements_by_row, sample
+from tests.fixtures.padded_sequences import LENGTHS, double, elements_by_row, from_padded, sample
 from tests.fixtures.reference import Array, Weights, layer_norm, linear, weights
 from tests.fixtures.transformer import naive_block
 from tzrec.modules.bst import BST, BSTShape
-from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.transformer import TransformerBlock
 
 
@@ -48,7 +47,7 @@ def test_bst_equals_loop(shape: BSTShape) -> None:
     query, sequence, lengths = sample(2, 4)
     blocks = [TransformerBlock(shape.hidden_dim, 2, 5, "nn.LeakyReLU", 0.5, 0.5) for _ in range(2)]
     module = double(BST(2, 4, shape, blocks, 0.5, 0.02)).eval()
-    received = module(query, JaggedSequence.from_padded(sequence, lengths)).detach().numpy()
+    received = module(query, from_padded(sequence, lengths)).detach().numpy()
     assert received.shape == (4, module.out_dim)
     w = weights(module)
     for row, elements in enumerate(elements_by_row(sequence)):
@@ -81,5 +80,5 @@ def test_order_of_elements_matters_with_positions_only() -> None:
     for has_positions in (False, True):
         shape = BSTShape(5, "head", 4, has_positions, False, False)
         module = double(BST(2, 4, shape, [TransformerBlock(4, 2, 5, "nn.GELU", 0.0, 0.0)], 0.0, 0.02)).eval()
-        outputs = [module(query, JaggedSequence.from_padded(x, lengths))[3] for x in (sequence, swapped)]
+        outputs = [module(query, from_padded(x, lengths))[3] for x in (sequence, swapped)]
         assert torch.allclose(*outputs) is not has_positions

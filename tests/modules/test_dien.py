@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.fixtures.padded_sequences import LENGTHS, double, elements_by_row, sample
+from tests.fixtures.padded_sequences import LENGTHS, double, elements_by_row, from_padded, sample
 from tests.fixtures.reference import Array, Weights, sigmoid, weights
 from tzrec.modules.dien import DIEN, NextElementLoss, Steps
 from tzrec.modules.jagged_sequence import JaggedSequence
@@ -41,7 +41,7 @@ def naive(w: Weights, query: Array, elements: list[Array]) -> tuple[Array, list[
 def test_dien_equals_loop(hidden_dim: int, newest_first: bool) -> None:
     query, sequence, lengths = sample(2, WIDTH)
     module = double(DIEN(2, WIDTH, hidden_dim, newest_first))
-    received = module(query, JaggedSequence.from_padded(sequence, lengths)).detach().numpy()
+    received = module(query, from_padded(sequence, lengths)).detach().numpy()
     w = weights(module)
     for row, elements in enumerate(elements_by_row(sequence)):
         ordered = [element.numpy() for element in (reversed(elements) if newest_first else elements)]
@@ -93,7 +93,7 @@ def test_loss_of_parallel_negatives_equals_loop(has_scorer: bool, newest_first: 
     _, sequence, lengths = sample(2, WIDTH)
     _, others, _ = sample(2, WIDTH, seed=7)
     module, scorer = double(DIEN(2, WIDTH, WIDTH, newest_first)), double(Pair()) if has_scorer else None
-    jagged, negatives = (JaggedSequence.from_padded(x, lengths) for x in (sequence, others))
+    jagged, negatives = (from_padded(x, lengths) for x in (sequence, others))
     received = compute(module, NextElementLoss(scorer), jagged, negatives)
     expected = expected_loss(
         module, scorer, newest_first, [[x.numpy() for x in row] for row in elements_by_row(others)]
@@ -108,15 +108,15 @@ def test_negatives_that_equal_the_next_element_or_are_missing_do_not_count() -> 
     others[3, 2] = sequence[3, 2]
     module, loss = double(DIEN(2, WIDTH, WIDTH, False)), NextElementLoss(None)
     jagged, short = (
-        JaggedSequence.from_padded(sequence, lengths),
-        JaggedSequence.from_padded(others, lengths.clamp(max=4)),
+        from_padded(sequence, lengths),
+        from_padded(others, lengths.clamp(max=4)),
     )
-    received = compute(module, loss, jagged, JaggedSequence.from_padded(others[:, :1], lengths))
+    received = compute(module, loss, jagged, from_padded(others[:, :1], lengths))
     assert received.item() == 0  # no pair
-    alone = JaggedSequence.from_padded(sequence[3:], lengths[3:])
+    alone = from_padded(sequence[3:], lengths[3:])
     steps = Steps.of(alone, False)
     states = module.extract(alone, steps)[:3]
-    received = compute(module, loss, alone, JaggedSequence.from_padded(others[3:, :4], lengths[3:]))
+    received = compute(module, loss, alone, from_padded(others[3:, :4], lengths[3:]))
     terms = [
         torch.nn.functional.softplus(-(states[t] @ sequence[3, t + 1]))
         + torch.nn.functional.softplus(states[t] @ others[3, t + 1])
@@ -129,7 +129,7 @@ def test_negatives_that_equal_the_next_element_or_are_missing_do_not_count() -> 
 def test_negatives_of_the_batch_are_elements_other_than_the_next() -> None:
     """Of elements 0, 1, 2 as vectors, the negative of element t + 1 is one of the two others."""
     values = torch.eye(3, dtype=torch.float64)
-    sequence = JaggedSequence.from_padded(values.unsqueeze(0), torch.tensor([3]))
+    sequence = from_padded(values.unsqueeze(0), torch.tensor([3]))
     steps, loss = Steps.of(sequence, False), NextElementLoss(None)
     states = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
     torch.manual_seed(0)
@@ -158,11 +158,11 @@ def test_gradients_of_loss_equal_finite_differences() -> None:
     _, sequence, lengths = sample(2, WIDTH)
     _, others, _ = sample(2, WIDTH, seed=7)
     module, loss = double(DIEN(2, WIDTH, WIDTH, False)), NextElementLoss(double(Pair()))
-    negatives = JaggedSequence.from_padded(others, lengths)
+    negatives = from_padded(others, lengths)
 
     def run(values: Tensor) -> Tensor:
         return compute(module, loss, JaggedSequence.of(values, lengths), negatives)
 
-    values = JaggedSequence.from_padded(sequence, lengths).values.requires_grad_()
+    values = from_padded(sequence, lengths).values.requires_grad_()
     assert torch.autograd.gradcheck(run, (values,))
     assert LENGTHS[0] == 0

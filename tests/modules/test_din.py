@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.fixtures.padded_sequences import double, elements_by_row, mlp, sample, softmax
+from tests.fixtures.padded_sequences import double, elements_by_row, from_padded, mlp, sample, softmax
 from tzrec.modules.din import DIN, MultiWindowDIN
-from tzrec.modules.jagged_sequence import JaggedSequence
 
 MLP = {"hidden_units": [6, 4]}
 
@@ -19,7 +18,7 @@ def filled(query: Tensor, dim: int) -> Tensor:
 def test_din_equals_loop(query_dim: int) -> None:
     query, sequence, lengths = sample(query_dim, 3)
     module = double(DIN(query_dim, 3, MLP))
-    received = module(query, JaggedSequence.from_padded(sequence, lengths))
+    received = module(query, from_padded(sequence, lengths))
     assert received.shape == (4, module.out_dim)
     for row, elements in enumerate(elements_by_row(sequence)):
         q = filled(query[row], 3)
@@ -34,7 +33,7 @@ def test_multi_window_din_equals_loop(query_dim: int, windows: list[int]) -> Non
     """Windows that end before, at and after the longest sequence."""
     query, sequence, lengths = sample(query_dim, 3)
     module = double(MultiWindowDIN(query_dim, 3, windows, MLP))
-    received = module(query, JaggedSequence.from_padded(sequence, lengths))
+    received = module(query, from_padded(sequence, lengths))
     assert received.shape == (4, module.out_dim)
     slope = module.activation.weight.item()
     for row, elements in enumerate(elements_by_row(sequence)):
@@ -54,7 +53,7 @@ def test_multi_window_din_equals_loop(query_dim: int, windows: list[int]) -> Non
 def test_multi_window_din_has_a_block_for_each_window_and_the_padded_query(dim: int, expected: int) -> None:
     module = MultiWindowDIN(12, dim, [1, 1, 2, 2, 5, 10], MLP)
     query = torch.randn(4, 12)
-    received = module(query, JaggedSequence.from_padded(torch.randn(4, 10, dim), torch.tensor([2, 3, 4, 5])))
+    received = module(query, from_padded(torch.randn(4, 10, dim), torch.tensor([2, 3, 4, 5])))
     assert received.shape == (4, expected)
     assert module.out_dim == expected
     assert torch.equal(received[:, 6 * dim :][:, :12], query)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.fixtures.padded_sequences import LENGTHS, double, elements_by_row, sample, softmax
+from tests.fixtures.padded_sequences import LENGTHS, double, elements_by_row, from_padded, sample, softmax
 from tzrec.modules.eta import ETA
 from tzrec.modules.jagged_sequence import JaggedSequence
 
@@ -40,7 +40,7 @@ def test_eta_equals_loop(query_dim: int, num_bits: int, top_k: int) -> None:
         query, sequence, lengths = sample(query_dim, 4, seed)
         module = double(ETA(query_dim, 4, top_k, num_bits, attn_dim=6, num_heads=2))
         assert isinstance(module, ETA)
-        received = module(query, JaggedSequence.from_padded(sequence, lengths))
+        received = module(query, from_padded(sequence, lengths))
         for row, elements in enumerate(elements_by_row(sequence)):
             order = sorted(range(len(elements)), key=lambda t: (distance(module, query[row], elements[t]), t))
             kept = [elements[t] for t in order[:top_k]]
@@ -86,6 +86,6 @@ def test_codes_under_autocast_are_those_of_full_precision() -> None:
 def test_gradient_of_elements_that_are_not_kept_is_zero() -> None:
     query, sequence, lengths = sample(4, 4)
     module = double(ETA(4, 4, 2, 8, 4, 2))
-    module(query, JaggedSequence.from_padded(sequence.requires_grad_(), lengths)).sum().backward()
+    module(query, from_padded(sequence.requires_grad_(), lengths)).sum().backward()
     assert sequence.grad is not None
     assert sequence.grad.ne(0).any(2).sum(1).tolist() == [min(2, length) for length in LENGTHS]

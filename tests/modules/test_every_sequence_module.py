@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.fixtures.padded_sequences import LENGTHS, double, sample
+from tests.fixtures.padded_sequences import LENGTHS, double, from_padded, sample
 from tzrec.modules.bst import BST, BSTShape
 from tzrec.modules.dien import DIEN
 from tzrec.modules.din import DIN, MultiWindowDIN
 from tzrec.modules.eta import ETA
-from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.sdim import SDIM
 from tzrec.modules.self_attention import SelfAttention
 from tzrec.modules.sequence_pooling import DotAttention, Pooling
@@ -62,7 +61,7 @@ class OnPadded(nn.Module):
         self.module, self.out_dim = module, module.out_dim
 
     def forward(self, query: Tensor, sequence: Tensor, lengths: Tensor) -> Any:
-        return self.module(query, JaggedSequence.from_padded(sequence, lengths))
+        return self.module(query, from_padded(sequence, lengths))
 
 
 def build(name: str) -> Any:

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.fixtures.padded_sequences import LENGTHS, elements_by_row, sample, softmax
+from tests.fixtures.padded_sequences import LENGTHS, elements_by_row, from_padded, sample, softmax
 from tzrec.modules.jagged_sequence import JaggedSequence
 
 
 def example(seed: int = 0) -> tuple[JaggedSequence, Tensor]:
     _, sequence, lengths = sample(1, 3, seed)
-    return JaggedSequence.from_padded(sequence, lengths), sequence
+    return from_padded(sequence, lengths), sequence
 
 
 def assert_same(received: JaggedSequence, expected: JaggedSequence) -> None:
@@ -32,7 +32,7 @@ def test_sequence_of_padded_and_of_jagged_elements_is_the_same() -> None:
 
 def test_first_elements_equal_those_of_slice() -> None:
     sequence, padded = example()
-    assert_same(sequence.first(2), JaggedSequence.from_padded(padded[:, :2], torch.tensor(LENGTHS)))
+    assert_same(sequence.first(2), from_padded(padded[:, :2], torch.tensor(LENGTHS)))
     assert_same(sequence.first(9), sequence)
 
 

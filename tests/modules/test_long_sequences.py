@@ -1,16 +1,22 @@
-"""Memory of encoders on long sequences: proportional to the number of elements, not to rows times the longest row."""
+"""Memory on long sequences: proportional to the number of elements, not to rows times the longest row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from google.protobuf import text_format
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from tzrec.data.collate import collate
+from tzrec.features.column import Column
+from tzrec.features.feature_encoder import FeatureEncoder
+from tzrec.models.build import build_model
 from tzrec.modules.din import DIN, MultiWindowDIN
 from tzrec.modules.eta import ETA
 from tzrec.modules.jagged_sequence import JaggedSequence
@@ -18,6 +24,7 @@ from tzrec.modules.sdim import SDIM
 from tzrec.modules.self_attention import SelfAttention
 from tzrec.modules.sequence_pooling import DotAttention, Pooling
 from tzrec.modules.sim import SIM
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 DIM, ROWS, LONGEST = 8, 500, 10_000
 ENCODERS: dict[str, Callable[[], Any]] = {
@@ -74,6 +81,46 @@ def test_twice_as_many_elements_cost_twice_the_memory_and_as_many_operations(nam
     small, large = (train_step(name, torch.tensor([length, 3, 0, length])) for length in (LONGEST // 2, LONGEST))
     assert large.size <= 2.2 * small.size
     assert large.num_operations == small.num_operations
+
+
+MODELS = {
+    "multi_tower_din": 'multi_tower_din { din_towers { input: "h" attn_mlp { hidden_units: [16, 8] } } }',
+    "tdm": "tdm { multiwindow_din { windows_len: [10, 100, 10000] attn_mlp { hidden_units: 16 } } "
+    "final { hidden_units: 8 } }",
+}
+CONFIG = """
+data_config { label_fields: "clk" }
+feature_configs { id_feature { feature_name: "item" expression: "item:item" num_buckets: 9 embedding_dim: 8
+  embedding_name: "item" } }
+feature_configs { sequence_id_feature { feature_name: "clicks" expression: "user:clicks" num_buckets: 9 embedding_dim: 8
+  embedding_name: "item" } }
+model_config {
+  feature_groups { group_name: "h" group_type: SEQUENCE feature_names: ["item", "clicks"] }
+  losses { binary_cross_entropy {} }
+"""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_on_one_long_row_among_short_ones_costs_memory_of_its_elements(name: str) -> None:
+    """Embedding, model and gradients; the table receives the gradients of all elements."""
+    config = text_format.Parse(f"{CONFIG} {MODELS[name]} }}", EasyRecConfig())
+    encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
+    torch.manual_seed(0)
+    model = build_model(config, encoder.features)
+    lengths = np.full(ROWS, 2, np.int32)
+    lengths[7] = LONGEST
+    num_elements = int(lengths.sum())
+    clicks = Column(np.arange(num_elements) % 9, sequence_lengths=lengths)
+    items = Column(np.arange(ROWS) % 9, np.ones(ROWS, np.int32))
+    batch = collate({"item": items, "clicks": clicks}, ROWS)
+    with LargestTensor() as largest:
+        output = model(batch)
+        output.logits[""].square().sum().backward()
+    assert output.logits[""].shape == (ROWS, 1)
+    (table,) = (x for key, x in model.named_parameters() if key.startswith("embedding_group"))
+    assert table.grad is not None
+    assert table.grad.ne(0).any(1).all()
+    assert largest.size <= 40 * num_elements
 
 
 def test_self_attention_over_a_long_row_does_not_store_its_weights() -> None:

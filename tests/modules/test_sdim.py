@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.fixtures.padded_sequences import elements_by_row, sample
+from tests.fixtures.padded_sequences import elements_by_row, from_padded, sample
 from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.sdim import SDIM
 
@@ -33,7 +33,7 @@ def test_sdim_equals_loop(query_dim: int, num_bits: int, size: int) -> None:
     for seed in range(3):
         query, sequence, lengths = sample(query_dim, 4, seed)
         module = SDIM(query_dim, 4, num_bits, size).double()
-        received = module(query, JaggedSequence.from_padded(sequence, lengths))
+        received = module(query, from_padded(sequence, lengths))
         for row, elements in enumerate(elements_by_row(sequence)):
             torch.testing.assert_close(received[row], naive(module, query[row], elements, 4))
 
@@ -66,6 +66,6 @@ def test_sdim_has_no_weights_and_no_gradient_of_the_query() -> None:
     module = SDIM(4, 4, 12, 3).double()
     assert list(module.parameters()) == []
     assert list(module.state_dict()) == ["codes.projections"]
-    module(query.requires_grad_(), JaggedSequence.from_padded(sequence.requires_grad_(), lengths)).sum().backward()
+    module(query.requires_grad_(), from_padded(sequence.requires_grad_(), lengths)).sum().backward()
     assert query.grad is None
     assert sequence.grad is not None and sequence.grad.ne(0).any()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.fixtures.padded_sequences import LENGTHS, double, elements_by_row, sample, softmax
+from tests.fixtures.padded_sequences import LENGTHS, double, elements_by_row, from_padded, sample, softmax
 from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.sim import SIM, TimeGapEmbedding
 
@@ -19,7 +19,7 @@ def example(seed: int = 0, with_gaps: bool = False) -> tuple[Tensor, Tensor, Jag
     if with_gaps:
         sequence[:, :, 1] = torch.tensor(GAPS)
     is_match = torch.tensor([match for row in MATCHES for match in row])
-    return query, sequence, JaggedSequence.from_padded(sequence, lengths), is_match
+    return query, sequence, from_padded(sequence, lengths), is_match
 
 
 def naive(module: SIM, query: Tensor, elements: list[Tensor]) -> Tensor:

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fixtures.padded_sequences import double, elements_by_row, sample
+from tests.fixtures.padded_sequences import double, elements_by_row, from_padded, sample
 from tests.fixtures.reference import Array, Weights, linear, weights
 from tests.fixtures.transformer import naive_block
-from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.transact import TransAct
 from tzrec.modules.transformer import TransformerBlock
 
@@ -41,7 +40,7 @@ def test_transact_equals_loop(gap_column: int | None) -> None:
     """Random gaps: about half of the actions are in the future and not attended to, except the first."""
     query, sequence, lengths = sample(2, 4)
     module = build(gap_column, max_window=9).eval()
-    received = module(query, JaggedSequence.from_padded(sequence, lengths)).detach().numpy()
+    received = module(query, from_padded(sequence, lengths)).detach().numpy()
     assert received.shape == (4, module.out_dim)
     w = weights(module)
     for row, elements in enumerate(elements_by_row(sequence)):
@@ -56,7 +55,7 @@ def test_window_is_drawn_for_each_batch_of_training() -> None:
     """Windows 0, 1 and 2 of gaps 0, 1, 2, 3."""
     query, sequence, _ = sample(2, 4)
     sequence[3, :, 1] = torch.arange(5)
-    one = JaggedSequence.from_padded(sequence[3:], torch.tensor([4]))
+    one = from_padded(sequence[3:], torch.tensor([4]))
     module = build(1, max_window=2)
     elements = [element.numpy() for element in sequence[3, :4]]
     possible = [naive(weights(module), query[3].numpy(), elements, 1, window) for window in (0, 1, 2)]

@@ -19,6 +19,7 @@ from tzrec.modules.uncertainty import Uncertainty
 from tzrec.ops.selection import kernel_target
 from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupConfig, Kernel, ModelConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.tables.layout import groups_as_read
 
 
 def build_model(
@@ -51,7 +52,7 @@ def build_model(
         if towers := _tower_groups(model_class, model_config):
             embedding_group = TowerEmbeddings(features, towers, device=table_device or device)
         else:
-            groups = model_config.feature_groups
+            groups = groups_as_read(model_config.feature_groups, model_config)
             embedding_group = EmbeddingGroup(features, groups, *wide, device=table_device or device)
         model = model_class(message, embedding_group.dims, heads)
         dropout = _feature_dropout(model_config, embedding_group.dims)

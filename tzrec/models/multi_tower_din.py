@@ -32,6 +32,6 @@ class MultiTowerDIN(Model):
     def forward(self, grouped: Grouped) -> ModelOutput:
         towers = [tower(grouped[group]) for group, tower in zip(self.groups, self.towers, strict=True)]
         for name, tower in zip(self.sequences, self.din_towers, strict=True):
-            sequence = JaggedSequence.from_padded(grouped[f"{name}.sequence"], grouped[f"{name}.sequence_length"])
+            sequence = JaggedSequence.of(grouped[f"{name}.sequence"], grouped[f"{name}.sequence_length"])
             towers.append(tower(grouped[f"{name}.query"], sequence))  # (B, D)
         return ModelOutput({"": self.output(self.final(torch.cat(towers, 1)))})

@@ -42,8 +42,8 @@ class TDM(Model):
         self.output_mlp = nn.Linear(self.deep_mlp.out_dim, heads[""].out_dim)
 
     def forward(self, grouped: Grouped) -> ModelOutput:
-        padded, lengths = grouped[f"{self.history}.sequence"], grouped[f"{self.history}.sequence_length"]
-        interest = self.multiwindow_din(grouped[f"{self.history}.query"], JaggedSequence.from_padded(padded, lengths))
+        elements = JaggedSequence.of(grouped[f"{self.history}.sequence"], grouped[f"{self.history}.sequence_length"])
+        interest = self.multiwindow_din(grouped[f"{self.history}.query"], elements)
         x = torch.cat([interest, *(grouped[group] for group in self.groups)], 1)
         return ModelOutput({"": self.output_mlp(self.deep_mlp(x))})
 

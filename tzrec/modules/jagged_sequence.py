@@ -33,15 +33,6 @@ class JaggedSequence:
         positions = torch.arange(values.shape[0], device=lengths.device) - starts.index_select(0, rows)
         return cls(values, rows, positions, lengths)
 
-    @classmethod
-    def from_padded(cls, sequence: Tensor, lengths: Tensor) -> JaggedSequence:
-        """Sequences from `(B, L, D)` and the number of elements of each row, of which the first L are present."""
-        size = sequence.shape[1]
-        mask = torch.arange(size, device=sequence.device) < lengths.unsqueeze(1)  # (B, L)
-        at = mask.flatten().nonzero().squeeze(1)  # (T,)
-        values = sequence.flatten(0, 1).index_select(0, at)
-        return cls(values, at // size, at % size, lengths.clamp(max=size))
-
     def padded(self, size: int) -> Tensor:
         """The elements as `(B, size, D)`, zero after the end of a row; `size` is at least the longest length."""
         shape = self.lengths.shape[0] * size, self.values.shape[1]

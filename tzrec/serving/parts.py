@@ -17,7 +17,7 @@ from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.heads.heads import Heads
 from tzrec.models.base import ModelPart, PartModel, RecModel
 from tzrec.serving.trained_model import TrainedModel
-from tzrec.tables.layout import LayoutEntry
+from tzrec.tables.layout import LayoutEntry, groups_as_read
 
 
 def split(trained: TrainedModel) -> dict[str, TrainedModel]:
@@ -34,7 +34,8 @@ def _part_model(trained: TrainedModel, part: ModelPart) -> TrainedModel:
     config = keep_groups(trained.config, part.feature_groups)
     features = FeatureEncoder.from_config(config.feature_configs, config.data_config).features
     complete = trained.model
-    embedding_group = EmbeddingGroup(features, part.feature_groups, device=torch.device("meta"))
+    groups = groups_as_read(part.feature_groups, trained.config.model_config)
+    embedding_group = EmbeddingGroup(features, groups, device=torch.device("meta"))
     names = [group.group_name for group in part.feature_groups]
     _share_weights(embedding_group, _source(complete.embedding_group, names[0]))
     dropout = complete.feature_dropout.select(names) if complete.feature_dropout is not None else None

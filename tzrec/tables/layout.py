@@ -17,7 +17,7 @@ from tzrec.config.group_features import id_features
 from tzrec.config.options import fields_with_reference
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.base import BASE, DenseEmbedding, Feature
-from tzrec.protos.model_pb2 import DEEP, JAGGED_SEQUENCE, SEQUENCE, WIDE, FeatureGroupConfig
+from tzrec.protos.model_pb2 import DEEP, JAGGED_SEQUENCE, SEQUENCE, WIDE, FeatureGroupConfig, ModelConfig
 from tzrec.protos.options_pb2 import SEQUENCE_GROUP
 from tzrec.tables.shared_table import SharedTable, TableRequest, merge_tables, request_table
 
@@ -231,9 +231,28 @@ def input_groups(encoder: Any) -> list[str]:
     return [getattr(encoder, field.name) for field in fields_with_reference(encoder.DESCRIPTOR, SEQUENCE_GROUP)]
 
 
-def is_jagged(encoder: FieldDescriptor) -> bool:
-    """True if a member of the oneof `seq_module` reads elements without padding: IS_JAGGED of its requirements."""
-    return bool(getattr(registry.requirements(encoder), "IS_JAGGED", False))
+def is_jagged(member: FieldDescriptor) -> bool:
+    """True if an encoder or a model reads elements without padding: IS_JAGGED of its requirements."""
+    return bool(getattr(registry.requirements(member), "IS_JAGGED", False))
+
+
+def groups_as_read(groups: Sequence[FeatureGroupConfig], model: ModelConfig) -> list[FeatureGroupConfig]:
+    """Groups as a model reads them: a SEQUENCE group of one that reads elements without padding is a JAGGED_SEQUENCE.
+
+    Args:
+        groups: `feature_groups` of the model or of a part of it.
+        model: its config.
+    """
+    member = registry.oneof_member(model, "model")
+    if member is None or not is_jagged(member[0]):
+        return list(groups)
+    read = []
+    for group in groups:
+        read.append(FeatureGroupConfig())
+        read[-1].CopyFrom(group)
+        if group.group_type == SEQUENCE:
+            read[-1].group_type = JAGGED_SEQUENCE
+    return read
 
 
 def element_limit(encoder: Any) -> int:

@@ -5,11 +5,11 @@ import torch
 from google.protobuf import text_format
 
 from tests.fixtures.feature_groups import make_group
+from tests.fixtures.padded_sequences import from_padded
 from tests.fixtures.sequence_batch import FEATURES, SEED, batch, padded, queries
 from tests.fixtures.single_encoder import LENGTHS, encode, expected_output
 from tzrec.embedding.group import EmbeddingGroup
 from tzrec.modules.dien import DIEN, Steps
-from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.serving.signature import Signature
 
 LOSS = "loss.dien_aux_loss"
@@ -46,7 +46,7 @@ def test_loss_of_negative_group_is_weighted_and_computed_in_training_only(limit:
     trained, scored = module(batch()), module.eval()(batch())
     (encoder,) = module.encoders["deep"]
     lengths = torch.tensor(LENGTHS).clamp(max=limit or 9)
-    items, kinds = (JaggedSequence.from_padded(padded([name], limit or 3), lengths) for name in ("h__item", "h__kinds"))
+    items, kinds = (from_padded(padded([name], limit or 3), lengths) for name in ("h__item", "h__kinds"))
     steps = Steps.of(items, False)
     expected = 0.5 * encoder.loss(encoder.encode.extract(items, steps), items, steps, kinds)
     assert list(trained) == ["deep", LOSS]

@@ -9,6 +9,7 @@ from tzrec.protos.model_pb2 import DEEP, WIDE, FeatureGroupType
 from tzrec.protos.models.rank_model_pb2 import MultiTowerDIN
 
 READS_SEQUENCE_GROUPS = True
+IS_JAGGED = True
 
 
 def check(checker: Checker, path: str, message: MultiTowerDIN) -> None:

@@ -9,6 +9,7 @@ from tzrec.protos.model_pb2 import DEEP, WIDE
 from tzrec.protos.models.match_model_pb2 import TDM
 
 READS_SEQUENCE_GROUPS = True
+IS_JAGGED = True
 
 
 def check(checker: Checker, path: str, message: TDM) -> None:
