@@ -81,15 +81,12 @@ def _weighted(ids: KeyedJaggedTensor, means: frozenset[str]) -> KeyedJaggedTenso
         weights = torch.ones_like(ids.values(), dtype=torch.float32)  # (N,)
     if means:
         totals = torch.ops.fbgemm.segment_sum_csr(1, ids.offsets(), weights).view(len(ids.keys()), -1)  # (F, B)
-        totals = torch.where(_is_in(ids, means), totals, 1.0).reshape(-1)  # (F * B,)
-        weights = weights / totals.where(totals != 0, 1.0).repeat_interleave(ids.lengths())
+        divisors = torch.ones_like(totals)
+        for index in (index for index, key in enumerate(ids.keys()) if key in means):
+            divisors[index] = totals[index]
+        divisors = divisors.where(divisors != 0, 1.0).reshape(-1)  # (F * B,)
+        weights = weights / divisors.repeat_interleave(ids.lengths())
     return _with_weights(ids, weights)
-
-
-def _is_in(ids: KeyedJaggedTensor, names: frozenset[str]) -> Tensor:
-    """True for the keys that are among the names, `(F, 1)`."""
-    keys = ids.keys()
-    return torch.tensor([[key in names] for key in keys], device=ids.device())
 
 
 def _with_weights(ids: KeyedJaggedTensor, weights: Tensor | None) -> KeyedJaggedTensor:
