@@ -62,6 +62,8 @@ def test_jagged_group_has_no_padding() -> None:
     torch.testing.assert_close(grouped["g.sequence"], expected)
     torch.testing.assert_close(grouped["g.query"], queries(["item"]))
     assert grouped["g.sequence_length"].tolist() == [2, 2, 3]
+    assert grouped["g.rows"].tolist() == [0, 0, 1, 1, 2, 2, 2]
+    assert grouped["g.positions"].tolist() == [0, 1, 0, 1, 0, 1, 2]
 
 
 def test_batch_without_elements_has_one_empty_position() -> None:

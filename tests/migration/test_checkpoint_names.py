@@ -191,7 +191,8 @@ def outputs(model: RecModel, grouped: dict[str, torch.Tensor]) -> list[torch.Ten
     """Logits, or the vectors of both towers, from groups with padded sequences."""
     if any(group.jagged for layout in model.embedding_group.layouts.values() for group in layout.sequences.values()):
         sequence = from_padded(grouped["seq.sequence"], grouped["seq.sequence_length"])
-        grouped = grouped | {"seq.sequence": sequence.values}
+        grouped = grouped | {"seq.sequence": sequence.values, "seq.rows": sequence.rows}
+        grouped["seq.positions"] = sequence.positions
     if isinstance(model.model, TwoTowers):
         return [*model.model.user_vectors(grouped).values(), *model.model.item_vectors(grouped).values()]
     return list(model.model(grouped).logits.values())

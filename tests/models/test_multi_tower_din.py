@@ -73,7 +73,9 @@ CASES = [
 def test_batch_without_elements_has_logits_of_zeros() -> None:
     model = single_task.build(LEARNER, WIDTHS).eval()
     grouped = single_task.random_groups(WIDTHS, 3)
-    grouped |= {"clicks.sequence": torch.zeros(0, 9), "clicks.sequence_length": torch.zeros(3, dtype=torch.int64)}
+    none = torch.zeros(0, dtype=torch.int64)
+    grouped |= {"clicks.sequence": torch.zeros(0, 9), "clicks.rows": none, "clicks.positions": none}
+    grouped["clicks.sequence_length"] = torch.zeros(3, dtype=torch.int64)
     w, rows = reference.weights(model), reference.rows(grouped)
     expected = torch.tensor(np.stack([naive(w, row, WIDTHS) for row in rows]), dtype=torch.float32)
     torch.testing.assert_close(model(grouped).logits[""], expected)

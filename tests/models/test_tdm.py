@@ -66,7 +66,9 @@ CASES = [
 def test_batch_without_elements_has_logits_of_the_node() -> None:
     model = single_task.build(LEARNER, WIDTHS).eval()
     grouped = single_task.random_groups(WIDTHS, 3)
-    grouped |= {"clicks.sequence": torch.zeros(0, 9), "clicks.sequence_length": torch.zeros(3, dtype=torch.int64)}
+    none = torch.zeros(0, dtype=torch.int64)
+    grouped |= {"clicks.sequence": torch.zeros(0, 9), "clicks.rows": none, "clicks.positions": none}
+    grouped["clicks.sequence_length"] = torch.zeros(3, dtype=torch.int64)
     node = torch.nn.functional.pad(grouped["clicks.query"], (27, 1))  # three windows of zeros, then the padded node
     expected = model.output_mlp(model.deep_mlp(torch.cat([node, grouped["user"]], 1)))
     torch.testing.assert_close(model(grouped).logits[""], expected)

@@ -145,7 +145,13 @@ def test_servable_with_sequence_groups_equals_embedding_group() -> None:
         received = servable.predict(servable.signature.from_batch(batch))
         expected = model.embedding_group.float()(batch)
     kinds = ("query", "sequence", "sequence_length")
-    assert list(received) == list(expected) == ["all", *(f"{g}.{kind}" for g in ("padded", "flat") for kind in kinds)]
+    names = [
+        "all",
+        *(f"{group}.{kind}" for group in ("padded", "flat") for kind in kinds),
+        "flat.rows",
+        "flat.positions",
+    ]
+    assert list(received) == list(expected) == names
     assert expected["flat.sequence"].shape == (int(expected["flat.sequence_length"].sum()), 3 + 1 + 7)
     for name, value in expected.items():
         torch.testing.assert_close(received[name], value, atol=1e-6, rtol=1e-6)

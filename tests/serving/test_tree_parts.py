@@ -11,6 +11,7 @@ from tzrec.config.load import load_config
 from tzrec.data.collate import collate
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.build import build_model
+from tzrec.serving.compile import example_inputs
 from tzrec.serving.parts import split
 from tzrec.serving.predictor import Predictor
 from tzrec.serving.servable import Servable
@@ -47,4 +48,8 @@ def test_embedding_part_returns_the_query_of_the_history(trained: TrainedModel) 
 def test_model_part_is_the_whole_model_with_its_tree(trained: TrainedModel) -> None:
     part = split(trained)["model"]
     assert part is trained
+    servable = Servable.from_model(part.model)
+    (group,) = servable.signature.sequences.groups.values()
+    assert (group.is_jagged, group.is_padded) == (True, False)
+    assert len(servable.predict(example_inputs(servable.signature))["probs1"]) > 1
     assert part.config.data_config.WhichOneof("sampler") == "tdm_sampler"

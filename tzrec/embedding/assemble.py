@@ -88,6 +88,7 @@ def assemble(
         else:
             sequences |= {f"{name}.query": query} if query is not None else {}
             sequences |= {f"{name}.sequence": values, f"{name}.sequence_length": lengths}
+            sequences |= {f"{name}.rows": index.rows, f"{name}.positions": index.positions} if group.jagged else {}
     grouped: dict[str, Tensor] = {}
     losses: dict[str, Tensor] = {}
     for name in layout.groups:
@@ -95,6 +96,12 @@ def assemble(
         parts += encoders[name](encoded, losses) if name in encoders else []
         grouped[name] = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
     return grouped | sequences | {f"{LOSS_PREFIX}{name}": loss for name, loss in losses.items()}
+
+
+def jagged_sequence(grouped: Mapping[str, Tensor], name: str) -> JaggedSequence:
+    """The elements of a JAGGED_SEQUENCE group, from the groups of a batch."""
+    rows, positions = grouped[f"{name}.rows"], grouped[f"{name}.positions"]
+    return JaggedSequence(grouped[f"{name}.sequence"], rows, positions, grouped[f"{name}.sequence_length"])
 
 
 def _ids(group: SequenceGroup, first_ids: FirstIds, index: PaddedIndex) -> dict[str, Tensor]:

@@ -190,8 +190,9 @@ class EmbeddingGroup(Embeddings, TableOwner):
 
         Per SEQUENCE group `g`: `g.query` `(B, width)` if it has features of the row, `g.sequence` `(B, L, width)`,
         zero after the end of a row, and `g.sequence_length` int `(B,)`. L is the longest sequence of the batch, at
-        least 1. Per JAGGED_SEQUENCE group the same, with `g.sequence` `(T, width)` without padding. B is the number of
-        rows of the group's data group.
+        least 1. Per JAGGED_SEQUENCE group the same, with `g.sequence` `(T, width)` without padding, and for each
+        element its row `g.rows` and its position in that row `g.positions`, int64 `(T,)` each. B is the number of rows
+        of the group's data group.
         """
         if not batch.lookups:
             batch = replace(batch, lookups=self.lookup_inputs(batch))

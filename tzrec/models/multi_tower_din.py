@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from tzrec.config.kwargs import kwargs
+from tzrec.embedding.assemble import jagged_sequence
 from tzrec.embedding.group import Dims
 from tzrec.heads.heads import Heads
 from tzrec.models.base import Grouped, Model, ModelOutput
 from tzrec.modules.din import DIN
-from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.mlp import MLP
 from tzrec.protos.models import rank_model_pb2 as pb
 
@@ -32,6 +32,5 @@ class MultiTowerDIN(Model):
     def forward(self, grouped: Grouped) -> ModelOutput:
         towers = [tower(grouped[group]) for group, tower in zip(self.groups, self.towers, strict=True)]
         for name, tower in zip(self.sequences, self.din_towers, strict=True):
-            sequence = JaggedSequence.of(grouped[f"{name}.sequence"], grouped[f"{name}.sequence_length"])
-            towers.append(tower(grouped[f"{name}.query"], sequence))  # (B, D)
+            towers.append(tower(grouped[f"{name}.query"], jagged_sequence(grouped, name)))  # (B, D)
         return ModelOutput({"": self.output(self.final(torch.cat(towers, 1)))})

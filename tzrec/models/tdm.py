@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from tzrec.config.kwargs import kwargs
+from tzrec.embedding.assemble import jagged_sequence
 from tzrec.embedding.group import Dims
 from tzrec.heads.heads import Heads
 from tzrec.models.base import Grouped, Model, ModelOutput, ModelPart
 from tzrec.modules.din import MultiWindowDIN
-from tzrec.modules.jagged_sequence import JaggedSequence
 from tzrec.modules.mlp import MLP
 from tzrec.protos.model_pb2 import DEEP, FeatureGroupConfig, ModelConfig
 from tzrec.protos.models import match_model_pb2 as pb
@@ -42,8 +42,7 @@ class TDM(Model):
         self.output_mlp = nn.Linear(self.deep_mlp.out_dim, heads[""].out_dim)
 
     def forward(self, grouped: Grouped) -> ModelOutput:
-        elements = JaggedSequence.of(grouped[f"{self.history}.sequence"], grouped[f"{self.history}.sequence_length"])
-        interest = self.multiwindow_din(grouped[f"{self.history}.query"], elements)
+        interest = self.multiwindow_din(grouped[f"{self.history}.query"], jagged_sequence(grouped, self.history))
         x = torch.cat([interest, *(grouped[group] for group in self.groups)], 1)
         return ModelOutput({"": self.output_mlp(self.deep_mlp(x))})
 

@@ -139,7 +139,7 @@ class TwoTowers(Model):
         self.frequency.observe(all_ids.to(ids.device))
 
 
-_SUFFIXES = ("", ".query", ".sequence", ".sequence_length")
+_SUFFIXES = ("", ".query", ".sequence", ".sequence_length", ".rows", ".positions")
 """Endings of the keys of a group, see `EmbeddingGroup.forward`."""
 
 
