@@ -37,9 +37,13 @@ class SDIM(nn.Module):
         is_equal = sequence.of_row(self.codes(query)) == self.codes(sequence.values)  # (T, num_bits)
         # a quarter of the time of `all(2)`
         is_shared = reduce(torch.logical_and, is_equal.unflatten(1, (-1, self.bits_per_signature)).unbind(2))  # (T, G)
-        element, signature = is_shared.nonzero().unbind(1)  # (P,), P is about T * G / 2^bits_per_signature
-        buckets = sequence.rows.index_select(0, element) * self.num_signatures + signature
+        # of the transpose, so that the buckets, `signature * B + row`, are in ascending order
+        signature, element = is_shared.t().nonzero().unbind(1)  # (P,), P is about T * G / 2^bits_per_signature
+        buckets = signature * query.shape[0] + sequence.rows.index_select(0, element)
+        sizes = buckets.new_zeros(self.num_signatures * query.shape[0])
+        sizes = sizes.index_add(0, buckets, torch.ones_like(buckets))  # (G * B,)
+        starts = sizes.cumsum(0) - sizes
         values = sequence.values.to(torch.promote_types(sequence.values.dtype, torch.float32))
-        sums = values.new_zeros(query.shape[0] * self.num_signatures, self.out_dim)
-        sums = sums.index_add(0, buckets, values.index_select(0, element))  # (B * G, dim)
-        return functional.normalize(sums, dim=1).unflatten(0, (-1, self.num_signatures)).mean(1)
+        # the sums read the elements in place: a copy of all shared ones would be (P, dim)
+        sums = functional.embedding_bag(element, values, starts, mode="sum")  # (G * B, dim)
+        return functional.normalize(sums, dim=1).unflatten(0, (self.num_signatures, -1)).mean(0)
