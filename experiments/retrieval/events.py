@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 HISTORY = 50
-"""Greatest length of a history."""
+"""Greatest length of a history, unless another one is asked for."""
 MIN_COUNT = 5
 """Least number of events of an item that can be retrieved."""
 SHARES = (0.8, 0.9)
@@ -115,19 +115,21 @@ class Histories:
         users: the users, in order.
         starts: first place in `order` of each user, and the number of events, `(users + 1,)`.
         time: of the events in `order`.
+        length: greatest length of a history.
     """
 
     order: np.ndarray
     users: np.ndarray
     starts: np.ndarray
     time: np.ndarray
+    length: int = HISTORY
 
     @classmethod
-    def of(cls, events: Events) -> Histories:
+    def of(cls, events: Events, length: int = HISTORY) -> Histories:
         users, codes = np.unique(events.user, return_inverse=True)
         order = np.lexsort((events.time, codes))
         starts = np.searchsorted(codes[order], np.arange(len(users) + 1))
-        return cls(order, users, starts, events.time[order])
+        return cls(order, users, starts, events.time[order], length)
 
     def before_events(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Begin and end, in `order`, of the history of the events at some places: all earlier moments of the user."""
@@ -136,13 +138,13 @@ class Histories:
         is_first[1:] = self.time[1:] != self.time[:-1]
         is_first[self.starts[:-1]] = True
         end = np.maximum.accumulate(np.where(is_first, np.arange(len(self.order)), 0))[places]
-        return np.maximum(begin, end - HISTORY), end
+        return np.maximum(begin, end - self.length), end
 
     def at(self, moment: int) -> tuple[np.ndarray, np.ndarray]:
         """Begin and end of the history of every user at a moment."""
         counts = np.add.reduceat(np.append(self.time < moment, False).astype(np.int64), self.starts[:-1])
         end = self.starts[:-1] + counts
-        return np.maximum(self.starts[:-1], end - HISTORY), end
+        return np.maximum(self.starts[:-1], end - self.length), end
 
     def _rows(self, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, pa.Array]:
         """Places in `order` of the events of histories, the most recent first, and the offsets of the lists."""

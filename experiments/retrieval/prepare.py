@@ -9,9 +9,10 @@ moments cut the time, after 80 % and after 90 % of the events. Writes for each s
     train, test        events before the second moment; requests at it, answered by the events after it
     items_fit, items_train    items with at least MIN_COUNT events before the moment: the ones that can be retrieved
 
-A row of fit and train is an event: user, item and `history__item_id`, the items of earlier moments, the most recent
-first. A row of valid and test is a user with events before the moment: the history and `gt`, the different items of the
-period after it that can be retrieved. Nothing before a moment depends on what comes after it.
+A row of fit and train is an event: user, item and `history__item_id`, the last items of earlier moments, the most
+recent first; `recent__item_id` are the first ones of them. `constant` is 0, an id that all rows share. A row of valid
+and test is a user with events before the moment: the history and `gt`, the different items of the period after it that
+can be retrieved. Nothing before a moment depends on what comes after it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from events import DAY_S, READERS, Events, Histories, catalogue, moments
+
+LENGTH, RECENT = 200, 20
+"""Greatest numbers of items of the history and of its recent part."""
 
 
 def examples(events: Events, histories: Histories, moment: int, items: pa.Table) -> pa.Table:
@@ -37,6 +41,8 @@ def examples(events: Events, histories: Histories, moment: int, items: pa.Table)
             "user_id": events.user[rows],
             "history__item_id": histories.lists(events.item, begin, end),
             "history__category": histories.lists(events.category, begin, end),
+            "recent__item_id": histories.lists(events.item, np.maximum(begin, end - RECENT), end),
+            "constant": np.zeros(len(rows), np.int64),
             "item_id": events.item[rows],
             "category": events.category[rows],
             "time": events.time[rows],
@@ -60,6 +66,8 @@ def requests(events: Events, histories: Histories, moment: int, until: int, item
             "user_id": histories.users,
             "history__item_id": histories.lists(events.item, begin, end),
             "history__category": histories.lists(events.category, begin, end),
+            "recent__item_id": histories.lists(events.item, np.maximum(begin, end - RECENT), end),
+            "constant": np.zeros(len(histories.users), np.int64),
             "time": np.full(len(histories.users), moment),
             "gt": gt,
         }
@@ -70,7 +78,7 @@ def requests(events: Events, histories: Histories, moment: int, until: int, item
 def prepare(events: Events, folder: Path) -> None:
     """Write the tables of a set."""
     folder.mkdir(parents=True, exist_ok=True)
-    histories = Histories.of(events)
+    histories = Histories.of(events, LENGTH)
     first, second = moments(events)
     for names, moment, until in (
         (("fit", "valid"), first, second),

@@ -40,27 +40,59 @@ from tzrec.serving.trained_model import TrainedModel
 
 FOLDER = Path(__file__).parent
 MODELS = {"dssm": "tzrec DSSM", "dssm_v2": "tzrec DSSM_V2", "dat": "tzrec DAT", "mind": "tzrec MIND"}
-DAY_S = 24 * 3600
+DAY_S, BATCH_SIZE = 24 * 3600, 1024
+POPULARITY = {f"popularity_{round(100 * share)}": share for share in (0.02, 0.1, 0.3, 1.0)}
+"""Column of items -> share of the events, the last ones, in which it counts them."""
+SPARSE_LR = "train_config.sparse_optimizer.adagrad_optimizer.lr"
 EDITS: Mapping[str, Mapping[str, Any]] = {
-    "movietweetings_100k": {"days": 0, "is_new": True},
-    "online_retail": {"days": 0, "is_new": False},
-    "complete_journey": {"days": 0, "is_new": False},
+    "movietweetings_100k": {"half_life": 10, "num_rows": 30_000, "is_new": True, SPARSE_LR: 0.02},
+    "online_retail": {"half_life": 60, "num_rows": 100_000, "is_new": False, SPARSE_LR: 0.1},
+    "complete_journey": {"half_life": 60, "num_rows": 100_000, "is_new": False, SPARSE_LR: 0.1},
 }
-"""Settings of each set: `days`, rows of training are events of so many days, 0 for all; `is_new`, items of the history
-are not retrieved; further ones are edits of the config."""
+"""Settings of each set: `num_rows` events are drawn for training, one that is `half_life` days older than another one
+with half of its probability; `is_new`, items of the history are not retrieved; further ones are edits of the config."""
+MODEL_EDITS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("movietweetings_100k", "dssm_v2"): {
+        "half_life": 7,
+        "model_config.dssm_v2.similarity": "INNER_PRODUCT",
+        "model_config.dssm_v2.temperature": 1.0,
+    },
+}
+"""Settings of one model on one set that differ from those of the set."""
 
 
-def write_items(path: Path) -> None:
-    """Write the items of a Parquet file as the table of a negative sampler."""
-    items = pq.read_table(path)
-    rows = zip(items["item_id"].to_pylist(), items["category"].to_pylist())
-    lines = [f"{item}\t1.0\t{item}:{category}\n" for item, category in rows]
-    path.with_suffix(".txt").write_text("id:int64\tweight:float\tattrs:string\n" + "".join(lines))
+def draw_rows(rows: pa.Table, half_life: float, num_rows: int, seed: int) -> pa.Table:
+    """Draw rows with replacement, by a weight that falls by half with every `half_life` days of age; in time order."""
+    time = rows["time"].to_numpy()
+    weight = 0.5 ** ((time.max() - time) / (half_life * DAY_S))
+    drawn = np.random.default_rng(seed).choice(len(time), num_rows, p=weight / weight.sum())
+    rows = rows.take(np.sort(drawn))
+    counts = np.bincount(rows["item_id"].to_numpy())
+    return rows.append_column("frequency", pa.array(counts[rows["item_id"].to_numpy()] * BATCH_SIZE / num_rows))
+
+
+def read_items(folder: Path, part: str) -> pa.Table:
+    """Items that can be retrieved, with popularity columns: log(1 + events in the last part of the time) / 10."""
+    items = pq.read_table(folder / f"items_{part}.parquet")
+    chosen = pq.read_table(folder / f"events_{part}.parquet")["item_id"].to_numpy()
+    for name, share in POPULARITY.items():
+        counts = np.bincount(chosen[-round(share * len(chosen)) :], minlength=chosen.max() + 1)
+        items = items.append_column(name, pa.array(np.log1p(counts[items["item_id"].to_numpy()]) / 10))
+    return items
+
+
+def write_items(items: pa.Table, path: Path) -> None:
+    """Write items as the table of a negative sampler."""
+    lines = [
+        f"{item}\t1.0\t{item}:{':'.join(map(str, values))}\n"
+        for item, *values in zip(*(items[name].to_pylist() for name in ("item_id", "category", *POPULARITY)))
+    ]
+    path.write_text("id:int64\tweight:float\tattrs:string\n" + "".join(lines))
 
 
 def sizes(folder: Path) -> dict[str, int]:
     """Number of users, items and categories of a set: one more than the greatest number."""
-    greatest = {"user_id": 0, "item_id": 0, "category": 0}
+    greatest = {"user_id": 0, "item_id": 0, "category": 0, "constant": 0}
     for name in ("train", "test"):
         rows = pq.read_table(folder / f"{name}.parquet")
         for column, values in (
@@ -77,15 +109,16 @@ def sizes(folder: Path) -> dict[str, int]:
 
 def edits_of(model: str, folder: Path, part: str, setting: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Edits of the config of a model for one run; writes the rows and items that it trains on."""
-    rows = pq.read_table(folder / f"{part}.parquet")
-    path = folder / f"{part}.parquet"
-    if setting["days"]:
-        start = pc.max(rows["time"]).as_py() - setting["days"] * DAY_S
-        path = folder / f"{part}_{setting['days']}.parquet"
-        pq.write_table(rows.filter(pc.greater_equal(rows["time"], start)), path)
-    write_items(folder / f"items_{part}.parquet")
+    rows, path = pq.read_table(folder / f"{part}.parquet"), folder / f"{part}_drawn.parquet"
+    rows = draw_rows(rows, setting["half_life"], setting["num_rows"], seed)
+    items = read_items(folder, part)
+    places = pc.index_in(rows["item_id"], items["item_id"].combine_chunks())
+    for name in POPULARITY:
+        rows = rows.append_column(name, items[name].take(places))
+    pq.write_table(rows, path)
+    write_items(items, folder / f"items_{part}.txt")
     buckets = size_edits(load_config(str(FOLDER / f"{model}.config")), sizes(folder))
-    more = {name: value for name, value in setting.items() if name not in ("days", "is_new")}
+    more = {name: value for name, value in setting.items() if name not in ("half_life", "num_rows", "is_new")}
     return {
         **buckets,
         "train_input_path": str(path),
@@ -156,7 +189,7 @@ def run(model: str, name: str, data: Path, seed: int, setting: Mapping[str, Any]
         for user, item in zip(events["user_id"].to_pylist(), events["item_id"].to_pylist()):
             if user in row_by_user:
                 seen[row_by_user[user]].add(item)
-    retrieved = retrieve(model_dir, pq.read_table(folder / f"items_{part}.parquet"), requests, seen)
+    retrieved = retrieve(model_dir, read_items(folder, part), requests, seen)
     shutil.rmtree(model_dir)
     return measure(retrieved, requests["gt"]) | {"seconds": round(seconds, 1)}
 
@@ -176,7 +209,8 @@ def main() -> None:
     for seed in args.seeds:
         for name in args.sets:
             for model in args.models:
-                setting = {**EDITS[name], **(args.edit_json if args.valid else {})}
+                setting = {**EDITS[name], **MODEL_EDITS.get((name, model), {})}
+                setting |= args.edit_json if args.valid else {}
                 row = {"set": name, "method": MODELS[model], "seed": seed, "setting": setting}
                 if args.valid:
                     print(name, model, seed, setting, run(model, name, args.data, seed, setting, True), flush=True)

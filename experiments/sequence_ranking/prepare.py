@@ -25,16 +25,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "retrieval"))
 from events import DAY_S, READERS, Events, Histories, catalogue, moments
 
 NUM_NEGATIVES = 4
-MAX_EVENTS = 150_000
+MAX_EVENTS = {"fit": 20_000, "valid": 10_000, "train": 20_000, "test": 10_000}
 """Greatest number of events of a table: the most recent ones before its end."""
 
 
-def rows(events: Events, histories: Histories, start: int, end: int, items: pa.Table, seed: int) -> pa.Table:
-    """Rows of the events of items of a catalogue from one moment until another one, in time order."""
+def rows(events: Events, histories: Histories, start: int, end: int, items: pa.Table, most: int, seed: int) -> pa.Table:
+    """Rows of at most `most` events of items of a catalogue from one moment until another one, in time order."""
     known = items["item_id"].to_numpy()
     is_item = np.isin(events.item[histories.order], known)
     places = np.flatnonzero(is_item & (histories.time >= start) & (histories.time < end))
-    places = places[np.argsort(histories.time[places], kind="stable")][-MAX_EVENTS:]
+    places = places[np.argsort(histories.time[places], kind="stable")][-most:]
     rng = np.random.default_rng(seed)
     weights = items["count"].to_numpy() ** 0.75
     drawn = rng.choice(len(known), (len(places), NUM_NEGATIVES), p=weights / weights.sum())
@@ -74,7 +74,7 @@ def prepare(events: Events, folder: Path) -> None:
             ("test", second, second, last),
         )
     ):
-        table = rows(events, histories, start, end, catalogue(events, moment), seed)
+        table = rows(events, histories, start, end, catalogue(events, moment), MAX_EVENTS[name], seed)
         pq.write_table(table, folder / f"{name}.parquet")
         print(f"{folder / name}.parquet  {table.num_rows:,} rows")
 

@@ -50,6 +50,16 @@ ENCODERS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
         },
         _HOURS,
     ),
+    "DIEN": (
+        "dien_encoder",
+        {"input": "history", "negatives": "batch", "hidden_dim": 32, "newest_first": True, "max_seq_length": 20},
+        {},
+    ),
+    "BST": (
+        "bst_encoder",
+        {"input": "history", "num_attention_heads": 4, "max_position_embeddings": 21},
+        {},
+    ),
     "SDIM": ("sdim_encoder", {"input": "history"}, {}),
 }
 """Name -> field of the encoder, its values, and further edits of the config."""
