@@ -45,7 +45,9 @@ def test_repository_answers_with_the_greatest_version_that_can_be_loaded(tmp_pat
     first = repository.get("ctr")
     assert first.version == "9"
     publish(root / "10")
+    requested = iter(repository._models["ctr"].loaded)  # a request that reads while a version is added
     assert repository.refresh() == [] and repository.get("ctr").version == "10"
+    assert list(requested) == ["9"]
     assert repository.index() == ready("9", "10")
 
     # a damaged version is reported once, and does not answer

@@ -48,15 +48,19 @@ class VersionState:
 
 @dataclass
 class _Served:
-    """The versions of a model that are loaded, and those that are not by a client's wish or by an error."""
+    """The versions of a model that are loaded, and those that are not by a client's wish or by an error.
 
-    loaded: dict[str, ServedModel] = field(default_factory=dict)
-    failed: dict[str, tuple[float, str]] = field(default_factory=dict)
+    Requests read the mappings while a version is loaded, so they are replaced and never changed.
+    """
+
+    loaded: Mapping[str, ServedModel] = field(default_factory=dict)
+    failed: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     is_unloaded: bool = False
 
     def current(self) -> ServedModel | None:
         """The version that answers."""
-        return self.loaded[max(self.loaded, key=int)] if self.loaded else None
+        loaded = self.loaded
+        return loaded[max(loaded, key=int)] if loaded else None
 
 
 class Repository:
@@ -76,7 +80,7 @@ class Repository:
 
     def __init__(self, root: Path, limits: Limits, metrics: Metrics, num_versions: int = 2) -> None:
         self._root, self._limits, self._metrics, self._num_versions = root, limits, metrics, num_versions
-        self._models: dict[str, _Served] = {}
+        self._models: Mapping[str, _Served] = {}  # replaced and never changed, as those of _Served
         self._loading = threading.Lock()  # one scan at a time; requests take no lock
         if not packages_of(root):
             raise UsageError(f"--model_path {root} has no package; give the --export_dir of an export, or its parent")
@@ -99,14 +103,16 @@ class Repository:
         Raises:
             RequestError: there is none.
         """
-        if name not in self._models:
-            raise RequestError(f'no model "{name}"{did_you_mean(name, self._models)}', NOT_FOUND)
-        served = self._models[name]
+        models = self._models
+        if name not in models:
+            raise RequestError(f'no model "{name}"{did_you_mean(name, models)}', NOT_FOUND)
+        served = models[name]
         if version:
-            if version not in served.loaded:
-                known = ", ".join(sorted(served.loaded, key=int)) or "none"
+            loaded = served.loaded
+            if version not in loaded:
+                known = ", ".join(sorted(loaded, key=int)) or "none"
                 raise RequestError(f'model "{name}" has no version {version}; loaded: {known}', NOT_FOUND)
-            return served.loaded[version]
+            return loaded[version]
         current = served.current()
         if current is None:
             raise RequestError(f'model "{name}" is not loaded', UNAVAILABLE)
@@ -120,7 +126,7 @@ class Repository:
         """State of every version that is loaded or failed, and of every unloaded model."""
         states: list[VersionState] = []
         for name, served in self._models.items():
-            states += [VersionState(name, version, READY) for version in self.versions(name)]
+            states += [VersionState(name, version, READY) for version in sorted(served.loaded, key=int)]
             states += [VersionState(name, version, FAILED, why) for version, (_, why) in served.failed.items()]
             if served.is_unloaded:
                 states.append(VersionState(name, "", UNLOADED, "unloaded by a client"))
@@ -136,8 +142,10 @@ class Repository:
         with self._loading:
             for name, paths in packages_of(self._root).items():
                 errors += self._refresh_model(name, paths)
-            for name in [name for name in self._models if name not in packages_of(self._root)]:
-                self._unload(name, self._models.pop(name))
+            removed = {name: served for name, served in self._models.items() if name not in packages_of(self._root)}
+            self._models = {name: served for name, served in self._models.items() if name not in removed}
+            for name, served in removed.items():
+                self._unload(name, served)
         return errors
 
     def load(self, name: str) -> None:
@@ -149,9 +157,9 @@ class Repository:
         if name not in packages_of(self._root):
             raise RequestError(f'{self._root} has no package of a model "{name}"', NOT_FOUND)
         with self._loading:
-            served = self._models.setdefault(name, _Served())
+            served = self._served(name)
             served.is_unloaded = False
-            served.failed.clear()
+            served.failed = {}
             errors = self._refresh_model(name, packages_of(self._root)[name])
         if errors:
             raise RequestError(str(errors[0]))
@@ -174,7 +182,7 @@ class Repository:
                 self._unload(name, served)
 
     def _refresh_model(self, name: str, paths: Mapping[str, Path]) -> list[TzrecError]:
-        served = self._models.setdefault(name, _Served())
+        served = self._served(name)
         errors: list[TzrecError] = []
         if served.is_unloaded:
             return errors
@@ -188,11 +196,11 @@ class Repository:
                 model = ServedModel(name, version, paths[version], self._limits, self._metrics)
             except TzrecError as error:
                 logger.error("serve  %s %s cannot be loaded: %s", name, version, error)
-                served.failed[version] = changed_at, str(error)
+                served.failed = {**served.failed, version: (changed_at, str(error))}
                 errors.append(error)
                 continue
-            served.failed.pop(version, None)
-            served.loaded[version] = model
+            served.failed = {name: failure for name, failure in served.failed.items() if name != version}
+            served.loaded = {**served.loaded, version: model}
             self._metrics.set_ready(name, version, True)
             logger.info("serve  model %s, version %s is ready", name, version)
         current = [version for version in served.loaded if version in paths]
@@ -200,14 +208,20 @@ class Repository:
         self._drop(served, [version for version in served.loaded if version not in kept])
         return errors
 
+    def _served(self, name: str) -> _Served:
+        if name not in self._models:
+            self._models = {**self._models, name: _Served()}
+        return self._models[name]
+
     def _unload(self, name: str, served: _Served) -> None:
         self._drop(served, list(served.loaded))
         logger.info("serve  model %s is unloaded", name)
 
     def _drop(self, served: _Served, versions: list[str]) -> None:
-        for version in versions:
-            model = served.loaded.pop(version)
-            self._metrics.set_ready(model.name, version, False)
+        dropped = [served.loaded[version] for version in versions]
+        served.loaded = {version: model for version, model in served.loaded.items() if model not in dropped}
+        for model in dropped:
+            self._metrics.set_ready(model.name, model.version, False)
             model.close()
 
 
