@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,3 +180,22 @@ def moments(events: Events) -> tuple[int, int]:
     """Times that cut the events at SHARES."""
     first, second = (int(np.quantile(events.time, share, method="higher")) for share in SHARES)
     return first, second
+
+
+def prepare_sets(description: str, default_out: str, prepare: Callable[[Events, Path], None]) -> None:
+    """Prepare the sets whose folder exists: the command line of an experiment.
+
+    Args:
+        description: of the command; its first line is shown.
+        default_out: folder to write to.
+        prepare: writes the tables of a set into a folder.
+    """
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the folders of the sets")
+    parser.add_argument("--out", type=Path, default=Path(default_out))
+    args = parser.parse_args()
+    for name, read in READERS.items():
+        if (args.data / name).is_dir():
+            prepare(read(args.data / name), args.out / name)
+        else:
+            print(f"{args.data / name} does not exist: left out")

@@ -17,13 +17,12 @@ can be retrieved. Nothing before a moment depends on what comes after it.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from events import DAY_S, READERS, Events, Histories, catalogue, moments
+from events import DAY_S, Events, Histories, catalogue, moments, prepare_sets
 
 LENGTH, RECENT = 200, 20
 """Greatest numbers of items of the history and of its recent part."""
@@ -97,17 +96,5 @@ def prepare(events: Events, folder: Path) -> None:
             print(f"{folder / name}.parquet  {table.num_rows:,} rows")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with the folders of the sets")
-    parser.add_argument("--out", type=Path, default=Path("data/retrieval"))
-    args = parser.parse_args()
-    for name, read in READERS.items():
-        if (args.data / name).is_dir():
-            prepare(read(args.data / name), args.out / name)
-        else:
-            print(f"{args.data / name} does not exist: left out")
-
-
 if __name__ == "__main__":
-    main()
+    prepare_sets(__doc__, "data/retrieval", prepare)

@@ -12,7 +12,6 @@ that are rare before the moment are left out.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "retrieval"))
 
-from events import DAY_S, READERS, Events, Histories, catalogue, moments
+from events import DAY_S, Events, Histories, catalogue, moments, prepare_sets
 
 NUM_NEGATIVES = 4
 MAX_EVENTS = {"fit": 20_000, "valid": 10_000, "train": 20_000, "test": 10_000}
@@ -79,17 +78,5 @@ def prepare(events: Events, folder: Path) -> None:
         print(f"{folder / name}.parquet  {table.num_rows:,} rows")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with the folders of the sets")
-    parser.add_argument("--out", type=Path, default=Path("data/sequence_ranking"))
-    args = parser.parse_args()
-    for name, read in READERS.items():
-        if (args.data / name).is_dir():
-            prepare(read(args.data / name), args.out / name)
-        else:
-            print(f"{args.data / name} does not exist: left out")
-
-
 if __name__ == "__main__":
-    main()
+    prepare_sets(__doc__, "data/sequence_ranking", prepare)
