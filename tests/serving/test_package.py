@@ -84,10 +84,10 @@ def test_manifest_of_one_program_lists_inputs_outputs_and_files() -> None:
         ("probs_kind", [3]),
         ("y_ltv", []),
     ]
-    assert value["format"] == 3
+    assert value["format"] == 4
     assert list(value) == [
         *("format", "inputs", "model", "step", "checkpoint", "precision", "signature", "tables", "outputs"),
-        *("additional", "self_test", "versions", "files", "sha256"),
+        *("additional", "self_test", "versions", "files", "contents", "sha256"),
     ]
     assert 0 <= value["self_test"] <= 1e-6
     names = {path.name for path in exported_package().iterdir()}
@@ -142,7 +142,7 @@ def change(directory: Path, **values: object) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": 4, "versions": {"tzrec": "9.0.0"}}, "exported with tzrec 9.0.0, newer than"),
+        ({"format": 5, "versions": {"tzrec": "9.0.0"}}, "exported with tzrec 9.0.0, newer than"),
         ({"versions": {"tzrec": "0.1.0", "torch": "99.1.0", "machine": "x86_64"}}, "torch 99.1.0, newer than"),
         ({"versions": {"tzrec": "0.1.0", "torch": "2.0.0", "machine": "vax"}}, "machine code for vax"),
         ({"files": {"../outside": {"size": 1, "sha256": ""}}}, "outside the package"),

@@ -107,7 +107,7 @@ def test_open_package_with_program_without_checksum_raises(directory: Path, tmp_
 
 def test_manifest_of_two_programs_lists_them_and_round_trips(directory: Path) -> None:
     value = json.loads((directory / MANIFEST).read_text())
-    assert value["format"] == 3 and not {"signature", "inputs", "outputs", "tables"} & set(value)
+    assert value["format"] == 4 and not {"signature", "inputs", "outputs", "tables"} & set(value)
     assert list(value["programs"]["item"]) == ["inputs", "signature", "tables", "outputs"]
     manifest = PackageManifest.read(directory)
     assert manifest.programs["item"].tables == ("tables.item_emb",)

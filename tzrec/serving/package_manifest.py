@@ -2,7 +2,8 @@
 
 A package has one program, `model`, or several: `user` and `item` of a two-tower model, `embedding` and `tree` of an
 index. The manifest of a package with one program called `model` describes it at its top level; others have an entry
-`programs`. It carries its own checksum. The formats 1 (one program) and 2 (several), of an older tzrec, have none.
+`programs`. It carries its own checksum. The formats 1 (one program) and 2 (several), of an older tzrec, have none;
+format 4 has the entry `contents`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tzrec.version import __version__
 MANIFEST = "manifest.json"
 MODEL = "model"
 """Name of the program of a package that has only one."""
-_FORMAT = _FIRST_SEALED_FORMAT = 3
+_FORMAT, _FIRST_SEALED_FORMAT = 4, 3
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,24 @@ class ProgramSpec:
 
 
 @dataclass(frozen=True)
+class Content:
+    """Content of a package besides its programs, weights and config.
+
+    Attributes:
+        file: its name in the package; "" if the manifest says all of it.
+        about: what a reader needs to know of it, JSON values.
+    """
+
+    file: str
+    about: dict[str, Any]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Content:
+        """Read one content of a manifest."""
+        return cls(value["file"], dict(value["about"]))
+
+
+@dataclass(frozen=True)
 class PackageManifest:
     """Description of a package.
 
@@ -95,6 +114,7 @@ class PackageManifest:
         self_test: greatest difference to the checkpoint, measured at export.
         versions: of tzrec and torch at export, and the machine type that the code is for.
         files: size and checksum by file name.
+        contents: what else the package has, by kind; empty in a package of an older tzrec.
     """
 
     model: str
@@ -106,6 +126,7 @@ class PackageManifest:
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
     checkpoint: str = ""
+    contents: dict[str, Content] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:
         """Write `manifest.json`."""
@@ -140,6 +161,7 @@ class PackageManifest:
             "self_test": self.self_test,
             "versions": self.versions,
             "files": {name: asdict(record) for name, record in self.files.items()},
+            "contents": {kind: asdict(content) for kind, content in self.contents.items()},
         }
         if list(self.programs) == [MODEL]:
             program = self.programs[MODEL]
@@ -164,6 +186,7 @@ class PackageManifest:
             self_test=value["self_test"],
             versions=dict(value["versions"]),
             files={name: FileRecord.from_json(record) for name, record in value["files"].items()},
+            contents={kind: Content.from_json(content) for kind, content in value.get("contents", {}).items()},
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from tzrec.data.store_directory import StoreDirectory, upload_directory
 from tzrec.errors import PackageError, UsageError
 from tzrec.serving.assets import pack_assets
 from tzrec.serving.compile import compile_servable, example_inputs
+from tzrec.serving.draft import PackageDraft
 from tzrec.serving.package import (
     CONFIG,
     FEATURES,
@@ -46,6 +47,9 @@ from tzrec.storage.path import AnyPath, StorePath
 TOLERANCE = 1e-6
 """Greatest difference of an FP32 package to its checkpoint, relative to outputs greater than 1."""
 
+
+_CONTENTS: tuple[Callable[[PackageDraft], None], ...] = ()
+"""Functions that add files to the package, see `PackageDraft.add`; called when programs and config are written."""
 
 _OCCUPIED = "--export_dir {} exists and is not empty; remove it or choose another one"
 
@@ -82,20 +86,22 @@ def publish(
 
 
 def _write_package(
-    trained: TrainedModel, draft: Path, assets: tuple[Path, ...], additional: Mapping[str, Any] | None
+    trained: TrainedModel, directory: Path, assets: tuple[Path, ...], additional: Mapping[str, Any] | None
 ) -> PackageManifest:
-    draft.mkdir(exist_ok=True)
-    servable, tables = _write_weights(trained, draft)
-    compile_servable(servable, program_path(draft, MODEL))
-    (draft / CONFIG).write_text(dump_config(pack_assets(self_contained(trained.config), draft)))
-    features = describe_features(trained.features, servable.signature)
-    (draft / FEATURES).write_text(json.dumps(features, indent=1) + "\n")
-    copy_assets(assets, draft)
-    manifest = replace(_manifest(trained, servable, tables), additional=dict(additional or {}))
-    manifest = replace(manifest, self_test=_self_test(Package(draft, manifest), trained))
-    files = {path.name: FileRecord.of(path) for path in sorted(draft.iterdir())}
+    directory.mkdir(exist_ok=True)
+    draft = PackageDraft(directory, trained)
+    servable, tables = _write_weights(trained, directory)
+    compile_servable(servable, program_path(directory, MODEL))
+    draft.write_file(CONFIG, dump_config(pack_assets(self_contained(trained.config), directory)))
+    draft.write_file(FEATURES, json.dumps(describe_features(trained.features, servable.signature), indent=1) + "\n")
+    for add_content in _CONTENTS:
+        add_content(draft)
+    copy_assets(assets, directory)
+    manifest = replace(_manifest(trained, servable, tables), additional=dict(additional or {}), contents=draft.contents)
+    manifest = replace(manifest, self_test=_self_test(Package(directory, manifest), trained))
+    files = {path.name: FileRecord.of(path) for path in sorted(directory.iterdir())}
     manifest = replace(manifest, files=files)
-    manifest.write(draft)
+    manifest.write(directory)
     return manifest
 
 
