@@ -20,6 +20,7 @@ from tzrec.config import options
 from tzrec.config.rules.fields import is_within
 from tzrec.config.schema import is_map, is_message, message_type
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.protos.serve_pb2 import ServeConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,9 +49,9 @@ def is_supported(field: FieldDescriptor) -> bool:
 
 @cache
 def messages() -> dict[str, Descriptor]:
-    """Messages of supported fields, from the root down."""
+    """Messages of supported fields, from the roots down."""
     messages_by_name: dict[str, Descriptor] = {}
-    queue: list[Descriptor] = [EasyRecConfig.DESCRIPTOR]
+    queue: list[Descriptor] = [EasyRecConfig.DESCRIPTOR, ServeConfig.DESCRIPTOR]
     while queue:
         message = queue.pop()
         if message.full_name not in messages_by_name and message.file.package == "tzrec.protos":

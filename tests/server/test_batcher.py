@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 import pytest
 
 from tzrec.errors import DataError
-from tzrec.server.batcher import Batcher, Limits
+from tzrec.protos.serve_pb2 import QueueConfig
+from tzrec.server.batcher import Batcher
 from tzrec.server.errors import RequestError
 
 
@@ -33,17 +34,17 @@ def rows(*values: object) -> pa.Table:
     return pa.table({"x": list(values)})
 
 
-def blocked(limits: Limits) -> tuple[Doubling, Batcher, Future[pa.Table]]:
+def blocked(config: QueueConfig) -> tuple[Doubling, Batcher, Future[pa.Table]]:
     """A batcher whose thread works on a first request."""
     model = Doubling()
-    batcher = Batcher(model.score, limits, lambda num_rows, waited_s: None)
+    batcher = Batcher(model.score, config, lambda num_rows, waited_s: None)
     first = batcher.submit(rows(1))
     assert model.has_begun.wait(20)
     return model, batcher, first
 
 
 def test_batcher_scores_waiting_requests_together_and_gives_each_its_rows() -> None:
-    model, batcher, first = blocked(Limits(batch_rows=6))
+    model, batcher, first = blocked(QueueConfig(max_batch_rows=6))
     futures = [batcher.submit(rows(*range(n, n + 2))) for n in range(5)]
     other_type = batcher.submit(rows(0.5))
     model.release.set()
@@ -55,7 +56,7 @@ def test_batcher_scores_waiting_requests_together_and_gives_each_its_rows() -> N
 
 
 def test_batcher_with_a_bad_request_answers_the_others() -> None:
-    model, batcher, _ = blocked(Limits())
+    model, batcher, _ = blocked(QueueConfig())
     good, bad, cancelled = batcher.submit(rows(5)), batcher.submit(rows(-1)), batcher.submit(rows(7))
     assert cancelled.cancel()
     model.release.set()
@@ -66,7 +67,7 @@ def test_batcher_with_a_bad_request_answers_the_others() -> None:
 
 
 def test_batcher_refuses_requests_beyond_the_queue_and_after_the_deadline() -> None:
-    model, batcher, _ = blocked(Limits(queue_rows=3, deadline_s=0.5))
+    model, batcher, _ = blocked(QueueConfig(max_rows=3, deadline_s=0.5))
     late = batcher.submit(rows(1, 2))
     with pytest.raises(RequestError, match="2 rows are waiting already") as raised:
         batcher.submit(rows(3, 4))

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.small_model import exported_package
-from tzrec.server.run import Server, ServerOptions
+from tzrec.protos.serve_pb2 import ServeConfig
+from tzrec.server.run import Server
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 
@@ -21,7 +22,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_commands_of_the_page_answer(tmp_path: Path) -> None:
     shutil.copytree(exported_package(), tmp_path / "mmoe")
-    server = Server(ServerOptions(tmp_path / "mmoe", http_port=0, grpc_port=0))
+    server = Server(ServeConfig(model_path=str(tmp_path / "mmoe"), http_port=0, grpc_port=0))
     thread = threading.Thread(target=server.run)
     thread.start()
     assert server.is_listening.wait(60)

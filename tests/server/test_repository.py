@@ -9,7 +9,7 @@ import pytest
 
 from tests.fixtures.small_model import exported_package
 from tzrec.errors import PackageError
-from tzrec.server.batcher import Limits
+from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.server.errors import RequestError
 from tzrec.server.metrics import Metrics
 from tzrec.server.repository import Repository, VersionState, packages_of
@@ -41,7 +41,7 @@ def test_repository_answers_with_the_greatest_version_that_can_be_loaded(tmp_pat
     root = tmp_path / "ctr"
     root.mkdir()
     publish(root / "9")
-    repository = Repository(root, Limits(), Metrics())
+    repository = Repository(ServeConfig(model_path=str(root)), Metrics())
     first = repository.get("ctr")
     assert first.version == "9"
     publish(root / "10")
@@ -77,4 +77,4 @@ def test_repository_with_nothing_but_damaged_packages_raises(tmp_path: Path) -> 
     (tmp_path / "ctr").mkdir()
     (tmp_path / "ctr" / "manifest.json").write_text("{}")
     with pytest.raises(PackageError, match=r"manifest\.json is damaged"):
-        Repository(tmp_path, Limits(), Metrics())
+        Repository(ServeConfig(model_path=str(tmp_path)), Metrics())

@@ -16,10 +16,11 @@ import pytest
 import tzrec
 from tests.fixtures.small_model import OUTPUTS, exported_package, small_rows
 from tzrec.errors import UsageError
+from tzrec.protos.serve_pb2 import ServeConfig, VersionConfig
 from tzrec.protos.serving import inference_pb2 as pb
 from tzrec.server.infer_json import HEADER_LENGTH
 from tzrec.server.rest import ARROW
-from tzrec.server.run import Server, ServerOptions
+from tzrec.server.run import Server
 
 LISTS = {"tags", "clicks__item", "clicks__price", "clicks__tags"}
 """Columns that are lists of any length, which a rectangular tensor does not hold."""
@@ -30,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("models")
     for version in ("1", "2"):
         shutil.copytree(exported_package(), root / "small" / version)
-    server = Server(ServerOptions(root, http_port=0, grpc_port=0, poll_s=0.05))
+    server = Server(ServeConfig(model_path=str(root), http_port=0, grpc_port=0, versions=VersionConfig(poll_s=0.05)))
     thread = threading.Thread(target=server.run)
     thread.start()
     assert server.is_listening.wait(60)
@@ -315,10 +316,10 @@ def test_model_is_unloaded_and_loaded_by_a_client(server: Server) -> None:
 
 
 def test_server_on_a_taken_port_or_without_package_raises(server: Server, tmp_path: Path) -> None:
-    root = server._options.root
+    path = server._config.model_path
     with pytest.raises(UsageError, match=f"port {server.grpc_port} of 127.0.0.1 is taken; choose another --grpc_port"):
-        Server(ServerOptions(root, http_port=0, grpc_port=server.grpc_port)).run()
+        Server(ServeConfig(model_path=path, http_port=0, grpc_port=server.grpc_port)).run()
     with pytest.raises(UsageError, match=f"port {server.http_port} of 127.0.0.1 is taken; choose another --http_port"):
-        Server(ServerOptions(root, http_port=server.http_port, grpc_port=0)).run()
+        Server(ServeConfig(model_path=path, http_port=server.http_port, grpc_port=0)).run()
     with pytest.raises(UsageError, match="has no package; give the --export_dir"):
-        Server(ServerOptions(tmp_path))
+        Server(ServeConfig(model_path=str(tmp_path)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
 
 from tzrec import env
-from tzrec.config.checker import Checker
-from tzrec.config.load import ConfigSource, load_source
+from tzrec.config.checker import Checker, FieldChecker
+from tzrec.config.load import ConfigSource, load_message_source, load_source
 from tzrec.config.rules.components import check_components
 from tzrec.config.rules.data import check_data
 from tzrec.config.rules.dense_optimizer import check_dense_optimizer
@@ -38,6 +40,7 @@ _RULES = (
     check_optimizers,
     check_dense_optimizer,
 )
+_MessageT = TypeVar("_MessageT", bound=Message)
 _MODEL_RULES = (check_groups, check_model, check_model_groups, check_loss_weights)
 
 
@@ -60,8 +63,7 @@ def inspect(source: ConfigSource, device: str = "cpu") -> Checker:
         rule(checker)
     check_export(checker)
     check_training_control(checker)
-    checker.problems = sorted([*source.problems, *checker.problems], key=_order)
-    checker.warnings = sorted([*source.warnings, *checker.warnings], key=_order)
+    _add_problems_of_text(checker)
     return checker
 
 
@@ -87,12 +89,45 @@ def load_checked(
     train = source.config.train_config
     env.set_openmp_spin(train.openmp_spin_count if train.HasField("openmp_spin_count") else None)
     checker = inspect(source, device if isinstance(device, str) else device())
+    _raise_or_warn(checker)
+    return source.config
+
+
+def load_checked_message(path: str, message: _MessageT) -> _MessageT:
+    """Load a config file of another root than a pipeline, whose rules are those of its fields.
+
+    Args:
+        path: text or JSON file.
+        message: empty; receives the fields.
+
+    Returns:
+        `message`.
+
+    Raises:
+        ConfigError: The text or the values of its fields have problems; it has all of them, in the order of the text.
+
+    Example:
+        load_checked_message("server.config", ServeConfig())
+    """
+    checker = FieldChecker(load_message_source(path, message))
+    check_support(checker)
+    check_fields(checker)
+    _add_problems_of_text(checker)
+    _raise_or_warn(checker)
+    return message
+
+
+def _add_problems_of_text(checker: FieldChecker) -> None:
+    checker.problems = sorted([*checker.source.problems, *checker.problems], key=_order)
+    checker.warnings = sorted([*checker.source.warnings, *checker.warnings], key=_order)
+
+
+def _raise_or_warn(checker: FieldChecker) -> None:
     if checker.problems:
         raise ConfigError(checker.problems)
     if env.rank_info().is_main:
         for warning in checker.warnings:
             logger.warning("%s", warning)
-    return source.config
 
 
 def _order(problem: Problem) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from tzrec.config.load import ConfigSource
+from tzrec.config.load import ConfigSource, MessageSource
 from tzrec.config.names import did_you_mean
 from tzrec.config.parser import join
 from tzrec.config.schema import fields_of, is_map, is_message, messages_around
@@ -20,8 +20,8 @@ _MAX_SUGGESTIONS = 20
 
 
 @dataclass(eq=False)
-class Checker:
-    """State that all rules share.
+class FieldChecker:
+    """State that the rules of fields share, for a config of any root.
 
     Attributes:
         source: config and the locations of its fields.
@@ -31,16 +31,12 @@ class Checker:
         warnings: fields that have no effect.
     """
 
-    source: ConfigSource
+    source: MessageSource
     device: str = "cpu"
     unsupported_paths: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     _num_suggestions: int = 0
-
-    @property
-    def config(self) -> EasyRecConfig:
-        return self.source.config
 
     @property
     def is_cpu(self) -> bool:
@@ -92,7 +88,7 @@ class Checker:
 
     def messages(self) -> Iterator[tuple[str, Message]]:
         """Iterate over all messages that are set, with their paths, from the root down."""
-        yield from self._below("", self.config)
+        yield from self._below("", self.source.config)
 
     def _below(self, path: str, message: Message) -> Iterator[tuple[str, Message]]:
         yield path, message
@@ -106,10 +102,21 @@ class Checker:
         Raises:
             LookupError: No message around it has such a field.
         """
-        for message in reversed(messages_around(self.config, path)):
+        for message in reversed(messages_around(self.source.config, path)):
             if name in fields_of(message):
                 return message
         raise LookupError(f"no message around {path} has a field {name}")
+
+
+@dataclass(eq=False)
+class Checker(FieldChecker):
+    """State that all rules of a pipeline config share."""
+
+    source: ConfigSource
+
+    @property
+    def config(self) -> EasyRecConfig:
+        return self.source.config
 
 
 def children(path: str, message: Message) -> Iterator[tuple[str, Message]]:

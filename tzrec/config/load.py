@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from google.protobuf import json_format, text_format
+from google.protobuf.message import Message
 
 from tzrec import registry
 from tzrec.config.completion import complete
@@ -28,18 +29,18 @@ _PATH_END = re.compile(r"[.[]")
 
 
 @dataclass(frozen=True)
-class ConfigSource:
-    """Config with its origin.
+class MessageSource:
+    """Message of any type with its origin: the root of a config file.
 
     Attributes:
-        config: message with edits and `fg_mode` resolved.
+        config: message.
         path: file as given by the user.
         locations: field path -> (line, column) in the file, both from 1; without edited fields. Empty for JSON.
         problems: problems of the text itself; if there are any, the message is only used to find more problems.
         warnings: what is read in another way than the text says.
     """
 
-    config: EasyRecConfig
+    config: Message
     path: str = ""
     locations: Locations = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
@@ -50,6 +51,13 @@ class ConfigSource:
         """Paths of the messages that contain the fields of `problems`."""
         ends = ((problem.field, end.start()) for problem in self.problems for end in _PATH_END.finditer(problem.field))
         return frozenset(path[:end] for path, end in ends)
+
+
+@dataclass(frozen=True)
+class ConfigSource(MessageSource):
+    """Pipeline config with its origin; edits and `fg_mode` are resolved in it."""
+
+    config: EasyRecConfig
 
 
 def load_config(path: str, edits: Mapping[str, Any] | None = None, ignore_unknown: bool = False) -> EasyRecConfig:
@@ -75,11 +83,8 @@ def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
     Raises:
         ConfigError: The file cannot be read, or has a syntax error.
     """
-    text = _read(path)
-    parse_file = _parse_json if path.endswith(".json") else _parse_text
-    parsed = parse_file(text, path, ignore_unknown)
-    config = parsed.message
-    assert isinstance(config, EasyRecConfig)
+    config = EasyRecConfig()
+    parsed = _read_into(config, path, ignore_unknown)
     _resolve_fg_mode(config)
     if edits:
         _edit(parsed, config, edits)
@@ -89,6 +94,20 @@ def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
     _resolve_dataset_type(parsed, config, path)
     _resolve_data_group(parsed, config, path)
     return ConfigSource(config, path, parsed.locations, tuple(problems), tuple(parsed.warnings))
+
+
+def load_message_source(path: str, message: Message) -> MessageSource:
+    """Load a config file of another root than a pipeline, such as that of a server; collect its problems.
+
+    Args:
+        path: `.json` is read as JSON, any other ending as text.
+        message: empty; receives the fields.
+
+    Raises:
+        ConfigError: The file cannot be read, or has a syntax error.
+    """
+    parsed = _read_into(message, path)
+    return MessageSource(message, path, parsed.locations, tuple(parsed.problems), tuple(parsed.warnings))
 
 
 def load_incomplete(path: str, edits: Mapping[str, Any] | None = None) -> EasyRecConfig:
@@ -109,6 +128,13 @@ def dump_config(config: EasyRecConfig) -> str:
     return str(text_format.MessageToString(config, as_utf8=True))
 
 
+def _read_into(message: Message, path: str, ignore_unknown: bool = False) -> Parsed:
+    text = _read(path)
+    if path.endswith(".json"):
+        return _parse_json(text, message, path, ignore_unknown)
+    return parse(text, message, path, ignore_unknown=ignore_unknown)
+
+
 def _read(path: str) -> str:
     try:
         return to_path(path).read_text(encoding="utf-8-sig")
@@ -119,12 +145,8 @@ def _read(path: str) -> str:
         raise ConfigError([Problem("", f"is not UTF-8 text: byte {error.start}", path)]) from error
 
 
-def _parse_text(text: str, path: str, ignore_unknown: bool) -> Parsed:
-    return parse(text, EasyRecConfig(), path, ignore_unknown=ignore_unknown)
-
-
-def _parse_json(text: str, path: str, ignore_unknown: bool) -> Parsed:
-    parsed = Parsed(EasyRecConfig())
+def _parse_json(text: str, message: Message, path: str, ignore_unknown: bool) -> Parsed:
+    parsed = Parsed(message)
     try:
         json_format.ParseDict(read_json(text), parsed.message, ignore_unknown_fields=ignore_unknown)
     except json.JSONDecodeError as error:

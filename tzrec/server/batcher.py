@@ -12,22 +12,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from tzrec.errors import TzrecError
+from tzrec.protos.serve_pb2 import QueueConfig
 from tzrec.server.errors import TOO_LATE, TOO_MANY, UNAVAILABLE, RequestError
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of a model's queue.
-
-    Attributes:
-        batch_rows: requests are scored together up to this number of rows; one request may have more.
-        queue_rows: rows that may wait; a request beyond them is refused at once.
-        deadline_s: a request that has waited longer is refused.
-    """
-
-    batch_rows: int = 4096
-    queue_rows: int = 100_000
-    deadline_s: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -45,14 +31,14 @@ class Batcher:
 
     Args:
         score: scores a table; rows of several requests with equal columns and types stand in one.
-        limits: of the queue.
+        config: of the queue.
         observe: called with the rows of each batch and the seconds that its first request waited.
     """
 
     def __init__(
-        self, score: Callable[[pa.Table], pa.Table], limits: Limits, observe: Callable[[int, float], None]
+        self, score: Callable[[pa.Table], pa.Table], config: QueueConfig, observe: Callable[[int, float], None]
     ) -> None:
-        self._score, self._limits, self._observe = score, limits, observe
+        self._score, self._config, self._observe = score, config, observe
         self._queue: deque[_QueuedRequest] = deque()
         self._num_rows = 0
         self._is_closed = False
@@ -70,7 +56,7 @@ class Batcher:
         with self._changed:
             if self._is_closed:
                 raise RequestError("the model was unloaded", UNAVAILABLE)
-            if self._queue and self._num_rows + rows.num_rows > self._limits.queue_rows:
+            if self._queue and self._num_rows + rows.num_rows > self._config.max_rows:
                 raise RequestError(f"{self._num_rows} rows are waiting already; try again later", TOO_MANY)
             self._queue.append(waiting)
             self._num_rows += rows.num_rows
@@ -87,10 +73,10 @@ class Batcher:
     def _run(self) -> None:
         while batch := self._next_batch():
             batch = [waiting for waiting in batch if waiting.result.set_running_or_notify_cancel()]
-            late = time.monotonic() - self._limits.deadline_s
+            late = time.monotonic() - self._config.deadline_s
             for waiting in batch:
                 if waiting.since < late:
-                    message = f"waited for more than {self._limits.deadline_s:g} s; try again later"
+                    message = f"waited for more than {self._config.deadline_s:g} s; try again later"
                     waiting.result.set_exception(RequestError(message, TOO_LATE))
             batch = [waiting for waiting in batch if not waiting.result.done()]
             if batch:
@@ -105,7 +91,7 @@ class Batcher:
             num_rows = 0
             while self._queue:
                 rows = self._queue[0].rows
-                is_too_many = num_rows + rows.num_rows > self._limits.batch_rows
+                is_too_many = num_rows + rows.num_rows > self._config.max_batch_rows
                 if batch and (is_too_many or rows.schema != batch[0].rows.schema):
                     break
                 num_rows += rows.num_rows

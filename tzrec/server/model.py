@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from tzrec.errors import DataError
-from tzrec.server.batcher import Batcher, Limits
+from tzrec.protos.serve_pb2 import QueueConfig
+from tzrec.server.batcher import Batcher
 from tzrec.server.errors import RequestError
 from tzrec.server.infer import complete_rows
 from tzrec.server.metrics import Metrics
@@ -34,20 +35,20 @@ class ServedModel:
         name: of the model.
         version: of the package.
         path: of the package.
-        limits: of the queue.
+        queue: its config.
         metrics: of the server.
 
     Raises:
         PackageError: the package is missing, damaged or too new.
     """
 
-    def __init__(self, name: str, version: str, path: Path, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, name: str, version: str, path: Path, queue: QueueConfig, metrics: Metrics) -> None:
         self.name, self.version = name, version
         self.manifest = PackageManifest.read(path)
         self.predictor: Predictor = load(path)
         self._metrics = metrics
         self._warm_up()
-        self._batcher = Batcher(self._score, limits, partial(metrics.observe_batch, name))
+        self._batcher = Batcher(self._score, queue, partial(metrics.observe_batch, name))
 
     def _warm_up(self) -> None:
         """Score rows without values, so that the memory of weights and kernels is touched before the first request."""

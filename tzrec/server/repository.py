@@ -19,7 +19,7 @@ from pathlib import Path
 from tzrec.config.names import did_you_mean
 from tzrec.errors import TzrecError, UsageError
 from tzrec.log import logger
-from tzrec.server.batcher import Limits
+from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.server.errors import NOT_FOUND, UNAVAILABLE, RequestError
 from tzrec.server.metrics import Metrics
 from tzrec.server.model import ServedModel
@@ -67,21 +67,21 @@ class Repository:
     """Models of a directory. Threads may share it.
 
     Args:
-        root: see above.
-        limits: of the queue of each model.
+        config: of the server; `model_path` is the directory, see above.
         metrics: of the server.
-        num_versions: versions of a model that stay loaded: the one that answers, and those that it replaced, for
-            requests that name them.
 
     Raises:
         UsageError: the directory has no package.
         PackageError: no version of any model can be loaded.
     """
 
-    def __init__(self, root: Path, limits: Limits, metrics: Metrics, num_versions: int = 2) -> None:
-        self._root, self._limits, self._metrics, self._num_versions = root, limits, metrics, num_versions
+    def __init__(self, config: ServeConfig, metrics: Metrics) -> None:
+        root = Path(config.model_path)
+        self._root, self._config, self._metrics = root, config, metrics
         self._models: Mapping[str, _Served] = {}  # replaced and never changed, as those of _Served
         self._loading = threading.Lock()  # one scan at a time; requests take no lock
+        if not root.exists():
+            raise UsageError(f"--model_path {root} does not exist; give the --export_dir of an export, or its parent")
         if not packages_of(root):
             raise UsageError(f"--model_path {root} has no package; give the --export_dir of an export, or its parent")
         errors = self.refresh()
@@ -187,13 +187,13 @@ class Repository:
         if served.is_unloaded:
             return errors
         served.failed = {version: failure for version, failure in served.failed.items() if version in paths}
-        newest = sorted(paths, key=int)[-self._num_versions :]
+        newest = sorted(paths, key=int)[-self._config.versions.num_loaded :]
         for version in [version for version in newest if version not in served.loaded]:
             changed_at = (paths[version] / MANIFEST).stat().st_mtime
             if served.failed.get(version, (None, ""))[0] == changed_at:
                 continue
             try:
-                model = ServedModel(name, version, paths[version], self._limits, self._metrics)
+                model = ServedModel(name, version, paths[version], self._config.queue, self._metrics)
             except TzrecError as error:
                 logger.error("serve  %s %s cannot be loaded: %s", name, version, error)
                 served.failed = {**served.failed, version: (changed_at, str(error))}
@@ -204,7 +204,7 @@ class Repository:
             self._metrics.set_ready(name, version, True)
             logger.info("serve  model %s, version %s is ready", name, version)
         current = [version for version in served.loaded if version in paths]
-        kept = sorted(current, key=int)[-self._num_versions :]
+        kept = sorted(current, key=int)[-self._config.versions.num_loaded :]
         self._drop(served, [version for version in served.loaded if version not in kept])
         return errors
 

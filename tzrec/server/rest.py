@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tzrec.protos.serve_pb2 import RequestLimits
 from tzrec.server.errors import TOO_LARGE, RequestError
 from tzrec.server.infer_json import HEADER_LENGTH, read_json, read_request, rows_from_json, write_response
 from tzrec.server.service import Service
@@ -36,11 +37,11 @@ class Rest:
 
     Args:
         service: answers.
-        body_bytes: a longer body is refused.
+        limits: of requests.
     """
 
-    def __init__(self, service: Service, body_bytes: int = 64 << 20) -> None:
-        self._service, self._body_bytes = service, body_bytes
+    def __init__(self, service: Service, limits: RequestLimits) -> None:
+        self._service, self._limits = service, limits
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -131,8 +132,9 @@ class Rest:
         chunks, size = [], 0
         async for chunk in request.stream():
             size += len(chunk)
-            if size > self._body_bytes:
-                raise RequestError(f"the body has more than {self._body_bytes} bytes; send fewer rows", TOO_LARGE)
+            if size > self._limits.max_body_bytes:
+                text = f"the body has more than {self._limits.max_body_bytes} bytes; send fewer rows"
+                raise RequestError(text, TOO_LARGE)
             chunks.append(chunk)
         return b"".join(chunks)
 

@@ -6,15 +6,13 @@ import asyncio
 import signal
 import threading
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import grpc
 import uvicorn
 
 from tzrec.errors import UsageError
 from tzrec.log import logger
-from tzrec.server.batcher import Limits
+from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.server.metrics import Metrics
 from tzrec.server.repository import Repository
 from tzrec.server.rest import Rest
@@ -22,29 +20,6 @@ from tzrec.server.rpc import Rpc
 from tzrec.server.service import Service
 
 _GRACE_S = 30
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """Options of a server.
-
-    Attributes:
-        root: a package, or a directory of packages; see `Repository`.
-        host: address to listen on.
-        http_port: of the REST interface; 0 for any free one.
-        grpc_port: of the gRPC interface; 0 for any free one.
-        poll_s: time between two looks for new versions.
-        body_bytes: a longer request is refused.
-        limits: of the queue of each model.
-    """
-
-    root: Path
-    host: str = "127.0.0.1"
-    http_port: int = 8000
-    grpc_port: int = 8001
-    poll_s: float = 5.0
-    body_bytes: int = 64 << 20
-    limits: Limits = field(default_factory=Limits)
 
 
 class _HttpServer(uvicorn.Server):
@@ -58,7 +33,7 @@ class Server:
     """A server; threads other than that of `run` may stop it.
 
     Args:
-        options: of the server.
+        config: of the server, with a `model_path`.
 
     Attributes:
         http_port: on which it listens, once `is_listening` is set.
@@ -70,20 +45,20 @@ class Server:
         PackageError: no package can be loaded.
     """
 
-    def __init__(self, options: ServerOptions) -> None:
-        self._options = options
+    def __init__(self, config: ServeConfig) -> None:
+        self._config = config
         metrics = Metrics()
-        self.service = Service(Repository(options.root, options.limits, metrics), metrics)
-        config = uvicorn.Config(
-            Rest(self.service, options.body_bytes).app(),
-            host=options.host,
-            port=options.http_port,
+        self.service = Service(Repository(config, metrics), metrics)
+        http = uvicorn.Config(
+            Rest(self.service, config.request_limits).app(),
+            host=config.host,
+            port=config.http_port,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        self._http = _HttpServer(config)
-        self.http_port, self.grpc_port = options.http_port, options.grpc_port
+        self._http = _HttpServer(http)
+        self.http_port, self.grpc_port = config.http_port, config.grpc_port
         self.is_listening = threading.Event()
 
     def run(self) -> None:
@@ -111,7 +86,7 @@ class Server:
         try:
             await self._http.serve()
         except SystemExit:
-            taken = f"port {self._options.http_port} of {self._options.host} is taken"
+            taken = f"port {self._config.http_port} of {self._config.host} is taken"
             raise UsageError(f"{taken}; choose another --http_port") from None
         finally:
             for task in tasks:
@@ -119,14 +94,17 @@ class Server:
             await rpc.stop(_GRACE_S)
 
     def _rpc(self) -> grpc.aio.Server:
-        options = self._options
-        limits = [("grpc.max_receive_message_length", options.body_bytes), ("grpc.max_send_message_length", -1)]
+        config = self._config
+        limits = [
+            ("grpc.max_receive_message_length", config.request_limits.max_body_bytes),
+            ("grpc.max_send_message_length", -1),
+        ]
         rpc = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", 0)])
         rpc.add_generic_rpc_handlers((Rpc(self.service).handler(),))
         try:
-            self.grpc_port = rpc.add_insecure_port(f"{options.host}:{options.grpc_port}")
+            self.grpc_port = rpc.add_insecure_port(f"{config.host}:{config.grpc_port}")
         except RuntimeError:
-            taken = f"port {options.grpc_port} of {options.host} is taken"
+            taken = f"port {config.grpc_port} of {config.host} is taken"
             raise UsageError(f"{taken}; choose another --grpc_port") from None
         return rpc
 
@@ -135,12 +113,12 @@ class Server:
         while not self._http.started:
             await asyncio.sleep(0.01)
         self.http_port = self._http.servers[0].sockets[0].getsockname()[1]
-        host = self._options.host
+        host = self._config.host
         logger.info("serve  http://%s:%d and grpc://%s:%d", host, self.http_port, host, self.grpc_port)
         self.is_listening.set()
 
     async def _watch(self) -> None:
         """Look for new versions."""
         while True:
-            await asyncio.sleep(self._options.poll_s)
+            await asyncio.sleep(self._config.versions.poll_s)
             await asyncio.to_thread(self.service.repository.refresh)

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from tzrec.config.checker import Checker, repeated
+from tzrec.config.checker import Checker, FieldChecker, repeated
 from tzrec.config.grammar import activation_problem, initializer_problem
 from tzrec.config.names import name_problem
 from tzrec.config.normalizers import normalizer_problem
@@ -21,7 +21,7 @@ from tzrec.protos.options_pb2 import ACTIVATION, DIRECTORY, INITIALIZER, NAME, N
 from tzrec.storage.url import directory_problem
 
 
-def check_fields(checker: Checker) -> None:
+def check_fields(checker: FieldChecker) -> None:
     """Check the rule of every field of every message."""
     for path, message in checker.messages():
         for name, rule in field_rules(message.DESCRIPTOR).items():
@@ -30,7 +30,7 @@ def check_fields(checker: Checker) -> None:
                 _check_field(checker, path, message, field, rule)
 
 
-def _check_field(checker: Checker, path: str, message: Message, field: FieldDescriptor, rule: FieldRule) -> None:
+def _check_field(checker: FieldChecker, path: str, message: Message, field: FieldDescriptor, rule: FieldRule) -> None:
     field_path = join(path, field.name)
     if not is_set(message, field.name):
         if not checker.has_parse_errors(path):
@@ -46,7 +46,7 @@ def _check_field(checker: Checker, path: str, message: Message, field: FieldDesc
                 checker.error(f"{field_path}[{index}]", f"{values[index]:g} is not above {values[index - 1]:g}")
 
 
-def _check_unset(checker: Checker, path: str, field: FieldDescriptor, rule: FieldRule) -> None:
+def _check_unset(checker: FieldChecker, path: str, field: FieldDescriptor, rule: FieldRule) -> None:
     if rule.must_be_set:
         bounds = f"set it to at least {rule.min:g}" if rule.HasField("min") else ""
         checker.error(path, f"is not set; {rule.hint or bounds}")
@@ -54,7 +54,7 @@ def _check_unset(checker: Checker, path: str, field: FieldDescriptor, rule: Fiel
         checker.error(path, f"is empty; {rule.hint}")
 
 
-def _check_value(checker: Checker, path: str, field: FieldDescriptor, rule: FieldRule, value: Any) -> None:
+def _check_value(checker: FieldChecker, path: str, field: FieldDescriptor, rule: FieldRule, value: Any) -> None:
     """Check one value, or one element of a repeated field."""
     if is_message(field):
         return
@@ -71,6 +71,7 @@ def _check_value(checker: Checker, path: str, field: FieldDescriptor, rule: Fiel
     if problem:
         checker.error(path, problem)
     if rule.refers_to in REFERENCES and value:
+        assert isinstance(checker, Checker)  # only fields of a pipeline refer to names
         REFERENCES[rule.refers_to](checker, path, value)
 
 
@@ -95,7 +96,7 @@ def _violation(rule: FieldRule) -> str:
     return f"is not above {rule.min:g}" if rule.exclusive_min else f"is below {rule.min:g}"
 
 
-def _check_word(checker: Checker, path: str, name: str, rule: FieldRule, word: str) -> None:
+def _check_word(checker: FieldChecker, path: str, name: str, rule: FieldRule, word: str) -> None:
     key = word.lower() if rule.ignore_case else word
     offered = [known for known in rule.one_of if known and not (checker.is_cpu and known in rule.cuda_only)]
     hint = f"; {rule.hint}" if rule.hint else ""

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tzrec import registry
-from tzrec.config.checker import Checker
+from tzrec.config.checker import FieldChecker
 from tzrec.config.options import (
     field_rule,
     ignored_value,
@@ -21,14 +21,14 @@ from tzrec.config.parser import join
 from tzrec.config.schema import enum_type, is_message
 
 
-def check_support(checker: Checker) -> None:
+def check_support(checker: FieldChecker) -> None:
     """Report unsupported fields, values and components. Runs before the other rules, which skip such fields."""
     for path, message in checker.messages():
         for field, value in message.ListFields():
             _check_field(checker, join(path, field.name), message, field, value)
 
 
-def _check_field(checker: Checker, path: str, message: Message, field: FieldDescriptor, value: Any) -> None:
+def _check_field(checker: FieldChecker, path: str, message: Message, field: FieldDescriptor, value: Any) -> None:
     rule = field_rule(field)
     if is_message(field) or field.is_repeated or value != field.default_value:
         if rule.unsupported:
@@ -53,7 +53,7 @@ def _check_field(checker: Checker, path: str, message: Message, field: FieldDesc
         checker.unsupported(path, f"is not supported; {alternative}")
 
 
-def _unsupported(checker: Checker, path: str, field: FieldDescriptor, value: Any, message: str) -> None:
+def _unsupported(checker: FieldChecker, path: str, field: FieldDescriptor, value: Any, message: str) -> None:
     checker.unsupported(path, message)
     if field.is_repeated and is_message(field):
         checker.unsupported_paths.update(f"{path}[{index}]" for index in range(len(value)))
