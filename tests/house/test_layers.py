@@ -39,11 +39,11 @@ RANK = {
     "retrieval": (6, 3),
     "serving": (6, 4),
     "report": (7, 0),
-    "run": (7, 1),
     "profile": (7, 1),
-    "encoding": (7, 1),
-    "migration": (7, 1),
-    "server": (7, 1),
+    "run": (7, 2),
+    "encoding": (7, 2),
+    "migration": (7, 2),
+    "server": (7, 2),
 }
 COMMANDS = {
     "__init__",

@@ -24,6 +24,7 @@ from tzrec.checkpoint import store
 from tzrec.config.check import load_checked
 from tzrec.errors import CheckpointError, TrainingError
 from tzrec.eval import main as eval_main
+from tzrec.profile.training_profile import TrainingProfile
 from tzrec.run.train import train
 
 
@@ -39,6 +40,10 @@ def test_train_reduces_loss_and_writes_files(job: Job) -> None:
     assert written[1]["auc_ctr"] > 0.6
     assert load_checked(str(model_dir / "pipeline.config")).model_dir == str(model_dir)
     assert (model_dir / "version").exists()
+    profile = TrainingProfile.read(model_dir / store.PROFILE)
+    assert profile.num_rows == sum(min(rows, 256) for rows in [64] * 9 + [24] + [64] * 9 + [24])
+    assert list(profile.features) == ["price", "user", "item", "tags"]
+    assert profile.features["tags"].counts[-1] > 0  # rows without tags
 
 
 @pytest.mark.parametrize("optimizer", ["adagrad_optimizer", "rowwise_adagrad_optimizer", "adam_optimizer"])

@@ -23,6 +23,8 @@ from tzrec.tables.plan_summary import SavedPlan
 
 RESULTS = "train_eval_result_v2.txt"
 """File of the evaluations during training, one JSON object per line."""
+PROFILE = "profile.json"
+"""File of the distribution of the features in training; a package has a copy."""
 
 _PATTERN = re.compile(r"model\.ckpt-(\d+)")
 _UNFINISHED = re.compile(r"model\.ckpt-\d+\.(tmp|old)")

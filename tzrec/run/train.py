@@ -12,6 +12,7 @@ from tzrec.data.atomic import write_text
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.listeners import Listener, Progress, TensorBoard
+from tzrec.run.profile_writer import ProfileWriter
 from tzrec.run.reporting import Report
 from tzrec.run.resume import find_resume_state
 from tzrec.run.session import Session
@@ -60,6 +61,8 @@ def train(
                 stack.callback(listener.on_end)
         trainer = stack.enter_context(Trainer(session, resume, lock.ensure_held if lock else None))
         if session.rank_info.is_main:  # everything is accepted: a refused config must not describe the old checkpoint
+            all_listeners.append(ProfileWriter(session.model_dir, trainer.batch_sampler))
+            stack.callback(all_listeners[-1].on_end)
             _write_config(config, session.model_dir)
             repeat_from(session.model_dir, trainer.position.step)
         session.log_summary()

@@ -33,6 +33,7 @@ from tzrec.optim.build import LearningRates, dense_optimizer
 from tzrec.optim.gradient_watch import GradientWatch
 from tzrec.optim.pareto import Pareto
 from tzrec.optim.schedule import Schedule, schedule
+from tzrec.profile.training_profile import BatchSampler
 from tzrec.run import cpu
 from tzrec.run.evaluation import gather_metric_states
 from tzrec.run.finite_state import are_finite, ensure_finite
@@ -61,6 +62,7 @@ class Trainer:
         position: steps and data that have been trained.
         loader: training data.
         pipeline: the batches on their way to the model.
+        batch_sampler: rows of the batches that rank 0 has read, for the profile of the training data.
         stop_condition: steps or epochs at which the run ends.
         dense: optimizer of the dense parameters.
         sparse: optimizer of the embedding tables.
@@ -95,8 +97,10 @@ class Trainer:
         self.stop_condition = _stop_condition(session, self.loader, self.position.data_step)
         batches = self.loader.epoch(self.position.cursor, should_start=True)  # reads while the model is built
         self._build(resume)
+        self.batch_sampler = BatchSampler()
+        steps = read_steps(batches, self.loader.epoch, self.position, self.stop_condition)
         self.pipeline = TrainPipeline(
-            read_steps(batches, self.loader.epoch, self.position, self.stop_condition),
+            _sampled(steps, self.batch_sampler) if session.rank_info.is_main else steps,
             session.rec_model.embedding_group.start_lookups,
             Streams(session.device),
         )
@@ -342,6 +346,13 @@ class Trainer:
         """Wait for the save in progress; its error has been logged."""
         with suppress(CheckpointError):
             self._saver.wait()
+
+
+def _sampled(steps: Iterator[Step], sampler: BatchSampler) -> Iterator[Step]:
+    """Yield steps unchanged, and add their batches to the sampler."""
+    for step in steps:
+        sampler.add(step.batch)
+        yield step
 
 
 def _mean_over_ranks(weights: torch.Tensor) -> torch.Tensor:
