@@ -54,8 +54,10 @@ def test_add_elements_reports_each_row_once() -> None:
     assert bad.mask.tolist() == [True, False]
 
 
-def test_repeat_reports_single_row_for_all() -> None:
-    user = BadRows(1)
-    user.report("c", NOT_A_NUMBER, np.array([0]), ["x"])
-    assert reports(user.repeat(2)) == [("c", NOT_A_NUMBER, [0, 1], ["x", "x"])]
-    assert not BadRows(1).repeat(2)
+def test_expand_reports_rows_of_owners() -> None:
+    users = BadRows(3)
+    users.report("c", NOT_A_NUMBER, np.array([0, 2]), ["x", "y"])
+    expanded = users.expand(np.array([2, 1, 0, 2]))
+    assert reports(expanded) == [("c", NOT_A_NUMBER, [0, 2, 3], ["y", "x", "y"])]
+    assert expanded.mask.tolist() == [True, False, True, True]
+    assert not BadRows(1).expand(np.array([0, 0]))

@@ -98,6 +98,22 @@ def test_predict_with_bad_value_raises_or_takes_default(monkeypatch: pytest.Monk
     assert eager(data_pb2.DEFAULT).predict(bad) == eager().predict(default)
 
 
+USER_COLUMNS = ["user", "friend", "scores", "place"]
+
+
+def test_rank_users_equals_predict_of_full_rows() -> None:
+    rows, users, owners = small_rows(6), small_rows(9).slice(6), np.array([2, 0, 0, 1, 2, 0])
+    user_columns = [name for name in rows.column_names if name in USER_COLUMNS or name.startswith("clicks__")]
+    items = rows.drop_columns(user_columns)
+    full = users.select(user_columns).take(owners)
+    for name in items.column_names:
+        full = full.append_column(name, items[name])
+    expected = eager().predict(full)
+    assert eager().rank_users(users.select(user_columns), items, owners) == expected
+    one = eager().rank(users.select(user_columns).slice(1, 1), items.slice(3, 1))
+    assert one == eager().predict(full.slice(3, 1))
+
+
 def test_to_arrow_returns_float32_columns_in_alphabetical_order() -> None:
     outputs = {"y": torch.tensor([1.5, 2.5]).bfloat16(), "a": torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])}
     table = to_arrow(outputs)

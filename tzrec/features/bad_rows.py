@@ -109,13 +109,14 @@ class BadRows:
                 part.report(column, reason, rows[numbers] - start, [values[i] for i in numbers.tolist()])
         return parts
 
-    def repeat(self, times: int) -> BadRows:
-        """Repeat the reports of a single row for `times` rows."""
-        repeated = BadRows(times)
+    def expand(self, owners: Int64Array) -> BadRows:
+        """Report for each of the rows what their owners have: the reports of row `owners[i]` for row i."""
+        expanded = BadRows(len(owners))
         for column, reason, rows, values in self.reports:
-            if len(rows):
-                repeated.report(column, reason, np.arange(times), [values[0]] * times)
-        return repeated
+            value_by_row = dict(zip(rows.tolist(), values, strict=True))
+            owned = np.flatnonzero(np.isin(owners, rows))
+            expanded.report(column, reason, owned, [value_by_row[owner] for owner in owners[owned].tolist()])
+        return expanded
 
     def __bool__(self) -> bool:
         return bool(self.reports)

@@ -66,7 +66,11 @@ class Column:
         weights = None if self.weights is None else self.weights[ids]
         return replace(self, values=self.values[ids], lengths=self.lengths[rows], weights=weights)
 
-    def repeat(self, times: int) -> Column:
+    def expand(self, owners: Int64Array) -> Column:
+        """Select the row of each owner, `(F,)`: `take`, faster for a single row."""
+        return self._repeat(len(owners)) if self.num_rows == 1 else self.take(owners)
+
+    def _repeat(self, times: int) -> Column:
         """Repeat the single row of this column `times` times."""
         values: Any = np.tile(self.values, (times, 1) if self.dim else times)
         return Column(

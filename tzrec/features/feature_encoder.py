@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from tzrec import registry
 from tzrec.config.names import did_you_mean
 from tzrec.config.sequences import FeatureMember, feature_members, inputs
 from tzrec.errors import ConfigError, DataError, Problem
-from tzrec.features.arrays import BoolArray
+from tzrec.features.arrays import BoolArray, Int64Array
 from tzrec.features.arrow import as_array
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Feature, FeatureInput
@@ -24,6 +24,25 @@ from tzrec.features.data_groups import assign_data_groups, sampled_features
 from tzrec.features.inputs import is_encoded
 from tzrec.features.types.sequence_feature import UNEQUAL, SequenceFeature, TokenSequence
 from tzrec.protos import data_pb2, feature_pb2
+
+
+@dataclass(frozen=True)
+class EncodedRequest:
+    """Encoded features of U users and of B items to score for them.
+
+    Attributes:
+        by_user: features that depend on the users alone, by name, U rows each.
+        by_item: the other features, by name, B rows each.
+        owners: user of each item, `(B,)`.
+    """
+
+    by_user: dict[str, Column]
+    by_item: dict[str, Column]
+    owners: Int64Array
+
+    def columns(self) -> dict[str, Column]:
+        """All features by name, B rows each: those of a user are repeated for each of its items."""
+        return {name: column.expand(self.owners) for name, column in self.by_user.items()} | self.by_item
 
 
 class FeatureEncoder:
@@ -160,40 +179,51 @@ class FeatureEncoder:
         self._run(self._dag.order, arrays, columns, bad, row_indices)
         return self._finish(columns, bad), bad
 
-    def encode_request(self, user: pa.RecordBatch, items: pa.RecordBatch) -> tuple[dict[str, Column], BadRows]:
-        """Encode B items for one user: the same as `encode` of B rows that all begin with the user's columns.
+    def encode_request(
+        self, users: pa.RecordBatch, items: pa.RecordBatch, owners: Int64Array
+    ) -> tuple[EncodedRequest, BadRows]:
+        """Encode B items for U users: the same as `encode` of B rows that all begin with the columns of their user.
 
-        Features that depend on the user alone are encoded once.
+        Features that depend on the user alone are encoded once for each user.
 
         Args:
-            user: one row; columns that the items have too are taken from the items.
+            users: U rows; columns that the items have too are taken from the items.
             items: B rows.
+            owners: user of each item, `(B,)`.
+
+        Returns:
+            The columns, and the items with bad values.
 
         Raises:
             DataError: as `encode`.
         """
-        rows = items.num_rows
-        user_bad, items_bad = BadRows(1), BadRows(rows)
-        user_columns = frozenset(self.columns).intersection(user.schema.names).difference(items.schema.names)
+        user_bad, bad = BadRows(users.num_rows), BadRows(items.num_rows)
+        user_columns = frozenset(self.columns).intersection(users.schema.names).difference(items.schema.names)
         received = {
-            name: readable(_contiguous(user, name), name, user_bad)
+            name: readable(_contiguous(users, name), name, user_bad)
             if name in user_columns
-            else readable(_contiguous(items, name), name, items_bad)
+            else readable(_contiguous(items, name), name, bad)
             for name in self.columns
         }
-        columns: dict[str, Column] = {}
-        self._run(self._computable_from(user_columns), received, columns, user_bad)
-        columns = {name: column.repeat(rows) for name, column in columns.items()}
-        bad = user_bad.repeat(rows)
-        bad.reports += items_bad.reports
-        bad.mask |= items_bad.mask
-        rest = [name for name in self._dag.order if name not in columns]
-        first_row = pa.array(np.zeros(rows, np.int64))
-        sources = (source for name in rest for source in self.features[name].inputs)
-        needed = {source.name for source in sources if self._dag.is_column(source)}
-        arrays = {name: received[name].take(first_row) if name in user_columns else received[name] for name in needed}
+        by_user: dict[str, Column] = {}
+        self._run(self._computable_from(user_columns), received, by_user, user_bad)
+        rest = [name for name in self._dag.order if name not in by_user]
+        sources = [source for name in rest for source in self.features[name].inputs]
+        linked = {source.name for source in sources if not self._dag.is_column(source)}
+        groups = {self.features[name].sequence for name in rest} - {""}
+        needed = [name for name in by_user if name in linked or self.features[name].sequence in groups]
+        columns = {name: by_user[name].expand(owners) for name in needed}
+        owner_rows = pa.array(owners)
+        names = {source.name for source in sources if self._dag.is_column(source)}
+        arrays = {name: received[name].take(owner_rows) if name in user_columns else received[name] for name in names}
         self._run(rest, arrays, columns, bad)
-        return self._finish(columns, bad), bad
+        self._report_unequal(columns, bad)
+        self._report_unequal({name: column for name, column in by_user.items() if name not in needed}, user_bad)
+        outputs = {name: columns[name] for name in rest if name in self.outputs}
+        request = EncodedRequest({name: by_user[name] for name in self.outputs if name in by_user}, outputs, owners)
+        all_bad = user_bad.expand(owners)
+        all_bad.merge(bad)
+        return request, all_bad
 
     def _run(
         self,

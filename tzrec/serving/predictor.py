@@ -15,8 +15,8 @@ from torch import Tensor
 
 from tzrec.config.load import load_config
 from tzrec.errors import DataError, PackageError, UsageError
+from tzrec.features.arrays import Int64Array
 from tzrec.features.bad_rows import BadRows
-from tzrec.features.column import Column
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -146,14 +146,38 @@ class Predictor:
         Example:
             >>> scores = tzrec.load("export").rank(pa.table({"user_id": ["u1"]}), pa.table({"item_id": [1, 2, 3]}))
         """
-        request = [as_table(frame, self._read_columns(frame)).combine_chunks() for frame in (user, items)]
-        if request[0].num_rows != 1:
-            raise DataError(f"the user is {request[0].num_rows} rows, not one")
-        if request[1].num_rows == 0:
+        one = as_table(user, self._read_columns(user))
+        if one.num_rows != 1:
+            raise DataError(f"the user is {one.num_rows} rows, not one")
+        num_items = as_table(items, self._read_columns(items)).num_rows
+        return self.rank_users(one, items, np.zeros(num_items, np.int64))
+
+    def rank_users(self, users: Any, items: Any, owners: Int64Array) -> pa.Table:
+        """Score the items of several requests together: the same as `rank` for each user, one after the other.
+
+        Args:
+            users: a frame with a row for each user, U rows.
+            items: a frame with a row for each item, B rows.
+            owners: row in `users` of the user of each item, `(B,)`, in any order.
+
+        Returns:
+            one row for each item, in their order; see `predict`.
+
+        Raises:
+            DataError: as `predict`.
+
+        Example:
+            >>> users, items = pa.table({"user_id": ["u1", "u2"]}), pa.table({"item_id": [1, 2, 3]})
+            >>> scores = tzrec.load("export").rank_users(users, items, np.array([0, 0, 1]))
+        """
+        tables = [as_table(frame, self._read_columns(frame)).combine_chunks() for frame in (users, items)]
+        if tables[1].num_rows == 0:
             raise DataError("the table of items has no rows")
-        one, many = (table.to_batches()[0] for table in request)
-        columns, bad = self.encoder.encode_request(one, many)
-        return to_arrow(self._run(columns, bad, many.num_rows, 0))
+        one, many = (table.to_batches()[0] for table in tables)
+        request, bad = self.encoder.encode_request(one, many, owners)
+        self._ensure_good(bad, 0)
+        with torch.inference_mode():
+            return to_arrow(self.scorer.predict(self.scorer.signature.from_request(request)))
 
     def _read_columns(self, frame: Any) -> list[str]:
         """Columns of a frame that the model reads."""
@@ -169,13 +193,13 @@ class Predictor:
 
     def _score(self, batch: pa.RecordBatch, first_row: int) -> dict[str, Tensor]:
         columns, bad = self.encoder.encode(batch)
-        return self._run(columns, bad, batch.num_rows, first_row)
+        self._ensure_good(bad, first_row)
+        with torch.inference_mode():
+            return self.scorer.predict(self.scorer.signature.from_columns(columns, batch.num_rows))
 
-    def _run(self, columns: Mapping[str, Column], bad: BadRows, num_rows: int, first_row: int) -> dict[str, Tensor]:
+    def _ensure_good(self, bad: BadRows, first_row: int) -> None:
         if bad and self.is_strict:
             raise bad_value(bad, first_row)
-        with torch.inference_mode():
-            return self.scorer.predict(self.scorer.signature.from_columns(columns, num_rows))
 
 
 def load(path: str | PathLike[str]) -> Predictor:

@@ -14,6 +14,7 @@ from torchrec import KeyedJaggedTensor
 from tzrec.data.batch import BASE, Batch
 from tzrec.features.base import Feature
 from tzrec.features.column import Column
+from tzrec.features.feature_encoder import EncodedRequest
 from tzrec.serving.sequence_inputs import SequenceInputs
 from tzrec.tables.layout import Layout
 
@@ -114,6 +115,10 @@ class Signature:
         if self.dense:
             inputs += (torch.from_numpy(np.concatenate([columns[name].values for name in self.dense], axis=1)),)
         return inputs + tuple(self.sequences.from_columns(columns))
+
+    def from_request(self, request: EncodedRequest) -> tuple[Tensor, ...]:
+        """The inputs of the items of a request."""
+        return self.from_columns(request.columns(), len(request.owners))
 
 
 def table_kind(layout: Layout, name: str) -> tuple[bool, bool]:
