@@ -98,6 +98,7 @@ def test_manifest_of_one_program_lists_inputs_outputs_and_files() -> None:
         "manifest.json",
         "model.pt2",
         "pipeline.config",
+        "profile.json",
         "weights.safetensors",
     }
 

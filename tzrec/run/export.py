@@ -55,7 +55,9 @@ def export(
     require_compiler()
     with Session.load(config, checkpoint_path, purpose="serving", rank_info=ONE_RANK) as session:
         features, digest = session.encoder.features, session.weights_digest
-        trained = TrainedModel(session.rec_model, config, features, session.step, digest)
+        assert session.checkpoint_path is not None
+        model_dir = session.checkpoint_path.parent
+        trained = TrainedModel(session.rec_model, config, features, session.step, digest, model_dir)
         manifests = publish(trained, export_dir, tuple(assets), additional)
     for name, manifest in manifests.items():
         size = format_bytes(sum(file.size for file in manifest.files.values()))

@@ -60,6 +60,7 @@ class Session:
         model: sharded model, the one to call. Set by `build` and by `load` for evaluation.
         rec_model: the same model without wrappers; unsharded, on the CPU and in eval mode after `load` for serving.
         step: last trained step of the loaded checkpoint or package; -1 of a new session.
+        checkpoint_path: the loaded checkpoint, None without one.
         weights_digest: of the manifest of the loaded checkpoint or package, which lists the digests of its files.
         checkpoint_digest: of the manifest of the loaded checkpoint, or of the one that the package was exported from.
     """
@@ -72,6 +73,7 @@ class Session:
         self.config = config
         self.rank_info = rank_info
         self.step = -1
+        self.checkpoint_path: AnyPath | None = None
         self.weights_digest = self.checkpoint_digest = ""
         self.cpu = cpu.configure_cpu(config.train_config)
         self.device = group.init(rank_info, config.train_config.rank_timeout_s)
@@ -250,7 +252,7 @@ class Session:
         while not self._restore(checkpoint, tensors, is_averaged):
             deleted, checkpoint = checkpoint, self._agree_on_checkpoint(path, purpose)
             logger.info("model  %s (%s was deleted by the run that trains it)", checkpoint.path, deleted.path.name)
-        self.step = checkpoint.step
+        self.step, self.checkpoint_path = checkpoint.step, checkpoint.path
 
     def _agree_on_checkpoint(self, path: str | None, purpose: Purpose) -> Checkpoint:
         return agree_on_checkpoint(lambda: choose_checkpoint(self.config, path, purpose), self.rank_info)

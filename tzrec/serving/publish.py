@@ -37,6 +37,7 @@ from tzrec.serving.package import (
 )
 from tzrec.serving.package_manifest import MANIFEST, MODEL, OutputSpec, PackageManifest, ProgramSpec
 from tzrec.serving.parts import split
+from tzrec.serving.profile import add_profile
 from tzrec.serving.selftest import difference
 from tzrec.serving.servable import Servable, offsets_of, tables_of
 from tzrec.serving.signature import describe_features
@@ -48,7 +49,7 @@ TOLERANCE = 1e-6
 """Greatest difference of an FP32 package to its checkpoint, relative to outputs greater than 1."""
 
 
-_CONTENTS: tuple[Callable[[PackageDraft], None], ...] = ()
+_CONTENTS: tuple[Callable[[PackageDraft], None], ...] = (add_profile,)
 """Functions that add files to the package, see `PackageDraft.add`; called when programs and config are written."""
 
 _OCCUPIED = "--export_dir {} exists and is not empty; remove it or choose another one"

@@ -9,6 +9,7 @@ from tzrec.features.base import Feature
 from tzrec.models.base import RecModel
 from tzrec.ops.autocast import usable_precision
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.storage.path import AnyPath
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class TrainedModel:
         features: by name.
         step: last trained step.
         checkpoint: digest of its checkpoint.
+        model_dir: directory of that checkpoint; None if it is of no run.
     """
 
     model: RecModel
@@ -28,6 +30,7 @@ class TrainedModel:
     features: Mapping[str, Feature]
     step: int
     checkpoint: str = ""
+    model_dir: AnyPath | None = None
 
 
 def precision_of(config: EasyRecConfig) -> str:
