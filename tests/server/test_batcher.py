@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 
 from tzrec.errors import DataError
 from tzrec.protos.serve_pb2 import QueueConfig
-from tzrec.server.batcher import Batcher
+from tzrec.server.batcher import Batcher, ScoringRequest
 from tzrec.server.errors import RequestError
 
 
@@ -21,7 +22,8 @@ class Doubling:
         self.has_begun, self.release = threading.Event(), threading.Event()
         self.batches: list[int] = []
 
-    def score(self, rows: pa.Table) -> pa.Table:
+    def score(self, requests: Sequence[ScoringRequest]) -> pa.Table:
+        rows = pa.concat_tables([request.rows for request in requests], promote_options="default")
         self.has_begun.set()
         assert self.release.wait(20)
         self.batches.append(rows.num_rows)
@@ -30,8 +32,8 @@ class Doubling:
         return pa.table({"y": pc.multiply(rows["x"], 2)})
 
 
-def rows(*values: object) -> pa.Table:
-    return pa.table({"x": list(values)})
+def rows(*values: object) -> ScoringRequest:
+    return ScoringRequest(pa.table({"x": list(values)}))
 
 
 def blocked(config: QueueConfig) -> tuple[Doubling, Batcher, Future[pa.Table]]:
@@ -52,6 +54,20 @@ def test_batcher_scores_waiting_requests_together_and_gives_each_its_rows() -> N
     assert [future.result(20)["y"].to_pylist() for future in futures] == [[2 * n, 2 * n + 2] for n in range(5)]
     assert other_type.result(20)["y"].to_pylist() == [1.0]
     assert model.batches == [1, 6, 4, 1]
+    batcher.close()
+
+
+def test_batcher_scores_what_fits_the_first_request_and_keeps_the_order_of_the_others() -> None:
+    model, batcher, first = blocked(QueueConfig())
+    user = pa.table({"u": ["a"]})
+    one, ranked, empty = rows(1), ScoringRequest(rows(2).rows, user), ScoringRequest(pa.table({"x": pa.nulls(1)}))
+    other_user = ScoringRequest(rows(3).rows, pa.table({"u": pa.nulls(1)}))
+    futures = [batcher.submit(request) for request in (empty, ranked, one, rows(0.5), other_user, rows(4))]
+    model.release.set()
+    results = [future.result(20)["y"].to_pylist() for future in futures]
+    assert results == [[None], [4], [2], [1.0], [6], [8]]
+    assert model.batches == [1, 3, 2, 1]  # the first; no value, 1 and 4; both with a user; 0.5
+    assert first.result(20)["y"].to_pylist() == [2]
     batcher.close()
 
 

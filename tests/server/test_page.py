@@ -43,7 +43,7 @@ def test_commands_of_the_page_answer(tmp_path: Path) -> None:
     assert len(outputs["probs_ctr"]) == 2 and outputs["probs_ctr"][0] != outputs["probs_ctr"][1]
     assert json.loads(scored)["outputs"][0]["shape"] == [2]
     assert json.loads(metadata)["versions"] == ["1"] and json.loads(index)[0]["state"] == "READY"
-    assert b'tzrec_rows_total{model="mmoe"} 2.0' in metrics
+    assert b'tzrec_rows_total{model="mmoe"} 4.0' in metrics
 
 
 def test_serve_command_ends_with_status_0_when_it_is_told_to(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,25 @@ def test_rest_rank_scores_equal_rows_that_repeat_the_user(server: Server) -> Non
     np.testing.assert_allclose(answer["outputs"]["probs_ctr"], expected(nobody)["probs_ctr"], atol=1e-6)
 
 
+def test_rest_rank_of_several_users_at_once_gives_each_its_scores(server: Server) -> None:
+    rows = small_rows(40)
+    user_names = ["user", "friend", "scores", "place", "clicks__item", "clicks__tags", "clicks__price"]
+    users = rows.select(user_names).to_pylist()[:20]
+    users[3]["friend"] = None  # of the type null in its request, of text in the others
+    items = rows.select(["item", "price", "tags"]).to_pylist()
+
+    def rank(index: int) -> tuple[int, Any, Any]:
+        return send(server, "POST", "/v2/models/small/rank", {"user": users[index], "items": items[index : index + 7]})
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(rank, range(20)))
+    for index, (status, answer, _) in enumerate(answers):
+        assert status == 200
+        repeated = pa.Table.from_pylist([{**users[index], **item} for item in items[index : index + 7]], rows.schema)
+        for name, values in expected(repeated).items():
+            np.testing.assert_allclose(answer["outputs"][name], values, atol=1e-6)
+
+
 @pytest.mark.parametrize("is_raw", [True, False])
 def test_grpc_scores_equal_the_package(server: Server, is_raw: bool) -> None:
     rows = flat_rows(7).select(["item", "price", "friend"])
@@ -218,6 +238,12 @@ ITEM = {"name": "item", "shape": [1], "datatype": "INT64", "data": [1]}
         ("models/small/versions/7/infer", {"inputs": [ITEM]}, 404, 'model "small" has no version 7; loaded: 1, 2'),
         ("models/small/rank", {"user": {}}, 400, 'the body has no list "items"'),
         ("models/small/rank", {"items": [], "user": {"user": "u1"}}, 400, "the table of items has no rows"),
+        (
+            "models/small/rank",
+            {"items": [{"itm": 1}], "user": {"user": "u1"}},
+            400,
+            "the items have no column of the model, which reads ",
+        ),
         ("models/small/rank", {"items": [1]}, 400, '"items" is not a list of objects'),
         ("models/small/rank", {"items": [{}], "users": {}}, 400, '"users" is not one of user, items, context'),
         ("models/small/rank", {"items": [{"item": 1}], "user": 5}, 400, '"user" is not an object'),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -17,10 +17,32 @@ from tzrec.server.errors import TOO_LATE, TOO_MANY, UNAVAILABLE, RequestError
 
 
 @dataclass(frozen=True)
-class _QueuedRequest:
+class ScoringRequest:
+    """Rows to score.
+
+    Attributes:
+        rows: raw columns, B rows.
+        user: raw columns of one row that all rows share; None if `rows` has all columns.
+    """
+
     rows: pa.Table
+    user: pa.Table | None = None
+
+    @property
+    def schemas(self) -> tuple[pa.Schema, ...]:
+        """Names and types of the columns."""
+        return (self.rows.schema,) if self.user is None else (self.rows.schema, self.user.schema)
+
+
+@dataclass(frozen=True)
+class _QueuedRequest:
+    request: ScoringRequest
     since: float
     result: Future[pa.Table] = field(default_factory=Future)
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.request.rows.num_rows)
 
 
 class Batcher:
@@ -30,13 +52,16 @@ class Batcher:
     client waits for nothing, and the batches grow with the load.
 
     Args:
-        score: scores a table; rows of several requests with equal columns and types stand in one.
+        score: scores requests that fit each other; returns the scores of all their rows, one request after the other.
         config: of the queue.
         observe: called with the rows of each batch and the seconds that its first request waited.
     """
 
     def __init__(
-        self, score: Callable[[pa.Table], pa.Table], config: QueueConfig, observe: Callable[[int, float], None]
+        self,
+        score: Callable[[Sequence[ScoringRequest]], pa.Table],
+        config: QueueConfig,
+        observe: Callable[[int, float], None],
     ) -> None:
         self._score, self._config, self._observe = score, config, observe
         self._queue: deque[_QueuedRequest] = deque()
@@ -46,20 +71,20 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
         self._thread.start()
 
-    def submit(self, rows: pa.Table) -> Future[pa.Table]:
-        """Queue rows; the result has their scores, or the error that they cause.
+    def submit(self, request: ScoringRequest) -> Future[pa.Table]:
+        """Queue a request; the result has the scores of its rows, or the error that they cause.
 
         Raises:
             RequestError: too many rows are waiting, or the model was unloaded.
         """
-        waiting = _QueuedRequest(rows, time.monotonic())
+        waiting = _QueuedRequest(request, time.monotonic())
         with self._changed:
             if self._is_closed:
                 raise RequestError("the model was unloaded", UNAVAILABLE)
-            if self._queue and self._num_rows + rows.num_rows > self._config.max_rows:
+            if self._queue and self._num_rows + waiting.num_rows > self._config.max_rows:
                 raise RequestError(f"{self._num_rows} rows are waiting already; try again later", TOO_MANY)
             self._queue.append(waiting)
-            self._num_rows += rows.num_rows
+            self._num_rows += waiting.num_rows
             self._changed.notify()
         return waiting.result
 
@@ -80,37 +105,58 @@ class Batcher:
                     waiting.result.set_exception(RequestError(message, TOO_LATE))
             batch = [waiting for waiting in batch if not waiting.result.done()]
             if batch:
-                self._observe(sum(waiting.rows.num_rows for waiting in batch), time.monotonic() - batch[0].since)
+                self._observe(sum(waiting.num_rows for waiting in batch), time.monotonic() - batch[0].since)
                 self._answer(batch)
 
     def _next_batch(self) -> list[_QueuedRequest]:
-        """Wait for requests and take the first ones, of equal columns; none once closed and empty."""
+        """Wait for requests and take the first one with those behind it that fit it; none once closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._is_closed)
             batch: list[_QueuedRequest] = []
+            others: list[_QueuedRequest] = []
+            kinds: list[tuple[pa.Schema, ...]] = []  # the different ones of the batch
             num_rows = 0
-            while self._queue:
-                rows = self._queue[0].rows
-                is_too_many = num_rows + rows.num_rows > self._config.max_batch_rows
-                if batch and (is_too_many or rows.schema != batch[0].rows.schema):
-                    break
-                num_rows += rows.num_rows
-                batch.append(self._queue.popleft())
+            while self._queue and (not batch or num_rows + self._queue[0].num_rows <= self._config.max_batch_rows):
+                waiting = self._queue.popleft()
+                schemas = waiting.request.schemas
+                if all(_fit(schemas, kind) for kind in kinds):
+                    num_rows += waiting.num_rows
+                    batch.append(waiting)
+                    kinds += [] if schemas in kinds else [schemas]
+                else:
+                    others.append(waiting)
+            self._queue.extendleft(reversed(others))
             self._num_rows -= num_rows
             return batch
 
     def _answer(self, batch: list[_QueuedRequest]) -> None:
         try:
-            scores = self._score(pa.concat_tables([waiting.rows for waiting in batch]))
+            scores = self._score([waiting.request for waiting in batch])
         except Exception as error:
-            if len(batch) > 1:  # each by itself: a bad value of one request must not refuse the others
-                for waiting in batch:
-                    self._answer([waiting])
+            if len(batch) > 1:  # a bad value of one request must not refuse the others
+                middle = len(batch) // 2
+                self._answer(batch[:middle])
+                self._answer(batch[middle:])
                 return
             is_request = isinstance(error, TzrecError) and not isinstance(error, RequestError)
             batch[0].result.set_exception(RequestError(str(error)) if is_request else error)
             return
         first = 0
         for waiting in batch:
-            waiting.result.set_result(scores.slice(first, waiting.rows.num_rows))
-            first += waiting.rows.num_rows
+            waiting.result.set_result(scores.slice(first, waiting.num_rows))
+            first += waiting.num_rows
+
+
+def _fit(left: tuple[pa.Schema, ...], right: tuple[pa.Schema, ...]) -> bool:
+    """True if requests of two kinds can be scored together: their tables have the same columns, and types of which one
+    is null where they differ."""
+    return len(left) == len(right) and all(map(_is_alike, left, right))
+
+
+def _is_alike(left: pa.Schema, right: pa.Schema) -> bool:
+    if left.equals(right):
+        return True
+    if set(left.names) != set(right.names):
+        return False
+    pairs = ((left.field(name).type, right.field(name).type) for name in left.names)
+    return all(one == other or pa.types.is_null(one) or pa.types.is_null(other) for one, other in pairs)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.config.names import did_you_mean
@@ -84,12 +86,15 @@ def select_outputs(request: InferRequest, scores: pa.Table) -> list[NamedTensor]
     for name in names:
         if name not in scores.column_names:
             raise RequestError(f'the model has no output "{name}"{did_you_mean(name, scores.column_names)}')
-    return [_output(name, scores.column(name).combine_chunks()) for name in names]
+    return [output_tensor(name, to_numpy(scores.column(name))) for name in names]
 
 
-def _output(name: str, column: pa.Array) -> NamedTensor:
+def to_numpy(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Convert a column of scores, numbers or lists, to `(B,)` or `(B, ...)`."""
     shape: tuple[int, ...] = (len(column),)
-    while pa.types.is_list(column.type):  # all lists of one level have the same length
-        column = column.flatten()
-        shape = *shape, len(column) // math.prod(shape)
-    return output_tensor(name, column.to_numpy(zero_copy_only=False).reshape(shape))
+    values = column.combine_chunks()
+    while pa.types.is_list(values.type):  # all lists of one level have the same length
+        values = values.flatten()
+        shape = *shape, len(values) // math.prod(shape)
+    numbers: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return numbers.reshape(shape)

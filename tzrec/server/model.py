@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from tzrec.errors import DataError
 from tzrec.protos.serve_pb2 import QueueConfig
-from tzrec.server.batcher import Batcher
+from tzrec.server.batcher import Batcher, ScoringRequest
 from tzrec.server.errors import RequestError
 from tzrec.server.infer import complete_rows
 from tzrec.server.metrics import Metrics
@@ -81,41 +83,59 @@ class ServedModel:
         ]
 
     def submit(self, rows: pa.Table) -> Future[pa.Table]:
-        """Queue rows of raw columns; see `Batcher.submit`."""
-        self._metrics.observe_rows(self.name, rows)
-        return self._batcher.submit(rows)
-
-    def rank(self, user: pa.Table, items: pa.Table) -> pa.Table:
-        """Score items for one user.
+        """Queue rows of raw columns.
 
         Raises:
-            RequestError: a column cannot be read, or there is none that the model reads.
+            RequestError: see `complete_rows` and `Batcher.submit`.
+        """
+        return self._submit(ScoringRequest(complete_rows(rows, self.predictor.columns)))
+
+    def submit_rank(self, user: pa.Table, items: pa.Table) -> Future[pa.Table]:
+        """Queue items to score for one user.
+
+        Args:
+            user: one row; columns that the items have too are taken from the items.
+            items: a row for each item.
+
+        Raises:
+            RequestError: there are no items, or see `submit`.
         """
         columns = self.predictor.columns
-        user = user.select([name for name in columns if name in user.column_names])
-        start = time.monotonic()
-        try:
-            if user.num_columns == 0:
-                scores = self.predictor.predict(complete_rows(items, columns))
-            else:
-                for name in columns:
-                    if name not in user.column_names and name not in items.column_names:
-                        user = user.append_column(name, pa.nulls(1))
-                scores = self.predictor.rank(user, items)
-        except DataError as error:
-            raise RequestError(str(error)) from None
-        self._metrics.observe_batch(self.name, items.num_rows, 0.0)
-        self._metrics.observe_stage("score", time.monotonic() - start)
-        self._metrics.observe_scores(self.name, scores)
-        return scores
+        if items.num_rows == 0:
+            raise RequestError("the table of items has no rows")
+        names = [name for name in columns if name in user.column_names and name not in items.column_names]
+        if not names:
+            return self.submit(items)
+        items = items.select([name for name in columns if name in items.column_names])
+        if items.num_columns == 0:
+            raise RequestError(f"the items have no column of the model, which reads {', '.join(columns)}")
+        user = user.select(names)
+        for name in columns:
+            if name not in names and name not in items.column_names:
+                user = user.append_column(name, pa.nulls(1))
+        return self._submit(ScoringRequest(items, user))
+
+    def _submit(self, request: ScoringRequest) -> Future[pa.Table]:
+        self._metrics.observe_rows(self.name, request.rows)
+        return self._batcher.submit(request)
 
     def close(self) -> None:
         """Answer what is waiting and end."""
         self._batcher.close()
 
-    def _score(self, rows: pa.Table) -> pa.Table:
+    def _score(self, requests: Sequence[ScoringRequest]) -> pa.Table:
         start = time.monotonic()
-        scores = self.predictor.predict(rows)
+        scores = self._predict(requests)
         self._metrics.observe_stage("score", time.monotonic() - start)
         self._metrics.observe_scores(self.name, scores)
         return scores
+
+    def _predict(self, requests: Sequence[ScoringRequest]) -> pa.Table:
+        """Score requests that fit each other, all with a user or all without."""
+        rows = pa.concat_tables([request.rows for request in requests], promote_options="default")
+        users = [request.user for request in requests if request.user is not None]
+        if not users:
+            return self.predictor.predict(rows)
+        counts = [request.rows.num_rows for request in requests]
+        owners = np.repeat(np.arange(len(users)), counts)  # (B,)
+        return self.predictor.rank_users(pa.concat_tables(users, promote_options="default"), rows, owners)

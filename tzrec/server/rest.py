@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from tzrec.protos.serve_pb2 import RequestLimits
 from tzrec.server.errors import TOO_LARGE, RequestError
+from tzrec.server.infer import to_numpy
 from tzrec.server.infer_json import HEADER_LENGTH, read_json, read_request, rows_from_json, write_response
 from tzrec.server.service import Service
 
@@ -125,7 +126,7 @@ class Rest:
         user = rows_from_json([{**value.get("user", {}), **value.get("context", {})}], "user")
         items = rows_from_json(value["items"], "items")
         model, scores = await self._service.rank(*_model(request), user, items)
-        outputs = {name: scores.column(name).to_pylist() for name in scores.column_names}
+        outputs = {name: to_numpy(scores.column(name)) for name in scores.column_names}
         return _json({"model_name": model.name, "model_version": model.version, "outputs": outputs})
 
     async def _body(self, request: Request) -> bytes:
@@ -154,7 +155,7 @@ def _model(request: Request) -> tuple[str, str]:
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, media_type=_JSON)
+    return Response(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type=_JSON)
 
 
 def _read_arrow(body: bytes) -> pa.Table:

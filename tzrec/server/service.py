@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tzrec.server.infer import InferRequest, complete_rows, select_outputs, to_rows
+from tzrec.server.infer import InferRequest, select_outputs, to_rows
 from tzrec.server.metrics import Metrics
 from tzrec.server.model import ServedModel
 from tzrec.server.repository import Repository
@@ -68,7 +68,7 @@ class Service:
             RequestError: the request cannot be answered.
         """
         model = self.repository.get(name, version)
-        return await asyncio.wrap_future(model.submit(complete_rows(rows, model.predictor.columns)))
+        return await asyncio.wrap_future(model.submit(rows))
 
     async def rank(self, name: str, version: str, user: pa.Table, items: pa.Table) -> tuple[ServedModel, pa.Table]:
         """Score items for one user.
@@ -77,7 +77,7 @@ class Service:
             RequestError: the request cannot be answered.
         """
         model = self.repository.get(name, version)
-        return model, await asyncio.to_thread(model.rank, user, items)
+        return model, await asyncio.wrap_future(model.submit_rank(user, items))
 
     async def change(self, action: str, name: str) -> None:
         """Load or unload a model.
