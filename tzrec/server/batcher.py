@@ -113,7 +113,7 @@ class Batcher:
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._is_closed)
             batch: list[_QueuedRequest] = []
-            others: list[_QueuedRequest] = []
+            unfit: list[_QueuedRequest] = []
             kinds: list[tuple[pa.Schema, ...]] = []  # the different ones of the batch
             num_rows = 0
             while self._queue and (not batch or num_rows + self._queue[0].num_rows <= self._config.max_batch_rows):
@@ -124,8 +124,8 @@ class Batcher:
                     batch.append(waiting)
                     kinds += [] if schemas in kinds else [schemas]
                 else:
-                    others.append(waiting)
-            self._queue.extendleft(reversed(others))
+                    unfit.append(waiting)
+            self._queue.extendleft(reversed(unfit))
             self._num_rows -= num_rows
             return batch
 
