@@ -7,14 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.servers import serving
 from tests.fixtures.small_model import exported_package
-from tzrec.protos.serve_pb2 import ServeConfig
-from tzrec.server.run import Server
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 
@@ -22,11 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_commands_of_the_page_answer(tmp_path: Path) -> None:
     shutil.copytree(exported_package(), tmp_path / "mmoe")
-    server = Server(ServeConfig(model_path=str(tmp_path / "mmoe"), http_port=0, grpc_port=0))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    assert server.is_listening.wait(60)
-    try:
+    with serving(tmp_path / "mmoe") as server:
         commands = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
         for name, own in (("user_id", "user"), ("age_level", "friend"), ("adgroup_id", "item"), ("8000", None)):
             assert name in commands
@@ -35,9 +29,6 @@ def test_commands_of_the_page_answer(tmp_path: Path) -> None:
             subprocess.run(["sh", "-c", f"curl -s {command}"], capture_output=True, check=True, timeout=60).stdout
             for command in commands.split("curl -s ")[1:]
         ]
-    finally:
-        server.stop()
-        thread.join(60)
     ranked, scored, metadata, index, metrics = answers
     outputs = json.loads(ranked)["outputs"]
     assert len(outputs["probs_ctr"]) == 2 and outputs["probs_ctr"][0] != outputs["probs_ctr"][1]

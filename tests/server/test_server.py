@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import http.client
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import tzrec
+from tests.fixtures.servers import call, send, serving
 from tests.fixtures.small_model import OUTPUTS, exported_package, small_rows
 from tzrec.errors import UsageError
 from tzrec.protos.serve_pb2 import ServeConfig, VersionConfig
@@ -32,26 +31,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("models")
     for version in ("1", "2"):
         shutil.copytree(exported_package(), root / "small" / version)
-    server = Server(ServeConfig(model_path=str(root), http_port=0, grpc_port=0, versions=VersionConfig(poll_s=0.05)))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    assert server.is_listening.wait(60)
-    yield server
-    server.stop()
-    thread.join(60)
-    assert not thread.is_alive()
-
-
-def send(server: Server, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, dict[str, str]]:
-    """Send a request; returns the status, the body (parsed if it is JSON) and the headers."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
-    data = body if isinstance(body, (bytes, type(None))) else json.dumps(body)
-    connection.request(method, path, data, {name.replace("_", "-"): value for name, value in headers.items()})
-    response = connection.getresponse()
-    content = response.read()
-    connection.close()
-    is_json = response.headers.get("content-type") == "application/json"
-    return response.status, json.loads(content) if is_json else content, dict(response.headers)
+    with serving(root, versions=VersionConfig(poll_s=0.05)) as server:
+        yield server
 
 
 def tensors(rows: pa.Table) -> list[dict[str, Any]]:
@@ -190,16 +171,6 @@ def test_grpc_scores_equal_the_package(server: Server, is_raw: bool) -> None:
         np.testing.assert_allclose(received, expected(rows)[output.name], atol=1e-6)
 
 
-def call(server: Server, method: str, request: Any, response: Any) -> Any:
-    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
-        stub = channel.unary_unary(
-            f"/inference.GRPCInferenceService/{method}",
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=response.FromString,
-        )
-        return stub(request, timeout=60)
-
-
 ITEM = {"name": "item", "shape": [1], "datatype": "INT64", "data": [1]}
 
 
@@ -294,7 +265,7 @@ def test_metadata_is_the_same_over_both_protocols(server: Server) -> None:
     assert send(server, "GET", "/v2")[1] == {
         "name": "tzrec",
         "version": tzrec.__version__,
-        "extensions": ["binary_tensor_data", "model_repository"],
+        "extensions": ["binary_tensor_data", "model_configuration", "model_repository", "statistics"],
     }
     metadata = send(server, "GET", "/v2/models/small")[1]
     assert metadata["versions"] == ["1", "2"] and metadata["platform"] == "tzrec_mmoe"
@@ -333,7 +304,8 @@ def test_model_is_unloaded_and_loaded_by_a_client(server: Server) -> None:
     assert send(server, "POST", "/v2/repository/models/small/unload")[0] == 200
     assert send(server, "POST", "/v2/models/small/infer", {"inputs": [ITEM]})[0] == 503
     assert send(server, "POST", "/v2/repository/index")[1] == [
-        {"name": "small", "version": "", "state": "UNLOADED", "reason": "unloaded by a client"}
+        {"name": "small", "version": version, "state": "UNAVAILABLE", "reason": "unloaded by a client"}
+        for version in ("1", "2")
     ]
     assert send(server, "POST", "/v2/repository/models/small/load")[0] == 200
     answer = call(server, "RepositoryIndex", pb.RepositoryIndexRequest(ready=True), pb.RepositoryIndexResponse)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tzrec.errors import TzrecError
 
-BAD_REQUEST, NOT_FOUND, TOO_LARGE, TOO_MANY, UNAVAILABLE, TOO_LATE = 400, 404, 413, 429, 503, 504
+BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNSUPPORTED_TYPE, TOO_MANY, UNAVAILABLE, TOO_LATE = 400, 404, 413, 415, 429, 503, 504
 
 
 class RequestError(TzrecError):

@@ -32,6 +32,18 @@ class InferRequest:
     id: str = ""
 
 
+def refuse_extensions(kind: str, name: str, parameters: Collection[str]) -> None:
+    """Check the parameters of an input or output for extensions of the protocol that would change the answer.
+
+    Raises:
+        RequestError: it lies in shared memory, or asks for classes instead of scores.
+    """
+    if "shared_memory_region" in parameters:
+        raise RequestError(f'{kind} "{name}" is in shared memory, which this server does not read; send its values')
+    if parameters and "classification" in parameters:
+        raise RequestError(f'{kind} "{name}" asks for a classification; leave it out and sort the scores')
+
+
 def to_rows(inputs: Sequence[NamedTensor], columns: Sequence[str]) -> pa.Table:
     """Convert inputs to a table of raw columns, `(B,)` each.
 

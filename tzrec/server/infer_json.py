@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tzrec.errors import first_line
 from tzrec.server.errors import RequestError
-from tzrec.server.infer import InferRequest
+from tzrec.server.infer import InferRequest, refuse_extensions
 from tzrec.server.tensors import NamedTensor, check_shape, from_bytes, from_list, to_bytes
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -58,6 +58,8 @@ def read_request(body: bytes, header_length: str | None) -> InferRequest:
         raise RequestError('"outputs" is not a list of {"name": ...}')
     is_binary = _parameter(value, "binary_data_output", bool, False)
     by_name = {entry["name"]: _parameter(entry, "binary_data", bool, is_binary) for entry in outputs}
+    for entry in outputs:
+        refuse_extensions("output", entry["name"], entry.get("parameters") or ())
     return InferRequest(inputs, by_name, is_binary, str(value.get("id", "")))
 
 
@@ -129,6 +131,7 @@ def _read_input(entry: Any, rest: memoryview) -> tuple[NamedTensor, int]:
     name = entry["name"]
     datatype, shape = check_shape(name, entry.get("datatype"), entry.get("shape"))
     size = _parameter(entry, "binary_data_size", int, None)
+    refuse_extensions("input", name, entry.get("parameters") or ())
     if size is None:
         return from_list(name, datatype, shape, entry.get("data")), 0
     if not 0 <= size <= len(rest):

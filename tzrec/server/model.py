@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tzrec.server.batcher import Batcher, ScoringRequest
 from tzrec.server.errors import RequestError
 from tzrec.server.infer import complete_rows
 from tzrec.server.metrics import Metrics
+from tzrec.server.statistics import ModelStatistics
 from tzrec.serving.package_manifest import MODEL, PackageManifest
 from tzrec.serving.predictor import Predictor, load
 
@@ -32,6 +32,7 @@ class ServedModel:
         version: of the package.
         predictor: of the package.
         manifest: of the package.
+        statistics: of its requests.
 
     Args:
         name: of the model.
@@ -49,8 +50,9 @@ class ServedModel:
         self.manifest = PackageManifest.read(path)
         self.predictor: Predictor = load(path)
         self._metrics = metrics
+        self.statistics = ModelStatistics()
         self._warm_up()
-        self._batcher = Batcher(self._score, queue, partial(metrics.observe_batch, name))
+        self._batcher = Batcher(self._score, queue, self._observe_batch)
 
     def _warm_up(self) -> None:
         """Score rows without values, so that the memory of weights and kernels is touched before the first request."""
@@ -117,7 +119,12 @@ class ServedModel:
 
     def _submit(self, request: ScoringRequest) -> Future[pa.Table]:
         self._metrics.observe_rows(self.name, request.rows)
-        return self._batcher.submit(request)
+        start = time.monotonic()
+        scores = self._batcher.submit(request)
+        scores.add_done_callback(
+            lambda done: self.statistics.record_request(_is_answered(done), time.monotonic() - start)
+        )
+        return scores
 
     def close(self) -> None:
         """Answer what is waiting and end."""
@@ -128,7 +135,12 @@ class ServedModel:
         scores = self._predict(requests)
         self._metrics.observe_stage("score", time.monotonic() - start)
         self._metrics.observe_scores(self.name, scores)
+        self.statistics.record_batch(scores.num_rows, time.monotonic() - start)
         return scores
+
+    def _observe_batch(self, num_rows: int, waited_s: float) -> None:
+        self._metrics.observe_batch(self.name, num_rows, waited_s)
+        self.statistics.record_wait(waited_s)
 
     def _predict(self, requests: Sequence[ScoringRequest]) -> pa.Table:
         """Score requests that fit each other, all with a user or all without."""
@@ -139,3 +151,7 @@ class ServedModel:
         counts = [request.rows.num_rows for request in requests]
         owners = np.repeat(np.arange(len(users)), counts)  # (B,)
         return self.predictor.rank_users(pa.concat_tables(users, promote_options="default"), rows, owners)
+
+
+def _is_answered(scores: Future[pa.Table]) -> bool:
+    return not scores.cancelled() and scores.exception() is None

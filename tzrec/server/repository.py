@@ -12,7 +12,7 @@ flight end with the version that they began with. Where the greatest version is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from tzrec.server.model import ServedModel
 from tzrec.serving.package_manifest import MANIFEST
 
 _ONLY_VERSION = "1"
-READY, FAILED, UNLOADED = "READY", "UNAVAILABLE", "UNLOADED"
+READY, FAILED = "READY", "UNAVAILABLE"
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class VersionState:
     Attributes:
         name: of the model.
         version: of the model.
-        state: READY, FAILED or UNLOADED.
-        reason: the error of a version that failed.
+        state: READY or FAILED.
+        reason: the error of a version that failed, or that a client unloaded it.
     """
 
     name: str
@@ -56,6 +56,7 @@ class _Served:
     loaded: Mapping[str, ServedModel] = field(default_factory=dict)
     failed: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     is_unloaded: bool = False
+    unloaded: Sequence[str] = ()
 
     def current(self) -> ServedModel | None:
         """The version that answers."""
@@ -129,7 +130,7 @@ class Repository:
             states += [VersionState(name, version, READY) for version in sorted(served.loaded, key=int)]
             states += [VersionState(name, version, FAILED, why) for version, (_, why) in served.failed.items()]
             if served.is_unloaded:
-                states.append(VersionState(name, "", UNLOADED, "unloaded by a client"))
+                states += [VersionState(name, version, FAILED, "unloaded by a client") for version in served.unloaded]
         return states
 
     def refresh(self) -> list[TzrecError]:
@@ -173,6 +174,7 @@ class Repository:
         self.get(name)
         with self._loading:
             self._models[name].is_unloaded = True
+            self._models[name].unloaded = sorted(self._models[name].loaded, key=int)
             self._unload(name, self._models[name])
 
     def close(self) -> None:

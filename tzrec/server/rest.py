@@ -1,7 +1,7 @@
 """REST interface: version 2 of the Open Inference Protocol, with tensors in binary form, Arrow, and plain JSON.
 
 GET  /v2/health/live, /v2/health/ready, /v2, /metrics
-GET  /v2/models/M[/versions/V], /v2/models/M[/versions/V]/ready
+GET  /v2/models/M[/versions/V], and /ready, /config and /stats below it; /v2/models/stats
 POST /v2/models/M[/versions/V]/infer
 POST /v2/models/M[/versions/V]/rank       {"user": {...}, "items": [{...}], "context": {...}}
 POST /v2/repository/index, /v2/repository/models/M/load, .../unload
@@ -9,20 +9,23 @@ POST /v2/repository/index, /v2/repository/models/M/load, .../unload
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
 import pyarrow as pa
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from tzrec.protos.serve_pb2 import RequestLimits
-from tzrec.server.errors import TOO_LARGE, RequestError
+from tzrec.server.compression import MIN_BYTES, BodyReader, accepted_encoding, pack
+from tzrec.server.errors import RequestError
 from tzrec.server.infer import to_numpy
 from tzrec.server.infer_json import HEADER_LENGTH, read_json, read_request, rows_from_json, write_response
 from tzrec.server.service import Service
@@ -51,6 +54,7 @@ class Rest:
             self._route("GET", "/v2", self.server_metadata),
             self._route("GET", "/v2/health/live", self.live),
             self._route("GET", "/v2/health/ready", self.ready),
+            self._route("GET", "/v2/models/stats", self.statistics),
             self._route("POST", "/v2/repository/index", self.index),
             self._route("POST", "/v2/repository/models/{name}/{action:str}", self.change),
         ]
@@ -58,15 +62,17 @@ class Rest:
             routes += [
                 self._route("GET", path, self.model_metadata),
                 self._route("GET", f"{path}/ready", self.model_ready),
+                self._route("GET", f"{path}/config", self.model_config),
+                self._route("GET", f"{path}/stats", self.statistics),
                 self._route("POST", f"{path}/infer", self.infer),
                 self._route("POST", f"{path}/rank", self.rank),
             ]
-        return Starlette(routes=routes)
+        return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
 
     def _route(self, method: str, path: str, handler: Handler) -> Route:
         async def answer(request: Request) -> Response:
             start = time.monotonic()
-            response = await _answered(handler, request)
+            response = await _packed(request, await _answered(handler, request))
             self._service.metrics.observe_request("rest", response.status_code, time.monotonic() - start)
             return response
 
@@ -90,6 +96,13 @@ class Rest:
     async def model_ready(self, request: Request) -> Response:
         self._service.repository.get(*_model(request))
         return Response()
+
+    async def model_config(self, request: Request) -> Response:
+        return _json(self._service.model_config(*_model(request)))
+
+    async def statistics(self, request: Request) -> Response:
+        parameters = request.path_params
+        return _json(self._service.model_statistics(parameters.get("name", ""), parameters.get("version", "")))
 
     async def index(self, request: Request) -> Response:
         return _json([vars(state) for state in self._service.repository.index()])
@@ -130,14 +143,10 @@ class Rest:
         return _json({"model_name": model.name, "model_version": model.version, "outputs": outputs})
 
     async def _body(self, request: Request) -> bytes:
-        chunks, size = [], 0
+        reader = BodyReader(request.headers.get("content-encoding", ""), self._limits.max_body_bytes)
         async for chunk in request.stream():
-            size += len(chunk)
-            if size > self._limits.max_body_bytes:
-                text = f"the body has more than {self._limits.max_body_bytes} bytes; send fewer rows"
-                raise RequestError(text, TOO_LARGE)
-            chunks.append(chunk)
-        return b"".join(chunks)
+            reader.add(chunk)
+        return reader.body()
 
 
 async def _answered(handler: Handler, request: Request) -> Response:
@@ -150,12 +159,29 @@ async def _answered(handler: Handler, request: Request) -> Response:
         return _json({"error": "the server failed; its log says why"}, 500)
 
 
+async def _packed(request: Request, response: Response) -> Response:
+    """Compress a long response if the client accepts that."""
+    encoding = accepted_encoding(request.headers.get("accept-encoding", ""))
+    if encoding and len(response.body) >= MIN_BYTES:
+        response.body = await asyncio.to_thread(pack, bytes(response.body), encoding)
+        response.headers.update({"Content-Encoding": encoding, "Content-Length": str(len(response.body))})
+    response.headers["Vary"] = "Accept-Encoding"
+    return response
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """Answer a request for a path that does not exist, or with a method that it does not have."""
+    assert isinstance(error, HTTPException)
+    reason = f"{request.method} {request.url.path} is not one of the requests of this server"
+    return _json({"error": f"{reason}; docs/serving.md lists them"}, error.status_code, error.headers)
+
+
 def _model(request: Request) -> tuple[str, str]:
     return request.path_params["name"], request.path_params.get("version", "")
 
 
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type=_JSON)
+def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, headers, media_type=_JSON)
 
 
 def _read_arrow(body: bytes) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tzrec.protos.serving import inference_pb2 as pb
 from tzrec.server.errors import NOT_FOUND, TOO_LARGE, TOO_LATE, TOO_MANY, UNAVAILABLE, RequestError
-from tzrec.server.infer import InferRequest
+from tzrec.server.infer import InferRequest, refuse_extensions
 from tzrec.server.service import Service
 from tzrec.server.tensors import BYTES, NamedTensor, check_shape, from_bytes, from_list, to_bytes
 
@@ -27,6 +27,7 @@ _CODES = {
 }
 _CAPITAL = re.compile("(?<!^)(?=[A-Z])")
 _OK, _FAILED = 200, 500
+_FAILURE = "the server failed; its log says why"
 _CONTENTS = {
     "BOOL": "bool_contents",
     **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
@@ -53,14 +54,17 @@ class Rpc:
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler that a gRPC server is given."""
         service = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
-        methods = {
-            method.name: grpc.unary_unary_rpc_method_handler(
-                self._answering(getattr(self, _CAPITAL.sub("_", method.name).lower())),
+        methods = {}
+        for method in service.methods:
+            answer = getattr(self, _CAPITAL.sub("_", method.name).lower())
+            kind = grpc.unary_unary_rpc_method_handler
+            if method.server_streaming:
+                kind = grpc.stream_stream_rpc_method_handler
+            methods[method.name] = kind(
+                answer if method.server_streaming else self._answering(answer),
                 request_deserializer=GetMessageClass(method.input_type).FromString,
                 response_serializer=GetMessageClass(method.output_type).SerializeToString,
             )
-            for method in service.methods
-        }
         return grpc.method_handlers_generic_handler(service.full_name, methods)
 
     def _answering(self, method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
@@ -74,7 +78,7 @@ class Rpc:
             except Exception:
                 status = _FAILED
                 _logger.exception("serve  %s failed", method.__name__)
-                await context.abort(grpc.StatusCode.INTERNAL, "the server failed; its log says why")
+                await context.abort(grpc.StatusCode.INTERNAL, _FAILURE)
             finally:
                 self._service.metrics.observe_request("grpc", status, time.monotonic() - start)
 
@@ -100,6 +104,8 @@ class Rpc:
         return pb.ModelMetadataResponse(**self._service.model_metadata(request.name, request.version))
 
     async def model_infer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+        for output in request.outputs:
+            refuse_extensions("output", output.name, output.parameters)
         read = InferRequest(_inputs(request), {output.name: True for output in request.outputs})
         model, outputs = await self._service.infer(request.model_name, request.model_version, read)
         kind = pb.ModelInferResponse.InferOutputTensor
@@ -111,6 +117,30 @@ class Rpc:
             outputs=tensors,
             raw_output_contents=[to_bytes(tensor) for tensor in outputs],
         )
+
+    async def model_stream_infer(
+        self, requests: AsyncIterator[pb.ModelInferRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ModelStreamInferResponse]:
+        """Answer the requests of a stream in their order; one that is refused does not end it."""
+        async for request in requests:
+            start, status = time.monotonic(), _OK
+            try:
+                answer = pb.ModelStreamInferResponse(infer_response=await self.model_infer(request))
+            except RequestError as error:
+                status = error.status
+                answer = _refused(request, str(error))
+            except Exception:
+                status = _FAILED
+                _logger.exception("serve  model_stream_infer failed")
+                answer = _refused(request, _FAILURE)
+            self._service.metrics.observe_request("grpc", status, time.monotonic() - start)
+            yield answer
+
+    async def model_config(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
+        return pb.ModelConfigResponse(config=self._service.model_config(request.name, request.version))
+
+    async def model_statistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
+        return pb.ModelStatisticsResponse(**self._service.model_statistics(request.name, request.version))
 
     async def repository_index(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
         states = self._service.repository.index()
@@ -130,7 +160,13 @@ class Rpc:
         return pb.RepositoryModelUnloadResponse()
 
 
+def _refused(request: pb.ModelInferRequest, reason: str) -> pb.ModelStreamInferResponse:
+    return pb.ModelStreamInferResponse(error_message=reason, infer_response={"id": request.id})
+
+
 def _inputs(request: pb.ModelInferRequest) -> list[NamedTensor]:
+    for entry in request.inputs:
+        refuse_extensions("input", entry.name, entry.parameters)
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise RequestError(f"{len(raw)} raw_input_contents for {len(request.inputs)} inputs")

@@ -12,12 +12,12 @@ import pyarrow as pa
 from tzrec.server.infer import InferRequest, select_outputs, to_rows
 from tzrec.server.metrics import Metrics
 from tzrec.server.model import ServedModel
-from tzrec.server.repository import Repository
-from tzrec.server.tensors import NamedTensor
+from tzrec.server.repository import READY, Repository
+from tzrec.server.tensors import BYTES, NamedTensor
 from tzrec.version import __version__
 
 SERVER = "tzrec"
-EXTENSIONS = ("binary_tensor_data", "model_repository")
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,43 @@ class Service:
             "platform": f"{SERVER}_{model.manifest.model}",
             "inputs": model.inputs,
             "outputs": model.outputs,
+        }
+
+    def model_config(self, name: str, version: str = "") -> dict[str, Any]:
+        """Configuration of a model in the words of Triton: what `model_metadata` has, as other clients read it.
+
+        Raises:
+            RequestError: there is no such model or version.
+        """
+        metadata = self.model_metadata(name, version)
+        return {
+            "name": name,
+            "platform": metadata["platform"],
+            "backend": SERVER,
+            "max_batch_size": 0,  # the shapes contain the rows
+            "input": [{**_configured(entry), "optional": True} for entry in metadata["inputs"]],
+            "output": [_configured(entry) for entry in metadata["outputs"]],
+        }
+
+    def model_statistics(self, name: str = "", version: str = "") -> dict[str, Any]:
+        """Counts of each loaded version.
+
+        Args:
+            name: of a model; empty for all.
+            version: of the model; empty for all.
+
+        Raises:
+            RequestError: there is no such model or version.
+        """
+        if name:
+            self.repository.get(name, version)
+        states = [state for state in self.repository.index() if state.state == READY]
+        selected = [state for state in states if name in ("", state.name) and version in ("", state.version)]
+        models = [self.repository.get(state.name, state.version) for state in selected]
+        return {
+            "model_stats": [
+                {"name": model.name, "version": model.version, **model.statistics.snapshot()} for model in models
+            ]
         }
 
     async def infer(self, name: str, version: str, request: InferRequest) -> tuple[ServedModel, list[NamedTensor]]:
@@ -87,3 +124,9 @@ class Service:
         """
         actions: Mapping[str, Any] = {"load": self.repository.load, "unload": self.repository.unload}
         await asyncio.to_thread(actions[action], name)
+
+
+def _configured(tensor: Mapping[str, Any]) -> dict[str, Any]:
+    """Description of a tensor in the words of Triton's configuration."""
+    datatype = "STRING" if tensor["datatype"] == BYTES else tensor["datatype"]
+    return {"name": tensor["name"], "data_type": f"TYPE_{datatype}", "dims": tensor["shape"]}
