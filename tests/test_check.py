@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ COLUMNS: dict[str, Any] = {
 def write_config(tmp_path: Path, *pairs: str) -> str:
     text = replaced(MMOE, "data/train/*.parquet", str(tmp_path / "*.parquet"), *pairs)
     text = text.replace("data/eval/*.parquet", str(tmp_path / "*.parquet"))  # unless a test replaces it
+    text = re.sub(r"batch_size: \d+", "batch_size: 4", text)
     path = tmp_path / "my.config"
     path.write_text(text)
     return str(path)
@@ -182,3 +184,97 @@ def test_check_of_csv_at_given_path(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_check_of_missing_data_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--pipeline_config", write_config(tmp_path), "--data", str(tmp_path / "no.parquet")]) == 2
     assert "no file matches" in capsys.readouterr().err
+
+
+def warnings_of(path: str) -> list[str]:
+    return [f"{warning.field}: {warning.message}" for warning in check(path).warnings]
+
+
+def test_check_warns_of_a_label_with_one_value(tmp_path: Path) -> None:
+    write_data(tmp_path, clk=[0] * 4)
+    path = write_config(tmp_path)
+    assert warnings_of(path) == ['data_config.label_fields[0]: "clk" is 0 in all 4 rows; there is nothing to learn']
+    table = {name: list(values) * 3000 for name, values in {**COLUMNS, "clk": [0] * 4}.items()}
+    write_data(tmp_path, **{**table, "clk": [0] * 11_999 + [1]})
+    assert warnings_of(path) == [
+        'data_config.label_fields[0]: "clk" is 0 in the first 10,000 rows; shuffle the data if it is sorted by it'
+    ]
+
+
+def test_check_warns_of_a_batch_larger_than_the_training_data(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    path = write_config(tmp_path)
+    Path(path).write_text(Path(path).read_text().replace("batch_size: 4", "batch_size: 5"))
+    received = "data_config.batch_size: the data has only 4 rows, less than one batch of 5: "
+    assert warnings_of(path) == [f"{received}an epoch is one step; set it lower"]
+    result = check(path, {"data_config.drop_remainder": True})
+    assert [problem.message for problem in result.problems] == [
+        received.partition(" ")[2] + "drop_remainder drops them all; set it to false, or batch_size lower"
+    ]
+
+
+@pytest.mark.parametrize(("policy", "is_error"), [("DEFAULT", False), ("SKIP_ROW", True)])
+def test_check_reports_a_column_without_a_valid_value(tmp_path: Path, policy: str, is_error: bool) -> None:
+    write_data(tmp_path, user_id=[-1] * 4)
+    result = check(write_config(tmp_path, "num_workers: 2", f"num_workers: 2 bad_row_policy: {policy}"))
+    (problem,) = result.problems if is_error else result.warnings
+    assert problem.field == "feature_configs[0].id_feature.expression"
+    assert problem.message == (
+        "no value of \"user_id\" in 4 rows can be read: out of range [0, 1141730) (e.g. '-1'); "
+        "correct the data or the feature"
+    )
+
+
+def test_check_of_raw_columns_read_as_encoded_names_the_mode(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    (problem,) = check(write_config(tmp_path, "fg_mode: FG_DAG", "")).problems
+    assert problem.message.endswith(
+        "FG_NONE reads encoded features; for raw columns set fg_mode: FG_DAG, or use DEFAULT or SKIP_ROW"
+    )
+
+
+def test_check_of_a_label_that_is_missing_outside_of_its_task_space_names_the_fields(tmp_path: Path) -> None:
+    write_data(tmp_path, buy=[None, 0, None, 1])
+    (problem,) = check(write_config(tmp_path)).problems
+    fields = 'task_space_indicator_label: "clk" out_task_space_weight: 0 metrics_in_task_space: true'
+    assert f'"buy" is missing only where "clk" is 0: give its task {fields}' in problem.message
+    result = check(write_config(tmp_path, 'label_name: "buy"', f'label_name: "buy" {fields}'))
+    assert (result.problems, result.warnings) == ([], [])
+
+
+def test_check_without_a_vocabulary_file_does_not_read_the_data(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    file = 'vocab_file: "no/words.txt" default_bucketize_value: 0'
+    result = check(write_config(tmp_path, "hash_bucket_size: 13000", file))
+    assert result.problems == []
+    assert result.notes == ['data   not read: "no/words.txt" is missing, without which features cannot be encoded']
+
+
+def test_strict_check_counts_warnings_as_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_config(tmp_path)
+    assert main(["--pipeline_config", path, "--strict"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("no file matches") == 2
+    assert error.endswith("2 problems. Nothing was started.\n")
+
+
+def test_check_as_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(tmp_path, clk=[1] * 4)
+    path = write_config(tmp_path)
+    assert main(["--pipeline_config", path, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "problems": [],
+        "warnings": [
+            {
+                "file": path,
+                "line": 29,
+                "column": 20,
+                "field": "data_config.label_fields[0]",
+                "message": '"clk" is 1 in all 4 rows; there is nothing to learn',
+            }
+        ],
+        "notes": [f"data   first 4 rows of {tmp_path}/*.parquet", "user_id null 25 %"],
+    }
+    assert main(["--pipeline_config", "no.config", "--json"]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["message"] == "cannot read the config: No such file or directory"

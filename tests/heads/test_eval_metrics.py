@@ -8,7 +8,7 @@ from torchrec import KeyedJaggedTensor
 
 from tzrec.data.batch import BASE, Batch
 from tzrec.heads.eval_metrics import EvalMetrics
-from tzrec.heads.head import Head
+from tzrec.heads.head import Head, Weighting
 from tzrec.heads.heads import Heads
 from tzrec.losses.binary_cross_entropy import BinaryCrossEntropy
 from tzrec.losses.l2_loss import L2Loss
@@ -89,3 +89,29 @@ def test_grouped_metric_reads_the_groups_of_the_batch() -> None:
     metrics = EvalMetrics(heads)
     metrics.update({"": torch.tensor([[1.0], [0.0], [2.0], [3.0]])}, {}, batch)
     assert metrics.compute()["grouped_auc"] == 1.0
+
+
+def test_metrics_in_the_task_space_count_its_rows_alone() -> None:
+    """Logits of the clicked rows are 1, 3 and 2 with labels 0, 1 and 0; those of the others would change the area."""
+    weighting = Weighting(indicator_name="clk", out_space_weight=0)
+    head = Head(
+        "cvr",
+        "buy",
+        1,
+        {"binary_cross_entropy": BinaryCrossEntropy()},
+        {"auc": lambda: AUC(1, 0), "grouped_auc": lambda: GroupedAUC(1, "user")},
+        weighting,
+        has_task_space_metrics=True,
+    )
+    ids = KeyedJaggedTensor(["user"], torch.tensor([7, 7, 7, 8, 8]), lengths=torch.ones(5, dtype=torch.int32))
+    labels = {"clk": torch.tensor([1, 1, 1, 0, 0]), "buy": torch.tensor([0, 1, 0, 1, 0])}
+    metrics = EvalMetrics(Heads([head]))
+    metrics.update(
+        {"cvr": torch.tensor([[1.0], [3.0], [2.0], [0.0], [9.0]])}, {}, Batch(5, sparse={BASE: ids}, labels=labels)
+    )
+    assert metrics.compute()["auc_cvr"] == 1.0
+    assert metrics.compute()["grouped_auc_cvr"] == 1.0
+    outside = {"clk": torch.tensor([0]), "buy": torch.tensor([0])}
+    ids = KeyedJaggedTensor(["user"], torch.tensor([7]), lengths=torch.ones(1, dtype=torch.int32))
+    metrics.update({"cvr": torch.tensor([[5.0]])}, {}, Batch(1, sparse={BASE: ids}, labels=outside))
+    assert metrics.compute()["auc_cvr"] == 1.0

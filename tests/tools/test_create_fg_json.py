@@ -247,7 +247,7 @@ def test_create_fg_json_writes_features_and_files(
     edit = json.dumps({"train_input_path": f"{tmp_path}/data/*.parquet"})
     words = ["--pipeline_config_path", str(EXAMPLE), "--fg_output_dir", f"{tmp_path}/fg", "--edit_config_json", edit]
     assert create_fg_json.main([*words, "--reserves", "clk, buy", "--remove_bucketizer", "--debug"]) == 0
-    assert "first 25 rows of" in capsys.readouterr().out
+    assert "first 50 rows of" in capsys.readouterr().out
     content = json.loads((tmp_path / "fg" / "fg.json").read_text())
     assert content["reserves"] == ["clk", "buy"]
     assert len(content["features"]) == len(config.feature_configs)

@@ -28,7 +28,8 @@ class FieldChecker:
         device: "cpu" or "cuda", where the config is to run.
         unsupported_paths: paths of fields that are not supported; rules do not look below them.
         problems: errors, which keep a config from running.
-        warnings: fields that have no effect.
+        warnings: what is most likely a mistake, such as fields without effect.
+        missing_files: files that a run would read and that are not on this machine.
     """
 
     source: MessageSource
@@ -36,6 +37,7 @@ class FieldChecker:
     unsupported_paths: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    missing_files: list[Path] = field(default_factory=list)
     _num_suggestions: int = 0
 
     @property
@@ -47,7 +49,7 @@ class FieldChecker:
         self.problems.append(Problem(path, message, self.location(path)))
 
     def warning(self, path: str, message: str) -> None:
-        """Report a field that has no effect."""
+        """Report what is most likely a mistake, and keeps nothing from running."""
         self.warnings.append(Problem(path, message, self.location(path)))
 
     def unsupported(self, path: str, message: str) -> None:
@@ -57,6 +59,7 @@ class FieldChecker:
 
     def missing_file(self, path: str, file: Path) -> None:
         """Report a file that a run would read; it may exist where the run is."""
+        self.missing_files.append(file)
         self.warning(path, f'there is no file "{file}": training fails until there is one')
 
     def unknown_name(self, path: str, kind: str, name: str, names: Iterable[str]) -> None:

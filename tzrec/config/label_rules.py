@@ -47,6 +47,32 @@ def label_rules(config: EasyRecConfig) -> dict[str, list[LabelRule]]:
     return rules
 
 
+def unread_outside(config: EasyRecConfig) -> dict[str, str]:
+    """Map label columns to indicator columns: no task reads the label where the indicator is not above 0.
+
+    Tasks read it there if they have no task space, or a weight or metrics outside of it. The indicator is a label that
+    is always read itself.
+    """
+    indicators_by_label: dict[str, set[str]] = {}
+    heads = [head for head in declare_heads(config).heads if not head.candidates]
+    for head in heads:
+        indicators_by_label.setdefault(head.label_name, set()).add(_space(head))
+        if head.domain_name:
+            indicators_by_label.setdefault(head.domain_name, set()).add("")
+    only = {name: next(iter(names)) for name, names in indicators_by_label.items() if len(names) == 1}
+    return {name: indicator for name, indicator in only.items() if indicator and indicator != name}
+
+
+def _space(head: HeadDeclaration) -> str:
+    """The indicator of the only rows in which a head reads its label; "" if it reads all rows."""
+    message = head.message
+    indicator: str = getattr(message, "task_space_indicator_label", "")
+    if not indicator or message.out_task_space_weight > 0:
+        return ""
+    has_metrics = bool(message.metrics or message.train_metrics)
+    return indicator if message.metrics_in_task_space or not has_metrics else ""
+
+
 def _rules(head: HeadDeclaration) -> Iterator[tuple[str, LabelRule]]:
     """Yield the label columns of a head with what reads them."""
     for config in () if head.candidates else head.message.losses:

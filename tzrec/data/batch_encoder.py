@@ -18,6 +18,7 @@ from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.masking import RowMasks
 from tzrec.data.sampled_features import SampledFeatures
 from tzrec.data.samplers.base import SampledRows
+from tzrec.data.task_spaces import TaskSpaces
 from tzrec.data.text_schema import TextSchema, cast_text
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.feature_encoder import FeatureEncoder
@@ -55,7 +56,7 @@ class BatchEncoder:
         self._data, self._schema = config.data_config, schema
         self._features = SampledFeatures(encoder, config.data_config, schema)
         self._targets, self._reserved = list(targets), list(reserved)
-        self._read_label = LabelReader(config)
+        self._read_label, self._task_spaces = LabelReader(config), TaskSpaces(config)
 
     def encode(
         self,
@@ -113,6 +114,7 @@ class BatchEncoder:
     def _batch(self, rows: SampledRows, masks: RowMasks | None, features: BadRows, targets: BadRows) -> Batch:
         columns = self._features.encode(cast_text(rows.raw, self._schema.features, features), rows, masks, features)
         labeled = cast_text(rows.raw.select(self._targets), self._schema.targets, targets)
+        labeled = self._task_spaces.fill(labeled)
         return replace(
             collate(columns, rows.raw.num_rows, self._features.data_groups),
             labels=_tensors(labeled, self._data.label_fields, self._read_label, targets),

@@ -19,6 +19,7 @@ from tzrec.config.sequences import feature_members
 from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, check_copied, skipped_rows
 from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.raw_rows import raw_rows
+from tzrec.data.task_spaces import TaskSpaces
 from tzrec.data.text_schema import TextSchema, cast_text
 from tzrec.errors import ConfigError, Problem, UsageError
 from tzrec.features.arrow import is_single, to_arrow
@@ -81,7 +82,7 @@ class RowEncoder:
         self.arguments = (config, reserved, schema, fg_mode)
         self._fg_mode = fg_mode
         self._data = data
-        self._read_label = LabelReader(config)
+        self._read_label, self._task_spaces = LabelReader(config), TaskSpaces(config)
         self._schema = schema or TextSchema({}, {}, {})
         self._encoder = FeatureEncoder.from_config(config.feature_configs, data)
         self._targets = [*data.label_fields, *data.sample_weight_fields]
@@ -165,10 +166,11 @@ class RowEncoder:
     def _checked_targets(self, raw: pa.RecordBatch, bad: BadRows) -> dict[str, pa.Array]:
         """Validate label and weight columns and return them unchanged."""
         batch = cast_text(raw.select(self._targets), self._schema.targets, bad)
+        filled = self._task_spaces.fill(batch)
         for names, convert in (
             (self._data.label_fields, self._read_label),
             (self._data.sample_weight_fields, weight_values),
         ):
             for name in names:
-                convert(name, batch.column(name), bad)
+                convert(name, filled.column(name), bad)
         return dict(zip(batch.schema.names, batch.columns, strict=True))

@@ -52,6 +52,7 @@ def _build_head(declaration: HeadDeclaration) -> Head:
         train_metrics,
         loss_factors=dict(zip(losses, (shortest(config.weight) for config in message.losses), strict=True)),
         is_training_only=declaration.is_training_only,
+        has_task_space_metrics=getattr(message, "metrics_in_task_space", False),
     )
     if declaration.candidates:
         return CandidateHead(**vars(head), is_in_batch=declaration.candidates == "in_batch")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from tzrec.data.batch import Batch
+from tzrec.heads.head import Head
 from tzrec.heads.heads import Heads
 from tzrec.metrics.base import Mean, Metric, State
 
@@ -42,10 +43,10 @@ class EvalMetrics:
         """
         losses = self.heads.compute_auxiliary_losses(auxiliary_losses, batch)
         for name, head in self.heads.served.items():
-            outputs = head.metric_inputs(logits[name], batch)
+            outputs, label = head.metric_inputs(logits[name], batch)
             for metric_name in head.metric_factories:
                 metric = self.metrics[metric_name + head.suffix]
-                metric.update(outputs | _group(metric, batch), head.targets(logits[name], batch))
+                metric.update(outputs | _group(metric, head, batch), label)
             losses |= head.compute_losses(logits[name], batch)
         for name, mean in self.losses.items():
             mean.add(losses[name].double() * batch.rows, batch.rows)
@@ -69,6 +70,6 @@ class EvalMetrics:
         return {name: metric.compute() for name, metric in sorted((self.metrics | self.losses).items())}
 
 
-def _group(metric: Metric, batch: Batch) -> dict[str, torch.Tensor]:
+def _group(metric: Metric, head: Head, batch: Batch) -> dict[str, torch.Tensor]:
     """Groups of the rows that count, for a metric over groups."""
-    return {"group": batch.first_ids(metric.grouping_key)[: batch.rows]} if metric.grouping_key else {}
+    return {"group": batch.first_ids(metric.grouping_key)[head.metric_rows(batch)]} if metric.grouping_key else {}

@@ -59,12 +59,15 @@ class Weighting:
         average = mean(weights)
         return torch.where(average == 0, torch.zeros_like(weights), weights / average)
 
+    def is_in_space(self, batch: Batch) -> torch.Tensor:
+        """Rows in the space of the task, `(B,)`; there is an indicator."""
+        return batch.label(self.indicator_name) > 0
+
     def _raw_weights(self, batch: Batch) -> torch.Tensor | None:
         weights = batch.weights[self.sample_weight_name] if self.sample_weight_name else None  # (B,)
         if not self.indicator_name:
             return weights
-        is_in_space = batch.label(self.indicator_name) > 0
-        space_weights = torch.where(is_in_space, self.in_space_weight, self.out_space_weight)  # (B,)
+        space_weights = torch.where(self.is_in_space(batch), self.in_space_weight, self.out_space_weight)  # (B,)
         return space_weights if weights is None else weights * space_weights
 
 
@@ -98,6 +101,7 @@ class Head:
         train_metric_factories: metrics of training batches by name.
         loss_factors: factors of its losses by name; 1 for those that are missing.
         is_training_only: True if the head is not evaluated, predicted or exported.
+        has_task_space_metrics: True if metrics count only the rows in the space of the task, see `Weighting`.
     """
 
     name: str
@@ -110,6 +114,7 @@ class Head:
     train_metric_factories: Mapping[str, TrainMetricFactory] = field(default_factory=dict)
     loss_factors: Mapping[str, float] = field(default_factory=dict)
     is_training_only: bool = False
+    has_task_space_metrics: bool = False
 
     @property
     def suffix(self) -> str:
@@ -177,9 +182,17 @@ class Head:
         """Outputs of all its losses, without suffix, from logits `(B, num_class)`."""
         return {key: value for loss in self.losses.values() for key, value in loss.outputs(logits).items()}
 
-    def metric_inputs(self, logits: torch.Tensor, batch: Batch) -> Predictions:
-        """Outputs of the rows that count, without suffix: the values that metrics compare with the label."""
-        return {key: value[: batch.rows] for key, value in self.outputs(self.select_logits(logits, batch)).items()}
+    def metric_rows(self, batch: Batch) -> slice | torch.Tensor:
+        """Index of the rows that metrics count, out of `(B,)`."""
+        if not self.has_task_space_metrics:
+            return slice(batch.rows)
+        return self.weighting.is_in_space(batch)[: batch.rows].nonzero().squeeze(1)
+
+    def metric_inputs(self, logits: torch.Tensor, batch: Batch) -> tuple[Predictions, torch.Tensor]:
+        """Outputs, without suffix, and labels of the rows that metrics count."""
+        rows = self.metric_rows(batch)
+        outputs = self.outputs(self.select_logits(logits, batch))
+        return {key: value[rows] for key, value in outputs.items()}, self.targets(logits, batch)[rows]
 
     def predict(self, logits: torch.Tensor) -> Predictions:
         """Outputs of all its losses by their full names."""

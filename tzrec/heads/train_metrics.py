@@ -106,8 +106,7 @@ class TrainMetrics:
     def _add(self, logits: Mapping[str, torch.Tensor], batch: Batch) -> None:
         for head_name in dict.fromkeys(metric.head for metric in self._metrics):
             head = self._heads[head_name]
-            outputs = head.metric_inputs(logits[head_name], batch)
-            label = head.targets(logits[head_name], batch)
+            outputs, label = head.metric_inputs(logits[head_name], batch)
             for metric in self._metrics:
                 if metric.head == head_name:
                     metric.train_metric.metric.update(outputs, label)

@@ -31,14 +31,27 @@ class CheckResult:
         problems: of the config, or of how it matches its data; empty if there are none.
         summary: one line about the config.
         notes: lines about the data.
-        warnings: fields of the config that have no effect, files that are not there, and tables that need more memory
-            than this machine has.
+        warnings: what is most likely a mistake: fields without effect, features that nothing reads, labels with one
+            value, files that are not there, and tables that need more memory than this machine has.
     """
 
     problems: Sequence[Problem]
     summary: str
     notes: Sequence[str]
     warnings: Sequence[Problem] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Its form for other programs; a problem without a place in a text has the line 0."""
+        return {
+            "problems": [_to_json(problem) for problem in self.problems],
+            "warnings": [_to_json(problem) for problem in self.warnings],
+            "notes": [note.strip() for note in self.notes],
+        }
+
+
+def _to_json(problem: Problem) -> dict[str, Any]:
+    file, line, column = [*problem.location.rsplit(":", 2), "0", "0"][:3]
+    return {"file": file, "line": int(line), "column": int(column), "field": problem.field, "message": problem.message}
 
 
 def check(
@@ -68,10 +81,14 @@ def check(
         problems = _check_custom_model(source)
     _check_sampler_tables(checker)
     paths = [data_path] if data_path else _local_data(checker)
-    if not problems and paths:
+    if not problems and paths and checker.missing_files:
+        notes = [f'data   not read: "{checker.missing_files[0]}" is missing, without which features cannot be encoded']
+    elif not problems and paths:
         from tzrec.run.data_check import check_data
 
-        problems, notes = check_data(source, paths)
+        report = check_data(source, paths)
+        problems, notes = report.problems, report.notes
+        checker.warnings += report.warnings
     return CheckResult(problems, _summary(source, device), notes, checker.warnings)
 
 

@@ -59,10 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check_data(source: ConfigSource) -> None:
     from tzrec.run.data_check import check_data  # imports pyarrow and numba
 
-    problems, notes = check_data(source, [source.config.train_input_path])
-    if problems:
-        raise ConfigError(problems)
-    print("\n".join(notes))
+    report = check_data(source, [source.config.train_input_path])
+    if report.problems:
+        raise ConfigError(report.problems)
+    print("\n".join(report.notes))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ def _check_value(checker: FieldChecker, path: str, field: FieldDescriptor, rule:
     if not isinstance(value, str):
         if not is_within(rule, value):
             checker.error(path, f"{value:g} {_violation(rule)}{hint}")
+        elif rule.HasField("usual_max") and value > rule.usual_max:
+            checker.warning(path, f"{value:g} is unusual: most runs diverge above {rule.usual_max:g}")
         return
     if rule.non_empty and not value:
         checker.error(path, f"is empty{hint}")

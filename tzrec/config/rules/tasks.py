@@ -69,6 +69,9 @@ def _check_tasks(checker: Checker, model: str) -> None:
         _check_losses(checker, head)
         _check_metrics(checker, head, "metrics")
         _check_metrics(checker, head, "train_metrics")
+        if getattr(head.message, "metrics_in_task_space", False) and not head.message.task_space_indicator_label:
+            message = "is true without a space; name its label in task_space_indicator_label"
+            checker.error(f"{head.path}.metrics_in_task_space", message)
 
 
 def _check_losses(checker: Checker, task: HeadDeclaration) -> None:

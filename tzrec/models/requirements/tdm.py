@@ -8,6 +8,7 @@ from tzrec.config.rules.sequence_groups import check_sequence_input
 from tzrec.protos.model_pb2 import DEEP, WIDE
 from tzrec.protos.models.match_model_pb2 import TDM
 
+READS_ALL_GROUPS = True
 READS_SEQUENCE_GROUPS = True
 IS_JAGGED = True
 
