@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 import tzrec
 from tzrec import registry
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.registry import implemented_in
 
 PACKAGE = Path(tzrec.__file__).parent
@@ -23,13 +24,14 @@ SHARED = {
     "embedding/encoders": {"base", "build"},
     "losses": {"base", "session"},
     "metrics": {"base", "roc", "sums", "grouped", "pairs"},
+    "server/stores": {"base", "build", "completer", "keys", "packed_rows", "packed_store", "store_metrics"},
 }
 
 
 def descriptors() -> list[Descriptor]:
-    """List the messages of a config, from the root down."""
+    """List the messages of the configs, from the roots down."""
     seen: dict[str, Descriptor] = {}
-    ahead: list[Descriptor] = [EasyRecConfig.DESCRIPTOR]
+    ahead: list[Descriptor] = [EasyRecConfig.DESCRIPTOR, ServeConfig.DESCRIPTOR]
     while ahead:
         message = ahead.pop()
         if message.full_name not in seen:

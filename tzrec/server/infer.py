@@ -44,48 +44,72 @@ def refuse_extensions(kind: str, name: str, parameters: Collection[str]) -> None
         raise RequestError(f'{kind} "{name}" asks for a classification; leave it out and sort the scores')
 
 
-def to_rows(inputs: Sequence[NamedTensor], columns: Sequence[str]) -> pa.Table:
-    """Convert inputs to a table of raw columns, `(B,)` each.
-
-    A column without an input is missing in all rows; inputs that are no columns are not read, as in files.
+def to_rows(inputs: Sequence[NamedTensor], columns: Collection[str]) -> pa.Table:
+    """Convert inputs to a table of raw columns, `(B,)` each; inputs that are no columns are not read, as in files.
 
     Args:
         inputs: of a request.
-        columns: that the model reads.
+        columns: to read.
 
     Raises:
-        RequestError: an input is given twice, or they have different numbers of rows; see `complete_rows`.
+        RequestError: an input is given twice, or they have different numbers of rows.
     """
     tensors = {tensor.name: tensor for tensor in inputs}
     if len(tensors) < len(inputs):
         names = [tensor.name for tensor in inputs]
         raise RequestError(f'input "{next(name for name in names if names.count(name) > 1)}" is given twice')
-    read = [tensors[name] for name in columns if name in tensors]
+    read = [tensor for tensor in inputs if tensor.name in columns]
     for tensor in read[1:]:
         if tensor.num_rows != read[0].num_rows:
             raise RequestError(
                 f'input "{tensor.name}" has {tensor.num_rows} rows, but "{read[0].name}" has {read[0].num_rows}'
             )
-    return complete_rows(pa.table({tensor.name: tensor.to_column() for tensor in read}), columns)
+    return pa.table({tensor.name: tensor.to_column() for tensor in read})
 
 
-def complete_rows(table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Select the columns that the model reads; those that are not there are missing in all rows.
+def select_columns(table: pa.Table, columns: Sequence[str], keys: Sequence[str] = ()) -> pa.Table:
+    """Select the columns of a request that are read.
+
+    Args:
+        table: rows of a request.
+        columns: that the model reads.
+        keys: of the feature stores.
 
     Raises:
         RequestError: the table has none of them, one of them twice, or no rows.
     """
     names = table.column_names
-    known = [name for name in columns if name in names]
-    if not known:
-        raise RequestError(f"the request has no column of the model, which reads {', '.join(columns)}")
+    known = [name for name in dict.fromkeys((*columns, *keys)) if name in names]
+    ensure_known("the request has", known, columns, keys)
     repeated = [name for name in known if names.count(name) > 1]
     if repeated:
         raise RequestError(f'column "{repeated[0]}" is given twice')
     if table.num_rows == 0:
         raise RequestError("the request has no rows")
-    missing = pa.nulls(table.num_rows)
-    return pa.table({name: table.column(name) if name in known else missing for name in columns})
+    return table.select(known)
+
+
+def ensure_known(subject: str, names: Collection[str], columns: Sequence[str], keys: Sequence[str]) -> None:
+    """Check that rows of a request have something that is read.
+
+    Args:
+        subject: of the error: "the request has".
+        names: of the columns of the rows.
+        columns: that the model reads.
+        keys: of the feature stores.
+
+    Raises:
+        RequestError: none of the names is a column of the model or the key of a feature store.
+    """
+    if not any(name in columns or name in keys for name in names):
+        stored = f"; feature stores have rows of {', '.join(keys)}" if keys else ""
+        raise RequestError(f"{subject} no column of the model, which reads {', '.join(columns)}{stored}")
+
+
+def complete_rows(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Return the columns that a model reads; those that the table lacks are missing in all rows."""
+    missing, names = pa.nulls(table.num_rows), table.column_names
+    return pa.table({name: table.column(name) if name in names else missing for name in columns})
 
 
 def select_outputs(request: InferRequest, scores: pa.Table) -> list[NamedTensor]:

@@ -19,18 +19,22 @@ _SCORES = tuple(step / 20 for step in range(1, 20))
 
 
 class Metrics:
-    """Counters and histograms of one server."""
+    """Counters and histograms of one server.
+
+    Attributes:
+        registry: of all metrics of the server, also of those that other rooms count.
+    """
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        kind: dict[str, Any] = {"registry": self._registry, "namespace": "tzrec"}
+        self.registry = CollectorRegistry()
+        kind: dict[str, Any] = {"registry": self.registry, "namespace": "tzrec"}
         self._requests = Counter("requests", "Requests by protocol and status", ["protocol", "status"], **kind)
         self._stages = Histogram("stage_seconds", "Time of a stage", ["stage"], buckets=_SECONDS, **kind)
         self._batches = Histogram("batch_rows", "Rows that are scored together", ["model"], buckets=_ROWS, **kind)
         self._rows = Counter("rows", "Rows of requests", ["model"], **kind)
         self._missing = Counter("missing_values", "Rows without a value of a column", ["model", "column"], **kind)
         self._scores = _Scores()
-        self._registry.register(self._scores)
+        self.registry.register(self._scores)
         self._versions = Gauge("model_version_ready", "1 for a version that answers", ["model", "version"], **kind)
 
     def observe_request(self, protocol: str, status: int, seconds: float) -> None:
@@ -67,7 +71,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 class _Scores(Collector):

@@ -15,7 +15,7 @@ from tzrec.errors import DataError
 from tzrec.protos.serve_pb2 import QueueConfig
 from tzrec.server.batcher import Batcher, ScoringRequest
 from tzrec.server.errors import RequestError
-from tzrec.server.infer import complete_rows
+from tzrec.server.infer import complete_rows, ensure_known
 from tzrec.server.metrics import Metrics
 from tzrec.server.statistics import ModelStatistics
 from tzrec.serving.package_manifest import MODEL, PackageManifest
@@ -109,12 +109,13 @@ class ServedModel:
         if not names:
             return self.submit(items)
         items = items.select([name for name in columns if name in items.column_names])
-        if items.num_columns == 0:
-            raise RequestError(f"the items have no column of the model, which reads {', '.join(columns)}")
+        missing = [name for name in columns if name not in names and name not in items.column_names]
+        if items.num_columns == 0:  # ids only, and their feature store does not answer
+            items, missing = complete_rows(items, missing), []
+            ensure_known("the items have", items.column_names, columns, ())
         user = user.select(names)
-        for name in columns:
-            if name not in names and name not in items.column_names:
-                user = user.append_column(name, pa.nulls(1))
+        for name in missing:
+            user = user.append_column(name, pa.nulls(1))
         return self._submit(ScoringRequest(items, user))
 
     def _submit(self, request: ScoringRequest) -> Future[pa.Table]:

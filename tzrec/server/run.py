@@ -18,6 +18,9 @@ from tzrec.server.repository import Repository
 from tzrec.server.rest import Rest
 from tzrec.server.rpc import Rpc
 from tzrec.server.service import Service
+from tzrec.server.stores.build import build_stores
+from tzrec.server.stores.completer import Completer
+from tzrec.server.stores.store_metrics import StoreMetrics
 
 _GRACE_S = 30
 
@@ -43,12 +46,16 @@ class Server:
     Raises:
         UsageError: there is no package.
         PackageError: no package can be loaded.
+        ConfigError: a feature store is not described completely.
+        DataError: the files of a feature store are missing or cannot be read.
+        StoreError: a feature store cannot be opened.
     """
 
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
         metrics = Metrics()
-        self.service = Service(Repository(config, metrics), metrics)
+        completer = Completer(build_stores(config.feature_stores), StoreMetrics(metrics.registry))
+        self.service = Service(Repository(config, metrics), metrics, completer)
         http = uvicorn.Config(
             Rest(self.service, config.request_limits).app(),
             host=config.host,
@@ -71,6 +78,7 @@ class Server:
             asyncio.run(self._run())
         finally:
             self.service.repository.close()
+            self.service.completer.close()
 
     def stop(self) -> None:
         """Let `run` end."""

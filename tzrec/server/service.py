@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from tzrec.server.infer import InferRequest, select_outputs, to_rows
+from tzrec.server.infer import InferRequest, ensure_known, select_columns, select_outputs, to_rows
 from tzrec.server.metrics import Metrics
 from tzrec.server.model import ServedModel
 from tzrec.server.repository import READY, Repository
+from tzrec.server.stores.completer import Completer
 from tzrec.server.tensors import BYTES, NamedTensor
 from tzrec.version import __version__
 
@@ -27,10 +28,12 @@ class Service:
     Attributes:
         repository: the models.
         metrics: of the server.
+        completer: adds the columns of feature stores to requests.
     """
 
     repository: Repository
     metrics: Metrics
+    completer: Completer
 
     def server_metadata(self) -> dict[str, Any]:
         """Name, version and extensions of the server."""
@@ -95,7 +98,9 @@ class Service:
             RequestError: the request cannot be answered.
         """
         model = self.repository.get(name, version)
-        scores = await asyncio.wrap_future(model.submit(to_rows(request.inputs, model.predictor.columns)))
+        columns = model.predictor.columns
+        rows = to_rows(request.inputs, (*columns, *self.completer.keys))
+        scores = await asyncio.wrap_future(model.submit(await self._completed(rows, columns)))
         return model, select_outputs(request, scores)
 
     async def predict(self, name: str, version: str, rows: pa.Table) -> pa.Table:
@@ -105,7 +110,7 @@ class Service:
             RequestError: the request cannot be answered.
         """
         model = self.repository.get(name, version)
-        return await asyncio.wrap_future(model.submit(rows))
+        return await asyncio.wrap_future(model.submit(await self._completed(rows, model.predictor.columns)))
 
     async def rank(self, name: str, version: str, user: pa.Table, items: pa.Table) -> tuple[ServedModel, pa.Table]:
         """Score items for one user.
@@ -114,7 +119,17 @@ class Service:
             RequestError: the request cannot be answered.
         """
         model = self.repository.get(name, version)
+        columns = model.predictor.columns
+        if items.num_rows:
+            ensure_known("the items have", items.column_names, columns, self.completer.keys)
+        user, items = await self.completer.complete([user, items], columns)
         return model, await asyncio.wrap_future(model.submit_rank(user, items))
+
+    async def _completed(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Rows with the columns that a model reads, of the request or of the feature stores."""
+        rows = select_columns(rows, columns, self.completer.keys)
+        (rows,) = await self.completer.complete([rows], columns)
+        return rows
 
     async def change(self, action: str, name: str) -> None:
         """Load or unload a model.

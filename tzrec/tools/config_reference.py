@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumDescriptorProto,
@@ -26,8 +25,11 @@ from tzrec import cli, registry
 from tzrec.config.rules.fields import interval
 from tzrec.errors import SetupError
 from tzrec.protos import options_pb2 as pb
+from tzrec.protos import pipeline_pb2, serve_pb2
 
 ROOT = Path(__file__).parents[2]
+_ROOT_FILES = (pipeline_pb2.DESCRIPTOR, serve_pb2.DESCRIPTOR)
+"""Files of the roots; importing them registers the messages of all files."""
 
 # field numbers in descriptor.proto: the comment of an element is found by its path of field numbers and indices
 _MESSAGE, _ENUM, _FIELD, _VALUE, _NESTED_ENUM = 4, 5, 2, 2, 4
@@ -130,7 +132,7 @@ def _is_implemented(message: DescriptorProto, field: FieldDescriptorProto) -> bo
         return True
     if not _option(message.oneof_decl[field.oneof_index], pb.implemented_in):
         return True
-    descriptor = descriptor_pool.Default().FindMessageTypeByName(f"{pb.DESCRIPTOR.package}.{message.name}")
+    descriptor = _ROOT_FILES[0].pool.FindMessageTypeByName(f"{pb.DESCRIPTOR.package}.{message.name}")
     return registry.is_implemented(descriptor.fields_by_name[field.name])
 
 
