@@ -20,7 +20,8 @@ from tzrec.serving.compile import compile_servable, example_inputs
 from tzrec.serving.package import WEIGHTS, installed_versions, open_package, program_path
 from tzrec.serving.package_manifest import MANIFEST, OutputSpec, PackageManifest, ProgramSpec
 from tzrec.serving.selftest import difference
-from tzrec.serving.servable import Servable, tables_of
+from tzrec.serving.servable import Servable
+from tzrec.serving.stored_tables import stored_tables
 from tzrec.serving.weights import write_weights
 
 CONFIG = """
@@ -66,7 +67,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, side in SIDES.items():
         servable = Servable.from_model(side.model)
         compile_servable(servable, program_path(path, name))
-        own_tables = {f"tables.{table}": weight for table, weight in tables_of(side.model).items()}
+        own_tables = {f"tables.{table}": weight for table, weight in stored_tables(side.model).rows.items()}
         tables.update(own_tables)
         constants.update({f"{name}.{key}": value for key, value in servable.state_dict().items() if key != "tables"})
         outputs = servable.predict(example_inputs(servable.signature))

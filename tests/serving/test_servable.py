@@ -15,7 +15,8 @@ from tests.fixtures.small_model import (
 from tzrec.embedding.regroup import regroup
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.build import build_model
-from tzrec.serving.servable import Servable, offsets_of, tables_of
+from tzrec.serving.servable import Servable
+from tzrec.serving.stored_tables import stored_tables
 
 
 @pytest.mark.parametrize("rows", [1, 7, 300])
@@ -38,7 +39,7 @@ def test_servable_forward_returns_outputs_in_alphabetical_order() -> None:
 
 def test_pooled_lookups_of_one_row_equal_sums() -> None:
     """One row with tags 3 and 5 and scores 3:0.8 and 5:1.0."""
-    servable, tables = Servable.from_model(small_model()), tables_of(small_model())
+    servable, tables = Servable.from_model(small_model()), stored_tables(small_model()).rows
     index = {name: i for i, name in enumerate(servable.signature.sparse)}
     lengths = torch.zeros(len(index), 1, dtype=torch.int32)
     lengths[[index[name] for name in ("tags", "half", "scores", "history")]] = 2
@@ -69,13 +70,6 @@ def test_pooled_lookups_of_one_row_equal_sums() -> None:
         expected["history"],
     ]
     torch.testing.assert_close(pooled, torch.cat(concatenated), atol=1e-6, rtol=1e-6)
-
-
-def test_tables_of_model_has_wider_types_first() -> None:
-    tables = tables_of(small_model())
-    # user 50x4, tags 30x3, item 40x6, scores 20x5, history 20x2; of sequences item 40x6 twice, tags 30x3
-    assert offsets_of(tables)["half_emb"] == (670 + 570) * 4
-    assert list(tables)[-1] == "sequence.clicks__half_emb"
 
 
 def test_servable_with_feature_in_groups_with_own_tables_equals_embedding_group() -> None:

@@ -39,8 +39,9 @@ from tzrec.serving.package_manifest import MANIFEST, MODEL, OutputSpec, PackageM
 from tzrec.serving.parts import split
 from tzrec.serving.profile import add_profile
 from tzrec.serving.selftest import difference
-from tzrec.serving.servable import Servable, offsets_of, tables_of
+from tzrec.serving.servable import Servable
 from tzrec.serving.signature import describe_features
+from tzrec.serving.stored_tables import is_narrowed, stored_tables
 from tzrec.serving.trained_model import TrainedModel, precision_of
 from tzrec.serving.weights import map_weights, write_weights
 from tzrec.storage.path import AnyPath, StorePath
@@ -91,7 +92,7 @@ def _write_package(
 ) -> PackageManifest:
     directory.mkdir(exist_ok=True)
     draft = PackageDraft(directory, trained)
-    servable, tables = _write_weights(trained, directory)
+    servable, tables = _write_weights(draft)
     compile_servable(servable, program_path(directory, MODEL))
     draft.write_file(CONFIG, dump_config(pack_assets(self_contained(trained.config), directory)))
     draft.write_file(FEATURES, json.dumps(describe_features(trained.features, servable.signature), indent=1) + "\n")
@@ -140,16 +141,19 @@ def _ensure_store_unoccupied(directory: StorePath) -> None:
         raise UsageError(_OCCUPIED.format(directory))
 
 
-def _write_weights(trained: TrainedModel, draft: Path) -> tuple[Servable, tuple[str, ...]]:
+def _write_weights(draft: PackageDraft) -> tuple[Servable, tuple[str, ...]]:
     """Write all weights into one file; returns a servable whose tables are mapped from it, and their names."""
-    tables = tables_of(trained.model)
-    offsets = offsets_of(tables)
-    servable = Servable(trained.model, torch.empty(0, dtype=torch.uint8), offsets, precision_of(trained.config))
+    trained = draft.trained
+    tables = stored_tables(trained.model, trained.config.export_config)
+    empty = torch.empty(0, dtype=torch.uint8)
+    servable = Servable(trained.model, empty, tables.places, precision_of(trained.config))
     constants = {name: tensor for name, tensor in servable.state_dict().items() if name != "tables"}
-    named_tables = {f"tables.{name}": table for name, table in tables.items()}
-    write_weights(draft / WEIGHTS, _aligned(constants, named_tables))
-    mapped = map_weights(draft / WEIGHTS)
+    named_tables = {f"tables.{name}": table for name, table in tables.rows.items()}
+    write_weights(draft.directory / WEIGHTS, _aligned(constants, named_tables))
+    mapped = map_weights(draft.directory / WEIGHTS)
     servable.tables = mapped.flat(list(named_tables))
+    if is_narrowed(trained.config.export_config):
+        draft.add("quantization", about={f"tables.{name}": kind for name, kind in tables.data_types.items()})
     return servable, tuple(named_tables)
 
 
@@ -178,7 +182,8 @@ def _manifest(trained: TrainedModel, servable: Servable, tables: tuple[str, ...]
 
 def _self_test(package: Package, trained: TrainedModel) -> float:
     measured = difference(package.program(), trained.model, trained.features)
-    if precision_of(trained.config) == "FP32" and not measured <= TOLERANCE:
+    is_exact = precision_of(trained.config) == "FP32" and not is_narrowed(trained.config.export_config)
+    if is_exact and not measured <= TOLERANCE:
         raise PackageError(
             f"self-test: max |package - checkpoint| = {measured:.1e}, more than {TOLERANCE:.0e}; nothing was published"
         )

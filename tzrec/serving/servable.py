@@ -8,89 +8,53 @@ from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
-from torchrec import EmbeddingBagCollection, EmbeddingCollection
 
 from tzrec.embedding.assemble import PaddedIndex, assemble
 from tzrec.embedding.element_ids import FirstIds, compared_features, first_ids
-from tzrec.embedding.group import EmbeddingGroup
 from tzrec.embedding.regroup import plan_groups, regroup
 from tzrec.embedding.sequence_lookup import SequenceElements
 from tzrec.models.base import RecModel
 from tzrec.ops.autocast import autocast_type
 from tzrec.serving.signature import Signature, table_kind
-from tzrec.tables.layout import SEQUENCE_PREFIX, Layout, LayoutEntry
+from tzrec.serving.stored_tables import SPARSE_TYPE, TablePlace, group_of, stored_tables
+from tzrec.tables.layout import Layout, LayoutEntry
 
 _HOST = 3
 """fbgemm's PlacementType.HOST."""
 _SUM, _MEAN = 0, 1
 """fbgemm's PoolingMode."""
-_SPARSE_TYPE = {"FP32": 0, "FP16": 1}
-"""fbgemm's SparseType, by Table.data_type."""
 _FP32 = 0
-_BYTES = {"FP32": 4, "FP16": 2}
-_DTYPE = {"FP32": torch.float32, "FP16": torch.float16}
-
-
-def group_of(model: RecModel) -> EmbeddingGroup:
-    """The EmbeddingGroup of a model that is served: one with several is served in parts."""
-    assert isinstance(model.embedding_group, EmbeddingGroup)
-    return model.embedding_group
-
-
-def tables_of(model: RecModel) -> dict[str, Tensor]:
-    """The tables of an unsharded model, `(rows, dim)` each in its storage type, wider types first."""
-    weights: dict[str, Tensor] = {}
-    embedding_group = group_of(model)
-    for module in embedding_group.modules():
-        if isinstance(module, EmbeddingBagCollection):
-            weights |= {name: table.get_parameter("weight").detach() for name, table in module.embedding_bags.items()}
-        elif isinstance(module, EmbeddingCollection):
-            tables = module.embeddings.items()
-            weights |= {f"{SEQUENCE_PREFIX}{name}": table.get_parameter("weight").detach() for name, table in tables}
-    types = {name: table.table.data_type for name, table in embedding_group.layout.all_tables.items()}
-    order = sorted(weights, key=lambda name: -_BYTES[types[name]])
-    return {name: weights[name].to(_DTYPE[types[name]]) for name in order}
-
-
-def flatten(tables: Mapping[str, Tensor]) -> Tensor:
-    """Concatenate tables as bytes, `(total,)` uint8."""
-    return torch.cat([table.reshape(-1).view(torch.uint8) for table in tables.values()] or [_empty_bytes()])
-
-
-def offsets_of(tables: Mapping[str, Tensor]) -> dict[str, int]:
-    """Start of each table in `flatten(tables)`, in bytes."""
-    ends = accumulate(table.nbytes for table in tables.values())
-    return {name: end - table.nbytes for (name, table), end in zip(tables.items(), ends, strict=True)}
 
 
 class PooledLookup(nn.Module):
     """Look up and pool consecutive features of one kind in a single call, whatever their tables and widths.
 
-    The kernel is fbgemm's inference lookup. It reads FP32 and FP16 rows, adds in FP32, and takes half the time of
-    `embedding_bag` over the same tables: 0.011 against 0.017 ms for 1 row of 15 features, 0.021 against 0.039 for 200,
-    0.84 against 1.84 for 8192, on one core.
+    The kernel is fbgemm's inference lookup. It reads rows of all types of a package, adds in FP32, and takes half the
+    time of `embedding_bag` over the same tables: 0.011 against 0.017 ms for 1 row of 15 features, 0.021 against 0.039
+    for 200, 0.84 against 1.84 for 8192, on one core.
 
     Args:
         first: index of the first feature in the inputs.
         entries: one per feature.
         layout: of the model.
-        offsets: start of each table, in bytes.
+        places: of the tables.
     """
 
-    def __init__(self, first: int, entries: list[LayoutEntry], layout: Layout, offsets: Mapping[str, int]) -> None:
+    def __init__(
+        self, first: int, entries: list[LayoutEntry], layout: Layout, places: Mapping[str, TablePlace]
+    ) -> None:
         super().__init__()
         names = [entry.table or "" for entry in entries]
-        tables = [layout.all_tables[name].table for name in names]
         self._has_weights, self._is_mean = table_kind(layout, names[0])
         self._first, self._num_features = first, len(entries)
-        self._dims = [table.dim for table in tables]
+        self._dims = [layout.all_tables[name].table.dim for name in names]
+        types = [places[name].data_type for name in names]
         self._max_dim = {
-            data_type: max((table.dim for table in tables if table.data_type == data_type), default=0)
-            for data_type in _SPARSE_TYPE
+            data_type: max((dim for dim, other in zip(self._dims, types, strict=True) if other == data_type), default=0)
+            for data_type in SPARSE_TYPE
         }
-        self.register_buffer("offsets", torch.tensor([offsets[name] for name in names]))
-        types = [_SPARSE_TYPE[table.data_type] for table in tables]
-        self.register_buffer("types", torch.tensor(types, dtype=torch.uint8))
+        self.register_buffer("offsets", torch.tensor([places[name].offset for name in names]))
+        self.register_buffer("types", torch.tensor([SPARSE_TYPE[name] for name in types], dtype=torch.uint8))
         self.register_buffer("dim_offsets", torch.tensor([0, *accumulate(self._dims)], dtype=torch.int32))
         self.register_buffer("placements", torch.full((self._num_features,), _HOST, dtype=torch.int32))
         self.register_buffer("dims", torch.tensor(self._dims))
@@ -118,8 +82,8 @@ class PooledLookup(nn.Module):
             D_offsets=self.dim_offsets,
             total_D=sum(self._dims),
             max_int2_D=0,
-            max_int4_D=0,
-            max_int8_D=0,
+            max_int4_D=self._max_dim["INT4"],
+            max_int8_D=self._max_dim["INT8"],
             max_float16_D=self._max_dim["FP16"],
             max_float32_D=self._max_dim["FP32"],
             indices=values,
@@ -140,11 +104,11 @@ class PooledLookup(nn.Module):
 class ElementLookup(nn.Module):
     """Embed the elements of all sequences: the ids of an element are pooled like those of a row."""
 
-    def __init__(self, layout: Layout, offsets: Mapping[str, int]) -> None:
+    def __init__(self, layout: Layout, places: Mapping[str, TablePlace]) -> None:
         super().__init__()
         self._entries = list({entry.key: entry for g in layout.sequences.values() for entry in g.elements}.values())
         sparse = [entry for entry in self._entries if entry.table]
-        self.lookups = nn.ModuleList(PooledLookup(0, [entry], layout, offsets) for entry in sparse)
+        self.lookups = nn.ModuleList(PooledLookup(0, [entry], layout, places) for entry in sparse)
 
     def forward(self, tables: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, SequenceElements]:
         """Bytes of all tables, inputs by name -> elements by key."""
@@ -165,21 +129,21 @@ class Servable(nn.Module):
     Args:
         model: unsharded; its dense part is shared, not copied.
         tables: bytes of all tables.
-        offsets: start of each table, in bytes.
+        places: of the tables.
         precision: `export_config.mixed_precision`; "" computes in FP32.
     """
 
-    def __init__(self, model: RecModel, tables: Tensor, offsets: Mapping[str, int], precision: str = "") -> None:
+    def __init__(self, model: RecModel, tables: Tensor, places: Mapping[str, TablePlace], precision: str = "") -> None:
         super().__init__()
         embedding_group = group_of(model)
         layout = embedding_group.layout.without_training()
         self.signature, self._layout = Signature.from_layout(layout), layout
         self.register_buffer("tables", tables)
         runs = _neighbors(layout, self.signature)
-        self.lookups = nn.ModuleList(PooledLookup(first, entries, layout, offsets) for first, entries in runs)
+        self.lookups = nn.ModuleList(PooledLookup(first, entries, layout, places) for first, entries in runs)
         self.dense_part = model.dense_part()
         self.autocast = autocast_type(precision, "cpu")
-        self.element_lookup = ElementLookup(layout, offsets)
+        self.element_lookup = ElementLookup(layout, places)
         self.dense, self.encoders = embedding_group.dense_impls, embedding_group.encoders
         dense = (list(self.signature.dense), list(self.signature.dense.values()))
         self._dense_plan = self.dense.plan(*dense)
@@ -193,8 +157,8 @@ class Servable(nn.Module):
     @classmethod
     def from_model(cls, model: RecModel, precision: str = "") -> Servable:
         """A servable with a copy of the tables of a model in memory."""
-        tables = tables_of(model)
-        return cls(model, flatten(tables), offsets_of(tables), precision)
+        tables = stored_tables(model)
+        return cls(model, tables.flat(), tables.places, precision)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The inputs of `signature` -> per output `(B,)` or `(B, C)`."""
