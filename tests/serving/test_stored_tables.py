@@ -101,7 +101,7 @@ def test_stored_tables_have_wider_types_first() -> None:
     assert list(dict.fromkeys(narrow.data_types.values())) == ["FP32", "FP16", "INT8", "INT4"]
 
 
-def test_narrower_type_of_trained_and_wanted_type() -> None:
+def test_narrower_type_of_trained_and_configured_type() -> None:
     assert narrower_type("FP32", "FP32", 3) == "FP32"
     assert narrower_type("FP16", "FP32", 3) == "FP16"
     assert narrower_type("FP16", "INT8", 3) == "INT8"

@@ -89,8 +89,8 @@ def stored_tables(model: RecModel, config: ExportConfig | None = None) -> Stored
     weights = _weights(embedding_group)
     types = {}
     for name, weight in weights.items():
-        wanted = config.sequence_data_type if name.startswith(SEQUENCE_PREFIX) else config.bag_data_type
-        types[name] = narrower_type(tables[name].table.data_type, wanted, weight.shape[1])
+        configured = config.sequence_data_type if name.startswith(SEQUENCE_PREFIX) else config.bag_data_type
+        types[name] = narrower_type(tables[name].table.data_type, configured, weight.shape[1])
     order = sorted(weights, key=lambda name: -_BITS[types[name]])
     return StoredTables(
         {name: _stored(name, weights[name], types[name]) for name in order}, {name: types[name] for name in order}
@@ -102,10 +102,10 @@ def is_narrowed(config: ExportConfig) -> bool:
     return {config.bag_data_type, config.sequence_data_type} != {"FP32"}
 
 
-def narrower_type(trained: str, wanted: str, dim: int) -> str:
+def narrower_type(trained: str, configured: str, dim: int) -> str:
     """The type to store a table in: the narrower of two, but INT8 in place of INT4 for an odd number of columns,
     because two values share a byte."""
-    narrower = min(trained, wanted, key=lambda name: _BITS[name])
+    narrower = min(trained, configured, key=lambda name: _BITS[name])
     return "INT8" if narrower == "INT4" and dim % 2 else narrower
 
 
