@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-scale conformance chaos quality docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance chaos quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -83,6 +83,12 @@ bench-retrieval: $(PROTOS)  ## benchmark DSSM with sampled negatives, and indexe
 	@$(BIN)/python experiments/bench/retrieval.py
 	@$(BIN)/python experiments/bench/index.py
 	@$(BIN)/python experiments/bench/sampler.py
+
+bench-serve: $(PROTOS)  ## benchmark the server beside FastAPI and a real Triton (300 MB in .venv-triton), in ten minutes
+	@$(PIP) fastapi
+	@test -d .venv-triton || { $(BIN)/python -m venv .venv-triton; \
+		.venv-triton/bin/python -m pip install -qq --disable-pip-version-check nvidia-pytriton 'pyarrow<22'; }
+	@$(BIN)/python experiments/bench/serve.py
 
 bench-sequence: $(PROTOS)  ## benchmark sequence encoders against padded versions at 50, 500 and 5,000 elements
 	@$(BIN)/python experiments/bench/sequence.py
