@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_args
 
 from tzrec import env
 from tzrec.config.check import load_checked
+from tzrec.data.existing import Existing
 from tzrec.errors import Problem, TzrecError, UsageError, explain, is_encodable, shorten_middle
 from tzrec.run.device import available_device
 from tzrec.storage.path import StorePath, to_directory, to_path
@@ -68,6 +69,10 @@ def _is_list(value: object, is_item: Callable[[object], bool]) -> bool:
 _KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "AnyPath": ("a path in UTF-8 without NUL characters", _is_path),
     "Sequence[AnyPath]": ("a list of paths", lambda value: _is_list(value, _is_path)),
+    "Existing": (
+        "one of refuse, overwrite and append",
+        lambda value: isinstance(value, str) and value in get_args(Existing),
+    ),
     "Sequence[str]": ("a list of strings", lambda value: _is_list(value, lambda item: isinstance(item, str))),
     "Mapping[str, Any]": (
         "a mapping of field paths to values",
@@ -221,23 +226,26 @@ def predict(
     checkpoint_path: AnyPath | None = None,
     reserved_columns: Sequence[str] = (),
     edit: Mapping[str, Any] | None = None,
+    existing: Existing = "refuse",
 ) -> int:
     """Score files with a package or with a checkpoint; `load` scores tables in memory.
 
     Args:
         input_path: comma list of globs. Labels are not needed.
-        output_path: new or empty directory for the scores.
+        output_path: directory for the scores.
         package: directory of a package.
         config: instead of a package: path of a config, as `pipeline.config` in a model directory.
         checkpoint_path: with a config: a checkpoint or a model directory. Default: selected by `export_config`.
         reserved_columns: input columns to copy to the output.
         edit: changes to the config: path -> value.
+        existing: what becomes of scores in the output directory: "refuse" to start, "overwrite" them when the new ones
+            are complete, or "append" those of the input files that are not scored in it yet.
 
     Returns:
         Number of rows written.
 
     Raises:
-        UsageError: not exactly one of `package` and `config` is given, or the output directory is not empty.
+        UsageError: not exactly one of `package` and `config` is given, or the output directory holds something else.
         PackageError, CheckpointError: there is no model, or it is damaged.
         DataError: the data cannot be read.
 
@@ -264,7 +272,7 @@ def predict(
         fspath(output_path),
         None if package is None else fspath(package),
         None if checkpoint_path is None else fspath(checkpoint_path),
-        PredictOptions(reserved_columns=tuple(reserved_columns)),
+        PredictOptions(reserved_columns=tuple(reserved_columns), existing=existing),
     )
 
 

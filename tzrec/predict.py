@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError("--checkpoint_path requires --pipeline_config; a package has its own weights")
     if args.ray and not args.model_path:
         raise UsageError("--ray requires --model_path: the actors load a package; see tzrec export")
+    if args.append and (args.overwrite or args.predict_steps):
+        raise UsageError(f"--append cannot be combined with {'--overwrite' if args.overwrite else '--predict_steps'}")
     config = _config(args)
     from tzrec.run.predict import PredictOptions, predict  # imports torch, which takes seconds
 
@@ -38,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         file_format=_FORMAT_BY_WRITER.get(args.writer_type, ""),
         has_features=args.debug_level > 0,
         trace_path=trace_path if args.is_profiling else "",
+        existing="overwrite" if args.overwrite else "append" if args.append else "refuse",
+        has_folders=args.partition_folders,
     )
     if args.ray:
         from tzrec.run.predict_on_ray import predict_on_ray
@@ -63,7 +67,10 @@ def _flags() -> cli.Flags:
     flags.add_argument("--checkpoint_path", help="checkpoint or model directory; default: selected by export_config")
     flags.add_argument("--predict_input_path", required=True, metavar="GLOB", help="comma list of globs")
     flags.add_argument(
-        "--predict_output_path", required=True, metavar="DIR", help="new, or that of the same command that ended early"
+        "--predict_output_path",
+        required=True,
+        metavar="DIR",
+        help="new, or that of the same command that ended early; see --overwrite and --append",
     )
     flags.add_argument(
         "--reserved_columns",
@@ -86,6 +93,9 @@ def _flags() -> cli.Flags:
     )
     flags.add_argument("--dataset_type", choices=_DATASETS, help="format of the input; default: as in the config")
     flags.add_argument("--writer_type", choices=_FORMAT_BY_WRITER, help="format of the output; default: as the input")
+    flags.switch("--overwrite", "replace the scores in the output directory when the new ones are complete")
+    flags.switch("--append", "add the scores of input files that the output directory does not have yet")
+    flags.switch("--partition_folders", "write into the partition folders of the input, such as dt=2024-05-01")
     flags.switch("--ray", "score on a Ray cluster: the one this machine belongs to, or a local one")
     flags.switch("--is_profiling", "write a profile to <predict_output_path>.trace-<rank>.json")
     flags.add_argument(

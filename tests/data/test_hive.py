@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tzrec.data.formats import COLUMNAR
-from tzrec.data.hive import PartitionRange, partition_type, partitions_of
+from tzrec.data.hive import PartitionRange, Partitions, partition_folder, partition_type, partitions_of
 from tzrec.data.paths import expand
 from tzrec.data.reader import open_reader
 from tzrec.errors import DataError
@@ -25,6 +25,18 @@ def write(folder: Path, *names: str, **columns: Any) -> None:
     for number, name in enumerate(names):
         (folder / name).mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table({"x": [number]} | columns), folder / name / "part-0.parquet")
+
+
+@pytest.mark.parametrize(
+    "partitions",
+    [(("dt", "2024-05-01"), ("hour", "3")), (("a b", "x/y=%2F"), ("c", None), ("e", "")), (("städte", "a:b;c|d*e"),)],
+)
+def test_partition_folder_is_read_back(partitions: Partitions) -> None:
+    folder = partition_folder(partitions)
+    assert folder.count("/") == len(partitions)
+    assert partitions_of(f"/data/{folder}part-0.parquet") == partitions
+    assert partition_folder(()) == ""
+    assert partition_folder((("dt", "2024-05-01"), ("hour", None))) == "dt=2024-05-01/hour=__HIVE_DEFAULT_PARTITION__/"
 
 
 def rows_of(path: object, columns: list[str] | None = None, config: data_pb2.DataConfig = CONFIG) -> list[Any]:

@@ -162,10 +162,10 @@ class AtomicDirectory(_AtomicPath):
             self._filesystem.move(self._inner_temporary, self._inner)
 
     def _publish_locally(self, path: Path) -> None:
-        previous = _set_aside(path) if self._is_replacing and path.exists() else None
-        os.rename(self._inner_temporary, path)  # over an empty directory too
-        if previous:
-            remove_path(previous)
+        if self._is_replacing:
+            replace_directory(Path(self._inner_temporary), path)
+        else:
+            os.rename(self._inner_temporary, path)  # over an empty directory too
         if self._is_synced:
             sync_directory(path.parent)
 
@@ -235,6 +235,14 @@ def append_lines(path: str | AnyPath, lines: Sequence[str]) -> None:
 
 def _lines(lines: Sequence[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def replace_directory(draft: Path, path: Path) -> None:
+    """Rename a local directory to the name of another one, which is removed; it need not exist."""
+    previous = _set_aside(path) if path.exists() else None
+    os.rename(draft, path)
+    if previous:
+        remove_path(previous)
 
 
 def remove_directory(path: Path) -> None:

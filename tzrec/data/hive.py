@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
@@ -24,6 +24,8 @@ Partitions = tuple[tuple[str, str | None], ...]
 _KEY = re.compile(r"(?P<key>[^=*?\[\]{}/]+)=(?P<value>.*)", re.DOTALL)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?[0-9]+")
+_UNQUOTED = " !$&'()+,;@"
+"""What Spark does not write as %-escapes either."""
 _INT64_DIGITS = 18
 _MAX_VALUES = 5
 
@@ -35,6 +37,15 @@ def partitions_of(path: str) -> Partitions:
     matches = (_KEY.fullmatch(folder) for folder in path.split("/")[:-1])
     pairs = {unquote(match["key"]): unquote(match["value"]) for match in matches if match}
     return tuple((key, None if value == NULL else value) for key, value in pairs.items())
+
+
+def partition_folder(partitions: Partitions) -> str:
+    """Write the folders of partition columns as `partitions_of` reads them, with a slash behind each; "" for none."""
+    pairs = (
+        (quote(key, safe=_UNQUOTED), NULL if value is None else quote(value, safe=_UNQUOTED))
+        for key, value in partitions
+    )
+    return "".join(f"{key}={value}/" for key, value in pairs)
 
 
 def partition_type(values: Iterable[str | None]) -> pa.DataType:

@@ -13,7 +13,8 @@ from google.protobuf.message import Message
 
 from tzrec.checkpoint.lock import Lock
 from tzrec.data.parts.directory import PartDirectory, read_manifest, write_manifest
-from tzrec.data.parts.part import PartResult, index_large_files, split_into_parts
+from tzrec.data.parts.part import Part, PartResult, index_large_files, split_into_parts
+from tzrec.data.parts.progress import PartProgress
 from tzrec.data.parts.provenance import Provenance
 from tzrec.data.parts.report import BAD_ROWS, report_bad_values
 from tzrec.data.parts.run import Ranks, run_parts
@@ -114,19 +115,24 @@ class EncodeJob:
                 self._run_on_ray()
             return
         parts = PartDirectory(self._path, self.provenance, split_into_parts(self.reader))
-        start = time.perf_counter()
+        start, progress = time.perf_counter(), PartProgress("fg")
         with ExitStack() as stack:
             results = run_parts(
                 parts,
                 self.ranks,
-                lambda drawn: write_parts(self.encoder, drawn, self.directory, self.batch_size, self.processes),
-                "fg",
+                lambda drawn: self._work(drawn, progress),
+                progress,
                 lambda: stack.enter_context(self._locked(parts.changes_since)),
             )
             if self.ranks.is_main:
                 parts.finish(results)
                 _report(results, self._path, time.perf_counter() - start)
             self.ranks.wait_for_all()
+
+    def _work(self, drawn: Iterator[Part], progress: PartProgress) -> Iterator[tuple[Part, PartResult]]:
+        for part, result in write_parts(self.encoder, drawn, self.directory, self.batch_size, self.processes):
+            progress.advance(result.read)
+            yield part, result
 
     @contextmanager
     def _locked(self, changes_since: Callable[[Mapping[str, Any]], list[str]]) -> Iterator[None]:

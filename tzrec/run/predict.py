@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import torch
 
 from tzrec import registry
+from tzrec.data.existing import Existing
 from tzrec.data.parts.directory import PartDirectory, read_manifest
 from tzrec.data.parts.loader import PartLoader
-from tzrec.data.parts.part import PartResult
+from tzrec.data.parts.part import Part, PartNames, PartResult
+from tzrec.data.parts.progress import PartProgress
 from tzrec.data.parts.provenance import Provenance, encoding_digest
 from tzrec.data.parts.report import BAD_ROWS, report_bad_values
 from tzrec.data.parts.run import run_parts
@@ -39,6 +41,7 @@ _CHANGES = {
     "output_columns": "with --output_columns {}",
     "file_format": "as {} files",
     "has_features": "with another --debug_level",
+    "has_folders": "with another --partition_folders",
     "num_rows": "with another --predict_steps, --batch_size or number of ranks",
 }
 
@@ -55,6 +58,9 @@ class PredictOptions:
         file_format: "parquet" or "csv". Default: as the input.
         has_features: add a column `__features__` with the encoded features.
         trace_path: write a trace of torch's profiler to this path.
+        existing: what becomes of scores that the output directory holds: "refuse" to start, "overwrite" them when the
+            new ones are complete, or "append" those of the input files that are not scored in it yet.
+        has_folders: write each part into the partition folders of its input file, such as `dt=2024-05-01`.
     """
 
     reserved_columns: Sequence[str] = ()
@@ -64,6 +70,8 @@ class PredictOptions:
     file_format: str = ""
     has_features: bool = False
     trace_path: str = ""
+    existing: Existing = "refuse"
+    has_folders: bool = False
 
 
 def predict(
@@ -82,45 +90,82 @@ def predict(
     Args:
         config: config of the package or the checkpoint.
         input_path: comma list of globs.
-        output_path: new or empty directory; it is complete when it holds `_SUCCESS`, a local one when it exists.
+        output_path: new or empty directory, or one with scores, see `PredictOptions.existing`; it is complete when it
+            holds `_SUCCESS`, a local one when it exists.
         package_path: exported package.
         checkpoint_path: without a package: a checkpoint or a model directory. Default: selected by `export_config`.
         options: columns, batches and formats.
 
     Returns:
-        Rows of all parts.
+        Rows of all parts that were written.
 
     Raises:
-        UsageError: the output directory is not empty, a column does not exist, or the model of the checkpoint is one
-            whose parts are exported.
+        UsageError: the output directory holds something else, a column does not exist, there are no partition folders,
+            or the model of the checkpoint is one whose parts are exported.
         PackageError, CheckpointError: there is no model, or it is damaged.
         DataError: the data cannot be read.
         TrainingError: another rank failed.
     """
     if package_path is None:
         _ensure_whole(config)
-    output = OutputDirectory(output_path)
+    output = OutputDirectory(output_path, existing=options.existing)
     output.ensure_unoccupied()
     start = time.perf_counter()
     with Session.load(config, checkpoint_path, package_path, purpose="serving") as session:
         ranks = PartRanks("predict", session.rank_info)
         reserved, batch_size = options.reserved_columns, options.batch_size
-        loader = PartLoader(config, session.encoder, input_path, reserved, batch_size, ranks.exchange)
+        folders = options.has_folders
+        loader = PartLoader(config, session.encoder, input_path, reserved, batch_size, ranks.exchange, folders)
         file_format = options.file_format or _format_of(config)
         columns = OutputColumns(tuple(options.output_columns), options.has_features)
         num_rows = options.num_batches and options.num_batches * loader.batch_size * session.rank_info.world_size
         provenance = _provenance(session, loader, options, file_format, num_rows)
-        directory = PartDirectory(output.draft, provenance, loader.split(num_rows), file_format)
-        scorer = PartScorer(session.scorer(), loader, columns, str(output.draft), file_format, ranks.advance)
+        parts = _split(output, loader, num_rows, options, provenance)
+        if not parts:
+            logger.info(
+                "predict %s  all %s input files are scored already", output_path, f"{len(loader.reader.files):,}"
+            )
+            return 0
+        earlier = output.earlier.manifest if output.earlier else None
+        directory = PartDirectory(output.draft, provenance, parts, file_format, earlier)
+        progress = PartProgress("predict")
+
+        def advance(num_rows: int) -> None:
+            ranks.advance()
+            progress.advance(num_rows)
+
+        scorer = PartScorer(session.scorer(), loader, columns, str(output.draft), file_format, advance)
         group.barrier()  # not reached if a rank could not load its model: then nothing is created
         with _kept_if_finished(output, directory, ranks), _profiler(options.trace_path):
-            results = run_parts(directory, ranks, scorer.write_parts, "predict", lambda: _open(output, directory))
+            results = run_parts(directory, ranks, scorer.write_parts, progress, lambda: _open(output, directory))
             if ranks.is_main:
                 _publish(output, directory, results)
         total = int(group.broadcast(sum(result.rows for result in results)))
         rate = format_count(group.total([scorer.num_rows])[0] / (time.perf_counter() - start))
         logger.info("predict %s  (%s rows, %s/s)", output_path, f"{total:,}", rate)
         return total
+
+
+def _split(
+    output: OutputDirectory,
+    loader: PartLoader,
+    num_rows: int | None,
+    options: PredictOptions,
+    provenance: Provenance,
+) -> list[Part]:
+    """Split the input files that are not scored yet into parts.
+
+    Raises:
+        UsageError: the parts cannot be added to those that are there, or there are no partition folders.
+    """
+    files, earlier = loader.reader.files, output.earlier
+    if options.has_folders and not any(file.partitions for file in files):
+        raise UsageError("--partition_folders: the input has no partition folders such as dt=2024-05-01; leave it out")
+    names = PartNames(earlier.num_parts if earlier else 0, options.has_folders)
+    if earlier is None:
+        return loader.split(num_rows, names)
+    earlier.ensure_same_columns(provenance.settings)
+    return loader.split(num_rows, names, earlier.scored(files))
 
 
 def _ensure_whole(config: EasyRecConfig) -> None:
@@ -198,6 +243,7 @@ def _provenance(
         "output_columns": list(options.output_columns),
         "file_format": file_format,
         "has_features": options.has_features,
+        "has_folders": options.has_folders,
         "num_rows": num_rows,
     }
     return Provenance.of(settings, _CHANGES, loader.reader.files)

@@ -34,7 +34,7 @@ def predict_on_ray(
     Args:
         config: of the package, with edits and flags applied.
         input_path: comma list of globs; every node needs access to the files by the same paths.
-        output_path: new or empty directory, see `predict`.
+        output_path: new or empty directory, or one with scores to overwrite, see `predict`.
         package_path: exported package, which every node can read by this path.
         options: columns and batches.
         edit: changes to the config of the package: path -> value.
@@ -49,7 +49,7 @@ def predict_on_ray(
         DataError: the data cannot be read.
     """
     _validate(config, options)
-    output = OutputDirectory(output_path)
+    output = OutputDirectory(output_path, existing=options.existing)
     output.ensure_unoccupied()
     start = time.perf_counter()
     scorer = RowScorer(package_path, options.reserved_columns, options.output_columns, edit)
@@ -89,6 +89,8 @@ def _validate(config: EasyRecConfig, options: PredictOptions) -> None:
         "--predict_steps": options.num_batches is not None,
         "--debug_level": options.has_features,
         "--is_profiling": bool(options.trace_path),
+        "--append": options.existing == "append",
+        "--partition_folders": options.has_folders,
     }
     flags = [flag for flag, is_given in given.items() if is_given]
     if flags:

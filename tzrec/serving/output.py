@@ -12,15 +12,14 @@ import pyarrow as pa
 from torch import Tensor
 
 from tzrec.config.names import did_you_mean
-from tzrec.data.atomic import remove, sync_directory, write_text
+from tzrec.data.atomic import remove, replace_directory, sync_directory, write_text
 from tzrec.data.batch import BASE, Batch
+from tzrec.data.existing import Existing
 from tzrec.data.parts.directory import MANIFEST
 from tzrec.errors import UsageError
+from tzrec.serving.earlier_scores import SUCCESS, EarlierScores
 from tzrec.serving.predictor import to_arrow
 from tzrec.storage.path import to_path
-
-SUCCESS = "_SUCCESS"
-"""File of a complete directory, as Hadoop and Spark write it."""
 
 
 class OutputDirectory:
@@ -33,16 +32,22 @@ class OutputDirectory:
     Args:
         path: a local path or URL.
         flag: of the command that gives the path, for the errors.
+        existing: what becomes of scores in it: they are replaced when the new ones are complete, or these are added.
 
     Attributes:
         path: the directory.
         draft: where it is written.
+        earlier: the scores to which new ones are added; None if there are none.
+
+    Raises:
+        UsageError: nothing can be added to what the directory holds.
     """
 
-    def __init__(self, path: str, flag: str = "--predict_output_path") -> None:
-        self._flag = flag
+    def __init__(self, path: str, flag: str = "--predict_output_path", existing: Existing = "refuse") -> None:
+        self._flag, self._existing = flag, existing
         self.path = to_path(path.rstrip("/"))
         self.draft = self.path.with_name(f"{self.path.name}.partial") if isinstance(self.path, Path) else self.path
+        self.earlier = EarlierScores.read(self.path) if existing == "append" else None
         self._lock: int | None = None
 
     @property
@@ -58,6 +63,7 @@ class OutputDirectory:
         """
         self.draft.mkdir(parents=True, exist_ok=True)
         if not isinstance(self.draft, Path):
+            remove(self.draft / SUCCESS)  # of scores that are overwritten
             return
         self._lock = _locked_descriptor(self.draft)
         if self._lock is None:
@@ -83,9 +89,14 @@ class OutputDirectory:
             except UsageError:
                 self.discard()
                 raise
+        if self.earlier and isinstance(self.draft, Path):
+            self.earlier.add_to(self.draft)
         write_text(self.draft / SUCCESS, "", is_synced=True)
-        if isinstance(self.draft, Path):
-            os.rename(self.draft, self.path)  # over an empty directory too
+        if isinstance(self.draft, Path) and isinstance(self.path, Path):
+            if self.earlier or self._existing == "overwrite":
+                replace_directory(self.draft, self.path)
+            else:
+                os.rename(self.draft, self.path)  # over an empty directory too
             sync_directory(self.draft.parent)
         self.release()
 
@@ -102,7 +113,8 @@ class OutputDirectory:
             self._lock = None
 
     def ensure_unoccupied(self) -> None:
-        """Check that the directory does not exist, is empty, or is one written in place that is not complete.
+        """Check that the directory may be written: it does not exist, is empty, is one written in place that is not
+        complete, or holds scores that may be overwritten or added to.
 
         Raises:
             UsageError: it holds something else.
@@ -111,8 +123,12 @@ class OutputDirectory:
             return
         names = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else [self.path.name]
         is_begun = not isinstance(self.path, Path) and MANIFEST in names and SUCCESS not in names
-        if names and not is_begun:
+        if not names or is_begun or self.earlier:
+            return
+        if self._existing != "overwrite":
             raise UsageError(f"{self._flag} {self.path} is not empty; remove it or choose another one")
+        if MANIFEST not in names:
+            raise UsageError(f"{self._flag} {self.path} holds other files than scores; only scores are overwritten")
 
 
 def _locked_descriptor(directory: Path) -> int | None:

@@ -27,7 +27,7 @@ class PartScorer:
         columns: of the output.
         directory: of the files.
         file_format: "parquet" or "csv".
-        advance: called after each batch.
+        advance: called after each batch with the number of its rows.
 
     Attributes:
         num_rows: rows written so far.
@@ -40,7 +40,7 @@ class PartScorer:
         columns: OutputColumns,
         directory: str,
         file_format: str,
-        advance: Callable[[], None],
+        advance: Callable[[int], None],
     ) -> None:
         self._scorer, self._loader, self._columns = scorer, loader, columns
         self._directory, self._file_format, self._advance = directory, file_format, advance
@@ -60,7 +60,9 @@ class PartScorer:
     def _write_part(self, batches: Iterator[PartBatch]) -> tuple[Part, PartResult]:
         first = next(batches)  # each part has at least the batch that ends it
         counter, is_empty = RowCounter(first.part), True
-        with open_writer(self._directory, first.part.name, self._file_format, is_synced=True) as writer:
+        folder, _, name = first.part.name.rpartition("/")
+        directory = f"{self._directory}/{folder}" if folder else self._directory
+        with open_writer(directory, name, self._file_format, is_synced=True) as writer:
             for item in chain([first], batches):
                 num_rows = item.batch.rows if item.batch else 0
                 counter.add(item.read, num_rows, item.bad)
@@ -68,7 +70,7 @@ class PartScorer:
                     writer.write(self._scored(item.batch))
                     is_empty = False
                     self.num_rows += num_rows
-                    self._advance()
+                    self._advance(num_rows)
             if is_empty:
                 writer.write(self._scored(self._loader.null_batch()).slice(0, 0))
         return first.part, counter.result()

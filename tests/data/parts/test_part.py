@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.fixtures.numbered_rows import table
 from tzrec.data.parts import part
-from tzrec.data.parts.part import Part, regroup, split_into_parts
+from tzrec.data.parts.part import Part, PartNames, regroup, split_into_parts
 from tzrec.data.reader import Piece, Reader, open_reader
 from tzrec.protos import data_pb2
 
@@ -39,7 +39,7 @@ def test_parts_hold_every_row_once_in_order(sizes: list[int], group: int, rows: 
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(part, "MIN_ROWS", rows)
         patch.setattr(part, "MAX_ROWS", rows)
-        parts = split_into_parts(reader_of(Path(folder), sizes, group), limit, has_origin=True)
+        parts = split_into_parts(reader_of(Path(folder), sizes, group), limit, PartNames())
         expected = list(range(sum(sizes)))
         assert uids(parts) == expected[:limit]
         assert [each.number for each in parts] == list(range(len(parts)))
@@ -75,12 +75,12 @@ def test_parts_are_named_by_their_files_below_the_common_folder(tmp_path: Path) 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         pq.write_table(table(3), tmp_path / name)
     config = data_pb2.DataConfig(dataset_type=data_pb2.ParquetDataset)
-    parts = split_into_parts(open_reader(config, f"{tmp_path}/dt=*/*.parquet", ["uid"]), has_origin=True)
+    parts = split_into_parts(open_reader(config, f"{tmp_path}/dt=*/*.parquet", ["uid"]), names=PartNames())
     assert [each.name for each in parts] == [
         "part-000000-dt=2024-05-01-part-0",
         "part-000001-dt=2024-05-02-clicks-of-nits",
     ]
-    parts = split_into_parts(open_reader(config, f"{tmp_path}/{names[0]}", ["uid"]), has_origin=True)
+    parts = split_into_parts(open_reader(config, f"{tmp_path}/{names[0]}", ["uid"]), names=PartNames())
     assert [each.name for each in parts] == ["part-000000-part-0"]
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.data.parts.test_part import reader_of
 from tzrec.data.parts.directory import PartDirectory, read_manifest
 from tzrec.data.parts.part import Part, PartResult, split_into_parts
+from tzrec.data.parts.progress import PartProgress
 from tzrec.data.parts.provenance import Provenance
 from tzrec.data.parts.run import SoleRank, draw_parts, run_parts
 from tzrec.data.reader import open_reader
@@ -28,7 +29,7 @@ def test_ranks_of_any_speed_draw_each_part_once_and_end_within_one_part(weights:
     """A rank draws when it has finished its part: no rank has to wait longer than the largest part takes."""
     counter = SoleRank()
     parts = [Part(number, str(number), None, weight=weight) for number, weight in enumerate(weights)]  # type: ignore[arg-type]
-    draws = [draw_parts(parts, counter) for _ in speeds]
+    draws = [draw_parts(parts, counter, PartProgress("fg")) for _ in speeds]
     ends, drawn, open_ranks = [0.0] * len(speeds), [], set(range(len(speeds)))
     while open_ranks:
         rank = min(open_ranks, key=lambda number: ends[number])
@@ -69,10 +70,10 @@ def test_run_after_a_failure_does_only_the_missing_parts(tmp_path: Path) -> None
     seen: list[int] = []
     first = directory_of(tmp_path)
     with pytest.raises(DataError, match="bad row"):
-        run_parts(first, SoleRank(), work_of(first, seen, fails_at=0), "fg", lambda: None)
+        run_parts(first, SoleRank(), work_of(first, seen, fails_at=0), PartProgress("fg"), lambda: None)
     assert seen == [1]  # the largest one
     again = directory_of(tmp_path)
-    results = run_parts(again, SoleRank(), work_of(again, seen), "fg", lambda: None)
+    results = run_parts(again, SoleRank(), work_of(again, seen), PartProgress("fg"), lambda: None)
     assert seen == [1, 0, 2]
     assert [(result.rows, result.bad) for result in results] == [
         (3, [("uid", "bad", 0)]), (5, [("uid", "bad", 1)]), (2, [("uid", "bad", 2)]),
@@ -86,7 +87,7 @@ def test_run_after_a_failure_does_only_the_missing_parts(tmp_path: Path) -> None
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "_manifest.json", "part-000000.txt", "part-000001.txt", "part-000002.txt",
     ]  # fmt: skip
-    run_parts(directory_of(tmp_path), SoleRank(), work_of(again, seen), "fg", lambda: None)
+    run_parts(directory_of(tmp_path), SoleRank(), work_of(again, seen), PartProgress("fg"), lambda: None)
     assert seen == [1, 0, 2]
 
 
@@ -95,7 +96,7 @@ def test_damaged_or_other_parts_are_done_again(tmp_path: Path, damage: str) -> N
     seen: list[int] = []
     first = directory_of(tmp_path)
     with pytest.raises(DataError):
-        run_parts(first, SoleRank(), work_of(first, seen, fails_at=2), "fg", lambda: None)
+        run_parts(first, SoleRank(), work_of(first, seen, fails_at=2), PartProgress("fg"), lambda: None)
     assert seen == [1, 0]
     if damage == "record":
         (tmp_path / "out" / "_done" / "part-000001.json").write_text('{"name": "part-0')
@@ -105,7 +106,7 @@ def test_damaged_or_other_parts_are_done_again(tmp_path: Path, damage: str) -> N
         (tmp_path / "out" / "part-000001.txt").write_text("longer than before")
     again = directory_of(tmp_path, "b" if damage == "setting" else "a")
     assert again.changes_since(read_manifest(again.path) or {}) == (["with a"] if damage == "setting" else [])
-    run_parts(again, SoleRank(), work_of(again, seen), "fg", lambda: None)
+    run_parts(again, SoleRank(), work_of(again, seen), PartProgress("fg"), lambda: None)
     assert seen[2:] == ([1, 0, 2] if damage == "setting" else [1, 2])
 
 
@@ -157,7 +158,7 @@ def test_error_of_one_rank_stops_the_others_and_keeps_their_parts(tmp_path: Path
     def run(rank: int) -> None:
         work = work_of(directories[rank], seen, fails_at=1)
         try:
-            run_parts(directories[rank], _TeamRank(team, rank), work, "fg", lambda: None)
+            run_parts(directories[rank], _TeamRank(team, rank), work, PartProgress("fg"), lambda: None)
         except Exception as error:
             errors.append(f"{type(error).__name__}: {error}")
 

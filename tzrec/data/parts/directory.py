@@ -32,13 +32,19 @@ class PartDirectory:
         provenance: of the parts; finished parts of another one do not count.
         parts: all of them, in order.
         extension: of their files.
+        earlier: manifest of the parts that these are added to; None if there are none.
     """
 
     def __init__(
-        self, path: AnyPath, provenance: Provenance, parts: Sequence[Part], extension: str = "parquet"
+        self,
+        path: AnyPath,
+        provenance: Provenance,
+        parts: Sequence[Part],
+        extension: str = "parquet",
+        earlier: Mapping[str, Any] | None = None,
     ) -> None:
         self.path, self.provenance, self.parts = path, provenance, parts
-        self._extension = extension
+        self._extension, self._earlier = extension, earlier
         layout = json.dumps([part.to_json() for part in parts])
         self._stamp = hashlib.sha256(f"{provenance.stamp}{layout}".encode()).hexdigest()
 
@@ -73,7 +79,7 @@ class PartDirectory:
         records.mkdir(parents=True, exist_ok=True)
         num_bytes = (self.path / self._file_name(part.name)).stat().st_size
         record = self._entry(part, result) | {"bytes": num_bytes, "sample": result.sample}
-        write_text(records / f"{part.name}.json", json.dumps(record), is_synced=True)
+        write_text(records / f"{part.name.rpartition('/')[2]}.json", json.dumps(record), is_synced=True)
 
     def finish(self, results: Sequence[PartResult]) -> None:
         """Write the manifest of the complete directory, and remove the records."""
@@ -86,7 +92,11 @@ class PartDirectory:
         if is_complete:
             sizes = self._sizes()
             entries = [entry | {"bytes": sizes.get(self._file_name(entry["name"]))} for entry in entries]
-        write_manifest(self.path, self.provenance, entries, is_complete, self._stamp)
+        provenance = self.provenance
+        if is_complete and self._earlier:
+            entries = [*self._earlier["parts"], *entries]
+            provenance = provenance.after(self._earlier)
+        write_manifest(self.path, provenance, entries, is_complete, self._stamp)
 
     def _entry(self, part: Part, result: PartResult | None) -> dict[str, Any]:
         return part.to_json() | (result.to_json() if result else {})
@@ -107,7 +117,8 @@ class PartDirectory:
         """Map the names of the files of the directory to their sizes."""
         if isinstance(self.path, StorePath):
             return {name: stat.st_size for name, stat in self.path.files().items()}
-        return {path.name: path.stat().st_size for path in self.path.iterdir()}
+        files = (path for path in self.path.rglob("*") if path.is_file())
+        return {path.relative_to(self.path).as_posix(): path.stat().st_size for path in files}
 
     def _file_name(self, part_name: str) -> str:
         return f"{part_name}.{self._extension}"

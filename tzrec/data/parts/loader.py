@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from tzrec.data.bad_rows import BadValue
 from tzrec.data.batch import Batch
 from tzrec.data.batch_encoder import BatchEncoder
 from tzrec.data.exchange import ALONE, Exchange
-from tzrec.data.parts.part import Part, index_large_files, split_into_parts
+from tzrec.data.parts.part import Part, PartNames, index_large_files, split_into_parts
 from tzrec.data.prefetch import PrefetchQueue
 from tzrec.data.reader import Piece, open_reader
 from tzrec.data.samplers.base import SampledRows
@@ -59,6 +59,7 @@ class PartLoader:
         reserved: Sequence[str] = (),
         batch_size: int | None = None,
         exchange: Exchange = ALONE,
+        has_folders: bool = False,
     ) -> None:
         """Open the files of `path`: read the metadata, or the first block of text.
 
@@ -70,6 +71,7 @@ class PartLoader:
                 for those that the features read.
             batch_size: rows per batch; default: `eval_batch_size` of the config, or else `batch_size`.
             exchange: the ranks that open these files together; default: this one alone.
+            has_folders: the output has the partition folders of the input, so their columns are not copied.
 
         Raises:
             DataError: no such files, unreadable ones, missing columns, or no rows at all.
@@ -79,6 +81,9 @@ class PartLoader:
         self._threads = min(data.num_workers, env.cpu_share())
         files = open_reader(data, path, [], exchange)
         self.reserved = reserved_names(reserved, files.available, encoder.columns)
+        if has_folders:
+            in_folders = {key for file in files.files for key, _ in file.partitions}
+            self.reserved = [name for name in self.reserved if name not in in_folders]
         self.reader = files.select([*encoder.columns, *self.reserved])
         index_large_files(self.reader, exchange)
         schema = TextSchema.of(data, self.reader, encoder.columns, reserved=self.reserved)
@@ -99,9 +104,11 @@ class PartLoader:
         except DataError as error:
             raise DataError(f"{self.reader.files[0].name}: {error}") from error
 
-    def split(self, num_rows: int | None = None) -> list[Part]:
-        """Split the files, or the first `num_rows` rows of them, into parts."""
-        return split_into_parts(self.reader, num_rows, has_origin=True)
+    def split(
+        self, num_rows: int | None = None, names: PartNames | None = None, left_out: Collection[str] = ()
+    ) -> list[Part]:
+        """Split the files, or the first `num_rows` rows of them, into parts; see `split_into_parts`."""
+        return split_into_parts(self.reader, num_rows, names or PartNames(), left_out)
 
     def batches(self, parts: Iterator[Part]) -> Generator[PartBatch, None, None]:
         """Yield the batches of parts in order, and after each part one without rows.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tzrec import env
 from tzrec.data.exchange import Exchange
+from tzrec.data.hive import partition_folder
 from tzrec.data.paths import InputFile
 from tzrec.data.reader import Piece, Reader
 
@@ -33,7 +34,8 @@ class Part:
 
     Attributes:
         number: among all parts, in the order of the input.
-        name: of its output file, without extension; sorted by name, parts are in the order of the input.
+        name: of its output file, without extension; sorted by name, parts are in the order of the input. It may begin
+            with a folder.
         reader: of this file alone.
         first: the first row, counted in the file.
         after: the row after the last one; None for the end of the file.
@@ -94,7 +96,31 @@ def index_large_files(reader: Reader, exchange: Exchange) -> None:
         reader.make_index(exchange, env.cpu_share())
 
 
-def split_into_parts(reader: Reader, num_rows: int | None = None, has_origin: bool = False) -> list[Part]:
+@dataclass(frozen=True)
+class PartNames:
+    """Names of parts that tell their origin.
+
+    Attributes:
+        first_number: number in the name of the first part.
+        has_folders: put each part into the partition folders of its file, `dt=2024-05-01/part-000000-clicks`.
+    """
+
+    first_number: int = 0
+    has_folders: bool = False
+
+    def origins(self, files: Sequence[InputFile]) -> list[str]:
+        """Format of the name of the parts of each file, in which `{}` stands for the number."""
+        if self.has_folders:
+            return [f"{partition_folder(file.partitions)}part-{{:06d}}-{_file_name(file.path)}" for file in files]
+        return [f"part-{{:06d}}-{origin}" for origin in _origins(files)]
+
+
+def split_into_parts(
+    reader: Reader,
+    num_rows: int | None = None,
+    names: PartNames | None = None,
+    left_out: Collection[str] = (),
+) -> list[Part]:
     """Split the files of a reader into parts, in its order: each file, and large files at their blocks.
 
     The split depends on the files alone, not on the number of ranks.
@@ -102,21 +128,25 @@ def split_into_parts(reader: Reader, num_rows: int | None = None, has_origin: bo
     Args:
         reader: of the input.
         num_rows: end after so many rows; None for all rows.
-        has_origin: name the parts by the files that they are from.
+        names: of the parts; None for names without an origin.
+        left_out: names of files that become no parts.
     """
-    origins = _origins(reader.files) if has_origin else []
+    patterns = names.origins(reader.files) if names else ["part-{:06d}"] * len(reader.files)
+    first_number = names.first_number if names else 0
     parts: list[Part] = []
     rest = num_rows
     for index, file in enumerate(reader.files):
         if rest == 0:
             break
+        if file.name in left_out:
+            continue
         ranges = _ranges(reader.for_file(index), reader.num_rows, rest)
         for first, after in ranges:
             of_file = reader.for_file(index)  # each part counts the lines that it leaves out
             number = len(parts)
-            name = f"part-{number:06d}"
-            if has_origin:
-                name += f"-{origins[index]}" + (f"-row-{first}" if len(ranges) > 1 else "")
+            name = patterns[index].format(first_number + number)
+            if names and len(ranges) > 1:
+                name += f"-row-{first}"
             weight = after - first if after is not None else file.version().size
             is_end = after is None or after == of_file.num_rows
             parts.append(Part(number, name, of_file, first, None if is_end else after, weight))
@@ -155,14 +185,22 @@ def _origins(files: Sequence[InputFile]) -> list[str]:
     """Names of files below their common folder, without extension, as parts of a file name."""
     names = [file.name for file in files]
     base = os.path.commonpath([os.path.dirname(name) for name in names])
-    return [_file_name(os.path.relpath(name, base or ".") if base else name) for name in names]
+    paths = [os.path.split(os.path.relpath(name, base or ".") if base else name) for name in names]
+    return [_safe_name(os.path.join(folder, _stem(name))) for folder, name in paths]
 
 
 def _file_name(path: str) -> str:
+    """Name of a file without its folders and its extension, as a part of a file name."""
+    return _safe_name(_stem(os.path.basename(path)))
+
+
+def _stem(name: str) -> str:
+    return name.partition(".")[0] or name
+
+
+def _safe_name(path: str) -> str:
     """Replace what a file name should not contain: only the end of a long path is kept."""
-    folder, name = os.path.split(path)
-    stem = name.partition(".")[0] or name
-    return re.sub(r"[^A-Za-z0-9._=]+", "-", os.path.join(folder, stem)).strip("-.")[-_ORIGIN_SIZE:]
+    return re.sub(r"[^A-Za-z0-9._=]+", "-", path).strip("-.")[-_ORIGIN_SIZE:]
 
 
 def regroup(pieces: Iterator[Piece], rows: int) -> Iterator[Piece]:

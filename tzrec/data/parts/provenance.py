@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tzrec.config.vocabulary import self_contained, vocabulary_path
@@ -50,6 +50,11 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Its form in a manifest."""
         return {**self.settings, "inputs": [asdict(file) for file in self.inputs]}
+
+    def after(self, manifest: Mapping[str, Any]) -> Provenance:
+        """Copy it with the files of an earlier manifest before those that this one has besides."""
+        earlier = tuple(SourceFile(**file) for file in manifest["inputs"])
+        return replace(self, inputs=tuple(dict.fromkeys([*earlier, *self.inputs])))
 
     @property
     def stamp(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, Protocol
@@ -10,10 +9,9 @@ from typing import Any, Protocol
 from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.parts.directory import PartDirectory
 from tzrec.data.parts.part import Part, PartResult
+from tzrec.data.parts.progress import PartProgress
 from tzrec.errors import DataError, TrainingError
 from tzrec.log import logger
-
-_LOG_INTERVAL_S = 10.0
 
 
 class Ranks(Protocol):
@@ -81,7 +79,7 @@ Work = Callable[[Iterator[Part]], Iterator[tuple[Part, PartResult]]]
 
 
 def run_parts(
-    directory: PartDirectory, ranks: Ranks, work: Work, command: str, prepare: Callable[[], None]
+    directory: PartDirectory, ranks: Ranks, work: Work, progress: PartProgress, prepare: Callable[[], None]
 ) -> list[PartResult]:
     """Process the parts that are not finished yet, on all ranks together.
 
@@ -89,7 +87,7 @@ def run_parts(
         directory: of their files; finished parts are recorded there.
         ranks: that share the parts.
         work: processes the parts of this rank.
-        command: name for log lines.
+        progress: logs how far they are.
         prepare: validates and locks the directory on the main rank.
 
     Returns:
@@ -102,19 +100,16 @@ def run_parts(
     parts = directory.parts
     missing = ranks.broadcast([part.number for part, result in zip(parts, results) if result is None])
     if len(missing) < len(parts):
-        _log(command, f"{len(parts) - len(missing):,} of {len(parts):,} parts are already finished")
-    drawn = draw_parts([parts[number] for number in missing], ranks)
+        num_finished = f"{len(parts) - len(missing):,} of {len(parts):,}"
+        logger.info("%-6s %s parts are already finished", progress.command, num_finished)
+    drawn = draw_parts([parts[number] for number in missing], ranks, progress)
     own: dict[int, PartResult] = {}
     error: Exception | None = None
     try:
-        last_log = time.perf_counter()
         for part, result in work(drawn):
             directory.commit(part, result)
             own[part.number] = result
             ranks.advance()
-            if ranks.is_main and time.perf_counter() - last_log > _LOG_INTERVAL_S:
-                last_log = time.perf_counter()
-                _log(command, f"{len(own):,} of {len(missing):,} parts are finished by this rank")
     except Exception as raised:  # of any type: the other ranks must be informed
         error = raised
         ranks.stop(len(missing))
@@ -137,13 +132,15 @@ def run_parts(
     return finished
 
 
-def draw_parts(parts: Sequence[Part], ranks: Ranks) -> Iterator[Part]:
+def draw_parts(parts: Sequence[Part], ranks: Ranks, progress: PartProgress) -> Iterator[Part]:
     """Yield the parts that this rank draws: the largest that is left, when it is ready for one.
 
     The last ranks then end within the time of one small part of each other, whatever their speed.
     """
     order = sorted(parts, key=lambda part: -part.weight)
+    progress.start(order)
     while (number := ranks.draw()) < len(order):
+        progress.begin(number)
         yield order[number]
 
 
@@ -170,7 +167,3 @@ def _open(directory: PartDirectory, ranks: Ranks, prepare: Callable[[], None]) -
             "same paths, and files that stay as they are"
         )
     return results
-
-
-def _log(command: str, text: str) -> None:
-    logger.info("%-6s %s", command, text)
