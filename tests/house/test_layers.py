@@ -44,6 +44,7 @@ RANK = {
     "encoding": (7, 2),
     "migration": (7, 2),
     "server": (7, 2),
+    "client": (7, 2),
 }
 COMMANDS = {
     "__init__",

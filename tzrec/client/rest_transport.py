@@ -1,0 +1,115 @@
+"""RestTransport: requests over HTTP, tables as Arrow and requests of `rank` as JSON."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import orjson
+import pyarrow as pa
+
+from tzrec.client.errors import ServerError
+from tzrec.client.transport import NO_ANSWER, Target, Values
+from tzrec.errors import DataError, first_line
+
+_ARROW = {"Content-Type": "application/vnd.apache.arrow.stream"}
+_JSON = {"Content-Type": "application/json"}
+_MAX_CONNECTIONS = 100
+
+
+class RestTransport:
+    """Requests over HTTP. Connections are kept and shared by threads; proxies of the environment are not used.
+
+    Args:
+        url: `http://host:port` or `https://host:port`.
+        token: of a server that asks for a bearer token; empty for none.
+        ca_file: certificates (PEM) that may sign that of the server; None for those of the system.
+    """
+
+    def __init__(self, url: str, token: str, ca_file: str | PathLike[str] | None) -> None:
+        headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._http = httpx.Client(
+            base_url=url,
+            headers=headers,
+            verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+            limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=_MAX_CONNECTIONS),
+            trust_env=False,
+        )
+
+    def models(self, timeout_s: float) -> list[str]:
+        index = orjson.loads(self._send("POST", "/v2/repository/index", timeout_s, b"{}", _JSON))
+        return list(dict.fromkeys(entry["name"] for entry in index if entry["state"] == "READY"))
+
+    def metadata(self, target: Target, timeout_s: float) -> dict[str, Any]:
+        return dict(orjson.loads(self._send("GET", _path(target), timeout_s)))
+
+    def predict(self, target: Target, rows: pa.Table, timeout_s: float) -> pa.Table:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        body = sink.getvalue().to_pybytes()
+        return pa.ipc.open_stream(self._send("POST", f"{_path(target)}/infer", timeout_s, body, _ARROW)).read_all()
+
+    def rank(self, target: Target, user: Values, items: Sequence[Values], timeout_s: float) -> pa.Table:
+        try:
+            body = orjson.dumps({"user": user, "items": items}, _plain, orjson.OPT_SERIALIZE_NUMPY)
+        except TypeError as error:
+            raise DataError(
+                f"a value has no form in JSON: {first_line(error)}; convert it to text or numbers"
+            ) from None
+        outputs = orjson.loads(self._send("POST", f"{_path(target)}/rank", timeout_s, body, _JSON))["outputs"]
+        return pa.table({name: _scores(outputs[name]) for name in sorted(outputs)})
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _send(
+        self, method: str, path: str, timeout_s: float, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        address = f"{self._http.base_url}".rstrip("/") + path
+        try:
+            response = self._http.request(method, path, content=body, headers=headers, timeout=timeout_s)
+        except httpx.TimeoutException:
+            raise ServerError(f"{address} did not answer within {timeout_s:.3g} s", NO_ANSWER) from None
+        except httpx.HTTPError as error:
+            raise ServerError(f"{address} cannot be reached: {first_line(error)}", NO_ANSWER) from None
+        if not response.is_success:
+            raise ServerError(f"{address}: {response.status_code}: {_reason(response)}", response.status_code)
+        return response.content
+
+
+def _path(target: Target) -> str:
+    version = f"/versions/{quote(target.version, safe='')}" if target.version else ""
+    return f"/v2/models/{quote(target.model, safe='')}{version}"
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        return str(orjson.loads(response.content)["error"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):  # of a proxy
+        return response.text.strip() or response.reason_phrase
+
+
+def _plain(value: Any) -> Any:
+    """Convert what JSON lacks."""
+    if isinstance(value, bytes):
+        return value.decode()
+    raise TypeError(f"{value!r} is {type(value).__name__}")
+
+
+def _scores(values: list[Any]) -> pa.Array:
+    """Convert an output, numbers with a fraction as float32."""
+    column = pa.array(values)
+    kind, depth = column.type, 0
+    while pa.types.is_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    if not pa.types.is_floating(kind):
+        return column
+    kind = pa.float32()
+    for _ in range(depth):
+        kind = pa.list_(kind)
+    return column.cast(kind)
