@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance chaos quality docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -99,6 +99,10 @@ bench-scale: $(PROTOS)  ## measure the loader of one rank among 1 to 64, and the
 conformance: $(PROTOS) $(VENV)-triton/.ready $(VENV)-tritonclient/.ready  ## compare with a real Triton (600 MB)
 	@$(BIN)/python -m tests.conformance --triton $(VENV)-triton --client $(VENV)-tritonclient
 
+fuzz-rest: $(PROTOS) $(VENV)-schemathesis/.ready  ## send what schemathesis makes of the OpenAPI description to a server
+	@$(BIN)/python -m tests.conformance.fuzz --schemathesis $(VENV)-schemathesis
+
+$(VENV)-schemathesis/.ready: PACKAGES := schemathesis>=4,<5
 $(VENV)-triton/.ready: PACKAGES := nvidia-pytriton==0.7.0
 $(VENV)-tritonclient/.ready: PACKAGES := tritonclient[all]>=2.60
 # environments of their own: their protobuf is older than that of tzrec
@@ -131,7 +135,7 @@ audit: $(READY)  ## look for known vulnerabilities of the packages in requiremen
 venv: $(READY)  ## create .venv; done once, and again when pyproject.toml changes
 
 clean:  ## remove .venv, compiled protos and caches
-	@rm -rf $(VENV) $(VENV)-triton $(VENV)-tritonclient tzrec/protos build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV)-triton $(VENV)-tritonclient $(VENV)-schemathesis tzrec/protos build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(PROTOS): $(READY) $(shell find protos -name '*.proto')
 	@$(BIN)/python setup.py --quiet proto

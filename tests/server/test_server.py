@@ -18,8 +18,8 @@ from tests.fixtures.small_model import OUTPUTS, exported_package, small_rows
 from tzrec.errors import UsageError
 from tzrec.protos.serve_pb2 import ServeConfig, VersionConfig
 from tzrec.protos.serving import inference_pb2 as pb
+from tzrec.server.arrow_body import ARROW
 from tzrec.server.infer_json import HEADER_LENGTH
-from tzrec.server.rest import ARROW
 from tzrec.server.run import Server
 
 LISTS = {"tags", "clicks__item", "clicks__price", "clicks__tags"}

@@ -1,6 +1,6 @@
 """REST interface: version 2 of the Open Inference Protocol, with tensors in binary form, Arrow, and plain JSON.
 
-GET  /v2/health/live, /v2/health/ready, /v2, /metrics
+GET  /v2/health/live, /v2/health/ready, /v2, /metrics, /openapi.json
 GET  /v2/models/M[/versions/V], and /ready, /config and /stats below it; /v2/models/stats
 POST /v2/models/M[/versions/V]/infer
 POST /v2/models/M[/versions/V]/rank       {"user": {...}, "items": [{...}], "context": {...}}
@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
-import pyarrow as pa
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -24,13 +23,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tzrec.protos.serve_pb2 import RequestLimits
+from tzrec.server.arrow_body import ARROW, read_arrow, write_arrow
 from tzrec.server.compression import MIN_BYTES, BodyReader, accepted_encoding, pack
 from tzrec.server.errors import RequestError
 from tzrec.server.infer import to_numpy
 from tzrec.server.infer_json import HEADER_LENGTH, read_json, read_request, rows_from_json, write_response
+from tzrec.server.openapi import document
 from tzrec.server.service import Service
 
-ARROW = "application/vnd.apache.arrow.stream"
 _JSON = "application/json"
 _logger = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -50,6 +50,7 @@ class Rest:
     def app(self) -> Starlette:
         """The ASGI application."""
         routes = [
+            self._route("GET", "/openapi.json", self.openapi),
             self._route("GET", "/metrics", self.metrics),
             self._route("GET", "/v2", self.server_metadata),
             self._route("GET", "/v2/health/live", self.live),
@@ -77,6 +78,10 @@ class Rest:
             return response
 
         return Route(path, answer, methods=[method])
+
+    async def openapi(self, request: Request) -> Response:
+        models = dict.fromkeys(state.name for state in self._service.repository.index())
+        return _json(document(list(models)))
 
     async def metrics(self, request: Request) -> Response:
         return Response(self._service.metrics.exposition(), media_type="text/plain; version=0.0.4")
@@ -117,8 +122,8 @@ class Rest:
     async def infer(self, request: Request) -> Response:
         body = await self._body(request)
         if request.headers.get("content-type", "").partition(";")[0] == ARROW:
-            scores = await self._service.predict(*_model(request), _read_arrow(body))
-            return Response(_write_arrow(scores), media_type=ARROW)
+            scores = await self._service.predict(*_model(request), read_arrow(body))
+            return Response(write_arrow(scores), media_type=ARROW)
         start = time.monotonic()
         read = read_request(body, request.headers.get(HEADER_LENGTH))
         self._service.metrics.observe_stage("parse", time.monotonic() - start)
@@ -182,19 +187,3 @@ def _model(request: Request) -> tuple[str, str]:
 
 def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, headers, media_type=_JSON)
-
-
-def _read_arrow(body: bytes) -> pa.Table:
-    try:
-        table: pa.Table = pa.ipc.open_stream(body).read_all()
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise RequestError(f"the body is not a stream of Arrow: {error}") from None
-    return table
-
-
-def _write_arrow(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
