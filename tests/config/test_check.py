@@ -425,7 +425,9 @@ def test_training_control_without_evaluations_is_a_problem(tmp_path: Path) -> No
     text = changed_config("num_epochs: 1", f"num_epochs: 1 {steered}", '"data/eval/*.parquet"', '""')
     text += "export_config { best_exporter_metric: 'auc_ctr' }"
     lines = [without_file(line) for line in problems_of(tmp_path, text)]
-    assert [line.split(": ", 1)[1] for line in lines] == ["needs evaluations, and eval_input_path is empty"] * 2
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        "needs evaluations: set eval_input_path or data_config.eval_split"
+    ] * 2
     (line,) = problems_of(tmp_path, text.replace("keep_checkpoint_max: 1", "").replace('""', '"data"', 1))
     assert "keep_checkpoint_best: all checkpoints are kept; set keep_checkpoint_max" in line
 
@@ -476,3 +478,21 @@ def test_check_imports_neither_torch_nor_arrow() -> None:
     path = str(Path(__file__).with_name("mmoe.config"))
     modules = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "numpy", "pyarrow", "numba"} & set(modules.split())
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ("", "data_config.eval_split: neither fraction nor column is set; choose one"),
+        (
+            "fraction: 0.1 column: 'day' from: '5'",
+            "data_config.eval_split: fraction and column are both set; choose one",
+        ),
+        ("column: 'day'", "column and from belong together: rows whose column is at least from are held out"),
+        ("fraction: 1", "data_config.eval_split.fraction: 1 is not in (0, 1)"),
+    ],
+)
+def test_eval_split_that_is_not_complete_is_a_problem(tmp_path: Path, split: str, expected: str) -> None:
+    text = changed_config("data_config {", f"data_config {{ eval_split {{ {split} }}")
+    (problem,) = problems_of(tmp_path, text)
+    assert expected in problem

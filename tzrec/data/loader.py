@@ -18,6 +18,7 @@ from tzrec.data.batch_encoder import BatchEncoder, EncodedBatch, null_row
 from tzrec.data.batch_jobs import BatchJob, global_batch_jobs
 from tzrec.data.cost import cut_by_cost, row_costs
 from tzrec.data.exchange import ALONE, Exchange
+from tzrec.data.held_out import HeldOutRows
 from tzrec.data.identity import DataIdentity
 from tzrec.data.masking import RowMasks, batch_key, masked_positions, masked_rows
 from tzrec.data.partition import BatchPartition
@@ -35,7 +36,7 @@ from tzrec.log import logger
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
-Mode = Literal["train", "eval"]
+Mode = Literal["train", "eval", "held_out"]
 
 CPU = torch.device("cpu")
 
@@ -58,9 +59,9 @@ class DataLoader:
 
     The rows of an epoch are divided into streams, of which each rank reads its own. A step takes batch size x ranks
     rows, equally many from every stream, so that it has the same rows on any number of ranks that divides the number
-    of streams. "train" shuffles if the config has `shuffle`. An epoch that a version without streams has begun goes on
-    in its order, that of the files, and every rank reads all rows. With `batch_cost_size` a rank cuts its rows of a
-    step into several batches.
+    of streams. "train" shuffles if the config has `shuffle`, and leaves out the rows of `eval_split`, which "held_out"
+    has. An epoch that a version without streams has begun goes on in its order, that of the files, and every rank reads
+    all rows. With `batch_cost_size` a rank cuts its rows of a step into several batches.
 
     Attributes:
         num_rows: rows of an epoch over all ranks; None if it is unknown.
@@ -87,7 +88,7 @@ class DataLoader:
             config: its data_config describes the files.
             encoder: encodes the features.
             path: comma list of globs.
-            mode: "train" or "eval".
+            mode: "train", "eval", or "held_out" to evaluate the rows of the training data that are not trained on.
             rank: this rank.
             world_size: number of ranks.
             batch_size: rows per batch and rank; default: that of the config.
@@ -104,8 +105,11 @@ class DataLoader:
         self._exchange, self._is_cut = exchange, data.HasField("batch_cost_size")
         self.batch_size = batch_size or _batch_size(data, mode)
         targets = [*data.label_fields, *data.sample_weight_fields]
-        self._sampler = make_sampler(data, mode)
-        more = [*(self._sampler.columns if self._sampler else ()), *([data.sample_cost_field] if self._is_cut else ())]
+        self._sampler = make_sampler(data, "train" if mode == "train" else "eval")
+        has_split = data.HasField("eval_split") and mode != "eval"
+        self._held_out = HeldOutRows(data.eval_split) if has_split else None
+        more = [*(self._held_out.columns if self._held_out else ())]
+        more += [*(self._sampler.columns if self._sampler else ()), *([data.sample_cost_field] if self._is_cut else ())]
         self._reader = open_reader(data, path, [*encoder.columns, *more, *targets], exchange)
         self._reader.make_index(exchange, env.cpu_share())
         warn_of_unknown_attributes(data, self._reader.available)
@@ -274,6 +278,11 @@ class DataLoader:
         """Gather the rows of a job and encode them, as one batch or as several of limited cost."""
         raw, numbers = job.gather()
         is_counted = job.rows > 0  # a repeated row is counted on the rank that owns it
+        if self._held_out:
+            is_read = self._held_out.mask(raw, numbers) == (self._mode == "held_out")
+            if not is_read.any():  # other ranks wait for the collective operations of this one: one row stays
+                is_read, is_counted = np.arange(len(numbers)) == 0, False
+            raw, numbers = raw.filter(pa.array(is_read)), numbers[is_read]
         cuts = [(0, raw.num_rows)]
         if self._is_cut:
             name = self._data.sample_cost_field

@@ -28,7 +28,7 @@ def evaluate(
         DataError: the data cannot be read.
     """
     with Session.load(config, checkpoint_path) as session:
-        loader = session.loader(config.eval_input_path, "eval")
+        loader = session.evaluation_loader()
         evaluation = evaluate_model(session, loader, None if checkpoint_path else session.step)
         if session.rank_info.is_main:
             logger.info(str(evaluation))

@@ -122,7 +122,7 @@ def read_chunks(session: Session) -> Iterator[Batch]:
     config = session.config
     max_rows = config.eval_config.num_steps * (config.data_config.eval_batch_size or config.data_config.batch_size)
     size = min(CHUNK_ROWS, max_rows or CHUNK_ROWS)
-    loader = session.loader(config.eval_input_path, "eval", batch_size=size)
+    loader = session.evaluation_loader(size)
     return islice(loader.epoch(), -(-max_rows // size) or None)
 
 

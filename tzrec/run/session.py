@@ -5,6 +5,7 @@ config -> CPU settings -> process group -> feature encoder -> data loader -> mod
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
@@ -16,6 +17,7 @@ from tzrec.checkpoint import store
 from tzrec.checkpoint.manifest import NAME, FileRecord
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.config.checker import Checker
+from tzrec.config.eval_split import evaluation_path, is_held_out
 from tzrec.config.load import ConfigSource
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.data.batch import Batch
@@ -150,6 +152,15 @@ class Session:
         self._table_versions |= loader.table_versions
         self._loaders.add(loader)
         return loader
+
+    def evaluation_loader(self, batch_size: int | None = None) -> DataLoader:
+        """Open the data of evaluations, see `loader`."""
+        data, path = self.config.data_config, evaluation_path(self.config)
+        if not is_held_out(self.config):
+            return self.loader(path, "eval", batch_size)
+        batch_size = batch_size or data.eval_batch_size or data.batch_size
+        # of the rows that are read only a few are evaluated
+        return self.loader(path, "held_out", math.ceil(batch_size / (data.eval_split.fraction or 1)))
 
     def build(self, plan: SavedPlan | None = None) -> None:
         """Build and shard the model on all ranks: with the same weights, but a seed of its own for dropout on each.

@@ -18,6 +18,7 @@ from tzrec.checkpoint import store
 from tzrec.checkpoint.cadence import Cadence
 from tzrec.checkpoint.manifest import CheckpointManifest
 from tzrec.checkpoint.saver import Saver, SaveResult, Tensors
+from tzrec.config.eval_split import evaluation_path
 from tzrec.config.kwargs import shortest
 from tzrec.config.load import dump_config
 from tzrec.config.pinned import pinned_settings
@@ -88,8 +89,8 @@ class Trainer:
         self._trained_batch: Batch | None = None
         self._random_devices = [session.device] if session.device.type == "cuda" else []
         self.loader = session.loader(input_path_of_epoch(resume, config.train_input_path), "train")
-        if config.eval_input_path:
-            session.loader(config.eval_input_path, "eval").close()  # what cannot be read fails now, not after an epoch
+        if evaluation_path(config):
+            session.evaluation_loader().close()  # what cannot be read fails now, not after an epoch
         self.loader.bad_rows_path = str(session.model_dir / _bad_rows_name(session))
         self._data = self.loader.identity() if session.rank_info.is_main else None
         resume = continue_on_data(resume, self._data, config, session.rank_info)
@@ -160,7 +161,7 @@ class Trainer:
         self.counts_evaluation = is_due and not resume.has_new_data
         if metrics and self.counts_evaluation:
             self.control.on_evaluation(metrics)
-        has_data = bool(self.session.config.eval_input_path)
+        has_data = bool(evaluation_path(self.session.config))
         self.lacks_evaluation = has_data and not metrics and (is_due or is_last)
 
     def _optimizer_state(self) -> dict[str, Any]:

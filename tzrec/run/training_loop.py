@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tzrec.checkpoint.store import RESULTS
+from tzrec.config.eval_split import evaluation_path
 from tzrec.distributed import group
 from tzrec.log import logger, side_output
 from tzrec.protos import data_pb2
@@ -102,7 +103,7 @@ def _save_and_evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome:
     _log_bad_rows(trainer)
     if trainer.skipped_steps.num_steps:
         _log_on_main(trainer, [f"skip   {trainer.skipped_steps}"])
-    if trainer.session.config.eval_input_path and not outcome.signal:
+    if evaluation_path(trainer.session.config) and not outcome.signal:
         _evaluate(trainer, listeners, outcome)
     return time.perf_counter() - start
 
@@ -117,7 +118,7 @@ def _evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome,
     """Evaluate the model and append the result; early stopping and learning rate reduction see it if it is counted."""
     session = trainer.session
     group.arrive("the evaluation", trainer.position.step)
-    loader = session.loader(session.config.eval_input_path, "eval")
+    loader = session.evaluation_loader()
     with trainer.evaluation_weights():
         evaluation = evaluate_model(session, loader, trainer.position.step, trainer.skipped_steps.num_steps)
     if session.rank_info.is_main:

@@ -11,7 +11,7 @@ from tzrec.config.declared_columns import declared_columns
 from tzrec.config.names import did_you_mean
 from tzrec.config.rules.feature_entry import feature_entries
 from tzrec.config.samplers import sampler_config
-from tzrec.protos.data_pb2 import DatasetType, FgMode, FieldType
+from tzrec.protos.data_pb2 import DatasetType, EvalSplit, FgMode, FieldType
 
 _PATH = "data_config"
 
@@ -27,9 +27,19 @@ def check_data(checker: Checker) -> None:
     check_unique(checker, "label or weight", [*labels, *weights])
     if data.HasField("batch_cost_size") and not data.sample_cost_field:
         checker.error(f"{_PATH}.sample_cost_field", "empty; name the column of costs that batch_cost_size limits")
+    if data.HasField("eval_split"):
+        _check_eval_split(checker, f"{_PATH}.eval_split", data.eval_split)
     _check_declared(checker)
     if data.dataset_type == DatasetType.CsvDataset and data.HasField("dataset_type"):
         _check_csv(checker)
+
+
+def _check_eval_split(checker: Checker, path: str, split: EvalSplit) -> None:
+    if split.HasField("fraction") == split.HasField("column") and not checker.has_parse_errors(path):
+        received = "fraction and column are both set" if split.column else "neither fraction nor column is set"
+        checker.error(path, f"{received}; choose one")
+    elif split.HasField("column") != split.HasField("from") and not checker.has_parse_errors(path):
+        checker.error(path, "column and from belong together: rows whose column is at least from are held out")
 
 
 def _check_declared(checker: Checker) -> None:
@@ -89,6 +99,8 @@ def used_columns(checker: Checker) -> Iterator[tuple[str, str]]:
     yield from repeated(f"{_PATH}.sample_weight_fields", data.sample_weight_fields)
     if data.sample_cost_field:
         yield f"{_PATH}.sample_cost_field", data.sample_cost_field
+    if data.eval_split.column:
+        yield f"{_PATH}.eval_split.column", data.eval_split.column
     sampler: Any = sampler_config(data)
     for field in ("item_id_field", "user_id_field"):
         if getattr(sampler, field, ""):

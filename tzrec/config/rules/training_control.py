@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tzrec.config.checker import Checker
+from tzrec.config.eval_split import evaluation_path
 
 
 def check_training_control(checker: Checker) -> None:
@@ -20,5 +21,5 @@ def check_training_control(checker: Checker) -> None:
 
 
 def _check_has_evaluations(checker: Checker, path: str) -> None:
-    if not checker.config.eval_input_path and not checker.has_parse_errors("eval_input_path"):
-        checker.error(path, "needs evaluations, and eval_input_path is empty")
+    if not evaluation_path(checker.config) and not checker.has_parse_errors("eval_input_path"):
+        checker.error(path, "needs evaluations: set eval_input_path or data_config.eval_split")
