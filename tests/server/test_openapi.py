@@ -24,6 +24,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
 def problems(value: Any, schema: dict[str, Any], schemas: dict[str, Any], path: str = "") -> Iterator[str]:
     """Yield where a value differs from its schema, for the words of JSON Schema that the description uses."""
     schema = schemas[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+    if not schema:  # anything
+        return
     kinds = schema.get("type", list(_TYPES))
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if not isinstance(value, tuple(kind for name in kinds for kind in _TYPES[name])):
