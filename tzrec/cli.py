@@ -44,6 +44,7 @@ COMMANDS = {
     "export": ("tzrec.export", "compile a checkpoint into a package for serving"),
     "predict": ("tzrec.predict", "score files with a package or a checkpoint"),
     "serve": ("tzrec.serve", "answer requests with a package"),
+    "replay": ("tzrec.replay", "score the logged requests of a server again, and compare the scores"),
     "init": ("tzrec.tools.init", "write a first config from a data set"),
     "suggest": ("tzrec.tools.suggest", "suggest values for the fields that a config leaves open"),
     "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),

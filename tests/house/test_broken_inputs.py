@@ -265,6 +265,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
     "tools.config_reference": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.demo": ((), {}),
     "serve": ((), {}),
+    "replay": (("log.csv",), {"--model_path": ("missing", "junk", "long")}),
 }
 """Module of a command -> valid arguments, and for the flags that are paths the kinds of broken files."""
 

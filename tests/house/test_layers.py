@@ -56,6 +56,7 @@ COMMANDS = {
     "predict",
     "export",
     "serve",
+    "replay",
     "check",
     "plan",
     "index",

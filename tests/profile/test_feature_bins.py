@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tzrec.profile.feature_bins import NUM_HASHES, FeatureBins, FeatureProfile, stability_index
+from tzrec.profile.feature_bins import (
+    MAX_VALUES,
+    NUM_HASHES,
+    FeatureBins,
+    FeatureProfile,
+    first_values,
+    stability_index,
+)
 
 
 def test_fit_numbers_gives_bins_of_equal_share() -> None:
@@ -77,3 +84,26 @@ def test_stability_index_equals_its_formula() -> None:
     # with half a count in each bin: p = 10.5 / 31, 20.5 / 31; q = 20.5 / 31, 10.5 / 31
     value = stability_index(np.array([10, 20]), np.array([20, 10]))
     assert value == pytest.approx(2 * 10 / 31 * np.log(20.5 / 10.5))
+
+
+def test_first_values_takes_whole_rows() -> None:
+    lengths = np.array([1000, 0, 24, 0, 1, 0], np.int32)
+    values, num_empty = first_values(np.arange(1025), lengths)
+    assert values.tolist() == list(range(1024)) and num_empty == 2  # the last empty row comes after the cut
+    assert first_values(np.arange(3000), np.array([3000], np.int32))[0].tolist() == list(range(MAX_VALUES))
+    assert [len(first_values(np.zeros((n, 512), np.float32))[0]) for n in (1, 5)] == [512, 1024]
+    assert first_values(np.arange(0), np.array([0, 0], np.int32))[1] == 2
+    assert first_values(np.arange(0), np.array([], np.int32))[1] == 0
+
+
+def test_first_values_of_few_and_many_rows_have_the_same_distribution() -> None:
+    """Long rows are cut after 1024 values; the share of empty rows must not depend on it."""
+    rng = np.random.default_rng(3)
+    lengths = np.where(rng.random(256) < 0.25, 0, 50).astype(np.int32)
+    values = rng.integers(0, 10, lengths.sum())
+    profile = FeatureProfile.of([values[:0]], 0)
+    whole = profile.bins.count(*first_values(values, lengths))
+    few = sum(
+        profile.bins.count(*first_values(values[lengths[:at].sum() :], lengths[at : at + 8])) for at in range(0, 256, 8)
+    )
+    assert whole[-1] / whole.sum() == pytest.approx(few[-1] / few.sum(), rel=0.5)

@@ -7,7 +7,8 @@ import pytest
 
 from tests.fixtures.small_model import small_batch, small_encoder, small_rows
 from tzrec.errors import DataError
-from tzrec.profile.training_profile import MAX_ROWS, BatchSampler, TrainingProfile
+from tzrec.profile.feature_bins import MAX_ROWS
+from tzrec.profile.training_profile import BatchSampler, TrainingProfile
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,12 @@ import numpy.typing as npt
 from tzrec.features.arrays import Int64Array
 
 Counts = npt.NDArray[np.int64]
+Values = npt.NDArray[Any]
+
+MAX_ROWS = 256
+"""Rows of a batch or of a request that are looked at, the first ones."""
+MAX_VALUES = 1024
+"""Values of a feature in these rows that are looked at."""
 
 NUM_HASHES = 8
 _SHARES = np.arange(1, 10) / 10
@@ -114,7 +121,26 @@ class FeatureProfile:
         return cls(bins, bins.count(joined, num_empty))
 
 
-def stability_index(expected: Counts, actual: Counts) -> float:
+def first_values(values: Values, lengths: npt.NDArray[np.int32] | None = None) -> tuple[Values, int]:
+    """Select the values of the first rows, as many whole rows as have MAX_VALUES values together.
+
+    Args:
+        values: `(N,)`, or `(N, dim)`.
+        lengths: values of each row, `(B,)`; None for one in each.
+
+    Returns:
+        the values, `(M,)`, and the number of these rows that have none.
+    """
+    max_values = max(MAX_VALUES // max(math.prod(values.shape[1:]), 1), 1)
+    if lengths is None:
+        return values[:max_values].ravel(), 0
+    ends = np.cumsum(lengths)
+    num_rows = max(int(np.searchsorted(ends, max_values, side="right")), 1)
+    num_values = min(int(ends[num_rows - 1]), max_values) if len(ends) else 0
+    return values[:num_values].ravel(), int((lengths[:num_rows] == 0).sum())
+
+
+def stability_index(expected: Values, actual: Values) -> float:
     """Population stability index of two distributions over the same bins: sum (q - p) ln(q / p).
 
     Half a count is added to each bin, so that an empty one is finite. Usual reading: below 0.1 no change, above 0.25 a

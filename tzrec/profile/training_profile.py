@@ -17,17 +17,11 @@ from torchrec import KeyedJaggedTensor
 
 from tzrec.data.batch import Batch
 from tzrec.errors import DataError
-from tzrec.profile.feature_bins import FeatureBins, FeatureProfile
+from tzrec.profile.feature_bins import MAX_ROWS, FeatureBins, FeatureProfile, Values, first_values
 from tzrec.storage.path import AnyPath
 
-MAX_ROWS = 256
-"""Rows of a batch that are looked at, the first ones."""
-MAX_VALUES = 1024
-"""Values of a feature in these rows that are looked at."""
 _MAX_BATCHES = 64
 _FORMAT = 1
-
-Values = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -134,12 +128,12 @@ def _sampled_features(batch: Batch, num_rows: int) -> Iterator[tuple[str, _Sampl
     """
     for dense in batch.dense.values():
         for name, values in dense.to_dict().items():
-            yield name, _SampledFeature(values[:num_rows].numpy().ravel()[:MAX_VALUES].copy(), 0)
+            yield name, _sample(values[:num_rows].numpy())
     for ids in (*batch.sparse.values(), *batch.sequences.values()):
         yield from _sampled_ids(ids, num_rows)
     for name, elements in batch.element_values.items():
         lengths = elements.lengths()[:num_rows].numpy()
-        yield name, _first_values(elements.values().numpy(), lengths)
+        yield name, _sample(elements.values().numpy(), lengths)
 
 
 def _sampled_ids(ids: KeyedJaggedTensor, num_rows: int) -> Iterator[tuple[str, _SampledFeature]]:
@@ -147,10 +141,10 @@ def _sampled_ids(ids: KeyedJaggedTensor, num_rows: int) -> Iterator[tuple[str, _
     lengths = ids.lengths().numpy().reshape(len(keys), -1)  # (keys, B)
     starts = np.cumsum(lengths.sum(1)) - lengths.sum(1)
     for index, name in enumerate(keys):
-        yield name, _first_values(values[starts[index] :], lengths[index, :num_rows])
+        yield name, _sample(values[starts[index] :], lengths[index, :num_rows])
 
 
-def _first_values(values: Values, lengths: npt.NDArray[np.int32]) -> _SampledFeature:
-    """Values of the first rows, `(N,)` or `(N, dim)`, of which there are `lengths` in each."""
-    num_values = min(int(lengths.sum()), MAX_VALUES)
-    return _SampledFeature(values[:num_values].ravel()[:MAX_VALUES].copy(), int((lengths == 0).sum()))
+def _sample(values: Values, lengths: npt.NDArray[np.int32] | None = None) -> _SampledFeature:
+    """Copy the first values, see `first_values`."""
+    first, num_empty = first_values(values, lengths)
+    return _SampledFeature(first.copy(), num_empty)

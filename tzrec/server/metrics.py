@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
-from collections.abc import Iterable
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
+
+from tzrec.protos.observation_pb2 import FeatureStatistics
+from tzrec.server.feature_metrics import FeatureMetrics
+from tzrec.server.score_metrics import ScoreMetrics
+from tzrec.server.trace import current_trace
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _ROWS = (1, 10, 50, 100, 200, 500, 1000, 2000, 5000)
-_SCORES = tuple(step / 20 for step in range(1, 20))
 
 
 class Metrics:
     """Counters and histograms of one server.
 
+    Args:
+        config: of the statistics of features and scores; None for all defaults.
+
     Attributes:
         registry: of all metrics of the server, also of those that other rooms count.
+        features: statistics of the features of requests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config: FeatureStatistics | None = None) -> None:
+        config = config or FeatureStatistics()
         self.registry = CollectorRegistry()
         kind: dict[str, Any] = {"registry": self.registry, "namespace": "tzrec"}
         self._requests = Counter("requests", "Requests by protocol and status", ["protocol", "status"], **kind)
@@ -33,8 +39,9 @@ class Metrics:
         self._batches = Histogram("batch_rows", "Rows that are scored together", ["model"], buckets=_ROWS, **kind)
         self._rows = Counter("rows", "Rows of requests", ["model"], **kind)
         self._missing = Counter("missing_values", "Rows without a value of a column", ["model", "column"], **kind)
-        self._scores = _Scores()
+        self._scores, self.features = ScoreMetrics(config.window_s), FeatureMetrics(config)
         self.registry.register(self._scores)
+        self.registry.register(self.features)
         self._versions = Gauge("model_version_ready", "1 for a version that answers", ["model", "version"], **kind)
 
     def observe_request(self, protocol: str, status: int, seconds: float) -> None:
@@ -43,21 +50,40 @@ class Metrics:
         self._stages.labels("request").observe(seconds)
 
     def observe_stage(self, stage: str, seconds: float) -> None:
-        """Record the time of a stage."""
+        """Record the time of a stage, also for the request that this task answers."""
         self._stages.labels(stage).observe(seconds)
+        trace = current_trace.get()
+        if trace is not None:
+            trace.stages[stage] = trace.stages.get(stage, 0.0) + seconds
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Record the time of the block as that of a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe_stage(name, time.perf_counter() - start)
 
     def observe_batch(self, model: str, num_rows: int, waited_s: float) -> None:
         """Record the rows of a batch, and the time that its first request waited."""
         self._batches.labels(model).observe(num_rows)
         self._stages.labels("queue").observe(waited_s)
 
-    def observe_rows(self, model: str, rows: pa.Table) -> None:
-        """Count rows, and missing values by column."""
+    def observe_rows(self, model: str, rows: pa.Table, user: pa.Table | None = None) -> None:
+        """Count rows, and missing values by column.
+
+        Args:
+            model: name of the model.
+            rows: raw columns, B rows.
+            user: raw columns of one row that all rows share.
+        """
         self._rows.labels(model).inc(rows.num_rows)
-        for name in rows.column_names:
-            num_missing = rows.column(name).null_count
-            if num_missing:
-                self._missing.labels(model, name).inc(num_missing)
+        for table, times in ((rows, 1), *(((user, rows.num_rows),) if user is not None else ())):
+            for name in table.column_names:
+                num_missing = table.column(name).null_count * times
+                if num_missing:
+                    self._missing.labels(model, name).inc(num_missing)
 
     def observe_scores(self, model: str, scores: pa.Table) -> None:
         """Record the scores of rows, for each output that is one number per row."""
@@ -72,29 +98,3 @@ class Metrics:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-class _Scores(Collector):
-    """Histogram of scores by model and output, to which many values are added at once."""
-
-    def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], np.ndarray] = defaultdict(lambda: np.zeros(len(_SCORES) + 1, np.int64))
-        self._sums: dict[tuple[str, str], float] = defaultdict(float)
-        self._lock = threading.Lock()
-
-    def observe(self, model: str, output: str, values: np.ndarray) -> None:
-        """Add values `(B,)`."""
-        bins = np.bincount(np.searchsorted(_SCORES, values), minlength=len(_SCORES) + 1)
-        with self._lock:
-            self._counts[model, output] += bins
-            self._sums[model, output] += float(values.sum())
-
-    def collect(self) -> Iterable[HistogramMetricFamily]:
-        """Yield the histogram; called by the registry."""
-        family = HistogramMetricFamily("tzrec_scores", "Values of an output", labels=["model", "output"])
-        with self._lock:
-            for labels, counts in self._counts.items():
-                limits = [*map(str, _SCORES), "+Inf"]
-                buckets = list(zip(limits, np.cumsum(counts).tolist(), strict=True))
-                family.add_metric(labels, buckets, self._sums[labels])
-        yield family

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,19 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.errors import DataError
+from tzrec.log import logger
+from tzrec.profile.training_profile import TrainingProfile
 from tzrec.protos.serve_pb2 import QueueConfig
 from tzrec.server.batcher import Batcher, ScoringRequest
 from tzrec.server.errors import RequestError
 from tzrec.server.infer import complete_rows, ensure_known
 from tzrec.server.metrics import Metrics
+from tzrec.server.request_logger import RequestLogger
 from tzrec.server.statistics import ModelStatistics
+from tzrec.server.trace import RequestTrace, current_trace
 from tzrec.serving.package_manifest import MODEL, PackageManifest
 from tzrec.serving.predictor import Predictor, load
+from tzrec.serving.profile import KIND as PROFILE_KIND
 
 _WARM_UP_ROWS = (1, 200)
 
@@ -40,18 +46,29 @@ class ServedModel:
         path: of the package.
         queue: its config.
         metrics: of the server.
+        request_logger: logs the requests; None for no log.
 
     Raises:
         PackageError: the package is missing, damaged or too new.
     """
 
-    def __init__(self, name: str, version: str, path: Path, queue: QueueConfig, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        path: Path,
+        queue: QueueConfig,
+        metrics: Metrics,
+        request_logger: RequestLogger | None = None,
+    ) -> None:
         self.name, self.version = name, version
         self.manifest = PackageManifest.read(path)
         self.predictor: Predictor = load(path)
-        self._metrics = metrics
+        self._metrics, self._request_logger = metrics, request_logger
         self.statistics = ModelStatistics()
         self._warm_up()
+        self.predictor.on_stage = metrics.observe_stage
+        metrics.features.add(name, version, self.predictor.encoder, self._profile(path))
         self._batcher = Batcher(self._score, queue, self._observe_batch)
 
     def _warm_up(self) -> None:
@@ -119,17 +136,43 @@ class ServedModel:
         return self._submit(ScoringRequest(items, user))
 
     def _submit(self, request: ScoringRequest) -> Future[pa.Table]:
-        self._metrics.observe_rows(self.name, request.rows)
-        start = time.monotonic()
+        self._metrics.observe_rows(self.name, request.rows, request.user)
+        self._metrics.features.offer(self.name, self.version, request.rows, request.user)
+        start, trace = time.perf_counter(), current_trace.get()
         scores = self._batcher.submit(request)
-        scores.add_done_callback(
-            lambda done: self.statistics.record_request(_is_answered(done), time.monotonic() - start)
-        )
+        if trace is not None:
+            trace.model = f"{self.name}/{self.version}"
+            trace.num_rows += request.rows.num_rows
+        scores.add_done_callback(partial(self._on_scored, request, trace, start))
         return scores
+
+    def _on_scored(
+        self, request: ScoringRequest, trace: RequestTrace | None, start: float, scores: Future[pa.Table]
+    ) -> None:
+        """Record a request that was answered or refused."""
+        seconds, is_answered = time.perf_counter() - start, _is_answered(scores)
+        self.statistics.record_request(is_answered, seconds)
+        if trace is not None:
+            trace.stages["queue and score"] = seconds
+        if is_answered and self._request_logger is not None and self._request_logger.is_sampled():
+            request_id, rows = "" if trace is None else trace.id, request.rows
+            self._request_logger.log(request_id, self.name, self.version, request.user, rows, scores.result())
+
+    def _profile(self, path: Path) -> TrainingProfile | None:
+        """Profile of the training data; None if the package has none that this version can read."""
+        content = self.manifest.contents.get(PROFILE_KIND)
+        if content is None:
+            return None
+        try:
+            return TrainingProfile.read(path / content.file)
+        except DataError as error:
+            logger.warning("serve  %s %s has no drift of its features: %s", self.name, self.version, error)
+            return None
 
     def close(self) -> None:
         """Answer what is waiting and end."""
         self._batcher.close()
+        self._metrics.features.remove(self.name, self.version)
 
     def _score(self, requests: Sequence[ScoringRequest]) -> pa.Table:
         start = time.monotonic()

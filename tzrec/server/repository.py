@@ -23,6 +23,7 @@ from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.server.errors import NOT_FOUND, UNAVAILABLE, RequestError
 from tzrec.server.metrics import Metrics
 from tzrec.server.model import ServedModel
+from tzrec.server.request_logger import RequestLogger
 from tzrec.serving.package_manifest import MANIFEST
 
 _ONLY_VERSION = "1"
@@ -70,15 +71,17 @@ class Repository:
     Args:
         config: of the server; `model_path` is the directory, see above.
         metrics: of the server.
+        request_logger: logs the requests; None for no log.
 
     Raises:
         UsageError: the directory has no package.
         PackageError: no version of any model can be loaded.
     """
 
-    def __init__(self, config: ServeConfig, metrics: Metrics) -> None:
+    def __init__(self, config: ServeConfig, metrics: Metrics, request_logger: RequestLogger | None = None) -> None:
         root = Path(config.model_path)
         self._root, self._config, self._metrics = root, config, metrics
+        self._request_logger = request_logger
         self._models: Mapping[str, _Served] = {}  # replaced and never changed, as those of _Served
         self._loading = threading.Lock()  # one scan at a time; requests take no lock
         if not root.exists():
@@ -195,7 +198,8 @@ class Repository:
             if served.failed.get(version, (None, ""))[0] == changed_at:
                 continue
             try:
-                model = ServedModel(name, version, paths[version], self._config.queue, self._metrics)
+                queue, path = self._config.queue, paths[version]
+                model = ServedModel(name, version, path, queue, self._metrics, self._request_logger)
             except TzrecError as error:
                 logger.error("serve  %s %s cannot be loaded: %s", name, version, error)
                 served.failed = {**served.failed, version: (changed_at, str(error))}

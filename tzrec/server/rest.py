@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
+import pyarrow as pa
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -121,31 +122,28 @@ class Rest:
 
     async def infer(self, request: Request) -> Response:
         body = await self._body(request)
+        stage = self._service.metrics.stage
         if request.headers.get("content-type", "").partition(";")[0] == ARROW:
-            scores = await self._service.predict(*_model(request), read_arrow(body))
-            return Response(write_arrow(scores), media_type=ARROW)
-        start = time.monotonic()
-        read = read_request(body, request.headers.get(HEADER_LENGTH))
-        self._service.metrics.observe_stage("parse", time.monotonic() - start)
+            with stage("parse"):
+                rows = read_arrow(body)
+            scores = await self._service.predict(*_model(request), rows)
+            with stage("write"):
+                return Response(write_arrow(scores), media_type=ARROW)
+        with stage("parse"):
+            read = read_request(body, request.headers.get(HEADER_LENGTH))
         model, outputs = await self._service.infer(*_model(request), read)
-        content, headers = write_response(read, model.name, model.version, outputs)
-        return Response(content, headers=headers)
+        with stage("write"):
+            content, headers = write_response(read, model.name, model.version, outputs)
+            return Response(content, headers=headers)
 
     async def rank(self, request: Request) -> Response:
-        value = read_json(await self._body(request))
-        if not isinstance(value, dict) or "items" not in value:
-            raise RequestError('the body has no list "items": give {"user": {...}, "items": [{...}, ...]}')
-        unknown = sorted(value.keys() - {"user", "items", "context"})
-        if unknown:
-            raise RequestError(f'"{unknown[0]}" is not one of user, items, context')
-        for name in ("user", "context"):
-            if not isinstance(value.get(name, {}), dict):
-                raise RequestError(f'"{name}" is not an object such as {{"user_id": 7}}')
-        user = rows_from_json([{**value.get("user", {}), **value.get("context", {})}], "user")
-        items = rows_from_json(value["items"], "items")
+        body = await self._body(request)
+        with self._service.metrics.stage("parse"):
+            user, items = _read_rank(body)
         model, scores = await self._service.rank(*_model(request), user, items)
-        outputs = {name: to_numpy(scores.column(name)) for name in scores.column_names}
-        return _json({"model_name": model.name, "model_version": model.version, "outputs": outputs})
+        with self._service.metrics.stage("write"):
+            outputs = {name: to_numpy(scores.column(name)) for name in scores.column_names}
+            return _json({"model_name": model.name, "model_version": model.version, "outputs": outputs})
 
     async def _body(self, request: Request) -> bytes:
         reader = BodyReader(request.headers.get("content-encoding", ""), self._limits.max_body_bytes)
@@ -179,6 +177,21 @@ async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reason = f"{request.method} {request.url.path} is not one of the requests of this server"
     return _json({"error": f"{reason}; docs/serving.md lists them"}, error.status_code, error.headers)
+
+
+def _read_rank(body: bytes) -> tuple[pa.Table, pa.Table]:
+    """Read the user, one row with the context, and the items."""
+    value = read_json(body)
+    if not isinstance(value, dict) or "items" not in value:
+        raise RequestError('the body has no list "items": give {"user": {...}, "items": [{...}, ...]}')
+    unknown = sorted(value.keys() - {"user", "items", "context"})
+    if unknown:
+        raise RequestError(f'"{unknown[0]}" is not one of user, items, context')
+    for name in ("user", "context"):
+        if not isinstance(value.get(name, {}), dict):
+            raise RequestError(f'"{name}" is not an object such as {{"user_id": 7}}')
+    user = rows_from_json([{**value.get("user", {}), **value.get("context", {})}], "user")
+    return user, rows_from_json(value["items"], "items")
 
 
 def _model(request: Request) -> tuple[str, str]:

@@ -14,8 +14,10 @@ from google.protobuf.message_factory import GetMessageClass
 from tzrec.protos.serving import inference_pb2 as pb
 from tzrec.server.errors import NOT_FOUND, TOO_LARGE, TOO_LATE, TOO_MANY, UNAVAILABLE, RequestError
 from tzrec.server.infer import InferRequest, refuse_extensions
+from tzrec.server.request_lines import RequestLines
 from tzrec.server.service import Service
 from tzrec.server.tensors import BYTES, NamedTensor, check_shape, from_bytes, from_list, to_bytes
+from tzrec.server.trace import RequestTrace, current_trace
 
 _logger = logging.getLogger(__name__)
 _CODES = {
@@ -46,10 +48,11 @@ class Rpc:
 
     Args:
         service: answers.
+        lines: logs the requests.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, lines: RequestLines) -> None:
+        self._service, self._lines = service, lines
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler that a gRPC server is given."""
@@ -69,9 +72,13 @@ class Rpc:
 
     def _answering(self, method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
         async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            start, status = time.monotonic(), _OK
+            start, status, num_bytes = time.monotonic(), _OK, 0
+            trace = RequestTrace("grpc", context.peer(), method.__name__)
+            current_trace.set(trace)
             try:
-                return await method(request)
+                response = await method(request)
+                num_bytes = response.ByteSize()
+                return response
             except RequestError as error:
                 status = error.status
                 await context.abort(_CODES.get(status, grpc.StatusCode.INVALID_ARGUMENT), str(error))
@@ -81,6 +88,7 @@ class Rpc:
                 await context.abort(grpc.StatusCode.INTERNAL, _FAILURE)
             finally:
                 self._service.metrics.observe_request("grpc", status, time.monotonic() - start)
+                self._lines.log(trace, status, num_bytes)
 
         return answer
 
@@ -106,17 +114,19 @@ class Rpc:
     async def model_infer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
         for output in request.outputs:
             refuse_extensions("output", output.name, output.parameters)
-        read = InferRequest(_inputs(request), {output.name: True for output in request.outputs})
+        with self._service.metrics.stage("parse"):
+            read = InferRequest(_inputs(request), {output.name: True for output in request.outputs}, id=request.id)
         model, outputs = await self._service.infer(request.model_name, request.model_version, read)
-        kind = pb.ModelInferResponse.InferOutputTensor
-        tensors = [kind(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape) for tensor in outputs]
-        return pb.ModelInferResponse(
-            model_name=model.name,
-            model_version=model.version,
-            id=request.id,
-            outputs=tensors,
-            raw_output_contents=[to_bytes(tensor) for tensor in outputs],
-        )
+        with self._service.metrics.stage("write"):
+            kind = pb.ModelInferResponse.InferOutputTensor
+            tensors = [kind(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape) for tensor in outputs]
+            return pb.ModelInferResponse(
+                model_name=model.name,
+                model_version=model.version,
+                id=request.id,
+                outputs=tensors,
+                raw_output_contents=[to_bytes(tensor) for tensor in outputs],
+            )
 
     async def model_stream_infer(
         self, requests: AsyncIterator[pb.ModelInferRequest], context: grpc.aio.ServicerContext
@@ -124,6 +134,8 @@ class Rpc:
         """Answer the requests of a stream in their order; one that is refused does not end it."""
         async for request in requests:
             start, status = time.monotonic(), _OK
+            trace = RequestTrace("grpc", context.peer(), "model_stream_infer")
+            current_trace.set(trace)
             try:
                 answer = pb.ModelStreamInferResponse(infer_response=await self.model_infer(request))
             except RequestError as error:
@@ -134,6 +146,7 @@ class Rpc:
                 _logger.exception("serve  model_stream_infer failed")
                 answer = _refused(request, _FAILURE)
             self._service.metrics.observe_request("grpc", status, time.monotonic() - start)
+            self._lines.log(trace, status, answer.ByteSize())
             yield answer
 
     async def model_config(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:

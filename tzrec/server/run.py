@@ -15,6 +15,8 @@ from tzrec.log import logger
 from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.server.metrics import Metrics
 from tzrec.server.repository import Repository
+from tzrec.server.request_lines import RequestLines, TracedApp
+from tzrec.server.request_logger import RequestLogger
 from tzrec.server.rest import Rest
 from tzrec.server.rpc import Rpc
 from tzrec.server.service import Service
@@ -53,11 +55,16 @@ class Server:
 
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
-        metrics = Metrics()
+        metrics = Metrics(config.feature_statistics)
+        self._request_logger = None
+        if config.HasField("request_log"):
+            self._request_logger = RequestLogger(config.request_log, metrics.registry)
+        access_log = config.access_log if config.HasField("access_log") else None
+        self._lines = RequestLines(access_log, config.slow_request_ms)
         completer = Completer(build_stores(config.feature_stores), StoreMetrics(metrics.registry))
-        self.service = Service(Repository(config, metrics), metrics, completer)
+        self.service = Service(Repository(config, metrics, self._request_logger), metrics, completer)
         http = uvicorn.Config(
-            Rest(self.service, config.request_limits).app(),
+            TracedApp(Rest(self.service, config.request_limits).app(), self._lines),
             host=config.host,
             port=config.http_port,
             log_config=None,
@@ -79,6 +86,13 @@ class Server:
         finally:
             self.service.repository.close()
             self.service.completer.close()
+            self._close_logs()
+
+    def _close_logs(self) -> None:
+        self.service.metrics.features.close()
+        self._lines.close()
+        if self._request_logger is not None:
+            self._request_logger.close()
 
     def stop(self) -> None:
         """Let `run` end."""
@@ -108,7 +122,7 @@ class Server:
             ("grpc.max_send_message_length", -1),
         ]
         rpc = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", 0)])
-        rpc.add_generic_rpc_handlers((Rpc(self.service).handler(),))
+        rpc.add_generic_rpc_handlers((Rpc(self.service, self._lines).handler(),))
         try:
             self.grpc_port = rpc.add_insecure_port(f"{config.host}:{config.grpc_port}")
         except RuntimeError:

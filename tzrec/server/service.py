@@ -15,6 +15,7 @@ from tzrec.server.model import ServedModel
 from tzrec.server.repository import READY, Repository
 from tzrec.server.stores.completer import Completer
 from tzrec.server.tensors import BYTES, NamedTensor
+from tzrec.server.trace import current_trace
 from tzrec.version import __version__
 
 SERVER = "tzrec"
@@ -97,6 +98,9 @@ class Service:
         Raises:
             RequestError: the request cannot be answered.
         """
+        trace = current_trace.get()
+        if trace is not None:
+            trace.id = request.id
         model = self.repository.get(name, version)
         columns = model.predictor.columns
         rows = to_rows(request.inputs, (*columns, *self.completer.keys))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from os import PathLike
 from typing import Any, Protocol
@@ -52,6 +54,7 @@ class Predictor:
     Attributes:
         scorer, config, encoder: the same.
         is_strict: True if a bad value is an error.
+        on_stage: called with the name and the seconds of each stage, "encode" and "forward"; None for nothing.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Predictor:
         self.scorer, self.config, self.encoder = scorer, config, encoder
         self._open_retriever, self._lock = open_retriever, threading.Lock()
         self._retriever: Retriever | None = None
+        self.on_stage: Callable[[str, float], None] | None = None
         self.is_strict = config.data_config.bad_row_policy == data_pb2.ERROR
 
     @property
@@ -174,9 +178,10 @@ class Predictor:
         if tables[1].num_rows == 0:
             raise DataError("the table of items has no rows")
         one, many = (table.to_batches()[0] for table in tables)
-        request, bad = self.encoder.encode_request(one, many, owners)
+        with self._stage("encode"):
+            request, bad = self.encoder.encode_request(one, many, owners)
         self._ensure_good(bad, 0)
-        with torch.inference_mode():
+        with self._stage("forward"), torch.inference_mode():
             return to_arrow(self.scorer.predict(self.scorer.signature.from_request(request)))
 
     def _read_columns(self, frame: Any) -> list[str]:
@@ -192,10 +197,18 @@ class Predictor:
             yield first_row, table.slice(first_row, BATCH_SIZE).combine_chunks().to_batches()[0]
 
     def _score(self, batch: pa.RecordBatch, first_row: int) -> dict[str, Tensor]:
-        columns, bad = self.encoder.encode(batch)
+        with self._stage("encode"):
+            columns, bad = self.encoder.encode(batch)
         self._ensure_good(bad, first_row)
-        with torch.inference_mode():
+        with self._stage("forward"), torch.inference_mode():
             return self.scorer.predict(self.scorer.signature.from_columns(columns, batch.num_rows))
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        if self.on_stage is not None:
+            self.on_stage(name, time.perf_counter() - start)
 
     def _ensure_good(self, bad: BadRows, first_row: int) -> None:
         if bad and self.is_strict:
