@@ -92,6 +92,12 @@ def test_invalid_operator_result_is_rejected() -> None:
             encode(custom(name, "", '"user:a"'), a=[1.0, 2.0])
 
 
+def test_failing_operator_is_an_error_with_the_types_of_its_inputs() -> None:
+    message = r'custom feature "f": Scaled failed on a \(string\), b \(double\): ArrowNotImplementedError: .*add'
+    with pytest.raises(DataError, match=message):
+        encode(custom("Scaled", FACTOR, '"user:a", "user:b"'), a=["1"], b=[2.0])
+
+
 @pytest.mark.parametrize(
     ("feature", "field", "message"),
     [

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 
 from tzrec import registry
 from tzrec.config.rules.bucketizer import set_bucketizers
-from tzrec.errors import ConfigError, DataError, Problem
+from tzrec.errors import ConfigError, DataError, Problem, first_line
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.base import Feature
 from tzrec.features.bucketize import make_bucketizer
@@ -91,12 +91,24 @@ class CustomFeature(Feature):
         arrays = [columns[source.name] for source in self.inputs]
         result: Any = arrays[0]
         if self._operator is not None:
-            with self._lock:
-                result = self._operator(*arrays)
+            try:
+                with self._lock:
+                    result = self._operator(*arrays)
+            except DataError:
+                raise
+            except Exception as error:  # of any type: it is the user's code, and the rows are the client's
+                raise self._operator_error(arrays, error) from error
             if isinstance(result, pa.ChunkedArray):
                 result = result.combine_chunks()
             self._validate_result(result, len(arrays[0]))
         return self.encoder.encode(result, bad)
+
+    def _operator_error(self, arrays: list[pa.Array], error: Exception) -> DataError:
+        """Build the error of an operator that failed; it names the types of the inputs, which are often the reason."""
+        inputs = ", ".join(f"{source.name} ({array.type})" for source, array in zip(self.inputs, arrays, strict=True))
+        operator = type(self._operator).__name__
+        failure = f"{type(error).__name__}: {first_line(error)}"
+        return DataError(f'custom feature "{self.name}": {operator} failed on {inputs}: {failure}')
 
     def _validate_result(self, result: Any, rows: int) -> None:
         if not isinstance(result, pa.Array) or len(result) != rows:
