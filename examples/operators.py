@@ -12,7 +12,7 @@ class EditDistance(Operator):
 
     def __call__(self, sources: pa.Array, targets: pa.Array) -> pa.Array:
         pairs = zip(sources.to_pylist(), targets.to_pylist(), strict=True)
-        return pa.array([None if None in pair else _distance(*pair) for pair in pairs], pa.int64())
+        return pa.array([_distance(*pair) if all(pair) else None for pair in pairs], pa.int64())
 
 
 def _distance(source: str, target: str) -> int:

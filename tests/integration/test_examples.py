@@ -1,4 +1,4 @@
-"""All commands with every example config on synthetic data: check, train, resume, export, predict."""
+"""All commands with every example config on synthetic data: check, train, resume, export, serve, predict."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fixtures.equal_scores import ROWS_BY_BATCH_SIZE, compare_scores
 from tzrec.config.load import load_config
 from tzrec.data.synthetic import make_data, make_tables
 
 CONFIGS = sorted((Path(__file__).parents[2] / "examples" / "configs").glob("*.config"))
 QUICK = ("deepfm_taobao", "mmoe_taobao")  # one task with narrow tables, and several tasks; the others are slow tests
 ROWS = 200
+QUICK_ROWS_BY_BATCH_SIZE = {1: 5, 7: 35, 200: 400, 1000: 1000}
 
 
 def parameters(path: Path, ranks: int) -> object:
@@ -52,6 +54,7 @@ def test_example_config_passes_all_commands(path: Path, ranks: int, tmp_path: Pa
     edits: dict[str, Any] = {
         **make_tables(config, tmp_path / "tables"),
         "data_config.batch_size": 64 // ranks,
+        "data_config.bad_row_policy": "DEFAULT",  # the odd rows below have values that features cannot read
         "train_config.num_steps": 2,
         "train_config.num_epochs": 0,
     }
@@ -66,6 +69,11 @@ def test_example_config_passes_all_commands(path: Path, ranks: int, tmp_path: Pa
     saved = ["--pipeline_config", str(model_dir / "pipeline.config")]
     package = tmp_path / "export"
     launch("export", [*saved, "--export_dir", str(package)])
+    if ranks == 1:
+        num_rows = QUICK_ROWS_BY_BATCH_SIZE if path.stem in QUICK else ROWS_BY_BATCH_SIZE
+        comparisons = list(compare_scores(model_dir, package, num_rows))
+        assert [comparison for comparison in comparisons if not comparison.is_equal] == []
+        assert {1, 7, 200, 1000} <= num_rows.keys() and len(comparisons) >= 3 + 7 * len(num_rows)
     parts = [child.name for child in package.iterdir() if child.is_dir()]
     for part in parts:  # compared with the checkpoint by tests/serving/test_parts.py and by the self-test of the export
         scores = score(tmp_path / f"scores_{part}", data, ranks, "--model_path", f"{package}/{part}")
