@@ -180,8 +180,9 @@ def export(
     checkpoint_path: AnyPath | None = None,
     assets: Sequence[AnyPath] = (),
     edit: Mapping[str, Any] | None = None,
+    sample_input_path: AnyPath | None = None,
 ) -> Path | StorePath:
-    """Compile a checkpoint into a package for serving. Needs a C++ compiler, but no data.
+    """Compile a checkpoint into a package for serving. Needs a C++ compiler.
 
     Args:
         config: path of a config, as `pipeline.config` in a model directory.
@@ -189,6 +190,8 @@ def export(
         checkpoint_path: a checkpoint or a model directory. Default: selected by `export_config`.
         assets: further files to copy into the package.
         edit: changes to the config: path -> value.
+        sample_input_path: comma list of globs: rows for the self-test and the sample request. Default: the training
+            data if it is there, else synthetic rows.
 
     Returns:
         The directory of the package, for `load` and `predict`.
@@ -199,6 +202,7 @@ def export(
         CheckpointError: there is no checkpoint, or it is damaged or of another model.
         SetupError: there is no C++ compiler.
         PackageError: an asset is missing, or the package does not reproduce the outputs of the checkpoint.
+        DataError: the rows of `sample_input_path` cannot be read.
 
     Example:
         >>> tzrec.export("model/pipeline.config", "export").name
@@ -213,6 +217,7 @@ def export(
         directory,
         None if checkpoint_path is None else fspath(checkpoint_path),
         [Path(asset) for asset in assets],
+        sample_input_path="" if sample_input_path is None else fspath(sample_input_path),
     )
     return directory
 

@@ -42,6 +42,7 @@ COMMANDS = {
     "train": ("tzrec.train_eval", "train a model from a config and evaluate it"),
     "eval": ("tzrec.eval", "evaluate a checkpoint"),
     "export": ("tzrec.export", "compile a checkpoint into a package for serving"),
+    "inspect": ("tzrec.inspect", "print what a package holds"),
     "predict": ("tzrec.predict", "score files with a package or a checkpoint"),
     "serve": ("tzrec.serve", "answer requests with a package"),
     "replay": ("tzrec.replay", "score the logged requests of a server again, and compare the scores"),

@@ -15,13 +15,15 @@ from tzrec.storage.path import to_directory
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0; 1 if nothing was published."""
-    flags = cli.parser("export", "Compile a checkpoint into a package for serving. Needs a C++ compiler, but no data.")
+    flags = cli.parser("export", "Compile a checkpoint into a package for serving. Needs a C++ compiler.")
     flags.config()
     flags.add_argument("--checkpoint_path", help="checkpoint or model directory; default: selected by export_config")
     flags.add_argument("--export_dir", required=True, metavar="DIR", help="directory of the package; new or empty")
     flags.add_argument("--asset_files", default="", metavar="FILE,FILE", help="further files to copy into the package")
     text = "values to store in the manifest for the servers of the package"
     flags.add_argument("--additional_export_config", type=cli.json_object, default={}, metavar="JSON", help=text)
+    text = "rows for the self-test and the sample request; default: the training data if it is there"
+    flags.add_argument("--sample_input_path", default="", metavar="PATH", help=text)
     flags.add_argument("--item_input_path", metavar="PATH", help="accepted, but not read: no model needs it")
     flags.edits()
     args = flags.parse_args(argv)
@@ -34,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tzrec.run.export import export  # imports torch, which takes seconds
 
     assets = [Path(name) for name in split_commas(args.asset_files)]
-    export(config, export_dir, args.checkpoint_path, assets, args.additional_export_config)
+    sample_path = args.sample_input_path
+    export(config, export_dir, args.checkpoint_path, assets, args.additional_export_config, sample_path)
     return 0
 
 

@@ -51,6 +51,10 @@ class CppCompilerError(Exception):
     """No C++ compiler was found, or it failed."""
 
 
+class ProgramFormatError(Exception):
+    """An exported program is of a format that this release of torch cannot read."""
+
+
 # Sharded collections of torchrec
 
 
@@ -262,6 +266,36 @@ def load_package(path: str) -> Any:
     import torch
 
     return torch._C._aoti.AOTIModelPackageLoader(path, "model", False, 1, -1)  # type: ignore[attr-defined]
+
+
+def program_to_json(program: ExportedProgram) -> bytes:
+    """Write an exported program as JSON, without weights, constants and example inputs."""
+    from torch._export.serde.serialize import serialize
+
+    artifact = serialize(program, serialize_state_dict=False, serialize_constants=False, serialize_example_inputs=False)
+    return artifact.exported_program
+
+
+def program_from_json(data: bytes, weights: Mapping[str, Tensor]) -> Callable[..., Sequence[Tensor]]:
+    """Read a program of `program_to_json`; returns its forward pass, for inputs of any size.
+
+    Args:
+        data: the JSON.
+        weights: by name; used, not copied.
+
+    Raises:
+        ProgramFormatError: this release of torch cannot read it.
+    """
+    from torch import nn
+    from torch._export.serde.serialize import SerializedArtifact, SerializeError, deserialize
+
+    parameters: dict[str, Any] = {name: nn.Parameter(tensor, requires_grad=False) for name, tensor in weights.items()}
+    try:
+        program = deserialize(SerializedArtifact(data, parameters, {}, None))  # type: ignore[arg-type]
+    except SerializeError as error:
+        raise ProgramFormatError(str(error)) from None
+    # Without guards, which refuse a single row. `forward` itself leaves out hooks that change global state.
+    return program.module(check_guards=False).forward  # type: ignore[no-any-return]
 
 
 def traced_loop(

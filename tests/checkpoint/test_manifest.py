@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tzrec.checkpoint.manifest import NAME, CheckpointManifest, FileRecord
+from tzrec.checkpoint.file_record import FileRecord
+from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.checkpoint.position import Position
 from tzrec.data.batch import Cursor
 from tzrec.errors import CheckpointError

@@ -183,6 +183,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
             "--pipeline_config": UNREADABLE,
             "--export_dir": (*UNWRITABLE, "junk"),
             "--asset_files": ("missing", "folder", "NUL", "long"),
+            "--sample_input_path": UNREADABLE,
         },
     ),
     "predict": (
@@ -191,6 +192,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
     ),
     "check": ((CONFIG,), {"--pipeline_config": BROKEN, "--data": UNREADABLE}),
     "plan": ((CONFIG, "--ranks=2"), {"--pipeline_config": BROKEN}),
+    "inspect": ((), {"--model_path": BROKEN}),
     "index": (
         ("--item_input_path=log.csv", "--id_field=user", "--embedding_field=clk", "--index_output_dir=user"),
         {"--item_input_path": BROKEN, "--index_output_dir": (*UNWRITABLE, "junk")},

@@ -60,6 +60,7 @@ COMMANDS = {
     "check",
     "plan",
     "index",
+    "inspect",
     "doctor",
     "ray",
     "spark",

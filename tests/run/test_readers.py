@@ -11,7 +11,8 @@ import torch
 
 from tests.fixtures.small_model import STEP, saved_model, small_config, small_model
 from tzrec.checkpoint import store
-from tzrec.checkpoint.manifest import NAME, CheckpointManifest, FileRecord
+from tzrec.checkpoint.file_record import FileRecord
+from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.errors import CheckpointError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.session import Session

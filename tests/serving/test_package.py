@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import platform
+import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +13,12 @@ import pytest
 import torch
 
 from tests.fixtures.small_model import OUTPUTS, STEP, expected_predictions, exported_package, small_batch, small_rows
-from tzrec.checkpoint.manifest import FileRecord
+from tzrec.checkpoint.file_record import FileRecord
 from tzrec.checkpoint.sealed_json import seal
 from tzrec.errors import PackageError
-from tzrec.serving.package import open_package
-from tzrec.serving.package_manifest import MANIFEST, PackageManifest
+from tzrec.serving.manifest_file import MANIFEST
+from tzrec.serving.package import Program, installed_versions, open_package
+from tzrec.serving.package_manifest import PackageManifest
 from tzrec.serving.signature import Signature
 from tzrec.serving.weights import map_weights
 
@@ -36,8 +41,12 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("rows", [1, 7, 8192])
 def test_package_predicts_as_trained_model(rows: int) -> None:
-    package, table = open_package(exported_package()).program(), small_rows(rows)
-    received = package.predict(package.signature.from_batch(small_batch(table)))
+    assert_predicts_as_trained_model(open_package(exported_package()).program(), rows)
+
+
+def assert_predicts_as_trained_model(program: Program, num_rows: int) -> None:
+    table = small_rows(num_rows)
+    received = program.predict(program.signature.from_batch(small_batch(table)))
     assert list(received) == OUTPUTS
     for name, value in expected_predictions(table).items():
         assert received[name].shape == value.shape
@@ -95,10 +104,14 @@ def test_manifest_of_one_program_lists_inputs_outputs_and_files() -> None:
     assert names == {
         "extra.txt",
         "features.json",
+        "fg.json",
         "manifest.json",
+        "model.export.json",
         "model.pt2",
         "pipeline.config",
         "profile.json",
+        "sample_request.json",
+        "sample_response.json",
         "weights.safetensors",
     }
 
@@ -120,7 +133,9 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-@pytest.mark.parametrize("name", ["model.pt2", "weights.safetensors", "pipeline.config", "features.json", "extra.txt"])
+@pytest.mark.parametrize(
+    "name", ["model.pt2", "model.export.json", "weights.safetensors", "pipeline.config", "fg.json"]
+)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [(flip, "does not match its checksum"), (truncate, "bytes instead of"), (Path.unlink, "is missing")],
@@ -144,8 +159,6 @@ def change(directory: Path, **values: object) -> None:
     ("values", "message"),
     [
         ({"format": 5, "versions": {"tzrec": "9.0.0"}}, "exported with tzrec 9.0.0, newer than"),
-        ({"versions": {"tzrec": "0.1.0", "torch": "99.1.0", "machine": "x86_64"}}, "torch 99.1.0, newer than"),
-        ({"versions": {"tzrec": "0.1.0", "torch": "2.0.0", "machine": "vax"}}, "machine code for vax"),
         ({"files": {"../outside": {"size": 1, "sha256": ""}}}, "outside the package"),
         ({"signature": None}, "manifest.json is damaged"),
     ],
@@ -154,6 +167,69 @@ def test_open_package_with_invalid_manifest_raises(copy: Path, values: dict[str,
     change(copy, **values)
     with pytest.raises(PackageError, match=message):
         open_package(copy)
+
+
+FOREIGN = [
+    ({"torch": "99.1.0", "machine": platform.machine()}, "holds machine code for torch 99.1.0, newer than"),
+    ({"torch": "2.0.0", "machine": "vax"}, "holds machine code for vax; this is"),
+]
+
+
+@pytest.mark.parametrize(("versions", "message"), FOREIGN)
+def test_open_package_of_other_torch_or_machine_runs_exported_program(
+    copy: Path, versions: dict[str, str], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    change(copy, versions={"tzrec": "0.1.0", **versions})
+    with caplog.at_level(logging.WARNING, "tzrec"):
+        package = open_package(copy)
+    assert package.is_portable and len(caplog.records) == 1
+    assert re.search(f"{message}.*running its exported program instead, which is slower", caplog.text)
+    for num_rows in (1, 2, 100):
+        assert_predicts_as_trained_model(package.program(), num_rows)
+
+
+@pytest.mark.parametrize(("versions", "message"), FOREIGN)
+def test_open_package_of_other_torch_or_machine_without_exported_program_raises(
+    copy: Path, versions: dict[str, str], message: str
+) -> None:
+    files = {
+        path.name: FileRecord.of(path).__dict__ for path in copy.iterdir() if path.suffix in (".pt2", ".safetensors")
+    }
+    change(copy, versions={"tzrec": "0.1.0", **versions}, files=files)
+    with pytest.raises(PackageError, match=rf"{message}.*\. Export it again"):
+        open_package(copy)
+
+
+def test_open_package_on_processor_without_avx2_runs_exported_program(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(copy, versions={**installed_versions(), "machine": "x86_64"})
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+    assert open_package(copy).is_portable
+
+
+def test_open_package_whose_machine_code_cannot_be_loaded_runs_exported_program(
+    copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of a library that needs a newer C library than this one."""
+    names = zipfile.ZipFile(copy / "model.pt2").namelist()
+    with (
+        zipfile.ZipFile(exported_package() / "model.pt2") as source,
+        zipfile.ZipFile(copy / "model.pt2", "w") as target,
+    ):
+        for name in names:
+            target.writestr(name, b"no library" if name.endswith(".so") else source.read(name))
+    renew_checksums(copy)
+    with caplog.at_level(logging.WARNING, "tzrec"):
+        package = open_package(copy)
+    assert package.is_portable and "cannot be loaded" in caplog.text
+    assert_predicts_as_trained_model(package.program(), 3)
+
+
+def renew_checksums(directory: Path) -> None:
+    files = {path.name: FileRecord.of(path).__dict__ for path in directory.iterdir() if path.name != MANIFEST}
+    change(directory, files=files)
 
 
 def test_open_package_with_swapped_outputs_raises(copy: Path) -> None:

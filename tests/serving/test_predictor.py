@@ -18,23 +18,23 @@ from tests.fixtures.small_model import (
 )
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
-from tzrec.serving import predictor
 from tzrec.serving.frames import as_table
 from tzrec.serving.predictor import Predictor, load, to_arrow
 from tzrec.serving.servable import Servable
 
 
-def eager(policy: int = data_pb2.ERROR) -> Predictor:
+def eager(policy: int = data_pb2.ERROR, max_batch_size: int = 8192) -> Predictor:
     config = small_config()
+    config.export_config.max_batch_size = max_batch_size
     config.data_config.bad_row_policy = policy  # type: ignore[assignment]
     return Predictor(Servable.from_model(small_model()), config, small_encoder())
 
 
-def test_predictor_of_package_in_batches_equals_trained_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictor_of_package_in_batches_equals_trained_model() -> None:
     """Batches of 8, 8 and 4 rows against one batch of the trained model, in order."""
-    monkeypatch.setattr(predictor, "BATCH_SIZE", 8)
-    rows = small_rows(20)
-    scores = load(exported_package()).predict(rows)
+    rows, package = small_rows(20), load(exported_package())
+    package.config.export_config.max_batch_size = 8
+    scores = package.predict(rows)
     assert scores.column_names == OUTPUTS
     for name, value in expected_predictions(rows).items():
         np.testing.assert_allclose(np.stack(scores[name].to_numpy()), value.numpy(), atol=1e-6, rtol=1e-6)
@@ -85,17 +85,16 @@ def test_predict_without_rows_raises() -> None:
         eager().predict(small_rows(3).slice(0, 0))
 
 
-def test_predict_with_bad_value_raises_or_takes_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor, "BATCH_SIZE", 4)
+def test_predict_with_bad_value_raises_or_takes_default() -> None:
     rows = small_rows(7)
     items = rows["item"].to_pylist()
     items[5] = 999
     bad = rows.set_column(rows.column_names.index("item"), "item", pa.array(items))
     with pytest.raises(DataError, match=r'row 5: column "item" has \'999\': .*bad_row_policy'):
-        eager().predict(bad)
+        eager(max_batch_size=4).predict(bad)
     items[5] = None
     default = rows.set_column(rows.column_names.index("item"), "item", pa.array(items))
-    assert eager(data_pb2.DEFAULT).predict(bad) == eager().predict(default)
+    assert eager(data_pb2.DEFAULT, max_batch_size=4).predict(bad) == eager().predict(default)
 
 
 USER_COLUMNS = ["user", "friend", "scores", "place"]

@@ -10,15 +10,17 @@ import pytest
 import torch
 from google.protobuf import text_format
 
-from tzrec.checkpoint.manifest import FileRecord
+from tzrec.checkpoint.file_record import FileRecord
 from tzrec.errors import PackageError
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.models.base import RecModel
 from tzrec.models.build import build_model
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.serving.compile import compile_servable, example_inputs
-from tzrec.serving.package import WEIGHTS, installed_versions, open_package, program_path
-from tzrec.serving.package_manifest import MANIFEST, OutputSpec, PackageManifest, ProgramSpec
+from tzrec.serving.compile import compile_program, example_inputs, trace_servable
+from tzrec.serving.manifest_file import MANIFEST
+from tzrec.serving.package import WEIGHTS, installed_versions, open_package, portable_path, program_path
+from tzrec.serving.package_manifest import OutputSpec, PackageManifest, ProgramSpec
+from tzrec.serving.portable import write_portable
 from tzrec.serving.selftest import difference
 from tzrec.serving.servable import Servable
 from tzrec.serving.stored_tables import stored_tables
@@ -66,7 +68,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables, constants, programs = {}, {}, {}
     for name, side in SIDES.items():
         servable = Servable.from_model(side.model)
-        compile_servable(servable, program_path(path, name))
+        program = trace_servable(servable)
+        write_portable(program, portable_path(path, name))
+        compile_program(program, program_path(path, name))
         own_tables = {f"tables.{table}": weight for table, weight in stored_tables(side.model).rows.items()}
         tables.update(own_tables)
         constants.update({f"{name}.{key}": value for key, value in servable.state_dict().items() if key != "tables"})

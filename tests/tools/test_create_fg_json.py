@@ -11,10 +11,10 @@ from google.protobuf import text_format
 
 from tzrec.config.load import load_config
 from tzrec.data.synthetic import make_data
+from tzrec.features.fg_json import describe, without_bucketizers
 from tzrec.protos import data_pb2
 from tzrec.protos.feature_pb2 import FeatureConfig
 from tzrec.tools import create_fg_json
-from tzrec.tools.fg_json import describe, without_bucketizers
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "configs" / "mmoe_all_features.config"

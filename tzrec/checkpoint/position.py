@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from tzrec.checkpoint.file_record import LARGEST_INT
 from tzrec.data.batch import Batch, Cursor, Deal
-
-LARGEST_INT = 2**63 - 1
 
 
 @dataclass(frozen=True)

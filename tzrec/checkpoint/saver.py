@@ -20,7 +20,8 @@ import torch.distributed as dist
 
 from tzrec.checkpoint import store
 from tzrec.checkpoint.copy_memory import CopyMemory
-from tzrec.checkpoint.manifest import NAME, CheckpointManifest, FileRecord
+from tzrec.checkpoint.file_record import FileRecord
+from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.data.atomic import AtomicDirectory, write_synced
 from tzrec.data.store_directory import StoreDirectory
 from tzrec.distributed import group

@@ -12,7 +12,7 @@ from torch.distributed.checkpoint import SavePlan, SavePlanner
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
-from tzrec.checkpoint.manifest import FileRecord
+from tzrec.checkpoint.file_record import FileRecord
 from tzrec.checkpoint.store_files import StoreFiles
 from tzrec.errors import StoreError
 from tzrec.storage.path import AnyPath, StorePath

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tzrec.checkpoint.manifest import FileRecord
+from tzrec.checkpoint.file_record import FileRecord
 from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
 from tzrec.data.atomic import AtomicFile, naming, write_text
 from tzrec.errors import PackageError

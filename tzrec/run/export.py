@@ -12,10 +12,13 @@ from tzrec.env import RankInfo
 from tzrec.formatting import format_bytes
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.run.sample import read_sample
 from tzrec.run.session import Session
 from tzrec.serving.compile import require_compiler
+from tzrec.serving.measurements import format_self_test
 from tzrec.serving.package_manifest import PackageManifest
-from tzrec.serving.publish import ensure_unoccupied, publish
+from tzrec.serving.publish import Extras, ensure_unoccupied, publish
+from tzrec.serving.selftest_table import SELF_TEST
 from tzrec.serving.trained_model import TrainedModel
 from tzrec.storage.path import AnyPath
 
@@ -28,6 +31,7 @@ def export(
     checkpoint_path: str | None = None,
     assets: Sequence[Path] = (),
     additional: Mapping[str, Any] | None = None,
+    sample_input_path: str = "",
 ) -> Mapping[str, PackageManifest]:
     """Compile the model of a checkpoint into a package. One process does it alone, whatever the number of ranks.
 
@@ -39,6 +43,8 @@ def export(
         checkpoint_path: a checkpoint or a model directory. Default: selected by `export_config`.
         assets: further files to copy into the package.
         additional: values to store in the manifest for the servers of the package.
+        sample_input_path: rows for the self-test and the sample request. Default: the training data if it is there,
+            else synthetic rows.
 
     Returns:
         Manifests by part; the only one of a model without parts has the name "".
@@ -48,6 +54,7 @@ def export(
         CheckpointError: there is no checkpoint, or it is damaged or of another model.
         SetupError: there is no C++ compiler.
         PackageError: an asset is missing, or the package does not reproduce the outputs of the checkpoint.
+        DataError: the rows of `sample_input_path` cannot be read.
     """
     start = time.perf_counter()
     part_names = registry.resolve_class(config.model_config, "model").part_names
@@ -58,10 +65,11 @@ def export(
         assert session.checkpoint_path is not None
         model_dir = session.checkpoint_path.parent
         trained = TrainedModel(session.rec_model, config, features, session.step, digest, model_dir)
-        manifests = publish(trained, export_dir, tuple(assets), additional)
+        sample = read_sample(config, session.encoder, sample_input_path)
+        manifests = publish(trained, export_dir, Extras(tuple(assets), dict(additional or {}), sample))
     for name, manifest in manifests.items():
         size = format_bytes(sum(file.size for file in manifest.files.values()))
         directory = export_dir / name if name else export_dir
         logger.info("export %s  %s in %.0f s", directory, size, time.perf_counter() - start)
-        logger.info("self-test: max |package - checkpoint| = %.1e", manifest.self_test)
+        logger.info("self-test: %s", format_self_test(manifest.contents[SELF_TEST].about))
     return manifests

@@ -22,7 +22,8 @@ from tzrec.retrieval.options import IndexOptions
 from tzrec.retrieval.table import read_items
 from tzrec.retrieval.vectors import ItemVectors
 from tzrec.run.predict import PredictOptions, predict
-from tzrec.serving.package_manifest import MANIFEST, PackageManifest
+from tzrec.serving.manifest_file import MANIFEST
+from tzrec.serving.package_manifest import PackageManifest
 from tzrec.serving.predictor import package_config
 from tzrec.serving.retriever import ensure_same_training, user_output
 from tzrec.storage.path import to_path

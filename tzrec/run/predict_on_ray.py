@@ -17,7 +17,6 @@ from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.predict import PredictOptions
 from tzrec.serving.output import OutputDirectory
-from tzrec.serving.predictor import BATCH_SIZE
 from tzrec.serving.row_scorer import RowScorer
 
 
@@ -55,7 +54,7 @@ def predict_on_ray(
     scorer = RowScorer(package_path, options.reserved_columns, options.output_columns, edit)
     reader = open_reader(config.data_config, input_path, [])
     columns, _ = scorer.columns(reader.available)
-    batch_size = options.batch_size or config.data_config.eval_batch_size or BATCH_SIZE
+    batch_size = options.batch_size or config.data_config.eval_batch_size or config.export_config.max_batch_size
     output.create()
     try:
         output.clear()

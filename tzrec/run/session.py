@@ -14,7 +14,8 @@ from torchrec.distributed.model_parallel import DistributedModelParallel
 
 from tzrec import env
 from tzrec.checkpoint import store
-from tzrec.checkpoint.manifest import NAME, FileRecord
+from tzrec.checkpoint.file_record import FileRecord
+from tzrec.checkpoint.manifest import NAME
 from tzrec.checkpoint.store import Checkpoint
 from tzrec.config.checker import Checker
 from tzrec.config.eval_split import evaluation_path, is_held_out

@@ -24,7 +24,7 @@ from tzrec.server.errors import NOT_FOUND, UNAVAILABLE, RequestError
 from tzrec.server.metrics import Metrics
 from tzrec.server.model import ServedModel
 from tzrec.server.request_logger import RequestLogger
-from tzrec.serving.package_manifest import MANIFEST
+from tzrec.serving.manifest_file import MANIFEST
 
 _ONLY_VERSION = "1"
 READY, FAILED = "READY", "UNAVAILABLE"

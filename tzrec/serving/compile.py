@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from tzrec.errors import SetupError
 from tzrec.serving.sequence_inputs import SequenceInputs
@@ -35,26 +36,28 @@ def require_compiler() -> None:
         raise SetupError(_compiler_failed(error)) from None
 
 
-def compile_servable(servable: Servable, path: Path) -> None:
+def trace_servable(servable: Servable) -> ExportedProgram:
+    """Trace the forward pass, for any number of rows, ids and elements; the program gets its weights by name."""
+    example = example_inputs(servable.signature)
+    shapes = tuple(_dynamic(spec["shape"]) for spec in servable.signature.describe_inputs())
+    # The program does not depend on how large the tables are: without them compiling takes less time and memory.
+    tables, servable.tables = servable.tables, torch.zeros(64, dtype=torch.uint8)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # from torch, about its own tree specs
+            return torch.export.export(servable, example, dynamic_shapes=(shapes,), strict=False)
+    finally:
+        servable.tables = tables
+
+
+def compile_program(program: ExportedProgram, path: Path) -> None:
     """Write machine code to `path` (`*.pt2`); its loader gets the weights by name.
 
     Raises:
         SetupError: the C++ compiler does not work.
     """
-    example = example_inputs(servable.signature)
-    # The program does not depend on how large the tables are: without them compiling takes less time and memory.
-    tables, servable.tables = servable.tables, torch.zeros(64, dtype=torch.uint8)
-    try:
-        _compile(servable, example, path)
-    finally:
-        servable.tables = tables
-
-
-def _compile(servable: Servable, example: tuple[Tensor, ...], path: Path) -> None:
-    shapes = tuple(_dynamic(spec["shape"]) for spec in servable.signature.describe_inputs())
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # from torch, about its own tree specs
-        program = torch.export.export(servable, example, dynamic_shapes=(shapes,), strict=False)
+        warnings.simplefilter("ignore", FutureWarning)
         try:
             compile_package(program, str(path), _options())
         except CppCompilerError as error:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tzrec.errors import PackageError
-from tzrec.serving.package_manifest import MANIFEST, Content
+from tzrec.serving.manifest_file import MANIFEST
+from tzrec.serving.package_manifest import Content
 from tzrec.serving.trained_model import TrainedModel
 
 

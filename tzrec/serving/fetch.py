@@ -9,12 +9,13 @@ from os import PathLike
 from pathlib import Path
 
 from tzrec import env
-from tzrec.checkpoint.manifest import FileRecord
+from tzrec.checkpoint.file_record import FileRecord
 from tzrec.config.names import name_problem
 from tzrec.data.atomic import AtomicDirectory, remove_path
 from tzrec.errors import PackageError
 from tzrec.log import logger
-from tzrec.serving.package_manifest import MANIFEST, PackageManifest
+from tzrec.serving.manifest_file import MANIFEST
+from tzrec.serving.package_manifest import PackageManifest
 from tzrec.storage.path import StorePath, to_path
 
 _KEEP_S = 24 * 3600

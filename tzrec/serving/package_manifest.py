@@ -15,17 +15,15 @@ from typing import Any
 
 from torch import Tensor
 
-from tzrec.checkpoint.manifest import FileRecord
-from tzrec.checkpoint.sealed_json import DamagedJsonError, read_sealed, seal
+from tzrec.checkpoint.file_record import FileRecord
+from tzrec.checkpoint.sealed_json import seal
 from tzrec.errors import PackageError
+from tzrec.serving.manifest_file import FORMAT, MANIFEST, read_manifest
 from tzrec.serving.signature import Signature
-from tzrec.storage.path import AnyPath, to_path
-from tzrec.version import __version__
+from tzrec.storage.path import AnyPath
 
-MANIFEST = "manifest.json"
 MODEL = "model"
 """Name of the program of a package that has only one."""
-_FORMAT, _FIRST_SEALED_FORMAT = 4, 3
 
 
 @dataclass(frozen=True)
@@ -139,20 +137,11 @@ class PackageManifest:
         Raises:
             PackageError: it is missing, damaged, or written by a newer tzrec.
         """
-        path = directory / MANIFEST
+        value = read_manifest(directory)
         try:
-            value = read_sealed(path, _FIRST_SEALED_FORMAT)
-            if value["format"] > _FORMAT:
-                raise PackageError(newer_version(directory, "tzrec", str(value["versions"]["tzrec"]), __version__))
             return cls._from_json(value)
-        except (FileNotFoundError, NotADirectoryError):
-            parts = _parts_of(directory)
-            advice = f"it holds the packages {', '.join(parts)}" if parts else "create one with `tzrec export`"
-            raise PackageError(f"{directory} is not a package: it has no {MANIFEST}; {advice}") from None
-        except DamagedJsonError as error:
-            raise PackageError(f"{path} is damaged: {error}") from None
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise PackageError(f"{path} is damaged: {type(error).__name__} {error}") from None
+            raise PackageError(f"{directory / MANIFEST} is damaged: {type(error).__name__} {error}") from None
 
     def _to_json(self) -> dict[str, Any]:
         about = {"model": self.model, "step": self.step, "checkpoint": self.checkpoint, "precision": self.precision}
@@ -166,12 +155,12 @@ class PackageManifest:
         if list(self.programs) == [MODEL]:
             program = self.programs[MODEL]
             inputs = {"inputs": program.signature.describe_inputs()}
-            return {"format": _FORMAT, **inputs, **about, **program.to_json(), **rest}
+            return {"format": FORMAT, **inputs, **about, **program.to_json(), **rest}
         programs = {
             name: {"inputs": program.signature.describe_inputs(), **program.to_json()}
             for name, program in self.programs.items()
         }
-        return {"format": _FORMAT, **about, **rest, "programs": programs}
+        return {"format": FORMAT, **about, **rest, "programs": programs}
 
     @classmethod
     def _from_json(cls, value: Mapping[str, Any]) -> PackageManifest:
@@ -188,17 +177,3 @@ class PackageManifest:
             files={name: FileRecord.from_json(record) for name, record in value["files"].items()},
             contents={kind: Content.from_json(content) for kind, content in value.get("contents", {}).items()},
         )
-
-
-def _parts_of(directory: AnyPath) -> list[str]:
-    """Paths of the packages in a directory, the parts of one model."""
-    children = sorted(directory.iterdir(), key=str) if directory.is_dir() else []
-    return [str(child) for child in children if to_path(f"{child}/{MANIFEST}").exists()]
-
-
-def newer_version(directory: AnyPath, library: str, exported_with: str, installed: str) -> str:
-    """Return the message that a package needs a newer version of a library."""
-    return (
-        f"{directory} was exported with {library} {exported_with}, newer than the installed {installed}; "
-        f"upgrade {library}, or export it again"
-    )

@@ -30,9 +30,6 @@ from tzrec.serving.package_manifest import PackageManifest
 from tzrec.serving.retriever import Retriever
 from tzrec.serving.signature import Signature
 
-BATCH_SIZE = 8192
-"""Number of rows encoded and scored at a time."""
-
 
 class Scorer(Protocol):
     """Encoded features in, outputs out: a `Program` of a package, or a `Servable`."""
@@ -193,8 +190,9 @@ class Predictor:
         return [name for name in self.columns if name in names]
 
     def _batches(self, table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:
-        for first_row in range(0, table.num_rows, BATCH_SIZE):
-            yield first_row, table.slice(first_row, BATCH_SIZE).combine_chunks().to_batches()[0]
+        batch_size = self.config.export_config.max_batch_size
+        for first_row in range(0, table.num_rows, batch_size):
+            yield first_row, table.slice(first_row, batch_size).combine_chunks().to_batches()[0]
 
     def _score(self, batch: pa.RecordBatch, first_row: int) -> dict[str, Tensor]:
         with self._stage("encode"):

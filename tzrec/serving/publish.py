@@ -7,68 +7,82 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tzrec.checkpoint.manifest import FileRecord
-from tzrec.config.load import dump_config
+from tzrec.checkpoint.file_record import FileRecord
+from tzrec.config.load import dump_config, load_config
+from tzrec.config.names import did_you_mean
 from tzrec.config.vocabulary import self_contained
 from tzrec.data.atomic import AtomicDirectory
 from tzrec.data.store_directory import StoreDirectory, upload_directory
-from tzrec.errors import PackageError, UsageError
+from tzrec.errors import ConfigError, DataError, Problem, UsageError
+from tzrec.features.feature_encoder import FeatureEncoder
+from tzrec.features.fg_json import describe
+from tzrec.log import logger
 from tzrec.serving.assets import pack_assets
-from tzrec.serving.compile import compile_servable, example_inputs
+from tzrec.serving.compile import compile_program, example_inputs, trace_servable
 from tzrec.serving.draft import PackageDraft
+from tzrec.serving.manifest_file import MANIFEST
 from tzrec.serving.package import (
     CONFIG,
     FEATURES,
     WEIGHTS,
     Package,
+    Program,
     copy_assets,
     ensure_files,
     installed_versions,
+    portable_path,
     program_path,
 )
-from tzrec.serving.package_manifest import MANIFEST, MODEL, OutputSpec, PackageManifest, ProgramSpec
+from tzrec.serving.package_manifest import MODEL, OutputSpec, PackageManifest, ProgramSpec
 from tzrec.serving.parts import split
+from tzrec.serving.portable import write_portable
+from tzrec.serving.predictor import Predictor, Scorer
 from tzrec.serving.profile import add_profile
-from tzrec.serving.selftest import difference
+from tzrec.serving.sample import SampleRequest, SampleRows
+from tzrec.serving.selftest import synthetic_batch
+from tzrec.serving.selftest_table import QUANTIZED, SELF_TEST, add_self_test
 from tzrec.serving.servable import Servable
 from tzrec.serving.signature import describe_features
+from tzrec.serving.stages import Stages
 from tzrec.serving.stored_tables import is_narrowed, stored_tables
 from tzrec.serving.trained_model import TrainedModel, precision_of
 from tzrec.serving.weights import map_weights, write_weights
 from tzrec.storage.path import AnyPath, StorePath
 
-TOLERANCE = 1e-6
-"""Greatest difference of an FP32 package to its checkpoint, relative to outputs greater than 1."""
-
-
-_CONTENTS: tuple[Callable[[PackageDraft], None], ...] = (add_profile,)
-"""Functions that add files to the package, see `PackageDraft.add`; called when programs and config are written."""
-
 _OCCUPIED = "--export_dir {} exists and is not empty; remove it or choose another one"
 
 
-def publish(
-    trained: TrainedModel,
-    directory: AnyPath,
-    assets: tuple[Path, ...] = (),
-    additional: Mapping[str, Any] | None = None,
-) -> dict[str, PackageManifest]:
+@dataclass(frozen=True)
+class Extras:
+    """Contents of a package besides the model.
+
+    Attributes:
+        assets: further files to copy into each package.
+        additional: copied into the manifests.
+        sample: rows for the self-test and the sample request; None for none.
+    """
+
+    assets: tuple[Path, ...] = ()
+    additional: Mapping[str, Any] = field(default_factory=dict)
+    sample: SampleRows | None = None
+
+
+def publish(trained: TrainedModel, directory: AnyPath, extras: Extras | None = None) -> dict[str, PackageManifest]:
     """Write a package; or one for each part of a model with parts, in directories of their names.
 
     Args:
         trained: the model.
         directory: new or empty.
-        assets: further files to copy into each package.
-        additional: copied into the manifests.
+        extras: default: nothing besides the model.
 
     Returns:
         Manifests by part; the only one of a model without parts has the name "".
@@ -76,35 +90,96 @@ def publish(
     Raises:
         UsageError: the directory exists and is not empty.
         SetupError: there is no C++ compiler.
+        ConfigError: `export_config.output_columns` names an output that the model does not have.
         PackageError: an asset is missing, or the self-test found other predictions than those of the checkpoint.
     """
+    extras = extras or Extras()
     parts = split(trained) or {"": trained}
     ensure_unoccupied(directory, parts)
-    ensure_files(assets)
+    ensure_files(extras.assets)
+    _ensure_outputs(parts.values(), trained.config.export_config.output_columns)
     with _draft(directory, parts) as draft:
-        manifests = {name: _write_package(part, draft / name, assets, additional) for name, part in parts.items()}
+        manifests = {name: _write_package(part, draft / name, extras, Stages(name)) for name, part in parts.items()}
         ensure_unoccupied(directory, parts)  # another export may have finished first
     return manifests
 
 
-def _write_package(
-    trained: TrainedModel, directory: Path, assets: tuple[Path, ...], additional: Mapping[str, Any] | None
-) -> PackageManifest:
+def _ensure_outputs(parts: Iterable[TrainedModel], output_columns: Sequence[str]) -> None:
+    """Raise an error if a name is that of no output of a model, before it is compiled."""
+    if not output_columns:
+        return
+    names: set[str] = set()
+    for part in parts:
+        batch = synthetic_batch(part.features, 2, torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            names |= part.model.predict(part.model(batch)).keys()
+    problems = [
+        Problem(
+            f"export_config.output_columns[{index}]",
+            f'"{name}" is no output of the model{did_you_mean(name, sorted(names))}; it has {", ".join(sorted(names))}',
+        )
+        for index, name in enumerate(output_columns)
+        if name not in names
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _write_package(trained: TrainedModel, directory: Path, extras: Extras, stages: Stages) -> PackageManifest:
     directory.mkdir(exist_ok=True)
     draft = PackageDraft(directory, trained)
-    servable, tables = _write_weights(draft)
-    compile_servable(servable, program_path(directory, MODEL))
+    with stages.stage("write the weights"):
+        servable, tables = _write_weights(draft)
+    with stages.stage("trace the model"):
+        program = trace_servable(servable)
+        write_portable(program, portable_path(directory, MODEL))
+    with stages.stage("compile it to machine code"):
+        compile_program(program, program_path(directory, MODEL))
     draft.write_file(CONFIG, dump_config(pack_assets(self_contained(trained.config), directory)))
     draft.write_file(FEATURES, json.dumps(describe_features(trained.features, servable.signature), indent=1) + "\n")
     for add_content in _CONTENTS:
         add_content(draft)
-    copy_assets(assets, directory)
-    manifest = replace(_manifest(trained, servable, tables), additional=dict(additional or {}), contents=draft.contents)
-    manifest = replace(manifest, self_test=_self_test(Package(directory, manifest), trained))
-    files = {path.name: FileRecord.of(path) for path in sorted(directory.iterdir())}
-    manifest = replace(manifest, files=files)
+    manifest = _manifest(trained, servable, tables)
+    with stages.stage("test the package"):
+        compiled = Package(directory, manifest)
+        portable = Package(directory, manifest, is_portable=True)
+        quantized: dict[str, Scorer] = {QUANTIZED: servable} if is_narrowed(trained.config.export_config) else {}
+        scorers = {**quantized, "portable": portable.program(), "compiled": compiled.program()}
+        add_self_test(draft, scorers, extras.sample)
+    if extras.sample is not None:
+        _add_sample(draft, compiled.program(), extras.sample)
+    copy_assets(extras.assets, directory)
+    manifest = replace(
+        manifest,
+        additional=dict(extras.additional),
+        contents=draft.contents,
+        self_test=draft.contents[SELF_TEST].about["difference"],
+        files={path.name: FileRecord.of(path) for path in sorted(directory.iterdir())},
+    )
     manifest.write(directory)
     return manifest
+
+
+def _add_sample(draft: PackageDraft, program: Program, sample: SampleRows) -> None:
+    config = draft.trained.config
+    encoder = FeatureEncoder.from_config(config.feature_configs, config.data_config)
+    try:
+        request = SampleRequest.of(sample, Predictor(program, config, encoder))
+    except DataError as error:
+        logger.warning("export no sample request: %s", error)
+        return
+    request.add_to(draft, sample.source)
+
+
+def _add_fg_json(draft: PackageDraft) -> None:
+    """Describe the features for other feature generators; the files that they read are those of the config."""
+    config = load_config(str(draft.directory / CONFIG))
+    described = describe(config.feature_configs, config.data_config, lambda path, feature: path.name)
+    draft.add("fg", "fg.json", json.dumps(described, indent=1, ensure_ascii=False) + "\n")
+
+
+_CONTENTS: tuple[Callable[[PackageDraft], None], ...] = (add_profile, _add_fg_json)
+"""Functions that add files to the package, see `PackageDraft.add`; called when programs and config are written."""
 
 
 @contextmanager
@@ -145,8 +220,8 @@ def _write_weights(draft: PackageDraft) -> tuple[Servable, tuple[str, ...]]:
     """Write all weights into one file; returns a servable whose tables are mapped from it, and their names."""
     trained = draft.trained
     tables = stored_tables(trained.model, trained.config.export_config)
-    empty = torch.empty(0, dtype=torch.uint8)
-    servable = Servable(trained.model, empty, tables.places, precision_of(trained.config))
+    precision, outputs = precision_of(trained.config), trained.config.export_config.output_columns
+    servable = Servable(trained.model, torch.empty(0, dtype=torch.uint8), tables.places, precision, outputs)
     constants = {name: tensor for name, tensor in servable.state_dict().items() if name != "tables"}
     named_tables = {f"tables.{name}": table for name, table in tables.rows.items()}
     write_weights(draft.directory / WEIGHTS, _aligned(constants, named_tables))
@@ -178,13 +253,3 @@ def _manifest(trained: TrainedModel, servable: Servable, tables: tuple[str, ...]
         programs={MODEL: program},
         versions=installed_versions(),
     )
-
-
-def _self_test(package: Package, trained: TrainedModel) -> float:
-    measured = difference(package.program(), trained.model, trained.features)
-    is_exact = precision_of(trained.config) == "FP32" and not is_narrowed(trained.config.export_config)
-    if is_exact and not measured <= TOLERANCE:
-        raise PackageError(
-            f"self-test: max |package - checkpoint| = {measured:.1e}, more than {TOLERANCE:.0e}; nothing was published"
-        )
-    return measured

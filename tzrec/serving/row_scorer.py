@@ -25,7 +25,7 @@ from tzrec.serving.fetch import local_package
 from tzrec.serving.output import OutputColumns
 from tzrec.serving.package import Program, open_package
 from tzrec.serving.package_manifest import MODEL, PackageManifest
-from tzrec.serving.predictor import BATCH_SIZE, package_config
+from tzrec.serving.predictor import package_config
 
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
@@ -86,8 +86,9 @@ class RowScorer:
         columns, reserved = self.columns(schema.names)
         raw, encoder = raw_rows(rows, columns), self._batch_encoder(reserved)
         tables = [self.schema(schema).empty_table()]
-        for first in range(0, raw.num_rows, BATCH_SIZE):
-            tables.append(self._scored(raw.slice(first, BATCH_SIZE), first, encoder))
+        batch_size = self._config.export_config.max_batch_size
+        for first in range(0, raw.num_rows, batch_size):
+            tables.append(self._scored(raw.slice(first, batch_size), first, encoder))
         return pa.concat_tables(tables).combine_chunks()
 
     def columns(self, names: Sequence[str]) -> tuple[list[str], list[str]]:

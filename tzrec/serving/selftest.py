@@ -1,11 +1,13 @@
-"""Self-test of a package: its predictions against those of the trained model on synthetic batches."""
+"""Self-test of a package: the scores of its programs beside those of the trained model, on the same rows."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
@@ -13,30 +15,105 @@ from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 from tzrec.data.batch import BASE, Batch
 from tzrec.features.base import Feature
 from tzrec.models.base import RecModel
-from tzrec.serving.package import Program
+from tzrec.serving.measurements import Measurement
+from tzrec.serving.predictor import Scorer
 
 _SIZES = (1, 7, 256)
 _MAX_LENGTH = 3
 
+Outputs = Mapping[str, Tensor]
 
-def difference(program: Program, model: RecModel, features: Mapping[str, Feature]) -> float:
-    """The greatest |program - model| over synthetic batches, relative to the greatest value of the output above 1.
 
-    Rounding errors grow with the terms of a sum, not with the sum: a factorization machine adds terms of 10 and more
-    to a logit that may be close to 0. The greatest value of an output over all rows estimates the size of the terms.
+class SelfTest:
+    """Comparison of scorers over synthetic batches, and over given rows.
+
+    A difference is relative to the greatest value of the output above 1. Rounding errors grow with the terms of a sum,
+    not with the sum: a factorization machine adds terms of 10 and more to a logit that may be close to 0. The greatest
+    value of an output over all rows estimates the size of the terms.
+
+    Args:
+        model: the trained model.
+        features: its features.
+        rows: given rows, with the labels that they have.
+
+    Attributes:
+        measurements: of the checkpoint, and of all scorers that were compared.
     """
-    reference = model.float().eval()  # as trained: FP16 rows are added up in FP32
-    generator = torch.Generator().manual_seed(0)
+
+    def __init__(self, model: RecModel, features: Mapping[str, Feature], rows: Batch | None = None) -> None:
+        reference = model.float().eval()  # as trained: FP16 rows are added up in FP32
+        generator = torch.Generator().manual_seed(0)
+        self._batches = [synthetic_batch(features, num_rows, generator) for num_rows in _SIZES]
+        self._batches += [rows] if rows is not None else []
+        self._labels = _binary_labels(model, rows) if rows is not None else {}
+        with torch.inference_mode():
+            expected = [reference.predict(reference(batch)) for batch in self._batches]
+        self._outputs: dict[str, list[Outputs]] = {"checkpoint": list(expected)}
+        self.measurements = [Measurement("checkpoint", auc=self._auc(expected))]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows that are scored."""
+        return sum(batch.rows for batch in self._batches)
+
+    def compare(self, name: str, scorer: Scorer, reference: str = "checkpoint") -> Measurement:
+        """Score all rows with a scorer.
+
+        Args:
+            name: of the scorer.
+            scorer: it may have fewer outputs than the model.
+            reference: name of the scorer to compare it with.
+        """
+        with torch.inference_mode():
+            received = [scorer.predict(scorer.signature.from_batch(batch)) for batch in self._batches]
+        expected = self._outputs[reference]
+        measurement = Measurement(name, reference, _difference(received, expected), self._auc(received))
+        self._outputs[name] = list(received)
+        self.measurements.append(measurement)
+        return measurement
+
+    def _auc(self, outputs: Sequence[Outputs]) -> dict[str, float]:
+        """AUC of the given rows, which are the last batch, by task."""
+        aucs = {
+            task: auc(outputs[-1][output].float().numpy(), label)
+            for task, (output, label) in self._labels.items()
+            if output in outputs[-1]
+        }
+        return {task: value for task, value in aucs.items() if not math.isnan(value)}
+
+
+def difference(scorer: Scorer, model: RecModel, features: Mapping[str, Feature]) -> float:
+    """Difference of a scorer to a model over synthetic batches, see `SelfTest`."""
+    return SelfTest(model, features).compare("scorer", scorer).difference
+
+
+def auc(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.bool_]) -> float:
+    """Area under the ROC curve, equal scores counting half; NaN where all labels are equal."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    num_positive = int(labels.sum())
+    num_pairs = num_positive * (len(labels) - num_positive)
+    return float((ranks[labels].sum() - num_positive * (num_positive + 1) / 2) / num_pairs) if num_pairs else math.nan
+
+
+def _binary_labels(model: RecModel, rows: Batch) -> dict[str, tuple[str, npt.NDArray[np.bool_]]]:
+    """Output and label of each task with two classes of which the rows have labels; the only task is called "auc"."""
+    labels: dict[str, tuple[str, npt.NDArray[np.bool_]]] = {}
+    for name, head in model.heads.served.items():
+        label = rows.labels.get(head.label_name)
+        if head.num_class == 1 and isinstance(label, Tensor) and label.ndim == 1:
+            labels[f"auc_{name}" if name else "auc"] = (f"probs{head.suffix}", label.numpy() > 0)
+    return labels
+
+
+def _difference(received: Sequence[Outputs], expected: Sequence[Outputs]) -> float:
     differences: dict[str, float] = defaultdict(float)
     greatest: dict[str, float] = defaultdict(float)
-    for num_rows in _SIZES:
-        batch = synthetic_batch(features, num_rows, generator)
-        with torch.inference_mode():
-            expected = reference.predict(reference(batch))
-            received = program.predict(program.signature.from_batch(batch))
-        for name, value in expected.items():
-            differences[name] = max(differences[name], _max_abs(received[name] - value, nonfinite=math.inf))
-            greatest[name] = max(greatest[name], _max_abs(value, nonfinite=0.0))
+    for outputs, references in zip(received, expected, strict=True):
+        for name, value in outputs.items():
+            reference = references[name]
+            differences[name] = max(differences[name], _max_abs(value - reference, nonfinite=math.inf))
+            greatest[name] = max(greatest[name], _max_abs(reference, nonfinite=0.0))
     return max(differences[name] / max(greatest[name], 1.0) for name in differences)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from itertools import accumulate
 
@@ -131,9 +131,17 @@ class Servable(nn.Module):
         tables: bytes of all tables.
         places: of the tables.
         precision: `export_config.mixed_precision`; "" computes in FP32.
+        outputs: names of its outputs; all of the model if it has none of them.
     """
 
-    def __init__(self, model: RecModel, tables: Tensor, places: Mapping[str, TablePlace], precision: str = "") -> None:
+    def __init__(
+        self,
+        model: RecModel,
+        tables: Tensor,
+        places: Mapping[str, TablePlace],
+        precision: str = "",
+        outputs: Collection[str] = (),
+    ) -> None:
         super().__init__()
         embedding_group = group_of(model)
         layout = embedding_group.layout.without_training()
@@ -142,7 +150,7 @@ class Servable(nn.Module):
         runs = _neighbors(layout, self.signature)
         self.lookups = nn.ModuleList(PooledLookup(first, entries, layout, places) for first, entries in runs)
         self.dense_part = model.dense_part()
-        self.autocast = autocast_type(precision, "cpu")
+        self.autocast, self._outputs = autocast_type(precision, "cpu"), frozenset(outputs)
         self.element_lookup = ElementLookup(layout, places)
         self.dense, self.encoders = embedding_group.dense_impls, embedding_group.encoders
         dense = (list(self.signature.dense), list(self.signature.dense.values()))
@@ -176,7 +184,7 @@ class Servable(nn.Module):
             by_row, index = regroup(sources, self._plan), partial(index_of_group, by_name)
             grouped = assemble(self._layout, self.encoders, by_row, elements, self._first_ids(by_name), index)
             predictions: dict[str, Tensor] = self.dense_part(grouped)
-            return predictions
+        return {name: value for name, value in predictions.items() if name in self._outputs} or predictions
 
     def _first_ids(self, inputs: Mapping[str, Tensor]) -> FirstIds:
         """The ids that encoders compare."""

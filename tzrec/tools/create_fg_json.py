@@ -15,8 +15,8 @@ from tzrec.config.check import check
 from tzrec.config.comma_list import split_commas
 from tzrec.config.load import ConfigSource, load_source
 from tzrec.errors import ConfigError
+from tzrec.features.fg_json import describe, without_bucketizers
 from tzrec.serving.assets import copy_file
-from tzrec.tools.fg_json import describe, without_bucketizers
 
 NAME = "fg.json"
 _ODPS = ("--odps_project_name", "--odps_schema_name", "--fg_resource_name", "--force_update_resource")

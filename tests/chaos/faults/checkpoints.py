@@ -154,7 +154,8 @@ class _Planted:
 @fault("code and hostile numbers planted in a checkpoint with valid checksums", times=7)
 def planted_content(workspace: Workspace) -> Outcome:
     import tzrec
-    from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord
+    from tzrec.checkpoint.file_record import FileRecord
+    from tzrec.checkpoint.manifest import CheckpointManifest
     from tzrec.errors import TzrecError
 
     mark = workspace.directory / "executed"

@@ -16,7 +16,8 @@ import torch
 import tzrec
 from tests.chaos.fault import Outcome, fault
 from tests.chaos.workspace import Workspace, checkpoints, outcome
-from tzrec.checkpoint.manifest import NAME, CheckpointManifest, FileRecord
+from tzrec.checkpoint.file_record import FileRecord
+from tzrec.checkpoint.manifest import NAME, CheckpointManifest
 from tzrec.errors import ConfigError, TzrecError
 from tzrec.serving.archive import archive_problem
 

@@ -194,7 +194,8 @@ def inputs_out_of_range(workspace: Workspace) -> Outcome:
 def poisoned_old_checkpoint(workspace: Workspace) -> Outcome:
     import torch.distributed.checkpoint as dcp
 
-    from tzrec.checkpoint.manifest import CheckpointManifest, FileRecord
+    from tzrec.checkpoint.file_record import FileRecord
+    from tzrec.checkpoint.manifest import CheckpointManifest
 
     calm = tzrec.train(write(workspace, name="calm"))
     config = write(workspace)
