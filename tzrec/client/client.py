@@ -15,6 +15,8 @@ from tzrec.errors import DataError, SetupError, UsageError
 from tzrec.serving.frames import as_table
 
 _BATCH_ROWS = 8192
+_MAX_RETRIEVED = 100_000
+"""Items that a request may ask for by default, see `max_retrieved` of the config of a server."""
 
 
 class Client:
@@ -105,10 +107,7 @@ class Client:
         table = as_table(frame)
         if table.num_rows == 0:
             raise DataError("the table has no rows")
-        firsts = range(0, table.num_rows, _BATCH_ROWS)
-        return pa.concat_tables(
-            [self._call(self._transport.predict, table.slice(first, _BATCH_ROWS)) for first in firsts]
-        )
+        return pa.concat_tables([self._call(self._transport.predict, rows) for rows in _slices(table, _BATCH_ROWS)])
 
     def rank(self, user: Any, items: Any, context: Mapping[str, Any] | None = None) -> pa.Table:
         """Score items for one user; the server encodes the features of the user once.
@@ -132,6 +131,29 @@ class Client:
         if not rows:
             raise DataError("there are no items")
         return self._call(self._transport.rank, {**users[0], **(context or {})}, rows)
+
+    def retrieve(self, users: Any, k: int) -> pa.Table:
+        """Find the items nearest to users, with the index of the package; over REST only.
+
+        Args:
+            users: a dict of values of one user, or a frame with a row for each.
+            k: how many items to find for each.
+
+        Returns:
+            one row for each user, in their order, with the lists `ids` and `scores`, the best item first.
+
+        Raises:
+            DataError: it is not a frame, or has no rows.
+            ServerError: the server refuses, or does not answer.
+            UsageError: `k` is no whole number from 1 up, or the address is one of gRPC.
+        """
+        if type(k) is not int or k < 1:
+            raise UsageError(f"retrieve: k must be a whole number from 1 up; received {k!r}")
+        table = pa.Table.from_pylist([dict(users)]) if isinstance(users, Mapping) else as_table(users)
+        if table.num_rows == 0:
+            raise DataError("the table has no rows")
+        num_users = max(1, min(_BATCH_ROWS, _MAX_RETRIEVED // k))
+        return pa.concat_tables([self._call(self._transport.retrieve, rows, k) for rows in _slices(table, num_users)])
 
     def close(self) -> None:
         """Close the connections."""
@@ -162,6 +184,10 @@ def _transport(url: str, token: str, ca_file: str | PathLike[str] | None) -> Tra
         return GrpcTransport(host, scheme == "grpcs", token, ca_file)
     except ModuleNotFoundError as error:
         raise SetupError(f"{error.name} is missing; run: pip install 'tzrec[client]'") from error
+
+
+def _slices(table: pa.Table, num_rows: int) -> list[pa.Table]:
+    return [table.slice(first, num_rows) for first in range(0, table.num_rows, num_rows)]
 
 
 def _values(table: pa.Table) -> list[Values]:

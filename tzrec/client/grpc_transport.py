@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tzrec.client.errors import ServerError
 from tzrec.client.transport import NO_ANSWER, TOO_MANY, UNAVAILABLE, Target, Values
-from tzrec.errors import DataError
+from tzrec.errors import DataError, UsageError
 from tzrec.protos.serving import inference_pb2 as pb
 
 _SERVICE = "/inference.GRPCInferenceService/"
@@ -99,6 +99,9 @@ class GrpcTransport:
         repeated = [{**user, **item} for item in items]
         names = dict.fromkeys(name for row in repeated for name in row)
         return self.predict(target, pa.table({name: _column(name, repeated) for name in names}), timeout_s)
+
+    def retrieve(self, target: Target, users: pa.Table, k: int, timeout_s: float) -> pa.Table:
+        raise UsageError("gRPC has no request for items; use the http:// address of the server")
 
     def close(self) -> None:
         self._channel.close()

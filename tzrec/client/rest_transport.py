@@ -48,11 +48,7 @@ class RestTransport:
         return dict(orjson.loads(self._send("GET", _path(target), timeout_s)))
 
     def predict(self, target: Target, rows: pa.Table, timeout_s: float) -> pa.Table:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, rows.schema) as writer:
-            writer.write_table(rows)
-        body = sink.getvalue().to_pybytes()
-        return pa.ipc.open_stream(self._send("POST", f"{_path(target)}/infer", timeout_s, body, _ARROW)).read_all()
+        return self._answer(f"{_path(target)}/infer", rows, timeout_s)
 
     def rank(self, target: Target, user: Values, items: Sequence[Values], timeout_s: float) -> pa.Table:
         try:
@@ -64,8 +60,19 @@ class RestTransport:
         outputs = orjson.loads(self._send("POST", f"{_path(target)}/rank", timeout_s, body, _JSON))["outputs"]
         return pa.table({name: _scores(outputs[name]) for name in sorted(outputs)})
 
+    def retrieve(self, target: Target, users: pa.Table, k: int, timeout_s: float) -> pa.Table:
+        return self._answer(f"{_path(target)}/retrieve?k={k}", users, timeout_s)
+
     def close(self) -> None:
         self._http.close()
+
+    def _answer(self, path: str, rows: pa.Table, timeout_s: float) -> pa.Table:
+        """Send a table and read the one of the answer."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        content = self._send("POST", path, timeout_s, sink.getvalue().to_pybytes(), _ARROW)
+        return pa.ipc.open_stream(content).read_all()
 
     def _send(
         self, method: str, path: str, timeout_s: float, body: bytes = b"", headers: Mapping[str, str] | None = None

@@ -48,6 +48,10 @@ class Transport(Protocol):
         """Scores of items for one user."""
         ...
 
+    def retrieve(self, target: Target, users: pa.Table, k: int, timeout_s: float) -> pa.Table:
+        """Items nearest to users, and their scores."""
+        ...
+
     def close(self) -> None:
         """Close the connections."""
         ...
