@@ -32,8 +32,8 @@ class BodyReader:
         self._chunks: list[bytes] = []
         self._num_bytes = 0
 
-    def add(self, chunk: bytes) -> None:
-        """Read a chunk.
+    def add(self, chunk: bytes) -> int:
+        """Read a chunk; returns the number of bytes that are kept of it.
 
         Raises:
             RequestError: the body is too long, or not in its encoding.
@@ -47,6 +47,7 @@ class BodyReader:
         if self._num_bytes > self._max_bytes:
             raise RequestError(f"the body has more than {self._max_bytes} bytes; send fewer rows", TOO_LARGE)
         self._chunks.append(chunk)
+        return len(chunk)
 
     def body(self) -> bytes:
         """The body, once all chunks are added.

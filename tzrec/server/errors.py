@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from tzrec.errors import TzrecError
 
-BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNSUPPORTED_TYPE, TOO_MANY, UNAVAILABLE, TOO_LATE = 400, 404, 413, 415, 429, 503, 504
+BAD_REQUEST, UNAUTHORIZED, NOT_FOUND, TOO_LARGE, UNSUPPORTED_TYPE, TOO_MANY = 400, 401, 404, 413, 415, 429
+DISCONNECTED = 499
+"""Status of a request whose client has left, in metrics."""
+UNAVAILABLE, TOO_LATE = 503, 504
 
 
 class RequestError(TzrecError):

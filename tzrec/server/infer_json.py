@@ -59,7 +59,7 @@ def read_request(body: bytes, header_length: str | None) -> InferRequest:
     is_binary = _parameter(value, "binary_data_output", bool, False)
     by_name = {entry["name"]: _parameter(entry, "binary_data", bool, is_binary) for entry in outputs}
     for entry in outputs:
-        refuse_extensions("output", entry["name"], entry.get("parameters") or ())
+        refuse_extensions("output", entry["name"], _parameters(entry))
     return InferRequest(inputs, by_name, is_binary, str(value.get("id", "")))
 
 
@@ -101,17 +101,27 @@ def rows_from_json(value: Any, field: str) -> pa.Table:
 
 def _json_column(values: list[Any], field: str) -> pa.Array:
     try:
-        column = pa.array(values)
-    except (pa.ArrowException, OverflowError) as error:
+        kind = pa.infer_type(values)
+        if pa.types.is_struct(kind):
+            return _maps(values, field)
+        if _has_struct(kind):
+            raise RequestError(f'"{field}" has objects inside of others; give values, lists or objects of values')
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
         raise RequestError(f'"{field}" has values of different types: {first_line(error)}') from None
-    return _maps(values, field) if pa.types.is_struct(column.type) else column
 
 
 def _maps(values: list[Any], field: str) -> pa.Array:
     """Convert objects to maps, which lookups read."""
     pairs = [None if value is None else list(value.items()) for value in values]
-    kind = _json_column([item for row in pairs for _, item in row or ()], field).type
+    kind = pa.infer_type([item for row in pairs for _, item in row or ()])
+    if _has_struct(kind):
+        raise RequestError(f'"{field}" has objects inside of others; give values, lists or objects of values')
     return pa.array(pairs, pa.map_(pa.string(), kind))
+
+
+def _has_struct(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) or any(_has_struct(kind.field(index).type) for index in range(kind.num_fields))
 
 
 def _length(text: str, limit: int) -> int:
@@ -131,7 +141,7 @@ def _read_input(entry: Any, rest: memoryview) -> tuple[NamedTensor, int]:
     name = entry["name"]
     datatype, shape = check_shape(name, entry.get("datatype"), entry.get("shape"))
     size = _parameter(entry, "binary_data_size", int, None)
-    refuse_extensions("input", name, entry.get("parameters") or ())
+    refuse_extensions("input", name, _parameters(entry))
     if size is None:
         return from_list(name, datatype, shape, entry.get("data")), 0
     if not 0 <= size <= len(rest):
@@ -139,9 +149,15 @@ def _read_input(entry: Any, rest: memoryview) -> tuple[NamedTensor, int]:
     return from_bytes(name, datatype, shape, rest[:size]), size
 
 
-def _parameter(entry: dict[str, Any], name: str, kind: type, default: Any) -> Any:
+def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
     parameters = entry.get("parameters") or {}
-    value = parameters.get(name, default) if isinstance(parameters, dict) else parameters
+    if not isinstance(parameters, dict):
+        raise RequestError(f'"parameters" is {parameters!r}, not an object')
+    return parameters
+
+
+def _parameter(entry: dict[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = _parameters(entry).get(name, default)
     if value is not default and type(value) is not kind:
         raise RequestError(f'parameter "{name}" is {value!r}, not a {kind.__name__}')
     return value

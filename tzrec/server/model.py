@@ -17,7 +17,7 @@ from tzrec.log import logger
 from tzrec.profile.training_profile import TrainingProfile
 from tzrec.protos.serve_pb2 import QueueConfig
 from tzrec.server.batcher import Batcher, ScoringRequest
-from tzrec.server.errors import RequestError
+from tzrec.server.errors import TOO_LARGE, RequestError
 from tzrec.server.infer import complete_rows, ensure_known
 from tzrec.server.metrics import Metrics
 from tzrec.server.request_logger import RequestLogger
@@ -65,6 +65,7 @@ class ServedModel:
         self.manifest = PackageManifest.read(path)
         self.predictor: Predictor = load(path)
         self._metrics, self._request_logger = metrics, request_logger
+        self._max_request_rows = queue.max_request_rows
         self.statistics = ModelStatistics()
         self._warm_up()
         self.predictor.on_stage = metrics.observe_stage
@@ -105,8 +106,9 @@ class ServedModel:
         """Queue rows of raw columns.
 
         Raises:
-            RequestError: see `complete_rows` and `Batcher.submit`.
+            RequestError: there are too many rows, or see `complete_rows` and `Batcher.submit`.
         """
+        self._ensure_size(rows)
         return self._submit(ScoringRequest(complete_rows(rows, self.predictor.columns)))
 
     def submit_rank(self, user: pa.Table, items: pa.Table) -> Future[pa.Table]:
@@ -122,6 +124,7 @@ class ServedModel:
         columns = self.predictor.columns
         if items.num_rows == 0:
             raise RequestError("the table of items has no rows")
+        self._ensure_size(items)
         names = [name for name in columns if name in user.column_names and name not in items.column_names]
         if not names:
             return self.submit(items)
@@ -134,6 +137,11 @@ class ServedModel:
         for name in missing:
             user = user.append_column(name, pa.nulls(1))
         return self._submit(ScoringRequest(items, user))
+
+    def _ensure_size(self, rows: pa.Table) -> None:
+        if rows.num_rows > self._max_request_rows:
+            limit = f"more than {self._max_request_rows}; send them in several requests"
+            raise RequestError(f"the request has {rows.num_rows} rows, {limit}", TOO_LARGE)
 
     def _submit(self, request: ScoringRequest) -> Future[pa.Table]:
         self._metrics.observe_rows(self.name, request.rows, request.user)

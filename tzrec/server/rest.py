@@ -19,14 +19,15 @@ import orjson
 import pyarrow as pa
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tzrec.protos.serve_pb2 import RequestLimits
+from tzrec.errors import shorten_middle
+from tzrec.server.admission import Admission, Ticket
 from tzrec.server.arrow_body import ARROW, read_arrow, write_arrow
 from tzrec.server.compression import MIN_BYTES, BodyReader, accepted_encoding, pack
-from tzrec.server.errors import RequestError
+from tzrec.server.errors import DISCONNECTED, UNAUTHORIZED, RequestError
 from tzrec.server.infer import to_numpy
 from tzrec.server.infer_json import HEADER_LENGTH, read_json, read_request, rows_from_json, write_response
 from tzrec.server.openapi import document
@@ -42,11 +43,11 @@ class Rest:
 
     Args:
         service: answers.
-        limits: of requests.
+        admission: decides which requests are answered.
     """
 
-    def __init__(self, service: Service, limits: RequestLimits) -> None:
-        self._service, self._limits = service, limits
+    def __init__(self, service: Service, admission: Admission) -> None:
+        self._service, self._admission = service, admission
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -54,8 +55,8 @@ class Rest:
             self._route("GET", "/openapi.json", self.openapi),
             self._route("GET", "/metrics", self.metrics),
             self._route("GET", "/v2", self.server_metadata),
-            self._route("GET", "/v2/health/live", self.live),
-            self._route("GET", "/v2/health/ready", self.ready),
+            self._route("GET", "/v2/health/live", self.live, is_open=True),
+            self._route("GET", "/v2/health/ready", self.ready, is_open=True),
             self._route("GET", "/v2/models/stats", self.statistics),
             self._route("POST", "/v2/repository/index", self.index),
             self._route("POST", "/v2/repository/models/{name}/{action:str}", self.change),
@@ -71,10 +72,18 @@ class Rest:
             ]
         return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
 
-    def _route(self, method: str, path: str, handler: Handler) -> Route:
+    def _route(self, method: str, path: str, handler: Handler, is_open: bool = False) -> Route:
+        """Route of a handler; an open one needs no admission."""
+
+        async def admitted(request: Request) -> Response:
+            authorization = request.headers.get("authorization", "")
+            with self._admission.admit(authorization, request.client.host if request.client else "") as ticket:
+                request.state.ticket = ticket
+                return await handler(request)
+
         async def answer(request: Request) -> Response:
             start = time.monotonic()
-            response = await _packed(request, await _answered(handler, request))
+            response = await _packed(request, await _answered(handler if is_open else admitted, request))
             self._service.metrics.observe_request("rest", response.status_code, time.monotonic() - start)
             return response
 
@@ -91,7 +100,8 @@ class Rest:
         return Response()
 
     async def ready(self, request: Request) -> Response:
-        return Response(status_code=200 if self._service.repository.is_ready else 503)
+        is_ready = self._service.repository.is_ready and not self._admission.is_draining
+        return Response(status_code=200 if is_ready else 503)
 
     async def server_metadata(self, request: Request) -> Response:
         return _json(self._service.server_metadata())
@@ -125,7 +135,7 @@ class Rest:
         stage = self._service.metrics.stage
         if request.headers.get("content-type", "").partition(";")[0] == ARROW:
             with stage("parse"):
-                rows = read_arrow(body)
+                rows = read_arrow(body, self._admission.limits.max_body_bytes)
             scores = await self._service.predict(*_model(request), rows)
             with stage("write"):
                 return Response(write_arrow(scores), media_type=ARROW)
@@ -146,9 +156,18 @@ class Rest:
             return _json({"model_name": model.name, "model_version": model.version, "outputs": outputs})
 
     async def _body(self, request: Request) -> bytes:
-        reader = BodyReader(request.headers.get("content-encoding", ""), self._limits.max_body_bytes)
+        """Receive the body; one that is refused is read to its end, since clients listen to no answer before it."""
+        ticket: Ticket = request.state.ticket
+        refusal: RequestError | None = None
+        reader = BodyReader(request.headers.get("content-encoding", ""), self._admission.limits.max_body_bytes)
         async for chunk in request.stream():
-            reader.add(chunk)
+            if refusal is None:
+                try:
+                    ticket.add_bytes(reader.add(chunk))
+                except RequestError as error:
+                    refusal = error
+        if refusal is not None:
+            raise refusal
         return reader.body()
 
 
@@ -156,7 +175,12 @@ async def _answered(handler: Handler, request: Request) -> Response:
     try:
         return await handler(request)
     except RequestError as error:
-        return _json({"error": str(error)}, error.status)
+        response = _json({"error": str(error)}, error.status)
+        if error.status == UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+    except ClientDisconnect:
+        return Response(status_code=DISCONNECTED)
     except Exception:
         _logger.exception("serve  %s %s failed", request.method, request.url.path)
         return _json({"error": "the server failed; its log says why"}, 500)
@@ -175,7 +199,7 @@ async def _packed(request: Request, response: Response) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     """Answer a request for a path that does not exist, or with a method that it does not have."""
     assert isinstance(error, HTTPException)
-    reason = f"{request.method} {request.url.path} is not one of the requests of this server"
+    reason = f"{request.method} {shorten_middle(request.url.path)} is not one of the requests of this server"
     return _json({"error": f"{reason}; docs/serving.md lists them"}, error.status_code, error.headers)
 
 

@@ -6,13 +6,16 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from tzrec.protos.serving import inference_pb2 as pb
-from tzrec.server.errors import NOT_FOUND, TOO_LARGE, TOO_LATE, TOO_MANY, UNAVAILABLE, RequestError
+from tzrec.server.admission import Admission, Ticket
+from tzrec.server.errors import NOT_FOUND, TOO_LARGE, TOO_LATE, TOO_MANY, UNAUTHORIZED, UNAVAILABLE, RequestError
 from tzrec.server.infer import InferRequest, refuse_extensions
 from tzrec.server.request_lines import RequestLines
 from tzrec.server.service import Service
@@ -21,6 +24,7 @@ from tzrec.server.trace import RequestTrace, current_trace
 
 _logger = logging.getLogger(__name__)
 _CODES = {
+    UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
     NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
     TOO_MANY: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -30,6 +34,8 @@ _CODES = {
 _CAPITAL = re.compile("(?<!^)(?=[A-Z])")
 _OK, _FAILED = 200, 500
 _FAILURE = "the server failed; its log says why"
+_OPEN = ("ServerLive", "ServerReady")
+"""Methods that need no admission."""
 _CONTENTS = {
     "BOOL": "bool_contents",
     **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
@@ -49,34 +55,45 @@ class Rpc:
     Args:
         service: answers.
         lines: logs the requests.
+        admission: decides which requests are answered.
     """
 
-    def __init__(self, service: Service, lines: RequestLines) -> None:
-        self._service, self._lines = service, lines
+    def __init__(self, service: Service, lines: RequestLines, admission: Admission) -> None:
+        self._service, self._lines, self._admission = service, lines, admission
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler that a gRPC server is given."""
         service = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
-        methods = {}
+        methods: dict[str, Any] = {}
         for method in service.methods:
-            answer = getattr(self, _CAPITAL.sub("_", method.name).lower())
+            answer, message_class = (
+                getattr(self, _CAPITAL.sub("_", method.name).lower()),
+                GetMessageClass(method.input_type),
+            )
             kind = grpc.unary_unary_rpc_method_handler
             if method.server_streaming:
                 kind = grpc.stream_stream_rpc_method_handler
             methods[method.name] = kind(
-                answer if method.server_streaming else self._answering(answer),
-                request_deserializer=GetMessageClass(method.input_type).FromString,
+                answer if method.server_streaming else self._answering(method.name, answer, message_class),
                 response_serializer=GetMessageClass(method.output_type).SerializeToString,
             )
         return grpc.method_handlers_generic_handler(service.full_name, methods)
 
-    def _answering(self, method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
-        async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
+    def _admit(self, context: grpc.aio.ServicerContext) -> AbstractContextManager[Ticket]:
+        return self._admission.admit(_authorization(context), context.peer().rpartition(":")[0])
+
+    def _answering(
+        self, name: str, method: Callable[[Any], Awaitable[Any]], message_class: Any
+    ) -> Callable[[Any, Any], Awaitable[Any]]:
+        """Make the handler of a method, which receives bytes: those that are no message are the fault of the client."""
+
+        async def answer(data: bytes, context: grpc.aio.ServicerContext) -> Any:
             start, status, num_bytes = time.monotonic(), _OK, 0
             trace = RequestTrace("grpc", context.peer(), method.__name__)
             current_trace.set(trace)
             try:
-                response = await method(request)
+                with nullcontext() if name in _OPEN else self._admit(context):
+                    response = await method(_parse(message_class, data))
                 num_bytes = response.ByteSize()
                 return response
             except RequestError as error:
@@ -84,7 +101,7 @@ class Rpc:
                 await context.abort(_CODES.get(status, grpc.StatusCode.INVALID_ARGUMENT), str(error))
             except Exception:
                 status = _FAILED
-                _logger.exception("serve  %s failed", method.__name__)
+                _logger.exception("serve  %s failed", name)
                 await context.abort(grpc.StatusCode.INTERNAL, _FAILURE)
             finally:
                 self._service.metrics.observe_request("grpc", status, time.monotonic() - start)
@@ -96,7 +113,8 @@ class Rpc:
         return pb.ServerLiveResponse(live=True)
 
     async def server_ready(self, request: pb.ServerReadyRequest) -> pb.ServerReadyResponse:
-        return pb.ServerReadyResponse(ready=self._service.repository.is_ready)
+        is_ready = self._service.repository.is_ready and not self._admission.is_draining
+        return pb.ServerReadyResponse(ready=is_ready)
 
     async def model_ready(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
         try:
@@ -129,22 +147,24 @@ class Rpc:
             )
 
     async def model_stream_infer(
-        self, requests: AsyncIterator[pb.ModelInferRequest], context: grpc.aio.ServicerContext
+        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.ModelStreamInferResponse]:
         """Answer the requests of a stream in their order; one that is refused does not end it."""
-        async for request in requests:
-            start, status = time.monotonic(), _OK
+        async for data in requests:
+            start, status, request = time.monotonic(), _OK, pb.ModelInferRequest()
             trace = RequestTrace("grpc", context.peer(), "model_stream_infer")
             current_trace.set(trace)
             try:
-                answer = pb.ModelStreamInferResponse(infer_response=await self.model_infer(request))
+                with self._admit(context):
+                    request = _parse(pb.ModelInferRequest, data)
+                    answer = pb.ModelStreamInferResponse(infer_response=await self.model_infer(request))
             except RequestError as error:
                 status = error.status
-                answer = _refused(request, str(error))
+                answer = _refused(request.id, str(error))
             except Exception:
                 status = _FAILED
                 _logger.exception("serve  model_stream_infer failed")
-                answer = _refused(request, _FAILURE)
+                answer = _refused(request.id, _FAILURE)
             self._service.metrics.observe_request("grpc", status, time.monotonic() - start)
             self._lines.log(trace, status, answer.ByteSize())
             yield answer
@@ -173,8 +193,21 @@ class Rpc:
         return pb.RepositoryModelUnloadResponse()
 
 
-def _refused(request: pb.ModelInferRequest, reason: str) -> pb.ModelStreamInferResponse:
-    return pb.ModelStreamInferResponse(error_message=reason, infer_response={"id": request.id})
+def _refused(request_id: str, reason: str) -> pb.ModelStreamInferResponse:
+    return pb.ModelStreamInferResponse(error_message=reason, infer_response={"id": request_id})
+
+
+def _parse(message_class: Any, data: bytes) -> Any:
+    try:
+        return message_class.FromString(data)
+    except DecodeError:
+        name = message_class.DESCRIPTOR.name
+        raise RequestError(f"the request is no {name}: its bytes are no protobuf message of that type") from None
+
+
+def _authorization(context: grpc.aio.ServicerContext) -> str:
+    values = [value for name, value in context.invocation_metadata() or () if name == "authorization"]
+    return str(values[0]) if values else ""
 
 
 def _inputs(request: pb.ModelInferRequest) -> list[NamedTensor]:

@@ -69,6 +69,10 @@ def check_shape(name: str, datatype: object, shape: object) -> tuple[str, tuple[
         or not all(type(size) is int and 0 <= size < 1 << 31 for size in shape)
     ):
         raise RequestError(f'input "{name}": shape {shape!r} is not [rows] or [rows, values per row]')
+    if shape[-1] == 0 and len(shape) > 1:
+        raise RequestError(
+            f'input "{name}": shape {shape!r} has no values; leave out an input whose values are missing'
+        )
     return datatype, tuple(shape)
 
 
@@ -107,7 +111,8 @@ def from_bytes(name: str, datatype: str, shape: tuple[int, ...], data: bytes | m
         )
     from tzrec.server.kernels.strings import unpack
 
-    offsets, text = np.empty(count + 1, np.int32), np.empty(len(data), np.uint8)
+    most = len(data) // 4  # a shape alone must not take memory
+    offsets, text = np.empty(min(count, most) + 1, np.int32), np.empty(len(data), np.uint8)
     num_read, is_whole = unpack(np.frombuffer(data, np.uint8), offsets, text)
     _check_count(name, shape, num_read if is_whole else math.nan, f"strings in {len(data)} bytes")
     strings = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text[: offsets[-1]]))

@@ -24,7 +24,7 @@ from tests.fixtures.redis_server import redis_server
 from tests.fixtures.small_model import OUTPUTS, exported_package, small_rows
 from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.protos.serving import inference_pb2 as pb
-from tzrec.server.rest import ARROW
+from tzrec.server.arrow_body import ARROW
 from tzrec.server.run import Server
 from tzrec.server.stores.build import build_stores
 from tzrec.server.stores.keys import to_keys

@@ -1,0 +1,1 @@
+"""Chaos of a server: malformed requests, slow clients and dropped connections while versions are switched."""
