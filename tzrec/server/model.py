@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -28,6 +29,8 @@ from tzrec.serving.predictor import Predictor, load
 from tzrec.serving.profile import KIND as PROFILE_KIND
 
 _WARM_UP_ROWS = (1, 200)
+_SCORING_S = 30
+"""Time for the scoring of a batch, beside its waiting."""
 
 
 class ServedModel:
@@ -67,6 +70,9 @@ class ServedModel:
         self._metrics, self._request_logger = metrics, request_logger
         self._max_request_rows = queue.max_request_rows
         self.statistics = ModelStatistics()
+        self._num_users, self._is_closing = 0, False
+        self._released = threading.Condition()
+        self._max_wait_s = queue.deadline_s + _SCORING_S
         self._warm_up()
         self.predictor.on_stage = metrics.observe_stage
         metrics.features.add(name, version, self.predictor.encoder, self._profile(path))
@@ -177,10 +183,24 @@ class ServedModel:
             logger.warning("serve  %s %s has no drift of its features: %s", self.name, self.version, error)
             return None
 
+    def acquire(self) -> bool:
+        """Let the model answer until `release`; returns False if it no longer does."""
+        with self._released:
+            self._num_users += not self._is_closing
+            return not self._is_closing
+
+    def release(self) -> None:
+        """Let the model close, as far as the one who has acquired it is concerned."""
+        with self._released:
+            self._num_users -= 1
+            self._released.notify()
+
     def close(self) -> None:
-        """Answer what is waiting and end."""
+        """Answer those who have acquired the model, and end."""
+        with self._released:
+            self._is_closing = True
+            self._released.wait_for(lambda: self._num_users == 0, self._max_wait_s)
         self._batcher.close()
-        self._metrics.features.remove(self.name, self.version)
 
     def _score(self, requests: Sequence[ScoringRequest]) -> pa.Table:
         start = time.monotonic()

@@ -5,26 +5,33 @@
     DIR/<model>              packages: several models, version 1 each
     DIR/<model>/<version>    versions of several models
 
-The greatest version answers. A new one is loaded in a thread of its own, and answers once it is warm; requests in
-flight end with the version that they began with. Where the greatest version is removed the next one answers again.
+The directory may be one of a store, whose packages are copied to this machine. The greatest version answers. A new one,
+or a package that was written again, is loaded in a thread of its own, and answers once it is warm; requests in flight
+end with the version that they began with. Where the greatest version is removed the next one answers again. Where
+nothing is left, which is rather a mount or a store that is gone than a wish, the loaded versions go on.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tzrec import env
 from tzrec.config.names import did_you_mean
-from tzrec.errors import TzrecError, UsageError
+from tzrec.errors import PackageError, TzrecError, UsageError
 from tzrec.log import logger
 from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.server.errors import NOT_FOUND, UNAVAILABLE, RequestError
 from tzrec.server.metrics import Metrics
 from tzrec.server.model import ServedModel
 from tzrec.server.request_logger import RequestLogger
+from tzrec.serving.fetch import local_package
 from tzrec.serving.manifest_file import MANIFEST
+from tzrec.serving.package_manifest import PackageManifest
+from tzrec.storage.path import AnyPath, StoreStat, to_path
 
 _ONLY_VERSION = "1"
 READY, FAILED = "READY", "UNAVAILABLE"
@@ -55,7 +62,8 @@ class _Served:
     """
 
     loaded: Mapping[str, ServedModel] = field(default_factory=dict)
-    failed: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    stamps: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     is_unloaded: bool = False
     unloaded: Sequence[str] = ()
 
@@ -79,9 +87,9 @@ class Repository:
     """
 
     def __init__(self, config: ServeConfig, metrics: Metrics, request_logger: RequestLogger | None = None) -> None:
-        root = Path(config.model_path)
+        root = to_path(config.model_path)
         self._root, self._config, self._metrics = root, config, metrics
-        self._request_logger = request_logger
+        self._request_logger, self._is_empty = request_logger, False
         self._models: Mapping[str, _Served] = {}  # replaced and never changed, as those of _Served
         self._loading = threading.Lock()  # one scan at a time; requests take no lock
         if not root.exists():
@@ -122,6 +130,25 @@ class Repository:
             raise RequestError(f'model "{name}" is not loaded', UNAVAILABLE)
         return current
 
+    @contextmanager
+    def using(self, name: str, version: str = "") -> Iterator[ServedModel]:
+        """Return a model that answers until the end of the context, even if another version replaces it meanwhile.
+
+        Args:
+            name: of the model.
+            version: a loaded version; empty for the one that answers.
+
+        Raises:
+            RequestError: there is none.
+        """
+        model = self.get(name, version)
+        while not model.acquire():  # closed since, and no longer among the loaded ones
+            model = self.get(name, version)
+        try:
+            yield model
+        finally:
+            model.release()
+
     def versions(self, name: str) -> list[str]:
         """Loaded versions of a model, the one that answers last."""
         return sorted(self._models[name].loaded, key=int)
@@ -144,9 +171,15 @@ class Repository:
         """
         errors: list[TzrecError] = []
         with self._loading:
-            for name, paths in packages_of(self._root).items():
+            packages = packages_of(self._root)
+            if not packages and not self._is_empty:
+                logger.error("serve  %s has no package any more; the loaded versions go on", self._root)
+            self._is_empty = not packages
+            if not packages:
+                return errors
+            for name, paths in packages.items():
                 errors += self._refresh_model(name, paths)
-            removed = {name: served for name, served in self._models.items() if name not in packages_of(self._root)}
+            removed = {name: served for name, served in self._models.items() if name not in packages}
             self._models = {name: served for name, served in self._models.items() if name not in removed}
             for name, served in removed.items():
                 self._unload(name, served)
@@ -186,33 +219,43 @@ class Repository:
             for name, served in self._models.items():
                 self._unload(name, served)
 
-    def _refresh_model(self, name: str, paths: Mapping[str, Path]) -> list[TzrecError]:
+    def _refresh_model(self, name: str, paths: Mapping[str, AnyPath]) -> list[TzrecError]:
         served = self._served(name)
         errors: list[TzrecError] = []
         if served.is_unloaded:
             return errors
         served.failed = {version: failure for version, failure in served.failed.items() if version in paths}
-        newest = sorted(paths, key=int)[-self._config.versions.num_loaded :]
-        for version in [version for version in newest if version not in served.loaded]:
-            changed_at = (paths[version] / MANIFEST).stat().st_mtime
-            if served.failed.get(version, (None, ""))[0] == changed_at:
+        for version in sorted(paths, key=int)[-self._config.versions.num_loaded :]:
+            stamp = _stamp(paths[version])
+            if stamp in (None, served.stamps.get(version), served.failed.get(version, ("", ""))[0]):
                 continue
             try:
-                queue, path = self._config.queue, paths[version]
-                model = ServedModel(name, version, path, queue, self._metrics, self._request_logger)
-            except TzrecError as error:
+                model = self._load(name, version, paths[version])
+            except Exception as error:  # of torch as well, for which no version that answers may be lost
                 logger.error("serve  %s %s cannot be loaded: %s", name, version, error)
-                served.failed = {**served.failed, version: (changed_at, str(error))}
-                errors.append(error)
+                served.failed = {**served.failed, version: (stamp or "", str(error))}
+                errors.append(error if isinstance(error, TzrecError) else PackageError(f"{paths[version]}: {error}"))
                 continue
-            served.failed = {name: failure for name, failure in served.failed.items() if name != version}
+            served.failed = {failed: failure for failed, failure in served.failed.items() if failed != version}
+            replaced = served.loaded.get(version)
             served.loaded = {**served.loaded, version: model}
+            served.stamps = {**served.stamps, version: stamp or ""}
             self._metrics.set_ready(name, version, True)
             logger.info("serve  model %s, version %s is ready", name, version)
+            if replaced is not None:
+                replaced.close()
         current = [version for version in served.loaded if version in paths]
         kept = sorted(current, key=int)[-self._config.versions.num_loaded :]
         self._drop(served, [version for version in served.loaded if version not in kept])
         return errors
+
+    def _load(self, name: str, version: str, path: AnyPath) -> ServedModel:
+        needed = sum(file.size for file in PackageManifest.read(path).files.values())
+        if needed > env.available_memory():
+            free = f"{env.available_memory() / 1e6:.0f} MB are left for this process"
+            raise PackageError(f"{path} needs {needed / 1e6:.0f} MB, but {free}; give it more, or num_loaded: 1")
+        local = local_package(path)
+        return ServedModel(name, version, local, self._config.queue, self._metrics, self._request_logger)
 
     def _served(self, name: str) -> _Served:
         if name not in self._models:
@@ -226,30 +269,54 @@ class Repository:
     def _drop(self, served: _Served, versions: list[str]) -> None:
         dropped = [served.loaded[version] for version in versions]
         served.loaded = {version: model for version, model in served.loaded.items() if model not in dropped}
+        served.stamps = {version: stamp for version, stamp in served.stamps.items() if version in served.loaded}
         for model in dropped:
             self._metrics.set_ready(model.name, model.version, False)
             model.close()
+            self._metrics.features.remove(model.name, model.version)
 
 
-def packages_of(root: Path) -> dict[str, dict[str, Path]]:
-    """Find the packages of a directory: path by version, by model."""
-    name = root.resolve().name
+def packages_of(root: AnyPath) -> dict[str, dict[str, AnyPath]]:
+    """Find the packages of a directory: path by version, by model.
+
+    Raises:
+        StoreError: the store of the directory does not answer.
+    """
+    name = root.resolve().name if isinstance(root, Path) else root.name
     if _is_package(root):
         return {name: {_ONLY_VERSION: root}}
-    versions = _versions(root)
+    folders = _folders(root)
+    versions = _versions(folders)
     if versions:
         return {name: versions}
-    models: dict[str, dict[str, Path]] = {}
-    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
-        packages = {_ONLY_VERSION: folder} if _is_package(folder) else _versions(folder)
+    models: dict[str, dict[str, AnyPath]] = {}
+    for folder in folders:
+        packages = {_ONLY_VERSION: folder} if _is_package(folder) else _versions(_folders(folder))
         if packages:
             models[folder.name] = packages
     return models
 
 
-def _versions(folder: Path) -> dict[str, Path]:
-    return {path.name: path for path in folder.glob("*") if path.name.isdigit() and _is_package(path)}
+def _folders(root: AnyPath) -> list[AnyPath]:
+    """Directories in a directory, in sorted order; none where it does not exist."""
+    if isinstance(root, Path) and not root.is_dir():
+        return []
+    return sorted((path for path in root.iterdir() if path.is_dir()), key=str)
 
 
-def _is_package(path: Path) -> bool:
+def _versions(folders: list[AnyPath]) -> dict[str, AnyPath]:
+    numbered = [path for path in folders if path.name.isascii() and path.name.isdigit()]
+    return {path.name: path for path in numbered if _is_package(path)}
+
+
+def _is_package(path: AnyPath) -> bool:
     return (path / MANIFEST).is_file()
+
+
+def _stamp(path: AnyPath) -> str | None:
+    """Return what changes when a package is written again; None if it is gone."""
+    try:
+        stat = (path / MANIFEST).stat()
+    except FileNotFoundError:
+        return None
+    return stat.version if isinstance(stat, StoreStat) else f"{stat.st_mtime_ns} {stat.st_ino}"

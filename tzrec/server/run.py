@@ -15,7 +15,7 @@ import torch
 import uvicorn
 
 from tzrec import env
-from tzrec.errors import UsageError
+from tzrec.errors import TzrecError, UsageError
 from tzrec.log import logger
 from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.server.admission import Admission, Tokens
@@ -189,10 +189,10 @@ class Server:
         try:
             self._admission.refresh()
             self.service.repository.refresh()
-        except Exception:  # a store that does not answer, a directory that vanishes: the loaded versions go on
-            logger.exception(
-                "serve  new versions cannot be looked for; trying again in %g s", self._config.versions.poll_s
-            )
+        except TzrecError as error:  # such as a store that does not answer: the loaded versions go on
+            logger.error("serve  no new versions can be looked for: %s", error)
+        except Exception:
+            logger.exception("serve  no new versions can be looked for")
 
 
 def _respect_machine(config: ServeConfig) -> None:

@@ -101,11 +101,11 @@ class Service:
         trace = current_trace.get()
         if trace is not None:
             trace.id = request.id
-        model = self.repository.get(name, version)
-        columns = model.predictor.columns
-        rows = to_rows(request.inputs, (*columns, *self.completer.keys))
-        scores = await asyncio.wrap_future(model.submit(await self._completed(rows, columns)))
-        return model, select_outputs(request, scores)
+        with self.repository.using(name, version) as model:
+            columns = model.predictor.columns
+            rows = to_rows(request.inputs, (*columns, *self.completer.keys))
+            scores = await asyncio.wrap_future(model.submit(await self._completed(rows, columns)))
+            return model, select_outputs(request, scores)
 
     async def predict(self, name: str, version: str, rows: pa.Table) -> pa.Table:
         """Score a table of raw columns.
@@ -113,8 +113,8 @@ class Service:
         Raises:
             RequestError: the request cannot be answered.
         """
-        model = self.repository.get(name, version)
-        return await asyncio.wrap_future(model.submit(await self._completed(rows, model.predictor.columns)))
+        with self.repository.using(name, version) as model:
+            return await asyncio.wrap_future(model.submit(await self._completed(rows, model.predictor.columns)))
 
     async def rank(self, name: str, version: str, user: pa.Table, items: pa.Table) -> tuple[ServedModel, pa.Table]:
         """Score items for one user.
@@ -122,12 +122,12 @@ class Service:
         Raises:
             RequestError: the request cannot be answered.
         """
-        model = self.repository.get(name, version)
-        columns = model.predictor.columns
-        if items.num_rows:
-            ensure_known("the items have", items.column_names, columns, self.completer.keys)
-        user, items = await self.completer.complete([user, items], columns)
-        return model, await asyncio.wrap_future(model.submit_rank(user, items))
+        with self.repository.using(name, version) as model:
+            columns = model.predictor.columns
+            if items.num_rows:
+                ensure_known("the items have", items.column_names, columns, self.completer.keys)
+            user, items = await self.completer.complete([user, items], columns)
+            return model, await asyncio.wrap_future(model.submit_rank(user, items))
 
     async def _completed(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
         """Rows with the columns that a model reads, of the request or of the feature stores."""
