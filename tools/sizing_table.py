@@ -49,6 +49,7 @@ def updated(text: str, figures: Mapping[str, float]) -> str:
 
 
 def main() -> None:
+    """Write the table of a file of figures into the page."""
     figures = json.loads(Path(sys.argv[1]).read_text().splitlines()[-1])
     PAGE.write_text(updated(PAGE.read_text(), figures))
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-from tools.sizing_table import BEGIN, END, PAGE, num_cpus, table, updated
+from sizing_table import BEGIN, END, PAGE, num_cpus, table, updated
 
 FIGURES = {f"{key}_{connections}": 2.5 for key in ("p50_ms", "p99_ms", "cpu_ms") for connections in (1, 4, 16)}
 FIGURES |= {"p99_ms_16": 9.0, "max_rate": 431.2}

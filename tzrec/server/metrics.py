@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from tzrec.protos.observation_pb2 import FeatureStatistics
 from tzrec.server.feature_metrics import FeatureMetrics
@@ -33,6 +33,7 @@ class Metrics:
     def __init__(self, config: FeatureStatistics | None = None) -> None:
         config = config or FeatureStatistics()
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         kind: dict[str, Any] = {"registry": self.registry, "namespace": "tzrec"}
         self._requests = Counter("requests", "Requests by protocol and status", ["protocol", "status"], **kind)
         self._stages = Histogram("stage_seconds", "Time of a stage", ["stage"], buckets=_SECONDS, **kind)
