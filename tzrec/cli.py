@@ -46,6 +46,7 @@ COMMANDS = {
     "predict": ("tzrec.predict", "score files with a package or a checkpoint"),
     "serve": ("tzrec.serve", "answer requests with a package"),
     "replay": ("tzrec.replay", "score the logged requests of a server again, and compare the scores"),
+    "materialize": ("tzrec.materialize", "write columns that a server adds to requests into a feature store"),
     "init": ("tzrec.tools.init", "write a first config from a data set"),
     "suggest": ("tzrec.tools.suggest", "suggest values for the fields that a config leaves open"),
     "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),
@@ -262,7 +263,7 @@ def commands() -> dict[str, str]:
 
 def usage() -> str:
     """Format the text of `tzrec --help`."""
-    lines = [f"  {command:<9}{text}" for command, text in commands().items()]
+    lines = [f"  {command:<12}{text}" for command, text in commands().items()]
     return "\n".join(
         [
             "usage: tzrec <command> [flags]",

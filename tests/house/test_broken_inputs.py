@@ -268,6 +268,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
     "tools.demo": ((), {}),
     "serve": ((), {}),
     "replay": (("log.csv",), {"--model_path": ("missing", "junk", "long")}),
+    "materialize": ((), {}),
 }
 """Module of a command -> valid arguments, and for the flags that are paths the kinds of broken files."""
 

@@ -57,6 +57,7 @@ COMMANDS = {
     "export",
     "serve",
     "replay",
+    "materialize",
     "check",
     "plan",
     "index",

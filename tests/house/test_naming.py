@@ -24,7 +24,7 @@ SHARED = {
     "embedding/encoders": {"base", "build"},
     "losses": {"base", "session"},
     "metrics": {"base", "roc", "sums", "grouped", "pairs"},
-    "server/stores": {"base", "build", "completer", "keys", "packed_rows", "packed_store", "store_metrics"},
+    "server/stores": {"base", "build", "completer", "keys", "packed_rows", "packed_store", "store_metrics", "write"},
 }
 
 

@@ -15,12 +15,12 @@ from tzrec.protos import data_pb2
 from tzrec.retrieval.vectors import DescribeRow, ItemVectors, to_ids, to_vectors
 
 
-def open_table(path: str, columns: Sequence[str], reader: str | None = None) -> Reader:
+def open_table(path: str, columns: Sequence[str] | None, reader: str | None = None) -> Reader:
     """Open the files of a table.
 
     Args:
         path: comma list of files, folders and globs.
-        columns: to read.
+        columns: to read; None for all.
         reader: one of READERS; None to choose by the extension of the first file.
 
     Raises:

@@ -17,11 +17,13 @@ from tzrec.errors import DataError
 from tzrec.log import logger
 from tzrec.profile.training_profile import TrainingProfile
 from tzrec.protos.serve_pb2 import QueueConfig
+from tzrec.retrieval import index_files
 from tzrec.server.batcher import Batcher, ScoringRequest
-from tzrec.server.errors import TOO_LARGE, RequestError
+from tzrec.server.errors import NOT_FOUND, TOO_LARGE, RequestError
 from tzrec.server.infer import complete_rows, ensure_known
 from tzrec.server.metrics import Metrics
 from tzrec.server.request_logger import RequestLogger
+from tzrec.server.retrieve import RetrievalRequest
 from tzrec.server.statistics import ModelStatistics
 from tzrec.server.trace import RequestTrace, current_trace
 from tzrec.serving.package_manifest import MODEL, PackageManifest
@@ -76,7 +78,11 @@ class ServedModel:
         self._warm_up()
         self.predictor.on_stage = metrics.observe_stage
         metrics.features.add(name, version, self.predictor.encoder, self._profile(path))
+        has_index = (path / index_files.MANIFEST).exists()
+        if has_index:
+            self.predictor.open_index()
         self._batcher = Batcher(self._score, queue, self._observe_batch)
+        self._retrievals = Batcher(self._retrieve, queue, self._observe_batch) if has_index else None
 
     def _warm_up(self) -> None:
         """Score rows without values, so that the memory of weights and kernels is touched before the first request."""
@@ -149,6 +155,19 @@ class ServedModel:
             limit = f"more than {self._max_request_rows}; send them in several requests"
             raise RequestError(f"the request has {rows.num_rows} rows, {limit}", TOO_LARGE)
 
+    def submit_retrieval(self, users: pa.Table, k: int) -> Future[pa.Table]:
+        """Queue users to find k items for each; the result has more where a request beside it asks for more.
+
+        Raises:
+            RequestError: the package has no index of items, or see `submit`.
+        """
+        if self._retrievals is None:
+            text = f'model "{self.name}" has no index of items; create one in its package with `tzrec index`'
+            raise RequestError(text, NOT_FOUND)
+        self._ensure_size(users)
+        self._metrics.observe_rows(self.name, users)
+        return self._retrievals.submit(RetrievalRequest(complete_rows(users, self.predictor.columns), k=k))
+
     def _submit(self, request: ScoringRequest) -> Future[pa.Table]:
         self._metrics.observe_rows(self.name, request.rows, request.user)
         self._metrics.features.offer(self.name, self.version, request.rows, request.user)
@@ -201,6 +220,8 @@ class ServedModel:
             self._is_closing = True
             self._released.wait_for(lambda: self._num_users == 0, self._max_wait_s)
         self._batcher.close()
+        if self._retrievals is not None:
+            self._retrievals.close()
 
     def _score(self, requests: Sequence[ScoringRequest]) -> pa.Table:
         start = time.monotonic()
@@ -209,6 +230,14 @@ class ServedModel:
         self._metrics.observe_scores(self.name, scores)
         self.statistics.record_batch(scores.num_rows, time.monotonic() - start)
         return scores
+
+    def _retrieve(self, requests: Sequence[ScoringRequest]) -> pa.Table:
+        start = time.monotonic()
+        users = pa.concat_tables([request.rows for request in requests], promote_options="default")
+        k = max(request.k for request in requests if isinstance(request, RetrievalRequest))
+        found_items = self.predictor.retrieve(users, k)
+        self._metrics.observe_stage("retrieve", time.monotonic() - start)
+        return found_items
 
     def _observe_batch(self, num_rows: int, waited_s: float) -> None:
         self._metrics.observe_batch(self.name, num_rows, waited_s)

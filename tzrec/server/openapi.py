@@ -13,6 +13,7 @@ _JSON = "application/json"
 _BINARY = "application/octet-stream"
 _TEXT: dict[str, Any] = {"type": "string"}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_K: dict[str, Any] = {"type": "integer", "minimum": 1}
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
 _BY_NAME: dict[str, Any] = {"type": "object", "additionalProperties": {}}
 
@@ -54,6 +55,7 @@ def _paths() -> dict[str, dict[str, Any]]:
             f"{path}/stats": {"get": _operation("Counts of requests, rows and batches", _ref("Statistics"))},
             f"{path}/infer": {"post": _infer()},
             f"{path}/rank": {"post": _rank()},
+            f"{path}/retrieve": {"post": _retrieve()},
         }
     change = "/v2/repository/models/{name}"
     return {
@@ -73,6 +75,14 @@ def _infer() -> dict[str, Any]:
 def _rank() -> dict[str, Any]:
     operation = _operation("Scores of items for one user", _ref("RankResponse"))
     operation["requestBody"] = _body({_JSON: _ref("RankRequest")})
+    return operation
+
+
+def _retrieve() -> dict[str, Any]:
+    operation = _operation("Items nearest to users, from the index of the model", _ref("RetrieveResponse"))
+    operation["parameters"] = [{"name": "k", "in": "query", "schema": _K, "description": "of a body of Arrow"}]
+    operation["requestBody"] = _body({_JSON: _ref("RetrieveRequest"), ARROW: _FILE})
+    operation["responses"]["200"]["content"] |= {ARROW: {"schema": _FILE}}
     return operation
 
 
@@ -162,6 +172,13 @@ def _schemas() -> dict[str, Any]:
             outputs=_list(_object({"data": numbers, **extra}, name=_TEXT, datatype=datatype, shape=shape)),
         ),
         "RankRequest": _object({"user": _BY_NAME, "context": _BY_NAME}, items=_list(_BY_NAME, minItems=1)),
+        "RetrieveRequest": _object({"user": _BY_NAME, "users": _list(_BY_NAME, minItems=1), "context": _BY_NAME}, k=_K),
+        "RetrieveResponse": _object(
+            {},
+            model_name=_TEXT,
+            model_version=_TEXT,
+            outputs=_object({}, ids=_list({"type": ["integer", "string", "array"]}), scores=numbers),
+        ),
         "RankResponse": _object(
             {},
             model_name=_TEXT,

@@ -4,6 +4,7 @@ GET  /v2/health/live, /v2/health/ready, /v2, /metrics, /openapi.json
 GET  /v2/models/M[/versions/V], and /ready, /config and /stats below it; /v2/models/stats
 POST /v2/models/M[/versions/V]/infer
 POST /v2/models/M[/versions/V]/rank       {"user": {...}, "items": [{...}], "context": {...}}
+POST /v2/models/M[/versions/V]/retrieve   {"user": {...}, "context": {...}, "k": 100}
 POST /v2/repository/index, /v2/repository/models/M/load, .../unload
 """
 
@@ -31,6 +32,7 @@ from tzrec.server.errors import DISCONNECTED, UNAUTHORIZED, RequestError
 from tzrec.server.infer import to_numpy
 from tzrec.server.infer_json import HEADER_LENGTH, read_json, read_request, rows_from_json, write_response
 from tzrec.server.openapi import document
+from tzrec.server.retrieve import ensure_count, read_users
 from tzrec.server.service import Service
 
 _JSON = "application/json"
@@ -69,6 +71,7 @@ class Rest:
                 self._route("GET", f"{path}/stats", self.statistics),
                 self._route("POST", f"{path}/infer", self.infer),
                 self._route("POST", f"{path}/rank", self.rank),
+                self._route("POST", f"{path}/retrieve", self.retrieve),
             ]
         return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
 
@@ -154,6 +157,21 @@ class Rest:
         with self._service.metrics.stage("write"):
             outputs = {name: to_numpy(scores.column(name)) for name in scores.column_names}
             return _json({"model_name": model.name, "model_version": model.version, "outputs": outputs})
+
+    async def retrieve(self, request: Request) -> Response:
+        body = await self._body(request)
+        if request.headers.get("content-type", "").partition(";")[0] == ARROW:
+            k = request.query_params.get("k", "")
+            k_items = ensure_count(int(k) if k.isascii() and k.isdigit() and len(k) < 10 else k)
+            users = read_arrow(body, self._admission.limits.max_body_bytes)
+            _, found_items = await self._service.retrieve(*_model(request), users, k_items)
+            return Response(write_arrow(found_items), media_type=ARROW)
+        users, k_items, is_single = read_users(read_json(body))
+        model, found_items = await self._service.retrieve(*_model(request), users, k_items)
+        outputs = {name: found_items.column(name).to_pylist() for name in found_items.column_names}
+        if is_single:
+            outputs = {name: lists[0] for name, lists in outputs.items()}
+        return _json({"model_name": model.name, "model_version": model.version, "outputs": outputs})
 
     async def _body(self, request: Request) -> bytes:
         """Receive the body; one that is refused is read to its end, since clients listen to no answer before it."""

@@ -76,7 +76,8 @@ class Server:
         access_log = config.access_log if config.HasField("access_log") else None
         self._lines = RequestLines(access_log, config.slow_request_ms)
         completer = Completer(build_stores(config.feature_stores), StoreMetrics(metrics.registry))
-        self.service = Service(Repository(config, metrics, self._request_logger), metrics, completer)
+        repository = Repository(config, metrics, self._request_logger)
+        self.service = Service(repository, metrics, completer, config.max_retrieved)
         http = uvicorn.Config(
             TracedApp(Rest(self.service, self._admission).app(), self._lines),
             host=config.host,

@@ -9,10 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from tzrec.server.errors import RequestError
 from tzrec.server.infer import InferRequest, ensure_known, select_columns, select_outputs, to_rows
 from tzrec.server.metrics import Metrics
 from tzrec.server.model import ServedModel
 from tzrec.server.repository import READY, Repository
+from tzrec.server.retrieve import first_items
 from tzrec.server.stores.completer import Completer
 from tzrec.server.tensors import BYTES, NamedTensor
 from tzrec.server.trace import current_trace
@@ -30,11 +32,13 @@ class Service:
         repository: the models.
         metrics: of the server.
         completer: adds the columns of feature stores to requests.
+        max_retrieved: items that a request may retrieve, users times k.
     """
 
     repository: Repository
     metrics: Metrics
     completer: Completer
+    max_retrieved: int
 
     def server_metadata(self) -> dict[str, Any]:
         """Name, version and extensions of the server."""
@@ -128,6 +132,20 @@ class Service:
                 ensure_known("the items have", items.column_names, columns, self.completer.keys)
             user, items = await self.completer.complete([user, items], columns)
             return model, await asyncio.wrap_future(model.submit_rank(user, items))
+
+    async def retrieve(self, name: str, version: str, users: pa.Table, k: int) -> tuple[ServedModel, pa.Table]:
+        """Find the k items nearest to each user; returns the version that did, and `ids` and `scores`.
+
+        Raises:
+            RequestError: the request cannot be answered.
+        """
+        if users.num_rows * k > self.max_retrieved:
+            text = f"{users.num_rows} users and k = {k} are more than {self.max_retrieved} items"
+            raise RequestError(f"{text}; ask for fewer, or raise max_retrieved in the config of the server")
+        with self.repository.using(name, version) as model:
+            users = await self._completed(users, model.predictor.columns)
+            found_items = await asyncio.wrap_future(model.submit_retrieval(users, k))
+            return model, first_items(found_items, k)
 
     async def _completed(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
         """Rows with the columns that a model reads, of the request or of the feature stores."""

@@ -113,6 +113,15 @@ class Predictor:
         retriever = self._opened_retriever()
         return pa.concat_tables([retriever.retrieve(outputs, k) for outputs in self._outputs(frame)])
 
+    def open_index(self) -> None:
+        """Open the index of items now, which the first call of `retrieve` does otherwise.
+
+        Raises:
+            PackageError: there is no index, it is damaged, or it is of another training than the package.
+            SetupError: it is an index of faiss, which is not installed.
+        """
+        self._opened_retriever()
+
     def _opened_retriever(self) -> Retriever:
         with self._lock:  # opened with the first request
             if self._retriever is None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.fixtures.log_lines import recorded_log
 from tzrec.errors import StoreError
 from tzrec.protos.feature_store_pb2 import FeatureStore as StoreConfig
 from tzrec.server.errors import UNAVAILABLE, RequestError
@@ -110,21 +111,22 @@ def test_completer_goes_on_without_a_store_that_is_late_unless_it_is_required(is
         assert complete([items, users], request)[0] == {**request, "age": [30], "brand": ["of the user"]}
 
 
-def test_completer_logs_errors_once_and_counts_all(caplog: pytest.LogCaptureFixture) -> None:
+def test_completer_logs_errors_once_and_counts_all() -> None:
     registry = CollectorRegistry()
     items = DictStore("item_id", ITEMS, timeout_ms=20_000)
     completer = Completer([items], StoreMetrics(registry))
     rows = pa.table({"item_id": [1, 2, 2, 3]})
     items.error = StoreError("store by_item_id does not answer: reset")
-    for _ in range(3):
-        (completed,) = asyncio.run(completer.complete([rows], COLUMNS))
-        assert completed.column_names == ["item_id"]
-    items.error = TimeoutError()
-    asyncio.run(completer.complete([rows], COLUMNS))
+    with recorded_log() as lines:
+        for _ in range(3):
+            (completed,) = asyncio.run(completer.complete([rows], COLUMNS))
+            assert completed.column_names == ["item_id"]
+        items.error = TimeoutError()
+        asyncio.run(completer.complete([rows], COLUMNS))
     items.error = None
     asyncio.run(completer.complete([rows], COLUMNS))
     completer.close()
-    assert caplog.text.count("store by_item_id does not answer: reset") == 1
+    assert lines == ["serve  store by_item_id does not answer: reset"]
 
     def value(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"tzrec_store_{name}", {"store": "by_item_id", **labels})

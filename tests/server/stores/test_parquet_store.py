@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from google.protobuf import text_format
 
+from tests.fixtures.log_lines import recorded_log
 from tzrec.errors import DataError
 from tzrec.protos.feature_store_pb2 import FeatureStore as StoreConfig
 from tzrec.server.stores.parquet_store import ParquetStore
@@ -59,7 +59,7 @@ def test_store_reads_only_columns_of_the_config(tmp_path: Path) -> None:
     store.close()
 
 
-def test_store_reads_changed_files_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_store_reads_changed_files_again(tmp_path: Path) -> None:
     path = tmp_path / "items.parquet"
 
     def write(table: pa.Table) -> None:
@@ -75,12 +75,12 @@ def test_store_reads_changed_files_again(tmp_path: Path, caplog: pytest.LogCaptu
     assert price() == [1.0]
     write(pa.table({"item_id": [1, 2], "price": [2.0, 0.0]}))
     wait_until(lambda: price() == [2.0])
-    with caplog.at_level(logging.ERROR, "tzrec"):
+    with recorded_log() as lines:
         path.write_bytes(b"no Parquet")
-        wait_until(lambda: "the rows read before stay in use" in caplog.text)
+        wait_until(lambda: any("the rows read before stay in use" in line for line in lines))
         assert price() == [2.0]
         path.unlink()
-        wait_until(lambda: caplog.text.count("stay in use") >= 2)
+        wait_until(lambda: sum("the rows read before stay in use" in line for line in lines) >= 2)
     write(pa.table({"item_id": ["1"], "price": ["free"]}))
     wait_until(lambda: price() == ["free"])
     store.close()
@@ -97,11 +97,11 @@ def test_store_without_files_or_key_raises(tmp_path: Path) -> None:
         ParquetStore(config(tmp_path)).start()
 
 
-def test_store_with_repeated_keys_uses_the_last_row_and_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_store_with_repeated_keys_uses_the_last_row_and_warns(tmp_path: Path) -> None:
     pq.write_table(pa.table({"item_id": [1, None, 1], "price": [1, 2, 3]}), tmp_path / "a.parquet")
     store = ParquetStore(config(tmp_path))
-    with caplog.at_level(logging.WARNING, "tzrec"):
+    with recorded_log() as lines:
         store.start()
-    assert "store items: 2 rows are not used: they have no key, or the key of a later row" in caplog.text
+    assert "serve  store items: 2 rows are not used: they have no key, or the key of a later row" in lines
     assert store.look_up(keys("1"), ["price"]).table["price"].to_pylist() == [3]
     store.close()

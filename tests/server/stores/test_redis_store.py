@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from google.protobuf import text_format
 
+from tests.fixtures.log_lines import recorded_log
 from tests.fixtures.redis_server import redis_server
 from tzrec.errors import ConfigError, StoreError
 from tzrec.protos.feature_store_pb2 import FeatureStore as StoreConfig
@@ -115,9 +116,10 @@ def test_store_with_another_url_is_refused() -> None:
         redis_store("http://localhost")
 
 
-def test_store_whose_server_is_down_starts_and_warns(caplog: pytest.LogCaptureFixture) -> None:
-    redis_store("redis://127.0.0.1:1").start()
-    assert "store items does not answer yet" in caplog.text
+def test_store_whose_server_is_down_starts_and_warns() -> None:
+    with recorded_log() as lines:
+        redis_store("redis://127.0.0.1:1").start()
+    assert len(lines) == 1 and lines[0].startswith("serve  store items does not answer yet: ")
 
 
 def test_value_cache_drops_the_oldest_entries() -> None:

@@ -72,6 +72,6 @@ class FeatureStore(ABC):
     def close(self) -> None:  # noqa: B027 - most stores have nothing to end
         """End the threads and the connections of the store."""
 
-    def _selected(self, names: Sequence[str]) -> list[str]:
+    def selected(self, names: Sequence[str]) -> list[str]:
         """The columns that the config takes from those with these names; all that it lists, also if there is none."""
         return list(self.config.columns) or [name for name in names if name != self.config.key]

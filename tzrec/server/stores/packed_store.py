@@ -25,7 +25,7 @@ class PackedStore(FeatureStore):
     def columns(self) -> frozenset[str] | None:
         if not self._schemas:
             return None
-        return frozenset(name for schema in self._schemas.values() for name in self._selected(schema.names))
+        return frozenset(name for schema in self._schemas.values() for name in self.selected(schema.names))
 
     def look_up(self, keys: pa.Array, columns: Sequence[str]) -> StoredRows:
         values, num_cached = self._values([f"{self._prefix}{key}".encode() for key in keys.to_pylist()])

@@ -76,7 +76,7 @@ class ParquetStore(FeatureStore):
     def _read(self) -> _Contents:
         path, key = self.config.parquet_store.path, self.config.key
         reader = open_reader(data_pb2.DataConfig(dataset_type=data_pb2.ParquetDataset), path)
-        reader = reader.select([key, *self._selected(reader.available)])
+        reader = reader.select([key, *self.selected(reader.available)])
         batches = [piece.batch for piece in reader.read()]
         if not batches:
             raise DataError(f"{path}: the files have no rows")
