@@ -269,11 +269,18 @@ def load_package(path: str) -> Any:
 
 
 def program_to_json(program: ExportedProgram) -> bytes:
-    """Write an exported program as JSON, without weights, constants and example inputs."""
-    from torch._export.serde.serialize import serialize
+    """Write an exported program as JSON, without weights, constants and example inputs.
 
-    artifact = serialize(program, serialize_state_dict=False, serialize_constants=False, serialize_example_inputs=False)
-    return artifact.exported_program
+    Raises:
+        ProgramFormatError: torch cannot write it, as one with autocast inside of a loop.
+    """
+    from torch._export.serde.serialize import SerializeError, serialize
+
+    parts = {"serialize_state_dict": False, "serialize_constants": False, "serialize_example_inputs": False}
+    try:
+        return serialize(program, **parts).exported_program  # type: ignore[arg-type]
+    except (SerializeError, AssertionError) as error:
+        raise ProgramFormatError(str(error)) from None
 
 
 def program_from_json(data: bytes, weights: Mapping[str, Tensor]) -> Callable[..., Sequence[Tensor]]:

@@ -17,6 +17,7 @@ from tzrec.serving.publish import Extras, publish
 from tzrec.serving.sample import SampleRequest, SampleRows
 from tzrec.serving.servable import Servable
 from tzrec.serving.trained_model import TrainedModel, precision_of
+from tzrec.torchrec_adapter import ProgramFormatError
 
 
 def trained() -> TrainedModel:
@@ -151,3 +152,18 @@ def test_publish_writes_fg_json_of_the_features(tmp_path: Path, monkeypatch: pyt
     by_name = {feature.get("feature_name", feature.get("sequence_name")): feature for feature in features}
     assert by_name["user"]["hash_bucket_size"] == 50 and by_name["user"]["expression"] == "user:user"
     assert [feature["feature_name"] for feature in by_name["clicks"]["features"]] == ["item", "tags", "half", "price"]
+
+
+def test_publish_of_program_that_torch_cannot_write_warns_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    FakePackage(monkeypatch, 0.0)
+
+    def fail(program: object, path: Path) -> None:
+        raise ProgramFormatError("a loop with autocast")
+
+    monkeypatch.setattr(module, "write_portable", fail)
+    manifest = publish(trained(), tmp_path / "export")[""]
+    assert "runs on machines of this kind only: a loop with autocast" in caplog.text
+    scorers = [item["scorer"] for item in manifest.contents["self_test"].about["measurements"]]
+    assert scorers == ["checkpoint", "compiled"] and "model.export.json" not in manifest.files

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from tzrec.modules.gated_recurrence import gated_scan, gated_step
 from tzrec.modules.jagged_sequence import JaggedSequence
+from tzrec.ops.autocast import without_autocast
 from tzrec.torchrec_adapter import traced_loop
 
 
@@ -80,7 +81,7 @@ class DIEN(nn.Module):
 
     def forward(self, query: Tensor, sequence: JaggedSequence) -> Tensor:
         """(B, query_dim), elements (T, dim) -> (B, hidden_dim), zero for a row without elements"""
-        with torch.autocast(query.device.type, enabled=False):
+        with without_autocast(query.device.type):
             dtype = self.attention.weight.dtype
             if torch.compiler.is_compiling():
                 return self._traced(query.to(dtype), sequence.values.to(dtype), sequence.lengths.long())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 _TYPES = {"": None, "FP32": None, "BF16": torch.bfloat16, "FP16": torch.float16}
@@ -23,6 +25,15 @@ def autocast_type(precision: str, device: str) -> torch.dtype | None:
         None without autocast.
     """
     return _TYPES[usable_precision(precision, device)]
+
+
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """Context manager in which autocast is off. A program that is traced without autocast has no trace of it.
+
+    Args:
+        device: type of the device.
+    """
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def compute_type(x: torch.Tensor) -> torch.dtype:

@@ -27,7 +27,7 @@ SUFFIX = ".export.json"
 _LIBRARIES = "aten|fbgemm|higher_order|mkldnn|prims"
 _PYTHON = "add|sub|mul|truediv|floordiv|mod|pow|neg|eq|ne|lt|le|gt|ge|and_|or_|not_|getitem"
 _OPERATOR = re.compile(
-    rf"torch\.ops\.(?:{_LIBRARIES})(?:\.[A-Za-z][A-Za-z0-9_]*|\._[A-Za-z][A-Za-z0-9_]*){{1,2}}"
+    rf"torch\.ops\.(?:{_LIBRARIES})(?:\.(?:_?[A-Za-z][A-Za-z0-9_]*|__i?(?:and|or|xor|lshift|rshift)__)){{1,2}}"
     rf"|_operator\.(?:{_PYTHON})|torch\.sym_[a-z]+|math\.[a-z]+"
 )
 _NAME = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*)?")
@@ -75,13 +75,19 @@ class PortableModel:
 
 
 def write_portable(program: ExportedProgram, path: Path) -> None:
-    """Write an exported program without its weights, and without what it says about the source code."""
+    """Write an exported program without its weights, and without what it says about the source code.
+
+    Raises:
+        ProgramFormatError: torch cannot write it.
+        PackageError: it has an operator that a package may not have.
+    """
     assert not program.constants, f"the program has constants that are no weights: {', '.join(program.constants)}"
     value = json.loads(program_to_json(program))
     value["guards_code"] = []
     for node in _objects(value):
         if "metadata" in node and "target" in node:
             node["metadata"] = {}
+    _validate(path, _objects(value))
     path.write_text(json.dumps(value, separators=(",", ":")))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from tzrec.checkpoint.file_record import FileRecord
 from tzrec.config.load import dump_config, load_config
@@ -22,7 +23,7 @@ from tzrec.config.names import did_you_mean
 from tzrec.config.vocabulary import self_contained
 from tzrec.data.atomic import AtomicDirectory
 from tzrec.data.store_directory import StoreDirectory, upload_directory
-from tzrec.errors import ConfigError, DataError, Problem, UsageError
+from tzrec.errors import ConfigError, DataError, PackageError, Problem, UsageError
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.features.fg_json import describe
 from tzrec.log import logger
@@ -57,6 +58,7 @@ from tzrec.serving.stored_tables import is_narrowed, stored_tables
 from tzrec.serving.trained_model import TrainedModel, precision_of
 from tzrec.serving.weights import map_weights, write_weights
 from tzrec.storage.path import AnyPath, StorePath
+from tzrec.torchrec_adapter import ProgramFormatError
 
 _OCCUPIED = "--export_dir {} exists and is not empty; remove it or choose another one"
 
@@ -132,7 +134,7 @@ def _write_package(trained: TrainedModel, directory: Path, extras: Extras, stage
         servable, tables = _write_weights(draft)
     with stages.stage("trace the model"):
         program = trace_servable(servable)
-        write_portable(program, portable_path(directory, MODEL))
+        _write_portable(program, portable_path(directory, MODEL))
     with stages.stage("compile it to machine code"):
         compile_program(program, program_path(directory, MODEL))
     draft.write_file(CONFIG, dump_config(pack_assets(self_contained(trained.config), directory)))
@@ -142,10 +144,10 @@ def _write_package(trained: TrainedModel, directory: Path, extras: Extras, stage
     manifest = _manifest(trained, servable, tables)
     with stages.stage("test the package"):
         compiled = Package(directory, manifest)
-        portable = Package(directory, manifest, is_portable=True)
-        quantized: dict[str, Scorer] = {QUANTIZED: servable} if is_narrowed(trained.config.export_config) else {}
-        scorers = {**quantized, "portable": portable.program(), "compiled": compiled.program()}
-        add_self_test(draft, scorers, extras.sample)
+        scorers: dict[str, Scorer] = {QUANTIZED: servable} if is_narrowed(trained.config.export_config) else {}
+        if portable_path(directory, MODEL).exists():
+            scorers["portable"] = Package(directory, manifest, is_portable=True).program()
+        add_self_test(draft, {**scorers, "compiled": compiled.program()}, extras.sample)
     if extras.sample is not None:
         _add_sample(draft, compiled.program(), extras.sample)
     copy_assets(extras.assets, directory)
@@ -158,6 +160,14 @@ def _write_package(trained: TrainedModel, directory: Path, extras: Extras, stage
     )
     manifest.write(directory)
     return manifest
+
+
+def _write_portable(program: ExportedProgram, path: Path) -> None:
+    """Write the exported program; without one, the package is complete but for machines of other kinds."""
+    try:
+        write_portable(program, path)
+    except (ProgramFormatError, PackageError) as error:
+        logger.warning("export no exported program, so the package runs on machines of this kind only: %s", error)
 
 
 def _add_sample(draft: PackageDraft, program: Program, sample: SampleRows) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from functools import partial
 from itertools import accumulate
 
@@ -180,7 +181,7 @@ class Servable(nn.Module):
         if "dense" in by_name:
             sources += [by_name["dense"], *self.dense.embed(by_name["dense"], self._dense_plan)]
         elements = self.dense.embed_elements(self.element_lookup(self.tables, by_name))
-        with torch.autocast("cpu", self.autocast, enabled=self.autocast is not None):
+        with torch.autocast("cpu", self.autocast) if self.autocast else nullcontext():
             by_row, index = regroup(sources, self._plan), partial(index_of_group, by_name)
             grouped = assemble(self._layout, self.encoders, by_row, elements, self._first_ids(by_name), index)
             predictions: dict[str, Tensor] = self.dense_part(grouped)
