@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from tests.fixtures.servers import serving
 from tests.fixtures.small_model import OUTPUTS, exported_package, small_rows
 from tzrec.client import Client, ServerError
 from tzrec.errors import DataError, UsageError
+from tzrec.protos.serve_pb2 import TlsConfig
 from tzrec.server.run import Server
 
 FLAT = ["user", "friend", "item", "price", "place"]
@@ -245,6 +247,30 @@ def test_client_sends_its_token_and_what_json_lacks_as_text() -> None:
     ((path, headers, body),) = fake.requests
     assert path == "/v2/models/a%2Fb/versions/7/rank" and headers["Authorization"] == "Bearer secret"
     assert orjson.loads(body) == {"user": {"user": "u1", "price": None, "weights": {"a": 1.5}}, "items": [{"item": 1}]}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_client_reaches_a_server_with_tls_and_tokens(tmp_path: Path) -> None:
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost -addext"
+    )
+    subprocess.run([*command.split(), "subjectAltName=DNS:localhost"], cwd=tmp_path, check=True, capture_output=True)
+    cert, key, tokens = (str(tmp_path / name) for name in ("cert.pem", "key.pem", "tokens"))
+    Path(tokens).write_text("secret\n")
+    tls = TlsConfig(cert_path=cert, key_path=key, client_ca_path=cert)
+    with serving(exported_package(), tls=tls, token_path=tokens) as server:
+        for url in (f"https://localhost:{server.http_port}", f"grpcs://localhost:{server.grpc_port}"):
+            options: dict[str, Any] = {"ca_file": cert, "timeout_s": 30, "num_retries": 0}
+            with Client(url, "export", token="secret", cert_files=(cert, key), **options) as client:
+                assert client.predict({"item": [1]}).num_rows == 1
+            with Client(url, "export", token="other", cert_files=(cert, key), **options) as client:
+                with pytest.raises(ServerError) as raised:
+                    client.predict({"item": [1]})
+                assert raised.value.status == 401
+            with Client(url, "export", token="secret", **options) as client:
+                with pytest.raises(ServerError) as raised:
+                    client.predict({"item": [1]})
+                assert raised.value.status in (0, 503)
 
 
 def test_client_imports_no_torch() -> None:

@@ -41,10 +41,9 @@ def test_commands_of_the_page_answer(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_page_leads_from_a_config_to_scores(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin" / "tzrec"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tzrec "$@"\n')
-    program.chmod(0o755)
-    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    for name, command in (("tzrec", f"{sys.executable} -m tzrec"), ("python", sys.executable)):
+        (tmp_path / "bin" / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (tmp_path / "bin" / name).chmod(0o755)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -53,8 +52,9 @@ def test_page_leads_from_a_config_to_scores(tmp_path: Path) -> None:
     script = script.replace("tzrec serve", f"tzrec serve --http_port {port} --grpc_port 0")
     script = f"set -e\ntrap 'kill %1; wait' EXIT\n{script}"
     environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    command = ["bash", "-c", script]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
+    )
     assert done.returncode == 0, done.stderr
     answers = done.stdout
     assert '"outputs":{"logits_ctr":[' in answers and '"name":"probs_ctr","datatype":"FP32","shape":[2]' in answers

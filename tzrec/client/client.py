@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from tzrec.client.errors import ServerError
-from tzrec.client.transport import Answer, Attempts, Target, Transport, Values
+from tzrec.client.transport import Answer, Attempts, Target, TlsFiles, Transport, Values
 from tzrec.errors import DataError, SetupError, UsageError
 from tzrec.serving.frames import as_table
 
@@ -34,6 +34,7 @@ class Client:
             do; other refusals are raised at once.
         token: of a server that asks for a bearer token.
         ca_file: certificates (PEM) that may sign that of the server; those of the system by default.
+        cert_files: certificate of the client and its key (PEM), for a server that asks for one.
 
     Raises:
         UsageError: the address has another form.
@@ -54,8 +55,9 @@ class Client:
         num_retries: int = 2,
         token: str = "",
         ca_file: str | PathLike[str] | None = None,
+        cert_files: tuple[str, str] | None = None,
     ) -> None:
-        self._transport = _transport(url, token, ca_file)
+        self._transport = _transport(url, token, TlsFiles(ca_file, cert_files))
         self._attempts = Attempts(timeout_s, num_retries)
         self._url, self._name, self._version = url, model, version
 
@@ -170,7 +172,7 @@ class Client:
         return self._attempts.run(lambda left_s: method(target, *arguments, left_s))
 
 
-def _transport(url: str, token: str, ca_file: str | PathLike[str] | None) -> Transport:
+def _transport(url: str, token: str, files: TlsFiles) -> Transport:
     scheme, host = urlsplit(url).scheme, urlsplit(url).netloc
     if scheme not in ("http", "https", "grpc", "grpcs") or not host:
         raise UsageError(f"{url!r} is no address of a server; give http://host:8000, https://, grpc:// or grpcs://")
@@ -178,10 +180,10 @@ def _transport(url: str, token: str, ca_file: str | PathLike[str] | None) -> Tra
         if scheme.startswith("http"):
             from tzrec.client.rest_transport import RestTransport
 
-            return RestTransport(url, token, ca_file)
+            return RestTransport(url, token, files)
         from tzrec.client.grpc_transport import GrpcTransport
 
-        return GrpcTransport(host, scheme == "grpcs", token, ca_file)
+        return GrpcTransport(host, scheme == "grpcs", token, files)
     except ModuleNotFoundError as error:
         raise SetupError(f"{error.name} is missing; run: pip install 'tzrec[client]'") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tzrec.client.errors import ServerError
-from tzrec.client.transport import NO_ANSWER, TOO_MANY, UNAVAILABLE, Target, Values
+from tzrec.client.transport import NO_ANSWER, TOO_MANY, UNAVAILABLE, Target, TlsFiles, Values
 from tzrec.errors import DataError, UsageError
 from tzrec.protos.serving import inference_pb2 as pb
 
@@ -51,14 +50,15 @@ class GrpcTransport:
         host: `host:port`.
         is_secure: with TLS.
         token: of a server that asks for a bearer token; empty for none.
-        ca_file: certificates (PEM) that may sign that of the server; None for those of the system.
+        files: for TLS.
     """
 
-    def __init__(self, host: str, is_secure: bool, token: str, ca_file: str | PathLike[str] | None) -> None:
+    def __init__(self, host: str, is_secure: bool, token: str, files: TlsFiles) -> None:
         options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         if is_secure:
-            certificates = Path(ca_file).read_bytes() if ca_file else None
-            self._channel = grpc.secure_channel(host, grpc.ssl_channel_credentials(certificates), options)
+            certificate, key = files.cert_files or (None, None)
+            contents = [Path(path).read_bytes() if path else None for path in (files.ca_file, key, certificate)]
+            self._channel = grpc.secure_channel(host, grpc.ssl_channel_credentials(*contents), options)
         else:
             self._channel = grpc.insecure_channel(host, options)
         self._host, self._headers = host, [("authorization", f"Bearer {token}")] if token else []

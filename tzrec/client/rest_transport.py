@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from tzrec.client.errors import ServerError
-from tzrec.client.transport import NO_ANSWER, Target, Values
+from tzrec.client.transport import NO_ANSWER, Target, TlsFiles, Values
 from tzrec.errors import DataError, first_line
 
 _ARROW = {"Content-Type": "application/vnd.apache.arrow.stream"}
@@ -27,15 +26,18 @@ class RestTransport:
     Args:
         url: `http://host:port` or `https://host:port`.
         token: of a server that asks for a bearer token; empty for none.
-        ca_file: certificates (PEM) that may sign that of the server; None for those of the system.
+        files: for TLS.
     """
 
-    def __init__(self, url: str, token: str, ca_file: str | PathLike[str] | None) -> None:
+    def __init__(self, url: str, token: str, files: TlsFiles) -> None:
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        context = ssl.create_default_context(cafile=files.ca_file)
+        if files.cert_files:
+            context.load_cert_chain(*files.cert_files)
         self._http = httpx.Client(
             base_url=url,
             headers=headers,
-            verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+            verify=context,
             limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=_MAX_CONNECTIONS),
             trust_env=False,
         )

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -27,6 +28,19 @@ class Target:
 
     model: str
     version: str
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Files in PEM for a connection with TLS.
+
+    Attributes:
+        ca_file: certificates that may sign that of the server; None for those of the system.
+        cert_files: certificate of the client and its key; None for none.
+    """
+
+    ca_file: str | PathLike[str] | None = None
+    cert_files: tuple[str, str] | None = None
 
 
 class Transport(Protocol):
