@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -239,6 +240,20 @@ def require_cpp_compiler() -> None:
         cpp_builder.get_cpp_compiler()
     except exc.InvalidCxxCompiler as error:
         raise CppCompilerError(str(error)) from None
+
+
+def cpp_compiler() -> str:
+    """Return the C++ compiler that `require_cpp_compiler` finds."""
+    from torch._inductor import cpp_builder
+
+    return str(cpp_builder.get_cpp_compiler())
+
+
+def compiler_cache() -> Path:
+    """Return the directory in which TorchInductor keeps what it has compiled."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    return Path(cache_dir())
 
 
 def compile_package(program: ExportedProgram, path: str, options: Mapping[str, Any]) -> None:

@@ -110,6 +110,7 @@ def test_manifest_of_one_program_lists_inputs_outputs_and_files() -> None:
         "model.pt2",
         "pipeline.config",
         "profile.json",
+        "runner.so",
         "sample_request.json",
         "sample_response.json",
         "weights.safetensors",

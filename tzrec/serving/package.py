@@ -34,8 +34,8 @@ from tzrec.serving.archive import archive_problem
 from tzrec.serving.manifest_file import MANIFEST
 from tzrec.serving.package_manifest import MODEL, PackageManifest, ProgramSpec
 from tzrec.serving.portable import SUFFIX, PortableModel
+from tzrec.serving.program_runner import open_machine_code
 from tzrec.serving.weights import Weights, map_weights
-from tzrec.torchrec_adapter import load_package
 from tzrec.version import __version__
 
 WEIGHTS, CONFIG, FEATURES = "weights.safetensors", "pipeline.config", "features.json"
@@ -89,7 +89,7 @@ class Package:
             model = (
                 PortableModel(portable_path(directory, name), constants)
                 if is_portable
-                else _load_machine_code(program_path(directory, name), constants)
+                else _open_machine_code(program_path(directory, name), constants, manifest)
             )
             self.programs = {**self.programs, name: Program(spec, model)}
 
@@ -186,14 +186,11 @@ def _constants(weights: Weights, spec: ProgramSpec, prefix: str) -> dict[str, Te
     return constants | {"tables": weights.flat(spec.tables)}
 
 
-def _load_machine_code(path: Path, constants: Mapping[str, Tensor]) -> Any:
+def _open_machine_code(path: Path, constants: Mapping[str, Tensor], manifest: PackageManifest) -> Any:
     try:
-        model = load_package(str(path))
+        return open_machine_code(path, constants, manifest.contents)
     except RuntimeError as error:
         raise MachineCodeError(first_line(error)) from None
-    needed = {name: constants[name] for name in model.get_constant_fqns()}
-    model.load_constants(needed, False, True, True, False)  # raises if one is missing; uses the mapped memory
-    return model
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -48,6 +48,7 @@ from tzrec.serving.parts import split
 from tzrec.serving.portable import write_portable
 from tzrec.serving.predictor import Predictor, Scorer
 from tzrec.serving.profile import add_profile
+from tzrec.serving.program_runner import add_runner
 from tzrec.serving.sample import SampleRequest, SampleRows
 from tzrec.serving.selftest import synthetic_batch
 from tzrec.serving.selftest_table import QUANTIZED, SELF_TEST, add_self_test
@@ -188,7 +189,7 @@ def _add_fg_json(draft: PackageDraft) -> None:
     draft.add("fg", "fg.json", json.dumps(described, indent=1, ensure_ascii=False) + "\n")
 
 
-_CONTENTS: tuple[Callable[[PackageDraft], None], ...] = (add_profile, _add_fg_json)
+_CONTENTS: tuple[Callable[[PackageDraft], None], ...] = (add_profile, _add_fg_json, add_runner)
 """Functions that add files to the package, see `PackageDraft.add`; called when programs and config are written."""
 
 
