@@ -18,6 +18,7 @@ from tzrec import env
 from tzrec.errors import TzrecError, UsageError
 from tzrec.log import logger
 from tzrec.protos.serve_pb2 import ServeConfig
+from tzrec.run.matmul import Processor, use_backend
 from tzrec.server.admission import Admission, Tokens
 from tzrec.server.http_protocol import limited
 from tzrec.server.metrics import Metrics
@@ -201,6 +202,7 @@ def _respect_machine(config: ServeConfig) -> None:
     num_threads = min(torch.get_num_threads(), env.available_cpus())
     torch.set_num_threads(num_threads)
     pa.set_cpu_count(num_threads)
+    use_backend(Processor.read().backend)  # for matrix products, the library that training uses by default
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = config.request_limits.max_connections + _SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:

@@ -2,6 +2,7 @@
 
     model.pt2             AOTInductor: the forward pass as machine code, without weights
     model.export.json     the same as an exported program, where the machine code does not run
+    runner.so             torch's runner of machine code, as a class that does not hold Python's lock
     weights.safetensors   every table and every dense weight
     pipeline.config       the training config: how raw columns become inputs
     features.json         per input feature: raw columns, kind, table
