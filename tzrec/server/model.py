@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +87,18 @@ class ServedModel:
         self._retrievals = Batcher(self._retrieve, queue, self._observe_batch) if has_index else None
 
     def _warm_up(self) -> None:
-        """Score rows without values, so that the memory of weights and kernels is touched before the first request."""
-        for num_rows in _WARM_UP_ROWS:
-            try:
-                self.predictor.predict(pa.table({name: pa.nulls(num_rows) for name in self.predictor.columns}))
-            except DataError:  # bad_row_policy is ERROR, and a missing value is a bad one
-                return
+        """Score rows without values, of text and of numbers, as rows and for a user, so that weights are in memory and
+        kernels are loaded before the first request."""
+        columns = self.predictor.columns
+        sources = [source for feature in self.predictor.encoder.features.values() for source in feature.inputs]
+        user = [name for name in columns if any(source.name == name and source.side == "user" for source in sources)]
+        items = [name for name in columns if name not in user]
+        for num_rows, value in product(_WARM_UP_ROWS, (None, "1", 1)):
+            with suppress(DataError):  # bad_row_policy is ERROR, and the value a bad one: its kernels are loaded
+                self.predictor.predict(_constant_rows(columns, value, num_rows))
+            if user and items:
+                with suppress(DataError):
+                    self.predictor.rank(_constant_rows(user, value, 1), _constant_rows(items, value, num_rows))
 
     @property
     def inputs(self) -> list[dict[str, Any]]:
@@ -256,3 +264,7 @@ class ServedModel:
 
 def _is_answered(scores: Future[pa.Table]) -> bool:
     return not scores.cancelled() and scores.exception() is None
+
+
+def _constant_rows(columns: Sequence[str], value: str | int | None, num_rows: int) -> pa.Table:
+    return pa.table({name: pa.array([value] * num_rows) for name in columns})
