@@ -318,6 +318,7 @@ def init(
     eval_input_path: AnyPath | None = None,
     model_dir: AnyPath | None = None,
     features: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
 ) -> SuggestResult:
     """Scan the data once and write a first config, with a feature for each column and a model.
 
@@ -325,9 +326,10 @@ def init(
         train_input_path: comma list of globs.
         label_fields: columns to predict.
         output_config: file to write; an existing one is replaced.
-        eval_input_path: evaluation data. Default: the training data.
+        eval_input_path: evaluation data. Default: a tenth of the training rows, held out.
         model_dir: `model_dir` of the config. Default: `experiments/<name of the config>`.
         features: create features for these columns only.
+        kinds: kinds of columns that the data shows wrongly: "number", "category", "both" or "skip".
 
     Returns:
         The config, statistics of the columns, and notes on columns that were left out.
@@ -346,12 +348,13 @@ def init(
     from tzrec.config.load import dump_config
     from tzrec.data.atomic import write_text
     from tzrec.profile.initial_config import base_config
+    from tzrec.profile.quantities import to_kinds
     from tzrec.profile.suggest import init as init_config
 
     train_path = fspath(train_input_path)
-    eval_path = train_path if eval_input_path is None else fspath(eval_input_path)
+    eval_path = "" if eval_input_path is None else fspath(eval_input_path)
     directory = f"experiments/{Path(output_config).stem}" if model_dir is None else fspath(model_dir)
-    result = init_config(base_config(train_path, eval_path, directory, label_fields), features)
+    result = init_config(base_config(train_path, eval_path, directory, label_fields), features, to_kinds(kinds or {}))
     write_text(fspath(output_config), dump_config(result.config))
     return result
 

@@ -7,11 +7,23 @@ import pyarrow as pa
 import pytest
 
 from tests.fixtures.column_stats import column_stats
+from tzrec.config.check import check
+from tzrec.config.load import ConfigSource
 from tzrec.errors import DataError
 from tzrec.profile.column_stats import ColumnStats
-from tzrec.profile.initial_config import add_features, add_model, base_config, tolerate_bad_rows, unreadable_columns
+from tzrec.profile.initial_config import (
+    add_features,
+    add_model,
+    add_training,
+    base_config,
+    hold_out,
+    tolerate_bad_rows,
+    unreadable_columns,
+)
+from tzrec.profile.quantities import Kind
 from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import CsvDataset, ParquetDataset
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
 def column(name: str, values: Any) -> ColumnStats:
@@ -61,10 +73,77 @@ def test_add_features_creates_a_feature_per_column() -> None:
         "RawFeature price item:price",
         "RawFeature whole item:whole",
         "RawFeature as_text item:as text",
+        "RawFeature as_text_bucket item:as text",
         "IdFeature as_text_ item:as-text",
         "IdFeature as_text__ item:as_text",
     ]
-    assert notes == ['column "whole" is floating point and therefore a quantity; ids are integers']
+    assert notes == []
+
+
+def test_kind_that_the_user_gives_wins_over_the_data() -> None:
+    config = base_config("x.parquet", "", "model", ["clk"])
+    columns = [column("age", np.arange(100) % 60), column("price", [1.5, 2.5, 1.5]), column("zip", np.arange(100) % 60)]
+    _, notes = add_features(config, columns, {"age": Kind.NAME, "price": Kind.SKIPPED, "zip": Kind.EITHER})
+    assert [feature.WhichOneof("feature") for feature in config.feature_configs] == [
+        "id_feature",
+        "id_feature",
+        "raw_feature",
+    ]
+    assert notes == ['column "price" is left out: --as says so']
+
+
+def test_whole_number_is_noted_with_its_evidence() -> None:
+    config = base_config("x.parquet", "", "model", ["clk"])
+    _, notes = add_features(config, [column("age", np.arange(100) % 60)])
+    assert notes == ['column "age" is a quantity: its name says age; --as age=category reads it otherwise']
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1, 64), (12_000, 64), (40_000, 256), (10**9, 1024)])
+def test_batch_size_makes_two_hundred_steps(rows: int, size: int) -> None:
+    config = with_model(column("clk", [0, 1]))
+    list(add_training(config, rows))
+    assert config.data_config.batch_size == size
+
+
+def test_training_with_evaluations_stops_early_and_exports_the_best() -> None:
+    config = with_model(column("clk", [0, 1]), eval_path="eval")
+    list(add_training(config, 1000))
+    train = config.train_config
+    assert (train.num_epochs, train.save_checkpoints_epochs, train.keep_checkpoint_best) == (20, 1, 1)
+    assert (train.early_stopping.metric, train.early_stopping.larger_is_better) == ("auc", True)
+    assert (config.export_config.exporter_type, config.export_config.best_exporter_metric) == ("best", "auc")
+    assert check(ConfigSource(config)) == []
+
+
+def test_training_on_errors_stops_when_they_no_longer_fall() -> None:
+    config = with_model(column("pay", [0.5, 7.25]), eval_path="eval")
+    list(add_training(config, 1000))
+    assert config.train_config.early_stopping.metric == "mean_squared_error"
+    assert not config.train_config.early_stopping.larger_is_better
+    assert not config.export_config.metric_larger_is_better
+
+
+def test_training_on_many_rows_or_without_evaluations_has_no_early_stopping() -> None:
+    config = with_model(column("clk", [0, 1]), eval_path="eval")
+    (*_, epochs) = add_training(config, 30_000_000)
+    assert (epochs.value, config.train_config.HasField("early_stopping")) == (1, False)
+    config = with_model(column("clk", [0, 1]))
+    list(add_training(config, 50))
+    assert not config.train_config.HasField("early_stopping")
+
+
+@pytest.mark.parametrize(("path", "rows", "fraction"), [("", 100, 0.1), ("", 99, 0), ("eval", 1000, 0)])
+def test_rows_are_held_out_where_nothing_else_is_evaluated(path: str, rows: int, fraction: float) -> None:
+    config = base_config("x.parquet", path, "model", ["clk"])
+    assert len(list(hold_out(config, rows))) == (fraction > 0)
+    assert config.data_config.eval_split.fraction == fraction
+
+
+def with_model(label: ColumnStats, eval_path: str = "") -> EasyRecConfig:
+    config = base_config("x.parquet", eval_path, "model", [label.name])
+    add_features(config, [column("price", [1.0, 2.5])])
+    add_model(config, [label])
+    return config
 
 
 def test_add_features_sets_the_dimension_of_vectors() -> None:

@@ -62,14 +62,18 @@ def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pyt
     assert 'note: column "request" is left out: nearly every row has its own value' in output
 
     assert check_main(["--pipeline_config", str(path)]) == 0
-    assert "mmoe (clk, pay), 4 features" in capsys.readouterr().out
-    edits = {"data_config.batch_size": 64, "train_config.num_steps": 2}
+    assert "mmoe (clk, pay), 6 features" in capsys.readouterr().out
+    edits = {"train_config.num_steps": 2, "train_config.num_epochs": 0, "train_config.save_checkpoints_epochs": 0}
     model = ["--model_dir", str(tmp_path / "model"), "--edit_config_json", json.dumps(edits)]
     assert train_eval.main(["--pipeline_config", str(path), *model]) == 0
 
     config = load_config(str(path))
     assert config.model_dir == "experiments/first"
-    user, city, price, rate = config.feature_configs
+    user, city, price, price_bucket, rate, rate_bucket = config.feature_configs
+    assert price_bucket.raw_feature.expression == price.raw_feature.expression
+    assert len(price_bucket.raw_feature.boundaries) == len(rate_bucket.raw_feature.boundaries) == 15
+    assert config.data_config.eval_split.fraction == pytest.approx(0.1)
+    assert (config.data_config.batch_size, config.train_config.early_stopping.metric) == (64, "auc_clk")
     assert len(city.id_feature.vocab_list) == 30
     assert 5 * 100 < user.id_feature.hash_bucket_size < 5 * 2000
     assert price.raw_feature.normalizer == "method=log10"
@@ -92,8 +96,8 @@ def test_init_reads_csv(table: pa.Table, tmp_path: Path, capsys: pytest.CaptureF
     words = ["--train_input_path", str(tmp_path / "a.csv"), "--label_fields", "clk", "--output_config", str(path)]
     assert init.main([*words, "--features", "user_id,price"]) == 0
     assert check_main(["--pipeline_config", str(path)]) == 0
-    assert "multi_tower, 2 features" in capsys.readouterr().out
-    user, price = load_config(str(path)).feature_configs
+    assert "multi_tower, 3 features" in capsys.readouterr().out
+    user, price, _ = load_config(str(path)).feature_configs
     assert user.id_feature.hash_bucket_size > 0
     assert price.raw_feature.normalizer == "method=log10"
 
@@ -180,11 +184,12 @@ def test_init_replaces_the_features_of_a_config(
     words = ["--pipeline_config", str(config), "--features", "city,price", "--output_config", str(out)]
     assert init.main(words) == 0
     output = capsys.readouterr().out
-    assert 'feature_configs: ["user", "city", "rate"] -> ["city", "price"] (one for each column)' in output
+    names = '["city", "price", "price_bucket"]'
+    assert f'feature_configs: ["user", "city", "rate"] -> {names} (one for each column)' in output
     assert "note: model_config.feature_groups[0].feature_names[0]: unknown feature" in output
     assert "model_config: not set" not in output
     text = out.read_text()
-    assert text.count("feature_configs {") == 2 and "multi_tower" in text
+    assert text.count("feature_configs {") == 3 and "multi_tower" in text
 
 
 def test_init_completes_a_config_without_features(
@@ -195,12 +200,12 @@ def test_init_completes_a_config_without_features(
     out = tmp_path / "first.config"
     assert init.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
     assert check_main(["--pipeline_config", str(out)]) == 0
-    assert "multi_tower, 5 features" in capsys.readouterr().out
+    assert "multi_tower, 8 features" in capsys.readouterr().out
     assert load_config(str(out)).train_config.sparse_optimizer.adagrad_optimizer.lr == pytest.approx(0.1)
     config.write_text(head[: head.index("train_config")] + head[head.index("data_config") :])
     assert init.main(["--pipeline_config", str(config), "--output_config", str(out), "--overwrite"]) == 0
-    reason = "Adagrad for embedding tables, Adam for dense parameters"
-    assert f'train_config: not set -> "1 epoch" ({reason})' in capsys.readouterr().out
+    reason = "of embedding tables and of dense parameters"
+    assert f'train_config: not set -> "Adagrad and Adam" ({reason})' in capsys.readouterr().out
     assert suggest.main(["--pipeline_config", str(out)]) == 0
     assert "no field is left open" in capsys.readouterr().out
 

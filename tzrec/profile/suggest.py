@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tzrec import env
@@ -17,8 +17,16 @@ from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.feature_suggestions import merge_shared, out_of_range, suggest_fields
 from tzrec.profile.feature_targets import FeatureTarget, feature_targets
-from tzrec.profile.initial_config import add_features, add_model, add_training, tolerate_bad_rows, unreadable_columns
+from tzrec.profile.initial_config import (
+    add_features,
+    add_model,
+    add_training,
+    hold_out,
+    tolerate_bad_rows,
+    unreadable_columns,
+)
 from tzrec.profile.label_stats import LabelStats, ensure_numbers, label_notes
+from tzrec.profile.quantities import Kind
 from tzrec.profile.rules import Suggestion
 from tzrec.profile.scan import scan
 from tzrec.profile.text_columns import declare_null_values
@@ -78,12 +86,15 @@ def suggest(
     return result
 
 
-def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
+def init(
+    config: EasyRecConfig, columns: Collection[str] = (), kind_by_column: Mapping[str, Kind] | None = None
+) -> SuggestResult:
     """Create the features of a config from the columns of its data, and a model and training if it has none, in place.
 
     Args:
         config: names the data and the labels, see `initial_config.base_config`; existing features are replaced.
         columns: columns to create features for; empty for all.
+        kind_by_column: kinds of columns that the user knows better than the data shows.
 
     Raises:
         ConfigError: the data is not raw, or a new model has no label.
@@ -95,6 +106,9 @@ def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
     if not data.label_fields and not config.HasField("model_config"):
         raise ConfigError([Problem("data_config.label_fields", "is empty; name the columns to predict")])
     names, reason_by_column = _readable_columns(config, columns)
+    for name in kind_by_column or ():
+        if name not in names and name not in reason_by_column:
+            raise ConfigError([Problem("", f'--as: there is no column "{name}" to read{did_you_mean(name, names)}')])
     reader = open_reader(data, config.train_input_path, names)
     text_suggestions: list[Suggestion] = []
     text_notes: list[str] = []
@@ -107,13 +121,13 @@ def init(config: EasyRecConfig, columns: Collection[str] = ()) -> SuggestResult:
     ensure_numbers(labels)
     result.notes += label_notes(labels)
     inputs = [column for column in stats if column.name not in data.label_fields]
-    features, feature_notes = add_features(config, inputs)
+    features, feature_notes = add_features(config, inputs, kind_by_column)
     result.notes += feature_notes
     result.suggestions += [features, *tolerate_bad_rows(config, inputs, labels)]
-    if not config.HasField("train_config"):
-        result.suggestions.append(add_training(config))
     if not config.HasField("model_config"):
         result.suggestions.append(add_model(config, labels))
+    if not config.HasField("train_config"):
+        result.suggestions += [*hold_out(config, rows), *add_training(config, rows)]
     stats_by_column = {column.name: column for column in stats}
     targets, _ = feature_targets(config)
     if reader.is_text:

@@ -22,16 +22,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_data_flags(flags)
     text = "create features for these columns only; default: all"
     flags.add_argument("--features", type=split_commas, default=[], metavar="A,B", help=text)
+    text = "kinds of columns that the data shows wrongly: number, category, both or skip"
+    flags.add_argument("--as", dest="kinds", type=split_commas, default=[], metavar="COLUMN=KIND,...", help=text)
     add_output_flags(flags)
     args = flags.parse_args(argv)
     if not args.pipeline_config and not (args.train_input_path and args.label_fields):
         flags.error("give --train_input_path and --label_fields, or --pipeline_config with a config that names them")
     validate_output(flags, args)
+    from tzrec.profile.quantities import to_kinds
     from tzrec.profile.suggest import init
 
+    kinds = [text.rpartition("=") for text in args.kinds]
+    for text, (column, _, _) in zip(args.kinds, kinds, strict=True):
+        if not column:
+            flags.error(f"--as: {text!r} is not COLUMN=KIND, such as age=number")
+    kind_by_column = to_kinds({column: kind for column, _, kind in kinds})
     config = load_incomplete(args.pipeline_config, edits(args)) if args.pipeline_config else _base_config(args)
     keep_text = bool(args.pipeline_config) and not config.feature_configs and not args.edit_config_json
-    report("init", args, lambda: init(config, args.features), keep_text)
+    report("init", args, lambda: init(config, args.features, kind_by_column), keep_text)
     return 0
 
 
@@ -39,8 +47,8 @@ def _base_config(args: Any) -> EasyRecConfig:
     from tzrec.profile.initial_config import base_config
 
     name = Path(args.output_config or "first").stem
-    eval_path = args.eval_input_path or args.train_input_path
-    config = base_config(args.train_input_path, eval_path, f"experiments/{name}", args.label_fields)
+    directory = f"experiments/{name}"
+    config = base_config(args.train_input_path, args.eval_input_path or "", directory, args.label_fields)
     apply_edits(config, args.edit_config_json)
     return config
 

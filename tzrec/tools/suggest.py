@@ -49,7 +49,10 @@ def add_data_flags(flags: cli.Flags) -> None:
     """Add the flags that name the data, and `--edit_config_json`."""
     flags.edits()
     flags.add_argument("--train_input_path", help="data to scan; replaces train_input_path of the config")
-    flags.add_argument("--eval_input_path", help="replaces eval_input_path; default of a new config: the training data")
+    flags.add_argument(
+        "--eval_input_path",
+        help="replaces eval_input_path; default of a new config: a tenth of the training rows, held out",
+    )
     text = "columns to predict; replaces data_config.label_fields"
     flags.add_argument("--label_fields", type=split_commas, metavar="A,B", help=text)
 
