@@ -26,7 +26,7 @@ def commands(text: str) -> list[str]:
     """List the command lines in the fenced blocks of a document, with continued lines joined and prompts removed."""
     blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [line for line in lines if re.match(r"(make|tzrec|python3?|torchrun) ", line)]
+    return [line.removesuffix(" &") for line in lines if re.match(r"(make|tzrec|python3?|torchrun) ", line)]
 
 
 def split(command: str) -> tuple[str, list[str]] | None:
