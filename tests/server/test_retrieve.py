@@ -18,7 +18,8 @@ import tzrec
 from tests.fixtures.servers import send, serving
 from tests.fixtures.small_model import exported_package, small_rows
 from tests.server.test_openapi import problems
-from tzrec.errors import PackageError
+from tzrec.client import Client, ServerError
+from tzrec.errors import PackageError, UsageError
 from tzrec.protos.feature_store_pb2 import FeatureStore
 from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.retrieval.index import build_index
@@ -107,6 +108,23 @@ def test_retrieve_of_arrow_returns_lists(server: Server) -> None:
     for path in ("user/retrieve", "user/retrieve?k=-1", "user/retrieve?k=x"):
         status, answer = ask(server, path, body, **headers)
         assert status == 400 and "not a whole number from 1 up" in answer["error"]
+
+
+def test_retrieve_by_the_client_equals_the_package(server: Server) -> None:
+    users = small_rows(30).select(COLUMNS)
+    with Client(f"http://127.0.0.1:{server.http_port}", "user", timeout_s=60) as client:
+        assert_items(client.retrieve(users, 3).to_pydict(), expected(server, users, 3))
+        user = users.to_pylist()[2]
+        assert_items(client.retrieve(user, 4).to_pydict(), expected(server, users.slice(2, 1), 4))
+        with pytest.raises(UsageError, match="k must be a whole number from 1 up; received 0"):
+            client.retrieve(users, 0)
+        with pytest.raises(ServerError, match="400: 30 users and k = 7 are more than 100 items"):
+            client.retrieve(users, 7)
+    with (
+        Client(f"grpc://127.0.0.1:{server.grpc_port}", "user") as client,
+        pytest.raises(UsageError, match="gRPC has no request for items; use the http:// address"),
+    ):
+        client.retrieve(users, 3)
 
 
 def test_retrieve_by_several_clients_keeps_their_numbers_of_items_apart(server: Server) -> None:
