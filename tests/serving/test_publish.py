@@ -13,6 +13,7 @@ from tzrec.errors import ConfigError, PackageError, UsageError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving import publish as module
 from tzrec.serving.package_manifest import PackageManifest
+from tzrec.serving.predictor import Predictor
 from tzrec.serving.publish import Extras, publish
 from tzrec.serving.sample import SampleRequest, SampleRows
 from tzrec.serving.servable import Servable
@@ -143,6 +144,9 @@ def test_publish_with_sample_keeps_request_and_scores_that_agree(
         repeated = repeated.set_column(repeated.column_names.index(name), name, pa.array([value] * 8, column.type))
     for name, expected in expected_predictions(repeated).items():
         np.testing.assert_allclose(np.array(sample.outputs[name]), expected.numpy(), atol=1e-6, rtol=1e-6)
+    scores = sample.score(Predictor(Servable.from_model(small_model()), small_config(), small_encoder()), 17)
+    assert scores.num_rows == 17
+    np.testing.assert_allclose(scores["probs_ctr"].to_numpy()[8:16], sample.outputs["probs_ctr"], atol=1e-6)
 
 
 def test_publish_writes_fg_json_of_the_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from tzrec.server.trace import RequestTrace, current_trace
 from tzrec.serving.package_manifest import MODEL, PackageManifest
 from tzrec.serving.predictor import Predictor, load
 from tzrec.serving.profile import KIND as PROFILE_KIND
+from tzrec.serving.sample import SampleRequest
 
 _WARM_UP_ROWS = (1, 200)
 _SCORING_S = 30
@@ -77,7 +78,7 @@ class ServedModel:
         self._num_users, self._is_closing = 0, False
         self._released = threading.Condition()
         self._max_wait_s = queue.deadline_s + _SCORING_S
-        self._warm_up()
+        self._warm_up(path)
         self.predictor.on_stage = metrics.observe_stage
         metrics.features.add(name, version, self.predictor.encoder, self._profile(path))
         has_index = (path / index_files.MANIFEST).exists()
@@ -86,9 +87,13 @@ class ServedModel:
         self._batcher = Batcher(self._score, queue, self._observe_batch)
         self._retrievals = Batcher(self._retrieve, queue, self._observe_batch) if has_index else None
 
-    def _warm_up(self) -> None:
-        """Score rows without values, of text and of numbers, as rows and for a user, so that weights are in memory and
-        kernels are loaded before the first request."""
+    def _warm_up(self, path: Path) -> None:
+        """Score the sample request, and rows without values, of text and of numbers, as rows and for a user, so that
+        weights are in memory and kernels are loaded before the first request."""
+        sample = SampleRequest.read(path, self.manifest)
+        if sample is not None:
+            with suppress(DataError):
+                sample.score(self.predictor, max(_WARM_UP_ROWS))
         columns = self.predictor.columns
         sources = [source for feature in self.predictor.encoder.features.values() for source in feature.inputs]
         user = [name for name in columns if any(source.name == name and source.side == "user" for source in sources)]

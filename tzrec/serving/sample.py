@@ -112,6 +112,17 @@ class SampleRequest:
         scores = predictor.rank(pa.table(once), pa.table(many)) if once else predictor.predict(pa.table(many))
         return cls(request, scores.to_pydict())
 
+    def score(self, predictor: Predictor, num_items: int) -> pa.Table:
+        """Score as many items as asked for, those of the request over and over: to warm up, or to compare the scores.
+
+        Raises:
+            DataError: a value cannot be read.
+        """
+        items = [self.request[_ITEMS][index % len(self.request[_ITEMS])] for index in range(num_items)]
+        once = {**self.request.get("user", {}), **self.request.get("context", {})}
+        many = _from_json(items)
+        return predictor.rank(_from_json([once]), many) if once else predictor.predict(many)
+
     def add_to(self, draft: PackageDraft, source: str) -> None:
         """Add its files to a package.
 
@@ -146,6 +157,20 @@ def _to_json(name: str, column: pa.Array) -> list[Any]:
     except (TypeError, ValueError):
         raise DataError(f'column "{name}" has values of type {column.type}, which JSON has no form for') from None
     return values
+
+
+def _from_json(rows: list[dict[str, Any]]) -> pa.Table:
+    """Convert objects to columns; the inverse of `_to_json`."""
+    columns = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        maps = [value for value in values if isinstance(value, dict)]
+        kind = (
+            pa.map_(pa.string(), pa.array([item for value in maps for item in value.values()]).type) if maps else None
+        )
+        pairs = [list(value.items()) if isinstance(value, dict) else value for value in values]
+        columns[name] = pa.array(pairs, kind)
+    return pa.table(columns)
 
 
 def _dump(value: Any) -> str:
