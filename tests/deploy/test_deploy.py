@@ -249,7 +249,8 @@ def test_kubernetes_objects_select_each_other() -> None:
     assert ports == {"http": 8000, "grpc": 8001}
     assert {port["targetPort"] for port in service["spec"]["ports"]} == set(ports)
     assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
-    assert pod["terminationGracePeriodSeconds"] > 30 + 5  # the server waits 30 s for requests, after preStop
+    shutdown = load_checked_message(str(DEPLOY / "server.config"), ServeConfig()).shutdown
+    assert shutdown.drain_s > 0 and pod["terminationGracePeriodSeconds"] > shutdown.drain_s + shutdown.grace_s
 
 
 @pytest.mark.parametrize("path", ["deployment.yml", "kserve.yml"])

@@ -37,25 +37,25 @@ class FeatureMetrics(Collector):
         self._arrived = threading.Event()
         self._thread = threading.Thread(target=self._run, name="features", daemon=True)
 
-    def add(self, model: str, version: str, encoder: FeatureEncoder, profile: TrainingProfile | None) -> None:
-        """Add a version of a model, before requests to it are offered."""
+    def add(
+        self, model: str, version: str, encoder: FeatureEncoder, profile: TrainingProfile | None
+    ) -> FeatureObserver:
+        """Add a version of a model; returns its observer, to which its requests are offered."""
         with self._lock:
-            totals = self._totals.setdefault(model, ModelTotals())
-            self._observers[model, version] = FeatureObserver(encoder, profile, self._config, totals)
+            observer = FeatureObserver(encoder, profile, self._config, self._totals.setdefault(model, ModelTotals()))
+            self._observers[model, version] = observer
             if not self._thread.is_alive():
                 self._thread.start()
+        return observer
 
-    def remove(self, model: str, version: str) -> None:
-        """Remove a version; counts of the model stay."""
+    def remove(self, observer: FeatureObserver) -> None:
+        """Remove a version; counts of the model stay, and so does a package that has taken the place of this one."""
         with self._lock:
-            self._observers.pop((model, version), None)
+            self._observers = {names: other for names, other in self._observers.items() if other is not observer}
 
-    def offer(self, model: str, version: str, rows: pa.Table, user: pa.Table | None = None) -> None:
+    def offer(self, observer: FeatureObserver, rows: pa.Table, user: pa.Table | None = None) -> None:
         """Look at a request if it is time for one; see `FeatureObserver.observe`. Returns at once."""
-        if self._request is not None or time.monotonic() < self._next_at or not self._config.max_cpu_share:
-            return
-        observer = self._observers.get((model, version))
-        if observer is not None:
+        if self._request is None and time.monotonic() >= self._next_at and self._config.max_cpu_share:
             self._request = observer, rows, user
             self._arrived.set()
 

@@ -80,7 +80,7 @@ class ServedModel:
         self._max_wait_s = queue.deadline_s + _SCORING_S
         self._warm_up(path)
         self.predictor.on_stage = metrics.observe_stage
-        metrics.features.add(name, version, self.predictor.encoder, self._profile(path))
+        self._observer = metrics.features.add(name, version, self.predictor.encoder, self._profile(path))
         has_index = (path / index_files.MANIFEST).exists()
         if has_index:
             self.predictor.open_index()
@@ -183,7 +183,7 @@ class ServedModel:
 
     def _submit(self, request: ScoringRequest) -> Future[pa.Table]:
         self._metrics.observe_rows(self.name, request.rows, request.user)
-        self._metrics.features.offer(self.name, self.version, request.rows, request.user)
+        self._metrics.features.offer(self._observer, request.rows, request.user)
         start, trace = time.perf_counter(), current_trace.get()
         scores = self._batcher.submit(request)
         if trace is not None:
@@ -235,6 +235,7 @@ class ServedModel:
         self._batcher.close()
         if self._retrievals is not None:
             self._retrievals.close()
+        self._metrics.features.remove(self._observer)
 
     def _score(self, requests: Sequence[ScoringRequest]) -> pa.Table:
         start = time.monotonic()

@@ -273,7 +273,6 @@ class Repository:
         for model in dropped:
             self._metrics.set_ready(model.name, model.version, False)
             model.close()
-            self._metrics.features.remove(model.name, model.version)
 
 
 def packages_of(root: AnyPath) -> dict[str, dict[str, AnyPath]]:
