@@ -80,10 +80,10 @@ class ServedModel:
         self._max_wait_s = queue.deadline_s + _SCORING_S
         self._warm_up(path)
         self.predictor.on_stage = metrics.observe_stage
-        self._observer = metrics.features.add(name, version, self.predictor.encoder, self._profile(path))
         has_index = (path / index_files.MANIFEST).exists()
         if has_index:
             self.predictor.open_index()
+        self._observer = metrics.features.add(name, version, self.predictor.encoder, self._profile(path))
         self._batcher = Batcher(self._score, queue, self._observe_batch)
         self._retrievals = Batcher(self._retrieve, queue, self._observe_batch) if has_index else None
 
@@ -178,19 +178,25 @@ class ServedModel:
             text = f'model "{self.name}" has no index of items; create one in its package with `tzrec index`'
             raise RequestError(text, NOT_FOUND)
         self._ensure_size(users)
-        self._metrics.observe_rows(self.name, users)
-        return self._retrievals.submit(RetrievalRequest(complete_rows(users, self.predictor.columns), k=k))
+        request = RetrievalRequest(complete_rows(users, self.predictor.columns), k=k)
+        self._observe_request(request.rows)
+        return self._retrievals.submit(request)
 
     def _submit(self, request: ScoringRequest) -> Future[pa.Table]:
-        self._metrics.observe_rows(self.name, request.rows, request.user)
-        self._metrics.features.offer(self._observer, request.rows, request.user)
-        start, trace = time.perf_counter(), current_trace.get()
+        self._observe_request(request.rows, request.user)
+        start = time.perf_counter()
         scores = self._batcher.submit(request)
+        scores.add_done_callback(partial(self._on_scored, request, current_trace.get(), start))
+        return scores
+
+    def _observe_request(self, rows: pa.Table, user: pa.Table | None = None) -> None:
+        """Count the rows of a request, look at them if it is time, and note them for the logs."""
+        self._metrics.observe_rows(self.name, rows, user)
+        self._metrics.features.offer(self._observer, rows, user)
+        trace = current_trace.get()
         if trace is not None:
             trace.model = f"{self.name}/{self.version}"
-            trace.num_rows += request.rows.num_rows
-        scores.add_done_callback(partial(self._on_scored, request, trace, start))
-        return scores
+            trace.num_rows += rows.num_rows
 
     def _on_scored(
         self, request: ScoringRequest, trace: RequestTrace | None, start: float, scores: Future[pa.Table]
