@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos quality docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos chaos-serve quality docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -113,6 +113,9 @@ $(VENV)-%/.ready: $(READY)
 
 chaos: $(PROTOS)  ## inject faults of the disk, the data, the ranks and the machine; 20 minutes
 	@$(BIN)/python -m tests.chaos
+
+chaos-serve: $(PROTOS)  ## send a server 100,000 requests, one in five malformed, while versions are switched
+	@$(BIN)/python -m tests.chaos.serve
 
 quality: $(PROTOS)  ## check that each model overfits 256 rows and learns a planted signal, and each encoder one of sequences
 	@$(BIN)/python experiments/planted/planted.py
