@@ -73,3 +73,11 @@ def test_serve_command_with_wrong_config_or_flags_exits_with_the_cure(
     ]:
         assert serve.main(argv) == 2
         assert message in capsys.readouterr().err
+
+
+def test_serve_config_of_the_page_is_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    path = tmp_path / "server.config"
+    path.write_text(page.partition("## Limits")[2].split("```")[1])
+    config = load_checked_message(str(path), ServeConfig())
+    assert config.request_limits.max_requests_per_s == 200 and config.shutdown.drain_s == 5

@@ -1,6 +1,6 @@
 """Send a server good and malformed requests while versions are switched; end with one line of JSON.
 
-    python -m tests.chaos.serve                       100,000 requests, and 50 switches or more
+    python -m tests.chaos.serve                       100,000 requests and 50 switches
     python -m tests.chaos.serve --requests 5000 --interval_s 2
 
     good, malformed       requests sent; `slow` and `dropped` connections beside them
@@ -11,7 +11,8 @@
     p99_ms, ..._loading   99th percentile of the time of good requests, and of those while a version was loaded
     memory_mb_...         resident memory of the server in the second and in the last quarter of the time
 
-The exit status is 0 if no request was answered wrongly and the memory did not grow.
+The exit status is 0 if no request was answered wrongly and the memory did not grow. The machine code of a version that
+is replaced stays mapped, 0.6 MB here: glibc unloads no library with unique symbols.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ _GROWTH = 1.05
 _GROWTH_MB = 20
 
 
-def is_survived(figures: dict[str, float]) -> bool:
-    """True if nothing was answered wrongly and the memory stayed as it was."""
-    is_right = not any(figures[name] for name in ("wrong", "failed", "refused", "accepted"))
-    limit = figures["memory_mb_second_quarter"] * _GROWTH + _GROWTH_MB
-    return is_right and figures["memory_mb_last_quarter"] <= limit
+def is_right(figures: dict[str, float]) -> bool:
+    """True if nothing was answered wrongly."""
+    return not any(figures[name] for name in ("wrong", "failed", "refused", "accepted"))
+
+
+def is_memory_flat(figures: dict[str, float]) -> bool:
+    """True if the memory stayed as it was; not before the server has met requests of all kinds and sizes."""
+    return figures["memory_mb_last_quarter"] <= figures["memory_mb_second_quarter"] * _GROWTH + _GROWTH_MB
 
 
 def main() -> int:
@@ -50,7 +54,7 @@ def main() -> int:
             exported_package(), Path(folder), arguments.requests, arguments.minutes * 60, arguments.interval_s
         )
     print(json.dumps(figures))
-    return 0 if is_survived(figures) else 1
+    return 0 if is_right(figures) and is_memory_flat(figures) else 1
 
 
 if __name__ == "__main__":

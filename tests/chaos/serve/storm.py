@@ -31,7 +31,9 @@ _NUM_CLIENTS, _NUM_RUDE = 4, 2
 _PORTS = re.compile(r"http://127\.0\.0\.1:(\d+) and grpc://127\.0\.0\.1:(\d+)")
 
 
-def storm(package: Path, folder: Path, num_requests: int, max_s: float, interval_s: float) -> dict[str, float]:
+def storm(
+    package: Path, folder: Path, num_requests: int, max_s: float, interval_s: float, num_switches: int = 50
+) -> dict[str, float]:
     """Send requests, one in five malformed, while versions are switched.
 
     Args:
@@ -40,6 +42,7 @@ def storm(package: Path, folder: Path, num_requests: int, max_s: float, interval
         num_requests: good and malformed ones.
         max_s: no request is sent after these seconds.
         interval_s: time between two versions.
+        num_switches: of versions, at most.
 
     Returns:
         the figures of `__main__`.
@@ -47,7 +50,7 @@ def storm(package: Path, folder: Path, num_requests: int, max_s: float, interval
     variants = make_variants(package, folder)
     good, bad = good_requests(variants, 60, seed=1), malformed_pool(seed=2, number=4)
     tally, samples = Tally(), []
-    with _server(folder, lambda root: Switcher(variants, root, lambda: 0, 0).publish(1)) as (process, ports):
+    with _server(folder, lambda root: Switcher(variants, root, lambda: 0, 0, 0).publish(1)) as (process, ports):
         end = time.monotonic() + max_s
 
         def has_ended() -> bool:
@@ -58,7 +61,7 @@ def storm(package: Path, folder: Path, num_requests: int, max_s: float, interval
             Client(ports, good, bad, tally, has_ended, seed) for seed in range(_NUM_CLIENTS)
         ]
         clients += [RudeClient(ports[0], good, tally, has_ended, seed) for seed in range(_NUM_RUDE)]
-        switcher = Switcher(variants, folder / "models", lambda: _newest(ports[0]), interval_s)
+        switcher = Switcher(variants, folder / "models", lambda: _newest(ports[0]), interval_s, num_switches)
         for thread in (*clients, switcher):
             thread.start()
         while not has_ended():

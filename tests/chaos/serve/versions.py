@@ -45,6 +45,7 @@ class Switcher(threading.Thread):
         root: of the server.
         newest: returns the newest version that answers.
         interval_s: time between two versions.
+        limit: number of switches, after which it ends.
 
     Attributes:
         num_switches: versions that have answered, after the first one.
@@ -52,8 +53,11 @@ class Switcher(threading.Thread):
         error: what ended the thread too early.
     """
 
-    def __init__(self, variants: Sequence[Path], root: Path, newest: Callable[[], int], interval_s: float) -> None:
+    def __init__(
+        self, variants: Sequence[Path], root: Path, newest: Callable[[], int], interval_s: float, limit: int
+    ) -> None:
         super().__init__(daemon=True)
+        self._limit = limit
         self._variants, self._root, self._newest, self._interval_s = variants, root, newest, interval_s
         self._stopped = threading.Event()
         self.num_switches = 0
@@ -76,7 +80,7 @@ class Switcher(threading.Thread):
     def run(self) -> None:
         version = 1
         try:
-            while not self._stopped.wait(self._interval_s):
+            while self.num_switches < self._limit and not self._stopped.wait(self._interval_s):
                 version += 1
                 start = time.monotonic()
                 self.publish(version)
