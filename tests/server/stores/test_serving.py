@@ -234,3 +234,17 @@ def test_requests_go_on_while_the_store_hangs(tmp_path: Path) -> None:
             while send(server, "rank", {"items": [{"item": 5}]})[0] != 200:
                 deadline -= 1
                 assert deadline
+
+
+def test_items_with_a_key_that_is_no_column_are_scored_without_their_store() -> None:
+    pytest.importorskip("redis", reason="needs redis")
+    config = config_of(['redis_store { url: "redis://127.0.0.1:1" }'] * 2)
+    config.feature_stores[1].key = "sku"
+    with running(config) as server:
+        body = {"user": {"user": "u3", "friend": "u1", "price": 2.5}, "items": [{"sku": 1}, {"sku": 2}]}
+        status, answer = send(server, "rank", body)
+    assert status == 200, answer
+    rows = full_rows(["nobody"] * 2, [99, 99]).drop_columns(["user", "friend", "price", "item"])
+    for name, values in (("user", ["u3"] * 2), ("friend", ["u1"] * 2), ("price", [2.5] * 2), ("item", pa.nulls(2))):
+        rows = rows.append_column(name, pa.array(values) if isinstance(values, list) else values)
+    assert_scores(answer["outputs"], rows)
