@@ -43,7 +43,7 @@ RANK = {
     "run": (7, 2),
     "encoding": (7, 2),
     "migration": (7, 2),
-    "server": (7, 2),
+    "server": (7, 3),
     "client": (7, 2),
 }
 COMMANDS = {
