@@ -56,13 +56,13 @@ class Column:
     def take(self, rows: Int64Array) -> Column:
         """Select rows in any order, `(F,)`."""
         if self.sequence_lengths is not None:
-            elements = _members(self.sequence_lengths, rows)
+            elements = member_positions(self.sequence_lengths, rows)
             inner = replace(self, sequence_lengths=None).take(elements)
             return replace(inner, sequence_lengths=self.sequence_lengths[rows])
         if self.lengths is None:
             weights = None if self.weights is None else self.weights[rows]
             return replace(self, values=self.values[rows], weights=weights)
-        ids = _members(self.lengths, rows)
+        ids = member_positions(self.lengths, rows)
         weights = None if self.weights is None else self.weights[ids]
         return replace(self, values=self.values[ids], lengths=self.lengths[rows], weights=weights)
 
@@ -86,7 +86,7 @@ def _with_zeros(lengths: Int32Array, num_more: int) -> Int32Array:
     return np.concatenate([lengths, np.zeros(num_more, np.int32)])
 
 
-def _members(lengths: Int32Array, rows: Int64Array) -> Int64Array:
+def member_positions(lengths: Int32Array, rows: Int64Array) -> Int64Array:
     """Positions of the members of some rows, among those of all rows one after the other."""
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     counts = lengths[rows]

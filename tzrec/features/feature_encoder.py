@@ -31,11 +31,13 @@ class EncodedRequest:
     """Encoded features of U users and of B items to score for them.
 
     Attributes:
+        num_users: U.
         by_user: features that depend on the users alone, by name, U rows each.
         by_item: the other features, by name, B rows each.
         owners: user of each item, `(B,)`.
     """
 
+    num_users: int
     by_user: dict[str, Column]
     by_item: dict[str, Column]
     owners: Int64Array
@@ -220,7 +222,8 @@ class FeatureEncoder:
         self._report_unequal(columns, bad)
         self._report_unequal({name: column for name, column in by_user.items() if name not in needed}, user_bad)
         outputs = {name: columns[name] for name in rest if name in self.outputs}
-        request = EncodedRequest({name: by_user[name] for name in self.outputs if name in by_user}, outputs, owners)
+        users_outputs = {name: by_user[name] for name in self.outputs if name in by_user}
+        request = EncodedRequest(users.num_rows, users_outputs, outputs, owners)
         all_bad = user_bad.expand(owners)
         all_bad.merge(bad)
         return request, all_bad

@@ -67,8 +67,7 @@ class BeamSearch:
 
     def __init__(self, scorer: Scorer, encoder: FeatureEncoder, config: EasyRecConfig) -> None:
         sampler = config.data_config.tdm_sampler
-        self._scorer, signature = scorer, scorer.signature
-        features = [*signature.sparse, *signature.dense, *signature.sequences.width_by_feature]
+        self._scorer, features = scorer, scorer.signature.features
         self.nodes = TreeNodes(sampler)
         self._edges = TreeEdges(sampler, self.nodes.table)
         self._pairs = PairEncoder(encoder.select_features(features), self.nodes.table.fields)

@@ -14,12 +14,13 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from tzrec.errors import SetupError
+from tzrec.serving.request_signature import RequestSignature
 from tzrec.serving.sequence_inputs import SequenceInputs
 from tzrec.serving.servable import Servable
 from tzrec.serving.signature import Signature
+from tzrec.serving.user_once import UserOnce, dynamic_dimensions, zero_inputs
 from tzrec.torchrec_adapter import CppCompilerError, compile_package, require_cpp_compiler
 
-_DYNAMIC = torch.export.Dim.DYNAMIC
 _ROWS = 5
 """Rows of the example that is traced; any number from 2 on gives the same program."""
 
@@ -36,10 +37,10 @@ def require_compiler() -> None:
         raise SetupError(_compiler_failed(error)) from None
 
 
-def trace_servable(servable: Servable) -> ExportedProgram:
+def trace_servable(servable: Servable | UserOnce) -> ExportedProgram:
     """Trace the forward pass, for any number of rows, ids and elements; the program gets its weights by name."""
     example = example_inputs(servable.signature)
-    shapes = tuple(_dynamic(spec["shape"]) for spec in servable.signature.describe_inputs())
+    shapes = tuple(dynamic_dimensions(spec["shape"]) for spec in servable.signature.describe_inputs())
     # The program does not depend on how large the tables are: without them compiling takes less time and memory.
     tables, servable.tables = servable.tables, torch.zeros(64, dtype=torch.uint8)
     try:
@@ -64,13 +65,10 @@ def compile_program(program: ExportedProgram, path: Path) -> None:
             raise SetupError(_compiler_failed(error)) from None
 
 
-def _dynamic(shape: Any) -> dict[int, Any]:
-    """The dimensions that have a name instead of a number."""
-    return {index: _DYNAMIC for index, size in enumerate(shape) if isinstance(size, str)}
-
-
-def example_inputs(signature: Signature) -> tuple[Tensor, ...]:
+def example_inputs(signature: Signature | RequestSignature) -> tuple[Tensor, ...]:
     """Inputs to trace with: row 0 of every table, once per row and twice in the first, and dense zeros."""
+    if isinstance(signature, RequestSignature):
+        return zero_inputs(signature.describe_inputs(), {"U": _ROWS - 2, "B": _ROWS})
     num_features = len(signature.sparse)
     lengths = torch.ones(num_features, _ROWS, dtype=torch.int32)
     lengths[:, 0] = 2

@@ -19,6 +19,7 @@ from tzrec.checkpoint.file_record import FileRecord
 from tzrec.checkpoint.sealed_json import seal
 from tzrec.errors import PackageError
 from tzrec.serving.manifest_file import FORMAT, MANIFEST, read_manifest
+from tzrec.serving.request_signature import RequestSignature, read_signature
 from tzrec.serving.signature import Signature
 from tzrec.storage.path import AnyPath
 
@@ -61,7 +62,7 @@ class ProgramSpec:
         outputs: in the order in which the machine code returns them.
     """
 
-    signature: Signature
+    signature: Signature | RequestSignature
     tables: tuple[str, ...]
     outputs: tuple[OutputSpec, ...]
 
@@ -77,7 +78,7 @@ class ProgramSpec:
     def from_json(cls, value: Mapping[str, Any]) -> ProgramSpec:
         """The inverse of `to_json`."""
         outputs = tuple(OutputSpec.from_json(output) for output in value["outputs"])
-        return cls(Signature.from_json(value["signature"]), tuple(value["tables"]), outputs)
+        return cls(read_signature(value["signature"]), tuple(value["tables"]), outputs)
 
 
 @dataclass(frozen=True)

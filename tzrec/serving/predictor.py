@@ -27,6 +27,7 @@ from tzrec.serving.fetch import local_package
 from tzrec.serving.frames import as_table
 from tzrec.serving.package import CONFIG, open_package
 from tzrec.serving.package_manifest import PackageManifest
+from tzrec.serving.request_signature import RequestSignature
 from tzrec.serving.retriever import Retriever
 from tzrec.serving.signature import Signature
 
@@ -34,7 +35,8 @@ from tzrec.serving.signature import Signature
 class Scorer(Protocol):
     """Encoded features in, outputs out: a `Program` of a package, or a `Servable`."""
 
-    signature: Signature
+    @property
+    def signature(self) -> Signature | RequestSignature: ...
 
     def predict(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]: ...
 

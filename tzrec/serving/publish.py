@@ -49,6 +49,7 @@ from tzrec.serving.portable import write_portable
 from tzrec.serving.predictor import Predictor, Scorer
 from tzrec.serving.profile import add_profile
 from tzrec.serving.program_runner import add_runner
+from tzrec.serving.request_check import ensure_equal_scores
 from tzrec.serving.sample import SampleRequest, SampleRows
 from tzrec.serving.selftest import synthetic_batch
 from tzrec.serving.selftest_table import QUANTIZED, SELF_TEST, add_self_test
@@ -57,6 +58,7 @@ from tzrec.serving.signature import describe_features
 from tzrec.serving.stages import Stages
 from tzrec.serving.stored_tables import is_narrowed, stored_tables
 from tzrec.serving.trained_model import TrainedModel, precision_of
+from tzrec.serving.user_once import UserOnce, make_servable
 from tzrec.serving.weights import map_weights, write_weights
 from tzrec.storage.path import AnyPath, StorePath
 from tzrec.torchrec_adapter import ProgramFormatError
@@ -139,7 +141,9 @@ def _write_package(trained: TrainedModel, directory: Path, extras: Extras, stage
     with stages.stage("compile it to machine code"):
         compile_program(program, program_path(directory, MODEL))
     draft.write_file(CONFIG, dump_config(pack_assets(self_contained(trained.config), directory)))
-    draft.write_file(FEATURES, json.dumps(describe_features(trained.features, servable.signature), indent=1) + "\n")
+    draft.write_file(
+        FEATURES, json.dumps(describe_features(trained.features, servable.signature.features), indent=1) + "\n"
+    )
     for add_content in _CONTENTS:
         add_content(draft)
     manifest = _manifest(trained, servable, tables)
@@ -227,17 +231,18 @@ def _ensure_store_unoccupied(directory: StorePath) -> None:
         raise UsageError(_OCCUPIED.format(directory))
 
 
-def _write_weights(draft: PackageDraft) -> tuple[Servable, tuple[str, ...]]:
+def _write_weights(draft: PackageDraft) -> tuple[Servable | UserOnce, tuple[str, ...]]:
     """Write all weights into one file; returns a servable whose tables are mapped from it, and their names."""
     trained = draft.trained
     tables = stored_tables(trained.model, trained.config.export_config)
-    precision, outputs = precision_of(trained.config), trained.config.export_config.output_columns
-    servable = Servable(trained.model, torch.empty(0, dtype=torch.uint8), tables.places, precision, outputs)
+    servable = make_servable(trained, tables.places)
     constants = {name: tensor for name, tensor in servable.state_dict().items() if name != "tables"}
     named_tables = {f"tables.{name}": table for name, table in tables.rows.items()}
     write_weights(draft.directory / WEIGHTS, _aligned(constants, named_tables))
     mapped = map_weights(draft.directory / WEIGHTS)
     servable.tables = mapped.flat(list(named_tables))
+    if isinstance(servable, UserOnce) and precision_of(trained.config) == "FP32":
+        ensure_equal_scores(servable, Servable(trained.model, servable.tables, tables.places), trained.features)
     if is_narrowed(trained.config.export_config):
         draft.add("quantization", about={f"tables.{name}": kind for name, kind in tables.data_types.items()})
     return servable, tuple(named_tables)
@@ -251,7 +256,7 @@ def _aligned(constants: Mapping[str, Tensor], tables: Mapping[str, Tensor]) -> d
     return {**wide, **tables, **narrow}
 
 
-def _manifest(trained: TrainedModel, servable: Servable, tables: tuple[str, ...]) -> PackageManifest:
+def _manifest(trained: TrainedModel, servable: Servable | UserOnce, tables: tuple[str, ...]) -> PackageManifest:
     with torch.inference_mode():
         outputs = servable.predict(example_inputs(servable.signature))
     specs = tuple(OutputSpec.from_tensor(name, outputs[name]) for name in sorted(outputs))

@@ -133,6 +133,7 @@ class Servable(nn.Module):
         places: of the tables.
         precision: `export_config.mixed_precision`; "" computes in FP32.
         outputs: names of its outputs; all of the model if it has none of them.
+        sides: the inputs in several parts, each with its prefix, see `RequestSignature`; None for one part.
     """
 
     def __init__(
@@ -142,22 +143,25 @@ class Servable(nn.Module):
         places: Mapping[str, TablePlace],
         precision: str = "",
         outputs: Collection[str] = (),
+        sides: Mapping[str, Signature] | None = None,
     ) -> None:
         super().__init__()
         embedding_group = group_of(model)
         layout = embedding_group.layout.without_training()
         self.signature, self._layout = Signature.from_layout(layout), layout
+        self._sides = sides or {"": self.signature}
         self.register_buffer("tables", tables)
-        runs = _neighbors(layout, self.signature)
-        self.lookups = nn.ModuleList(PooledLookup(first, entries, layout, places) for first, entries in runs)
+        self._runs = [(prefix, *run) for prefix, side in self._sides.items() for run in _neighbors(layout, side)]
+        self.lookups = nn.ModuleList(PooledLookup(first, entries, layout, places) for _, first, entries in self._runs)
         self.dense_part = model.dense_part()
         self.autocast, self._outputs = autocast_type(precision, "cpu"), frozenset(outputs)
         self.element_lookup = ElementLookup(layout, places)
         self.dense, self.encoders = embedding_group.dense_impls, embedding_group.encoders
-        dense = (list(self.signature.dense), list(self.signature.dense.values()))
+        widths = {name: width for side in self._sides.values() for name, width in side.dense.items()}
+        dense = (list(widths), list(widths.values()))
         self._dense_plan = self.dense.plan(*dense)
-        sources = [([e.key for e in entries], [e.dim for e in entries]) for _, entries in runs]
-        sources += [*([dense] if self.signature.dense else []), *self.dense.outputs()]
+        sources = [([e.key for e in entries], [e.dim for e in entries]) for _, _, entries in self._runs]
+        sources += [*([dense] if widths else []), *self.dense.outputs()]
         self._plan = plan_groups(
             sources, {group: [e.key for e in row] for group, row in layout.row_groups.items() if row}
         )
@@ -170,16 +174,19 @@ class Servable(nn.Module):
         return cls(model, tables.flat(), tables.places, precision)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The inputs of `signature` -> per output `(B,)` or `(B, C)`."""
+        """The inputs of all sides -> per output `(B,)` or `(B, C)`."""
         predictions = self.predict(inputs)
         return tuple(predictions[name] for name in sorted(predictions))
 
     def predict(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """The inputs of `signature` -> outputs by name."""
-        by_name = dict(zip(self.signature.names, inputs, strict=True))
+        """The inputs of all sides -> outputs by name."""
+        names = [name for prefix, side in self._sides.items() for name in side.prefixed_names(prefix)]
+        by_name = dict(zip(names, inputs, strict=True))
         sources = self._pooled(by_name)
-        if "dense" in by_name:
-            sources += [by_name["dense"], *self.dense.embed(by_name["dense"], self._dense_plan)]
+        dense = [by_name[f"{prefix}dense"] for prefix, side in self._sides.items() if side.dense]
+        if dense:
+            numbers = dense[0] if len(dense) == 1 else torch.cat(dense, 1)
+            sources += [numbers, *self.dense.embed(numbers, self._dense_plan)]
         elements = self.dense.embed_elements(self.element_lookup(self.tables, by_name))
         with torch.autocast("cpu", self.autocast) if self.autocast else nullcontext():
             by_row, index = regroup(sources, self._plan), partial(index_of_group, by_name)
@@ -196,17 +203,28 @@ class Servable(nn.Module):
                 values = first_ids(inputs[f"{name}.values"], inputs[f"{name}.key_lengths"])
                 elements[name] = SequenceElements.of(values.unsqueeze(1), inputs[f"{name}.lengths"])
             else:
-                ids = first_ids(inputs["values"], inputs["lengths"].reshape(-1)).view_as(inputs["lengths"])
-                rows[name] = ids[self.signature.sparse.index(name)]
+                prefix, side = next((prefix, side) for prefix, side in self._sides.items() if name in side.sparse)
+                lengths = inputs[f"{prefix}lengths"]
+                ids = first_ids(inputs[f"{prefix}values"], lengths.reshape(-1)).view_as(lengths)
+                rows[name] = ids[side.sparse.index(name)]
         return FirstIds(rows, elements)
 
     def _pooled(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        if not self.lookups:
-            return []
-        lengths = inputs["lengths"]  # (F, B)
-        bounds = torch.ops.fbgemm.asynchronous_complete_cumsum(lengths.reshape(-1))  # (F * B + 1,)
-        num_rows, weights = lengths.shape[1], inputs.get("weights")
-        return [lookup(self.tables, inputs["values"], bounds, num_rows, weights) for lookup in self.lookups]
+        bounds = {
+            prefix: torch.ops.fbgemm.asynchronous_complete_cumsum(inputs[f"{prefix}lengths"].reshape(-1))
+            for prefix, side in self._sides.items()
+            if side.sparse
+        }  # (F * B + 1,)
+        return [
+            lookup(
+                self.tables,
+                inputs[f"{prefix}values"],
+                bounds[prefix],
+                inputs[f"{prefix}lengths"].shape[1],
+                inputs.get(f"{prefix}weights"),
+            )
+            for (prefix, _, _), lookup in zip(self._runs, self.lookups, strict=True)
+        ]
 
 
 def index_of_group(inputs: Mapping[str, Tensor], group: str, lengths: Tensor) -> PaddedIndex:
@@ -222,7 +240,8 @@ def index_of_group(inputs: Mapping[str, Tensor], group: str, lengths: Tensor) ->
 def _neighbors(layout: Layout, signature: Signature) -> list[tuple[int, list[LayoutEntry]]]:
     """Group the lookups by runs of one kind whose features are neighbors in the inputs: (first feature, run)."""
     index = {name: i for i, name in enumerate(signature.sparse)}
-    entries = {entry.key: entry for row in layout.row_groups.values() for entry in row if entry.table}
+    row_entries = (entry for row in layout.row_groups.values() for entry in row if entry.table)
+    entries = {entry.key: entry for entry in row_entries if entry.feature in index}
     runs: list[tuple[int, list[LayoutEntry]]] = []
     previous: tuple[tuple[bool, bool], int] | None = None
     for entry in sorted(entries.values(), key=lambda entry: table_kind(layout, entry.table or "")):

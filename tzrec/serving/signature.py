@@ -19,6 +19,8 @@ from tzrec.serving.sequence_inputs import SequenceInputs
 from tzrec.tables.layout import Layout
 
 NO_SEQUENCES = SequenceInputs({}, {})
+ROW_INPUTS = ("values", "lengths", "weights", "dense")
+"""Inputs that are not of sequences, in order."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,16 @@ class Signature:
         dense = (("weights",) if self.has_weights else ()) + (("dense",) if self.dense else ())
         return sparse + dense + tuple(self.sequences.types_and_shapes())
 
-    def describe_inputs(self) -> list[dict[str, object]]:
+    def prefixed_names(self, prefix: str) -> list[str]:
+        """The inputs that exist, in order, with a prefix for those of rows."""
+        return [f"{prefix if name in ROW_INPUTS else ''}{name}" for name in self.names]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features that the program reads."""
+        return (*self.sparse, *self.dense, *self.sequences.width_by_feature)
+
+    def describe_inputs(self) -> list[dict[str, Any]]:
         """Name, type and shape of each input, in order; dimensions with a name are free."""
         types_and_shapes: dict[str, tuple[str, list[object]]] = {
             "values": ("int64", ["N"]),
@@ -146,9 +157,8 @@ def _weights(column: Column) -> np.ndarray:
     return np.ones(len(column.values), dtype=np.float32) if column.weights is None else column.weights
 
 
-def describe_features(features: Mapping[str, Feature], signature: Signature) -> dict[str, dict[str, object]]:
-    """Raw columns, kind and table of each input feature: the content of `features.json`."""
-    names = (*signature.sparse, *signature.dense, *signature.sequences.width_by_feature)
+def describe_features(features: Mapping[str, Feature], names: Iterable[str]) -> dict[str, dict[str, object]]:
+    """Raw columns, kind and table of some features: the content of `features.json`."""
     return {name: _describe(features[name]) for name in names}
 
 
