@@ -57,7 +57,7 @@ def test_describe_inputs_and_features() -> None:
         {"name": "tags.positions", "dtype": "int64", "shape": ["L tags"]},
         {"name": "tags.padding", "dtype": "int64", "shape": ["P tags"]},
     ]
-    features = describe_features(small_encoder().features, signature())
+    features = describe_features(small_encoder().features, signature().features)
     assert features["tags"] == {
         "inputs": ["item:tags"],
         "kind": "ids",
