@@ -60,12 +60,23 @@ def request_of(example: str, predictor: Predictor, out: Path) -> tuple[pa.Table,
         for source in feature.inputs
         if source.side in ("user", "context") or (feature.sequence and source.name.startswith(f"{feature.sequence}__"))
     }
-    user = rows.select([name for name in predictor.columns if name in of_user]).slice(0, 1)
+    one = rows.select([name for name in predictor.columns if name in of_user]).slice(0, 1)
+    user = pa.table({name: lengthened(one[name]) for name in one.column_names})
     items = rows.select([name for name in predictor.columns if name not in of_user])
     full = user.take(np.zeros(ITEMS, np.int64))
     for name in items.column_names:
         full = full.append_column(name, items[name])
     return user, items, full.combine_chunks()
+
+
+def lengthened(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Make the sequence of a row ten times as long; the config cuts it to the length that it reads."""
+    value = column[0].as_py()
+    if isinstance(value, list):
+        return pa.chunked_array([pa.array([value * 10], column.type)])
+    if isinstance(value, str) and ";" in value:
+        return pa.chunked_array([pa.array([";".join([value] * 10)])])
+    return column
 
 
 def medians(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:

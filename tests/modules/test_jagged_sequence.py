@@ -84,3 +84,20 @@ def test_batch_without_elements_is_zero_with_zero_gradients() -> None:
         assert torch.equal(received, torch.zeros(4, 1, 3, dtype=torch.float64))
         received.sum().backward()
     assert torch.equal(empty.padded(1), torch.zeros(4, 1, 3, dtype=torch.float64))
+
+
+class Sums(torch.nn.Module):
+    """Sums of vectors and of matrices of the elements of each row."""
+
+    def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        rows = torch.arange(lengths.shape[0]).repeat_interleave(lengths, output_size=values.shape[0])
+        sequence = JaggedSequence(values, rows, rows, lengths)
+        return sequence.sum(values), sequence.sum(values.unsqueeze(2) * values.unsqueeze(1))
+
+
+def test_exported_sum_equals_sum_without_adding_at_indices() -> None:
+    arguments = torch.randn(6, 3), torch.tensor([2, 0, 3, 1])
+    exported = torch.export.export(Sums(), arguments)
+    assert "index_add" not in str(exported.graph)
+    for received, expected in zip(exported.module()(*arguments), Sums()(*arguments), strict=True):
+        torch.testing.assert_close(received, expected)
