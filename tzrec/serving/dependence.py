@@ -105,7 +105,7 @@ class Dependence:
                 self._positional.add(node)
 
     def kind(self, node: fx.Node) -> str:
-        """What a node depends on: "items" (and users), "users" alone, or "" for constants and sizes."""
+        """Return what a node depends on: "items" (and users), "users" alone, or "" for constants and sizes."""
         return self._kinds[node]
 
     def name_of(self, node: fx.Node) -> str:
@@ -127,10 +127,10 @@ class Dependence:
         by_row = [(dimension, size) for dimension, size in enumerate(value.shape) if self._rows_of(size)]
         if not by_row:
             return 0, ""
-        (dimension, size), *others = by_row
+        (dimension, size), *further = by_row
         assert isinstance(size, torch.SymInt)
         index = self.index_by_symbol.get(size.node.expr)
-        return (dimension, index) if index and not others else None
+        return (dimension, index) if index and not further else None
 
     def size_symbol(self, node: fx.Node) -> Any:
         """The symbol of a node that is the size of a dimension of an input; None for other nodes."""
@@ -180,6 +180,6 @@ def _parts(value: Any) -> Sequence[Any]:
 
 
 def _nodes(arguments: Any) -> list[fx.Node]:
-    found: list[fx.Node] = []
-    fx.map_arg(arguments, found.append)
-    return found
+    nodes: list[fx.Node] = []
+    fx.map_arg(arguments, nodes.append)
+    return nodes

@@ -40,15 +40,15 @@ class RequestSignature:
     items: Signature
 
     @classmethod
-    def of(cls, whole: Signature, features: Collection[str]) -> RequestSignature:
+    def of(cls, signature: Signature, features: Collection[str]) -> RequestSignature:
         """Divide the inputs of a program into those of some features and the others.
 
         Args:
-            whole: the inputs.
+            signature: the inputs.
             features: the features of users; those of sequences are those of items if a group has others too.
         """
         chosen = set(features)
-        groups = whole.sequences.groups
+        groups = signature.sequences.groups
         while mixed := {
             name
             for group in groups.values()
@@ -57,7 +57,7 @@ class RequestSignature:
             if name in chosen
         }:
             chosen -= mixed
-        return cls(_part(whole, chosen), _part(whole, set(whole.features) - chosen))
+        return cls(_part(signature, chosen), _part(signature, set(signature.features) - chosen))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RequestSignature:
@@ -151,11 +151,11 @@ def user_features(features: Mapping[str, Feature]) -> set[str]:
     """
     chosen: set[str] = set()
     remaining = dict(features)
-    while found := {
+    while computable := {
         name for name, feature in remaining.items() if all(_is_of_user(feature, one, chosen) for one in feature.inputs)
     }:
-        chosen |= found
-        remaining = {name: feature for name, feature in remaining.items() if name not in found}
+        chosen |= computable
+        remaining = {name: feature for name, feature in remaining.items() if name not in computable}
     return chosen
 
 
@@ -166,14 +166,14 @@ def _is_of_user(feature: Feature, source: FeatureInput, chosen: Collection[str])
     return is_element or source.side in ("user", "context", "const")
 
 
-def _part(whole: Signature, features: Collection[str]) -> Signature:
+def _part(signature: Signature, features: Collection[str]) -> Signature:
     """The inputs of some features."""
-    sequences = whole.sequences
+    sequences = signature.sequences
     return replace(
-        whole,
-        sparse=tuple(name for name in whole.sparse if name in features),
-        has_weights=whole.has_weights and any(name in features for name in whole.sparse),
-        dense={name: width for name, width in whole.dense.items() if name in features},
+        signature,
+        sparse=tuple(name for name in signature.sparse if name in features),
+        has_weights=signature.has_weights and any(name in features for name in signature.sparse),
+        dense={name: width for name, width in signature.dense.items() if name in features},
         sequences=SequenceInputs(
             {name: width for name, width in sequences.width_by_feature.items() if name in features},
             {name: group for name, group in sequences.groups.items() if set(group.features) <= set(features)},

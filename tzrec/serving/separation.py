@@ -36,8 +36,8 @@ def separate(program: fx.GraphModule, separation: Separation) -> fx.GraphModule:
     Raises:
         InseparableError: an item would need an input of users that has no row for each user.
     """
-    builder = _Builder(Dependence(program.graph, separation), separation)
-    graph = builder.build(program.graph)
+    separated = _SeparatedGraph(Dependence(program.graph, separation), separation)
+    graph = separated.build(program.graph)
     graph.lint()
     return fx.GraphModule(program, graph)
 
@@ -55,7 +55,7 @@ class _Columns:
     spans: list[tuple[int, int]]
 
 
-class _Builder:
+class _SeparatedGraph:
     """State of `separate`: the graph that is built, with two versions of each node, for users and for items."""
 
     def __init__(self, dependence: Dependence, separation: Separation) -> None:
@@ -195,8 +195,8 @@ class _Builder:
     def _concatenation(self, x: fx.Node, sources: Sequence[fx.Node], is_item: bool) -> fx.Node:
         if (x, is_item) not in self._columns:
             parts = [self._versions[source, is_item] for source in sources]
-            whole = parts[0] if len(parts) == 1 else self._graph.call_function(aten.cat.default, (parts, 1))
-            self._columns[x, is_item] = whole
+            joined = parts[0] if len(parts) == 1 else self._graph.call_function(aten.cat.default, (parts, 1))
+            self._columns[x, is_item] = joined
         return self._columns[x, is_item]
 
 
