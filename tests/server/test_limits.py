@@ -20,7 +20,7 @@ import grpc
 import pytest
 
 from tests.chaos.serve.malformed import INFER, ITEM, MODEL
-from tests.fixtures.running_server import running, send
+from tests.fixtures.servers import running, send
 from tests.fixtures.small_model import exported_package
 from tzrec.errors import UsageError
 from tzrec.protos.serve_pb2 import RequestLimits, ServeConfig, TlsConfig
@@ -77,9 +77,9 @@ def test_request_without_valid_token_is_refused_over_both_protocols(limited: tup
         {"Authorization": "\xff"},
     ):
         for path, method in ((INFER, "POST"), ("/metrics", "GET"), (f"/v2/repository/models/{MODEL}/unload", "POST")):
-            assert send(server, path, GOOD, method, **headers) == (401, {"error": message})
-    assert send(server, INFER, GOOD, Authorization="bearer first")[0] == 200
-    assert send(server, "/v2/health/ready", method="GET") == (200, b"")
+            assert send(server, method, path, GOOD, **headers)[:2] == (401, {"error": message})
+    assert send(server, "POST", INFER, GOOD, Authorization="bearer first")[0] == 200
+    assert send(server, "GET", "/v2/health/ready")[:2] == (200, b"")
 
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         metadata, ready = (channel.unary_unary(f"{SERVICE}/{name}") for name in ("ServerMetadata", "ServerReady"))
@@ -93,12 +93,12 @@ def test_request_without_valid_token_is_refused_over_both_protocols(limited: tup
     tokens.write_text("second\n\nfirst\n")
     os.utime(tokens, ns=(1, 1))
     end = time.monotonic() + 20
-    while send(server, INFER, GOOD, Authorization="Bearer second")[0] == 401 and time.monotonic() < end:
+    while send(server, "POST", INFER, GOOD, Authorization="Bearer second")[0] == 401 and time.monotonic() < end:
         time.sleep(0.05)
-    assert send(server, INFER, GOOD, Authorization="Bearer second")[0] == 200
+    assert send(server, "POST", INFER, GOOD, Authorization="Bearer second")[0] == 200
     tokens.write_text("")
     time.sleep(0.2)
-    assert send(server, INFER, GOOD, Authorization="Bearer first")[0] == 200
+    assert send(server, "POST", INFER, GOOD, Authorization="Bearer first")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_client_that_sends_endless_headers_or_body_is_closed(limited: tuple[Serv
 
 
 def test_body_beyond_the_limit_is_refused_after_it_was_read(limited: tuple[Server, Path]) -> None:
-    status, content = send(limited[0], INFER, b" " * 200_000, Authorization="Bearer first")
+    status, content, _ = send(limited[0], "POST", INFER, b" " * 200_000, Authorization="Bearer first")
     assert (status, content["error"]) == (413, "the body has more than 100000 bytes; send fewer rows")
 
 
@@ -156,7 +156,7 @@ def test_connections_beyond_the_limit_are_closed(limited: tuple[Server, Path]) -
         connection.close()
     assert closed >= 10
     time.sleep(0.1)
-    assert send(server, INFER, GOOD, Authorization="Bearer first")[0] == 200
+    assert send(server, "POST", INFER, GOOD, Authorization="Bearer first")[0] == 200
 
 
 def test_client_that_leaves_before_its_answer_harms_nobody(
@@ -168,7 +168,7 @@ def test_client_that_leaves_before_its_answer_harms_nobody(
     for sent in (head, head + body[:20], head + body):
         connect(server, sent).close()
     time.sleep(0.3)
-    assert send(server, INFER, GOOD, Authorization="Bearer first")[0] == 200
+    assert send(server, "POST", INFER, GOOD, Authorization="Bearer first")[0] == 200
     assert not [record for record in caplog.records if "failed" in record.getMessage()]
 
 
@@ -260,11 +260,11 @@ def test_server_that_stops_is_not_ready_and_answers_until_it_has_drained(package
     thread = threading.Thread(target=server.run)
     thread.start()
     assert server.is_listening.wait(60)
-    assert send(server, "/v2/health/ready", method="GET")[0] == 200
+    assert send(server, "GET", "/v2/health/ready")[0] == 200
     server.stop()
-    assert send(server, "/v2/health/ready", method="GET")[0] == 503
-    assert send(server, INFER, GOOD)[0] == 200
+    assert send(server, "GET", "/v2/health/ready")[0] == 503
+    assert send(server, "POST", INFER, GOOD)[0] == 200
     thread.join(60)
     assert not thread.is_alive()
     with pytest.raises(ConnectionRefusedError):
-        send(server, "/v2/health/live", method="GET")
+        send(server, "GET", "/v2/health/live")

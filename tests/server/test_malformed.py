@@ -10,9 +10,8 @@ import grpc
 import pytest
 
 from tests.chaos.serve.malformed import GRPC, HTTP, INFER, ITEM, MODEL, Malformed
-from tests.fixtures.running_server import running, send
+from tests.fixtures.servers import send, serving
 from tests.fixtures.small_model import exported_package
-from tzrec.protos.serve_pb2 import ServeConfig
 from tzrec.server.run import Server
 
 SEEDS = range(4)
@@ -23,13 +22,13 @@ GOOD = {"inputs": [ITEM]}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("models") / MODEL
     shutil.copytree(exported_package(), root)
-    with running(ServeConfig(model_path=str(root))) as server:
+    with serving(root) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def scores(server: Server) -> object:
-    return send(server, INFER, GOOD)[1]
+    return send(server, "POST", INFER, GOOD)[1]
 
 
 @pytest.mark.parametrize("kind", HTTP, ids=lambda kind: kind.name)
@@ -39,10 +38,10 @@ def test_malformed_request_is_refused_with_a_reason(server: Server, scores: obje
         headers = {
             name.replace("-", "_"): value.encode("latin-1").decode("latin-1") for name, value in request.headers.items()
         }
-        status, answer = send(server, request.path, request.body, request.method, **headers)
+        status, answer, _ = send(server, request.method, request.path, request.body, **headers)
         assert status in kind.statuses, (seed, answer)
         assert status == 200 or answer["error"]
-    assert send(server, INFER, GOOD) == (200, scores)
+    assert send(server, "POST", INFER, GOOD)[:2] == (200, scores)
 
 
 @pytest.mark.parametrize("make", GRPC, ids=lambda make: make.__name__)
