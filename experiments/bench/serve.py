@@ -88,7 +88,8 @@ def make_package(folder: Path) -> None:
     launch(1, "tzrec.train_eval", "--pipeline_config", CONFIG, "--model_dir", str(folder / "model"),
            "--edit_config_json", json.dumps(edits))  # fmt: skip
     launch(1, "tzrec.export", "--pipeline_config", str(folder / "model/pipeline.config"),
-           "--export_dir", str(folder / PACKAGE))  # fmt: skip
+           "--export_dir", str(folder / PACKAGE),
+           "--edit_config_json", json.dumps({"export_config.user_once": True}))  # fmt: skip
 
 
 def raw_requests(folder: Path) -> list[tuple[pa.Table, pa.Table]]:

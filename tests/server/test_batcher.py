@@ -97,3 +97,16 @@ def test_batcher_refuses_requests_beyond_the_queue_and_after_the_deadline() -> N
     with pytest.raises(RequestError, match="the model was unloaded") as raised:
         batcher.submit(rows(1))
     assert raised.value.status == 503
+
+
+def test_batcher_with_two_threads_scores_two_batches_at_the_same_time() -> None:
+    both = threading.Barrier(2)
+
+    def score(requests: Sequence[ScoringRequest]) -> pa.Table:
+        both.wait(20)  # breaks unless two batches are scored at once
+        return pa.concat_tables([request.rows for request in requests])
+
+    batcher = Batcher(score, QueueConfig(max_batch_rows=1), lambda num_rows, waited_s: None, num_threads=2)
+    futures = [batcher.submit(rows(number)) for number in range(6)]
+    assert [future.result(20)["x"].to_pylist() for future in futures] == [[number] for number in range(6)]
+    batcher.close()

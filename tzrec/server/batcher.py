@@ -46,15 +46,16 @@ class _QueuedRequest:
 
 
 class Batcher:
-    """Queue of rows to score, with a thread that scores them.
+    """Queue of rows to score, with threads that score them.
 
-    There is no waiting for further requests: what has arrived while a batch was scored is the next batch. So a single
+    There is no waiting for further requests: what has arrived while batches were scored is the next batch. So a single
     client waits for nothing, and the batches grow with the load.
 
     Args:
         score: scores requests that fit each other; returns the scores of all their rows, one request after the other.
         config: of the queue.
         observe: called with the rows of each batch and the seconds that its first request waited.
+        num_threads: batches that are scored at the same time.
     """
 
     def __init__(
@@ -62,14 +63,18 @@ class Batcher:
         score: Callable[[Sequence[ScoringRequest]], pa.Table],
         config: QueueConfig,
         observe: Callable[[int, float], None],
+        num_threads: int = 1,
     ) -> None:
         self._score, self._config, self._observe = score, config, observe
         self._queue: deque[_QueuedRequest] = deque()
         self._num_rows = 0
         self._is_closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"scoring {number}", daemon=True) for number in range(num_threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, request: ScoringRequest) -> Future[pa.Table]:
         """Queue a request; the result has the scores of its rows, or the error that they cause.
@@ -92,8 +97,9 @@ class Batcher:
         """Score what is waiting, then end the thread."""
         with self._changed:
             self._is_closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -127,6 +133,8 @@ class Batcher:
                     unfit.append(waiting)
             self._queue.extendleft(reversed(unfit))
             self._num_rows -= num_rows
+            if self._queue:  # for another thread
+                self._changed.notify()
             return batch
 
     def _answer(self, batch: list[_QueuedRequest]) -> None:

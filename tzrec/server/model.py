@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
+from tzrec import env
 from tzrec.errors import DataError
 from tzrec.log import logger
 from tzrec.profile.training_profile import TrainingProfile
@@ -84,7 +86,8 @@ class ServedModel:
         if has_index:
             self.predictor.open_index()
         self._observer = metrics.features.add(name, version, self.predictor.encoder, self._profile(path))
-        self._batcher = Batcher(self._score, queue, self._observe_batch)
+        num_threads = queue.num_threads or env.available_cpus()
+        self._batcher = Batcher(self._score, queue, self._observe_batch, num_threads)
         self._retrievals = Batcher(self._retrieve, queue, self._observe_batch) if has_index else None
 
     def _warm_up(self, path: Path) -> None:
@@ -245,6 +248,7 @@ class ServedModel:
 
     def _score(self, requests: Sequence[ScoringRequest]) -> pa.Table:
         start = time.monotonic()
+        torch.set_num_threads(1)  # of this thread: the other cores score other batches
         scores = self._predict(requests)
         self._metrics.observe_stage("score", time.monotonic() - start)
         self._metrics.observe_scores(self.name, scores)
