@@ -111,6 +111,11 @@ def test_rank_users_equals_predict_of_full_rows() -> None:
     assert eager().rank_users(users.select(user_columns), items, owners) == expected
     one = eager().rank(users.select(user_columns).slice(1, 1), items.slice(3, 1))
     assert one == eager().predict(full.slice(3, 1))
+    in_batches = eager(max_batch_size=4).rank_users(users.select(user_columns), items, owners)
+    assert in_batches.column_names == expected.column_names
+    for name in expected.column_names:
+        values = [np.stack(table[name].to_numpy()) for table in (in_batches, expected)]
+        np.testing.assert_allclose(*values, atol=1e-6)
 
 
 def test_to_arrow_returns_float32_columns_in_alphabetical_order() -> None:

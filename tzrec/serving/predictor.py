@@ -185,10 +185,15 @@ class Predictor:
         tables = [as_table(frame, self._read_columns(frame)).combine_chunks() for frame in (users, items)]
         if tables[1].num_rows == 0:
             raise DataError("the table of items has no rows")
-        one, many = (table.to_batches()[0] for table in tables)
+        one = tables[0].to_batches()[0]
+        batches = self._batches(tables[1])
+        return pa.concat_tables([self._rank(one, batch, owners, first_row) for first_row, batch in batches])
+
+    def _rank(self, users: pa.RecordBatch, items: pa.RecordBatch, owners: Int64Array, first_row: int) -> pa.Table:
+        """Score some of the items of `rank_users`, from a row on."""
         with self._stage("encode"):
-            request, bad = self.encoder.encode_request(one, many, owners)
-        self._ensure_good(bad, 0)
+            request, bad = self.encoder.encode_request(users, items, owners[first_row : first_row + items.num_rows])
+        self._ensure_good(bad, first_row)
         with self._stage("forward"), torch.inference_mode():
             return to_arrow(self.scorer.predict(self.scorer.signature.from_request(request)))
 
