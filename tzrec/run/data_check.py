@@ -16,7 +16,6 @@ from tzrec.config.load import ConfigSource
 from tzrec.config.names import did_you_mean
 from tzrec.config.rules.data import ENCODED, used_columns
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
-from tzrec.config.schema import fields_of
 from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.null_words import null_values_hint
 from tzrec.data.reader import Reader, open_reader
@@ -143,11 +142,11 @@ def _first_rows(reader: Reader, num_rows: int) -> tuple[pa.RecordBatch | None, b
     for piece in reader.read():
         pieces.append(piece.batch)
         if sum(batch.num_rows for batch in pieces) > num_rows:
-            rows = pa.Table.from_batches(pieces).slice(0, num_rows).combine_chunks()
-            return rows.to_batches()[0], False
+            break
     if not pieces:
         return None, True
-    return pa.Table.from_batches(pieces).combine_chunks().to_batches()[0], True
+    rows = pa.Table.from_batches(pieces)
+    return rows.slice(0, num_rows).combine_chunks().to_batches()[0], rows.num_rows <= num_rows
 
 
 def _convert_text(sample: _Sample, reader: Reader) -> pa.RecordBatch:
@@ -253,7 +252,7 @@ def _check_batch_size(sample: _Sample) -> None:
 def _fix(sample: _Sample) -> str:
     """The settings that make values valid, "" if none is known."""
     data = sample.checker.config.data_config
-    if data.fg_mode in ENCODED and any("expression" in fields_of(e.message) for e in feature_entries(sample.checker)):
+    if data.fg_mode in ENCODED:
         return f"{FgMode.Name(data.fg_mode)} reads encoded features; for raw columns set fg_mode: FG_DAG, or "
     is_text = data.dataset_type == DatasetType.CsvDataset
     hint = null_values_hint(value for *_, values in sample.bad_rows.reports for value in values) if is_text else ""
