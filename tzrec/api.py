@@ -1,6 +1,7 @@
 """Python API: one function for each command of the command line.
 
-All functions are silent: to see the lines of a run, add a handler to the logger "tzrec". The examples use a config
+A config is a path, an `EasyRecConfig` message or a text: a string with a brace or a newline, protobuf text or JSON. All
+functions are silent: to see the lines of a run, add a handler to the logger "tzrec". The examples use a config
 `my.config` and its data `log.csv` in the current folder.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -16,8 +18,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_args
 
 from tzrec import env
 from tzrec.config.check import load_checked
+from tzrec.config.load import ConfigInput, ConfigText
 from tzrec.data.existing import Existing
 from tzrec.errors import Problem, TzrecError, UsageError, explain, is_encodable, shorten_middle
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.device import available_device
 from tzrec.storage.path import StorePath, to_directory, to_path
 
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "check", "evaluate", "export", "init", "load", "predict", "train"]
 
 AnyPath = str | PathLike[str]
+AnyConfig = str | PathLike[str] | EasyRecConfig
+"""Config of a function: its path, its text or its message."""
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -49,7 +55,7 @@ def _guarded(function: Callable[_P, _R]) -> Callable[_P, _R]:
         except TzrecError:
             raise
         except Exception as error:
-            explained = explain(error, arguments)
+            explained = explain(error, {name: value for name, value in arguments.items() if _names_file(value)})
             if explained is None:
                 raise
             raise explained from error
@@ -62,12 +68,25 @@ def _is_path(value: object) -> bool:
     return isinstance(path, str) and is_encodable(path)
 
 
+def _is_text(value: object) -> bool:
+    """True for the text of a config: it has a section or several lines, and is not the name of a file."""
+    return isinstance(value, str) and ("{" in value or "\n" in value) and not os.path.exists(value)
+
+
+def _names_file(value: object) -> bool:
+    return not isinstance(value, EasyRecConfig) and not _is_text(value)
+
+
 def _is_list(value: object, is_item: Callable[[object], bool]) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and all(map(is_item, value))
 
 
 _KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "AnyPath": ("a path in UTF-8 without NUL characters", _is_path),
+    "AnyConfig": (
+        "a path in UTF-8 without NUL characters, a text or an EasyRecConfig message",
+        lambda value: isinstance(value, EasyRecConfig) or _is_path(value),
+    ),
     "Sequence[AnyPath]": ("a list of paths", lambda value: _is_list(value, _is_path)),
     "Existing": (
         "one of refuse, overwrite and append",
@@ -103,7 +122,7 @@ class Run:
 
 @_guarded
 def train(
-    config: AnyPath,
+    config: AnyConfig,
     model_dir: AnyPath | None = None,
     edit: Mapping[str, Any] | None = None,
     continue_train: bool = False,
@@ -112,7 +131,7 @@ def train(
     """Train a model in this process and evaluate it.
 
     Args:
-        config: path of a config.
+        config: path, text or message.
         model_dir: directory of checkpoints and results; replaces `model_dir` of the config.
         edit: changes to the config, as in `--edit_config_json`: path -> value.
         continue_train: resume from the last checkpoint in `model_dir`.
@@ -131,7 +150,7 @@ def train(
         >>> sorted(run.metrics)
         ['auc_ctr', 'binary_cross_entropy_ctr']
     """
-    checked = load_checked(fspath(config), _edits(edit, model_dir=model_dir), available_device)
+    checked = load_checked(_given(config), _edits(edit, model_dir=model_dir), available_device)
     from tzrec.run.train import train as train_config  # imports torch
 
     outcome = train_config(checked, continue_train, accept_new_data=accept_new_data)
@@ -140,7 +159,7 @@ def train(
 
 @_guarded
 def evaluate(
-    config: AnyPath,
+    config: AnyConfig,
     checkpoint_path: AnyPath | None = None,
     eval_input_path: AnyPath | None = None,
     edit: Mapping[str, Any] | None = None,
@@ -148,7 +167,7 @@ def evaluate(
     """Evaluate a checkpoint, and append the result to `eval_result.txt` in the model directory.
 
     Args:
-        config: path of a config, as `pipeline.config` in a model directory.
+        config: path, text or message, as `pipeline.config` in a model directory.
         checkpoint_path: a checkpoint, or a model directory for its newest valid checkpoint. Default: `model_dir` of the
             config.
         eval_input_path: comma list of globs; replaces `eval_input_path` of the config.
@@ -167,7 +186,7 @@ def evaluate(
         >>> metrics["auc_ctr"]
         1.0
     """
-    checked = load_checked(fspath(config), _edits(edit, eval_input_path=eval_input_path), available_device)
+    checked = load_checked(_given(config), _edits(edit, eval_input_path=eval_input_path), available_device)
     from tzrec.run.evaluate import evaluate as evaluate_config
 
     return evaluate_config(checked, None if checkpoint_path is None else fspath(checkpoint_path))
@@ -175,7 +194,7 @@ def evaluate(
 
 @_guarded
 def export(
-    config: AnyPath,
+    config: AnyConfig,
     export_dir: AnyPath,
     checkpoint_path: AnyPath | None = None,
     assets: Sequence[AnyPath] = (),
@@ -185,7 +204,7 @@ def export(
     """Compile a checkpoint into a package for serving. Needs a C++ compiler.
 
     Args:
-        config: path of a config, as `pipeline.config` in a model directory.
+        config: path, text or message, as `pipeline.config` in a model directory.
         export_dir: directory of the package; new or empty.
         checkpoint_path: a checkpoint or a model directory. Default: selected by `export_config`.
         assets: further files to copy into the package.
@@ -208,7 +227,7 @@ def export(
         >>> tzrec.export("model/pipeline.config", "export").name
         'export'
     """
-    checked = load_checked(fspath(config), dict(edit or {}))
+    checked = load_checked(_given(config), dict(edit or {}))
     from tzrec.run.export import export as export_config
 
     directory = to_directory("export_dir", export_dir)
@@ -227,7 +246,7 @@ def predict(
     input_path: AnyPath,
     output_path: AnyPath,
     package: AnyPath | None = None,
-    config: AnyPath | None = None,
+    config: AnyConfig | None = None,
     checkpoint_path: AnyPath | None = None,
     reserved_columns: Sequence[str] = (),
     edit: Mapping[str, Any] | None = None,
@@ -239,7 +258,7 @@ def predict(
         input_path: comma list of globs. Labels are not needed.
         output_path: directory for the scores.
         package: directory of a package.
-        config: instead of a package: path of a config, as `pipeline.config` in a model directory.
+        config: instead of a package: path, text or message, as `pipeline.config` in a model directory.
         checkpoint_path: with a config: a checkpoint or a model directory. Default: selected by `export_config`.
         reserved_columns: input columns to copy to the output.
         edit: changes to the config: path -> value.
@@ -267,7 +286,7 @@ def predict(
         checked = package_config(package, edit)
     else:
         assert config is not None
-        checked = load_checked(fspath(config), dict(edit or {}))
+        checked = load_checked(_given(config), dict(edit or {}))
     from tzrec.run.predict import PredictOptions
     from tzrec.run.predict import predict as predict_files
 
@@ -283,12 +302,12 @@ def predict(
 
 @_guarded
 def check(
-    config: AnyPath, edit: Mapping[str, Any] | None = None, data: AnyPath | None = None, device: str | None = None
+    config: AnyConfig, edit: Mapping[str, Any] | None = None, data: AnyPath | None = None, device: str | None = None
 ) -> list[Problem]:
     """Find all problems of a config, and of the first batch of its data. Starts nothing.
 
     Args:
-        config: path of a config.
+        config: path, text or message.
         edit: changes to the config: path -> value.
         data: comma list of globs. Default: `train_input_path` of the config if it is local.
         device: "cpu" or "cuda". Default: the device of this machine.
@@ -307,7 +326,7 @@ def check(
     """
     from tzrec.run.check import check as check_config
 
-    return list(check_config(fspath(config), edit, None if data is None else fspath(data), device).problems)
+    return list(check_config(_given(config), edit, None if data is None else fspath(data), device).problems)
 
 
 @_guarded
@@ -379,6 +398,12 @@ def load(path: AnyPath) -> Predictor:
     from tzrec.serving.predictor import load as load_package
 
     return load_package(fspath(path))
+
+
+def _given(config: AnyConfig) -> ConfigInput:
+    if isinstance(config, EasyRecConfig):
+        return config
+    return ConfigText(config) if isinstance(config, str) and _is_text(config) else fspath(config)
 
 
 def _edits(edit: Mapping[str, Any] | None, **path_by_field: AnyPath | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from tzrec import env
 from tzrec.config.checker import Checker, FieldChecker
-from tzrec.config.load import ConfigSource, load_message_source, load_source
+from tzrec.config.load import ConfigInput, ConfigSource, load_message_source, load_source
 from tzrec.config.rules.components import check_components
 from tzrec.config.rules.data import check_data
 from tzrec.config.rules.dense_optimizer import check_dense_optimizer
@@ -76,19 +76,19 @@ def check(source: ConfigSource, device: str = "cpu") -> list[Problem]:
 
 
 def load_checked(
-    path: str, edits: Mapping[str, Any] | None = None, device: str | Callable[[], str] = "cpu"
+    given: ConfigInput, edits: Mapping[str, Any] | None = None, device: str | Callable[[], str] = "cpu"
 ) -> EasyRecConfig:
     """Load a config that is valid, and set what torch reads from the environment when it is imported.
 
     Args:
-        path: text or JSON file.
+        given: path of a text or JSON file, or a text, or a message.
         edits: changes to the config: path -> value.
         device: "cpu" or "cuda", where the config is to run, or a function that finds it and may import torch.
 
     Raises:
         ConfigError: The text, the edits or their content have problems.
     """
-    source = load_source(path, edits)
+    source = load_source(given, edits)
     train = source.config.train_config
     env.set_openmp_spin(train.openmp_spin_count if train.HasField("openmp_spin_count") else None)
     checker = inspect(source, device if isinstance(device, str) else device())

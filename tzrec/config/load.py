@@ -25,7 +25,21 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.storage.path import to_path
 from tzrec.storage.url import without_file_scheme
 
+TEXT_NAME = "<config>"
+"""Name of a text without a file, in the locations of its problems."""
+
 _PATH_END = re.compile(r"[.[]")
+
+
+@dataclass(frozen=True)
+class ConfigText:
+    """Content of a config that is in no file: protobuf text, or JSON if it begins with a brace."""
+
+    text: str
+
+
+ConfigInput = str | ConfigText | EasyRecConfig
+"""Path of a config, its text, or its message."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +48,8 @@ class MessageSource:
 
     Attributes:
         config: message.
-        path: file as given by the user.
-        locations: field path -> (line, column) in the file, both from 1; without edited fields. Empty for JSON.
+        path: file as given by the user; `<config>` for a text, empty for a message.
+        locations: field path -> (line, column) in the text, both from 1; without edited fields. Empty for JSON.
         problems: problems of the text itself; if there are any, the message is only used to find more problems.
         warnings: what is read in another way than the text says.
     """
@@ -77,14 +91,22 @@ def load_config(path: str, edits: Mapping[str, Any] | None = None, ignore_unknow
     return source.config
 
 
-def load_source(path: str, edits: Mapping[str, Any] | None = None, ignore_unknown: bool = False) -> ConfigSource:
+def load_source(
+    given: ConfigInput, edits: Mapping[str, Any] | None = None, ignore_unknown: bool = False
+) -> ConfigSource:
     """Load a config with the locations of its fields; collect its problems instead of raising them.
 
+    Args:
+        given: path of a file, or a text, or a message, which remains as it is.
+        edits: changes to the config: path -> value.
+        ignore_unknown: skip fields that do not exist in this version.
+
     Raises:
-        ConfigError: The file cannot be read, or has a syntax error.
+        ConfigError: The file cannot be read, or the text has a syntax error.
     """
     config = EasyRecConfig()
-    parsed = _read_into(config, path, ignore_unknown)
+    path = given if isinstance(given, str) else TEXT_NAME if isinstance(given, ConfigText) else ""
+    parsed = _read_into(config, given, ignore_unknown)
     _resolve_fg_mode(config)
     if edits:
         _edit(parsed, config, edits)
@@ -110,13 +132,13 @@ def load_message_source(path: str, message: Message) -> MessageSource:
     return MessageSource(message, path, parsed.locations, tuple(parsed.problems), tuple(parsed.warnings))
 
 
-def load_incomplete(path: str, edits: Mapping[str, Any] | None = None) -> EasyRecConfig:
+def load_incomplete(given: ConfigInput, edits: Mapping[str, Any] | None = None) -> EasyRecConfig:
     """Load a config whose required fields may be missing, for tools that complete it.
 
     Raises:
         ConfigError: The text or the edits have other problems.
     """
-    source = load_source(path, edits)
+    source = load_source(given, edits)
     problems = [problem for problem in source.problems if not problem.message.startswith(MISSING)]
     if problems:
         raise ConfigError(problems)
@@ -128,9 +150,15 @@ def dump_config(config: EasyRecConfig) -> str:
     return str(text_format.MessageToString(config, as_utf8=True))
 
 
-def _read_into(message: Message, path: str, ignore_unknown: bool = False) -> Parsed:
-    text = _read(path)
-    if path.endswith(".json"):
+def _read_into(message: Message, given: ConfigInput, ignore_unknown: bool = False) -> Parsed:
+    if isinstance(given, EasyRecConfig):
+        message.CopyFrom(given)
+        return Parsed(message, problems=[Problem(missing, MISSING) for missing in missing_required(message)])
+    if isinstance(given, ConfigText):
+        text, path, is_json = given.text, TEXT_NAME, given.text.lstrip().startswith("{")
+    else:
+        text, path, is_json = _read(given), given, given.endswith(".json")
+    if is_json:
         return _parse_json(text, message, path, ignore_unknown)
     return parse(text, message, path, ignore_unknown=ignore_unknown)
 

@@ -14,7 +14,7 @@ from typing import Any
 from tzrec.config.check import inspect
 from tzrec.config.checker import Checker
 from tzrec.config.comma_list import split_commas
-from tzrec.config.load import ConfigSource, load_source
+from tzrec.config.load import TEXT_NAME, ConfigInput, ConfigSource, load_source
 from tzrec.config.options import field_rule
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.config.rules.tasks import task_names
@@ -55,12 +55,12 @@ def _to_json(problem: Problem) -> dict[str, Any]:
 
 
 def check(
-    config_path: str, edits: Mapping[str, Any] | None = None, data_path: str | None = None, device: str | None = None
+    given: ConfigInput, edits: Mapping[str, Any] | None = None, data_path: str | None = None, device: str | None = None
 ) -> CheckResult:
     """Find all problems of a config and its memory, then of a custom model, then of the files of the data.
 
     Args:
-        config_path: text or JSON file.
+        given: path of a text or JSON file, or a text, or a message.
         edits: changes to the config: path -> value.
         data_path: comma list of globs. Default: `train_input_path` and `eval_input_path` where all of it is local.
         device: "cpu" or "cuda", the device to run on. Default: the device of this machine.
@@ -68,7 +68,7 @@ def check(
     Raises:
         ConfigError: the file cannot be read, or an edit names no field.
     """
-    source = load_source(config_path, dict(edits or {}))
+    source = load_source(given, dict(edits or {}))
     device = device or default_device()
     checker = inspect(source, device)
     problems: Sequence[Problem] = checker.problems
@@ -154,4 +154,4 @@ def _summary(source: ConfigSource, device: str) -> str:
     names = task_names(config)
     tasks = f" ({', '.join(names)})" if names else ""
     model = f"{config.model_config.WhichOneof('model')}{tasks}"
-    return f"{source.path}: no problems; {model}, {len(config.feature_configs)} features, on {device}"
+    return f"{source.path or TEXT_NAME}: no problems; {model}, {len(config.feature_configs)} features, on {device}"
