@@ -351,7 +351,7 @@ def init(
         kinds: kinds of columns that the data shows wrongly: "number", "category", "both" or "skip".
 
     Returns:
-        The config, statistics of the columns, and notes on columns that were left out.
+        The config, and for each column what it is taken as, why, and its statistics.
 
     Raises:
         ConfigError: there is no label.
@@ -366,9 +366,9 @@ def init(
     """
     from tzrec.config.load import dump_config
     from tzrec.data.atomic import write_text
+    from tzrec.profile.init import init as init_config
     from tzrec.profile.initial_config import base_config
     from tzrec.profile.quantities import to_kinds
-    from tzrec.profile.suggest import init as init_config
 
     train_path = fspath(train_input_path)
     eval_path = "" if eval_input_path is None else fspath(eval_input_path)

@@ -54,12 +54,17 @@ def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pyt
     words = ["--train_input_path", data, "--label_fields", "clk,pay", "--output_config", str(path)]
     assert init.main([*words, "--report", str(tmp_path / "report.json")]) == 0
     output = capsys.readouterr().out
-    assert output.startswith(f"init    3,000 rows of {data} in ")
-    assert f"wrote   {path}" in output
+    assert output.startswith(f"read    {data}   3,000 rows, 8 columns   ")
     assert 'model_config: not set -> "mmoe" (2 labels)' in output
-    assert 'feature_configs[2].raw_feature.normalizer: not set -> "method=log10" (price: quantile skewness' in output
-    assert 'note: column "at" is left out: no feature reads timestamp[ms]' in output
-    assert 'note: column "request" is left out: nearly every row has its own value' in output
+    table = {line.split()[0]: " ".join(line.split()[1:]) for line in output.split("\n\n")[1].splitlines()}
+    assert table["column"] == "taken as because override"
+    assert table["at"] == "left out no feature reads timestamp[ms]"
+    assert table["request"] == "left out nearly every row has its own value, 3,000 in 3,000 --as request=number"
+    assert table["user_id"].startswith("id its name says user --as user_id=number")
+    assert table["clk"] == "label 2 values, 0 to 1"
+    wrote, next_command = output.splitlines()[-2:]
+    assert wrote == f"wrote   {path}   6 features, mmoe, check: no problems"
+    assert next_command == f"next    tzrec train --pipeline_config {path}"
 
     assert check_main(["--pipeline_config", str(path)]) == 0
     assert "mmoe (clk, pay), 6 features" in capsys.readouterr().out

@@ -10,8 +10,8 @@ import pytest
 import tzrec
 from tests.fixtures.click_files import write_parquet
 from tzrec.config.load import dump_config
+from tzrec.profile.init import init
 from tzrec.profile.initial_config import base_config
-from tzrec.profile.suggest import init
 
 ROWS = 2000
 EXACT = {"model_config.metrics[0].auc.thresholds": 0}

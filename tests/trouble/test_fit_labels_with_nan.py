@@ -14,8 +14,9 @@ import pytest
 import tzrec
 from tzrec.config.load import dump_config
 from tzrec.errors import DataError
+from tzrec.profile.init import init
 from tzrec.profile.initial_config import base_config
-from tzrec.profile.suggest import SuggestResult, init
+from tzrec.profile.suggest import SuggestResult
 from tzrec.protos.data_pb2 import BadRowPolicy
 
 ROWS = 400

@@ -10,8 +10,8 @@ import pytest
 import tzrec
 from tests.fixtures.click_files import write_labels
 from tzrec.errors import DataError
+from tzrec.profile.init import init
 from tzrec.profile.initial_config import base_config
-from tzrec.profile.suggest import init
 from tzrec.run.check import check
 
 PROBLEM = 'label column "clk" holds lists of 2 numbers; binary_cross_entropy takes one number'

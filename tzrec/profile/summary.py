@@ -10,6 +10,7 @@ from typing import Any
 
 from tzrec.formatting import format_columns
 from tzrec.profile import hyperloglog, quantile_sketch
+from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.rules import Suggestion, format_distinct
 from tzrec.report.page import page, table
@@ -64,19 +65,30 @@ def format_value(value: object) -> str:
     return f"[{', '.join(short if len(short) == len(words) else [*short, f'... {len(words)} in all'])}]"
 
 
-def as_json(columns: Sequence[ColumnStats], suggestions: Sequence[Suggestion], notes: Sequence[str]) -> str:
-    """Format statistics, suggestions and notes, with the error bounds of all estimates."""
+def as_json(
+    columns: Sequence[ColumnStats],
+    suggestions: Sequence[Suggestion],
+    notes: Sequence[str],
+    readings: Sequence[ColumnReading] = (),
+) -> str:
+    """Format statistics, readings, suggestions and notes, with the error bounds of all estimates."""
     bounds = {"distinct_standard_error": hyperloglog.ERROR, "quantile_rank_error": quantile_sketch.ERROR}
     content = {
         "bounds": bounds,
         "columns": [_column(stats) for stats in columns],
+        "readings": [_reading(reading) for reading in readings],
         "suggestions": [asdict(item) for item in suggestions],
         "notes": list(notes),
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def as_page(columns: Sequence[ColumnStats], suggestions: Sequence[Suggestion], notes: Sequence[str]) -> str:
+def as_page(
+    columns: Sequence[ColumnStats],
+    suggestions: Sequence[Suggestion],
+    notes: Sequence[str],
+    readings: Sequence[ColumnReading] = (),
+) -> str:
     """Format the same as one HTML file."""
     lines = [
         {
@@ -87,8 +99,20 @@ def as_page(columns: Sequence[ColumnStats], suggestions: Sequence[Suggestion], n
         }
         for item in suggestions
     ]
-    sections = {"Columns": table([row(stats) for stats in columns]), "Suggestions": table(lines)}
-    return page("tzrec suggest", sections | {"Notes": table([{"note": note} for note in notes])})
+    taken = {"Taken as": table([_reading(reading) for reading in readings])} if readings else {}
+    sections = taken | {"Columns": table([row(stats) for stats in columns]), "Suggestions": table(lines)}
+    return page(
+        "tzrec init" if readings else "tzrec suggest", sections | {"Notes": table([{"note": note} for note in notes])}
+    )
+
+
+def _reading(reading: ColumnReading) -> dict[str, str]:
+    return {
+        "column": reading.name,
+        "taken as": reading.taken_as,
+        "because": reading.evidence,
+        "override": reading.override,
+    }
 
 
 def _column(stats: ColumnStats) -> dict[str, Any]:

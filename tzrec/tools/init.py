@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from tzrec.config.comma_list import split_commas
 from tzrec.config.edit import apply_edits
 from tzrec.config.load import load_incomplete
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.tools.suggest import add_data_flags, add_output_flags, edits, report, validate_output
+from tzrec.tools.suggest import add_data_flags, add_output_flags, edits, validate_output, write_files
 
 
 @cli.run
@@ -29,8 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.pipeline_config and not (args.train_input_path and args.label_fields):
         flags.error("give --train_input_path and --label_fields, or --pipeline_config with a config that names them")
     validate_output(flags, args)
+    from tzrec.profile import first_config_text
+    from tzrec.profile.init import init
     from tzrec.profile.quantities import to_kinds
-    from tzrec.profile.suggest import init
 
     kinds = [text.rpartition("=") for text in args.kinds]
     for text, (column, _, _) in zip(args.kinds, kinds, strict=True):
@@ -39,7 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     kind_by_column = to_kinds({column: kind for column, _, kind in kinds})
     config = load_incomplete(args.pipeline_config, edits(args)) if args.pipeline_config else _base_config(args)
     keep_text = bool(args.pipeline_config) and not config.feature_configs and not args.edit_config_json
-    report("init", args, lambda: init(config, args.features, kind_by_column), keep_text)
+    start = time.perf_counter()
+    result = init(config, args.features, kind_by_column)
+    print(first_config_text.as_text(result, time.perf_counter() - start))
+    if write_files(args, result, keep_text):
+        print(first_config_text.written_line(result, args.output_config))
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             near = did_you_mean(name, REFITTABLE, limit=0)
             flags.error(f"--refit: {name!r} is not one of {', '.join(REFITTABLE)}{near}")
     config = load_incomplete(args.pipeline_config, edits(args))
-    report("suggest", args, lambda: suggest(config, args.features, args.refit), keep_text=not args.edit_config_json)
+    start = time.perf_counter()
+    result = suggest(config, args.features, args.refit)
+    rows = f"{result.rows:,} rows of {result.config.train_input_path} in {time.perf_counter() - start:.1f} s"
+    from tzrec.profile import summary
+
+    print(f"suggest {rows}\n\n{summary.as_text(result.columns)}\n")
+    lines = [*map(summary.line, result.suggestions), *(f"note: {note}" for note in result.notes)]
+    print("\n".join(lines or ["no field is left open"]))
+    if write_files(args, result, keep_text=not args.edit_config_json):
+        print(f"wrote   {args.output_config}")
     return 0
 
 
@@ -78,32 +87,25 @@ def validate_output(flags: cli.Flags, args: Any) -> None:
         flags.error(f"--output_config: {args.output_config} exists; choose another file, or add --overwrite")
 
 
-def report(command: str, args: Any, run: Callable[[], SuggestResult], keep_text: bool) -> None:
-    """Run `init` or `suggest`, print the result and write the files asked for.
+def write_files(args: Any, result: SuggestResult, keep_text: bool) -> bool:
+    """Write the report and the config asked for; return True if there is a config.
 
     Args:
-        command: begins the first line.
         args: the parsed flags.
-        run: calls the function.
+        result: of `init` or `suggest`.
         keep_text: write the text of the config file with the changes in it, comments included, where possible.
     """
     from tzrec.profile import summary
 
-    start = time.perf_counter()
-    result = run()
-    rows = f"{result.rows:,} rows of {result.config.train_input_path} in {time.perf_counter() - start:.1f} s"
-    print(f"{command:<7} {rows}\n\n{summary.as_text(result.columns)}\n")
-    lines = [*map(summary.line, result.suggestions), *(f"note: {note}" for note in result.notes)]
-    print("\n".join(lines or ["no field is left open"]))
     if args.report:
         write = summary.as_json if args.report.endswith(".json") else summary.as_page
-        _write(args.report, write(result.columns, result.suggestions, result.notes))
-    if args.output_config:
-        if not (keep_text and _write_changed_text(args, result)):
-            _write(args.output_config, dump_config(result.config))
-        print(f"wrote   {args.output_config}")
-    else:
+        _write(args.report, write(result.columns, result.suggestions, result.notes, result.readings))
+    if not args.output_config:
         print("nothing written; --output_config FILE writes the config with all suggestions")
+        return False
+    if not (keep_text and _write_changed_text(args, result)):
+        _write(args.output_config, dump_config(result.config))
+    return True
 
 
 def _write_changed_text(args: Any, result: SuggestResult) -> bool:

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fixtures.column_stats import column_stats
+from tzrec.config.check import check
+from tzrec.config.load import ConfigSource
+from tzrec.errors import DataError
+from tzrec.profile.column_reading import read_column
+from tzrec.profile.column_stats import ColumnStats
+from tzrec.profile.initial_config import base_config
+from tzrec.profile.written_features import write_features
+from tzrec.profile.written_training import add_model, add_training, hold_out
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+
+def column(name: str, values: Any) -> ColumnStats:
+    return column_stats(values, name=name)
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1, 64), (12_000, 64), (40_000, 256), (10**9, 1024)])
+def test_batch_size_makes_two_hundred_steps(rows: int, size: int) -> None:
+    config = with_model(column("clk", [0, 1]))
+    list(add_training(config, rows))
+    assert config.data_config.batch_size == size
+
+
+def test_training_with_evaluations_stops_early_and_exports_the_best() -> None:
+    config = with_model(column("clk", [0, 1]), eval_path="eval")
+    list(add_training(config, 1000))
+    train = config.train_config
+    assert (train.num_epochs, train.save_checkpoints_epochs, train.keep_checkpoint_best) == (20, 1, 1)
+    assert (train.early_stopping.metric, train.early_stopping.larger_is_better) == ("auc", True)
+    assert (config.export_config.exporter_type, config.export_config.best_exporter_metric) == ("best", "auc")
+    assert check(ConfigSource(config)) == []
+
+
+def test_training_on_errors_stops_when_they_no_longer_fall() -> None:
+    config = with_model(column("pay", [0.5, 7.25]), eval_path="eval")
+    list(add_training(config, 1000))
+    assert config.train_config.early_stopping.metric == "mean_squared_error"
+    assert not config.train_config.early_stopping.larger_is_better
+    assert not config.export_config.metric_larger_is_better
+
+
+def test_training_on_many_rows_or_without_evaluations_has_no_early_stopping() -> None:
+    config = with_model(column("clk", [0, 1]), eval_path="eval")
+    (*_, epochs) = add_training(config, 30_000_000)
+    assert (epochs.value, config.train_config.HasField("early_stopping")) == (1, False)
+    config = with_model(column("clk", [0, 1]))
+    list(add_training(config, 50))
+    assert not config.train_config.HasField("early_stopping")
+
+
+@pytest.mark.parametrize(("path", "rows", "fraction"), [("", 100, 0.1), ("", 99, 0), ("eval", 1000, 0)])
+def test_rows_are_held_out_where_nothing_else_is_evaluated(path: str, rows: int, fraction: float) -> None:
+    config = base_config("x.parquet", path, "model", ["clk"])
+    assert len(list(hold_out(config, rows))) == (fraction > 0)
+    assert config.data_config.eval_split.fraction == fraction
+
+
+def with_model(label: ColumnStats, eval_path: str = "") -> EasyRecConfig:
+    config = base_config("x.parquet", eval_path, "model", [label.name])
+    write_features(config, [read_column(column("price", [1.0, 2.5]), {})])
+    add_model(config, [label])
+    return config
+
+
+def model_of(*labels: ColumnStats) -> Any:
+    config = base_config("x.parquet", "x.parquet", "model", [label.name for label in labels])
+    write_features(config, [read_column(column("price", [1.0, 2.5]), {})])
+    add_model(config, labels)
+    return config.model_config
+
+
+@pytest.mark.parametrize(
+    ("values", "loss", "metric", "classes"),
+    [
+        ([0, 1, 1], "binary_cross_entropy", "auc", 1),
+        ([0.0, 1.0], "binary_cross_entropy", "auc", 1),
+        ([0.0, 2.0], "l2_loss", "mean_squared_error", 1),
+        ([0, 2, 1], "softmax_cross_entropy", "accuracy", 3),
+        ([1, 2], "softmax_cross_entropy", "accuracy", 3),
+        ([0, 50], "l2_loss", "mean_squared_error", 1),
+        ([-1, 1], "l2_loss", "mean_squared_error", 1),
+        ([0.5, 3.0], "l2_loss", "mean_squared_error", 1),
+    ],
+)
+def test_label_values_decide_the_loss(values: list[float], loss: str, metric: str, classes: int) -> None:
+    model = model_of(column("clk", values))
+    assert model.WhichOneof("model") == "multi_tower"
+    assert (model.losses[0].WhichOneof("loss"), model.metrics[0].WhichOneof("metric")) == (loss, metric)
+    assert model.num_class == classes
+
+
+def test_several_labels_become_several_tasks() -> None:
+    model = model_of(column("clk", [0, 1]), column("pay-ment", [0.5, 3.0]))
+    towers = model.mmoe.task_towers
+    assert [(tower.tower_name, tower.label_name) for tower in towers] == [("clk", "clk"), ("pay_ment", "pay-ment")]
+    assert [tower.losses[0].WhichOneof("loss") for tower in towers] == ["binary_cross_entropy", "l2_loss"]
+
+
+def test_text_label_is_rejected() -> None:
+    with pytest.raises(DataError, match='label column "clk" is string; a label must be a number'):
+        model_of(column("clk", ["0", "1"]))

@@ -1,0 +1,121 @@
+"""Function of `tzrec init`: from a table to a config with features, model and training."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from tzrec import env
+from tzrec.config.names import did_you_mean
+from tzrec.data.reader import open_reader
+from tzrec.data.text_ids import decimal_ids_note
+from tzrec.errors import ConfigError, DataError, Problem
+from tzrec.profile.column_reading import ColumnReading, label_reading, read_column
+from tzrec.profile.column_stats import ColumnStats
+from tzrec.profile.feature_targets import feature_targets
+from tzrec.profile.initial_config import tolerate_bad_rows, unreadable_columns
+from tzrec.profile.label_stats import LabelStats, ensure_numbers, label_notes
+from tzrec.profile.quantities import Kind
+from tzrec.profile.rules import Suggestion
+from tzrec.profile.scan import scan
+from tzrec.profile.suggest import SuggestResult, complete
+from tzrec.profile.text_columns import declare_null_values
+from tzrec.profile.written_features import write_features
+from tzrec.profile.written_training import add_model, add_training, hold_out
+from tzrec.protos.data_pb2 import DataConfig, DatasetType, FgMode
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+
+def init(
+    config: EasyRecConfig, columns: Collection[str] = (), kind_by_column: Mapping[str, Kind] | None = None
+) -> SuggestResult:
+    """Create the features of a config from the columns of its data, and a model and training if it has none, in place.
+
+    Args:
+        config: names the data and the labels, see `initial_config.base_config`; existing features are replaced.
+        columns: columns to create features for; empty for all.
+        kind_by_column: kinds of columns that the user knows better than the data shows.
+
+    Raises:
+        ConfigError: the data is not raw, or a new model has no label.
+        DataError: the data cannot be read, or a label is not a number.
+    """
+    data = config.data_config
+    if data.fg_mode != FgMode.FG_DAG:
+        raise ConfigError([Problem("data_config.fg_mode", "features can be created from raw columns only; use FG_DAG")])
+    if not data.label_fields and not config.HasField("model_config"):
+        raise ConfigError([Problem("data_config.label_fields", "is empty; name the columns to predict")])
+    names, reason_by_column = _readable_columns(config, columns)
+    for name in kind_by_column or ():
+        if name not in names and name not in reason_by_column:
+            raise ConfigError([Problem("", f'--as: there is no column "{name}" to read{did_you_mean(name, names)}')])
+    reader = open_reader(data, config.train_input_path, names)
+    suggestions: list[Suggestion] = []
+    notes: list[str] = []
+    if reader.is_text:
+        suggestions, notes = declare_null_values(data, reader)
+    rows, stats = scan(reader, lambda: [_new_stats(name, data.label_fields) for name in names], env.available_cpus())
+    result = SuggestResult(config, rows, stats, suggestions, notes)
+    labels = [column for column in stats if isinstance(column, LabelStats)]
+    ensure_numbers(labels)
+    result.notes += label_notes(labels)
+    result.readings = _read_columns(stats, reason_by_column, kind_by_column or {})
+    inputs = [reading for reading in result.readings if not (reading.is_label or reading.is_left_out)]
+    result.suggestions.append(write_features(config, inputs))
+    result.suggestions += tolerate_bad_rows(config, [column for column in stats if column not in labels], labels)
+    if not config.HasField("model_config"):
+        result.suggestions.append(add_model(config, labels))
+    if not config.HasField("train_config"):
+        result.suggestions += [*hold_out(config, rows), *add_training(config, rows)]
+    stats_by_column = {column.name: column for column in stats}
+    targets, _ = feature_targets(config)
+    if reader.is_text:
+        result.notes += decimal_ids_note(reader, [target.columns[0] for target in targets if target.makes_ids])
+    complete(result, targets, [stats_by_column[target.columns[0]] for target in targets], ())
+    return result
+
+
+def _read_columns(
+    stats: Sequence[ColumnStats], reason_by_column: Mapping[str, str], kind_by_column: Mapping[str, Kind]
+) -> list[ColumnReading]:
+    """Read the columns in the order of the data, those that no feature can read at the end."""
+    readings = [
+        label_reading(column) if isinstance(column, LabelStats) else read_column(column, kind_by_column)
+        for column in stats
+    ]
+    unreadable = [ColumnReading(name, Kind.SKIPPED, reason) for name, reason in reason_by_column.items()]
+    for reading in unreadable:
+        reading.leave_out(reading.evidence)
+    return readings + unreadable
+
+
+def _new_stats(name: str, labels: Collection[str]) -> ColumnStats:
+    return LabelStats(name) if name in labels else ColumnStats(name)
+
+
+def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[list[str], dict[str, str]]:
+    """The columns to scan, labels included, and the reason for each column that no feature can read."""
+    data = config.data_config
+    reader = open_reader(data, config.train_input_path)
+    inputs = set(columns or reader.columns) - {*data.label_fields, *data.sample_weight_fields}
+    try:
+        reader.select([*data.label_fields, *columns])  # all that is asked for by name exists, once
+    except DataError as error:
+        raise DataError(f"{error}{_header_hint(data)}") from error
+    first = next(reader.read(), None)
+    if first is None:
+        raise DataError(f"{config.train_input_path}: no rows{reader.bad_lines.describe()}")
+    reason_by_column = unreadable_columns(first.batch.select([name for name in reader.available if name in inputs]))
+    reason_by_column |= dict.fromkeys(sorted(reader.repeated), "several columns have this name")
+    folders = sorted(reader.folder_columns - {*columns, *data.label_fields})
+    reason_by_column |= dict.fromkeys(folders, "it is the name of a partition folder; --features creates its feature")
+    readable = {*data.label_fields, *inputs} - {*reason_by_column}
+    return [name for name in reader.available if name in readable], reason_by_column
+
+
+def _header_hint(data: DataConfig) -> str:
+    if data.dataset_type != DatasetType.CsvDataset or not data.with_header:
+        return ""
+    edits = '{"data_config.with_header": false, "data_config.input_fields_str": "NAME;NAME;..."}'
+    return (
+        f". If the first line of the file holds no names, name all columns in file order: --edit_config_json '{edits}'"
+    )

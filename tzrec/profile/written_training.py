@@ -1,0 +1,124 @@
+"""Model and training of a first config, by the labels and the number of rows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from google.protobuf import text_format
+
+from tzrec.config.checker import Checker
+from tzrec.config.eval_split import evaluation_path
+from tzrec.config.load import ConfigSource
+from tzrec.config.rules.tasks import evaluation_results
+from tzrec.errors import DataError
+from tzrec.profile.column_stats import ColumnStats
+from tzrec.profile.label_stats import RARE
+from tzrec.profile.rules import Suggestion
+from tzrec.profile.written_features import feature_names
+from tzrec.protos.data_pb2 import DatasetType
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+GROUP = "all"
+_ERROR = "mean_squared_error"
+MAX_CLASSES = 50
+_TRAIN = """
+sparse_optimizer { adagrad_optimizer { lr: 0.02 } constant_learning_rate {} }
+dense_optimizer { adam_optimizer { lr: 0.001 } constant_learning_rate {} }
+"""
+_ONE_TASK = f"""
+multi_tower {{ towers {{ input: "{GROUP}" mlp {{ hidden_units: [256, 128] }} }} final {{ hidden_units: [64] }} }}
+"""
+_SEVERAL_TASKS = """
+mmoe { num_expert: 3 expert_mlp { hidden_units: [256, 128] } }
+"""
+
+
+MIN_SPLIT_ROWS = 100
+"""Rows from which on a part is held out; of fewer rows it says nothing."""
+_SPLIT = 0.1
+_MAX_EPOCHS, _PATIENCE = 20, 3
+_EPOCH_ROWS = 20_000_000
+"""Rows that all epochs read at most."""
+_STEPS, _BATCH_SIZES = 200, (64, 1024)
+"""Steps of an epoch, where batches of these sizes allow it."""
+
+
+def add_training(config: EasyRecConfig, rows: int) -> Iterator[Suggestion]:
+    """Set train_config, batches and the best checkpoint, by the number of rows; the model is set already.
+
+    With evaluations, training lasts until they no longer improve, and the best checkpoint is exported.
+    """
+    train, data = config.train_config, config.data_config
+    text_format.Parse(_TRAIN, train)
+    yield Suggestion("Adagrad and Adam", "of embedding tables and of dense parameters", "train_config")
+    if not data.HasField("batch_size"):
+        least, most = _BATCH_SIZES
+        data.batch_size = min(max(2 ** round(math.log2(max(rows / _STEPS, 1))), least), most)
+        yield Suggestion(data.batch_size, f"about {_STEPS} steps of {rows:,} rows", "data_config.batch_size")
+    train.num_epochs = min(max(_EPOCH_ROWS // max(rows, 1), 1), _MAX_EPOCHS)
+    metrics = evaluation_results(Checker(ConfigSource(config)))
+    if not evaluation_path(config) or train.num_epochs == 1:
+        yield Suggestion(train.num_epochs, f"of {rows:,} rows", "train_config.num_epochs")
+        return
+    train.save_checkpoints_epochs = train.keep_checkpoint_max = train.keep_checkpoint_best = 1
+    train.early_stopping.metric = config.export_config.best_exporter_metric = metrics[0]
+    train.early_stopping.patience, config.export_config.exporter_type = _PATIENCE, "best"
+    if metrics[0].startswith(_ERROR):
+        train.early_stopping.larger_is_better = config.export_config.metric_larger_is_better = False
+    reason = f"at most; training ends when {metrics[0]} has not improved in {_PATIENCE} epochs, and the best one counts"
+    yield Suggestion(train.num_epochs, reason, "train_config.num_epochs")
+
+
+def hold_out(config: EasyRecConfig, rows: int) -> Iterator[Suggestion]:
+    """Hold a part of the training data out, if there is no other evaluation data and enough of it."""
+    if evaluation_path(config) or rows < MIN_SPLIT_ROWS:
+        return
+    config.data_config.eval_split.fraction = _SPLIT
+    reason = "of the rows are evaluated and not trained on; for rows with times give column and from"
+    yield Suggestion(_SPLIT, reason, "data_config.eval_split.fraction")
+
+
+def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestion:
+    """Set model_config to a model with a task for each label, on one group of all features.
+
+    Raises:
+        DataError: a label is not a number.
+    """
+    model = config.model_config
+    model.feature_groups.add(group_name=GROUP, feature_names=feature_names(config), group_type="DEEP")
+    for stats in labels:
+        is_text = config.data_config.dataset_type != DatasetType.CsvDataset and pa.types.is_string(stats.kind)
+        if is_text or not stats.is_numeric:
+            raise DataError(f'label column "{stats.name}" is {stats.kind}; a label must be a number')
+    if len(labels) == 1:
+        text_format.Merge(_ONE_TASK, model)
+        _add_task(model, labels[0])
+        return Suggestion("multi_tower", f"one label, {labels[0].name}", "model_config")
+    text_format.Merge(_SEVERAL_TASKS, model)
+    for stats in labels:
+        tower = model.mmoe.task_towers.add(tower_name=re.sub(r"\W", "_", stats.name), label_name=stats.name)
+        tower.mlp.hidden_units.append(64)
+        _add_task(tower, stats)
+    return Suggestion("mmoe", f"{len(labels)} labels", "model_config")
+
+
+def _add_task(task: Any, label: ColumnStats) -> None:
+    """Set loss, metric and number of classes: 0 and 1 are classes, and so are integers from 0 to a few.
+
+    The scores of rare positives are close together, so that their area is computed exactly.
+    """
+    num_classes = int(label.moments.most) + 1
+    are_classes = label.is_whole and label.moments.least >= 0
+    if are_classes and num_classes <= 2:
+        is_rare = num_classes == 2 and label.moments.mean < RARE
+        metric = "auc { thresholds: 0 }" if is_rare else "auc {}"
+        text = f"losses {{ binary_cross_entropy {{}} }} metrics {{ {metric} }}"
+    elif are_classes and num_classes <= MAX_CLASSES and not pa.types.is_floating(label.kind):
+        text = f"num_class: {num_classes} losses {{ softmax_cross_entropy {{}} }} metrics {{ accuracy {{}} }}"
+    else:
+        text = f"losses {{ l2_loss {{}} }} metrics {{ {_ERROR} {{}} }}"
+    text_format.Merge(text, task)
