@@ -31,10 +31,14 @@ def packages() -> list[str]:
 
 
 def compile_protos() -> None:
-    """Write tzrec/protos/**/x_pb2.py and .pyi, and delete generated files without a .proto."""
+    """Write tzrec/protos/**/x_pb2.py and .pyi, and delete generated files without a .proto.
+
+    descriptors.binpb has the comments, which the modules have not: `tzrec schema` and `tzrec new` show them.
+    """
     names = [path.as_posix() for path in sources()]
-    command = [sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", "--python_out=.", "--pyi_out=.", *names]
-    subprocess.run(command, cwd=ROOT, check=True)
+    python = ["-Iprotos", "--python_out=.", "--pyi_out=."]
+    comments = ["--include_source_info", "--descriptor_set_out=tzrec/protos/descriptors.binpb"]
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *python, *comments, *names], cwd=ROOT, check=True)
     expected = {ROOT / path.with_name(f"{path.stem}_pb2{ext}") for path in sources() for ext in (".py", ".pyi")}
     for path in (ROOT / "tzrec" / "protos").rglob("*_pb2.py*"):
         if path.suffix in (".py", ".pyi") and path not in expected:

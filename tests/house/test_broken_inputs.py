@@ -264,6 +264,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
             "--hitrate_details_output": (*UNWRITABLE, "junk"),
         },
     ),
+    "schema": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.config_reference": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.demo": ((), {}),
     "serve": ((), {}),

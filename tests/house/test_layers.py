@@ -59,6 +59,7 @@ COMMANDS = {
     "replay",
     "materialize",
     "check",
+    "schema",
     "plan",
     "index",
     "inspect",

@@ -54,6 +54,19 @@ def complete(config: EasyRecConfig, problems: list[Problem]) -> list[Problem]:
     return rest
 
 
+def may_be_completed(field: FieldDescriptor) -> bool:
+    """True if a required field has an obvious value in some configs, so that a text may leave it out."""
+    if is_message(field):
+        return False
+    rule, message = field_rule(field), field.containing_type
+    assert message is not None
+    if field.has_default_value or rule.may_be_missing or rule.refers_to in (INPUT, GROUP, LABEL, SEQUENCE_GROUP):
+        return True
+    if message is ExprFeature.DESCRIPTOR and field.name == "expression":
+        return True
+    return field.name == "embedding_dim" and "feature_name" in message.fields_by_name
+
+
 def _set(config: EasyRecConfig, path: str) -> bool:
     """Set a missing field if its value is obvious; an edit may have set it."""
     messages = messages_around(config, path)

@@ -176,7 +176,10 @@ def _read(path: str) -> str:
 def _parse_json(text: str, message: Message, path: str, ignore_unknown: bool) -> Parsed:
     parsed = Parsed(message)
     try:
-        json_format.ParseDict(read_json(text), parsed.message, ignore_unknown_fields=ignore_unknown)
+        content = read_json(text)
+        if isinstance(content, dict):
+            content.pop("$schema", None)  # for editors
+        json_format.ParseDict(content, parsed.message, ignore_unknown_fields=ignore_unknown)
     except json.JSONDecodeError as error:
         raise ConfigError([Problem("", error.msg, f"{path}:{error.lineno}:{error.colno}")]) from error
     except json_format.ParseError as error:
