@@ -25,6 +25,8 @@ from tzrec.config.check import load_checked
 from tzrec.errors import CheckpointError, TrainingError
 from tzrec.eval import main as eval_main
 from tzrec.profile.training_profile import TrainingProfile
+from tzrec.report.record import RunRecord
+from tzrec.run.stage_timer import STAGES
 from tzrec.run.train import train
 
 
@@ -43,7 +45,23 @@ def test_train_reduces_loss_and_writes_files(job: Job) -> None:
     profile = TrainingProfile.read(model_dir / store.PROFILE)
     assert profile.num_rows == sum(min(rows, 256) for rows in [64] * 9 + [24] + [64] * 9 + [24])
     assert list(profile.features) == ["price", "user", "item", "tags"]
+    validate_record(RunRecord.read(model_dir), written)
     assert profile.features["tags"].counts[-1] > 0  # rows without tags
+
+
+def validate_record(record: RunRecord, evaluations: list[dict[str, float]]) -> None:
+    """Compare the record of the run of 20 steps over 600 rows with its files."""
+    facts, (end,) = record.facts, record.ends
+    assert (facts["step"], facts["seed"], facts["num_train_rows"], facts["num_steps"]) == (-1, 1, 600, 20)
+    assert {table["table"]: (table["rows"], table["dim"]) for table in facts["tables"]}["user_emb"] == (100, 8)
+    assert facts["metrics"]["auc_ctr"] == {"kind": "auc", "task": "ctr", "larger_is_better": True, "is_loss": False}
+    assert facts["metrics"]["binary_cross_entropy_cvr"]["larger_is_better"] is False
+    assert [log["step"] for log in record.logs] == list(range(20))
+    assert [(save["step"], save["path"]) for save in record.saves] == [(10, "model.ckpt-10"), (19, "model.ckpt-19")]
+    assert [{"global_step": event["step"], **event["metrics"]} for event in record.evaluations] == evaluations
+    assert (end["step"], end["signal"], end["bad_rows"]) == (19, 0, {})
+    assert set(end["stage_seconds"]) == set(STAGES)
+    assert 0.9 * end["seconds"] < sum(end["stage_seconds"].values()) < end["seconds"] + 0.001
 
 
 @pytest.mark.parametrize("optimizer", ["adagrad_optimizer", "rowwise_adagrad_optimizer", "adam_optimizer"])

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.saver import SaveResult
@@ -23,6 +23,10 @@ from tzrec.run.metric_logger import StepLog
 from tzrec.run.skipped_steps import SkippedSteps
 from tzrec.storage.path import AnyPath, StorePath
 
+if TYPE_CHECKING:
+    from tzrec.run.facts import RunFacts
+    from tzrec.run.training_loop import Outcome
+
 _REDRAW_S = 0.2
 _BAR_WIDTH = 10
 _UPLOAD_S = 60.0
@@ -30,6 +34,9 @@ _UPLOAD_S = 60.0
 
 class Listener:
     """Base of all listeners, with methods that do nothing. Only rank 0 calls them."""
+
+    def on_start(self, facts: RunFacts) -> None:
+        """Called before the first step, with the facts of the run."""
 
     def on_step(self, position: Position) -> None:
         """Called after each step."""
@@ -45,6 +52,9 @@ class Listener:
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
         """Called after each evaluation."""
+
+    def on_complete(self, outcome: Outcome) -> None:
+        """Called when training is over, by its stop condition or by a signal, before `on_end`; not after an error."""
 
     def on_end(self) -> None:
         """Called at the end of a run, also after an error."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 
@@ -42,6 +43,7 @@ class StepLog:
         rows_per_second: of all ranks together.
         eta: seconds to the end; None if unknown.
         metrics: of training batches by name, from the last complete windows.
+        stage_seconds: time of rank 0 by stage since the start, see `StageTimer`.
     """
 
     position: Position
@@ -51,6 +53,7 @@ class StepLog:
     rows_per_second: float
     eta: float | None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def total_loss(self) -> float:
@@ -88,7 +91,13 @@ class MetricLogger:
         """Exclude time that was not spent on training from the throughput."""
         self._start += seconds
 
-    def compute(self, position: Position, learning_rates: Sequence[float], metrics: Mapping[str, float]) -> StepLog:
+    def compute(
+        self,
+        position: Position,
+        learning_rates: Sequence[float],
+        metrics: Mapping[str, float],
+        stage_seconds: Mapping[str, float] = MappingProxyType({}),
+    ) -> StepLog:
         """Summarize the steps since the last call and reset the sums; all ranks call this together."""
         sums = group.total([*(float(value) for value in self._sums.values()), self._num_rows])
         num_rows = max(sums[-1], 1)
@@ -96,7 +105,8 @@ class MetricLogger:
         losses = {name: value / num_rows for name, value in zip(self._sums, sums, strict=False)}
         rate = self._num_rows_all_ranks / max(seconds, 1e-9)
         eta = self._eta(position, seconds)
-        log = StepLog(position, self._stop_condition, losses, tuple(learning_rates), rate, eta, metrics)
+        stages = dict(stage_seconds)
+        log = StepLog(position, self._stop_condition, losses, tuple(learning_rates), rate, eta, metrics, stages)
         self._is_first = False
         self._reset()
         return log

@@ -11,8 +11,10 @@ from tzrec.config.load import dump_config
 from tzrec.data.atomic import write_text
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.run.facts import run_facts
 from tzrec.run.listeners import Listener, Progress, TensorBoard
 from tzrec.run.profile_writer import ProfileWriter
+from tzrec.run.recorder import Recorder
 from tzrec.run.reporting import Report
 from tzrec.run.resume import find_resume_state
 from tzrec.run.session import Session
@@ -68,7 +70,13 @@ def train(
         session.log_summary()
         if trainer.is_complete:
             logger.info("train  %s", trainer.completion_text())
-        return run_training_loop(trainer, all_listeners, signals)
+        facts = run_facts(trainer)
+        for listener in all_listeners:
+            listener.on_start(facts)
+        outcome = run_training_loop(trainer, all_listeners, signals)
+        for listener in all_listeners:
+            listener.on_complete(outcome)
+        return outcome
 
 
 def _write_config(config: EasyRecConfig, model_dir: AnyPath) -> None:
@@ -78,7 +86,7 @@ def _write_config(config: EasyRecConfig, model_dir: AnyPath) -> None:
 
 
 def _default_listeners(config: EasyRecConfig, model_dir: AnyPath) -> list[Listener]:
-    listeners: list[Listener] = [Progress(), Report(model_dir, dump_config(config))]
+    listeners: list[Listener] = [Progress(), Recorder(model_dir), Report(model_dir, dump_config(config))]
     if config.train_config.use_tensorboard:
         listeners.append(TensorBoard(model_dir))
     return listeners

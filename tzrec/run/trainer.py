@@ -44,6 +44,7 @@ from tzrec.run.pipeline import Step, TrainPipeline, read_steps
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
 from tzrec.run.skipped_steps import SkippedSteps
+from tzrec.run.stage_timer import StageTimer
 from tzrec.run.streams import Streams
 from tzrec.storage.path import AnyPath
 from tzrec.tables.plan_summary import plan_json
@@ -74,6 +75,7 @@ class Trainer:
         skipped_steps: steps that were not applied, of this run and those that it continues.
         lacks_evaluation: the process ended between the checkpoint from which the run continues and its evaluation.
         counts_evaluation: that evaluation counts for early stopping and learning rate reduction.
+        timer: time of the training loop by stage.
     """
 
     def __init__(self, session: Session, resume: ResumeState, ensure_locked: Callable[[], None] | None = None) -> None:
@@ -87,6 +89,7 @@ class Trainer:
         self.session = session
         self._ensure_locked = ensure_locked
         self._trained_batch: Batch | None = None
+        self.timer = StageTimer()
         self._random_devices = [session.device] if session.device.type == "cuda" else []
         self.loader = session.loader(input_path_of_epoch(resume, config.train_input_path), "train")
         if evaluation_path(config):
@@ -127,7 +130,7 @@ class Trainer:
         self.learning_rates = LearningRates([(self.sparse, schedule(train.sparse_optimizer)), *schedules])
         protected, max_failed = _protected_checkpoints(session), train.max_failed_saves
         self._saver = Saver(session.model_dir, train.keep_checkpoint_max, protected, max_failed, self._ensure_locked)
-        self._config_sha256, self._versions = _config_sha256(session), _versions()
+        self._config_sha256, self._versions = _config_sha256(session), package_versions()
         self._watch, self._statistics = GradientWatch(self.dense, self.sparse), RunningStatistics(session.rec_model)
         self.skipped_steps = SkippedSteps.from_numbers(resume.numbers)
         self._settings = pinned_settings(config)
@@ -238,6 +241,7 @@ class Trainer:
         statistics = [f"{name} is not finite" for name in self._statistics.nonfinite_names()]
         problems = [*self._watch.problems(), *statistics]
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        self.timer.lap("backward")
         return f"{problems[0]}{more}" if problems else ""
 
     def step(self) -> None:
@@ -247,6 +251,7 @@ class Trainer:
         self._trained_batch = replace(self._batch, lookups={})  # is_broken makes them again
         self.session.rec_model.model.after_step(self._batch, group.gather_states)
         self.train_metrics.update(self._logits, self._batch, gather_metric_states)
+        self.timer.lap("update")
 
     def undo_forward(self) -> None:
         """Restore what a forward pass has changed: running statistics of norms. For a step that is not applied."""
@@ -408,7 +413,8 @@ def _config_sha256(session: Session) -> str:
     return hashlib.sha256(dump_config(session.config).encode()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that compute, by name."""
     versions = {"tzrec": __version__}
     for name in _PACKAGES:
         try:

@@ -31,12 +31,18 @@ class Outcome:
         metrics: of the last evaluation.
         signal: number of the signal that stopped the run, 0 if none did.
         skipped: steps that were not applied, of this run and those that it continues.
+        seconds: duration of the loop.
+        stage_seconds: time of rank 0 by stage, see `StageTimer`.
+        bad_rows: number of bad values of all ranks by "column: reason".
     """
 
     step: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     signal: int = 0
     skipped: SkippedSteps = SkippedSteps()  # noqa: RUF009 - frozen
+    seconds: float = 0.0
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    bad_rows: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: Signals) -> Outcome:
@@ -46,17 +52,22 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
         TrainingError: losses, gradients or the state were not finite, and the step may not be skipped.
     """
     metric_logger = MetricLogger(trainer.stop_condition)
-    outcome, saved_step = Outcome(trainer.position.step), trainer.position.step
+    outcome, saved_step, timer = Outcome(trainer.position.step), trainer.position.step, trainer.timer
+    start = time.perf_counter()
+    timer.start()
     with signals, group.naming_lost_ranks():
         if trainer.lacks_evaluation:
             _evaluate(trainer, listeners, outcome, trainer.counts_evaluation)
         for current in trainer.steps():
             batch = current.batch
+            timer.lap("data")
             trainer.begin_step()
             losses = trainer.compute_losses(batch)
+            timer.lap("forward")
             trainer.pipeline.advance()
             group.arrive("the step sync", trainer.position.step + 1)
             sync = sync_step(losses, batch.rows, signals.received > 0 or trainer.should_stop)
+            timer.lap("exchange")
             minimized = apply_step(trainer, losses, batch, sync)
             if minimized is not None:
                 metric_logger.update(minimized, batch.rows, sync.num_rows)
@@ -69,10 +80,11 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
             step = trainer.position.step
             if step % trainer.session.config.train_config.log_step_count_steps == 0:
                 log = metric_logger.compute(
-                    trainer.position, trainer.learning_rates.last_lr(), trainer.train_metrics.values()
+                    trainer.position, trainer.learning_rates.last_lr(), trainer.train_metrics.values(), timer.seconds
                 )
                 for listener in listeners:
                     listener.on_log(log)
+            timer.lap("log")
             if sync.should_stop:
                 trainer.wait()  # raises if saving has failed too often
                 outcome.signal = max(group.gather(signals.received))
@@ -89,7 +101,9 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
         if trainer.position.step > saved_step:
             _save_and_evaluate(trainer, listeners, outcome, is_final=True)
         trainer.finish()
+    timer.lap("save")
     outcome.step, outcome.skipped = trainer.position.step, trainer.skipped_steps
+    outcome.seconds, outcome.stage_seconds = time.perf_counter() - start, dict(timer.seconds)
     return outcome
 
 
@@ -100,7 +114,8 @@ def _save_and_evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome:
     saved = trainer.save(is_final)
     for listener in listeners:
         listener.on_save(saved)
-    _log_bad_rows(trainer)
+    outcome.bad_rows = _log_bad_rows(trainer)
+    trainer.timer.lap("save")
     if trainer.skipped_steps.num_steps:
         _log_on_main(trainer, [f"skip   {trainer.skipped_steps}"])
     if evaluation_path(trainer.session.config) and not outcome.signal:
@@ -131,10 +146,11 @@ def _evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome,
     if is_counted:
         # metrics of rank 0 on all ranks: machines may differ in the last bit, but ranks must decide alike
         _log_on_main(trainer, trainer.control.on_evaluation(group.broadcast(dict(evaluation.metrics))))
+    trainer.timer.lap("evaluation")
 
 
-def _log_bad_rows(trainer: Trainer) -> None:
-    """Log the number of bad rows of all ranks so far."""
+def _log_bad_rows(trainer: Trainer) -> dict[str, int]:
+    """Log and return the number of bad rows of all ranks so far, by reason."""
     counts: Counter[str] = Counter()
     for rank in group.gather(
         {f"{column}: {reason}": n for (column, reason), n in trainer.loader.bad_value_counts.items()}
@@ -145,3 +161,4 @@ def _log_bad_rows(trainer: Trainer) -> None:
         policy = data_pb2.BadRowPolicy.Name(trainer.session.config.data_config.bad_row_policy).lower()
         total, path = f"{sum(counts.values()):,}", trainer.loader.bad_rows_path
         logger.info("data   bad rows so far: %s (%s); policy %s; see %s", total, reasons, policy, path)
+    return dict(counts)
