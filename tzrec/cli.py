@@ -30,12 +30,13 @@ import select
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from tzrec import env, log
 from tzrec.config.json_text import read_json
 from tzrec.config.names import did_you_mean
 from tzrec.errors import ConfigError, TzrecError, UsageError, explain, indent_lines, is_encodable, shorten_middle
+from tzrec.live_line import live_line
 from tzrec.version import __version__
 
 COMMANDS = {
@@ -131,8 +132,26 @@ class Flags(argparse.ArgumentParser):
 
 
 def parser(command: str, description: str) -> Flags:
-    """Create the parser of a command, without flags."""
-    return Flags(prog=f"tzrec {command}", description=description, allow_abbrev=False)
+    """Create the parser of a command, with the flags of log lines and without any other."""
+    flags = Flags(prog=f"tzrec {command}", description=description, allow_abbrev=False)
+    _add_log_flags(flags.add_argument_group("log lines"))
+    return flags
+
+
+def _add_log_flags(group: Any) -> None:
+    # a group adds its flags past `Flags.add_argument`
+    group.add_argument("--quiet", action="store_true", help="log warnings and errors only")
+    group.add_argument("--log_file", default="", metavar="FILE", help="append all log lines to a file, with their time")
+    text = "form of the log lines: plain, time (in front of each line) or json (an object per line); default: plain"
+    group.add_argument("--log_format", choices=get_args(log.LineFormat), default="plain", help=text)
+
+
+def _log_options(words: Sequence[str]) -> log.LogOptions:
+    """Read the flags of log lines, before the command is imported that parses all flags."""
+    flags = Flags(prog="tzrec", allow_abbrev=False, add_help=False)
+    _add_log_flags(flags)
+    args, _ = flags.parse_known_args([word for word in words if is_encodable(word)])
+    return log.LogOptions(args.quiet, args.log_format, args.log_file)
 
 
 def boolean(text: str) -> bool:
@@ -207,9 +226,10 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
+        words = sys.argv[1:] if argv is None else argv
         try:
-            log.setup()
-        except UsageError as error:  # the variables of torchrun, which tell the ranks apart, are not valid
+            log.setup(_log_options(words))
+        except UsageError as error:  # the variables of torchrun, which tell the ranks apart, may not be valid, too
             print(error, file=sys.stderr, flush=True)
             return error.exit_code
         try:
@@ -222,10 +242,12 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int
         except SystemExit as stop:  # of --help
             return stop.code if isinstance(stop.code, int) else 0
         except Exception as error:
-            status = _foreign(error, sys.argv[1:] if argv is None else argv)
+            status = _foreign(error, words)
             if status is None:
                 raise
             return status
+        finally:
+            live_line.keep()
 
     return wrapped
 
@@ -239,7 +261,7 @@ def _foreign(error: Exception, words: Sequence[str]) -> int | None:
         _print_error(explained)
         return explained.exit_code
     bug = "this is a bug in tzrec, or in a custom class that the config names; please report it with these lines"
-    print(indent_lines(f"unexpected {type(error).__name__}: {error}\n{bug}"), file=sys.stderr, flush=True)
+    log.log_final(indent_lines(f"unexpected {type(error).__name__}: {error}\n{bug}"), error)
     return None
 
 
@@ -251,10 +273,10 @@ def _print_error(error: TzrecError) -> None:
             # torchrun stops all ranks as soon as one of them ends
             time.sleep(_MAIN_PRINTS_S)
             return
-        print(error, file=sys.stderr, flush=True)
+        log.log_final(str(error))
     else:
         rank = f"rank {rank_info.rank}: " if rank_info.world_size > 1 else ""
-        print(indent_lines(f"{rank}{error}"), file=sys.stderr, flush=True)
+        log.log_final(indent_lines(f"{rank}{error}"))
 
 
 def commands() -> dict[str, str]:
@@ -335,7 +357,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, rest = words[0], words[1:]
     if command not in commands():
         raise UsageError(f"tzrec: unknown command {command!r}{did_you_mean(command, commands(), limit=0)}\n\n{usage()}")
-    return importlib.import_module(COMMANDS[command][0]).main(rest)
+    module = importlib.import_module(COMMANDS[command][0])
+    return module.main.__wrapped__(rest) or 0  # errors are printed here, once
 
 
 def console() -> NoReturn:

@@ -140,6 +140,11 @@ def log_level() -> str:
     return level
 
 
+def is_terminal_dumb() -> bool:
+    """Return True if TERM says that the terminal cannot move its cursor."""
+    return os.environ.get("TERM", "") == "dumb"
+
+
 _LOG_LEVELS = ("DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL")
 
 

@@ -19,6 +19,7 @@ RANK = {
     "protos": (0, 0),
     "torchrec_adapter": (0, 0),
     "env": (0, 1),
+    "live_line": (0, 1),
     "log": (0, 2),
     "registry": (0, 3),
     "storage": (0, 3),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
-from tzrec.log import logger, side_output
-
-_REDRAW_S = 0.5
+from tzrec.live_line import live_line
+from tzrec.log import logger
 
 
 class Stages:
@@ -19,12 +15,10 @@ class Stages:
 
     Args:
         prefix: in front of the names of the stages, as the part of a model.
-        stream: default: stderr.
     """
 
-    def __init__(self, prefix: str = "", stream: TextIO | None = None) -> None:
-        self._prefix, self._stream = f"{prefix}: " if prefix else "", stream or sys.stderr
-        self._is_live = self._stream.isatty() and bool(logger.handlers)  # without log lines no moving line either
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = f"{prefix}: " if prefix else ""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -33,23 +27,7 @@ class Stages:
         Args:
             name: what it does, in the imperative: "trace the model".
         """
-        start, is_over = time.perf_counter(), threading.Event()
-        thread = threading.Thread(target=self._draw, args=(name, start, is_over), name="stages", daemon=True)
-        if self._is_live:
-            thread.start()
-        try:
+        start = time.perf_counter()
+        with live_line.counting(f"export {self._prefix}{name}"):
             yield
-        finally:
-            is_over.set()
-            if self._is_live:
-                thread.join()
         logger.info("export %s%s  %.1f s", self._prefix, name, time.perf_counter() - start)
-
-    def _draw(self, name: str, start: float, is_over: threading.Event) -> None:
-        """Redraw the line of a stage until it is over, and then erase it."""
-        with side_output("the progress line"):
-            while not is_over.wait(_REDRAW_S):
-                self._stream.write(f"\r\x1b[2Kexport {self._prefix}{name}  {time.perf_counter() - start:.0f} s ...")
-                self._stream.flush()
-            self._stream.write("\r\x1b[2K")
-            self._stream.flush()
