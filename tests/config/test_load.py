@@ -43,6 +43,8 @@ def test_dump_loads_back_equal(tmp_path: Path, seed: int) -> None:
     config.data_config.dataset_type = config.data_config.dataset_type
     complete(config, [])
     assert load_config(write(tmp_path, dump_config(config))) == config
+    head = "# proto-file: tzrec/protos/pipeline.proto\n# proto-message: tzrec.protos.EasyRecConfig\n"
+    assert dump_config(config).startswith(head)
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,8 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
             "--hitrate_details_output": (*UNWRITABLE, "junk"),
         },
     ),
+    "format": (("my.config",), {}),
+    "diff": (("my.config", "my.config"), {}),
     "schema": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.config_reference": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.demo": ((), {}),

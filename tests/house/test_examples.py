@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tzrec.config.canonical import format_text
 from tzrec.config.check import check
 from tzrec.config.load import dump_config, load_config, load_source
 
@@ -29,3 +30,8 @@ def test_example_config_is_valid_and_survives_saving(path: Path, tmp_path: Path)
     saved_path = tmp_path / "pipeline.config"
     saved_path.write_text(dump_config(config))
     assert load_config(str(saved_path)) == config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_example_config_is_in_the_canonical_layout(path: Path) -> None:
+    assert format_text(path.read_text()) == path.read_text(), f"run: tzrec format {path}"

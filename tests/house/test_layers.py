@@ -60,6 +60,8 @@ COMMANDS = {
     "replay",
     "materialize",
     "check",
+    "format",
+    "diff",
     "schema",
     "plan",
     "index",

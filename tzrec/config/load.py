@@ -28,6 +28,8 @@ from tzrec.storage.url import without_file_scheme
 TEXT_NAME = "<config>"
 """Name of a text without a file, in the locations of its problems."""
 
+HEADER = f"# proto-file: {EasyRecConfig.DESCRIPTOR.file.name}\n# proto-message: {EasyRecConfig.DESCRIPTOR.full_name}\n"
+"""Comments that language servers and formatters of protobuf text read."""
 _PATH_END = re.compile(r"[.[]")
 
 
@@ -146,8 +148,8 @@ def load_incomplete(given: ConfigInput, edits: Mapping[str, Any] | None = None) 
 
 
 def dump_config(config: EasyRecConfig) -> str:
-    """Return text from which an equal config is loaded."""
-    return str(text_format.MessageToString(config, as_utf8=True))
+    """Return text from which an equal config is loaded; its first lines name the schema, for editors."""
+    return HEADER + str(text_format.MessageToString(config, as_utf8=True))
 
 
 def _read_into(message: Message, given: ConfigInput, ignore_unknown: bool = False) -> Parsed:
@@ -157,13 +159,18 @@ def _read_into(message: Message, given: ConfigInput, ignore_unknown: bool = Fals
     if isinstance(given, ConfigText):
         text, path, is_json = given.text, TEXT_NAME, given.text.lstrip().startswith("{")
     else:
-        text, path, is_json = _read(given), given, given.endswith(".json")
+        text, path, is_json = read_config_text(given), given, given.endswith(".json")
     if is_json:
         return _parse_json(text, message, path, ignore_unknown)
     return parse(text, message, path, ignore_unknown=ignore_unknown)
 
 
-def _read(path: str) -> str:
+def read_config_text(path: str) -> str:
+    """Read the text of a config file.
+
+    Raises:
+        ConfigError: The file cannot be read, or is not UTF-8.
+    """
     try:
         return to_path(path).read_text(encoding="utf-8-sig")
     except (OSError, StoreError) as error:

@@ -49,21 +49,33 @@ class Token:
 
 @dataclass(frozen=True)
 class Atom:
-    """Scalar of the text: a word, a number or a string; `value` is the unescaped string."""
+    """Scalar of the text, `[start:end]`: a word, a number or a string; `value` is the unescaped string."""
 
     kind: str
     text: str
     line: int
     column: int
     value: bytes = b""
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True)
+class Comment:
+    """Comment of the text, from its `#` to the end of the line."""
+
+    text: str
+    start: int
+    end: int
 
 
 @dataclass
 class Body:
-    """Entries between `{` and `}`, or of the whole file. `end` is the position of `}` in the text."""
+    """Entries between `{` and `}`, which are at `start` and `end` of the text, or of the whole file."""
 
     line: int
     column: int
+    start: int = 0
     end: int = 0
     entries: list[FieldEntry] = field(default_factory=list)
 
@@ -88,6 +100,18 @@ def parse_tree(text: str) -> Body:
         TextSyntaxError: The text is not protobuf text format.
     """
     return _TextParser(text).file()
+
+
+def comments(text: str) -> list[Comment]:
+    """List the comments of a text that `parse_tree` accepts."""
+    matches = [match for match in _TOKEN.finditer(text) if match["skip"] and "#" in match["skip"]]
+    starts = [match.start() + match["skip"].index("#") for match in matches]
+    return [Comment(text[a : match.end()].rstrip(), a, match.end()) for a, match in zip(starts, matches, strict=True)]
+
+
+def literals(text: str) -> list[str]:
+    """List the adjacent string literals that a string consists of."""
+    return [match["string"] for match in _TOKEN.finditer(text) if match["string"]]
 
 
 def _tokens(text: str) -> Iterator[Token]:
@@ -165,14 +189,14 @@ class _TextParser:
             return self._string()
         if self._token.kind in ("word", "number"):
             token = self._next()
-            return Atom(token.kind, token.text, token.line, token.column)
+            return Atom(token.kind, token.text, token.line, token.column, b"", token.start, self._end)
         raise self._error("a value")
 
     def _body(self, opening: Token) -> Body:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise TextSyntaxError(f"nested deeper than {MAX_DEPTH} messages", opening.line, opening.column)
-        body = Body(opening.line, opening.column)
+        body = Body(opening.line, opening.column, opening.start)
         close = _CLOSE[opening.text]
         while (closing := self._accept(close)) is None:
             if self._token.kind == "end":
@@ -193,4 +217,4 @@ class _TextParser:
                 parts.append(text_encoding.CUnescape(token.text[1:-1]))
             except ValueError as error:
                 raise TextSyntaxError(f"bad escape in {token.text}: {error}", token.line, token.column) from error
-        return Atom("string", first.text, first.line, first.column, b"".join(parts))
+        return Atom("string", first.text, first.line, first.column, b"".join(parts), first.start, self._end)
