@@ -18,6 +18,7 @@ from tzrec.errors import UsageError
 OPENMP_SPIN_COUNT = 1000
 """Rounds that an idle OpenMP thread spins unless the config says otherwise: free alone, and short beside others."""
 _SPIN_VARIABLE = "GOMP_SPINCOUNT"
+_GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"
 _WAIT_VARIABLES = ("OMP_WAIT_POLICY", _SPIN_VARIABLE)
 _ROOT = Path("/")
 
@@ -107,6 +108,25 @@ def _number(name: str, default: int) -> int:
     if not text.isdecimal():
         raise UsageError(f"the environment variable {name}={text!r} is not a whole number; torchrun sets it")
     return int(text)
+
+
+def visible_gpus() -> list[str] | None:
+    """Read CUDA_VISIBLE_DEVICES, the GPUs that this process may use; None if it may use all."""
+    text = os.environ.get(_GPU_VARIABLE)
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def child_environment(gpu: str = "") -> dict[str, str]:
+    """Return the environment of a process to start.
+
+    Args:
+        gpu: the only GPU that it may use; "" for those of this process.
+    """
+    ranks = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    own = {name: value for name, value in os.environ.items() if name not in ranks}
+    if num_set := _spin.num_set:  # set for this process, whose child decides for itself
+        own = {name: value for name, value in own.items() if (name, value) != (_SPIN_VARIABLE, str(num_set))}
+    return own | ({_GPU_VARIABLE: gpu} if gpu else {})
 
 
 def silence_native_warnings() -> None:

@@ -12,6 +12,7 @@ import tzrec
 from tzrec import registry
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.protos.serve_pb2 import ServeConfig
+from tzrec.protos.tune_pb2 import TuneConfig
 from tzrec.registry import implemented_in
 
 PACKAGE = Path(tzrec.__file__).parent
@@ -31,7 +32,7 @@ SHARED = {
 def descriptors() -> list[Descriptor]:
     """List the messages of the configs, from the roots down."""
     seen: dict[str, Descriptor] = {}
-    ahead: list[Descriptor] = [EasyRecConfig.DESCRIPTOR, ServeConfig.DESCRIPTOR]
+    ahead: list[Descriptor] = [EasyRecConfig.DESCRIPTOR, ServeConfig.DESCRIPTOR, TuneConfig.DESCRIPTOR]
     while ahead:
         message = ahead.pop()
         if message.full_name not in seen:

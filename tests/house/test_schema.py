@@ -21,6 +21,7 @@ from tzrec.config.rules.fields import is_within
 from tzrec.config.schema import is_map, is_message, message_type
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.protos.serve_pb2 import ServeConfig
+from tzrec.protos.tune_pb2 import TuneConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +52,7 @@ def is_supported(field: FieldDescriptor) -> bool:
 def messages() -> dict[str, Descriptor]:
     """Messages of supported fields, from the roots down."""
     messages_by_name: dict[str, Descriptor] = {}
-    queue: list[Descriptor] = [EasyRecConfig.DESCRIPTOR, ServeConfig.DESCRIPTOR]
+    queue: list[Descriptor] = [EasyRecConfig.DESCRIPTOR, ServeConfig.DESCRIPTOR, TuneConfig.DESCRIPTOR]
     while queue:
         message = queue.pop()
         if message.full_name not in messages_by_name and message.file.package == "tzrec.protos":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -96,12 +96,15 @@ def load_checked(
     return source.config
 
 
-def load_checked_message(path: str, message: _MessageT) -> _MessageT:
+def load_checked_message(
+    path: str, message: _MessageT, rules: Sequence[Callable[[FieldChecker], None]] = ()
+) -> _MessageT:
     """Load a config file of another root than a pipeline, whose rules are those of its fields.
 
     Args:
         path: text or JSON file.
         message: empty; receives the fields.
+        rules: further rules, which report problems.
 
     Returns:
         `message`.
@@ -112,12 +115,20 @@ def load_checked_message(path: str, message: _MessageT) -> _MessageT:
     Example:
         load_checked_message("server.config", ServeConfig())
     """
-    checker = FieldChecker(load_message_source(path, message))
-    check_support(checker)
-    check_fields(checker)
+    check_message(FieldChecker(load_message_source(path, message)), rules)
+    return message
+
+
+def check_message(checker: FieldChecker, rules: Sequence[Callable[[FieldChecker], None]] = ()) -> None:
+    """Check the fields of a message of another root than a pipeline, and by further rules.
+
+    Raises:
+        ConfigError: The values of its fields have problems.
+    """
+    for rule in (check_support, check_fields, *rules):
+        rule(checker)
     _add_problems_of_text(checker)
     _raise_or_warn(checker)
-    return message
 
 
 def _add_problems_of_text(checker: FieldChecker) -> None:

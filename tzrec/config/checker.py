@@ -139,7 +139,7 @@ def repeated(path: str, values: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     return ((f"{path}[{index}]", value) for index, value in enumerate(values))
 
 
-def check_unique(checker: Checker, kind: str, names: Iterable[tuple[str, str]]) -> None:
+def check_unique(checker: FieldChecker, kind: str, names: Iterable[tuple[str, str]]) -> None:
     """Report names that occur more than once.
 
     Args:

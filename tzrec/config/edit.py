@@ -57,6 +57,27 @@ def edit(config: Message, edits: Mapping[str, Any]) -> tuple[set[str], list[Prob
     return touched, problems
 
 
+def select(config: Message, path: str) -> list[tuple[str, Message, FieldDescriptor]]:
+    """Find the fields that the path of an edit selects; elements of a list stand for the list.
+
+    Args:
+        config: messages on the path that are not set are created in it, without fields.
+        path: as of an edit.
+
+    Returns:
+        Path of each field, its message and its descriptor.
+
+    Raises:
+        ValueError: The path is not valid, or selects nothing.
+    """
+    *parents, last = parse_path(path)
+    conflicts: list[str] = []
+    targets = list(_walk(config, "", parents, conflicts))
+    if not targets:
+        raise ValueError(conflicts[0] if conflicts else "selects no element")
+    return [(join(parent, last.name), message, _field(message, last.name, parent)) for message, parent in targets]
+
+
 def _pairs(key: str, value: Any) -> list[tuple[str, Any]]:
     keys = split(key, ";")
     if len(keys) == 1:

@@ -1,0 +1,1 @@
+"""Tuning: the search for better values of the fields of a config."""
