@@ -28,7 +28,7 @@ from tzrec.errors import (
 from tzrec.version import __version__
 
 if TYPE_CHECKING:
-    from tzrec.api import check, evaluate, export, init, load, predict, train
+    from tzrec.api import check, evaluate, export, init, load, predict, train, tune
 
 __all__ = [
     "CheckpointError",
@@ -49,11 +49,12 @@ __all__ = [
     "load",
     "predict",
     "train",
+    "tune",
 ]
 
 env.use_system_memory_for_arrow()
 
-_FUNCTIONS = ("check", "evaluate", "export", "init", "load", "predict", "train")
+_FUNCTIONS = ("check", "evaluate", "export", "init", "load", "predict", "train", "tune")
 
 
 class _Package(ModuleType):

@@ -28,8 +28,9 @@ from tzrec.storage.path import StorePath, to_directory, to_path
 if TYPE_CHECKING:
     from tzrec.profile.suggest import SuggestResult
     from tzrec.serving.predictor import Predictor
+    from tzrec.tuning.tune import TuneResult
 
-__all__ = ["Run", "check", "evaluate", "export", "init", "load", "predict", "train"]
+__all__ = ["Run", "check", "evaluate", "export", "init", "load", "predict", "train", "tune"]
 
 AnyPath = str | PathLike[str]
 AnyConfig = str | PathLike[str] | EasyRecConfig
@@ -97,6 +98,7 @@ _KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
         "a mapping of field paths to values",
         lambda value: isinstance(value, Mapping) and all(isinstance(key, str) for key in value),
     ),
+    "int": ("a whole number from 1 up", lambda value: type(value) is int and value > 0),
     "bool": ("True or False", lambda value: isinstance(value, bool)),
     "str": ("a string", lambda value: isinstance(value, str)),
 }
@@ -398,6 +400,50 @@ def load(path: AnyPath) -> Predictor:
     from tzrec.serving.predictor import load as load_package
 
     return load_package(fspath(path))
+
+
+@_guarded
+def tune(
+    config: AnyConfig,
+    space: AnyPath | None = None,
+    num_trials: int | None = None,
+    model_dir: AnyPath | None = None,
+    edit: Mapping[str, Any] | None = None,
+) -> TuneResult:
+    """Search for better values of a config: train it with other ones, each time in a process, and keep the best.
+
+    The values are chosen by the evaluations during training, on `eval_input_path` or the rows of `eval_split`. Ctrl-C
+    stops the trials; the same call resumes them.
+
+    Args:
+        config: path, text or message.
+        space: path of the config of the study, a `TuneConfig`: fields to vary, metric, sampler, ... Default: the usual
+            fields of the config.
+        num_trials: number of trials, those of earlier calls included. Default: that of the study, 20.
+        model_dir: directory of the study. Default: `tune` in `model_dir` of the config.
+        edit: changes to the config: path -> value.
+
+    Returns:
+        The best config and its gain over the given one, and all trials.
+
+    Raises:
+        ConfigError: lists all problems of the config, or of the config of the study.
+        UsageError: the directory holds a study of another config or space.
+        TrainingError: training with the given config failed, or no trial is complete.
+        SetupError: Optuna is not installed, the extra `tune`.
+
+    Example:
+        >>> result = tzrec.tune("my.config", num_trials=1)
+        >>> result.best_config.name, result.gain
+        ('tuned.config', 0.0)
+    """
+    given = _given(config)
+    checked = load_checked(given, dict(edit or {}), available_device)
+    from tzrec.tuning.settings import load_settings
+    from tzrec.tuning.tune import tune as tune_config
+
+    settings = load_settings(checked, "" if space is None else fspath(space), num_trials=num_trials)
+    return tune_config(given, checked, settings, "" if model_dir is None else fspath(model_dir))
 
 
 def _given(config: AnyConfig) -> ConfigInput:

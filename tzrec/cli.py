@@ -41,6 +41,7 @@ from tzrec.version import __version__
 
 COMMANDS = {
     "train": ("tzrec.train_eval", "train a model from a config and evaluate it"),
+    "tune": ("tzrec.tune", "search for better values of a config"),
     "eval": ("tzrec.eval", "evaluate a checkpoint"),
     "export": ("tzrec.export", "compile a checkpoint into a package for serving"),
     "inspect": ("tzrec.inspect", "print what a package holds"),

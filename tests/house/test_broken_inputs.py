@@ -22,6 +22,8 @@ UNREADABLE = ("missing", "folder", "NUL", "long", "below a file", "in /proc", "n
 """Paths that no file can be read from, whatever it is read as."""
 BROKEN = (*UNREADABLE, "junk", "empty", "deep JSON", "number of 5,000 digits", "deep text")
 """Inputs that are neither a config, nor data, nor a package."""
+NOT_EMPTY = tuple(kind for kind in BROKEN if kind != "empty")
+"""Inputs that are broken also where an empty file is valid."""
 UNWRITABLE = ("NUL", "long", "below a file", "in /proc", "no text")
 """Paths that nothing can be written to."""
 
@@ -54,6 +56,10 @@ API: Mapping[str, tuple[Mapping[str, Any], Mapping[str, tuple[str, ...]]]] = {
         {"train_input_path": BROKEN, "output_config": (*UNWRITABLE, "folder"), "model_dir": ("NUL", "no text")},
     ),
     "load": ({"path": "package"}, {"path": BROKEN}),
+    "tune": (
+        {"config": "my.config", "model_dir": "new"},
+        {"config": BROKEN, "space": NOT_EMPTY, "model_dir": (*UNWRITABLE, "junk")},
+    ),
 }
 """Function -> valid arguments, and for those that are paths the kinds of broken files."""
 
@@ -172,6 +178,10 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
             "--train_input_path": BROKEN,
             "--fine_tune_checkpoint": ("missing", "junk", "NUL", "long"),
         },
+    ),
+    "tune": (
+        (CONFIG, "--model_dir=new"),
+        {"--pipeline_config": BROKEN, "--space": NOT_EMPTY, "--model_dir": (*UNWRITABLE, "junk")},
     ),
     "eval": (
         (MODEL,),

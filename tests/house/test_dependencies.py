@@ -27,7 +27,7 @@ INDIRECT = {
     *("tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "pandas", "s3fs", "gcsfs", "adlfs"),
     *("httptools", "uvloop"),
 }
-EXTRAS = ("text", "ray", "spark", "delta", "iceberg", "tree", "retrieval", "serve", "redis", "lmdb", "client")
+EXTRAS = ("text", "tune", "ray", "spark", "delta", "iceberg", "tree", "retrieval", "serve", "redis", "lmdb", "client")
 # installed separately, see pyproject.toml
 SEPARATE = {"torchrec"}
 

@@ -45,6 +45,7 @@ RANK = {
     "encoding": (7, 2),
     "migration": (7, 2),
     "server": (7, 3),
+    "tuning": (7, 3),
     "client": (7, 2),
 }
 COMMANDS = {
@@ -53,6 +54,7 @@ COMMANDS = {
     "api",
     "cli",
     "train_eval",
+    "tune",
     "eval",
     "predict",
     "export",

@@ -27,7 +27,7 @@ ERRORS = {
 def test_public_names_are_exact() -> None:
     assert (
         set(tzrec.__all__)
-        == {"__version__", "check", "evaluate", "export", "init", "load", "predict", "train"} | ERRORS
+        == {"__version__", "check", "evaluate", "export", "init", "load", "predict", "train", "tune"} | ERRORS
     )
 
 

@@ -37,6 +37,8 @@ def patch(text: str, old: Message, new: Message) -> str:
 
 
 def _edits(text: str, body: Body, old: Message, new: Message) -> Iterator[_TextEdit]:
+    added: list[FieldDescriptor] = []
+    removed: list[FieldEntry] = []
     for field in fields_of(new).values():
         old_value, new_value = _value(old, field), _value(new, field)
         if old_value == new_value:
@@ -47,15 +49,18 @@ def _edits(text: str, body: Body, old: Message, new: Message) -> Iterator[_TextE
             for inner, old_message, new_message in pairs:
                 yield from _edits(text, inner, old_message, new_message)
         elif new_value is None:
-            yield from (_removal(text, entry) for entry in entries)
+            removed += entries
         elif entries:
             first, *rest = entries
             is_alone = text[text.rfind("\n", 0, first.start) + 1 : first.start].isspace() or not first.start
             is_long = is_message(field) and is_alone and _REST_OF_LINE.match(text, first.end) is not None
             yield first.start, first.end, _field_text(new, field, _indent(text, first.start) if is_long else None)
-            yield from (_removal(text, entry) for entry in rest)
+            removed += rest
         else:
-            yield _insertion(text, body, new, field)
+            added.append(field)
+    yield from (_removal(text, entry) for entry in removed)
+    kept = [entry for entry in body.entries if entry not in removed]
+    yield from (_insertion(text, body, kept[-1] if kept else None, new, field) for field in added)
 
 
 def _value(message: Message, field: FieldDescriptor) -> Any:
@@ -90,11 +95,10 @@ def _removal(text: str, entry: FieldEntry) -> _TextEdit:
     return entry.start, entry.end, ""
 
 
-def _insertion(text: str, body: Body, message: Message, field: FieldDescriptor) -> _TextEdit:
-    """Insert a field after the last one of its message."""
-    if not body.entries:
+def _insertion(text: str, body: Body, last: FieldEntry | None, message: Message, field: FieldDescriptor) -> _TextEdit:
+    """Insert a field after the last one of its message, or into a message without fields."""
+    if last is None:
         return body.end, body.end, f"{_field_text(message, field)} "
-    last = body.entries[-1]
     rest = _REST_OF_LINE.match(text, last.end)
     if rest is None:  # the line continues with the end of the message
         return last.end, last.end, f" {_field_text(message, field)}"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 State = Literal["complete", "pruned", "failed", "running"]
 ERROR, SECONDS, VALUE, SURPLUS = "error", "seconds", "value", "surplus"
 """Attributes of trials in the storage."""
+MIN_TRIALS = 10
+"""Complete trials from which on the importance of parameters is estimated."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,7 @@ def read_records(study: Study) -> list[TrialRecord]:
     from optuna.trial import TrialState
 
     trials = study.get_trials(deepcopy=False)
-    return [
-        _record(trial)
-        for trial in trials
-        if trial.state != TrialState.WAITING and SURPLUS not in trial.user_attrs
-    ]
+    return [_record(trial) for trial in trials if trial.state != TrialState.WAITING and SURPLUS not in trial.user_attrs]
 
 
 def _record(trial: FrozenTrial) -> TrialRecord:
@@ -91,17 +89,20 @@ def _record(trial: FrozenTrial) -> TrialRecord:
 def ranked(records: Sequence[TrialRecord], is_maximized: bool) -> list[TrialRecord]:
     """Return the complete trials, the best first, of equals the first one."""
     sign = -1 if is_maximized else 1
-    scored = [(sign * record.value, record.number, record) for record in records if record.is_complete and record.value is not None]
-    return [record for _, _, record in sorted(scored, key=lambda item: item[:2])]
+    scored = [(record.value, record) for record in records if record.is_complete and record.value is not None]
+    return [record for _, record in sorted(scored, key=lambda item: (sign * item[0], item[1].number))]
 
 
 def importances(study: Study) -> dict[str, float]:
     """Return the share of each parameter in the differences between trials, the largest first; empty if unknown."""
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.trial import TrialState
 
+    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < MIN_TRIALS:
+        return {}
     try:
         shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-    except (ValueError, RuntimeError):  # too few trials, or all have the same value
+    except (ValueError, RuntimeError):  # all have the same value
         return {}
     return {name: share for name, share in shares.items() if math.isfinite(share)}
 

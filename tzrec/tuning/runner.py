@@ -16,11 +16,11 @@ from tzrec.checkpoint.store import list_checkpoints
 from tzrec.config.check import check
 from tzrec.config.edit import apply_edits
 from tzrec.config.load import ConfigSource
-from tzrec.data.atomic import remove_directory
-from tzrec.errors import CheckpointError, ConfigError, TrainingError
+from tzrec.data.atomic import remove_path
+from tzrec.errors import CheckpointError, TrainingError
 from tzrec.log import logger
 from tzrec.run.signals import Signals
-from tzrec.tuning.records import ERROR, SECONDS, SURPLUS, VALUE, TrialRecord, ranked, read_records
+from tzrec.tuning.records import ERROR, SECONDS, SURPLUS, VALUE, ranked, read_records
 from tzrec.tuning.settings import TuneSettings
 from tzrec.tuning.space import copy_config
 from tzrec.tuning.storage import IS_START
@@ -28,6 +28,7 @@ from tzrec.tuning.trial import LOG, TrialRun, final_value
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.storages import BaseStorage
 
 _POLL_S = 0.2
 _KILL_S = 60.0
@@ -64,15 +65,22 @@ class StudyRunner:
 
     Args:
         study: of Optuna.
+        storage: of the study.
         settings: of the study.
         directory: of the study; trials are directories below it.
         on_end: called after each trial that ended, with its number.
     """
 
     def __init__(
-        self, study: Study, settings: TuneSettings, directory: Path, on_end: Callable[[int], None]
+        self,
+        study: Study,
+        storage: BaseStorage,
+        settings: TuneSettings,
+        directory: Path,
+        on_end: Callable[[int], None],
     ) -> None:
-        self._study, self._settings, self._directory, self._on_end = study, settings, directory, on_end
+        self._study, self._storage, self._settings = study, storage, settings
+        self._directory, self._on_end = directory, on_end
         self._running: list[_Running] = []
         self._deadline = math.inf
         if settings.config.HasField("max_minutes"):
@@ -121,7 +129,10 @@ class StudyRunner:
             trial.set_user_attr(SURPLUS, True)  # another machine was faster
             self._tell_failed(trial)
             return False
-        lock = self._lock(trial.number)
+        try:
+            lock = self._lock(trial.number)
+        except CheckpointError:  # another machine took it for one that an ended process has left
+            return True
         self._suggest(trial)
         self._launch(trial, lock)
         return True
@@ -152,6 +163,7 @@ class StudyRunner:
         from optuna.trial import TrialState
 
         own = {running.trial.number for running in self._running}
+        study_id = self._storage.get_study_id_from_name(self._study.study_name)
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if frozen.number in own:
                 continue
@@ -159,8 +171,12 @@ class StudyRunner:
                 lock = self._lock(frozen.number)
             except CheckpointError:  # it runs
                 continue
-            trial = Trial(self._study, frozen._trial_id)
-            self._suggest(trial)  # the process may have ended before
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, frozen.number)
+            if self._storage.get_trial(trial_id).state != TrialState.RUNNING:  # it has ended meanwhile
+                lock.release()
+                continue
+            trial = Trial(self._study, trial_id)
+            self._suggest(trial)  # its process may have ended before
             logger.info("resume trial %d from its last checkpoint", frozen.number)
             return trial, lock
         return None
@@ -242,7 +258,8 @@ class StudyRunner:
         best = ranked(records, self._settings.is_maximized)[: self._settings.config.num_kept_trials]
         for record in records:
             for path in () if record in best else list_checkpoints(self.directory_of(record.number)):
-                remove_directory(path)
+                assert isinstance(path, Path)
+                remove_path(path)
 
 
 def _slots(num_parallel: int) -> list[tuple[Sequence[int], str]]:
@@ -252,7 +269,7 @@ def _slots(num_parallel: int) -> list[tuple[Sequence[int], str]]:
     cores = sorted(os.sched_getaffinity(0))
     share = max(1, len(cores) // num_parallel)
     gpus = _gpus()
-    slots = []
+    slots: list[tuple[Sequence[int], str]] = []
     for index in range(num_parallel):
         start = index * share % len(cores)
         slots.append((cores[start : start + share], gpus[index % len(gpus)] if gpus else ""))

@@ -94,7 +94,7 @@ def _is_maximized(study: TuneConfig, config: EasyRecConfig, metric: str) -> bool
             if f"{metric_name(message)}{head.suffix}" == metric:
                 is_larger: bool | None = registry.resolve_class(message, "metric").larger_is_better
                 if is_larger is None:
-                    text = f"the best value of {metric} is neither the largest nor the smallest; set MAXIMIZE or MINIMIZE"
+                    text = f"the best {metric} is neither the largest nor the smallest; set MAXIMIZE or MINIMIZE"
                     raise ConfigError([Problem("direction", text)])
                 return is_larger
     return False

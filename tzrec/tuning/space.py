@@ -64,6 +64,15 @@ class Parameter:
         """Smallest and largest number of a range, or all choices."""
         return list(self.edits_by_choice) if self.range is None else [self.range.min, self.range.max]
 
+    def describe(self) -> str:
+        """Format the values for a line: `0.0001 to 0.01 log`, `x 0.5 to x 2`, `16 | 32 | 64`."""
+        span = self.range
+        if span is None:
+            return " | ".join(shorten(name) for name in self.edits_by_choice)
+        factor = "x " if self.config.relative else ""
+        step = f" step {span.step:g}" if span.HasField("step") else ""
+        return f"{factor}{span.min:g} to {factor}{span.max:g}{' log' if span.log else ''}{step}"
+
     def suggest(self, trial: Trial) -> None:
         """Let Optuna choose the value of a trial."""
         span = self.range
@@ -185,9 +194,16 @@ class Space:
         return values
 
     def describe(self, values: Mapping[str, Value]) -> str:
-        """Format values for a line: `lr 0.0031  dims 12`."""
-        known = [parameter for parameter in self.parameters if parameter.name in values]
-        return "  ".join(f"{parameter.name} {shorten(parameter.text(values[parameter.name]))}" for parameter in known)
+        """Format values for a line: `lr 0.0031  dims x2`."""
+        names = [parameter.name for parameter in self.parameters if parameter.name in values]
+        return "  ".join(f"{name} {self.value_text(name, values)}" for name in names)
+
+    def value_text(self, name: str, values: Mapping[str, Value]) -> str:
+        """Format the value of a parameter for a line or a cell; "" if it has none."""
+        parameter = next(parameter for parameter in self.parameters if parameter.name == name)
+        if name not in values:
+            return ""
+        return f"{'x' * parameter.config.relative}{shorten(parameter.text(values[name]))}"
 
 
 def name_of(parameter: TuneParameter) -> str:

@@ -50,7 +50,8 @@ def _check_parameter(checker: FieldChecker, path: str, parameter: TuneParameter)
     num_problems = len(checker.problems)
     kind = parameter.WhichOneof("range")
     if kind is None:
-        checker.error(path, f"has no values; give one of {', '.join(implemented_members(oneof_of(TuneParameter, 'range')))}")
+        members = ", ".join(implemented_members(oneof_of(TuneParameter, "range")))
+        checker.error(path, f"has no values; give one of {members}")
     elif kind == "blocks":
         if parameter.path:
             checker.error(f"{path}.path", "is not used: each field of a block has its own path")
@@ -113,8 +114,8 @@ def _try_values(checker: FieldChecker, path: str, parameter: Parameter) -> set[s
         for problem in problems or check(ConfigSource(edited)):
             if problem.message not in messages:
                 messages.add(problem.message)
-                text = shorten(parameter.text(value))
-                checker.error(value_path, f"{text}: {problem.field}: {problem.message}{_hint(parameter, problem.message)}")
+                text = f"{shorten(parameter.text(value))}: {problem.field}: {problem.message}"
+                checker.error(value_path, f"{text}{_hint(parameter, problem.message)}")
     return all_touched
 
 

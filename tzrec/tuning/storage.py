@@ -32,8 +32,8 @@ _STARTUP_SHARE, _MIN_STARTUP, _MAX_STARTUP = 4, 4, 10
 _MAX_GRID = 10_000
 
 
-def open_study(settings: TuneSettings, directory: Path) -> Study:
-    """Open the study of a directory, or create it with the starting config as its first trial.
+def open_study(settings: TuneSettings, directory: Path) -> tuple[Study, BaseStorage]:
+    """Open the study of a directory and its storage, or create it with the starting config as its first trial.
 
     Raises:
         SetupError: Optuna is not installed.
@@ -59,7 +59,7 @@ def open_study(settings: TuneSettings, directory: Path) -> Study:
         )
         if is_new:
             _enqueue_first(study, settings)
-    return study
+    return study, storage
 
 
 @contextmanager
