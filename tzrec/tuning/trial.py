@@ -19,6 +19,7 @@ from tzrec.data.atomic import write_text
 from tzrec.errors import escape_controls, shorten_middle
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
+COMMAND = (sys.executable, "-m", "tzrec.train_eval")
 CONFIG = "trial.config"
 LOG = "train.log"
 _NUM_LOG_BYTES = 100_000
@@ -46,7 +47,7 @@ class TrialRun:
         flags = ["--pipeline_config", str(directory / CONFIG), "--continue_train"]
         with (directory / LOG).open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tzrec.train_eval", *flags],
+                [*COMMAND, *flags],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
