@@ -61,7 +61,9 @@ def test_missing_dataset_type_is_that_of_the_files(tmp_path: Path) -> None:
 def test_dataset_type_of_a_table_is_a_warning_with_the_command_to_export_it(tmp_path: Path) -> None:
     path = tmp_path / "my.config"
     path.write_text(
-        replaced(MMOE, "ParquetDataset", "OdpsDataset", "data/train/*.parquet", TABLE, "data/eval/*.parquet", TABLE)
+        replaced(
+            MMOE, "ParquetDataset", "OdpsDataset", "data/train/*.parquet", TABLE, "data/eval/*.parquet", f"{TABLE}_2"
+        )
     )
     checker = inspect(load_source(str(path)))
     assert checker.problems == []

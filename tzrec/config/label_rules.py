@@ -30,11 +30,16 @@ class LabelRule:
     is_whole: bool = False
 
     @property
-    def reason(self) -> str:
-        """Reason for which a row with another value is bad."""
+    def values(self) -> str:
+        """Values that it takes, in words."""
         kind = "a class" if self.is_whole else "a number"
         limits = f"of at least {self.least:g}" if math.isinf(self.most) else f"from {self.least:g} to {self.most:g}"
-        return f"not {kind} {limits}, as {self.reader} needs"
+        return f"{kind} {limits}"
+
+    @property
+    def reason(self) -> str:
+        """Reason for which a row with another value is bad."""
+        return f"not {self.values}, as {self.reader} needs"
 
 
 def label_rules(config: EasyRecConfig) -> dict[str, list[LabelRule]]:

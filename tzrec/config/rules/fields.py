@@ -64,6 +64,8 @@ def _check_value(checker: FieldChecker, path: str, field: FieldDescriptor, rule:
             checker.error(path, f"{value:g} {_violation(rule)}{hint}")
         elif rule.HasField("usual_max") and value > rule.usual_max:
             checker.warning(path, f"{value:g} is unusual: most runs diverge above {rule.usual_max:g}")
+        elif rule.HasField("usual_min") and value < rule.usual_min:
+            checker.warning(path, f"{value:g} is unusual: below {rule.usual_min:g} hardly anything is learned")
         return
     if rule.non_empty and not value:
         checker.error(path, f"is empty{hint}")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from tzrec.config.checker import Checker
+from tzrec.config.comma_list import split_commas
 from tzrec.config.names import closest, did_you_mean
 from tzrec.config.rules.feature_entry import entries_by_name, find_feature
 from tzrec.config.rules.tasks import evaluation_results
@@ -45,6 +46,11 @@ def _check_sample_weight(checker: Checker, path: str, name: str) -> None:
 
 def _check_column(checker: Checker, path: str, name: str, field: str, columns: Sequence[str]) -> None:
     if name in columns:
+        return
+    joined = next((column for column in columns if name in split_commas(column)), None)
+    if joined:
+        names = ", ".join(f'"{part}"' for part in split_commas(joined))
+        checker.error(path, f'"{name}" is not in data_config.{field}; "{joined}" there is one name: write [{names}]')
         return
     listed = f"({', '.join(columns)})" if columns else "(empty)"
     match = closest(name, columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tzrec.config.checker import Checker
 from tzrec.config.rules.tasks import evaluation_results
+from tzrec.config.rules.training_control import warn_of_direction
 
 _SECTIONS = ("train_config", "data_config", "model_config")
 
@@ -39,3 +40,6 @@ def check_export(checker: Checker) -> None:
     if is_used and known and export.best_exporter_metric not in known:
         path = "export_config.best_exporter_metric"
         checker.unknown_name(path, "result of an evaluation", export.best_exporter_metric, known)
+    elif is_used:
+        path, is_larger = "export_config.metric_larger_is_better", export.metric_larger_is_better
+        warn_of_direction(checker, path, export.best_exporter_metric, is_larger)

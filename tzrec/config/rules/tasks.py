@@ -9,9 +9,9 @@ from tzrec.config.checker import Checker, check_unique, repeated
 from tzrec.config.heads import HeadDeclaration, declare_heads
 from tzrec.config.metric_names import metric_name
 from tzrec.config.options import fits_num_class, implemented_members, member_messages, task_rule
-from tzrec.config.schema import oneof_of
+from tzrec.config.schema import descriptor_of, oneof_of
 from tzrec.protos.loss_pb2 import LossConfig
-from tzrec.protos.options_pb2 import Prediction, TaskRule
+from tzrec.protos.options_pb2 import BestValue, Prediction, TaskRule
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 CANDIDATE_LOSS, CANDIDATE_METRIC = "softmax_cross_entropy", "recall_at_k"
@@ -43,6 +43,16 @@ def evaluation_results(checker: Checker) -> list[str]:
     return metrics + losses + [loss.name for loss in auxiliary_losses]
 
 
+def best_values(checker: Checker) -> dict[str, BestValue]:
+    """Map the values that an evaluation reports to which of them is best: of losses the smallest one."""
+    best = dict.fromkeys(evaluation_results(checker), BestValue.SMALLEST)
+    for head in tasks(checker):
+        for config in head.message.metrics:
+            if name := config.WhichOneof("metric"):
+                best[f"{metric_name(config)}{head.suffix}"] = task_rule(descriptor_of(getattr(config, name))).best
+    return best
+
+
 def check_model(checker: Checker) -> None:
     """Check that a model is chosen, and its tasks."""
     config = checker.config.model_config
@@ -72,6 +82,11 @@ def _check_tasks(checker: Checker, model: str) -> None:
         if getattr(head.message, "metrics_in_task_space", False) and not head.message.task_space_indicator_label:
             message = "is true without a space; name its label in task_space_indicator_label"
             checker.error(f"{head.path}.metrics_in_task_space", message)
+        if getattr(head.message, "task_space_indicator_label", ""):
+            weights = head.message.in_task_space_weight, head.message.out_task_space_weight
+            if not any(weights) and not checker.has_parse_errors(head.path):
+                message = "0 inside and outside of the space: the task has no loss; set it to 1"
+                checker.error(f"{head.path}.in_task_space_weight", message)
 
 
 def _check_losses(checker: Checker, task: HeadDeclaration) -> None:

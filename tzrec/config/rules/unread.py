@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tzrec.config.checker import Checker, repeated
+from tzrec.config.comma_list import split_commas
 from tzrec.config.heads import declare_heads
 from tzrec.config.model_groups import listed_features
 from tzrec.config.options import fields_with_reference
@@ -24,12 +25,26 @@ def warn_of_unread(checker: Checker) -> None:
         _warn_of_features(checker)
         _warn_of_groups(checker)
         _warn_of_labels(checker)
+    _warn_of_evaluation_data(checker)
     unlimited = [
         (f"{entry.path}.sequence_length", entry.name)
         for entry in feature_entries(checker)
         if entry.sequence is not None and not entry.sequence.limit
     ]
     _warn(checker, unlimited, "no limit of elements for {}: one long row takes the memory of many; set it, e.g. 50")
+
+
+def _warn_of_evaluation_data(checker: Checker) -> None:
+    """Warn of evaluations of the rows that are trained on: they do not show what the model does with other rows."""
+    train, evaluation = (
+        split_commas(path) for path in (checker.config.train_input_path, checker.config.eval_input_path)
+    )
+    shared = [part for part in evaluation if part in train]
+    if shared:
+        advice = "leave it out and set data_config.eval_split, or evaluate other files"
+        checker.warning(
+            "eval_input_path", f'"{shared[0]}" is trained on as well, so that metrics look too good; {advice}'
+        )
 
 
 def _warn_of_features(checker: Checker) -> None:
@@ -64,6 +79,10 @@ def _warn_of_labels(checker: Checker) -> None:
     fields = repeated("data_config.label_fields", checker.config.data_config.label_fields)
     unread = [(path, name) for path, name in fields if name not in read]
     _warn(checker, unread, "no task reads {}; rows in which it is missing are skipped all the same: remove it")
+    weights = {head.sample_weight_name for head in heads}
+    fields = repeated("data_config.sample_weight_fields", checker.config.data_config.sample_weight_fields)
+    unread = [(path, name) for path, name in fields if name not in weights]
+    _warn(checker, unread, "no task reads the weights {}: name them in sample_weight_name of a task, or remove them")
     leaks = [(path, name) for path, name in used_columns(checker) if path.startswith("feature_") and name in labels]
     _warn(checker, leaks, "this feature is the label {}, which is not known when a model predicts; remove it")
 
