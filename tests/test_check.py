@@ -26,7 +26,7 @@ COLUMNS: dict[str, Any] = {
 
 def write_config(tmp_path: Path, *pairs: str) -> str:
     text = replaced(MMOE, "data/train/*.parquet", str(tmp_path / "*.parquet"), *pairs)
-    text = text.replace("data/eval/*.parquet", str(tmp_path / "*.parquet"))  # unless a test replaces it
+    text = text.replace('eval_input_path: "data/eval/*.parquet"', "")  # unless a test replaces it
     text = re.sub(r"batch_size: \d+", "batch_size: 4", text)
     path = tmp_path / "my.config"
     path.write_text(text)
@@ -39,13 +39,13 @@ def write_data(tmp_path: Path, **columns: Any) -> None:
 
 
 def test_check_without_data_warns_of_both_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_config(tmp_path)
+    path = write_config(tmp_path, "data/eval/*.parquet", f"{tmp_path}/eval/*.parquet")
     assert main(["--pipeline_config", path, "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{path}: no problems; mmoe (ctr, cvr), 3 features, on cpu"
     assert [line.partition(" ")[2].partition(" ")[2] for line in lines[1:]] == [
-        f'{name}_input_path: no file matches "{tmp_path}/*.parquet": training fails until there is one'
-        for name in ("train", "eval")
+        f'{name}_input_path: no file matches "{tmp_path}{folder}/*.parquet": training fails until there is one'
+        for name, folder in (("train", ""), ("eval", "/eval"))
     ]
 
 
@@ -56,7 +56,7 @@ def test_check_warns_of_missing_tables_of_a_sampler(tmp_path: Path) -> None:
     result = check(write_config(tmp_path), {"data_config.negative_sampler_v2": {**sampler, **fields}})
     path = "data_config.negative_sampler_v2.item_input_path"
     assert [warning.message for warning in result.warnings if warning.field == path] == [
-        f'no file matches "{items}": commands that read it fail until there is one'
+        f'no file matches "{items}": training fails until there is one'
     ]
     assert [warning.field for warning in result.warnings if "edges" in warning.message] == []
     items.touch()
@@ -168,7 +168,7 @@ def test_check_of_two_wrong_columns_prints_two_problems(tmp_path: Path, capsys: 
 
 
 def test_check_with_tolerant_policy_prints_bad_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_data(tmp_path, user_id=[1, -1, 2, 9_999_999])
+    write_data(tmp_path, user_id=[1, -1, 2, 9_999_999], clk=[0, 1, 1, 0], buy=[0, 0, 1, 0])
     path = write_config(tmp_path, "num_workers: 2", "num_workers: 2 bad_row_policy: SKIP_ROW")
     assert main(["--pipeline_config", path]) == 0
     assert "user_id out of range [0, 1141730) 50 % (e.g. '-1')" in capsys.readouterr().out
@@ -221,7 +221,8 @@ def test_check_reports_a_column_without_a_valid_value(tmp_path: Path, policy: st
     assert problem.field == "feature_configs[0].id_feature.expression"
     assert problem.message == (
         "no value of \"user_id\" in 4 rows can be read: out of range [0, 1141730) (e.g. '-1'); "
-        "correct the data or the feature"
+        'for "user_id", which has values below 0, use hash_bucket_size in place of num_buckets, '
+        "or correct the data or the feature"
     )
 
 
@@ -251,7 +252,7 @@ def test_check_without_a_vocabulary_file_does_not_read_the_data(tmp_path: Path) 
 
 
 def test_strict_check_counts_warnings_as_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_config(tmp_path)
+    path = write_config(tmp_path, "data/eval/*.parquet", f"{tmp_path}/eval/*.parquet")
     assert main(["--pipeline_config", path, "--strict"]) == 2
     error = capsys.readouterr().err
     assert error.count("no file matches") == 2

@@ -24,8 +24,11 @@ def test_labels_outside_0_1_are_problems_of_check_and_stop_training(
     config = write_labels(tmp_path, np.where(np.arange(300) % 3 == 1, clicked, other))
     with pytest.raises(DataError, match=rf't.parquet.*: column "clk" has .*: {REASON}'):
         tzrec.train(config)
-    problems = check(config).problems
-    assert f"clk {REASON}" in str(problems[0])
+    (problem,) = check(config).problems
+    assert problem.field == "data_config.label_fields[0]"
+    least, most = sorted((int(clicked), int(other)))
+    assert problem.message.startswith('"clk" must be a number from 0 to 1 for binary_cross_entropy, and ')
+    assert problem.message.endswith(f"; write 0 and 1 in place of {least} and {most}")
 
 
 def test_labels_outside_0_1_are_left_out_under_the_default_policy(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import tzrec
 from tests.fixtures.parquet_run import write_config, write_file
-from tzrec.errors import DataError
+from tzrec.errors import ConfigError, DataError
 
 TEXT = [f"u{number}" for number in range(150)]
 
@@ -44,6 +44,6 @@ def test_schema_of_the_evaluation_data_is_a_problem_before_the_first_step(tmp_pa
     assert problem.message.startswith(f'{tmp_path}/eval: no column "clk" in the data')
     with pytest.raises(DataError, match=r'day2.parquet: no column "clk"'):
         tzrec.train(config)
-    with pytest.raises(DataError, match=r'no file matches ".*/none"'):
+    with pytest.raises(ConfigError, match=r'eval_input_path: no file matches ".*/none"'):
         tzrec.train(config, edit={"eval_input_path": str(tmp_path / "none")})
     assert list((tmp_path / "model").glob("model.ckpt-*")) == []

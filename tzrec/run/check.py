@@ -6,21 +6,17 @@ Nothing is started. torch is imported only for the class of a custom model, pyar
 from __future__ import annotations
 
 import glob
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tzrec.config.check import inspect
 from tzrec.config.checker import Checker
-from tzrec.config.comma_list import split_commas
 from tzrec.config.load import TEXT_NAME, ConfigInput, ConfigSource, load_source
-from tzrec.config.options import field_rule
 from tzrec.config.rules.table_bytes import check_table_bytes
 from tzrec.config.rules.tasks import task_names
 from tzrec.errors import ConfigError, Problem
-from tzrec.protos.data_pb2 import DatasetType
-from tzrec.storage.url import without_file_scheme
+from tzrec.run.inputs import DATA_PATHS, data_parts, missing_paths
 
 
 @dataclass(frozen=True)
@@ -79,8 +75,8 @@ def check(
         checker.warnings += memory.problems  # the run may be elsewhere
     if not problems and source.config.model_config.HasField("custom"):
         problems = _check_custom_model(source)
-    _check_sampler_tables(checker)
-    paths = [data_path] if data_path else _local_data(checker)
+    missing = _warn_of_missing(checker, is_replaced=data_path is not None)
+    paths = [data_path] if data_path else _local_data(checker, missing)
     if not problems and paths and checker.missing_files:
         notes = [f'data   not read: "{checker.missing_files[0]}" is missing, without which features cannot be encoded']
     elif not problems and paths:
@@ -108,45 +104,27 @@ def _check_custom_model(source: ConfigSource) -> list[Problem]:
     return []
 
 
-def _local_data(checker: Checker) -> list[str]:
-    """Return the paths of training and evaluation data without those that are remote or missing: warnings name them."""
+def _warn_of_missing(checker: Checker, is_replaced: bool) -> set[str]:
+    """Warn of paths that do not exist; returns their fields. Those of data do not matter if other data is read."""
+    missing = dict(missing_paths(checker))
+    for name, message in missing.items():
+        if not (is_replaced and name in DATA_PATHS):
+            checker.warning(name, f"{message}: training fails until there is one")
+    return {*missing}
+
+
+def _local_data(checker: Checker, missing: Collection[str]) -> list[str]:
+    """Return the paths of training and evaluation data that can be read here, and warn of those that are elsewhere."""
     paths = []
-    for name in ("train_input_path", "eval_input_path"):
-        parts = [without_file_scheme(part) for part in split_commas(getattr(checker.config, name))]
-        dataset = checker.config.data_config.dataset_type
-        is_catalog = dataset == DatasetType.IcebergDataset
-        remote = [part for part in parts if "://" in part or (is_catalog and "/" not in part)]
-        local = [part for part in parts if part not in remote]
-        missing = [part for part in local if not any(glob.iglob(_glob_of(part, dataset), recursive=True))]
-        if missing:
-            checker.warning(name, f'no file matches "{missing[0]}": training fails until there is one')
-        elif remote:
+    for name in DATA_PATHS:
+        local, remote = data_parts(checker, name)
+        if remote and name not in missing:
             checker.warning(
                 name, f'"{remote[0]}" is not on this machine and was not read; pass it as --data to read it'
             )
-        elif parts:
-            paths.append(",".join(parts))
+        elif local and name not in missing:
+            paths.append(",".join(local))
     return paths
-
-
-def _check_sampler_tables(checker: Checker) -> None:
-    """Warn of tables of a sampler that are not there."""
-    data = checker.config.data_config
-    member = data.WhichOneof("sampler")
-    for field, path in getattr(data, member).ListFields() if member else ():
-        if field.name.endswith("input_path") and not field_rule(field).descriptive:
-            local = [part for part in map(without_file_scheme, split_commas(path)) if "://" not in part]
-            missing = [part for part in local if not any(glob.iglob(part, recursive=True))]
-            if missing:
-                name = f"data_config.{member}.{field.name}"
-                checker.warning(name, f'no file matches "{missing[0]}": commands that read it fail until there is one')
-
-
-def _glob_of(part: str, dataset: int) -> str:
-    """Return a glob that matches where a part of an input path may have data: without versions and ranges."""
-    if dataset in (DatasetType.DeltaDataset, DatasetType.IcebergDataset):
-        return re.sub(r"@[^@/]*$", "", part)
-    return re.sub(r"=[^/]*\.\.[^/]*", "=*", part)
 
 
 def _summary(source: ConfigSource, device: str) -> str:

@@ -19,6 +19,7 @@ from tzrec.formatting import format_count
 from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.log import logger
 from tzrec.metrics.base import State
+from tzrec.run.bad_row_log import log_bad_rows
 from tzrec.run.session import Session
 from tzrec.storage.path import AnyPath
 
@@ -63,11 +64,29 @@ def evaluate_model(session: Session, loader: DataLoader, step: int | None, skipp
     max_batches = session.config.eval_config.num_steps or None
     evaluated, num_rows = _score(session, ((batch, batch) for batch in islice(loader.epoch(), max_batches)))
     loader.close()
+    log_bad_rows(loader, session.config.data_config, num_rows, "evaluated")
     metrics = {name: round(value, DECIMALS) for name, value in evaluated.compute().items()}
     if session.rank_info.is_main:
         for name, remark in evaluated.remarks().items():
             logger.warning("%s: %s", name, remark)
+        _warn_of_undefined(metrics, num_rows)
     return Evaluation(step, metrics, num_rows, time.perf_counter() - start, skipped_steps)
+
+
+def _warn_of_undefined(metrics: Mapping[str, float], num_rows: int) -> None:
+    """Warn of metrics and losses without a value."""
+    undefined = [name for name, value in metrics.items() if math.isnan(value)]
+    if undefined and not num_rows:
+        logger.warning(
+            "eval   no row was evaluated, so that all metrics are nan: see eval_input_path, data_config.eval_split, "
+            "eval_config.num_steps, and the bad rows of the data"
+        )
+    elif undefined:
+        logger.warning(
+            "eval   %s: nan over %s rows, where it is not defined: labels are all alike, or scores not finite",
+            ", ".join(undefined),
+            f"{num_rows:,}",
+        )
 
 
 def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dict[str, float], int]:

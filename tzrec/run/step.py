@@ -57,6 +57,8 @@ def ensure_trained(trainer: Trainer) -> None:
     # a resumed run may have had a single step left
     is_whole_run = skipped.num_applied + skipped.num_new == trainer.position.step + 1
     if is_whole_run and skipped.num_applied and not skipped.num_trained_rows:
+        if not trainer.loader.bad_value_counts:
+            raise DataError("no row was trained: data_config.eval_split holds all of them out, or there are none")
         raise DataError(
             "no row was trained: all rows of this run were left out as bad rows. Their columns and reasons are in "
             f"{trainer.loader.bad_rows_path}"

@@ -12,6 +12,7 @@ from tzrec.data.atomic import write_text
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.facts import run_facts
+from tzrec.run.inputs import ensure_inputs
 from tzrec.run.listeners import Listener, Progress, TensorBoard
 from tzrec.run.profile_writer import ProfileWriter
 from tzrec.run.recorder import Recorder
@@ -42,11 +43,13 @@ def train(
         listeners: called on rank 0, in addition to progress lines, report and TensorBoard.
 
     Raises:
+        ConfigError: a path of the config does not exist.
         CheckpointError: another process writes to `model_dir`; or a checkpoint exists although `continue_train` is off,
             is damaged, or does not match the config or the data.
         DataError: the data cannot be read.
         TrainingError: a loss was not finite.
     """
+    ensure_inputs(config)
     with ExitStack() as stack:
         signals = Signals()
         stack.callback(signals.restore)  # at the very end, after the ranks have reported what happened

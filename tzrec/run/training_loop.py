@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ from tzrec.checkpoint.store import RESULTS
 from tzrec.config.eval_split import evaluation_path
 from tzrec.distributed import group
 from tzrec.log import logger, side_output
-from tzrec.protos import data_pb2
+from tzrec.run.bad_row_log import log_bad_rows
 from tzrec.run.evaluation import append_evaluation, evaluate_model
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import MetricLogger
@@ -114,7 +113,9 @@ def _save_and_evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome:
     saved = trainer.save(is_final)
     for listener in listeners:
         listener.on_save(saved)
-    outcome.bad_rows = _log_bad_rows(trainer)
+    num_rows = trainer.skipped_steps.num_trained_rows
+    data = trainer.session.config.data_config
+    outcome.bad_rows = log_bad_rows(trainer.loader, data, num_rows, "trained on")
     trainer.timer.lap("save")
     if trainer.skipped_steps.num_steps:
         _log_on_main(trainer, [f"skip   {trainer.skipped_steps}"])
@@ -147,18 +148,3 @@ def _evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome,
         # metrics of rank 0 on all ranks: machines may differ in the last bit, but ranks must decide alike
         _log_on_main(trainer, trainer.control.on_evaluation(group.broadcast(dict(evaluation.metrics))))
     trainer.timer.lap("evaluation")
-
-
-def _log_bad_rows(trainer: Trainer) -> dict[str, int]:
-    """Log and return the number of bad rows of all ranks so far, by reason."""
-    counts: Counter[str] = Counter()
-    for rank in group.gather(
-        {f"{column}: {reason}": n for (column, reason), n in trainer.loader.bad_value_counts.items()}
-    ):
-        counts.update(rank)
-    if counts and trainer.session.rank_info.is_main:
-        reasons = ", ".join(f"{name} {n:,}" for name, n in counts.items())
-        policy = data_pb2.BadRowPolicy.Name(trainer.session.config.data_config.bad_row_policy).lower()
-        total, path = f"{sum(counts.values()):,}", trainer.loader.bad_rows_path
-        logger.info("data   bad rows so far: %s (%s); policy %s; see %s", total, reasons, policy, path)
-    return dict(counts)
