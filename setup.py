@@ -5,6 +5,7 @@ so the list of packages is derived from protos/.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,9 +67,11 @@ class BuildPy(build_py):
     """Copy the modules after compiling the protos; editable installs run this command as well."""
 
     def run(self) -> None:
-        """Compile the protos, then copy the modules."""
+        """Compile the protos, then copy the modules, and the example configs that `tzrec new` begins with."""
         compile_protos()
         super().run()
+        if not self.editable_mode:
+            shutil.copytree("examples/configs", Path(self.build_lib) / "tzrec/example_configs", dirs_exist_ok=True)
 
 
 os.chdir(ROOT)

@@ -55,6 +55,7 @@ COMMANDS = {
     "index": ("tzrec.index", "build an index of items, to retrieve those nearest to users"),
     "plan": ("tzrec.plan", "plan a model for a number of ranks, without data or GPU"),
     "check": ("tzrec.check", "report all problems of a config and its data"),
+    "new": ("tzrec.new", "write a commented config for a model"),
     "format": ("tzrec.format", "write configs in their canonical layout"),
     "diff": ("tzrec.diff", "compare two configs or runs by their meaning"),
     "schema": ("tzrec.schema", "print the JSON Schema of configs, for editors"),

@@ -274,6 +274,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
             "--hitrate_details_output": (*UNWRITABLE, "junk"),
         },
     ),
+    "new": (("mmoe",), {"--output": (*UNWRITABLE, "folder")}),
     "format": (("my.config",), {}),
     "diff": (("my.config", "my.config"), {}),
     "schema": ((), {"--output": (*UNWRITABLE, "folder")}),

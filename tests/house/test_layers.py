@@ -62,6 +62,7 @@ COMMANDS = {
     "replay",
     "materialize",
     "check",
+    "new",
     "format",
     "diff",
     "schema",
