@@ -14,6 +14,7 @@ from tzrec.config.schema import fields_of, is_map, is_message
 from tzrec.config.syntax import Body, FieldEntry, parse_tree
 
 _REST_OF_LINE = re.compile(r"[ \t,;]*(?:#[^\n]*)?(?=\n|\Z)")
+_SPACE = re.compile(r"[ \t,;]*")
 _TextEdit = tuple[int, int, str]
 """Start and end in the text, and what stands there instead."""
 
@@ -89,10 +90,11 @@ def _message_pairs(
 def _removal(text: str, entry: FieldEntry) -> _TextEdit:
     """Remove an entry, and its line if nothing else is on it."""
     line_start = text.rfind("\n", 0, entry.start) + 1
-    rest = re.compile(r"[ \t,;]*\n").match(text, entry.end)
-    if rest and not text[line_start : entry.start].strip():
-        return line_start, rest.end(), ""
-    return entry.start, entry.end, ""
+    rest = _SPACE.match(text, entry.end)
+    assert rest is not None
+    if text[rest.end() : rest.end() + 1] == "\n" and not text[line_start : entry.start].strip():
+        return line_start, rest.end() + 1, ""
+    return entry.start, rest.end(), ""
 
 
 def _insertion(text: str, body: Body, last: FieldEntry | None, message: Message, field: FieldDescriptor) -> _TextEdit:

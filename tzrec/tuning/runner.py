@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ class _Running:
     run: TrialRun
     slot: int
     lock: Lock
-    reported: set[int] = field(default_factory=set)
+    reported: set[int]
     stopped_at: float | None = None
     is_pruned: bool = False
 
@@ -195,7 +195,8 @@ class StudyRunner:
         used = {running.slot for running in self._running}
         slot = next(index for index in range(len(self._slots)) if index not in used)
         run = TrialRun(directory, config, *self._slots[slot])
-        self._running.append(_Running(trial, run, slot, lock))
+        reported = set(self._study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+        self._running.append(_Running(trial, run, slot, lock, reported))
 
     def _follow(self, running: _Running) -> None:
         """Report new evaluations of a trial, prune it, and record its end."""

@@ -1,0 +1,157 @@
+"""Studies whose trials are processes with a formula for their metric."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+from tests.fixtures.studies import SPACE, fake_study, settings_of, start_config
+from tzrec.config.load import load_config
+from tzrec.errors import TrainingError, UsageError
+from tzrec.tuning.storage import open_study
+
+BEST = 0.9
+"""AUC of the formula at its optimum, without the part of the epochs."""
+
+
+def test_study_finds_better_values_and_writes_them_into_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = fake_study(tmp_path, monkeypatch, num_trials=12)
+    assert [trial.number for trial in result.trials] == list(range(12))
+    assert result.trials[0].params == {"lr": 0.01, "embedding_dim": 4}
+    start = result.trials[0].value
+    assert start is not None
+    assert result.gain == pytest.approx(result.best_value - start)
+    assert start + 0.03 < result.best_value < BEST
+    tuned, given = load_config(str(result.best_config)), start_config(tmp_path)
+    assert tuned.train_config.dense_optimizer.adam_optimizer.lr == pytest.approx(result.best_params["lr"], rel=1e-3)
+    assert tuned.feature_configs[0].id_feature.embedding_dim == result.best_params["embedding_dim"]
+    assert (tuned.model_dir, tuned.train_config.num_epochs) == (given.model_dir, given.train_config.num_epochs)
+
+
+def test_study_writes_a_table_and_a_model_directory_for_each_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = fake_study(tmp_path, monkeypatch, num_trials=3)
+    with (tmp_path / "study" / "trials.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["trial"] for row in rows] == ["0", "1", "2"]
+    assert [float(row["auc_ctr"]) for row in rows] == [pytest.approx(trial.value, abs=1e-6) for trial in result.trials]
+    for row in rows:
+        config = load_config(str(tmp_path / "study" / "trials" / f"00{row['trial']}" / "pipeline.config"))
+        assert config.train_config.dense_optimizer.adam_optimizer.lr == pytest.approx(float(row["lr"]), rel=1e-3)
+
+
+def test_study_run_again_adds_trials_to_those_that_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fake_study(tmp_path, monkeypatch, num_trials=2)
+    second = fake_study(tmp_path, monkeypatch, num_trials=4)
+    assert [trial.params for trial in second.trials[:2]] == [trial.params for trial in first.trials]
+    assert len(second.trials) == 4
+
+
+def test_study_of_another_config_or_space_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_study(tmp_path, monkeypatch, num_trials=1)
+    with pytest.raises(UsageError, match="another starting config, see .*start.config; choose another --model_dir"):
+        fake_study(tmp_path, monkeypatch, num_trials=2, data_config__batch_size=16)
+    with pytest.raises(UsageError, match="another space"):
+        fake_study(tmp_path, monkeypatch, SPACE.replace("0.1", "0.2"), num_trials=2)
+
+
+def test_failed_trials_are_recorded_and_the_study_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = 'metric: "auc_ctr" sampler: "grid" parameters { path: "train_config.seed" int_range { min: 1 max: 4 } }'
+    result = fake_study(tmp_path, monkeypatch, space, num_trials=9)
+    assert [trial.state for trial in result.trials] == ["complete", "failed", "failed", "failed"]
+    assert result.trials[1].error == "loss is nan at step 3"
+    assert result.trials[2].error == "killed by SIGKILL: most often there was not enough memory"
+    assert result.trials[3].error.startswith("auc_ctr is not defined")
+    assert result.best_params == {"seed": 1}
+
+
+def test_failure_of_the_starting_config_ends_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TrainingError, match="the starting config failed: loss is nan at step 3; see .*train.log"):
+        fake_study(tmp_path, monkeypatch, train_config__seed=2)
+
+
+def test_trial_whose_values_exclude_each_other_fails_without_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlp, choices = "model_config.mmoe.expert_mlp", 'choices { value: ["false", "true"] }'
+    parameters = [f'parameters {{ path: "{mlp}.{name}" {choices} }}' for name in ("use_bn", "use_ln")]
+    space = f'metric: "auc_ctr" sampler: "grid" {" ".join(parameters)}'
+    result = fake_study(tmp_path, monkeypatch, space, num_trials=9)
+    (failed,) = [trial for trial in result.trials if trial.state == "failed"]
+    assert failed.params == {"use_bn": "true", "use_ln": "true"}
+    assert failed.error == f"{mlp}.use_ln: use_bn and use_ln are both set; choose one"
+    assert not (tmp_path / "study" / "trials" / f"{failed.number:03d}").exists()
+
+
+def test_trial_behind_the_others_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = """
+    metric: "auc_ctr" sampler: "grid" pruner_startup_trials: 1
+    parameters { path: "train_config.dense_optimizer.adam_optimizer.lr" choices { value: ["0.01", "0.02", "0.0001"] } }
+    """
+    result = fake_study(tmp_path, monkeypatch, space, num_trials=3, train_config__num_epochs=200)
+    assert [trial.state for trial in result.trials] == ["complete", "complete", "pruned"]
+    assert 1 < len(result.trials[2].evaluations) < 200
+    assert result.best_params == {"lr": "0.02"}
+
+
+def test_starting_config_outside_of_the_space_is_the_first_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = SPACE.replace("min: 0.001", "min: 0.05")
+    result = fake_study(tmp_path, monkeypatch, space, num_trials=3)
+    assert result.trials[0].params == {}
+    assert result.trials[0].is_complete
+    start = 0.9 - 0.1 * 0.30103**2 - 0.04 - 0.1 / 20
+    assert result.trials[0].value == pytest.approx(start, abs=1e-5)
+    study, _ = open_study(settings_of(tmp_path, space), tmp_path / "study")
+    assert [trial.number for trial in study.get_trials(states=[optuna.trial.TrialState.COMPLETE])] == [1, 2]
+
+
+def test_signal_leaves_a_trial_that_the_next_run_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fake_study(tmp_path, monkeypatch, num_trials=1)
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "study" / "trials" / "001" / "waits").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("tzrec.tuning.space.Space.edits", lambda *_: {"train_config.seed": 5})
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    stopped = fake_study(tmp_path, monkeypatch, num_trials=2)
+    thread.join()
+    assert (stopped.signal, [trial.state for trial in stopped.trials]) == (signal.SIGINT, ["complete", "running"])
+    resumed = fake_study(tmp_path, monkeypatch, num_trials=2)
+    assert [trial.state for trial in resumed.trials] == ["complete", "complete"]
+    assert resumed.trials[1].params == stopped.trials[1].params
+    lines = (tmp_path / "study" / "trials" / "001" / "train_eval_result_v2.txt").read_text().splitlines()
+    assert len(lines) == len(first.trials[0].evaluations)  # the first evaluation was not repeated
+
+
+def test_trials_in_parallel_have_their_own_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = fake_study(tmp_path, monkeypatch, f"{SPACE} num_parallel: 2", num_trials=5)
+    assert sorted(trial.number for trial in result.trials if trial.is_complete) == [0, 1, 2, 3, 4]
+
+
+def test_checkpoints_of_all_but_the_best_trials_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tzrec.tuning.trial.TrialRun.failure", _with_checkpoint)
+    result = fake_study(tmp_path, monkeypatch, f"{SPACE} num_kept_trials: 2", num_trials=5)
+    kept = [path.parent.name for path in sorted((tmp_path / "study" / "trials").glob("*/model.ckpt-7"))]
+    best = sorted(result.trials, key=lambda trial: -(trial.value or 0.0))[:2]
+    assert kept == sorted(f"{trial.number:03d}" for trial in best)
+
+
+def _with_checkpoint(run: object) -> str:
+    (run.directory / "model.ckpt-7").mkdir()  # type: ignore[attr-defined]
+    return ""
