@@ -18,6 +18,7 @@ from tzrec.tuning.storage import grid
 LR = "train_config.dense_optimizer.adam_optimizer.lr"
 DIM = "feature_configs[:].id_feature.embedding_dim"
 UNITS = "model_config.mmoe.expert_mlp.hidden_units"
+BIG = f'set {{ path: "{UNITS}" value: "[32]" }}'
 
 
 def space_of(directory: Path, *parameters: str) -> Space:
@@ -50,8 +51,8 @@ def problems_of(directory: Path, text: str) -> list[str]:
         ),
         (f'path: "{UNITS}" relative: true float_range {{ min: 0.5 max: 4 }}', 3.9, {UNITS: [16]}),
         (
-            f'name: "size" blocks {{ block {{ name: "start" }} block {{ name: "big" set {{ path: "{UNITS}" value: "[32]" }}'
-            ' set { path: "model_config.mmoe.num_expert" value: "4" } } }',
+            f'name: "size" blocks {{ block {{ name: "start" }} block {{ name: "big" {BIG} '
+            'set { path: "model_config.mmoe.num_expert" value: "4" } } }',
             "big",
             {UNITS: "[32]", "model_config.mmoe.num_expert": "4"},
         ),
@@ -83,7 +84,7 @@ def test_value_of_a_parameter_becomes_edits(tmp_path: Path, parameter: str, valu
             {"dense_optimizer": "adam_optimizer { lr: 0.01 } constant_learning_rate {}"},
         ),
         (
-            f'name: "size" blocks {{ block {{ name: "big" set {{ path: "{UNITS}" value: "[32]" }} }} block {{ name: "as is" }} }}',
+            f'name: "size" blocks {{ block {{ name: "big" {BIG} }} block {{ name: "as is" }} }}',
             {"size": "as is"},
         ),
     ],
@@ -160,8 +161,8 @@ def test_test_data_that_trials_would_read_is_refused(tmp_path: Path) -> None:
     text = f'test_input_path: "{tmp_path}/*.csv"'
     assert [problem.split(": ")[1] for problem in problems_of(tmp_path, text)] == [
         f"trials would read {tmp_path}/log.csv, a file of train_input_path",
-        f"trials would read {tmp_path}/log.csv, a file of eval_input_path; with eval_split here trials are evaluated on "
-        "other rows",
+        f"trials would read {tmp_path}/log.csv, a file of eval_input_path; with eval_split here trials are evaluated "
+        "on other rows",
     ]
     config.train_input_path = f"{tmp_path}/my.config"
     (tmp_path / "space.config").write_text(f"{text} eval_split {{ fraction: 0.1 }}")

@@ -59,7 +59,7 @@ def test_study_run_again_adds_trials_to_those_that_it_has(tmp_path: Path, monkey
 
 def test_study_of_another_config_or_space_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_study(tmp_path, monkeypatch, num_trials=1)
-    with pytest.raises(UsageError, match="another starting config, see .*start.config; choose another --model_dir"):
+    with pytest.raises(UsageError, match=r"another starting config, see .*start\.config; choose another --model_dir"):
         fake_study(tmp_path, monkeypatch, num_trials=2, data_config__batch_size=16)
     with pytest.raises(UsageError, match="another space"):
         fake_study(tmp_path, monkeypatch, SPACE.replace("0.1", "0.2"), num_trials=2)
@@ -76,7 +76,7 @@ def test_failed_trials_are_recorded_and_the_study_goes_on(tmp_path: Path, monkey
 
 
 def test_failure_of_the_starting_config_ends_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TrainingError, match="the starting config failed: loss is nan at step 3; see .*train.log"):
+    with pytest.raises(TrainingError, match=r"the starting config failed: loss is nan at step 3; see .*train\.log"):
         fake_study(tmp_path, monkeypatch, train_config__seed=2)
 
 
