@@ -13,6 +13,12 @@ def test_row_losses_equal_hand_computed_values() -> None:
     assert HuberLoss(delta=2.0).row_losses(LOGITS, LABEL).tolist() == [0.125, 4.0, 0.0, 2.0]
 
 
+def test_row_losses_with_mean_and_deviation_count_in_deviations() -> None:
+    loss = HuberLoss(mean=1000.0, standard_deviation=200.0)
+    assert loss.row_losses(LOGITS, torch.tensor([1100.0, 1200.0, 1100.0, 1400.0])).tolist() == [0.125, 2.5, 0.0, 1.5]
+    assert loss.outputs(LOGITS)["y"].tolist() == [1200.0, 600.0, 1100.0, 1800.0]
+
+
 def test_gradient_is_bounded_by_delta() -> None:
     logits = LOGITS.clone().requires_grad_()
     HuberLoss().row_losses(logits, LABEL).sum().backward()

@@ -61,7 +61,7 @@ def classes(rows: Rows, i: int, smoothing: float = 0.2) -> float:
 
 
 def squared(rows: Rows, i: int) -> float:
-    return float((rows.z[i, 0] - rows.y[i]) ** 2)
+    return float((rows.z[i, 0] - (rows.y[i] - 2) / 1.5) ** 2)
 
 
 def huber(rows: Rows, i: int) -> float:
@@ -95,7 +95,7 @@ LOSSES: dict[str, tuple[str, int, int, Callable[[Rows, int], float]]] = {
     "binary_cross_entropy": ("label_smoothing: 0.1", 1, 1, entropy),
     "binary_focal_loss": ("gamma: 1.5 alpha: 0.3", 1, 1, focal),
     "softmax_cross_entropy": ("label_smoothing: 0.2", 4, 3, classes),
-    "l2_loss": ("", 1, 5, squared),
+    "l2_loss": ("mean: 2 standard_deviation: 1.5", 1, 5, squared),
     "huber_loss": ("delta: 0.7", 1, 5, huber),
     "jrc_loss": ("session_name: 'session' alpha: 0.4", 2, 1, joint),
     "bpr_loss": ("session_name: 'session'", 1, 1, pairwise),

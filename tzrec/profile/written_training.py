@@ -106,6 +106,12 @@ def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestio
     return Suggestion("mmoe", f"{len(labels)} labels", "model_config")
 
 
+def _scale(label: ColumnStats) -> str:
+    """Mean and standard deviation of a label that is a quantity; "" of a constant."""
+    mean, deviation = label.moments.mean, label.moments.deviation
+    return f"mean: {mean:.6g} standard_deviation: {deviation:.6g}" if deviation else ""
+
+
 def _add_task(task: Any, label: ColumnStats) -> None:
     """Set loss, metric and number of classes: 0 and 1 are classes, and so are integers from 0 to a few.
 
@@ -120,5 +126,5 @@ def _add_task(task: Any, label: ColumnStats) -> None:
     elif are_classes and num_classes <= MAX_CLASSES and not pa.types.is_floating(label.kind):
         text = f"num_class: {num_classes} losses {{ softmax_cross_entropy {{}} }} metrics {{ accuracy {{}} }}"
     else:
-        text = f"losses {{ l2_loss {{}} }} metrics {{ {_ERROR} {{}} }}"
+        text = f"losses {{ l2_loss {{ {_scale(label)} }} }} metrics {{ {_ERROR} {{}} }}"
     text_format.Merge(text, task)
