@@ -8,6 +8,7 @@ from pathlib import Path
 from tzrec import cli, env
 from tzrec.config.check import load_checked
 from tzrec.config.comma_list import split_commas
+from tzrec.live_line import live_line
 from tzrec.log import logger
 from tzrec.storage.path import to_directory
 
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_checked(args.pipeline_config, args.edit_config_json)
     if args.item_input_path:
         logger.info("data   --item_input_path is not read: no model needs data to be exported")
-    from tzrec.run.export import export  # imports torch, which takes seconds
+    with live_line.counting("start  import torch"):
+        from tzrec.run.export import export  # imports torch, which takes seconds
 
     assets = [Path(name) for name in split_commas(args.asset_files)]
     sample_path = args.sample_input_path

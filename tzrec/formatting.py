@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB")
+_BAR_WIDTH = 10
 
 
 def format_count(number: float) -> str:
@@ -40,6 +41,13 @@ def format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def progress_bar(fraction: float) -> str:
+    """Draw `####9     `: one # for each complete tenth, then the digit of the current one."""
+    hundredths = int(fraction * _BAR_WIDTH * 10 + 1e-9)
+    num_full, digit = divmod(hundredths, 10)
+    return ("#" * num_full + (str(digit) if digit else "")).ljust(_BAR_WIDTH)[:_BAR_WIDTH]
 
 
 def shorten(text: str, size: int = 80) -> str:

@@ -9,6 +9,7 @@ from tzrec import cli, env
 from tzrec.config.check import load_checked
 from tzrec.config.comma_list import split_commas
 from tzrec.errors import UsageError
+from tzrec.live_line import live_line
 from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -29,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.append and (args.overwrite or args.predict_steps):
         raise UsageError(f"--append cannot be combined with {'--overwrite' if args.overwrite else '--predict_steps'}")
     config = _config(args)
-    from tzrec.run.predict import PredictOptions, predict  # imports torch, which takes seconds
+    with live_line.counting("start  import torch"):
+        from tzrec.run.predict import PredictOptions, predict  # imports torch, which takes seconds
 
     trace_path = f"{args.predict_output_path.rstrip('/')}.trace-{env.rank_info().rank}.json"
     options = PredictOptions(

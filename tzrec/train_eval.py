@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tzrec import cli
 from tzrec.config.check import load_checked
+from tzrec.live_line import live_line
 from tzrec.log import logger
 from tzrec.run.device import available_device
 
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "model_dir": args.model_dir,
     }
     config = load_checked(args.pipeline_config, cli.merge_edits(args, fields), available_device)
-    from tzrec.run.train import train  # imports torch, which takes seconds
+    with live_line.counting("start  import torch"):
+        from tzrec.run.train import train  # imports torch, which takes seconds
 
     outcome = train(config, args.continue_train, args.ignore_restore_optimizer, args.accept_new_data)
     if outcome.signal:

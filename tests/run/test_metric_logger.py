@@ -11,8 +11,10 @@ from tzrec import env
 from tzrec.checkpoint.position import Position
 from tzrec.data.batch import Cursor
 from tzrec.distributed import group
-from tzrec.run.metric_logger import MetricLogger, StopCondition
+from tzrec.run.metric_logger import MetricLogger
 from tzrec.run.step_sync import StepSync, sync_step
+from tzrec.run.stop_condition import StopCondition
+from tzrec.run.throughput import Throughput
 
 
 @pytest.fixture(autouse=True)
@@ -24,27 +26,84 @@ def process_group() -> Iterator[None]:
 
 def test_metric_logger_losses_are_means_over_rows() -> None:
     metric_logger = MetricLogger(StopCondition(10))
-    metric_logger.update({"a": torch.tensor(1.0)}, 3, 3)
-    metric_logger.update({"a": torch.tensor(2.0)}, 1, 1)
+    metric_logger.update({"a": torch.tensor(1.0)}, 3)
+    metric_logger.update({"a": torch.tensor(2.0)}, 1)
     log = metric_logger.compute(Position(1), [0.1], {})
     assert log.losses == {"a": 1.25}
     assert log.learning_rates == (0.1,)
-    metric_logger.update({"a": torch.tensor(4.0)}, 2, 2)
+    metric_logger.update({"a": torch.tensor(4.0)}, 2)
     assert metric_logger.compute(Position(2), [0.1], {}).losses == {"a": 4.0}, "sums restart after each log"
 
 
-def test_metric_logger_throughput_excludes_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("tzrec.run.metric_logger.time.perf_counter", lambda: now[0])
+class Clock:
+    """Time that passes only where a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        for module in ("metric_logger", "throughput"):
+            monkeypatch.setattr(f"tzrec.run.{module}.time.perf_counter", lambda: self.now)
+
+
+def train_step(metric_logger: MetricLogger, clock: Clock, step: int, seconds: float, loss: float = 1.0) -> None:
+    clock.now += seconds
+    metric_logger.update({"a": torch.tensor(loss)}, 8)
+    metric_logger.count(Position(step), 16)
+
+
+def test_metric_logger_throughput_leaves_out_first_step_and_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
     metric_logger = MetricLogger(StopCondition(20))
-    for _ in range(4):
-        metric_logger.update({"a": torch.tensor(1.0)}, 8, 16)
-    now[0] = 107.0
-    metric_logger.exclude(5.0)  # an evaluation
-    log = metric_logger.compute(Position(11), [], {"auc": 0.5})
-    assert log.rows_per_second == 64 / 2
-    assert log.eta == 8 * 2 / 4
-    assert log.metrics == {"auc": 0.5}
+    train_step(metric_logger, clock, 0, 30.0)
+    log = metric_logger.compute(Position(0), [], {})
+    assert (log.rows_per_second, log.is_warm_up, log.eta) == (16 / 30, True, None)
+    for step in range(1, 5):
+        train_step(metric_logger, clock, step, 0.5)
+    clock.now += 6.0
+    metric_logger.exclude(6.0)  # an evaluation
+    log = metric_logger.compute(Position(4), [], {"auc": 0.5})
+    assert (log.rows_per_second, log.is_warm_up, log.metrics) == (4 * 16 / 2.0, False, {"auc": 0.5})
+    assert log.eta == pytest.approx(15 * 0.5 + 15 * 6.0 / 4), "evaluations are expected to go on"
+
+
+def test_metric_logger_current_has_rate_and_eta_from_the_second_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    metric_logger = MetricLogger(StopCondition(20))
+    train_step(metric_logger, clock, 0, 30.0, loss=3.0)
+    log = metric_logger.current(Position(0), [0.1], {})
+    assert (log.losses, log.is_warm_up, log.eta) == ({"a": 3.0}, True, None)
+    train_step(metric_logger, clock, 1, 2.0, loss=1.0)
+    log = metric_logger.current(Position(1), [0.1], {})
+    assert (log.losses, log.rows_per_second, log.is_warm_up) == ({"a": 2.0}, 8.0, False)
+    assert log.eta == pytest.approx(18 * 2.0)
+    assert metric_logger.compute(Position(1), [0.1], {}).losses == {"a": 2.0}, "nothing was reset"
+    train_step(metric_logger, clock, 2, 2.0, loss=7.0)
+    assert metric_logger.current(Position(2), [0.1], {}).losses == {"a": 2.0}, "those of all ranks, once there are any"
+
+
+def test_throughput_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    throughput = Throughput(StopCondition(None, 2, 1000))
+    for step in range(200):
+        clock.now += 1.0 if step < 50 else 0.5
+        throughput.update(Position(step, Cursor(0, step + 1)), 1)
+    assert throughput.rows_per_second == 2.0
+    assert throughput.eta == pytest.approx((2000 - 200) * 0.5)
+
+
+@pytest.mark.parametrize(
+    ("condition", "position", "fraction"),
+    [
+        (StopCondition(10), Position(4), 0.5),
+        (StopCondition(10), Position(20), 1.0),
+        (StopCondition(None, 2, 100), Position(7, Cursor(1, 50)), 0.75),
+        (StopCondition(None, 2, 100), Position(7, Cursor(5, 0), first_epoch=4), 0.5),
+        (StopCondition(None, 2), Position(7, Cursor(1, 50)), None),
+    ],
+)
+def test_fraction_of_run_counts_steps_or_rows(
+    condition: StopCondition, position: Position, fraction: float | None
+) -> None:
+    assert condition.fraction(position) == fraction
 
 
 def test_stop_condition_by_steps_and_by_epochs() -> None:

@@ -16,8 +16,8 @@ from tests.fixtures.small_run import assert_equal, results, tensors
 from tzrec.checkpoint import store
 from tzrec.checkpoint.position import Position
 from tzrec.data.batch import Batch, Cursor
-from tzrec.run.metric_logger import StopCondition
 from tzrec.run.pipeline import Step, TrainPipeline, read_steps
+from tzrec.run.stop_condition import StopCondition
 from tzrec.run.streams import Streams
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.store import RESULTS
 from tzrec.run.evaluation import Evaluation, append_evaluation
-from tzrec.run.metric_logger import StepLog, StopCondition
+from tzrec.run.metric_logger import StepLog
 from tzrec.run.reporting import Report
+from tzrec.run.stop_condition import StopCondition
 
 
 def test_report_has_charts_table_and_config(tmp_path: Path) -> None:

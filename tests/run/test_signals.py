@@ -21,16 +21,22 @@ def test_signals_first_is_recorded_and_handlers_are_restored() -> None:
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_signals_second_exits_unless_forwarded_by_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("launched", "repeated_s", "second_s"), [(False, 0.2, 0.5), (True, 1.9, 2.5)])
+def test_signals_second_exits_unless_it_is_the_first_again(
+    launched: bool, repeated_s: float, second_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if launched:  # torchrun forwards the signal of the terminal
+        monkeypatch.setenv("RANK", "0")
     exit_codes: list[int] = []
     now = [10.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(module.os, "_exit", exit_codes.append)
     with Signals() as signals:
         os.kill(os.getpid(), signal.SIGINT)
+        now[0] = 10.0 + repeated_s
         os.kill(os.getpid(), signal.SIGINT)
-        assert exit_codes == [], "torchrun forwards the signal of the terminal"
-        now[0] = 12.5
+        assert exit_codes == []
+        now[0] = 10.0 + second_s
         os.kill(os.getpid(), signal.SIGINT)
         assert exit_codes == [130]
         assert signals.received == signal.SIGINT

@@ -129,6 +129,7 @@ class CsvReader(Reader):
     def _open_files(self) -> Sequence[str]:
         """Read the headers; returns that of the first file that is not empty."""
         self._versions = [file.version() for file in self.files]
+        self._rows_per_byte = 0.0
         self._headers = [
             self._names(file)
             for number, file in enumerate(self.files)
@@ -172,6 +173,10 @@ class CsvReader(Reader):
     @property
     def num_rows(self) -> int | None:
         return None if self._indexes is None else int(self._starts[-1])
+
+    def estimate_rows(self) -> float | None:
+        size = sum(version.size for version in self._versions)
+        return self._rows_per_byte * size or None if self._indexes is None else self.num_rows
 
     @property
     def rows_by_file(self) -> list[int] | None:
@@ -217,6 +222,7 @@ class CsvReader(Reader):
                 require_columns(self.columns, header.names, file)
             parser = _CellParser(self.config, header.names, self.columns)
             chunks = ChunkFormat(header, self._syntax, list(self.config.null_values), self._chunk_bytes)
+            rows_before = row
             while (chunk := chunks.next_chunk(text, lambda end: self._parse_plain(text, end, parser))).end:
                 for line in chunk.bad:
                     self._leave_out(line, file)
@@ -225,6 +231,8 @@ class CsvReader(Reader):
                 if rows.strip(b"\r\n"):
                     batch = self._parse(rows, parser, file, text.line)
                 if batch and batch.num_rows:
+                    num_bytes = text.stored_bytes_read if text.is_compressed else text.offset + chunk.end
+                    self._rows_per_byte = (row + batch.num_rows - rows_before) / num_bytes
                     yield _Block(index, row, text.offset, chunk.end, text.line, chunk.left_out), batch
                     row += batch.num_rows
                 text.skip(chunk.end)

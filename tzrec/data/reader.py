@@ -164,6 +164,10 @@ class Reader(ABC):
         """Rows of all files; None if unknown before reading."""
         return None
 
+    def estimate_rows(self) -> float | None:
+        """Return the rows of all files; where they are unknown, an estimate by what was read; None before that."""
+        return self.num_rows
+
     @property
     def rows_by_file(self) -> Sequence[int] | None:
         """Rows of each file; None if unknown before reading."""

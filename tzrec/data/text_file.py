@@ -100,7 +100,7 @@ class TextFile:
         self.file, self._chunk_bytes = file, chunk_bytes
         self.data, self.is_last, self.line, self.offset = b"", False, 1, 0
         self._counted = (0, 0)
-        self._stream, magic, self.is_compressed = _open(file)
+        self._stream, magic, self.is_compressed, self._raw = _open(file)
         encoding = _ENCODING_BY_MAGIC.get(magic[:2])
         if encoding:
             raise DataError(
@@ -138,6 +138,11 @@ class TextFile:
             raise _error(self.file, error) from error
         self.data = b"".join((self.data, chunk))
         self.is_last = not chunk.size
+
+    @property
+    def stored_bytes_read(self) -> int:
+        """Number of bytes of the file, as they are stored, up to the end of `data`."""
+        return int(self._raw.tell())
 
     def lines_end(self, size: int) -> int:
         """Return the end of the lines that begin in the next `size` bytes, or of the text; reads on until there."""
@@ -187,7 +192,7 @@ class TextSpans:
             DataError: the file cannot be read.
         """
         self._file = file
-        self._stream, _, self._is_compressed = _open(file, is_plain)
+        self._stream, _, self._is_compressed, _ = _open(file, is_plain)
         self._offset = 0
 
     def __enter__(self) -> TextSpans:
@@ -215,19 +220,19 @@ class TextSpans:
             raise _error(self._file, error) from error
 
 
-def _open(file: InputFile, is_plain: bool = False) -> tuple[pa.NativeFile, bytes, bool]:
-    """Open a file: its decompressed text, the first bytes as they are stored, and true if it is compressed."""
+def _open(file: InputFile, is_plain: bool = False) -> tuple[pa.NativeFile, bytes, bool, pa.NativeFile]:
+    """Open a file: decompressed text, the first bytes as they are stored, true if compressed, and the stored bytes."""
     try:
         raw = file.filesystem.open_input_file(file.path)
         if is_plain:
-            return raw, b"", False
+            return raw, b"", False, raw
         magic = raw.read(MAGIC_BYTES)
         raw.seek(0)
         codec = codec_of(file.path, magic)
         is_compressed = bool(codec and magic)
         if not is_compressed:
-            return raw, magic, False
-        return pa.CompressedInputStream(pa.BufferedInputStream(raw, _COMPRESSED_BYTES), codec), magic, True
+            return raw, magic, False, raw
+        return pa.CompressedInputStream(pa.BufferedInputStream(raw, _COMPRESSED_BYTES), codec), magic, True, raw
     except (pa.ArrowException, OSError) as error:
         raise _error(file, error) from error
 

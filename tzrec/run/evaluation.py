@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -17,6 +17,7 @@ from tzrec.data.loader import DataLoader
 from tzrec.distributed import group
 from tzrec.formatting import format_count
 from tzrec.heads.eval_metrics import EvalMetrics
+from tzrec.live_line import live_line
 from tzrec.log import logger
 from tzrec.metrics.base import State
 from tzrec.run.bad_row_log import log_bad_rows
@@ -24,6 +25,7 @@ from tzrec.run.session import Session
 from tzrec.storage.path import AnyPath
 
 DECIMALS = 6
+_LINE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ def evaluate_model(session: Session, loader: DataLoader, step: int | None, skipp
     """Evaluate the model of a session on the data of a loader. All ranks call this together and get the same result."""
     start = time.perf_counter()
     max_batches = session.config.eval_config.num_steps or None
-    evaluated, num_rows = _score(session, ((batch, batch) for batch in islice(loader.epoch(), max_batches)))
+    progress = _EvalProgress(step)
+    with live_line.counting(progress.text):
+        batches = islice(loader.epoch(), max_batches)
+        evaluated, num_rows = _score(session, ((batch, batch) for batch in progress.watch(batches)))
     loader.close()
     log_bad_rows(loader, session.config.data_config, num_rows, "evaluated")
     metrics = {name: round(value, DECIMALS) for name, value in evaluated.compute().items()}
@@ -87,6 +92,27 @@ def _warn_of_undefined(metrics: Mapping[str, float], num_rows: int) -> None:
             ", ".join(undefined),
             f"{num_rows:,}",
         )
+
+
+class _EvalProgress:
+    """Counter of the rows of this rank: a line that moves on a terminal, else a line per minute."""
+
+    def __init__(self, step: int | None) -> None:
+        self._start = "eval   " + ("" if step is None else f"step {step}  ")
+        self._num_rows = 0
+        self._next_line = time.monotonic() + _LINE_S
+
+    def text(self) -> str:
+        return f"{self._start}{self._num_rows:,} rows"
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield batches unchanged, and count their rows."""
+        for batch in batches:
+            yield batch
+            self._num_rows += batch.rows
+            if time.monotonic() >= self._next_line and not live_line.is_live:
+                self._next_line = time.monotonic() + _LINE_S
+                logger.info("%s so far", self.text())
 
 
 def score(session: Session, batches: Iterable[tuple[Batch, Batch]]) -> tuple[dict[str, float], int]:

@@ -6,18 +6,16 @@ import io
 import os
 import queue
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.saver import SaveResult
-from tzrec.formatting import format_bytes, format_count, format_duration
-from tzrec.log import logger, side_output
+from tzrec.log import side_output
 from tzrec.run.evaluation import Evaluation
 from tzrec.run.metric_logger import StepLog
 from tzrec.run.skipped_steps import SkippedSteps
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from tzrec.run.facts import RunFacts
     from tzrec.run.training_loop import Outcome
 
-_REDRAW_S = 0.2
-_BAR_WIDTH = 10
 _UPLOAD_S = 60.0
 
 
@@ -37,6 +33,9 @@ class Listener:
 
     def on_start(self, facts: RunFacts) -> None:
         """Called before the first step, with the facts of the run."""
+
+    def on_loop(self, current_log: Callable[[], StepLog]) -> None:
+        """Called before the first step, with a function that summarizes the last steps at any time."""
 
     def on_step(self, position: Position) -> None:
         """Called after each step."""
@@ -58,68 +57,6 @@ class Listener:
 
     def on_end(self) -> None:
         """Called at the end of a run, also after an error."""
-
-
-class Progress(Listener):
-    """Log lines of a run; on a terminal the training line is redrawn in place.
-
-    Args:
-        stream: default: stderr.
-    """
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._is_live = self._stream.isatty() and bool(logger.handlers)  # without log lines no progress bar either
-        self._log: StepLog | None = None
-        self._drawn_at = 0.0
-
-    def on_step(self, position: Position) -> None:
-        if self._is_live and self._log and time.monotonic() - self._drawn_at > _REDRAW_S:
-            self._draw(position)
-
-    def on_log(self, log: StepLog) -> None:
-        self._log = log
-        if self._is_live:
-            self._draw(log.position)
-        else:
-            logger.info(progress_line(log, log.position))
-
-    def on_save(self, saved: SaveResult) -> None:
-        size, waited = format_bytes(saved.size), f"{saved.waited:.2f} s"
-        self._write_line(f"save   {saved.path.name}  {size} in the background; the loop waited {waited}")
-
-    def on_evaluation(self, evaluation: Evaluation) -> None:
-        self._write_line(str(evaluation))
-
-    def on_end(self) -> None:
-        self._end_live_line()
-
-    def _draw(self, position: Position) -> None:
-        assert self._log is not None
-        self._drawn_at = time.monotonic()
-        text = progress_line(self._log, position)
-        with self._terminal():
-            width = os.get_terminal_size(self._stream.fileno()).columns
-            self._stream.write(f"\r\x1b[2K{text[: width - 1]}")
-            self._stream.flush()
-
-    def _end_live_line(self) -> None:
-        if self._is_live and self._drawn_at:
-            self._drawn_at = 0.0
-            with self._terminal():
-                self._stream.write("\n")
-
-    @contextmanager
-    def _terminal(self) -> Iterator[None]:
-        """Guard what is drawn: a terminal that is gone does not come back, and does not end a run."""
-        was_live, self._is_live = self._is_live, False
-        with side_output("the progress bar"):
-            yield
-            self._is_live = was_live
-
-    def _write_line(self, text: str) -> None:
-        self._end_live_line()
-        logger.info(text)
 
 
 class TensorBoard(Listener):
@@ -215,44 +152,3 @@ class _UploadedFile(io.RawIOBase):
         if not self.closed:
             super().close()
             self._path.write_bytes(bytes(self._data))
-
-
-def progress_line(log: StepLog, position: Position) -> str:
-    """Format `train  1,200/2,441 steps  epoch 1/1  49 %|####9     | 36.4k samples/s  eta 4:39  loss 0.2  lr 1.0e-3`."""
-    num_steps = log.stop_condition.num_steps
-    steps = f"{position.steps:,}" + (f"/{num_steps:,}" if num_steps is not None else "") + " steps"
-    rate = f"{format_count(log.rows_per_second)} samples/s"
-    if num_steps:
-        fraction = min(position.steps / num_steps, 1.0)
-        rate = f"{fraction:.0%}".replace("%", " %") + f"|{progress_bar(fraction)}| {rate}"
-    parts = ["train", steps, _epoch_text(log, position), rate]
-    if log.eta is not None:
-        parts.append(f"eta {format_duration(log.eta)}")
-    learning_rates = list(dict.fromkeys(f"{rate:.1e}".replace("e-0", "e-") for rate in log.learning_rates))
-    metrics = [f"{name} {value:.4f}" for name, value in log.metrics.items()]
-    return "  ".join([*parts, losses_text(log.losses), *metrics, f"lr {', '.join(learning_rates)}"])
-
-
-def _epoch_text(log: StepLog, position: Position) -> str:
-    """Format the epoch of the last step, counted from 1: `epoch 2/3`."""
-    is_at_end = position.cursor.row == 0 and position.step >= 0
-    number = position.data_epochs if is_at_end else position.data_epochs + 1
-    return f"epoch {number}" + (f"/{log.stop_condition.num_epochs}" if log.stop_condition.num_epochs else "")
-
-
-def losses_text(losses: Mapping[str, float]) -> str:
-    """Format `loss 0.212 (ctr 0.187, cvr 0.025)`, without the common prefix of the names."""
-    total = f"loss {sum(losses.values()):.4g}"
-    if len(losses) < 2:
-        return total
-    first, last = min(losses), max(losses)  # the common prefix of these two is that of all
-    end = next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
-    start = first.rfind("_", 0, end) + 1
-    return f"{total} ({', '.join(f'{name[start:]} {value:.4g}' for name, value in losses.items())})"
-
-
-def progress_bar(fraction: float) -> str:
-    """Draw `####9     `: one # for each complete tenth, then the digit of the current one."""
-    hundredths = int(fraction * _BAR_WIDTH * 10 + 1e-9)
-    num_full, digit = divmod(hundredths, 10)
-    return ("#" * num_full + (str(digit) if digit else "")).ljust(_BAR_WIDTH)[:_BAR_WIDTH]

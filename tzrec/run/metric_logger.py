@@ -1,34 +1,18 @@
-"""Mean losses and throughput between two log lines, and the rule that ends a run."""
+"""Mean losses and throughput between two log lines."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
 
 from tzrec.checkpoint.position import Position
 from tzrec.distributed import group
-
-
-@dataclass(frozen=True)
-class StopCondition:
-    """Number of steps or epochs after which a run ends.
-
-    Attributes:
-        num_steps: total steps; None if unknown, as with epochs over data of unknown length.
-        num_epochs: total epochs over the present files; None if `num_steps` decides.
-    """
-
-    num_steps: int | None
-    num_epochs: int | None = None
-
-    def is_reached(self, position: Position) -> bool:
-        if self.num_epochs is not None:
-            return position.data_epochs >= self.num_epochs
-        return self.num_steps is not None and position.steps >= self.num_steps
+from tzrec.run.stop_condition import StopCondition
+from tzrec.run.throughput import Throughput
 
 
 @dataclass(frozen=True)
@@ -40,10 +24,11 @@ class StepLog:
         stop_condition: of the run.
         losses: by name, means over the rows of all ranks since the last log line.
         learning_rates: the sparse one first.
-        rows_per_second: of all ranks together.
+        rows_per_second: of all ranks together; of the first step alone if it is the only one.
         eta: seconds to the end; None if unknown.
         metrics: of training batches by name, from the last complete windows.
         stage_seconds: time of rank 0 by stage since the start, see `StageTimer`.
+        is_warm_up: the first step is the only one, so that its throughput says nothing.
     """
 
     position: Position
@@ -54,6 +39,7 @@ class StepLog:
     eta: float | None
     metrics: Mapping[str, float] = field(default_factory=dict)
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    is_warm_up: bool = False
 
     @property
     def total_loss(self) -> float:
@@ -69,27 +55,40 @@ class MetricLogger:
 
     def __init__(self, stop_condition: StopCondition) -> None:
         self._stop_condition = stop_condition
-        self._is_first = True
+        self._throughput = Throughput(stop_condition)
+        self._is_first_step, self._first_rate = True, 0.0
+        self._last_losses: Mapping[str, float] = {}
         self._reset()
 
     def _reset(self) -> None:
         self._sums: dict[str, torch.Tensor] = {}
         self._num_rows = 0
-        self._num_rows_all_ranks = 0
-        self._num_steps = 0
+        self._num_rows_timed = 0
         self._start = time.perf_counter()
 
-    def update(self, losses: Mapping[str, torch.Tensor], num_rows: int, num_rows_all_ranks: int) -> None:
+    def update(self, losses: Mapping[str, torch.Tensor], num_rows: int) -> None:
         """Add the mean losses of a step over the rows of this rank."""
         for name, loss in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + loss.detach().double() * num_rows
         self._num_rows += num_rows
-        self._num_rows_all_ranks += num_rows_all_ranks
-        self._num_steps += 1
+
+    def count(self, position: Position, num_rows: int) -> None:
+        """Count a step, also one that was not applied.
+
+        Args:
+            position: after the step.
+            num_rows: rows of all ranks that were trained.
+        """
+        self._throughput.update(position, num_rows)
+        self._num_rows_timed += num_rows
+        if self._is_first_step:
+            self._is_first_step, self._first_rate = False, num_rows / max(time.perf_counter() - self._start, 1e-9)
+            self._num_rows_timed, self._start = 0, time.perf_counter()
 
     def exclude(self, seconds: float) -> None:
         """Exclude time that was not spent on training from the throughput."""
         self._start += seconds
+        self._throughput.exclude(seconds)
 
     def compute(
         self,
@@ -100,20 +99,33 @@ class MetricLogger:
     ) -> StepLog:
         """Summarize the steps since the last call and reset the sums; all ranks call this together."""
         sums = group.total([*(float(value) for value in self._sums.values()), self._num_rows])
-        num_rows = max(sums[-1], 1)
-        seconds = time.perf_counter() - self._start
-        losses = {name: value / num_rows for name, value in zip(self._sums, sums, strict=False)}
-        rate = self._num_rows_all_ranks / max(seconds, 1e-9)
-        eta = self._eta(position, seconds)
-        stages = dict(stage_seconds)
-        log = StepLog(position, self._stop_condition, losses, tuple(learning_rates), rate, eta, metrics, stages)
-        self._is_first = False
+        losses = {name: value / max(sums[-1], 1) for name, value in zip(self._sums, sums, strict=False)}
+        seconds, num_rows = time.perf_counter() - self._start, self._num_rows_timed
+        is_warm_up = self._throughput.rows_per_second is None
+        rate = self._first_rate if is_warm_up else num_rows / max(seconds, 1e-9)
+        if not is_warm_up:
+            self._last_losses = losses
         self._reset()
-        return log
+        return StepLog(
+            position,
+            self._stop_condition,
+            losses,
+            tuple(learning_rates),
+            rate,
+            self._throughput.eta,
+            metrics,
+            dict(stage_seconds),
+            is_warm_up,
+        )
 
-    def _eta(self, position: Position, seconds: float) -> float | None:
-        # the first step takes longer than any other and predicts nothing
-        if self._stop_condition.num_steps is None or (self._is_first and self._num_steps < 2):
-            return None
-        num_left = max(self._stop_condition.num_steps - position.steps, 0)
-        return num_left * seconds / max(self._num_steps, 1)
+    def current(self, position: Position, learning_rates: Sequence[float], metrics: Mapping[str, float]) -> StepLog:
+        """Summarize the last seconds without a word to other ranks: the losses are those of the last call of `compute`.
+
+        Before there are any, they are those of this rank so far.
+        """
+        rate, eta = self._throughput.rows_per_second, self._throughput.eta
+        losses = self._last_losses or {
+            name: float(value) / max(self._num_rows, 1) for name, value in self._sums.items()
+        }
+        log = StepLog(position, self._stop_condition, losses, tuple(learning_rates), rate or 0.0, eta, metrics)
+        return replace(log, is_warm_up=rate is None)

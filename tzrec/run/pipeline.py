@@ -13,7 +13,7 @@ from typing import TypeAlias
 from tzrec.checkpoint.position import Position
 from tzrec.data.batch import Batch, Cursor
 from tzrec.distributed import group
-from tzrec.run.metric_logger import StopCondition
+from tzrec.run.stop_condition import StopCondition
 from tzrec.run.streams import Streams
 from tzrec.tables.id_exchange import IdExchange
 

@@ -13,9 +13,13 @@ import time
 from types import FrameType
 from typing import Any
 
+from tzrec import env
+from tzrec.live_line import live_line
 from tzrec.log import logger
 
-_REPEAT_S = 2.0
+_REPEAT_S = 0.3
+"""A key that is held down repeats: within this time it is the same Ctrl-C."""
+_FORWARD_S = 2.0
 """torchrun forwards a Ctrl-C to ranks that the terminal has signalled already; within this time it is the same one."""
 
 
@@ -35,6 +39,7 @@ class Signals:
         self._received_at = 0.0
         self._previous_handlers: dict[int, Any] = {}
         self._can_save = False
+        self._repeat_s = _FORWARD_S if env.rank_info().launched else _REPEAT_S
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():  # Python allows handlers only there
@@ -53,7 +58,8 @@ class Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.received and now - self._received_at > _REPEAT_S:
+        if self.received and now - self._received_at > self._repeat_s:
+            live_line.keep()
             os._exit(128 + number)
         if not self.received:
             self.received, self._received_at = number, now

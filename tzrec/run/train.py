@@ -9,12 +9,14 @@ from tzrec.checkpoint.lease import lock_directory
 from tzrec.checkpoint.store import remove_unfinished, repeat_from
 from tzrec.config.load import dump_config
 from tzrec.data.atomic import write_text
+from tzrec.live_line import live_line
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.facts import run_facts
 from tzrec.run.inputs import ensure_inputs
-from tzrec.run.listeners import Listener, Progress, TensorBoard
+from tzrec.run.listeners import Listener, TensorBoard
 from tzrec.run.profile_writer import ProfileWriter
+from tzrec.run.progress import Progress
 from tzrec.run.recorder import Recorder
 from tzrec.run.reporting import Report
 from tzrec.run.resume import find_resume_state
@@ -53,7 +55,8 @@ def train(
     with ExitStack() as stack:
         signals = Signals()
         stack.callback(signals.restore)  # at the very end, after the ranks have reported what happened
-        session = stack.enter_context(Session.new(config))
+        with live_line.counting("start  prepare the process"):
+            session = stack.enter_context(Session.new(config))
         lock = lock_directory(session.model_dir) if session.rank_info.is_main else None
         if lock:
             stack.callback(lock.release)
@@ -64,7 +67,8 @@ def train(
             all_listeners = [*_default_listeners(config, session.model_dir), *listeners]
             for listener in all_listeners:
                 stack.callback(listener.on_end)
-        trainer = stack.enter_context(Trainer(session, resume, lock.ensure_held if lock else None))
+        with live_line.counting("start  open the data and build the model"):
+            trainer = stack.enter_context(Trainer(session, resume, lock.ensure_held if lock else None))
         if session.rank_info.is_main:  # everything is accepted: a refused config must not describe the old checkpoint
             all_listeners.append(ProfileWriter(session.model_dir, trainer.batch_sampler))
             stack.callback(all_listeners[-1].on_end)

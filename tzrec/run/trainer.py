@@ -38,13 +38,13 @@ from tzrec.profile.training_profile import BatchSampler
 from tzrec.run import cpu
 from tzrec.run.evaluation import gather_metric_states
 from tzrec.run.finite_state import are_finite, ensure_finite
-from tzrec.run.metric_logger import StopCondition
 from tzrec.run.new_data import continue_on_data, input_path_of_epoch, restored_control
 from tzrec.run.pipeline import Step, TrainPipeline, read_steps
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
 from tzrec.run.skipped_steps import SkippedSteps
 from tzrec.run.stage_timer import StageTimer
+from tzrec.run.stop_condition import StopCondition
 from tzrec.run.streams import Streams
 from tzrec.storage.path import AnyPath
 from tzrec.tables.plan_summary import plan_json
@@ -373,7 +373,7 @@ def _stop_condition(session: Session, loader: DataLoader, data_step: int) -> Sto
     if not train.num_epochs:
         return StopCondition(data_step + train.num_steps)
     if num_rows is None or session.config.data_config.HasField("batch_cost_size"):  # the number of steps is unknown
-        return StopCondition(None, train.num_epochs)
+        return StopCondition(None, train.num_epochs, num_rows)
     full_batches, rest = divmod(num_rows, loader.batch_size * session.rank_info.world_size)
     partial_batches = 1 if rest and not session.config.data_config.drop_remainder else 0
     return StopCondition(data_step + (full_batches + partial_batches) * train.num_epochs, train.num_epochs)

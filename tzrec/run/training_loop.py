@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tzrec.checkpoint.store import RESULTS
 from tzrec.config.eval_split import evaluation_path
@@ -13,7 +14,7 @@ from tzrec.log import logger, side_output
 from tzrec.run.bad_row_log import log_bad_rows
 from tzrec.run.evaluation import append_evaluation, evaluate_model
 from tzrec.run.listeners import Listener
-from tzrec.run.metric_logger import MetricLogger
+from tzrec.run.metric_logger import MetricLogger, StepLog
 from tzrec.run.signals import Signals
 from tzrec.run.skipped_steps import SkippedSteps
 from tzrec.run.step import apply_step, ensure_trained
@@ -57,6 +58,8 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
     with signals, group.naming_lost_ranks():
         if trainer.lacks_evaluation:
             _evaluate(trainer, listeners, outcome, trainer.counts_evaluation)
+        for listener in listeners:
+            listener.on_loop(partial(_current_log, trainer, metric_logger))
         for current in trainer.steps():
             batch = current.batch
             timer.lap("data")
@@ -69,11 +72,12 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
             timer.lap("exchange")
             minimized = apply_step(trainer, losses, batch, sync)
             if minimized is not None:
-                metric_logger.update(minimized, batch.rows, sync.num_rows)
+                metric_logger.update(minimized, batch.rows)
             else:
                 for listener in listeners:
                     listener.on_skip(trainer.skipped_steps)
             trainer.position = current.after
+            metric_logger.count(trainer.position, sync.num_rows if minimized is not None else 0)
             for listener in listeners:
                 listener.on_step(trainer.position)
             step = trainer.position.step
@@ -104,6 +108,10 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
     outcome.step, outcome.skipped = trainer.position.step, trainer.skipped_steps
     outcome.seconds, outcome.stage_seconds = time.perf_counter() - start, dict(timer.seconds)
     return outcome
+
+
+def _current_log(trainer: Trainer, metric_logger: MetricLogger) -> StepLog:
+    return metric_logger.current(trainer.position, trainer.learning_rates.last_lr(), trainer.train_metrics.values())
 
 
 def _save_and_evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome, is_final: bool) -> float:

@@ -53,6 +53,11 @@ class Part:
         """Yield the rows, `rows` at a time; only the last piece may be smaller."""
         return regroup(self.reader.read(self.first, self.after), rows)
 
+    def estimate_rows(self) -> float | None:
+        """Return the number of rows, of text that is not indexed by what was read of it; None before the first."""
+        after = self.reader.estimate_rows() if self.after is None else self.after
+        return None if after is None else after - self.first
+
     def to_json(self) -> dict[str, Any]:
         """Its form in a manifest."""
         return {"name": self.name, "input": self.reader.files[0].name, "first": self.first, "after": self.after}
