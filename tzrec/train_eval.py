@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tzrec import cli
+from tzrec import cli, env
 from tzrec.config.check import load_checked
 from tzrec.live_line import live_line
-from tzrec.log import logger
 from tzrec.run.device import available_device
 
 
@@ -33,13 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     config = load_checked(args.pipeline_config, cli.merge_edits(args, fields), available_device)
     with live_line.counting("start  import torch"):
-        from tzrec.run.train import train  # imports torch, which takes seconds
+        from tzrec.run.summary import log_end  # imports torch, which takes seconds
+        from tzrec.run.train import train
 
     outcome = train(config, args.continue_train, args.ignore_restore_optimizer, args.accept_new_data)
-    if outcome.signal:
-        logger.info("stop   saved at step %d; resume with the same command and --continue_train", outcome.step)
-        return 128 + outcome.signal
-    return 0
+    if env.rank_info().is_main:
+        log_end(config, outcome)
+    return 128 + outcome.signal if outcome.signal else 0
 
 
 if __name__ == "__main__":

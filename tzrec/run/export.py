@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -72,4 +73,6 @@ def export(
         directory = export_dir / name if name else export_dir
         logger.info("export %s  %s in %.0f s", directory, size, time.perf_counter() - start)
         logger.info("self-test: %s", format_self_test(manifest.contents[SELF_TEST].about))
+    if "" in manifests:
+        logger.info("next   tzrec serve --model_path %s", shlex.quote(str(export_dir)))
     return manifests
