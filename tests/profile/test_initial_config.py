@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from tests.fixtures.column_stats import column_stats
+from tzrec.profile.column_reading import read_column
 from tzrec.profile.column_stats import ColumnStats
-from tzrec.profile.initial_config import base_config, tolerate_bad_rows, unreadable_columns
+from tzrec.profile.initial_config import base_config, tolerate_bad_rows
 from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import CsvDataset, ParquetDataset
 
@@ -33,14 +33,9 @@ def test_base_config_chooses_the_dataset_type_by_file_name(path: str, kind: int,
     assert list(data.label_fields) == ["clk"]
 
 
-def test_unreadable_columns_are_those_no_feature_reads() -> None:
-    batch = pa.record_batch({"a": pa.array([{"x": 1}]), "b": pa.array([1]), "c": pa.array([b"x"])})
-    assert unreadable_columns(batch) == {"a": "no feature reads struct<x: int64>", "c": "no feature reads binary"}
-
-
 def test_tolerate_bad_rows_sets_the_policy_once() -> None:
     config = base_config("x.parquet", "x.parquet", "model", ["clk"])
-    columns = [column("price", [1.0, float("nan")])]
+    columns = [read_column(column("price", [1.0, float("nan"), 2.0]))]
     labels = [column("clk", [1, None])]
     assert list(tolerate_bad_rows(config, [], [])) == []
     reason = "price has values that are not finite; rows without clk are left out"

@@ -82,6 +82,10 @@ def test_neighbor_correlation_of_few_neighbors_or_equal_counts_is_nan() -> None:
 
 
 def test_kind_that_does_not_exist_is_an_error() -> None:
-    assert to_kinds({"a": "number", "b": "skip"}) == {"a": Kind.QUANTITY, "b": Kind.SKIPPED}
-    with pytest.raises(UsageError, match="column \"a\": 'numbr' is not one of number, category, both, skip; did you"):
+    assert to_kinds({"a": "number", "b": "skip", "c": "id"}) == {
+        "a": Kind.QUANTITY,
+        "b": Kind.SKIPPED,
+        "c": Kind.NAME,
+    }
+    with pytest.raises(UsageError, match=r"column \"a\": 'numbr' is not one of number, category, both, .*, id; did"):
         to_kinds({"a": "numbr"})

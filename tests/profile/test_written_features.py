@@ -16,7 +16,7 @@ def column(name: str, values: Any) -> ColumnStats:
 def features(*columns: ColumnStats) -> list[str]:
     """The features as short text."""
     config = base_config("x.parquet", "x.parquet", "model", ["clk"])
-    change = write_features(config, [read_column(stats, {}) for stats in columns])
+    change = write_features(config, [read_column(stats) for stats in columns])
     messages = [getattr(feature, feature.WhichOneof("feature")) for feature in config.feature_configs]
     assert change.value == ([message.feature_name for message in messages] or None)
     return [f"{message.DESCRIPTOR.name} {message.feature_name} {message.expression}" for message in messages]
@@ -46,6 +46,6 @@ def test_write_features_creates_a_feature_per_column() -> None:
 
 def test_write_features_sets_the_dimension_of_vectors() -> None:
     config = base_config("x.parquet", "x.parquet", "model", ["clk"])
-    write_features(config, [read_column(column("v", [[1.0, 2.5], [3.0, 4.0]]), {})])
+    write_features(config, [read_column(column("v", [[1.0, 2.5], [3.0, 4.0]]))])
     (feature,) = config.feature_configs
     assert (feature.raw_feature.feature_name, feature.raw_feature.value_dim) == ("v", 2)

@@ -63,14 +63,14 @@ def test_rows_are_held_out_where_nothing_else_is_evaluated(path: str, rows: int,
 
 def with_model(label: ColumnStats, eval_path: str = "") -> EasyRecConfig:
     config = base_config("x.parquet", eval_path, "model", [label.name])
-    write_features(config, [read_column(column("price", [1.0, 2.5]), {})])
+    write_features(config, [read_column(column("price", [1.0, 2.5]))])
     add_model(config, [label])
     return config
 
 
 def model_of(*labels: ColumnStats) -> Any:
     config = base_config("x.parquet", "x.parquet", "model", [label.name for label in labels])
-    write_features(config, [read_column(column("price", [1.0, 2.5]), {})])
+    write_features(config, [read_column(column("price", [1.0, 2.5]))])
     add_model(config, labels)
     return config.model_config
 

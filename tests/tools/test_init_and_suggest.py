@@ -58,28 +58,30 @@ def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pyt
     assert 'model_config: not set -> "mmoe" (2 labels)' in output
     table = {line.split()[0]: " ".join(line.split()[1:]) for line in output.split("\n\n")[1].splitlines()}
     assert table["column"] == "taken as because override"
-    assert table["at"] == "left out no feature reads timestamp[ms]"
+    assert table["at"] == "time 1970-01-01 to 1970-01-01, the time of the row -> hour --as at=skip"
     assert table["request"] == "left out nearly every row has its own value, 3,000 in 3,000 --as request=number"
-    assert table["user_id"].startswith("id its name says user --as user_id=number")
+    assert table["user_id"].startswith("id its name says user; 4") and table["user_id"].endswith(" --as user_id=number")
     assert table["clk"] == "label 2 values, 0 to 1"
     wrote, next_command = output.splitlines()[-2:]
-    assert wrote == f"wrote   {path}   6 features, mmoe, check: no problems"
+    assert wrote == f"wrote   {path}   7 features, mmoe, check: no problems"
     assert next_command == f"next    tzrec train --pipeline_config {path}"
 
     assert check_main(["--pipeline_config", str(path)]) == 0
-    assert "mmoe (clk, pay), 6 features" in capsys.readouterr().out
+    assert "mmoe (clk, pay), 7 features" in capsys.readouterr().out
     edits = {"train_config.num_steps": 2, "train_config.num_epochs": 0, "train_config.save_checkpoints_epochs": 0}
     model = ["--model_dir", str(tmp_path / "model"), "--edit_config_json", json.dumps(edits)]
     assert train_eval.main(["--pipeline_config", str(path), *model]) == 0
 
     config = load_config(str(path))
     assert config.model_dir == "experiments/first"
-    user, city, price, price_bucket, rate, rate_bucket = config.feature_configs
+    user, city, price, price_bucket, rate, rate_bucket, at_hour = config.feature_configs
     assert price_bucket.raw_feature.expression == price.raw_feature.expression
     assert len(price_bucket.raw_feature.boundaries) == len(rate_bucket.raw_feature.boundaries) == 15
     assert config.data_config.eval_split.fraction == pytest.approx(0.1)
     assert (config.data_config.batch_size, config.train_config.early_stopping.metric) == (64, "auc_clk")
     assert len(city.id_feature.vocab_list) == 30
+    hour = at_hour.custom_feature
+    assert (hour.feature_name, hour.operator_name, hour.num_buckets) == ("at_hour", "TimePart", 25)
     assert 5 * 100 < user.id_feature.hash_bucket_size < 5 * 2000
     assert price.raw_feature.normalizer == "method=log10"
     assert not rate.raw_feature.normalizer  # from 0 to 1 as it is
@@ -92,6 +94,7 @@ def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pyt
         "rate",
         "clk",
         "pay",
+        "at",
     ]
 
 
@@ -205,7 +208,7 @@ def test_init_completes_a_config_without_features(
     out = tmp_path / "first.config"
     assert init.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
     assert check_main(["--pipeline_config", str(out)]) == 0
-    assert "multi_tower, 8 features" in capsys.readouterr().out
+    assert "multi_tower, 9 features" in capsys.readouterr().out
     assert load_config(str(out)).train_config.sparse_optimizer.adagrad_optimizer.lr == pytest.approx(0.1)
     config.write_text(head[: head.index("train_config")] + head[head.index("data_config") :])
     assert init.main(["--pipeline_config", str(config), "--output_config", str(out), "--overwrite"]) == 0

@@ -36,10 +36,24 @@ def test_init_declares_null_words_of_numbers(tmp_path: Path, word: str) -> None:
     assert tzrec.check(tmp_path / "first.config") == []
 
 
-def test_init_notes_an_unknown_word_among_numbers(tmp_path: Path) -> None:
+def test_init_declares_the_single_unknown_word_among_many_numbers(tmp_path: Path) -> None:
     result = tzrec.init(write(tmp_path, "unknown"), ["clk"], tmp_path / "first.config")
-    assert not result.config.data_config.null_values
-    note = "column \"price\" holds numbers but for 'unknown' in 7.5 % of the first 400 rows; if it stands for a missing"
+    assert list(result.config.data_config.null_values) == ["unknown"]
+    (price,) = (reading for reading in result.readings if reading.name == "price")
+    assert price.evidence.startswith('7.5 % "unknown", ')
+
+
+def test_init_notes_an_unknown_word_that_is_frequent_among_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, "NULL")
+    lines = path.read_text().splitlines()
+    index = lines[0].split(",").index("price")
+    cells = [line.split(",") for line in lines]
+    for row in cells[1::5]:
+        row[index] = "ask"
+    path.write_text("\n".join(map(",".join, cells)))
+    result = tzrec.init(path, ["clk"], tmp_path / "first.config")
+    assert list(result.config.data_config.null_values) == ["NULL"]
+    note = "column \"price\" holds numbers but for 'ask' in 20 % of the first 400 rows; if it stands for a missing"
     assert [line for line in result.notes if line.startswith(note)]
 
 

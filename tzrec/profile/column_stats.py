@@ -71,7 +71,9 @@ class ColumnStats:
     @property
     def distinct(self) -> int:
         """Number of distinct values; unless `is_exact` an estimate with the standard error `hyperloglog.ERROR`."""
-        return self._frequent.num_counters if self.is_exact else round(self._distinct.estimate())
+        if self.is_exact:
+            return self._frequent.num_counters
+        return min(round(self._distinct.estimate()), self.values)
 
     def top(self, most: int) -> list[FrequentItem]:
         """The most frequent values, as text."""

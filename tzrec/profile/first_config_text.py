@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from tzrec.formatting import format_columns
 from tzrec.profile import summary
 from tzrec.profile.suggest import SuggestResult
+from tzrec.protos.data_pb2 import DatasetType
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 _HEAD = ("column", "taken as", "because", "override")
 _MAX_NAME = 40
@@ -20,7 +23,7 @@ def as_text(result: SuggestResult, seconds: float) -> str:
         seconds: that reading took.
     """
     path, columns = result.config.train_input_path, len(result.readings)
-    read = f"{path}   {result.rows:,} rows, {columns} column{'s' if columns != 1 else ''}"
+    read = f"{path}   {result.rows:,} rows, {columns} column{'s' if columns != 1 else ''}{_text_format(result.config)}"
     lines = [f"read    {read}   {seconds:.1f} s", "", _table(result), ""]
     return "\n".join([*lines, *_decisions(result), *(f"note: {note}" for note in result.notes)])
 
@@ -32,6 +35,17 @@ def written_line(result: SuggestResult, path: str) -> str:
     parts = [f"{len(config.feature_configs)} features", *([model] if model else [])]
     parts.append("check: no problems" if not result.problems else f"check: {len(result.problems)} problems, see above")
     return f"wrote   {path}   {', '.join(parts)}\nnext    tzrec train --pipeline_config {path}"
+
+
+def _text_format(config: EasyRecConfig) -> str:
+    """Describe how text files are written, "" for others."""
+    data = config.data_config
+    if data.dataset_type != DatasetType.CsvDataset:
+        return ""
+    parts = [f"{json.dumps(data.delimiter)} between cells"]
+    if data.null_values:
+        parts.append(f'{", ".join(map(json.dumps, data.null_values))} and "" mean missing')
+    return f", {', '.join(parts)}"
 
 
 def _table(result: SuggestResult) -> str:

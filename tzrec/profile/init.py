@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import pyarrow as pa
 
 from tzrec import env
 from tzrec.config.names import did_you_mean
 from tzrec.data.reader import open_reader
-from tzrec.data.text_ids import decimal_ids_note
+from tzrec.data.text_ids import decimal_ids_note, first_rows
+from tzrec.data.text_schema import valid_text
 from tzrec.errors import ConfigError, DataError, Problem
-from tzrec.profile.column_reading import ColumnReading, label_reading, read_column
-from tzrec.profile.column_stats import ColumnStats
+from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.feature_targets import feature_targets
-from tzrec.profile.initial_config import tolerate_bad_rows, unreadable_columns
+from tzrec.profile.first_look import FirstLook
+from tzrec.profile.initial_config import tolerate_bad_rows
 from tzrec.profile.label_stats import LabelStats, ensure_numbers, label_notes
 from tzrec.profile.quantities import Kind
-from tzrec.profile.rules import Suggestion
 from tzrec.profile.scan import scan
 from tzrec.profile.suggest import SuggestResult, complete
-from tzrec.profile.text_columns import declare_null_values
+from tzrec.profile.text_columns import MissingWords, declare_null_values
 from tzrec.profile.written_features import write_features
 from tzrec.profile.written_training import add_model, add_training, hold_out
 from tzrec.protos.data_pb2 import DataConfig, DatasetType, FgMode
@@ -44,24 +46,22 @@ def init(
         raise ConfigError([Problem("data_config.fg_mode", "features can be created from raw columns only; use FG_DAG")])
     if not data.label_fields and not config.HasField("model_config"):
         raise ConfigError([Problem("data_config.label_fields", "is empty; name the columns to predict")])
+    given = kind_by_column or {}
     names, reason_by_column = _readable_columns(config, columns)
-    for name in kind_by_column or ():
-        if name not in names and name not in reason_by_column:
-            raise ConfigError([Problem("", f'--as: there is no column "{name}" to read{did_you_mean(name, names)}')])
+    _ensure_columns(given, names, reason_by_column)
+    look = _look(config, names, given)
+    reason_by_column |= look.reason_by_column
+    names = [name for name in names if name not in reason_by_column]
     reader = open_reader(data, config.train_input_path, names)
-    suggestions: list[Suggestion] = []
-    notes: list[str] = []
-    if reader.is_text:
-        suggestions, notes = declare_null_values(data, reader)
-    rows, stats = scan(reader, lambda: [_new_stats(name, data.label_fields) for name in names], env.available_cpus())
-    result = SuggestResult(config, rows, stats, suggestions, notes)
+    rows, stats = scan(reader, lambda: [look.new_stats(name) for name in names], env.available_cpus())
+    result = SuggestResult(config, rows, stats, look.missing.suggestions, look.missing.notes)
     labels = [column for column in stats if isinstance(column, LabelStats)]
     ensure_numbers(labels)
     result.notes += label_notes(labels)
-    result.readings = _read_columns(stats, reason_by_column, kind_by_column or {})
+    result.readings = [*look.readings(stats, given), *_unreadable(reason_by_column)]
     inputs = [reading for reading in result.readings if not (reading.is_label or reading.is_left_out)]
     result.suggestions.append(write_features(config, inputs))
-    result.suggestions += tolerate_bad_rows(config, [column for column in stats if column not in labels], labels)
+    result.suggestions += tolerate_bad_rows(config, inputs, labels)
     if not config.HasField("model_config"):
         result.suggestions.append(add_model(config, labels))
     if not config.HasField("train_config"):
@@ -74,22 +74,35 @@ def init(
     return result
 
 
-def _read_columns(
-    stats: Sequence[ColumnStats], reason_by_column: Mapping[str, str], kind_by_column: Mapping[str, Kind]
-) -> list[ColumnReading]:
-    """Read the columns in the order of the data, those that no feature can read at the end."""
-    readings = [
-        label_reading(column) if isinstance(column, LabelStats) else read_column(column, kind_by_column)
-        for column in stats
-    ]
-    unreadable = [ColumnReading(name, Kind.SKIPPED, reason) for name, reason in reason_by_column.items()]
-    for reading in unreadable:
-        reading.leave_out(reading.evidence)
-    return readings + unreadable
+def _look(config: EasyRecConfig, names: Sequence[str], given: Mapping[str, Kind]) -> FirstLook:
+    """Look at the first rows, and declare the words for missing values of text files."""
+    data = config.data_config
+    reader = open_reader(data, config.train_input_path, names)
+    batches = list(first_rows(reader))
+    rows = pa.Table.from_batches(batches, schema=reader.schema) if batches else reader.schema.empty_table()
+    if reader.is_text:
+        rows = pa.table({name: _valid(rows.column(name)) for name in rows.column_names})
+    missing = declare_null_values(data, rows) if reader.is_text else MissingWords()
+    return FirstLook.of(rows, [name for name in names if name not in data.label_fields], given, missing)
 
 
-def _new_stats(name: str, labels: Collection[str]) -> ColumnStats:
-    return LabelStats(name) if name in labels else ColumnStats(name)
+def _valid(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Replace cells that are not UTF-8 by null."""
+    return pa.chunked_array([valid_text(chunk)[0] for chunk in column.chunks], pa.string())
+
+
+def _ensure_columns(given: Mapping[str, Kind], names: Sequence[str], others: Collection[str]) -> None:
+    for name in given:
+        if name not in names and name not in others:
+            raise ConfigError([Problem("", f'--as: there is no column "{name}" to read{did_you_mean(name, names)}')])
+
+
+def _unreadable(reason_by_column: Mapping[str, str]) -> Iterator[ColumnReading]:
+    """Yield the columns that no feature can read."""
+    for name, reason in reason_by_column.items():
+        reading = ColumnReading(name, Kind.SKIPPED, "")
+        reading.leave_out(reason)
+        yield reading
 
 
 def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[list[str], dict[str, str]]:
@@ -101,11 +114,9 @@ def _readable_columns(config: EasyRecConfig, columns: Collection[str]) -> tuple[
         reader.select([*data.label_fields, *columns])  # all that is asked for by name exists, once
     except DataError as error:
         raise DataError(f"{error}{_header_hint(data)}") from error
-    first = next(reader.read(), None)
-    if first is None:
+    if next(reader.read(), None) is None:
         raise DataError(f"{config.train_input_path}: no rows{reader.bad_lines.describe()}")
-    reason_by_column = unreadable_columns(first.batch.select([name for name in reader.available if name in inputs]))
-    reason_by_column |= dict.fromkeys(sorted(reader.repeated), "several columns have this name")
+    reason_by_column = dict.fromkeys(sorted(reader.repeated), "several columns have this name")
     folders = sorted(reader.folder_columns - {*columns, *data.label_fields})
     reason_by_column |= dict.fromkeys(folders, "it is the name of a partition folder; --features creates its feature")
     readable = {*data.label_fields, *inputs} - {*reason_by_column}

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from tzrec.errors import DataError
+from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.data_format import set_data_format
-from tzrec.profile.quantities import Kind, kind_of
+from tzrec.profile.quantities import Kind
 from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import BadRowPolicy, FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -35,26 +35,25 @@ def base_config(train_path: str, eval_path: str, model_dir: str, labels: Sequenc
     return config
 
 
-def unreadable_columns(batch: pa.RecordBatch) -> dict[str, str]:
-    """Map each column that no feature can read to the reason, by the rows of one batch."""
-    reason_by_column = {}
-    for name in batch.schema.names:
-        try:
-            ColumnStats(name).add(batch.column(name))
-        except DataError:
-            reason_by_column[name] = f"no feature reads {batch.column(name).type}"
-    return reason_by_column
-
-
 def tolerate_bad_rows(
-    config: EasyRecConfig, columns: Sequence[ColumnStats], labels: Sequence[ColumnStats]
+    config: EasyRecConfig, readings: Sequence[ColumnReading], labels: Sequence[ColumnStats]
 ) -> Iterator[Suggestion]:
     """Set bad_row_policy so that rows with invalid values or without labels do not stop training."""
     data = config.data_config
-    not_finite = [stats.name for stats in columns if kind_of(stats).kind == Kind.QUANTITY and not stats.is_numeric]
-    unlabeled = [stats.name for stats in labels if stats.missing]
-    if data.bad_row_policy == BadRowPolicy.ERROR and (not_finite or unlabeled):
+    reasons = [reason for reading in readings if (reason := _bad_values(reading))]
+    reasons += [f"rows without {stats.name} are left out" for stats in labels if stats.missing]
+    if data.bad_row_policy == BadRowPolicy.ERROR and reasons:
         data.bad_row_policy = BadRowPolicy.DEFAULT
-        reasons = [f"{name} has values that are not finite" for name in not_finite]
-        reasons += [f"rows without {name} are left out" for name in unlabeled]
         yield Suggestion("DEFAULT", "; ".join(reasons), "data_config.bad_row_policy", "ERROR")
+
+
+def _bad_values(reading: ColumnReading) -> str:
+    """Reason why a feature of the column may meet a bad value, "" if there is none."""
+    stats = reading.stats
+    if reading.is_left_out or stats is None or stats.values == stats.numbers:
+        return ""
+    if reading.kind == Kind.TIME:
+        return f"{reading.name} has values that are no times"
+    is_text = pa.types.is_string(stats.kind)
+    word = "no numbers" if is_text else "not finite"
+    return f"{reading.name} has values that are {word}" if reading.kind in (Kind.QUANTITY, Kind.EITHER) else ""

@@ -15,7 +15,7 @@ from tzrec.config.names import did_you_mean
 from tzrec.errors import UsageError
 from tzrec.profile.column_stats import ColumnStats
 
-_ID_WORD = re.compile(
+ID_WORD = re.compile(
     "ids?|uid|uuid|guid|pid|sku|codes?|zip|postcode|nr|no|key|hash|class|type|category|cate?|group|segment|brand|"
     "campaign|level|flag|status|state|region|zone|shop|store|user|item|product|customer|household"
 )
@@ -25,6 +25,8 @@ _QUANTITY_WORD = re.compile(
     "length|size|width|height|weight|area|volume|distance|dist|scores?|rates?|ratio|share|percent|pct|times|views|visits|"
     "orders|clicks|limit|temperature"
 )
+_ID = "id"
+"""Word for a category of many values."""
 _FEW_VALUES = 10
 _TAIL = 8.0
 """Factor of the median that the 95 % quantile of amounts and counts exceeds, and that of evenly spread ids does not."""
@@ -38,6 +40,11 @@ class Kind(Enum):
     QUANTITY = "number"
     NAME = "category"
     EITHER = "both"
+    VALUES = "values"
+    SEQUENCE = "sequence"
+    WEIGHTS = "weights"
+    TIME = "time"
+    TEXT = "text"
     SKIPPED = "skip"
 
 
@@ -60,11 +67,11 @@ def to_kinds(text_by_column: Mapping[str, str]) -> dict[str, Kind]:
     Raises:
         UsageError: there is no such kind.
     """
-    known = [kind.value for kind in Kind]
+    known = [*(kind.value for kind in Kind), _ID]
     for column, text in text_by_column.items():
         if text not in known:
             raise UsageError(f'column "{column}": {text!r} is not one of {", ".join(known)}{did_you_mean(text, known)}')
-    return {column: Kind(text) for column, text in text_by_column.items()}
+    return {column: Kind.NAME if text == _ID else Kind(text) for column, text in text_by_column.items()}
 
 
 def kind_of(stats: ColumnStats) -> ColumnKind:
@@ -80,8 +87,8 @@ def kind_of(stats: ColumnStats) -> ColumnKind:
         return ColumnKind(Kind.QUANTITY)
     if stats.widths[1] > 1 or stats.distinct <= _FEW_VALUES:
         return ColumnKind(Kind.NAME)
-    words = _words(stats.name)
-    for kind, pattern in ((Kind.NAME, _ID_WORD), (Kind.QUANTITY, _QUANTITY_WORD)):
+    words = name_words(stats.name)
+    for kind, pattern in ((Kind.NAME, ID_WORD), (Kind.QUANTITY, _QUANTITY_WORD)):
         hint = next(filter(pattern.fullmatch, words), "")
         if hint:
             return ColumnKind(kind, f"its name says {hint}")
@@ -116,7 +123,7 @@ def neighbor_correlation(stats: ColumnStats) -> float:
     return float(np.corrcoef(before, after)[0, 1])
 
 
-def _words(name: str) -> list[str]:
+def name_words(name: str) -> list[str]:
     """Words of a name in snake_case, camelCase or kebab-case, in lower case."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 

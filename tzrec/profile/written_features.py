@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tzrec.config.sequences import feature_members
 from tzrec.profile.column_reading import ColumnReading
+from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.quantities import Kind
 from tzrec.profile.rules import Suggestion, boundaries
+from tzrec.profile.written_lists import list_features
+from tzrec.profile.written_times import time_features
 from tzrec.protos.feature_pb2 import FeatureConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -23,8 +26,9 @@ def write_features(config: EasyRecConfig, readings: Sequence[ColumnReading]) -> 
     old = feature_names(config)
     config.ClearField("feature_configs")
     names = set[str]()
+    name_by_column = {reading.name: new_name(reading.name, names) for reading in readings}
     for reading in readings:
-        config.feature_configs.extend(_features(reading, names))
+        config.feature_configs.extend(_features(reading, name_by_column, names))
     return Suggestion(feature_names(config), "one for each column", "feature_configs", old)
 
 
@@ -43,22 +47,40 @@ def new_name(column: str, names: set[str]) -> str:
     return name
 
 
-def _features(reading: ColumnReading, names: set[str]) -> Iterator[FeatureConfig]:
-    """Yield the features of a column.
+def expression_of(column: str) -> str:
+    """Input of a feature that reads a column: that of a user by its name, else that of an item."""
+    return f"{'user' if column.lower().startswith('user') else 'item'}:{column}"
 
-    A name of something is an id. A quantity is two features: the number, and a bucket of equal frequency with an
-    embedding, which learns what is not monotonic.
-    """
+
+def _features(reading: ColumnReading, name_by_column: Mapping[str, str], names: set[str]) -> Iterator[FeatureConfig]:
+    """Yield the features of a column."""
     stats, kind = reading.stats, reading.kind
     assert stats is not None
-    name = new_name(reading.name, names)
-    expression = f"{'user' if reading.name.lower().startswith('user') else 'item'}:{reading.name}"
-    if kind in (Kind.NAME, Kind.EITHER):
-        yield FeatureConfig(id_feature={"feature_name": name, "expression": expression})
-    if kind == Kind.QUANTITY:
+    if reading.time is not None:
+        yield from time_features(reading.time, stats, expression_of, lambda text: new_name(text, names))
+        return
+    fields = {"feature_name": name_by_column[reading.name], "expression": expression_of(reading.name)}
+    if kind in (Kind.VALUES, Kind.SEQUENCE, Kind.WEIGHTS):
+        shared = name_by_column.get(reading.shares_with)
+        yield from list_features(reading, stats, fields, f"{shared}_emb" if shared else "")
+    elif kind in (Kind.NAME, Kind.TEXT, Kind.EITHER):
+        yield FeatureConfig(id_feature=fields)
+    if kind in (Kind.QUANTITY, Kind.EITHER):
+        yield from _number_features(reading, stats, fields, names)
+
+
+def _number_features(
+    reading: ColumnReading, stats: ColumnStats, fields: dict[str, str], names: set[str]
+) -> Iterator[FeatureConfig]:
+    """Yield the features of a quantity: the number, and a bucket with an embedding, which learns what is not monotonic.
+
+    A column that is a name as well has an id in place of the number.
+    """
+    if reading.kind == Kind.QUANTITY:
         dim = {"value_dim": stats.widths[1]} if stats.widths[1] > 1 else {}
-        yield FeatureConfig(raw_feature={"feature_name": name, "expression": expression, **dim})
-    edges = boundaries(stats) if kind != Kind.NAME and stats.widths[1] == 1 and stats.numbers else None
+        separator = {"separator": reading.shape.separator} if dim and reading.shape.separator else {}
+        yield FeatureConfig(raw_feature={**fields, **dim, **separator})
+    edges = boundaries(stats) if stats.widths[1] == 1 and stats.numbers else None
     if edges is not None and len(edges.value) > 1:  # type: ignore[arg-type]
-        bucket = {"feature_name": new_name(f"{name}_bucket", names), "expression": expression}
+        bucket = {**fields, "feature_name": new_name(f"{fields['feature_name']}_bucket", names)}
         yield FeatureConfig(raw_feature={**bucket, "boundaries": edges.value})

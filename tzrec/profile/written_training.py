@@ -18,7 +18,7 @@ from tzrec.errors import DataError
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.label_stats import RARE
 from tzrec.profile.rules import Suggestion
-from tzrec.profile.written_features import feature_names
+from tzrec.profile.written_lists import group_of_features
 from tzrec.protos.data_pb2 import DatasetType
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -89,7 +89,7 @@ def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestio
         DataError: a label is not a number.
     """
     model = config.model_config
-    model.feature_groups.add(group_name=GROUP, feature_names=feature_names(config), group_type="DEEP")
+    model.feature_groups.append(group_of_features(config, GROUP))
     for stats in labels:
         is_text = config.data_config.dataset_type != DatasetType.CsvDataset and pa.types.is_string(stats.kind)
         if is_text or not stats.is_numeric:
