@@ -131,11 +131,11 @@ def _judge(stats: ColumnStats, shape: CellShape, time: TimeColumn | None) -> tup
     if shape.is_text:
         advice = "hashed as a whole; a tokenize_feature with a vocabulary file reads its words"
         return Kind.TEXT, f"{format_distinct(stats)} texts of several words, {advice}", None
-    found = kind_of(stats)
-    if not found.evidence:
-        return found.kind, describe(stats), None
-    evidence = f"{found.evidence}; {describe(stats)}"
-    return found.kind, evidence, Kind.NAME if found.kind == Kind.QUANTITY else Kind.QUANTITY
+    numbers_kind = kind_of(stats)
+    if not numbers_kind.evidence:
+        return numbers_kind.kind, describe(stats), None
+    evidence = f"{numbers_kind.evidence}; {describe(stats)}"
+    return numbers_kind.kind, evidence, Kind.NAME if numbers_kind.kind == Kind.QUANTITY else Kind.QUANTITY
 
 
 def label_reading(stats: ColumnStats) -> ColumnReading:

@@ -48,8 +48,8 @@ class FirstLook:
         Raises:
             ConfigError: the user takes a column for times whose values are none.
         """
-        found = cell_shapes(rows, names)
-        shapes = {name: given_shape(shape, kind_by_column.get(name)) for name, shape in found.items()}
+        shape_by_name = cell_shapes(rows, names)
+        shapes = {name: given_shape(shape, kind_by_column.get(name)) for name, shape in shape_by_name.items()}
         for name, kind in kind_by_column.items():
             if kind == Kind.TIME and name in shapes and shapes[name].time is None:
                 message = "its values are not written as times, such as 2024-05-01, 01.05.2024 17:30 or seconds"

@@ -91,9 +91,9 @@ def _valid(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([valid_text(chunk)[0] for chunk in column.chunks], pa.string())
 
 
-def _ensure_columns(given: Mapping[str, Kind], names: Sequence[str], others: Collection[str]) -> None:
+def _ensure_columns(given: Mapping[str, Kind], names: Sequence[str], unreadable: Collection[str]) -> None:
     for name in given:
-        if name not in names and name not in others:
+        if name not in names and name not in unreadable:
             raise ConfigError([Problem("", f'--as: there is no column "{name}" to read{did_you_mean(name, names)}')])
 
 

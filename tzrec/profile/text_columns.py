@@ -50,12 +50,12 @@ def declare_null_values(data: DataConfig, rows: pa.Table) -> MissingWords:
         if name in data.label_fields:
             continue
         total = sum(counts.values())
-        others = [word for word in counts if is_null_word(word) or not is_number(word)]  # nan is no number here
-        num_numbers = total - sum(counts[word] for word in others)
+        non_numbers = [word for word in counts if is_null_word(word) or not is_number(word)]  # nan is no number here
+        num_numbers = total - sum(counts[word] for word in non_numbers)
         if not total or num_numbers < _MIN_NUMBERS * total:
             continue
-        known = [word for word in others if is_null_word(word)]
-        unknown = [word for word in others if word not in known]
+        known = [word for word in non_numbers if is_null_word(word)]
+        unknown = [word for word in non_numbers if word not in known]
         if len(unknown) == 1 and counts[unknown[0]] >= _MIN_WORD * total:
             if num_numbers >= _MANY_NUMBERS * total:
                 known += unknown
