@@ -13,14 +13,19 @@ from tzrec.data.text_ids import decimal_ids_note, first_rows
 from tzrec.data.text_schema import valid_text
 from tzrec.errors import ConfigError, DataError, Problem
 from tzrec.profile.column_reading import ColumnReading
+from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.feature_targets import feature_targets
 from tzrec.profile.first_look import FirstLook
 from tzrec.profile.initial_config import tolerate_bad_rows
+from tzrec.profile.label_evidence import LabelEvidence
+from tzrec.profile.label_pairs import LabelPairs, add_task_spaces
 from tzrec.profile.label_stats import LabelStats, ensure_numbers, label_notes
 from tzrec.profile.quantities import Kind
-from tzrec.profile.scan import scan
+from tzrec.profile.row_sample import RowSample
+from tzrec.profile.scan import Statistics, scan
 from tzrec.profile.suggest import SuggestResult, complete
 from tzrec.profile.text_columns import MissingWords, declare_null_values
+from tzrec.profile.weighed_columns import sample_notes, weigh
 from tzrec.profile.written_features import write_features
 from tzrec.profile.written_training import add_model, add_training, hold_out
 from tzrec.protos.data_pb2 import DataConfig, DatasetType, FgMode
@@ -28,7 +33,10 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
 def init(
-    config: EasyRecConfig, columns: Collection[str] = (), kind_by_column: Mapping[str, Kind] | None = None
+    config: EasyRecConfig,
+    columns: Collection[str] = (),
+    kind_by_column: Mapping[str, Kind] | None = None,
+    kept: Collection[str] = (),
 ) -> SuggestResult:
     """Create the features of a config from the columns of its data, and a model and training if it has none, in place.
 
@@ -36,6 +44,7 @@ def init(
         config: names the data and the labels, see `initial_config.base_config`; existing features are replaced.
         columns: columns to create features for; empty for all.
         kind_by_column: kinds of columns that the user knows better than the data shows.
+        kept: columns that are features even if they tell a label by themselves.
 
     Raises:
         ConfigError: the data is not raw, or a new model has no label.
@@ -48,22 +57,32 @@ def init(
         raise ConfigError([Problem("data_config.label_fields", "is empty; name the columns to predict")])
     given = kind_by_column or {}
     names, reason_by_column = _readable_columns(config, columns)
-    _ensure_columns(given, names, reason_by_column)
+    _ensure_columns("--as", given, names, reason_by_column)
+    _ensure_columns("--keep", kept, names, reason_by_column)
     look = _look(config, names, given)
     reason_by_column |= look.reason_by_column
     names = [name for name in names if name not in reason_by_column]
     reader = open_reader(data, config.train_input_path, names)
-    rows, stats = scan(reader, lambda: [look.new_stats(name) for name in names], env.available_cpus())
+    of_labels = [name for name in names if name in data.label_fields]
+    rows, scanned = scan(reader, lambda: _new_statistics(look, names, of_labels), env.available_cpus())
+    stats = [item for item in scanned if isinstance(item, ColumnStats)]
+    (sample,) = (item for item in scanned if isinstance(item, RowSample))
+    (pairs,) = (item for item in scanned if isinstance(item, LabelPairs))
     result = SuggestResult(config, rows, stats, look.missing.suggestions, look.missing.notes)
     labels = [column for column in stats if isinstance(column, LabelStats)]
     ensure_numbers(labels)
-    result.notes += label_notes(labels)
+    spaces = {} if config.HasField("model_config") else pairs.indicator_by_label()
+    in_all_rows = [label for label in labels if label.name not in spaces]
+    result.notes += label_notes(in_all_rows)
     result.readings = [*look.readings(stats, given), *_unreadable(reason_by_column)]
+    evidence = LabelEvidence(sample, of_labels)
+    weigh(result.readings, evidence, given, spaces, kept)
+    result.notes += sample_notes(sample, evidence)
     inputs = [reading for reading in result.readings if not (reading.is_label or reading.is_left_out)]
     result.suggestions.append(write_features(config, inputs))
-    result.suggestions += tolerate_bad_rows(config, inputs, labels)
+    result.suggestions += tolerate_bad_rows(config, inputs, in_all_rows)
     if not config.HasField("model_config"):
-        result.suggestions.append(add_model(config, labels))
+        result.suggestions += [add_model(config, labels), *add_task_spaces(config, spaces)]
     if not config.HasField("train_config"):
         result.suggestions += [*hold_out(config, rows), *add_training(config, rows)]
     stats_by_column = {column.name: column for column in stats}
@@ -91,10 +110,16 @@ def _valid(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([valid_text(chunk)[0] for chunk in column.chunks], pa.string())
 
 
-def _ensure_columns(given: Mapping[str, Kind], names: Sequence[str], unreadable: Collection[str]) -> None:
+def _new_statistics(look: FirstLook, names: Sequence[str], labels: Sequence[str]) -> list[Statistics]:
+    """Empty statistics of each column, and of the rows."""
+    return [*(look.new_stats(name) for name in names), RowSample(), LabelPairs(labels)]
+
+
+def _ensure_columns(flag: str, given: Collection[str], names: Sequence[str], unreadable: Collection[str]) -> None:
     for name in given:
         if name not in names and name not in unreadable:
-            raise ConfigError([Problem("", f'--as: there is no column "{name}" to read{did_you_mean(name, names)}')])
+            message = f'{flag}: there is no column "{name}" to read{did_you_mean(name, names)}'
+            raise ConfigError([Problem("", message)])
 
 
 def _unreadable(reason_by_column: Mapping[str, str]) -> Iterator[ColumnReading]:

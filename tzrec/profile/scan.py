@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
 from tzrec.data.reader import Reader
-from tzrec.profile.column_stats import ColumnStats
 
 
-def scan(reader: Reader, new_stats: Callable[[], list[ColumnStats]], threads: int) -> tuple[int, list[ColumnStats]]:
+class Statistics(Protocol):
+    """Statistics of rows, built up piece by piece."""
+
+    def add_batch(self, batch: pa.RecordBatch) -> None:
+        """Add B rows."""
+
+    def merge(self, other: Any) -> None:
+        """Add the statistics of other rows."""
+
+
+_S = TypeVar("_S", bound=Statistics)
+
+
+def scan(reader: Reader, new_stats: Callable[[], list[_S]], threads: int) -> tuple[int, list[_S]]:
     """Read all rows once.
 
     Thread i takes pieces i, i + threads, ...: the estimates do not depend on which thread is faster.
@@ -44,6 +57,6 @@ def scan(reader: Reader, new_stats: Callable[[], list[ColumnStats]], threads: in
     return rows, merged
 
 
-def _add(columns: list[ColumnStats], batch: pa.RecordBatch) -> None:
+def _add(columns: Sequence[Statistics], batch: pa.RecordBatch) -> None:
     for column in columns:
         column.add_batch(batch)
