@@ -150,3 +150,13 @@ def test_output_that_is_not_read_ends_quietly(unbuffered: list[str]) -> None:
         process.stdout.close()  # before anything is written
         errors = process.stderr.read()
     assert (process.returncode, errors) == (141, b"")
+
+
+def test_edits_of_both_flags_are_combined_and_the_last_one_counts() -> None:
+    flags = cli.parser("train", "Train.")
+    flags.edits()
+    words = ["--set", "a.b=1", "--edit_config_json", '{"a.b": 2, "c": [3]}', "--set=d=x=y", "--set", "c=4"]
+    assert flags.parse_args(words).edit_config_json == {"a.b": 2, "c": "4", "d": "x=y"}
+    assert flags.parse_args([]).edit_config_json == {}
+    with pytest.raises(UsageError, match="--set: 'a\\.b' is not path=value"):
+        flags.parse_args(["--set", "a.b"])

@@ -59,6 +59,7 @@ COMMANDS = {
     "format": ("tzrec.format", "write configs in their canonical layout"),
     "diff": ("tzrec.diff", "compare two configs or runs by their meaning"),
     "schema": ("tzrec.schema", "print the JSON Schema of configs, for editors"),
+    "completion": ("tzrec.completion", "print a script with which a shell completes commands and flags"),
     "doctor": ("tzrec.doctor", "find problems of this installation and their fixes"),
 }
 """Command -> (module, description); `commands` lists those whose module exists."""
@@ -71,8 +72,22 @@ _MAIN_PRINTS_S = 1.0
 """Head start of rank 0 for printing an error that all ranks raise."""
 
 
+class _Edit(argparse.Action):
+    """Adds edits to those of the flags before; the last edit of a path counts."""
+
+    def __call__(self, parser: object, args: argparse.Namespace, values: Any, flag: object = None) -> None:
+        earlier = {path: value for path, value in getattr(args, self.dest).items() if path not in values}
+        setattr(args, self.dest, earlier | values)
+
+
 class Flags(argparse.ArgumentParser):
-    """argparse parser without abbreviations: an unknown flag is an error that suggests the nearest known one."""
+    """argparse parser without abbreviations: an unknown flag is an error that suggests the nearest known one.
+
+    Attributes:
+        is_listing: `flags_of` reads the flags of a command, which is not to run.
+    """
+
+    is_listing = False
 
     def __init__(self, **arguments: Any) -> None:
         self._flags: list[str] = []
@@ -103,9 +118,17 @@ class Flags(argparse.ArgumentParser):
             self.add_argument(name, nargs="?", action=Refuse, help=argparse.SUPPRESS)
 
     def edits(self) -> None:
-        """Add `--edit_config_json`, as `args.edit_config_json`, a dict of path -> value."""
+        """Add `--set` and `--edit_config_json`, as `args.edit_config_json`, a dict of path -> value."""
+        edits: dict[str, Any] = {"action": _Edit, "dest": "edit_config_json", "default": {}}
+        text = "a change to the config, such as train_config.num_epochs=3; may be repeated"
+        self.add_argument("--set", type=path_and_value, metavar="PATH=VALUE", help=text, **edits)
         text = 'changes to the config, {"path": value, ...}'
-        self.add_argument("--edit_config_json", type=json_object, default={}, metavar="JSON", help=text)
+        self.add_argument("--edit_config_json", type=json_object, metavar="JSON", help=text, **edits)
+
+    @property
+    def actions(self) -> Sequence[argparse.Action]:
+        """Flags and arguments of the command that are shown in its help."""
+        return [action for action in self._actions if action.help != argparse.SUPPRESS]
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse a command line.
@@ -113,6 +136,8 @@ class Flags(argparse.ArgumentParser):
         Raises:
             UsageError: unknown flags (all of them at once), missing ones, or a value of the wrong type.
         """
+        if self.is_listing:
+            raise _Listed(self)
         words = list(sys.argv[1:] if args is None else args)
         for word in words:
             if not is_encodable(word):
@@ -133,6 +158,24 @@ class Flags(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         raise UsageError(f"{self.prog}: {message}\n{self.prog} --help lists the flags.")
+
+
+class _Listed(Exception):  # noqa: N818 - not an error
+    """Raised instead of running a command, with its flags."""
+
+
+def flags_of(command: str) -> Flags:
+    """Return the flags of a command, which does not run."""
+    main = importlib.import_module(COMMANDS[command][0]).main
+    Flags.is_listing = True
+    try:
+        main.__wrapped__([])
+    except _Listed as listed:
+        flags: Flags = listed.args[0]
+        return flags
+    finally:
+        Flags.is_listing = False
+    raise AssertionError(f"{command} does not parse flags")
 
 
 def parser(command: str, description: str) -> Flags:
@@ -210,6 +253,17 @@ def json_object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"{shorten_middle(text)!r} is not a JSON object of paths and values")
     return value
+
+
+def path_and_value(text: str) -> dict[str, Any]:
+    """Parse `path=value`; the value is converted to the type of the field where the edit is applied."""
+    from tzrec.config.edit import parse_set  # imports protobuf
+
+    try:
+        path, value = parse_set(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{shorten_middle(text)!r} {error}") from None
+    return {path: value}
 
 
 def merge_edits(args: argparse.Namespace, value_by_path: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tzrec.config.edit import apply_edits
+from tzrec.config.edit import apply_edits, edit, parse_set
 from tzrec.config.load import load_config
 from tzrec.errors import ConfigError
 from tzrec.protos.data_pb2 import DatasetType
@@ -172,3 +172,32 @@ def test_invalid_edits_are_reported_at_once_and_valid_ones_are_applied(config: E
         apply_edits(config, {"model_dri": 1, "model_dir": "y", "train_config.num_steps": "x"})
     assert [problem.field for problem in caught.value.problems] == ["model_dri", "train_config.num_steps"]
     assert config.model_dir == "y"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("train_config.num_epochs=3", "train_config.num_epochs", "3"),
+        ("f[feature_name=age].embedding_dim=8", "f[feature_name=age].embedding_dim", "8"),
+        ("train_input_path=dt=1/a.csv", "train_input_path", "dt=1/a.csv"),
+        ("eval_input_path=", "eval_input_path", ""),
+    ],
+)
+def test_parse_set_splits_at_the_first_equals_sign_outside_of_brackets(text: str, path: str, value: str) -> None:
+    assert parse_set(text) == (path, value)
+
+
+@pytest.mark.parametrize("text", ["train_config.num_epochs", "=3", "a[b=c]"])
+def test_parse_set_of_other_text_raises(text: str) -> None:
+    with pytest.raises(ValueError, match="is not path=value, such as train_config"):
+        parse_set(text)
+
+
+def test_edit_by_set_converts_text_and_names_its_flag() -> None:
+    config = EasyRecConfig()
+    texts = ["data_config.batch_size=64", "data_config.label_fields=['a', 'b']", "data_config.shuffle=true"]
+    _, problems = edit(config, dict(map(parse_set, [*texts, "train_config.num_step=3"])))
+    assert (config.data_config.batch_size, config.data_config.shuffle) == (64, True)
+    assert list(config.data_config.label_fields) == ["a", "b"]
+    (problem,) = problems
+    assert problem.location == "--set" and 'did you mean "num_steps"' in problem.message

@@ -277,6 +277,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
     "new": (("mmoe",), {"--output": (*UNWRITABLE, "folder")}),
     "format": (("my.config",), {}),
     "diff": (("my.config", "my.config"), {}),
+    "completion": ((), {}),
     "schema": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.config_reference": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.demo": ((), {}),

@@ -70,6 +70,7 @@ COMMANDS = {
     "index",
     "inspect",
     "doctor",
+    "completion",
     "ray",
     "spark",
     "tools",

@@ -1,4 +1,4 @@
-"""Edits of a config by path, for --edit_config_json."""
+"""Edits of a config by path, for --edit_config_json and --set."""
 
 from __future__ import annotations
 
@@ -18,8 +18,29 @@ from tzrec.config.syntax import Atom
 from tzrec.errors import ConfigError, Problem
 
 FLAG = "--edit_config_json"
+SET_FLAG = "--set"
 _EQUAL_ONLY = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BOOL, FieldDescriptor.TYPE_ENUM)
 _COMPARE = {"=": operator.eq, "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
+
+
+class SetPath(str):
+    """Path of an edit that was given as `--set path=value`: problems name that flag."""
+
+    __slots__ = ()
+
+
+def parse_set(text: str) -> tuple[SetPath, str]:
+    """Split `path=value`, as in `train_config.num_epochs=3` or `feature_configs[feature_name=age].embedding_dim=8`.
+
+    Raises:
+        ValueError: there is no path, or no `=` outside of brackets.
+    """
+    depth = 0
+    for number, character in enumerate(text):
+        depth += (character == "[") - (character == "]")
+        if character == "=" and not depth and text[:number].strip():
+            return SetPath(text[:number].strip()), text[number + 1 :]
+    raise ValueError("is not path=value, such as train_config.num_epochs=3")
 
 
 def apply_edits(config: Message, edits: Mapping[str, Any]) -> None:
@@ -47,13 +68,14 @@ def edit(config: Message, edits: Mapping[str, Any]) -> tuple[set[str], list[Prob
     touched: set[str] = set()
     problems: list[Problem] = []
     for key, value in edits.items():
+        flag = SET_FLAG if isinstance(key, SetPath) else FLAG
         try:
             for path, path_value in _pairs(key, value):
                 touched |= _edit_one(config, path, path_value)
         except ValueError as error:
-            problems.append(Problem(key, str(error), FLAG))
+            problems.append(Problem(key, str(error), flag))
         except ConfigError as error:
-            problems.extend(Problem(problem.field or key, problem.message, FLAG) for problem in error.problems)
+            problems.extend(Problem(problem.field or key, problem.message, flag) for problem in error.problems)
     return touched, problems
 
 
