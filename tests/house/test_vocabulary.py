@@ -16,7 +16,7 @@ DOCUMENTS = sorted(
     str(path.relative_to(ROOT))
     for pattern in ("*.md", "docs/**/*.md", "experiments/*/README.md")
     for path in ROOT.glob(pattern)
-    if path != ROOT / GENERATED
+    if path != ROOT / GENERATED and path.parent != ROOT / "docs" / "config"
 )
 
 PROSE_COLUMNS = 120

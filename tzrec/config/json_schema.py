@@ -50,20 +50,25 @@ def json_schema(root: Descriptor) -> Schema:
     """
     definitions: Schema = {}
     _define(root, definitions)
-    properties = definitions[root.name]["properties"]
-    definitions[root.name]["properties"] = {SCHEMA_KEY: {"type": "string", "description": _KEY_TEXT}, **properties}
-    return {SCHEMA_KEY: DIALECT, "title": root.name, "$ref": f"#/$defs/{root.name}", "$defs": definitions}
+    properties = definitions[_key(root)]["properties"]
+    definitions[_key(root)]["properties"] = {SCHEMA_KEY: {"type": "string", "description": _KEY_TEXT}, **properties}
+    return {SCHEMA_KEY: DIALECT, "title": root.name, "$ref": f"#/$defs/{_key(root)}", "$defs": definitions}
+
+
+def _key(described: Descriptor | EnumDescriptor) -> str:
+    """Return the name of a type in the schema: `MMoE`, or `TuneConfig.Direction` for a type inside of a message."""
+    return described.full_name.removeprefix(f"{described.file.package}.")
 
 
 def _define(message: Descriptor, definitions: Schema) -> None:
     """Add the schemas of a message and of all types that its fields have."""
-    if message.name in definitions:
+    if _key(message) in definitions:
         return
-    definitions[message.name] = {}  # a message may contain itself
-    definitions[message.name] = _message(message)
+    definitions[_key(message)] = {}  # a message may contain itself
+    definitions[_key(message)] = _message(message)
     for field in message.fields:
         if field.type == FieldDescriptor.TYPE_ENUM:
-            definitions.setdefault(enum_type(field).name, _enum(enum_type(field)))
+            definitions.setdefault(_key(enum_type(field)), _enum(enum_type(field)))
         elif is_message(field) and not is_map(field) and message_type(field).full_name != _STRUCT:
             _define(message_type(field), definitions)
 
@@ -76,7 +81,7 @@ def _message(message: Descriptor) -> Schema:
     camel = [field for field in message.fields if field.json_name != field.name]
     if camel:
         schema["patternProperties"] = {
-            f"^{re.escape(field.json_name)}$": {"$ref": f"#/$defs/{message.name}/properties/{field.name}"}
+            f"^{re.escape(field.json_name)}$": {"$ref": f"#/$defs/{_key(message)}/properties/{field.name}"}
             for field in camel
         }
     schema["additionalProperties"] = False
@@ -135,9 +140,9 @@ def _value(field: FieldDescriptor, rule: FieldRule) -> Schema:
     """Return the schema of one value of a field."""
     if is_message(field):
         is_struct = message_type(field).full_name == _STRUCT
-        return {"type": "object"} if is_struct else {"$ref": f"#/$defs/{message_type(field).name}"}
+        return {"type": "object"} if is_struct else {"$ref": f"#/$defs/{_key(message_type(field))}"}
     if field.type == FieldDescriptor.TYPE_ENUM:
-        return {"$ref": f"#/$defs/{enum_type(field).name}"}
+        return {"$ref": f"#/$defs/{_key(enum_type(field))}"}
     if field.type == FieldDescriptor.TYPE_BOOL:
         return {"type": "boolean"}
     if field.type == FieldDescriptor.TYPE_STRING:

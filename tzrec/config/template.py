@@ -6,19 +6,19 @@ The config is an example of this package with few features; comments and fields 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from google.protobuf import text_encoding
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tzrec import registry
 from tzrec.config.canonical import format_text
 from tzrec.config.comments import comments
+from tzrec.config.field_text import message_text, parts_of, value_text
 from tzrec.config.load import HEADER, load_config
 from tzrec.config.options import field_rule
-from tzrec.config.schema import enum_type, fields_of, is_message, is_set, oneof_of
+from tzrec.config.schema import fields_of, is_message, is_set, oneof_of
 from tzrec.protos.data_pb2 import DataConfig
 from tzrec.protos.feature_pb2 import FeatureConfig
 from tzrec.protos.model_pb2 import FeatureGroupConfig, ModelConfig
@@ -65,7 +65,7 @@ def template(model: str) -> str:
     path = template_models()[model]
     config = load_config(str(path))
     _reduce(config, model, path.stem)
-    lines = [*_head(model), *_Writer().message(config, "")]
+    lines = [*_head(model), *_TemplateText().message(config, "")]
     return format_text("\n".join(lines))
 
 
@@ -133,7 +133,7 @@ def _head(model: str) -> Iterator[str]:
     )
 
 
-class _Writer:
+class _TemplateText:
     """Writes the fields of messages; the first one of each kind has its meaning before it."""
 
     def __init__(self) -> None:
@@ -143,8 +143,7 @@ class _Writer:
         """Write the fields of a message."""
         is_root = not indent
         for field, value in message.ListFields():
-            values = value if field.is_repeated and is_message(field) else [value]
-            for index, part in enumerate(values):
+            for index, part in enumerate(parts_of(message, field, value)):
                 if is_root and is_message(field) and not (index and field.name == "feature_configs"):
                     yield ""
                 yield from self._field(field, part, indent)
@@ -156,10 +155,10 @@ class _Writer:
             self._explained.add(field.full_name)
             yield from _comment(comments().get(field.full_name, ""), indent)
         if not is_message(field):
-            yield f"{indent}{field.name}: {_text(field, value)}"
+            yield f"{indent}{field.name}: {value_text(field, value)}"
             return
         assert isinstance(value, Message)
-        inline = f"{field.name} {_inline(value)}"
+        inline = f"{field.name} {message_text(value)}"
         is_known = all(part.full_name in self._explained for part, _ in value.ListFields())
         if len(inline) <= _INLINE and (is_known or not self._is_worth_explaining(value)):
             yield f"{indent}{inline}"
@@ -185,38 +184,9 @@ class _Writer:
             if is_message(field):
                 yield f"{indent}# {name} {{}}"
             else:
-                yield f"{indent}# {name}: {_text(field, [] if field.is_repeated else field.default_value)}"
+                yield f"{indent}# {name}: {value_text(field, [] if field.is_repeated else field.default_value)}"
 
 
 def _comment(text: str, indent: str = "") -> list[str]:
     text = text.removeprefix("tzrec: ")
     return [f"{indent}# {line}" for line in textwrap.wrap(text[:1].upper() + text[1:], _WIDTH - len(indent))]
-
-
-def _inline(message: Message) -> str:
-    parts = []
-    for field, value in message.ListFields():
-        values: Sequence[object] = value if field.is_repeated and is_message(field) else [value]
-        for part in values:
-            parts.append(
-                f"{field.name} {_inline(part)}" if isinstance(part, Message) else f"{field.name}: {_text(field, part)}"
-            )
-    return f"{{ {' '.join(parts)} }}" if parts else "{}"
-
-
-def _text(field: FieldDescriptor, value: object) -> str:
-    if field.is_repeated:
-        assert isinstance(value, Sequence)
-        return f"[{', '.join(_scalar(field, part) for part in value)}]"
-    return _scalar(field, value)
-
-
-def _scalar(field: FieldDescriptor, value: object) -> str:
-    if isinstance(value, str):
-        return f'"{text_encoding.CEscape(value.encode(), as_utf8=True)}"'
-    if isinstance(value, bool):
-        return str(value).lower()
-    if field.type == FieldDescriptor.TYPE_ENUM:
-        assert isinstance(value, int)
-        return enum_type(field).values_by_number[value].name
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
