@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tzrec import doctor, env
+from tzrec.errors import UsageError
 from tzrec.run.matmul import Backend, MatmulRates, Processor
 
 HEALTHY = doctor.Facts(
@@ -18,6 +20,7 @@ HEALTHY = doctor.Facts(
     packages={"torch": "2.13.0+cpu", "torchrec": "1.8.0", "fbgemm-gpu-cpu": "1.8.0"},
     broken={},
     gpu=False,
+    is_cuda_torch=False,
     gloo="",
     compiler="/usr/bin/g++",
     cores=2,
@@ -49,26 +52,34 @@ def test_checks_healthy_facts_have_no_fix() -> None:
             {"packages": {**PACKAGES, "fbgemm-gpu": "1.8.0"}},
             "fbgemm",
             "fbgemm-gpu-cpu 1.8.0 and fbgemm-gpu 1.8.0 overwrite each other",
-            "pip uninstall -y torchrec fbgemm-gpu fbgemm-gpu-cpu",
+            "pip uninstall -y torchrec fbgemm-gpu-cpu fbgemm-gpu",
         ),
         (
             {"packages": {"torch": "2.13.0", "torchrec": "1.8.0"}},
             "fbgemm",
             "not installed",
-            "--no-deps fbgemm-gpu-cpu==1.8.0",
+            "pip uninstall -y torchrec && pip install --no-deps 'torchrec==1.8.*' 'fbgemm-gpu-cpu==1.8.*'",
         ),
-        ({"packages": {**PACKAGES, "torchrec": "1.9.2"}}, "versions", "torch 2.13 requires 1.8", "torchrec==1.8.0"),
+        ({"packages": {**PACKAGES, "torchrec": "1.9.2"}}, "versions", "torch 2.13 requires 1.8", "'torchrec==1.8.*'"),
+        (
+            {"packages": {**PACKAGES, "torch": "2.14.1"}},
+            "versions",
+            "torch 2.14.1, torchrec 1.8.0, fbgemm-gpu-cpu 1.8.0: torch 2.14 requires 1.9",
+            "pip uninstall -y torchrec fbgemm-gpu-cpu && "
+            "pip install --no-deps 'torchrec==1.9.*' 'fbgemm-gpu-cpu==1.9.*'",
+        ),
         (
             {"packages": {**PACKAGES, "torch": "2.9.1"}},
             "versions",
-            "no torchrec is known",
-            "torch==2.13.0",
+            "this torch is not supported",
+            "pip install 'torch==2.14.*' --extra-index-url https://download.pytorch.org/whl/cpu && "
+            "pip install --no-deps 'torchrec==1.9.*' 'fbgemm-gpu-cpu==1.9.*'",
         ),
         (
             {"packages": {"torch": "2.13.0", "fbgemm-gpu-cpu": "1.8.0"}},
             "versions",
             "torchrec not installed",
-            "--no-deps torchrec==1.8.0",
+            "--no-deps 'torchrec==1.8.*'",
         ),
         (
             {"broken": {"fbgemm_gpu": "OSError: libtorch_cuda.so\nmore"}},
@@ -77,7 +88,7 @@ def test_checks_healthy_facts_have_no_fix() -> None:
             "--no-deps",
         ),
         ({"broken": {"tzrec.protos.pipeline_pb2": "VersionError: old"}}, "imports", "VersionError", "make proto"),
-        ({"gpu": True}, "gpu", "fbgemm is the CPU build", "make GPU=1 venv"),
+        ({"gpu": True}, "gpu", "fbgemm is the CPU build", "'fbgemm-gpu==1.8.*'; or hide the GPU"),
         ({"gloo": "unable to resolve hostname"}, "gloo", "unable to resolve", "/etc/hosts"),
         ({"compiler": None}, "compiler", "no C++ compiler", "apt-get install g++"),
         ({"threads": 8}, "threads", "2 cores, 8 threads", "OMP_NUM_THREADS=2"),
@@ -97,6 +108,45 @@ def test_checks_one_problem_is_reported_by_one_check(change: dict[str, Any], nam
 def finding(name: str, **change: Any) -> doctor.Finding:
     facts = dataclasses.replace(HEALTHY, **change)
     return next(found for found in (check(facts) for check in doctor.CHECKS) if found.name == name)
+
+
+@pytest.mark.parametrize("release", doctor.RELEASES.items(), ids=str)
+def test_versions_of_supported_release_fit(release: tuple[str, str]) -> None:
+    torch, partner = release
+    packages = {"torch": f"{torch}.1", "torchrec": f"{partner}.2", "fbgemm-gpu-cpu": f"{partner}.0"}
+    assert finding("versions", packages=packages).fix == ""
+
+
+def test_gpu_of_cuda_torch_without_gpu_names_smaller_build() -> None:
+    assert finding("gpu").text == "none; everything runs on the CPU"
+    found = finding("gpu", is_cuda_torch=True)
+    assert found.text.endswith("one without it is 5 GB smaller: https://download.pytorch.org/whl/cpu")
+    assert found.fix == ""
+
+
+def test_main_with_fix_runs_commands_and_checks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    facts = dataclasses.replace(HEALTHY, packages={"torch": "2.13.0", "fbgemm-gpu-cpu": "1.8.0"})
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        ran.append(command[2:] if command[0] == sys.executable else command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(doctor, "gather", lambda *arguments: facts)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert doctor.main(["--fix", "--directory", "models"]) == 0
+    assert ran == [
+        ["pip", "uninstall", "-y", "fbgemm-gpu-cpu"],
+        ["pip", "install", "--no-deps", "torchrec==1.8.*", "fbgemm-gpu-cpu==1.8.*"],
+        ["tzrec", "doctor", "--directory", "models"],
+    ]
+
+
+def test_reinstall_that_fails_names_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda command: subprocess.CompletedProcess(command, 3))
+    facts = dataclasses.replace(HEALTHY, packages={"torch": "2.14.1"})
+    with pytest.raises(UsageError, match=r"pip install --no-deps 'torchrec==1.9.\*' .* failed with status 3"):
+        doctor.reinstall(facts)
 
 
 def test_threads_under_quota_are_no_problem() -> None:

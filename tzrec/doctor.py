@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
+import importlib.util
 import math
+import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -17,20 +21,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tzrec import cli, env
+from tzrec.errors import UsageError
 from tzrec.formatting import format_bytes
+from tzrec.torchrec_adapter import RELEASES
 
 if TYPE_CHECKING:
     from tzrec.run.matmul import MatmulRates, Processor
 
-RELEASES = {"2.11": "1.6", "2.12": "1.7", "2.13": "1.8", "2.14": "1.9"}
-"""Release of torch -> release of torchrec and fbgemm that belongs to it."""
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+"""Package index of builds of torch without CUDA, which PyPI does not have for Linux on x86."""
 FBGEMM = ("fbgemm-gpu-cpu", "fbgemm-gpu")
 PACKAGES = ("torch", "torchrec", *FBGEMM, "protobuf", "pyarrow", "numba", "tensordict")
 MODULES = ("torch", "fbgemm_gpu", "torchrec", "tensordict", "pyarrow", "numba", "tzrec.protos.pipeline_pb2")
-REINSTALL = (
-    "pip uninstall -y torchrec fbgemm-gpu fbgemm-gpu-cpu && "
-    "pip install torch==2.13.0 && pip install --no-deps torchrec==1.8.0 fbgemm-gpu-cpu==1.8.0"
-)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Facts:
         packages: distribution name -> version, the installed ones of PACKAGES.
         broken: module -> error of its import; empty if all of MODULES can be imported.
         gpu: True if torch can use a GPU.
+        is_cuda_torch: True if torch was built for CUDA.
         gloo: error of a gloo process group; empty if one can be created.
         compiler: path of a C++ compiler, or None.
         cores: processor cores this process may use.
@@ -62,6 +65,7 @@ class Facts:
     packages: Mapping[str, str]
     broken: Mapping[str, str]
     gpu: bool
+    is_cuda_torch: bool
     gloo: str
     compiler: str | None
     cores: int
@@ -80,16 +84,47 @@ class Facts:
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one check; a problem if it has a fix."""
+    """Result of one check; a problem if it has a fix.
+
+    Attributes:
+        name: of the check.
+        text: what was found.
+        fix: what to do; empty if there is no problem.
+        is_of_packages: True if `--fix` mends it, with the commands of `package_commands`.
+    """
 
     name: str
     text: str
     fix: str = ""
+    is_of_packages: bool = False
 
     def __str__(self) -> str:
         if not self.fix:
             return f"ok       {self.name:<10} {self.text}"
         return f"problem  {self.name:<10} {self.text}\n         {'fix:':<10} {self.fix}"
+
+
+def package_commands(facts: Facts) -> list[list[str]]:
+    """List the arguments of pip that install torch, torchrec and fbgemm of one release.
+
+    A supported torch is kept. torchrec is installed without its dependencies: they name the CUDA build of fbgemm, which
+    is written over the CPU build.
+    """
+    torch = _minor(facts.packages.get("torch", ""))
+    build = FBGEMM[1] if facts.gpu else FBGEMM[0]
+    installed = [name for name in ("torchrec", *FBGEMM) if name in facts.packages]
+    release = RELEASES.get(torch)
+    commands = [["uninstall", "-y", *installed]] if installed else []
+    if release is None:
+        torch, release = max(RELEASES.items())
+        index = [] if facts.gpu else ["--extra-index-url", CPU_INDEX]
+        commands.append(["install", f"torch=={torch}.*", *index])
+    return [*commands, ["install", "--no-deps", f"torchrec=={release}.*", f"{build}=={release}.*"]]
+
+
+def _packages_problem(name: str, text: str, facts: Facts) -> Finding:
+    lines = [shlex.join(["pip", *arguments]) for arguments in package_commands(facts)]
+    return Finding(name, text, f"tzrec doctor --fix, which runs: {' && '.join(lines)}", is_of_packages=True)
 
 
 def python(facts: Facts) -> Finding:
@@ -104,34 +139,35 @@ def fbgemm(facts: Facts) -> Finding:
     builds = [f"{name} {facts.packages[name]}" for name in FBGEMM if name in facts.packages]
     if len(builds) == 2:
         why = " overwrite each other; a plain `pip install torchrec` adds the CUDA build"
-        return Finding("fbgemm", " and ".join(builds) + why, REINSTALL)
+        return _packages_problem("fbgemm", " and ".join(builds) + why, facts)
     if not builds:
-        return Finding(
-            "fbgemm", "not installed", "pip install --no-deps fbgemm-gpu-cpu==1.8.0 (CUDA: fbgemm-gpu==1.8.0)"
-        )
+        return _packages_problem("fbgemm", "not installed", facts)
     return Finding("fbgemm", builds[0])
 
 
 def gpu(facts: Facts) -> Finding:
     """Check that fbgemm has operators for the GPU that training would use."""
     if facts.gpu and "fbgemm-gpu" not in facts.packages:
-        fix = "make clean && make GPU=1 venv; or hide the GPU: CUDA_VISIBLE_DEVICES="
-        return Finding("gpu", "torch can use a GPU, but fbgemm is the CPU build", fix)
-    return Finding("gpu", "used" if facts.gpu else "none; everything runs on the CPU")
+        found = _packages_problem("gpu", "torch can use a GPU, but fbgemm is the CPU build", facts)
+        return dataclasses.replace(found, fix=f"{found.fix}; or hide the GPU: CUDA_VISIBLE_DEVICES=")
+    if facts.gpu:
+        return Finding("gpu", "used")
+    smaller = f"; torch is a CUDA build, one without it is 5 GB smaller: {CPU_INDEX}" if facts.is_cuda_torch else ""
+    return Finding("gpu", f"none; everything runs on the CPU{smaller}")
 
 
 def versions(facts: Facts) -> Finding:
     """Check that torch, torchrec and fbgemm are of one release."""
     missing = [name for name in ("torch", "torchrec") if name not in facts.packages]
     if missing:
-        return Finding("versions", f"{' and '.join(missing)} not installed", REINSTALL)
+        return _packages_problem("versions", f"{' and '.join(missing)} not installed", facts)
     torch = facts.packages["torch"]
     partners = {name: facts.packages[name] for name in ("torchrec", *FBGEMM) if name in facts.packages}
     text = ", ".join(f"{name} {version}" for name, version in {"torch": torch, **partners}.items())
     release = RELEASES.get(_minor(torch))
     if release is None or any(_minor(version) != release for version in partners.values()):
-        expected = f"torch {_minor(torch)} requires {release}" if release else "no torchrec is known for this torch"
-        return Finding("versions", f"{text}: {expected}", REINSTALL)
+        expected = f"torch {_minor(torch)} requires {release}" if release else "this torch is not supported"
+        return _packages_problem("versions", f"{text}: {expected}", facts)
     return Finding("versions", text)
 
 
@@ -140,8 +176,10 @@ def imports(facts: Facts) -> Finding:
     if not facts.broken:
         return Finding("imports", "the operators load")
     module, why = next(iter(facts.broken.items()))
-    fix = "make proto" if module.startswith("tzrec.protos") else REINSTALL
-    return Finding("imports", f"{', '.join(facts.broken)}: {why.splitlines()[0] if why else 'fails'}", fix)
+    text = f"{', '.join(facts.broken)}: {why.splitlines()[0] if why else 'fails'}"
+    if module.startswith("tzrec.protos"):
+        return Finding("imports", text, "make proto")
+    return _packages_problem("imports", text, facts)
 
 
 def gloo(facts: Facts) -> Finding:
@@ -317,6 +355,7 @@ def gather(directory: str, should_measure: bool = False) -> Facts:
         packages=_installed(),
         broken=broken,
         gpu=bool(torch and torch.cuda.is_available()),
+        is_cuda_torch=bool(torch and torch.version.cuda),
         gloo=_try_gloo() if torch else "torch cannot be imported",
         compiler=shutil.which("g++") or shutil.which("clang++"),
         cores=env.available_cpus(),
@@ -334,16 +373,40 @@ def gather(directory: str, should_measure: bool = False) -> Facts:
     )
 
 
+def reinstall(facts: Facts) -> None:
+    """Install torch, torchrec and fbgemm of one release with pip, or with uv in an environment that has no pip.
+
+    Raises:
+        UsageError: neither is there, or an installation failed.
+    """
+    if importlib.util.find_spec("pip"):
+        installer, environment = [sys.executable, "-m", "pip"], []
+    elif uv := shutil.which("uv"):
+        installer, environment = [uv, "pip"], ["--python", sys.executable]
+    else:
+        raise UsageError("tzrec doctor --fix needs pip or uv; in this environment: python -m ensurepip")
+    for arguments in package_commands(facts):
+        print(f"run      {shlex.join(['pip', *arguments])}", flush=True)
+        status = subprocess.run([*installer, *arguments, *environment]).returncode
+        if status:
+            raise UsageError(f"tzrec doctor --fix: {shlex.join(['pip', *arguments])} failed with status {status}")
+
+
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one line per check; return 1 if there is a problem."""
     flags = cli.parser("doctor", "Find problems of this installation and their fixes; exit status 1 if there are any.")
     flags.add_argument("--directory", default=".", metavar="DIR", help="parent of model directories")
     flags.switch("--measure_matmul", "measure the libraries of matrix products and compare them with the one in use")
+    flags.switch("--fix", "install torch, torchrec and fbgemm of one release if they do not fit together")
     args = flags.parse_args(argv)
     facts = gather(args.directory, args.measure_matmul)
     findings = [check(facts) for check in CHECKS]
-    print("\n".join(map(str, findings)))
+    print("\n".join(map(str, findings)), flush=True)
+    if args.fix and any(finding.is_of_packages for finding in findings):
+        reinstall(facts)
+        # in a new process: this one has imported what was there before
+        return subprocess.run([sys.executable, "-m", "tzrec", "doctor", "--directory", args.directory]).returncode
     return 1 if any(finding.fix for finding in findings) else 0
 
 

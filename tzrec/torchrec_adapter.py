@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torchrec import JaggedTensor, KeyedJaggedTensor, KeyedTensor
 
-RELEASES = {"torch": "2.13", "torchrec": "1.8", "fbgemm": "1.8"}
-"""Major and minor version of each library that the names in this file were checked against."""
+RELEASES = {"2.13": "1.8", "2.14": "1.9"}
+"""Release of torch -> release of torchrec and fbgemm that belongs to it: those that this file was checked against."""
 
 TORCH_FX_LOGGER = "torch.fx._symbolic_trace"
 """Logger of warnings that no user of this package can act on."""
