@@ -27,9 +27,8 @@ PYTEST_FLAGS ?=
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo:  ## set up, generate data, train, evaluate, export and predict; print the results
-	@start=$$(date +%s); $(MAKE) -s venv; ready=$$(date +%s); $(MAKE) -s proto; \
-	$(BIN)/python -m tzrec.tools.demo --environment_s $$((ready - start)) --protos_s $$(($$(date +%s) - ready))
+demo: $(PROTOS)  ## set up, generate data, train, evaluate, export and predict in demo/; print the results
+	@$(BIN)/tzrec demo
 
 test: $(PROTOS)  ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)

@@ -67,7 +67,7 @@ class BuildPy(build_py):
     """Copy the modules after compiling the protos; editable installs run this command as well."""
 
     def run(self) -> None:
-        """Compile the protos, then copy the modules, and the example configs that `tzrec new` begins with."""
+        """Compile the protos, then copy the modules, and the example configs of `tzrec new` and `tzrec demo`."""
         compile_protos()
         super().run()
         if not self.editable_mode:

@@ -23,7 +23,6 @@ import functools
 import importlib
 import importlib.util
 import logging
-import math
 import os
 import re
 import select
@@ -54,6 +53,7 @@ COMMANDS = {
     "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),
     "index": ("tzrec.index", "build an index of items, to retrieve those nearest to users"),
     "plan": ("tzrec.plan", "plan a model for a number of ranks, without data or GPU"),
+    "demo": ("tzrec.demo", "run the main job on synthetic data, in a new folder"),
     "check": ("tzrec.check", "report all problems of a config and its data"),
     "new": ("tzrec.new", "write a commented config for a model"),
     "format": ("tzrec.format", "write configs in their canonical layout"),
@@ -223,17 +223,6 @@ def whole_number(smallest: int, largest: int = 2**31 - 1) -> Callable[[str], int
 
 positive = whole_number(1)
 """Parser of whole numbers from 1 up."""
-
-
-def seconds(text: str) -> float:
-    """Parse a duration in seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{shorten_middle(text)!r} is not a number of seconds from 0 up")
-    return value
 
 
 def size(text: str) -> int:

@@ -148,8 +148,8 @@ def fbgemm(facts: Facts) -> Finding:
 def gpu(facts: Facts) -> Finding:
     """Check that fbgemm has operators for the GPU that training would use."""
     if facts.gpu and "fbgemm-gpu" not in facts.packages:
-        found = _packages_problem("gpu", "torch can use a GPU, but fbgemm is the CPU build", facts)
-        return dataclasses.replace(found, fix=f"{found.fix}; or hide the GPU: CUDA_VISIBLE_DEVICES=")
+        problem = _packages_problem("gpu", "torch can use a GPU, but fbgemm is the CPU build", facts)
+        return dataclasses.replace(problem, fix=f"{problem.fix}; or hide the GPU: CUDA_VISIBLE_DEVICES=")
     if facts.gpu:
         return Finding("gpu", "used")
     smaller = f"; torch is a CUDA build, one without it is 5 GB smaller: {CPU_INDEX}" if facts.is_cuda_torch else ""

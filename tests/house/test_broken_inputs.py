@@ -280,7 +280,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
     "completion": ((), {}),
     "schema": ((), {"--output": (*UNWRITABLE, "folder")}),
     "tools.config_reference": ((), {"--output": (*UNWRITABLE, "folder")}),
-    "tools.demo": ((), {}),
+    "demo": ((), {"--output_dir": (*UNWRITABLE, "junk")}),
     "serve": ((), {}),
     "replay": (("log.csv",), {"--model_path": ("missing", "junk", "long")}),
     "materialize": ((), {}),

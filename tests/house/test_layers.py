@@ -69,6 +69,7 @@ COMMANDS = {
     "plan",
     "index",
     "inspect",
+    "demo",
     "doctor",
     "completion",
     "ray",

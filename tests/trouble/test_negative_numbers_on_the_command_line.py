@@ -39,8 +39,6 @@ TAOBAO = ("tzrec.tools.make_taobao",)
         ),
         (("tzrec.tools.feature_importance", "--pipeline_config", "c"), "--num_repeats", "0", "a whole number from 1"),
         (("tzrec.tools.feature_selection", "--pipeline_config", "c"), "--topk", "-2", "a whole number from 1"),
-        (("tzrec.tools.demo",), "--protos_s", "nan", "a number of seconds from 0 up"),
-        (("tzrec.tools.demo",), "--environment_s", "-1", "a number of seconds from 0 up"),
     ],
 )
 def test_flag_with_number_out_of_bounds_returns_2(

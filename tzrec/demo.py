@@ -1,11 +1,11 @@
-"""`make demo`: run the main job from synthetic data to scores, with a line per step and the results.
+"""`tzrec demo`: run the main job from synthetic data to scores in a folder of its own, with a line per step.
 
-Every step is a command of the documentation; its output is written to `experiments/mmoe_taobao.log`.
+Every step is a command of the documentation, run in that folder; `demo.log` there has the commands and their output.
+The folder also gets the example configs, so that the commands of the documentation can be tried there.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import re
 import shlex
@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tzrec import cli, env
-from tzrec.errors import TrainingError
+from tzrec.config.template import example_configs
+from tzrec.errors import TrainingError, UsageError
 
 CONFIG = "examples/configs/mmoe_taobao.config"
 DATA = "data/taobao"
 MODEL = "experiments/mmoe_taobao"
 PACKAGE = f"{MODEL}/export"
 SCORES = f"{MODEL}/scores"
-LOG = f"{MODEL}.log"
-STEPS = 7
+LOG = "demo.log"
 TAIL_LINES = 20
 
 
@@ -78,13 +78,8 @@ def argv(command: str) -> list[str]:
     return [*launcher[words[0]], *words[1:]]
 
 
-def line(number: int, name: str, result: str, seconds: float) -> str:
-    """Format one line of the list of steps."""
-    return f"[{number}/{STEPS}] {name:<12} {result:<76} {seconds:>5.0f} s"
-
-
-def run(step: DemoStep, log: Path) -> tuple[str, float]:
-    """Run a step.
+def run(step: DemoStep, directory: Path) -> tuple[str, float]:
+    """Run a step in the folder of the demo.
 
     Returns:
         the formatted result, and the seconds it took.
@@ -93,11 +88,14 @@ def run(step: DemoStep, log: Path) -> tuple[str, float]:
         TrainingError: it failed; with the command and the end of its output.
     """
     start = time.monotonic()
+    log = directory / LOG
     with log.open("a") as out:
         out.write(f"\n$ {step.command}\n")
         out.flush()
         begin = out.tell()
-        status = subprocess.run(argv(step.command), stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+        status = subprocess.run(
+            argv(step.command), stdout=out, stderr=subprocess.STDOUT, cwd=directory, check=False
+        ).returncode
     output = log.read_text()[begin:]
     if status:
         tail = "\n".join(_without_torchrun(output).splitlines()[-TAIL_LINES:])
@@ -118,50 +116,53 @@ def last_metrics(path: Path) -> dict[str, float]:
 
 
 def table(reached: dict[str, float], attainable: dict[str, float]) -> Iterator[str]:
-    """Yield lines with reached and attainable AUC, and files to look at next."""
-    hints = [f"{MODEL}/report.html", f"{CONFIG}: change num_expert, run step 4 again"]
-    yield f"{'':<8}{'AUC reached':>12}{'attainable':>13}   what to look at next"
-    for task, hint in zip(attainable, hints, strict=False):
-        yield f"  {task:<6}{reached[f'auc_{task}']:>12.4f}{attainable[task]:>13.4f}   {hint}"
+    """Yield lines with reached and attainable AUC by task."""
+    yield f"{'':<8}{'AUC reached':>12}{'attainable':>13}"
+    for task in attainable:
+        yield f"  {task:<6}{reached[f'auc_{task}']:>12.4f}{attainable[task]:>13.4f}"
 
 
-def environment() -> str:
-    """Format the versions of Python and torch."""
-    names = ("torch", "torchrec")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    return f".venv (python {sys.version_info[0]}.{sys.version_info[1]}, {versions})"
+def prepare(directory: Path) -> None:
+    """Make the folder of the demo with the example configs; remove the model of an earlier demo.
 
-
-def remove_previous(model: Path, log: Path) -> None:
-    """Remove the model directory of an earlier demo, which its log identifies.
+    A config that is there already is kept: it may have been edited.
 
     Raises:
-        TrainingError: the model directory exists without a log.
+        UsageError: the folder was not made by a demo.
     """
-    if model.exists():
-        if not log.exists():
-            raise TrainingError(f"{model} exists and was not written by this demo; move it away")
-        shutil.rmtree(model)
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = directory / LOG
+    if directory.exists() and any(directory.iterdir()) and not log.exists():
+        raise UsageError(
+            f"tzrec demo: {directory} has files that no demo wrote; choose an empty or new folder with --output_dir"
+        )
+    configs = directory / Path(CONFIG).parent
+    configs.mkdir(parents=True, exist_ok=True)
     log.write_text("")
+    for example in example_configs().glob("*.config"):
+        if not (configs / example.name).exists():
+            shutil.copy(example, configs)
+    shutil.rmtree(directory / MODEL, ignore_errors=True)
 
 
 @cli.run
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and print its results."""
-    flags = cli.parser("tools.demo", "The main job on synthetic data: train, evaluate, export, predict.")
-    flags.add_argument("--environment_s", type=cli.seconds, default=0.0, help="seconds spent on the environment")
-    flags.add_argument("--protos_s", type=cli.seconds, default=0.0, help="seconds spent on compiling the protos")
+    flags = cli.parser("demo", "Train, evaluate, export and predict on synthetic data, in a new folder; two minutes.")
+    flags.add_argument("--output_dir", default="demo", metavar="DIR", help="folder of everything it writes [demo]")
     args = flags.parse_args(argv)
-    log = Path(LOG)
-    remove_previous(Path(MODEL), log)
-    count = len(list(Path("protos").rglob("*.proto")))
-    print(line(1, "environment", environment(), args.environment_s))
-    print(line(2, "protos", f"{count} files -> tzrec/protos", args.protos_s), flush=True)
-    for number, step in enumerate(steps(ranks=min(2, env.available_cpus())), 3):
-        print(line(number, step.name, *run(step, log)), flush=True)
-    attainable = json.loads((Path(DATA) / "attainable.json").read_text())
-    print("", *table(last_metrics(Path(MODEL) / "eval_result.txt"), attainable), sep="\n")
+    directory = Path(args.output_dir)
+    prepare(directory)
+    job = steps(ranks=min(2, env.available_cpus()))
+    for number, step in enumerate(job, 1):
+        result, seconds = run(step, directory)
+        print(f"[{number}/{len(job)}] {step.name:<8} {result:<80} {seconds:>5.0f} s", flush=True)
+    attainable = json.loads((directory / DATA / "attainable.json").read_text())
+    print("", *table(last_metrics(directory / MODEL / "eval_result.txt"), attainable), sep="\n")
+    print(
+        f"\nreport    {directory / MODEL}/report.html\n"
+        f"commands  {directory / LOG}; they run in {directory}, as those of the documentation do\n"
+        f"next      edit {directory / CONFIG} and run the command of step 2 with another --model_dir"
+    )
     return 0
 
 
