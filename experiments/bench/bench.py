@@ -24,6 +24,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from record import record
+
 FOLDER = Path(__file__).parent
 CONFIG = "examples/configs/mmoe_taobao.config"
 BATCH = 8192
@@ -241,7 +243,7 @@ def main() -> None:
     figures = {name: statistics.median(values) for name, values in samples.items()}
     ratios = summary(figures)
     show(figures, ratios)
-    print(json.dumps({name: round(value, 3) for name, value in {**ratios, **figures}.items()}))
+    record("bench", {**ratios, **figures})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ without one take turns; every figure is the median over `--repeats` rounds.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -18,6 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
+from record import record
 
 import tzrec.checkpoint.tensor_files  # noqa: F401  imported before anything is measured
 from tzrec.checkpoint import store
@@ -118,7 +118,7 @@ def main() -> None:
     print(f"{args.steps} steps take {medians['save_ratio']:.3f} times as long with a save as without; it waits "
           f"{medians['waited_s']:.2f} s")  # fmt: skip
     print(f"starting takes {medians['start_ratio']:.2f} times as long as reading the bytes ({medians['read_s']:.2f} s)")
-    print(json.dumps(medians))
+    record("checkpoints", medians)
 
 
 if __name__ == "__main__":

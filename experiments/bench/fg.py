@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from bench import Figures, execute, launch, steady_rate
 from fg_data import TextColumns, write
+from record import record
 
 from tzrec.config.load import load_config
 from tzrec.features.feature_encoder import FeatureEncoder
@@ -193,7 +194,7 @@ def main() -> None:
     figures = {name: statistics.median(values) for name, values in samples.items()}
     figures["fg_dag_over_fg_none"] = figures["train_fg_dag_rows_s"] / figures["train_fg_none_rows_s"]
     show(figures)
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    record("fg", figures)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+from record import record
+
 os.environ["KINETO_LOG_LEVEL"] = "5"  # silence torch's profiler
 
 import criteo
@@ -188,7 +190,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             figures |= bench_dlrm(args.repeats, Path(folder))
     figures |= bench_models(args.models)
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    record("models", figures)
 
 
 if __name__ == "__main__":

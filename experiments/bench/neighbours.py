@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import CONFIG, Figures, execute
+from record import record
 
 BATCH = 2048
 SETTLING_S = 1.0
@@ -220,7 +221,7 @@ def main() -> None:
     shares = summary(figures)
     show(figures, shares)
     print(f"measured in {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-    print(json.dumps({name: round(value, 3) for name, value in {**shares, **figures}.items()}))
+    record("neighbours", {**shares, **figures})
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from bench import CONFIG, Figures, execute
 from exchange import measure_exchange, show
 from google.protobuf import text_format
 from pyarrow import csv as pacsv
+from record import record
 
 from tzrec.data.loader import DataLoader
 from tzrec.data.text_file import TextSpans
@@ -188,7 +189,7 @@ def main() -> None:
     exchange = measure_exchange(args.out, args.out)
     show(exchange)
     figures |= exchange
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    record("scale", figures)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import multiprocessing
 import re
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from record import record
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -209,7 +209,7 @@ def main() -> None:
         cells = f"{times[0]:>9.1f} {times[1]:>9.1f} {ratio:>7.2f} {mb:>9.0f} {plain_mb:>9.0f} {plain_mb / mb:>7.2f}"
         print(f"{case[0]:<6} {case[1]:>6,} {case[2]:<6} {cells}", flush=True)
         figures |= {f"{key}_ratio": ratio, f"{key}_mb": mb, f"{key}_plain_mb": plain_mb}
-    print(json.dumps({key: round(value, 3) for key, value in figures.items()}))
+    record("sequence", figures)
 
 
 if __name__ == "__main__":

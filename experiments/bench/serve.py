@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 import torch
 from bench import CONFIG, Figures, execute, launch
 from load import LoadResult, http_request, run_load
+from record import record
 from triton_server import running_triton
 
 import tzrec
@@ -257,7 +258,7 @@ def summarize(figures: Figures) -> Figures:
             named[f"{name}_ms"] = figures[f"{name}_p50_ms_1"]
             named[f"{name}_ratio"] = figures[f"{own}_rate_16"] / figures[f"{name}_rate_16"]
             named[f"{name}_cpu_ratio"] = figures[f"{name}_cpu_ms_16"] / figures[f"{own}_cpu_ms_16"]
-    return {name: round(value, 3) for name, value in named.items()}
+    return named
 
 
 def main() -> None:
@@ -279,7 +280,7 @@ def main() -> None:
         targets = start_targets(stack, scratch, raw, args)
         for target in targets.values():
             target.load(2, 2)  # not measured: the first requests take longer
-        print(json.dumps(summarize(measure(targets, parts, args.rounds, args.seconds))))
+        record("serve", summarize(measure(targets, parts, args.rounds, args.seconds)))
 
 
 if __name__ == "__main__":
