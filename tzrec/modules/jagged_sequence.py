@@ -70,7 +70,9 @@ class JaggedSequence:
         weights = (scores - self.of_row(largest)).exp()  # (T, H)
         values = values if values.dim() == 3 else values.unsqueeze(1)
         sums = self.sum(weights.unsqueeze(2) * values)  # (B, H, D)
-        return sums / self.sum(weights).clamp(min=1).unsqueeze(2)  # at least 1: the weight of the largest score
+        # 1 for a row without elements; not by clamp, which has no gradient at its bound since torch 2.14
+        totals = self.sum(weights) + (self.lengths == 0).to(weights.dtype).unsqueeze(1)  # (B, H)
+        return sums / totals.unsqueeze(2)
 
     def softmax(self, scores: Tensor) -> Tensor:
         """Softmax over the elements of each row, `(T,)` -> `(T,)`."""
