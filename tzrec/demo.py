@@ -66,7 +66,7 @@ def steps(ranks: int) -> list[DemoStep]:
             "train", f"{launch} tzrec.train_eval --pipeline_config {CONFIG}", MODEL, (r"\d+ steps", r"\S+ samples/s")
         ),
         DemoStep("eval", f"{launch} tzrec.eval {saved}", f"{MODEL}/eval_result.txt", (r"[\d,]+ rows",)),
-        DemoStep("export", f"python -m tzrec.export {saved} --export_dir {PACKAGE}", PACKAGE, (r"self-test.*",)),
+        DemoStep("export", f"python -m tzrec.export {saved} --export_dir {PACKAGE}", PACKAGE, (r"self-test.*? = \S+",)),
         DemoStep("predict", f"{launch} tzrec.predict {package} {rows}", SCORES, (r"[\d,]+ rows",)),
     ]
 
