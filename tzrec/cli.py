@@ -52,6 +52,7 @@ COMMANDS = {
     "suggest": ("tzrec.tools.suggest", "suggest values for the fields that a config leaves open"),
     "fg": ("tzrec.tools.fg_encode", "encode the features of a data set once"),
     "index": ("tzrec.index", "build an index of items, to retrieve those nearest to users"),
+    "report": ("tzrec.tools.report", "write the report of a run, or compare several runs"),
     "plan": ("tzrec.plan", "plan a model for a number of ranks, without data or GPU"),
     "demo": ("tzrec.demo", "run the main job on synthetic data, in a new folder"),
     "check": ("tzrec.check", "report all problems of a config and its data"),

@@ -284,6 +284,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]] = 
     "serve": ((), {}),
     "replay": (("log.csv",), {"--model_path": ("missing", "junk", "long")}),
     "materialize": ((), {}),
+    "tools.report": ((), {}),
 }
 """Module of a command -> valid arguments, and for the flags that are paths the kinds of broken files."""
 

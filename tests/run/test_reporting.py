@@ -1,4 +1,4 @@
-"""The report of a run."""
+"""The report of a run, rebuilt from the files of its model directory."""
 
 from __future__ import annotations
 
@@ -7,38 +7,55 @@ from pathlib import Path
 
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.store import RESULTS
+from tzrec.report.record import ANALYSIS, RECORD
 from tzrec.run.evaluation import Evaluation, append_evaluation
+from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
+from tzrec.run.recorder import Recorder
 from tzrec.run.reporting import Report
 from tzrec.run.stop_condition import StopCondition
 
 
-def test_report_has_charts_table_and_config(tmp_path: Path) -> None:
-    report = Report(tmp_path, 'model_dir: "<out>"')
+def feed(model_dir: Path, evaluations: list[Evaluation]) -> str:
+    """Pass three log lines and evaluations to recorder and report; return the page."""
+    listeners: list[Listener] = [Recorder(model_dir), Report(model_dir)]
     for step, loss in ((0, 9.0), (10, 2.0), (20, 1.0)):
-        report.on_log(StepLog(Position(step), StopCondition(21), {"l2_loss": loss}, (0.1,), 100.0 * step, None))
-    for step, auc in ((10, 0.5), (20, 0.75)):
-        evaluation = Evaluation(step, {"auc": auc, "l2_loss": 1.5}, 10, 1.0)
-        append_evaluation(tmp_path / RESULTS, evaluation)
-        report.on_evaluation(evaluation)
-    report.on_end()
-    html = (tmp_path / "report.html").read_text()
-    headings = ["Metrics on the evaluation data", "Training loss", "Loss on the evaluation data"]
-    assert re.findall("<h2>(.*?)</h2>", html) == [*headings, "Throughput, samples per second", "Evaluations", "Config"]
-    assert "auc 0.75</li>" in html
-    assert "<tr><td>20</td><td>0.750000</td><td>1.500000</td></tr>" in html
+        log = StepLog(Position(step), StopCondition(21), {"l2_loss": loss}, (0.1,), 100.0 * step, None)
+        for listener in listeners:
+            listener.on_log(log)
+    for evaluation in evaluations:
+        append_evaluation(model_dir / RESULTS, evaluation)
+        for listener in listeners:
+            listener.on_evaluation(evaluation)
+    for listener in listeners:
+        listener.on_end()
+    return (model_dir / "report.html").read_text()
+
+
+def test_report_has_charts_table_and_config(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.config").write_text('model_dir: "<out>"')
+    html = feed(
+        tmp_path, [Evaluation(step, {"auc": auc, "l2_loss": 1.5}, 9, 1.0) for step, auc in ((10, 0.5), (20, 0.75))]
+    )
+    assert re.findall("<h2>(.*?)</h2>", html) == ["Metrics", "Losses", "Time", "Evaluations", "Config"]
+    assert "evaluation <b>0.75</b></li>" in html
+    cells = [f'<td class="number">{cell}</td>' for cell in ("20", "0.750000", "1.500000")]
+    assert f"<tr>{''.join(cells)}</tr>" in html
     assert "model_dir: &quot;&lt;out&gt;&quot;" in html
-    assert 'points="64.0,268.0 708.0,12.0"' in html.split("Training loss")[0], "auc from lowest left to highest right"
-    assert 'points="64.0,12.0 708.0,268.0"' in html.split("Training loss")[1], "the loss falls, its first step left out"
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["report.html", RESULTS]
+    assert "<td>model_dir</td><td>&lt;out&gt;</td>" in html
+    assert "samples/s</span><b>2.0k</b>" in html, "the first step is left out"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [RECORD, "pipeline.config", "report.html", RESULTS]
+    )
 
 
 def test_report_with_undefined_metric_leaves_gap(tmp_path: Path) -> None:
-    report = Report(tmp_path, "")
-    for step, auc in ((10, 0.5), (20, float("nan")), (30, 0.75)):
-        evaluation = Evaluation(step, {"auc": auc}, 10, 1.0)
-        append_evaluation(tmp_path / RESULTS, evaluation)
-        report.on_evaluation(evaluation)
-    html = (tmp_path / "report.html").read_text()
-    assert "<tr><td>20</td><td>nan</td></tr>" in html
-    assert 'points="64.0,268.0 708.0,12.0"' in html
+    values = ((10, 0.5), (20, float("nan")), (30, 0.75))
+    html = feed(tmp_path, [Evaluation(step, {"auc": auc}, 10, 1.0) for step, auc in values])
+    assert '<td class="number">20</td><td class="number">nan</td>' in html
+    assert html.count('class="point s0"') >= 2
+
+
+def test_report_with_damaged_analysis_leaves_it_out(tmp_path: Path) -> None:
+    (tmp_path / ANALYSIS).write_text('{"tasks": ')
+    assert "Quality of the scores" not in feed(tmp_path, [Evaluation(10, {"auc": 0.5}, 10, 1.0)])

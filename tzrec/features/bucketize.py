@@ -41,6 +41,10 @@ class Bucketizer:
         """
         raise NotImplementedError
 
+    def describe(self, row: int) -> str:
+        """Describe the values that have this id, for a table of a report."""
+        return str(row)
+
     def encoded_values(self, elements: Elements) -> Elements:
         """Return the values that data for FG_BUCKETIZE holds in place of these elements, `(N,)`."""
         return elements
@@ -121,6 +125,10 @@ class Vocabulary(Bucketizer):
         indices = pc.index_in(words, value_set=self._words).fill_null(-1).to_numpy(zero_copy_only=False)
         return self._id_by_index[indices], invalid
 
+    def describe(self, row: int) -> str:
+        words = [word or "missing" for word, i in self._ids.items() if i == row]
+        return " | ".join(words[:3]) or ("not listed" if row == self.oov else str(row))
+
     def one(self, word: str) -> int:
         return self._ids.get(str(parse_integer(word)) if self.as_integer else word, self.oov)
 
@@ -136,6 +144,11 @@ class Boundaries(Bucketizer):
     def __call__(self, elements: Elements) -> tuple[Int64Array, list[InvalidValues]]:
         numbers, invalid = to_float32(elements, self._normalize)
         return np.searchsorted(self._edges, numbers, side="right").astype(np.int64, copy=False), invalid
+
+    def describe(self, row: int) -> str:
+        low = f"{self._edges[row - 1]:.4g}" if row else ""
+        high = f"{self._edges[row]:.4g}" if row < len(self._edges) else ""
+        return f"{low} to below {high}" if low and high else f"below {high}" if high else f"from {low}"
 
     def encoded_values(self, elements: Elements) -> Elements:
         """Return the normalized numbers, float32 `(N,)`, that are compared with the edges."""

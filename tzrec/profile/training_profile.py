@@ -44,6 +44,16 @@ class TrainingProfile:
         ]
         return f'{{"format": {_FORMAT}, "num_rows": {self.num_rows}, "features": {{\n' + ",\n".join(lines) + "\n}}\n"
 
+    def counts_of(self, samples: BatchSamples) -> dict[str, npt.NDArray[np.int64]]:
+        """Count the values of other rows by the bins of each feature, `(num_bins,)` by name."""
+        counts = {}
+        for name, profile in self.features.items():
+            entries = [sampled[name] for _, sampled in samples.batches if name in sampled]
+            if entries:
+                values = np.concatenate([entry.values for entry in entries])
+                counts[name] = profile.bins.count(values, sum(entry.num_empty for entry in entries))
+        return counts
+
     @classmethod
     def read(cls, path: AnyPath) -> TrainingProfile:
         """Read a file.

@@ -21,13 +21,19 @@ from typing import Any
 from tzrec.storage.path import AnyPath
 
 RECORD = "metrics.jsonl"
+ANALYSIS = "analysis.json"
 
 Event = Mapping[str, Any]
 
 
 def to_line(event: str, time: float, step: int, fields: Mapping[str, Any]) -> str:
     """Format a line of the record; values that are not finite become null."""
-    return json.dumps({"event": event, "time": round(time, 3), "step": step, **_finite(fields)}, allow_nan=False)
+    return to_json({"event": event, "time": round(time, 3), "step": step, **fields})
+
+
+def to_json(value: Any) -> str:
+    """Format a JSON value; numbers that are not finite become null."""
+    return json.dumps(_finite(value), allow_nan=False)
 
 
 @dataclass(frozen=True)

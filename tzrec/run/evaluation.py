@@ -21,6 +21,7 @@ from tzrec.live_line import live_line
 from tzrec.log import logger
 from tzrec.metrics.base import State
 from tzrec.run.bad_row_log import log_bad_rows
+from tzrec.run.evaluation_sample import EvaluationSample
 from tzrec.run.session import Session
 from tzrec.storage.path import AnyPath
 
@@ -60,13 +61,28 @@ class Evaluation:
         return f"eval   {step}{values}  ({self.num_rows:,} rows, {rate}/s)"
 
 
-def evaluate_model(session: Session, loader: DataLoader, step: int | None, skipped_steps: int = 0) -> Evaluation:
-    """Evaluate the model of a session on the data of a loader. All ranks call this together and get the same result."""
+def evaluate_model(
+    session: Session,
+    loader: DataLoader,
+    step: int | None,
+    skipped_steps: int = 0,
+    sample: EvaluationSample | None = None,
+) -> Evaluation:
+    """Evaluate the model of a session on the data of a loader. All ranks call this together and get the same result.
+
+    Args:
+        session: with a built model.
+        loader: of the data; it is closed.
+        step: last trained step; None for a checkpoint that was named by the user.
+        skipped_steps: training steps before it that were not applied.
+        sample: keeps some of the batches; None for no sample.
+    """
     start = time.perf_counter()
     max_batches = session.config.eval_config.num_steps or None
     progress = _EvalProgress(step)
     with live_line.counting(progress.text):
-        batches = islice(loader.epoch(), max_batches)
+        batches: Iterable[Batch] = islice(loader.epoch(), max_batches)
+        batches = sample.collect(batches) if sample else batches
         evaluated, num_rows = _score(session, ((batch, batch) for batch in progress.watch(batches)))
     loader.close()
     log_bad_rows(loader, session.config.data_config, num_rows, "evaluated")

@@ -154,12 +154,17 @@ class Session:
         self._loaders.add(loader)
         return loader
 
+    @property
+    def evaluation_batch_size(self) -> int:
+        """Rows of a batch of an evaluation on this rank."""
+        return self.config.data_config.eval_batch_size or self.config.data_config.batch_size
+
     def evaluation_loader(self, batch_size: int | None = None) -> DataLoader:
         """Open the data of evaluations, see `loader`."""
         data, path = self.config.data_config, evaluation_path(self.config)
         if not is_held_out(self.config):
             return self.loader(path, "eval", batch_size)
-        batch_size = batch_size or data.eval_batch_size or data.batch_size
+        batch_size = batch_size or self.evaluation_batch_size
         # of the rows that are read only a few are evaluated
         return self.loader(path, "held_out", math.ceil(batch_size / (data.eval_split.fraction or 1)))
 

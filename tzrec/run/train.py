@@ -12,6 +12,7 @@ from tzrec.data.atomic import write_text
 from tzrec.live_line import live_line
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.run.analysis import write_analysis
 from tzrec.run.facts import run_facts
 from tzrec.run.inputs import ensure_inputs
 from tzrec.run.listeners import Listener, TensorBoard
@@ -81,6 +82,8 @@ def train(
         for listener in all_listeners:
             listener.on_start(facts)
         outcome = run_training_loop(trainer, all_listeners, signals)
+        if not outcome.signal:
+            write_analysis(trainer, outcome.seconds)
         for listener in all_listeners:
             listener.on_complete(outcome)
         return outcome
@@ -93,7 +96,7 @@ def _write_config(config: EasyRecConfig, model_dir: AnyPath) -> None:
 
 
 def _default_listeners(config: EasyRecConfig, model_dir: AnyPath) -> list[Listener]:
-    listeners: list[Listener] = [Progress(), Recorder(model_dir), Report(model_dir, dump_config(config))]
+    listeners: list[Listener] = [Progress(), Recorder(model_dir), Report(model_dir)]
     if config.train_config.use_tensorboard:
         listeners.append(TensorBoard(model_dir))
     return listeners

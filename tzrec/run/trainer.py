@@ -37,6 +37,7 @@ from tzrec.optim.schedule import Schedule, schedule
 from tzrec.profile.training_profile import BatchSampler
 from tzrec.run import cpu
 from tzrec.run.evaluation import gather_metric_states
+from tzrec.run.evaluation_sample import EvaluationSample
 from tzrec.run.finite_state import are_finite, ensure_finite
 from tzrec.run.new_data import continue_on_data, input_path_of_epoch, restored_control
 from tzrec.run.pipeline import Step, TrainPipeline, read_steps
@@ -76,6 +77,7 @@ class Trainer:
         lacks_evaluation: the process ended between the checkpoint from which the run continues and its evaluation.
         counts_evaluation: that evaluation counts for early stopping and learning rate reduction.
         timer: time of the training loop by stage.
+        evaluation_sample: batches of the last evaluation, for the report.
     """
 
     def __init__(self, session: Session, resume: ResumeState, ensure_locked: Callable[[], None] | None = None) -> None:
@@ -94,6 +96,8 @@ class Trainer:
         self.loader = session.loader(input_path_of_epoch(resume, config.train_input_path), "train")
         if evaluation_path(config):
             session.evaluation_loader().close()  # what cannot be read fails now, not after an epoch
+        num_rows, eval_batch_size = config.train_config.report_rows, session.evaluation_batch_size
+        self.evaluation_sample = EvaluationSample(-(-num_rows // session.rank_info.world_size), eval_batch_size)
         self.loader.bad_rows_path = str(session.model_dir / _bad_rows_name(session))
         self._data = self.loader.identity() if session.rank_info.is_main else None
         resume = continue_on_data(resume, self._data, config, session.rank_info)

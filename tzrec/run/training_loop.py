@@ -144,7 +144,9 @@ def _evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome,
     group.arrive("the evaluation", trainer.position.step)
     loader = session.evaluation_loader()
     with trainer.evaluation_weights():
-        evaluation = evaluate_model(session, loader, trainer.position.step, trainer.skipped_steps.num_steps)
+        evaluation = evaluate_model(
+            session, loader, trainer.position.step, trainer.skipped_steps.num_steps, trainer.evaluation_sample
+        )
     if session.rank_info.is_main:
         path = session.model_dir / RESULTS
         with side_output(path):

@@ -21,6 +21,7 @@ from fbgemm_gpu.split_table_batched_embeddings_ops_common import BoundsCheckMode
 from fbgemm_gpu.split_table_batched_embeddings_ops_training import WeightDecayMode
 from google.protobuf.descriptor import Descriptor
 from torch import Tensor, nn
+from torchrec.distributed.embedding_types import ShardedEmbeddingTable
 
 from tzrec import registry
 from tzrec.config.kwargs import kwargs
@@ -85,6 +86,10 @@ def _arguments(config: pb.SparseOptimizer) -> dict[str, Any]:
     member = registry.oneof_member(config, "optimizer")
     assert member is not None
     return kwargs(member[1])
+
+
+def _first_row(table: ShardedEmbeddingTable) -> int:
+    return int(table.local_metadata.shard_offsets[0]) if table.local_metadata else 0
 
 
 class SparseOptimizer:
@@ -163,6 +168,18 @@ class SparseOptimizer:
         for optimizer in self._unfused:
             tensors |= optimizer.state()
         return tensors
+
+    def row_states(self) -> Iterator[tuple[str, int, dict[str, Tensor], float]]:
+        """Yield the full name of each table shard, its first row, its state by name and the start of `momentum1`."""
+        start = self._arguments.get("initial_accumulator_value", 0.0)
+        for kernel in self._fused:
+            all_states = kernel.module.emb_module.split_optimizer_states()
+            for (table, _), states in zip(kernel.shards, all_states, strict=True):
+                named = {f"momentum{number}": state for number, state in enumerate(states, start=1)}
+                yield kernel.tables[table.name].full_name, _first_row(table), named, start
+        for optimizer in self._unfused:
+            for (table, _), state in zip(optimizer.kernel.shards, optimizer.states, strict=True):
+                yield optimizer.kernel.tables[table.name].full_name, _first_row(table), state, start
 
     def _accumulators(self) -> Iterator[Tensor]:
         for kernel in self._fused:

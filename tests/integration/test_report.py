@@ -1,0 +1,44 @@
+"""The report of a real run: what it computes from the model after training, and its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.small_run import Job
+from tzrec.report.record import ANALYSIS
+
+
+def test_run_analyzes_scores_features_gates_and_tables(job: Job) -> None:
+    model_dir, _ = job("model", train_config__report_rows=20_000)
+    analysis = json.loads((model_dir / ANALYSIS).read_text())
+    assert analysis["step"] == 19
+    for task in ("ctr", "cvr"):
+        values = analysis["tasks"][task]
+        result = json.loads((model_dir / "train_eval_result_v2.txt").read_text().splitlines()[-1])
+        interval = values["intervals"]["AUC"]
+        assert values["num_rows"] == analysis["num_rows"] > 100
+        assert interval["value"] == pytest.approx(result[f"auc_{task}"], abs=1e-4)  # the sample is all rows
+        assert interval["low"] < interval["value"] < interval["high"]
+        assert sum(point["rows"] for point in values["calibration"]) == values["num_rows"]
+    weights = {gate["gate"]: gate["weights"] for gate in analysis["gates"]}
+    assert list(weights) == ["ctr", "cvr"]
+    assert [len(values) for values in weights.values()] == [2, 2]
+    assert [sum(values) for values in weights.values()] == pytest.approx([1, 1])
+    assert sorted(row["feature"] for row in analysis["importance"]["features"]) == ["item", "price", "tags", "user"]
+    assert sorted(row["feature"] for row in analysis["drift"]) == ["item", "price", "tags", "user"]
+    assert max(row["psi"] for row in analysis["drift"]) < 0.5
+    assert analysis["tables"]["user_emb"]["filled"] == 1.0  # 600 rows of 100 users
+    assert "collisions" in analysis["tables"]["item_emb"]
+    assert "collisions" not in analysis["tables"]["user_emb"]
+    html = (model_dir / "report.html").read_text()
+    headings = ("Quality of the scores", "Segments", "Features", "Gates and experts", "Embedding tables", "Time", "Run")
+    assert [heading for heading in headings if f"<h2>{heading}</h2>" not in html] == []
+
+
+def test_run_without_report_rows_is_not_analyzed(job: Job) -> None:
+    model_dir: Path = job("model", train_config__num_steps=3)[0]
+    assert not (model_dir / ANALYSIS).exists()
+    assert "Quality of the scores" not in (model_dir / "report.html").read_text()
