@@ -72,6 +72,8 @@ def _shape(name: str, column: pa.ChunkedArray, missing: frozenset[str]) -> CellS
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         return CellShape(time=TimeShape.of_arrow(array))
     if pa.types.is_map(kind):
+        if not (pa.types.is_integer(kind.item_type) or pa.types.is_floating(kind.item_type)):
+            return CellShape()
         keys = frozenset(map(str, array.keys.slice(0, _MAX_VALUES).unique().to_pylist()))
         return CellShape(is_list=True, is_weighted=True, values=keys)
     if pa.types.is_list(kind):

@@ -203,6 +203,8 @@ def _exclusion_reason(stats: ColumnStats, shape: CellShape, kind: Kind, time: Ti
     """Reason to create no feature for a column, "" if there is none."""
     if kind == Kind.SKIPPED:
         return "--as says so"
+    if not stats.name:
+        return "it has no name that an expression could say"
     if ":" in stats.name:
         return "an expression cannot contain the colon of its name; rename it"
     if not stats.values:

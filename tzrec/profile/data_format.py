@@ -73,6 +73,8 @@ def _delimiter(file: InputFile, labels: Sequence[str]) -> str:
         lines = [line for line in first_lines(text.data, 0, max(stop, 0), _NUM_LINES) if line]
     if not lines:
         return ""
+    while len(lines) > 1 and lines[0].count(b'"') % 2:  # a quoted name that goes on in the next line
+        lines[:2] = [b"\n".join(lines[:2])]
     for delimiter in _DELIMITERS:
         if {*labels} <= {*TextSyntax(delimiter, '"').split(lines[0])}:
             return delimiter

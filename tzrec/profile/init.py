@@ -79,6 +79,7 @@ def init(
     weigh(result.readings, evidence, given, spaces, kept)
     result.notes += sample_notes(sample, evidence)
     inputs = [reading for reading in result.readings if not (reading.is_label or reading.is_left_out)]
+    _ensure_any(inputs, result.readings)
     result.suggestions.append(write_features(config, inputs))
     result.suggestions += tolerate_bad_rows(config, inputs, in_all_rows)
     if not config.HasField("model_config"):
@@ -120,6 +121,14 @@ def _ensure_columns(flag: str, given: Collection[str], names: Sequence[str], unr
         if name not in names and name not in unreadable:
             message = f'{flag}: there is no column "{name}" to read{did_you_mean(name, names)}'
             raise ConfigError([Problem("", message)])
+
+
+def _ensure_any(inputs: Sequence[ColumnReading], readings: Sequence[ColumnReading]) -> None:
+    """Raise an error that says why if no column gets a feature."""
+    if not inputs:
+        reasons = [f'"{reading.name}": {reading.evidence}' for reading in readings if reading.is_left_out]
+        listed = "; ".join(reasons) or "there is none beside the labels and weights"
+        raise DataError(f"no column can be a feature, and a model needs at least one: {listed}")
 
 
 def _unreadable(reason_by_column: Mapping[str, str]) -> Iterator[ColumnReading]:

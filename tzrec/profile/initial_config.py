@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from tzrec.profile.column_reading import ColumnReading
@@ -13,6 +14,8 @@ from tzrec.profile.quantities import Kind
 from tzrec.profile.rules import Suggestion
 from tzrec.protos.data_pb2 import BadRowPolicy, FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+_MOST = float(np.finfo(np.float32).max)
 
 
 def base_config(train_path: str, eval_path: str, model_dir: str, labels: Sequence[str]) -> EasyRecConfig:
@@ -47,10 +50,19 @@ def tolerate_bad_rows(
         yield Suggestion("DEFAULT", "; ".join(reasons), "data_config.bad_row_policy", "ERROR")
 
 
+def _is_huge(stats: ColumnStats) -> bool:
+    """True for numbers that 32 bits do not hold."""
+    return max(abs(stats.moments.least), abs(stats.moments.most)) > _MOST
+
+
 def _bad_values(reading: ColumnReading) -> str:
     """Reason why a feature of the column may meet a bad value, "" if there is none."""
     stats = reading.stats
-    if reading.is_left_out or stats is None or stats.values == stats.numbers:
+    if reading.is_left_out or stats is None:
+        return ""
+    if reading.kind in (Kind.QUANTITY, Kind.EITHER, Kind.VALUES) and stats.numbers and _is_huge(stats):
+        return f"{reading.name} has numbers beyond {_MOST:.3g}"
+    if stats.values == stats.numbers:
         return ""
     if reading.kind == Kind.TIME:
         return f"{reading.name} has values that are no times"

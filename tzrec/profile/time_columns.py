@@ -97,7 +97,8 @@ def time_columns(rows: pa.Table, shape_by_column: Mapping[str, TimeShape]) -> di
         shape_by_column: columns of times.
     """
     numbers = {name: _microseconds(rows, name, shape) for name, shape in shape_by_column.items()}
-    row_time = next((name for name in sorted(numbers, key=_says_another) if _is_latest(name, numbers)), "")
+    candidates = [name for name in sorted(numbers, key=_says_another) if name and ":" not in name]  # for expressions
+    row_time = next((name for name in candidates if _is_latest(name, numbers)), "")
     if row_time and _says_another(row_time):
         row_time = ""
     row_format = shape_by_column[row_time].format_or_iso if row_time else ""

@@ -91,6 +91,8 @@ def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestio
     model = config.model_config
     model.feature_groups.append(group_of_features(config, GROUP))
     for stats in labels:
+        if not stats.values:
+            raise DataError(f'label column "{stats.name}" holds no number in any row')
         is_text = config.data_config.dataset_type != DatasetType.CsvDataset and pa.types.is_string(stats.kind)
         if is_text or not stats.is_numeric:
             raise DataError(f'label column "{stats.name}" is {stats.kind}; a label must be a number')
