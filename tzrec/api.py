@@ -366,7 +366,7 @@ def init(
         >>> tzrec.check("first.config")
         []
     """
-    from tzrec.config.load import dump_config
+    from tzrec.config.load import dump_compact
     from tzrec.data.atomic import write_text
     from tzrec.profile.init import init as init_config
     from tzrec.profile.initial_config import base_config
@@ -376,7 +376,7 @@ def init(
     eval_path = "" if eval_input_path is None else fspath(eval_input_path)
     directory = f"experiments/{Path(output_config).stem}" if model_dir is None else fspath(model_dir)
     result = init_config(base_config(train_path, eval_path, directory, label_fields), features, to_kinds(kinds or {}))
-    write_text(fspath(output_config), dump_config(result.config))
+    write_text(fspath(output_config), dump_compact(result.config))
     return result
 
 

@@ -175,7 +175,7 @@ def test_suggest_keeps_comments_unless_the_config_is_edited(
     assert load_config(str(out)).eval_input_path == "other"
     edits = json.dumps({"feature_configs[:].id_feature.embedding_dim": 4})
     assert suggest.main([*words, "--overwrite", "--edit_config_json", edits]) == 0
-    assert "#" not in out.read_text()
+    assert "# mine" not in out.read_text()
     assert [feature.id_feature.embedding_dim for feature in load_config(str(out)).feature_configs] == [4, 4, 0]
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from google.protobuf import json_format, text_format
@@ -150,6 +151,26 @@ def load_incomplete(given: ConfigInput, edits: Mapping[str, Any] | None = None) 
 def dump_config(config: EasyRecConfig) -> str:
     """Return text from which an equal config is loaded; its first lines name the schema, for editors."""
     return HEADER + str(text_format.MessageToString(config, as_utf8=True))
+
+
+def dump_compact(config: EasyRecConfig) -> str:
+    """Like `dump_config`, with the values of a repeated field in one list on one line."""
+    lines: list[str] = []
+    for (indent, name), group in groupby(dump_config(config).splitlines(), _repeated_field):
+        field_lines = list(group)
+        if not name or len(field_lines) == 1:
+            lines += field_lines
+            continue
+        values = ", ".join(line.partition(": ")[2] for line in field_lines)
+        lines.append(f"{indent}{name}: [{values}]")
+    return "\n".join(lines) + "\n"
+
+
+def _repeated_field(line: str) -> tuple[str, str]:
+    """Indentation and name of a field with a value on its line; no name for other lines."""
+    name, has_value, _ = line.partition(": ")
+    is_field = has_value and name.strip().isidentifier()
+    return (line[: len(line) - len(line.lstrip())], name.strip()) if is_field else (line, "")
 
 
 def _read_into(message: Message, given: ConfigInput, ignore_unknown: bool = False) -> Parsed:

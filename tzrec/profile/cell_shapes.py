@@ -37,6 +37,7 @@ class CellShape:
     Attributes:
         separator: between the values of a cell; "" if a cell holds one value.
         is_list: true if a row may hold several values, by its type or by a separator.
+        is_nested: true for lists of lists.
         is_weighted: true for key:weight, and for maps from keys to numbers.
         time: how times are written; None if the values are none.
         is_number: true for text that is numbers but for a few words.
@@ -47,6 +48,7 @@ class CellShape:
 
     separator: str = ""
     is_list: bool = False
+    is_nested: bool = False
     is_weighted: bool = False
     time: TimeShape | None = None
     is_number: bool = False
@@ -78,7 +80,7 @@ def _shape(name: str, column: pa.ChunkedArray, missing: frozenset[str]) -> CellS
         return CellShape(is_list=True, is_weighted=True, values=keys)
     if pa.types.is_list(kind):
         if pa.types.is_list(kind.value_type):
-            return CellShape(is_list=True)
+            return CellShape(is_list=True, is_nested=True)
         return CellShape(is_list=True, values=_some_values(array.flatten()))
     if pa.types.is_integer(kind):
         return CellShape(time=time_shape_of_numbers(name, array), values=_some_values(array))
@@ -113,7 +115,7 @@ def _shape_of_text(name: str, array: pa.Array, missing: frozenset[str]) -> CellS
     is_weighted = _are_weighted(items, bool(separator))
     if separator or is_weighted:
         keys = frozenset(item.rpartition(":")[0] if is_weighted else item for item in items)
-        return CellShape(separator, True, is_weighted, values=keys)
+        return CellShape(separator, is_list=True, is_weighted=is_weighted, values=keys)
     num_words = sum(len(cell.split()) for cell in cells) / len(cells)
     return CellShape(is_text=num_words >= _MIN_WORDS, values=frozenset(cells), note=_variants(count_by_cell))
 

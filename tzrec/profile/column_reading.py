@@ -78,6 +78,7 @@ def given_shape(shape: CellShape, kind: Kind | None) -> CellShape:
     return CellShape(
         separator=shape.separator if keeps_list else "",
         is_list=shape.is_list and keeps_list,
+        is_nested=shape.is_nested,
         is_weighted=shape.is_weighted and is_list_type,
         is_number=kind in (Kind.QUANTITY, Kind.EITHER),
         is_text=kind == Kind.TEXT,
@@ -120,6 +121,8 @@ def _judge(stats: ColumnStats, shape: CellShape, time: TimeColumn | None) -> tup
         return Kind.TIME, _time_evidence(time), Kind.QUANTITY if time.shape.is_number else Kind.SKIPPED
     if shape.is_weighted:
         return Kind.WEIGHTS, _list_evidence(stats, shape), Kind.NAME if shape.separator else None
+    if shape.is_nested:
+        return Kind.SEQUENCE, f"{_list_evidence(stats, shape)}; the values of an element are pooled", None
     if shape.is_list:
         least, most = stats.widths
         is_vector = stats.is_numeric and not stats.is_whole and least == most > 1
@@ -215,6 +218,8 @@ def _exclusion_reason(stats: ColumnStats, shape: CellShape, kind: Kind, time: Ti
         return "it is the time of the row, and all rows are of one day"
     if stats.distinct == 1 and not stats.missing:
         return "it has the same value in all rows"
+    if shape.is_nested and stats.is_numeric and not stats.is_whole:
+        return "no feature of a first config reads lists of lists of numbers; a sequence_raw_feature can"
     if kind == Kind.QUANTITY and not stats.numbers:
         return "--as says number, and it holds none"
     if kind == Kind.QUANTITY and stats.widths[0] < stats.widths[1]:

@@ -33,7 +33,8 @@ def list_features(
     if reading.kind == Kind.SEQUENCE:
         separator = {"sequence_delim": shape.separator} if shape.separator else {}
         length = {"sequence_length": min(max(stats.widths[1], 1), _MAX_LENGTH)}
-        yield FeatureConfig(sequence_id_feature={**fields, **shared, **length, **separator})
+        any_number = {"value_dim": 0} if shape.is_nested else {}
+        yield FeatureConfig(sequence_id_feature={**fields, **shared, **length, **separator, **any_number})
         return
     separator = {"separator": shape.separator} if shape.separator else {}
     if stats.is_numeric and not stats.is_whole and reading.kind == Kind.VALUES:

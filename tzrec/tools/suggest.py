@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tzrec import cli
 from tzrec.config.comma_list import split_commas
-from tzrec.config.load import dump_config, load_incomplete, load_source
+from tzrec.config.load import dump_compact, load_incomplete, load_source
 from tzrec.config.names import did_you_mean
 from tzrec.config.rewrite import rewrite
 
@@ -104,7 +104,7 @@ def write_files(args: Any, result: SuggestResult, keep_text: bool) -> bool:
         print("nothing written; --output_config FILE writes the config with all suggestions")
         return False
     if not (keep_text and _write_changed_text(args, result)):
-        _write(args.output_config, dump_config(result.config))
+        _write(args.output_config, dump_compact(result.config))
     return True
 
 
