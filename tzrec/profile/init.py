@@ -16,6 +16,7 @@ from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.feature_targets import feature_targets
 from tzrec.profile.first_look import FirstLook
+from tzrec.profile.held_out_time import hold_out_latest
 from tzrec.profile.initial_config import tolerate_bad_rows
 from tzrec.profile.label_evidence import LabelEvidence
 from tzrec.profile.label_pairs import LabelPairs, add_task_spaces
@@ -85,6 +86,7 @@ def init(
     if not config.HasField("model_config"):
         result.suggestions += [add_model(config, labels), *add_task_spaces(config, spaces)]
     if not config.HasField("train_config"):
+        result.suggestions += hold_out_latest(config, result.readings, sample, of_labels)
         result.suggestions += [*hold_out(config, rows), *add_training(config, rows)]
     stats_by_column = {column.name: column for column in stats}
     targets, _ = feature_targets(config)
