@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos chaos-serve quality first-model screenshots docs lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos chaos-serve quality first-model screenshots docs site lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -130,9 +130,13 @@ screenshots: $(PROTOS)  ## make images of reports: PAGES="a.html b.html"; needs 
 	@$(PIP) playwright
 	@$(BIN)/python tools/screenshots.py $(addprefix --page ,$(PAGES)) --output_dir screenshots
 
-docs: $(PROTOS)  ## generate the config reference and the support table of the README from protos/
+docs: $(PROTOS)  ## generate the pages and tables that come from protos/ and from results of benchmarks
 	@$(BIN)/python -m tzrec.tools.config_reference
 	@$(BIN)/python tools/support_table.py
+	@$(BIN)/python tools/figures_table.py
+
+site: docs  ## build the site of the documentation in build/site; fails if a link leads nowhere
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 lock: $(READY)  ## write requirements.lock: versions and SHA-256 of all packages, for all supported versions of Python
 	@$(PIP) uv
