@@ -39,6 +39,15 @@ def test_order_matters_for_ages_and_not_for_zones(label: str) -> None:
     assert (noise.matters, noise.values_matter) == (False, False)
 
 
+def test_order_of_amounts_with_a_long_tail_of_which_most_are_0_is_not_denied() -> None:
+    weeks = np.where(RNG.random(NUM) < 0.45, 0, np.where(RNG.random(NUM) < 0.7, 52, RNG.integers(1, 52, NUM)))
+    clicks = RNG.random(NUM) < 0.2 + weeks / 80
+    order = evidence({"weeks": weeks, "y": clicks.astype(int)}, "y").order("weeks")
+    assert order is None or order.matters
+    by_luck = evidence({"weeks": weeks, "y": (RNG.random(NUM) < 0.3).astype(int)}, "y").order("weeks")
+    assert by_luck is None or not by_luck.matters
+
+
 def test_order_of_text_cells_with_numbers_is_that_of_the_numbers() -> None:
     found = evidence({"age": [str(age) for age in AGE], "y": CLICK.astype(str).tolist()}, "y").order("age")
     assert found is None, "the label is no number"

@@ -22,6 +22,10 @@ _MAX_CLASSES, _NUM_QUESTIONS = 50, 3
 _BINS = 64
 _SHUFFLES = 8
 _MIN_GAIN, _MIN_DEVIATIONS = 0.015, 4
+_MOST_BY_CHANCE = 0.06
+"""Area above 0.5 beyond which neighbors do say something, if only that few values have most of the rows."""
+_MOST_OF_A_VALUE = 0.05
+"""Share of the rows that one value counts as at most: of a few large ones an order would be chance."""
 _SIDE = 0.01
 """Share of the rows that neighbors on each side of a value have at least."""
 
@@ -84,7 +88,7 @@ class LabelEvidence:
         self._questions = {name: list(_questions(name, self._column(name))) for name in labels if self._has(name)}
 
     def order(self, name: str) -> OrderEvidence | None:
-        """Compare the order of a column of numbers with the labels; None if the rows are too few to tell."""
+        """Compare the order of a column of numbers with the labels; None if the rows do not tell."""
         numbers = numbers_of(self._column(name)) if self._has(name) else None
         if numbers is None:
             return None
@@ -188,13 +192,17 @@ def _order(numbers: FloatArray, question: Question) -> OrderEvidence | None:
     distinct, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(distinct) < 3:
         return None
-    yes = np.bincount(codes, answers, len(distinct))
+    shares = np.bincount(codes, answers, len(distinct)) / counts
+    counts = np.minimum(counts, max(int(_MOST_OF_A_VALUE * len(values)), 1))
+    yes = shares * counts
     rank = _area_of_neighbors(counts, yes)
     random = np.random.default_rng(len(distinct))
     orders = [random.permutation(len(distinct)) for _ in range(_SHUFFLES)]
     shuffled = [_area_of_neighbors(counts[order], yes[order]) for order in orders]
-    gain = rank - float(np.mean(shuffled))
-    matters = gain > max(_MIN_GAIN, _MIN_DEVIATIONS * float(np.std(shuffled)))
+    gain, noise = rank - float(np.mean(shuffled)), float(np.std(shuffled))
+    matters = gain > max(_MIN_GAIN, _MIN_DEVIATIONS * noise)
+    if not matters and (gain > _MIN_GAIN + noise or rank > 0.5 + _MOST_BY_CHANCE):
+        return None  # neither is clear
     return OrderEvidence(rank, matters, _area_of_codes(codes, answers) > max(rank, 0.5) + 2 * _MIN_GAIN)
 
 
