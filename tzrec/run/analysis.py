@@ -170,7 +170,8 @@ def _rows_of(
 def _known_ids(trainer: Trainer, columns: Columns) -> dict[str, Int64Array]:
     """Find the ids whose rows training has updated, of features with many ids, by feature."""
     tables = {name: feature.table for name, feature in trainer.session.encoder.features.items()}
-    full_names = {name.rpartition("/")[2]: name for name in (shard.table for shard in shard_states(trainer.sparse))}
+    own_tables = sorted({shard.table for shard in shard_states(trainer.sparse)})
+    full_names = {name.rpartition("/")[2]: name for names in group.gather(own_tables) for name in names}
     result, by_table = {}, {}
     for name, column in columns.items():
         table = tables[name]

@@ -29,7 +29,7 @@ def feature_columns(batches: Sequence[Batch], features: Mapping[str, Feature]) -
     columns: dict[str, Values] = {}
     for name, feature in features.items():
         parts = [part for part in (_column(batch, name, feature) for batch in batches) if part is not None]
-        if len(parts) == len(batches):
+        if parts and len(parts) == len(batches):
             columns[name] = np.concatenate(parts)
     return columns
 
