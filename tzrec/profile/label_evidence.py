@@ -201,7 +201,7 @@ def _order(numbers: FloatArray, question: Question) -> OrderEvidence | None:
     shuffled = [_area_of_neighbors(counts[order], yes[order]) for order in orders]
     gain, noise = rank - float(np.mean(shuffled)), float(np.std(shuffled))
     matters = gain > max(_MIN_GAIN, _MIN_DEVIATIONS * noise)
-    if not matters and (gain > _MIN_GAIN + noise or rank > 0.5 + _MOST_BY_CHANCE):
+    if not matters and (gain > max(_MIN_GAIN, _MIN_DEVIATIONS / 2 * noise) or rank > 0.5 + _MOST_BY_CHANCE):
         return None  # neither is clear
     return OrderEvidence(rank, matters, _area_of_codes(codes, answers) > max(rank, 0.5) + 2 * _MIN_GAIN)
 
