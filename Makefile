@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale conformance fuzz-rest chaos chaos-serve quality first-model screenshots docs site lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale bench-peers conformance fuzz-rest chaos chaos-serve quality first-model screenshots docs site newcomer lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -95,19 +95,23 @@ bench-sequence: $(PROTOS)  ## benchmark sequence encoders against padded version
 bench-scale: $(PROTOS)  ## measure the loader of one rank among 1 to 64, and the exchange of 1 to 8, in ten minutes
 	@$(BIN)/python experiments/bench/scale.py
 
+bench-peers: $(PROTOS) $(VENV)-deepctr/.ready  ## benchmark training of DeepFM beside DeepCTR-Torch
+	@$(BIN)/python experiments/bench/peers.py --deepctr_python $(VENV)-deepctr/bin/python
+
 conformance: $(PROTOS) $(VENV)-triton/.ready $(VENV)-tritonclient/.ready  ## compare with a real Triton (600 MB)
 	@$(BIN)/python -m tests.conformance --triton $(VENV)-triton --client $(VENV)-tritonclient
 
 fuzz-rest: $(PROTOS) $(VENV)-schemathesis/.ready  ## send what schemathesis makes of the OpenAPI description to a server
 	@$(BIN)/python -m tests.conformance.fuzz --schemathesis $(VENV)-schemathesis
 
-$(VENV)-schemathesis/.ready: PACKAGES := schemathesis>=4,<5
+$(VENV)-schemathesis/.ready: PACKAGES := 'schemathesis>=4,<5'
+$(VENV)-deepctr/.ready: PACKAGES := deepctr-torch $(TORCH)
 $(VENV)-triton/.ready: PACKAGES := nvidia-pytriton==0.7.0
-$(VENV)-tritonclient/.ready: PACKAGES := tritonclient[all]>=2.60
+$(VENV)-tritonclient/.ready: PACKAGES := 'tritonclient[all]>=2.60'
 # environments of their own: their protobuf is older than that of tzrec
 $(VENV)-%/.ready: $(READY)
 	@$(BIN)/python -m venv $(@D)
-	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check '$(PACKAGES)'
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check $(PACKAGES)
 	@touch $@
 
 chaos: $(PROTOS)  ## inject faults of the disk, the data, the ranks and the machine; 20 minutes
@@ -138,6 +142,9 @@ docs: $(PROTOS)  ## generate the pages and tables that come from protos/ and fro
 site: docs  ## build the site of the documentation in build/site; fails if a link leads nowhere
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
+newcomer: $(PROTOS)  ## follow the README in an empty folder with a wheel of this checkout, within ten minutes
+	@$(BIN)/python tools/newcomer.py
+
 lock: $(READY)  ## write requirements.lock: versions and SHA-256 of all packages, for all supported versions of Python
 	@$(PIP) uv
 	@$(UV_COMPILE) pyproject.toml --extra cpu --extra text --no-emit-package setuptools -o requirements.lock
@@ -150,7 +157,7 @@ audit: $(READY)  ## look for known vulnerabilities of the packages in requiremen
 venv: $(READY)  ## create .venv; done once, and again when pyproject.toml changes
 
 clean:  ## remove .venv, compiled protos and caches
-	@rm -rf $(VENV) $(VENV)-triton $(VENV)-tritonclient $(VENV)-schemathesis tzrec/protos build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV)-triton $(VENV)-tritonclient $(VENV)-schemathesis $(VENV)-deepctr tzrec/protos build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(PROTOS): $(READY) $(shell find protos -name '*.proto')
 	@$(BIN)/python setup.py --quiet proto
