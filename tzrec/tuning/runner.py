@@ -85,7 +85,7 @@ class StudyRunner:
         self._deadline = math.inf
         if settings.config.HasField("max_minutes"):
             self._deadline = time.monotonic() + 60 * settings.config.max_minutes
-        self._slots = _slots(settings.config.num_parallel)
+        self._slots = divide_machine(settings.config.num_parallel)
 
     def run(self, signals: Signals) -> None:
         """Run trials until the end of the study; on a signal or at the time limit those that run are stopped.
@@ -263,7 +263,7 @@ class StudyRunner:
                 remove_path(path)
 
 
-def _slots(num_parallel: int) -> list[tuple[Sequence[int], str]]:
+def divide_machine(num_parallel: int) -> list[tuple[Sequence[int], str]]:
     """Divide the cores and GPUs of this machine: the cores and the GPU of each slot; all of them for a single one."""
     if num_parallel == 1:
         return [((), "")]
