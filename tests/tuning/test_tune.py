@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
 
+import tzrec
 from tests.fixtures.studies import SPACE, fake_study, settings_of, start_config
 from tzrec.config.load import load_config
 from tzrec.errors import TrainingError, UsageError
 from tzrec.tuning.runner import divide_machine
+from tzrec.tuning.settings import load_settings
 from tzrec.tuning.storage import open_study
 
 BEST = 0.9
@@ -25,8 +31,8 @@ BEST = 0.9
 def test_study_finds_better_values_and_writes_them_into_the_config(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = fake_study(tmp_path, monkeypatch, num_trials=8)
-    assert [trial.number for trial in result.trials] == list(range(8))
+    result = fake_study(tmp_path, monkeypatch, f'{SPACE} pruner: "none"', num_trials=12)
+    assert [trial.number for trial in result.trials] == list(range(12))
     assert result.trials[0].params == {"lr": 0.01, "embedding_dim": 4}
     start = result.trials[0].value
     assert start is not None
@@ -122,9 +128,7 @@ def test_signal_leaves_a_trial_that_the_next_run_resumes(tmp_path: Path, monkeyp
     first = fake_study(tmp_path, monkeypatch, num_trials=1)
 
     def interrupt() -> None:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "study" / "trials" / "001" / "waits").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until((tmp_path / "study" / "trials" / "001" / "waits").exists)
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr("tzrec.tuning.space.Space.edits", lambda *_: {"train_config.seed": 5})
@@ -161,3 +165,87 @@ def test_checkpoints_of_all_but_the_best_trials_are_deleted(tmp_path: Path, monk
 def _with_checkpoint(run: object) -> str:
     (run.directory / "model.ckpt-7").mkdir()  # type: ignore[attr-defined]
     return ""
+
+
+def test_study_processes_side_by_side_share_the_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_config(tmp_path)
+    results: list[int] = []
+
+    def run() -> None:
+        results.append(len(fake_study(tmp_path, monkeypatch, f'{SPACE} pruner: "none"', num_trials=6).trials))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert max(results) == 6
+    records = fake_study(tmp_path, monkeypatch, f'{SPACE} pruner: "none"', num_trials=6).trials
+    assert [(trial.number, trial.state) for trial in records] == [(number, "complete") for number in range(6)]
+    assert len(list((tmp_path / "study" / "trials").iterdir())) == 6
+
+
+KILLED = """
+import pathlib, pytest
+from tests.fixtures.studies import fake_study
+from tzrec.tuning.space import Space
+Space.edits = lambda *_: {"train_config.seed": 5}
+fake_study(pathlib.Path("."), pytest.MonkeyPatch(), num_trials=2)
+"""
+
+
+def test_killed_study_takes_its_trial_along_and_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_study(tmp_path, monkeypatch, num_trials=1)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    study = subprocess.Popen([sys.executable, "-c", KILLED], cwd=tmp_path, env=environment)
+    waits = tmp_path / "study" / "trials" / "001" / "waits"
+    wait_until(lambda: waits.exists() and waits.read_text() != "")
+    study.kill()
+    study.wait()
+    trial_process = Path("/proc") / waits.read_text()
+    wait_until(lambda: not trial_process.exists() or "zombie" in (trial_process / "status").read_text())
+    result = fake_study(tmp_path, monkeypatch, num_trials=2)
+    assert [trial.state for trial in result.trials] == ["complete", "complete"]
+
+
+def wait_until(is_reached: Callable[[], bool]) -> None:
+    """Wait for a condition, at most a minute."""
+    deadline = time.monotonic() + 60
+    while not is_reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_study_in_a_database_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = f'{SPACE} storage: "sqlite:///{tmp_path}/study.db"'
+    fake_study(tmp_path, monkeypatch, space, num_trials=1)
+    assert len(fake_study(tmp_path, monkeypatch, space, num_trials=2).trials) == 2
+    with pytest.raises(UsageError, match="storage nosuch://x: the database cannot be opened"):
+        fake_study(tmp_path, monkeypatch, f'{SPACE} storage: "nosuch://x"', num_trials=1)
+
+
+def test_space_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text()
+    space, data = re.findall(r"```proto\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "space.config").write_text(space + data)
+    config = load_config("examples/configs/mmoe_taobao.config")
+    settings = load_settings(config, str(tmp_path / "space.config"))
+    assert [parameter.name for parameter in settings.space.parameters] == ["lr", "dims", "widths", "optimizer", "size"]
+    assert settings.config.num_trials == 40
+
+
+@pytest.mark.slow
+def test_study_of_training_runs_prunes_tests_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with training: a process of `tzrec train` per trial, and the best one on data of its own."""
+    monkeypatch.chdir(tmp_path)
+    config = start_config(tmp_path)
+    (tmp_path / "log.csv").write_text("user,clk\n" + "".join(f"{row % 4},{int(row % 4 < 2)}\n" for row in range(64)))
+    (tmp_path / "test.csv").write_text((tmp_path / "log.csv").read_text())
+    (tmp_path / "space.config").write_text(f'{SPACE} test_input_path: "{tmp_path}/test.csv"')
+    edit = {"train_config.num_epochs": 3}
+    for num_trials in (1, 3):
+        result = tzrec.tune("my.config", "space.config", num_trials, "study", edit)
+    assert [trial.state for trial in result.trials] == ["complete"] * 3
+    assert result.test_metrics["auc_ctr"] == pytest.approx(result.best_value)
+    assert config.model_dir == load_config(str(result.best_config)).model_dir
+    assert tzrec.train(result.best_config, model_dir="again").metrics["auc_ctr"] == pytest.approx(result.best_value)
