@@ -26,6 +26,10 @@ _ITEM = re.compile(r"[\w.+#/@-]+")
 """A value of a list whose separator occurs in prose too."""
 _PROSE_SEPARATORS = (",", " ")
 _WEIGHTED = re.compile(r".*[^:\s]:[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
+_DECORATED = re.compile(r"[+-]?[$€£¥]?\s?[+-]?[0-9]{1,3}(?:[.,' ]?[0-9]{3})*(?:[.,][0-9]+)?\s?[%$€£¥]?")
+_DECORATED_NOTE = (
+    "looks like numbers with marks; without them (1234.5 for $1,234.50 or 1.234,50; 12 for 12%) it is a number"
+)
 _MIN_WORDS = 4
 """Mean number of words of a cell from which on it is a text."""
 
@@ -109,6 +113,8 @@ def _shape_of_text(name: str, array: pa.Array, missing: frozenset[str]) -> CellS
     num_numbers = sum(map(is_number, cells))
     if num_numbers >= _MOST * len(cells):
         return CellShape(is_number=True, values=frozenset(cells))
+    if sum(map(_is_decorated, cells)) >= _MOST * len(cells):
+        return CellShape(values=frozenset(cells), note=_DECORATED_NOTE)
     separator = _separator(cells)
     items = [item.strip() for cell in cells for item in (cell.split(separator) if separator else [cell])]
     items = [item for item in items if item]
@@ -118,6 +124,11 @@ def _shape_of_text(name: str, array: pa.Array, missing: frozenset[str]) -> CellS
         return CellShape(separator, is_list=True, is_weighted=is_weighted, values=keys)
     num_words = sum(len(cell.split()) for cell in cells) / len(cells)
     return CellShape(is_text=num_words >= _MIN_WORDS, values=frozenset(cells), note=_variants(count_by_cell))
+
+
+def _is_decorated(cell: str) -> bool:
+    """True for a number with a currency, a percent sign, a comma for the point, or marks of thousands."""
+    return _DECORATED.fullmatch(cell.strip()) is not None
 
 
 def _separator(cells: Sequence[str]) -> str:

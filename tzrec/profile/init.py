@@ -23,13 +23,14 @@ from tzrec.profile.label_pairs import LabelPairs, add_task_spaces
 from tzrec.profile.label_stats import LabelStats, ensure_numbers, label_notes
 from tzrec.profile.quantities import Kind
 from tzrec.profile.row_sample import RowSample
+from tzrec.profile.rules import Suggestion
 from tzrec.profile.scan import Statistics, scan
 from tzrec.profile.suggest import SuggestResult, complete
 from tzrec.profile.text_columns import MissingWords, declare_null_values
 from tzrec.profile.weighed_columns import sample_notes, weigh
 from tzrec.profile.written_features import write_features
 from tzrec.profile.written_training import add_model, add_training, hold_out
-from tzrec.protos.data_pb2 import DataConfig, DatasetType, FgMode
+from tzrec.protos.data_pb2 import BadRowPolicy, DataConfig, DatasetType, FgMode
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 
@@ -102,15 +103,34 @@ def _look(config: EasyRecConfig, names: Sequence[str], given: Mapping[str, Kind]
     reader = open_reader(data, config.train_input_path, names)
     batches = list(first_rows(reader))
     rows = pa.Table.from_batches(batches, schema=reader.schema) if batches else reader.schema.empty_table()
-    if reader.is_text:
-        rows = pa.table({name: _valid(rows.column(name)) for name in rows.column_names})
-    missing = declare_null_values(data, rows) if reader.is_text else MissingWords()
-    return FirstLook.of(rows, [name for name in names if name not in data.label_fields], given, missing)
+    inputs = [name for name in names if name not in data.label_fields]
+    if not reader.is_text:
+        return FirstLook.of(rows, inputs, given, MissingWords())
+    valid = pa.table({name: _valid(rows.column(name)) for name in rows.column_names})
+    missing = declare_null_values(data, valid)
+    notes = list(_encoding_notes(rows, valid))
+    missing.notes += notes
+    if notes and data.bad_row_policy == BadRowPolicy.ERROR:
+        data.bad_row_policy = BadRowPolicy.DEFAULT
+        reason = "some cells are not UTF-8 text"
+        missing.suggestions.append(Suggestion("DEFAULT", reason, "data_config.bad_row_policy", "ERROR"))
+    return FirstLook.of(valid, inputs, given, missing)
 
 
 def _valid(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Replace cells that are not UTF-8 by null."""
     return pa.chunked_array([valid_text(chunk)[0] for chunk in column.chunks], pa.string())
+
+
+def _encoding_notes(rows: pa.Table, valid: pa.Table) -> Iterator[str]:
+    """Yield a note for each column with cells that are not UTF-8."""
+    for name in rows.column_names:
+        num = valid.column(name).null_count - rows.column(name).null_count
+        if num:
+            yield (
+                f'column "{name}": {num:,} of the first {len(rows):,} cells are not UTF-8 text and count as missing; '
+                "convert a file of another encoding, e.g. iconv -f LATIN1 -t UTF-8 FILE > NEW_FILE"
+            )
 
 
 def _new_statistics(look: FirstLook, names: Sequence[str], labels: Sequence[str]) -> list[Statistics]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 
 from tzrec.data.reader import Reader
+from tzrec.data.text_schema import valid_text
 
 
 class Statistics(Protocol):
@@ -46,7 +47,7 @@ def scan(reader: Reader, new_stats: Callable[[], list[_S]], threads: int) -> tup
             rows += piece.batch.num_rows
             if (previous := running[thread]) is not None:
                 previous.result()
-            running[thread] = pool.submit(_add, stats_by_thread[thread], piece.batch)
+            running[thread] = pool.submit(_add, stats_by_thread[thread], piece.batch, reader.is_text)
         for future in running:
             if future is not None:
                 future.result()
@@ -57,6 +58,9 @@ def scan(reader: Reader, new_stats: Callable[[], list[_S]], threads: int) -> tup
     return rows, merged
 
 
-def _add(columns: Sequence[Statistics], batch: pa.RecordBatch) -> None:
+def _add(columns: Sequence[Statistics], batch: pa.RecordBatch, is_text: bool) -> None:
+    if is_text:  # cells that are not UTF-8 count as missing, as features read them
+        cells = [valid_text(column)[0] for column in batch.columns]
+        batch = pa.RecordBatch.from_arrays(cells, batch.schema.names)
     for column in columns:
         column.add_batch(batch)
