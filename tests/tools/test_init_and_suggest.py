@@ -79,7 +79,7 @@ def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pyt
     user, city, price, price_bucket, rate, rate_bucket, at_hour = config.feature_configs
     assert price_bucket.raw_feature.expression == price.raw_feature.expression
     assert len(price_bucket.raw_feature.boundaries) == len(rate_bucket.raw_feature.boundaries) == 15
-    assert config.data_config.eval_split.fraction == pytest.approx(0.1)
+    assert config.data_config.eval_split.column == "at"
     assert (config.data_config.batch_size, config.train_config.early_stopping.metric) == (64, "auc_clk")
     assert len(city.id_feature.vocab_list) == 30
     hour = at_hour.custom_feature
