@@ -27,6 +27,16 @@ def test_valid_config_has_no_problems(tmp_path: Path) -> None:
 # (what stands there, what is put in its place, the one problem)
 CASES: list[tuple[str, str, str]] = [
     # run
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 mlflow { tracking_uri: 'sqlite:///a.db' }",
+        'train_config.mlflow.tracking_uri: "sqlite:///a.db" is not the address of a server, such as http://',
+    ),
+    (
+        "num_epochs: 1",
+        "num_epochs: 1 prometheus_file: 'a.txt'",
+        '21:19 train_config.prometheus_file: "a.txt" must be a local file that ends with .prom',
+    ),
     ("num_epochs: 1", "", "6:1 train_config: neither num_steps nor num_epochs is set; choose one"),
     (
         "num_epochs: 1",

@@ -19,6 +19,7 @@ DISTRIBUTION = {
     "faiss": "faiss-cpu",
     "grpc": "grpcio",
     "prometheus_client": "prometheus-client",
+    "mlflow": "mlflow-skinny",
 }
 
 # required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, by Ray or Spark, by
@@ -27,7 +28,21 @@ INDIRECT = {
     *("tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "pandas", "s3fs", "gcsfs", "adlfs"),
     *("httptools", "uvloop"),
 }
-EXTRAS = ("text", "tune", "ray", "spark", "delta", "iceberg", "tree", "retrieval", "serve", "redis", "lmdb", "client")
+EXTRAS = (
+    "text",
+    "tune",
+    "mlflow",
+    "ray",
+    "spark",
+    "delta",
+    "iceberg",
+    "tree",
+    "retrieval",
+    "serve",
+    "redis",
+    "lmdb",
+    "client",
+)
 # installed separately, see pyproject.toml
 SEPARATE = {"torchrec"}
 

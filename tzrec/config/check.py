@@ -23,6 +23,7 @@ from tzrec.config.rules.optimizers import check_optimizers
 from tzrec.config.rules.run import check_export, check_length, check_sections
 from tzrec.config.rules.support import check_support
 from tzrec.config.rules.tasks import check_model
+from tzrec.config.rules.tracking import check_tracking
 from tzrec.config.rules.training_control import check_training_control
 from tzrec.config.rules.unread import warn_of_unread
 from tzrec.errors import ConfigError, Problem
@@ -64,6 +65,7 @@ def inspect(source: ConfigSource, device: str = "cpu") -> Checker:
         rule(checker)
     check_export(checker)
     check_training_control(checker)
+    check_tracking(checker)
     if not source.problems and not checker.problems:
         warn_of_unread(checker)
     _add_problems_of_text(checker)

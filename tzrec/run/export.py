@@ -13,6 +13,7 @@ from tzrec.env import RankInfo
 from tzrec.formatting import format_bytes
 from tzrec.log import logger
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.run.mlflow_tracker import register_package
 from tzrec.run.sample import read_sample
 from tzrec.run.session import Session
 from tzrec.serving.compile import require_compiler
@@ -73,6 +74,7 @@ def export(
         directory = export_dir / name if name else export_dir
         logger.info("export %s  %s in %.0f s", directory, size, time.perf_counter() - start)
         logger.info("self-test: %s", format_self_test(manifest.contents[SELF_TEST].about))
+    register_package(config, model_dir, export_dir)
     if "" in manifests:
         logger.info("next   tzrec serve --model_path %s", shlex.quote(str(export_dir)))
     return manifests

@@ -16,8 +16,10 @@ from tzrec.run.analysis import write_analysis
 from tzrec.run.facts import run_facts
 from tzrec.run.inputs import ensure_inputs
 from tzrec.run.listeners import Listener, TensorBoard
+from tzrec.run.mlflow_tracker import MlflowTracker
 from tzrec.run.profile_writer import ProfileWriter
 from tzrec.run.progress import Progress
+from tzrec.run.prometheus_file import PrometheusFile
 from tzrec.run.recorder import Recorder
 from tzrec.run.reporting import Report
 from tzrec.run.resume import find_resume_state
@@ -96,7 +98,14 @@ def _write_config(config: EasyRecConfig, model_dir: AnyPath) -> None:
 
 
 def _default_listeners(config: EasyRecConfig, model_dir: AnyPath) -> list[Listener]:
-    listeners: list[Listener] = [Progress(), Recorder(model_dir), Report(model_dir)]
-    if config.train_config.use_tensorboard:
+    """Create the listeners of a config; the last one ends first, so that a tracker finds the files of the others."""
+    train = config.train_config
+    listeners: list[Listener] = []
+    if train.HasField("mlflow"):
+        listeners.append(MlflowTracker(config, model_dir))
+    listeners += [Progress(), Recorder(model_dir), Report(model_dir)]
+    if train.use_tensorboard:
         listeners.append(TensorBoard(model_dir))
+    if train.prometheus_file:
+        listeners.append(PrometheusFile(train.prometheus_file, model_dir))
     return listeners
