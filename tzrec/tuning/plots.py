@@ -112,7 +112,8 @@ def _is_apart(axis: Axis, tick: float, *limits: float) -> bool:
 
 
 def _axis(scale: _Scale, x: float) -> str:
-    line = f'<line class="grid" style="opacity:.5" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
+    ends = f'x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"'
+    line = f'<line stroke="currentColor" stroke-opacity="0.6" {ends}/>'
     name = escape(shorten(scale.name, _NAME_SIZE))
     title = f'<text x="{x:.1f}" y="{_TOP - 16}" text-anchor="middle" font-weight="bold">{name}</text>'
     labels = "".join(
