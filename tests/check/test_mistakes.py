@@ -219,6 +219,9 @@ MISTAKES = {
     "label_is_a_feature": Mistake(
         ("item:price", "item:clk"), f"{PRICE}.expression", 'is the label "clk", which is not known', False
     ),
+    "feature_tells_the_label": Mistake(
+        (), PRICE, 'alone tells the label "clk" .AUC 1.000.; remove', False, changed(price=lambda c: 2.5 * c["clk"])
+    ),
     "label_is_not_read": Mistake(
         ('label_name: "buy"', 'label_name: "clk"'), BUY, 'no task reads "buy"; rows .* are skipped', False
     ),

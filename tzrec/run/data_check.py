@@ -17,7 +17,7 @@ from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.formatting import shorten
 from tzrec.protos.data_pb2 import BadRowPolicy, DatasetType, FgMode
 from tzrec.run.data_sample import Sample, read_sample
-from tzrec.run.feature_check import check_features
+from tzrec.run.feature_check import check_features, warn_of_leaks
 from tzrec.run.label_check import check_targets, task_space_hint
 
 _MANY = 0.1
@@ -77,6 +77,7 @@ def _check_path(source: ConfigSource, path: str) -> DataReport:
     if sample.is_training:
         _check_batch_size(sample)
         _check_held_out(sample)
+        warn_of_leaks(sample)
     notes = [] if checker.problems else [*_notes(sample), *sample.notes]
     return DataReport(checker.problems, checker.warnings, notes)
 

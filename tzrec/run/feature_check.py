@@ -15,12 +15,16 @@ from tzrec.errors import DataError
 from tzrec.features.column import Column
 from tzrec.features.feature_encoder import FeatureEncoder
 from tzrec.formatting import shorten
+from tzrec.profile.label_evidence import LabelEvidence
+from tzrec.profile.row_sample import RowSample
 from tzrec.run.data_sample import Sample, column_features
 
 _MAX_NUMBER = 1e4
 """Numbers above it hide all others from a layer that reads them as they are."""
 _SEPARATORS = (";", "|", "\x1d", "\x02", "\x03", ",")
 _MIN_VALUES = 10
+_LEAK_ROWS = 5000
+"""Rows that are enough to tell whether a column tells a label, for configs of many features."""
 
 
 def check_features(sample: Sample, encoder: FeatureEncoder) -> None:
@@ -37,6 +41,20 @@ def check_features(sample: Sample, encoder: FeatureEncoder) -> None:
         if sample.is_training and len(sample.bad_rows.reports) == num_reports:  # bad values are told of themselves
             raw = next(iter(columns.values())) if len(columns) == 1 else None
             _warn(sample, entry, column, raw)
+
+
+def warn_of_leaks(sample: Sample) -> None:
+    """Warn of columns of features that tell a label by themselves, as what is written after the event does."""
+    rows = RowSample()
+    rows.add_batch(sample.batch.slice(0, _LEAK_ROWS))
+    labels = list(sample.checker.config.data_config.label_fields)
+    evidence = LabelEvidence(rows, labels)
+    for entry in column_features(sample.checker):
+        columns = [text.partition(":")[2] for text in entry.reads]
+        leak = evidence.leak(columns[0]) if len(columns) == 1 and columns[0] not in labels else None
+        if leak:
+            received = f'"{columns[0]}" alone tells the label "{leak.label}" (AUC {leak.area:.3f})'
+            sample.checker.warning(entry.path, f"{received}; remove the feature unless it exists at prediction time")
 
 
 def _warn(sample: Sample, entry: FeatureEntry, column: Column, raw: pa.Array | None) -> None:
