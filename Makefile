@@ -137,6 +137,7 @@ screenshots: $(PROTOS)  ## make images of reports: PAGES="a.html b.html"; needs 
 docs: $(PROTOS)  ## generate the pages and tables that come from protos/ and from results of benchmarks
 	@$(BIN)/python -m tzrec.tools.config_reference
 	@$(BIN)/python tools/support_table.py
+	@$(BIN)/python tools/python_api.py
 	@$(BIN)/python tools/figures_table.py
 
 site: docs  ## build the site of the documentation in build/site; fails if a link leads nowhere

@@ -90,3 +90,14 @@ def test_message_of_another_type_is_refused() -> None:
 def test_missing_file_remains_a_missing_file() -> None:
     with pytest.raises(tzrec.ConfigError, match=r"^absent.config +cannot read the config: No such file"):
         tzrec.check("absent.config")
+
+
+def test_config_without_data_names_the_arguments_that_pass_it() -> None:
+    config = message()
+    config.ClearField("train_input_path")
+    with pytest.raises(
+        tzrec.ConfigError, match=r"^train_input_path: is required and missing; or pass the data: train\(config, train"
+    ):
+        tzrec.train(config)
+    (problem,) = tzrec.check(SMALL.replace('train_input_path: "log.csv"', ""))
+    assert problem.message.endswith("check(config, data=...)")

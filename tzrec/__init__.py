@@ -28,7 +28,7 @@ from tzrec.errors import (
 from tzrec.version import __version__
 
 if TYPE_CHECKING:
-    from tzrec.api import check, evaluate, export, init, load, predict, train, tune
+    from tzrec.api import build_config, check, evaluate, export, init, load, predict, train, tune
 
 __all__ = [
     "CheckpointError",
@@ -42,6 +42,7 @@ __all__ = [
     "TzrecError",
     "UsageError",
     "__version__",
+    "build_config",
     "check",
     "evaluate",
     "export",
@@ -54,7 +55,7 @@ __all__ = [
 
 env.use_system_memory_for_arrow()
 
-_FUNCTIONS = ("check", "evaluate", "export", "init", "load", "predict", "train", "tune")
+_FUNCTIONS = ("build_config", "check", "evaluate", "export", "init", "load", "predict", "train", "tune")
 
 
 class _Package(ModuleType):

@@ -7,102 +7,33 @@ functions are silent: to see the lines of a run, add a handler to the logger "tz
 
 from __future__ import annotations
 
-import functools
-import inspect
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, overload
 
 from tzrec import env
+from tzrec.config.build import build_config as build
 from tzrec.config.check import load_checked
-from tzrec.config.load import ConfigInput, ConfigText
 from tzrec.data.existing import Existing
-from tzrec.errors import Problem, TzrecError, UsageError, explain, is_encodable, shorten_middle
-from tzrec.protos.pipeline_pb2 import EasyRecConfig
+from tzrec.errors import Problem, UsageError
+from tzrec.run.arguments import AnyConfig, AnyData, AnyPath, guarded, to_input
 from tzrec.run.device import available_device
+from tzrec.run.frame_files import FrameFiles, is_frame, train_edits
 from tzrec.storage.path import StorePath, to_directory, to_path
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from tzrec.profile.suggest import SuggestResult
+    from tzrec.run.listeners import Listener
     from tzrec.serving.predictor import Predictor
     from tzrec.tuning.tune import TuneResult
 
-__all__ = ["Run", "check", "evaluate", "export", "init", "load", "predict", "train", "tune"]
+__all__ = ["Run", "build_config", "check", "evaluate", "export", "init", "load", "predict", "train", "tune"]
 
-AnyPath = str | PathLike[str]
-AnyConfig = str | PathLike[str] | EasyRecConfig
-"""Config of a function: its path, its text or its message."""
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def _guarded(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Decorate a function of the API: a wrong argument is a UsageError, and so is a file that the system refuses."""
-    signature = inspect.signature(function)
-
-    @functools.wraps(function)
-    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        arguments = signature.bind(*args, **kwargs).arguments
-        for name, value in arguments.items():
-            kind, is_valid = _KINDS[signature.parameters[name].annotation.removesuffix(" | None")]
-            is_optional = signature.parameters[name].default is None
-            if not is_valid(value) and not (is_optional and value is None):
-                raise UsageError(f"{function.__name__}: {name} must be {kind}; received {shorten_middle(repr(value))}")
-        try:
-            return function(*args, **kwargs)
-        except TzrecError:
-            raise
-        except Exception as error:
-            explained = explain(error, {name: value for name, value in arguments.items() if _names_file(value)})
-            if explained is None:
-                raise
-            raise explained from error
-
-    return wrapped
-
-
-def _is_path(value: object) -> bool:
-    path = value.__fspath__() if isinstance(value, PathLike) else value
-    return isinstance(path, str) and is_encodable(path)
-
-
-def _is_text(value: object) -> bool:
-    """True for the text of a config: it has a section or several lines, and is not the name of a file."""
-    return isinstance(value, str) and ("{" in value or "\n" in value) and not os.path.exists(value)
-
-
-def _names_file(value: object) -> bool:
-    return not isinstance(value, EasyRecConfig) and not _is_text(value)
-
-
-def _is_list(value: object, is_item: Callable[[object], bool]) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and all(map(is_item, value))
-
-
-_KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
-    "AnyPath": ("a path in UTF-8 without NUL characters", _is_path),
-    "AnyConfig": (
-        "a path in UTF-8 without NUL characters, a text or an EasyRecConfig message",
-        lambda value: isinstance(value, EasyRecConfig) or _is_path(value),
-    ),
-    "Sequence[AnyPath]": ("a list of paths", lambda value: _is_list(value, _is_path)),
-    "Existing": (
-        "one of refuse, overwrite and append",
-        lambda value: isinstance(value, str) and value in get_args(Existing),
-    ),
-    "Sequence[str]": ("a list of strings", lambda value: _is_list(value, lambda item: isinstance(item, str))),
-    "Mapping[str, Any]": (
-        "a mapping of field paths to values",
-        lambda value: isinstance(value, Mapping) and all(isinstance(key, str) for key in value),
-    ),
-    "int": ("a whole number from 1 up", lambda value: type(value) is int and value > 0),
-    "bool": ("True or False", lambda value: isinstance(value, bool)),
-    "str": ("a string", lambda value: isinstance(value, str)),
-}
-"""Annotation of a parameter -> its description, and the test of a value."""
+build_config = guarded(build)
 
 
 @dataclass(frozen=True)
@@ -122,13 +53,17 @@ class Run:
     skipped_steps: int = 0
 
 
-@_guarded
+@guarded
 def train(
     config: AnyConfig,
     model_dir: AnyPath | None = None,
     edit: Mapping[str, Any] | None = None,
     continue_train: bool = False,
     accept_new_data: bool = False,
+    train: AnyData | None = None,
+    eval: AnyData | None = None,
+    progress: bool = False,
+    listeners: Sequence[Listener] = (),
 ) -> Run:
     """Train a model in this process and evaluate it.
 
@@ -138,6 +73,11 @@ def train(
         edit: changes to the config, as in `--edit_config_json`: path -> value.
         continue_train: resume from the last checkpoint in `model_dir`.
         accept_new_data: start an epoch over the present files if that checkpoint is inside of an epoch over others.
+        train: frame or comma list of globs; replaces `train_input_path` of the config. A run over a frame is resumed
+            with an equal frame.
+        eval: the same for `eval_input_path`. With a training frame alone, rows of `eval_split` are evaluated, or none.
+        progress: draw a progress bar, and print a line for each evaluation.
+        listeners: objects with the methods of `tzrec.run.listeners.Listener`, called during the run.
 
     Raises:
         ConfigError: lists all problems of the config.
@@ -151,19 +91,26 @@ def train(
         39
         >>> sorted(run.metrics)
         ['auc_ctr', 'binary_cross_entropy_ctr']
+        >>> frame = {"user": [0, 1, 2, 3] * 16, "clk": [1, 1, 0, 0] * 16}  # or of pandas, polars or pyarrow
+        >>> tzrec.train("my.config", model_dir="framed", train=frame, eval=frame).metrics["auc_ctr"]
+        1.0
     """
-    checked = load_checked(_given(config), _edits(edit, model_dir=model_dir), available_device)
-    from tzrec.run.train import train as train_config  # imports torch
+    with FrameFiles({"train_input_path": "train", "eval_input_path": "eval"}) as files:
+        edits = _edits(edit, model_dir=model_dir) | train_edits(files, train, eval)
+        checked = load_checked(to_input(config), edits, available_device)
+        from tzrec.run.progress_bar import ProgressBar
+        from tzrec.run.train import train as train_config  # imports torch
 
-    outcome = train_config(checked, continue_train, accept_new_data=accept_new_data)
+        shown = [*listeners, *([ProgressBar()] if progress else [])]
+        outcome = train_config(checked, continue_train, accept_new_data=accept_new_data, listeners=shown)
     return Run(to_path(checked.model_dir), outcome.step, outcome.metrics, outcome.skipped.num_steps)
 
 
-@_guarded
+@guarded
 def evaluate(
     config: AnyConfig,
     checkpoint_path: AnyPath | None = None,
-    eval_input_path: AnyPath | None = None,
+    eval_input_path: AnyData | None = None,
     edit: Mapping[str, Any] | None = None,
 ) -> Mapping[str, float]:
     """Evaluate a checkpoint, and append the result to `eval_result.txt` in the model directory.
@@ -172,7 +119,7 @@ def evaluate(
         config: path, text or message, as `pipeline.config` in a model directory.
         checkpoint_path: a checkpoint, or a model directory for its newest valid checkpoint. Default: `model_dir` of the
             config.
-        eval_input_path: comma list of globs; replaces `eval_input_path` of the config.
+        eval_input_path: frame or comma list of globs; replaces `eval_input_path` of the config.
         edit: changes to the config: path -> value.
 
     Returns:
@@ -188,20 +135,22 @@ def evaluate(
         >>> metrics["auc_ctr"]
         1.0
     """
-    checked = load_checked(_given(config), _edits(edit, eval_input_path=eval_input_path), available_device)
-    from tzrec.run.evaluate import evaluate as evaluate_config
+    with FrameFiles() as files:
+        edits = _edits(edit) | files.edits(eval_input_path=eval_input_path)
+        checked = load_checked(to_input(config), edits, available_device)
+        from tzrec.run.evaluate import evaluate as evaluate_config
 
-    return evaluate_config(checked, None if checkpoint_path is None else fspath(checkpoint_path))
+        return evaluate_config(checked, None if checkpoint_path is None else fspath(checkpoint_path))
 
 
-@_guarded
+@guarded
 def export(
     config: AnyConfig,
     export_dir: AnyPath,
     checkpoint_path: AnyPath | None = None,
     assets: Sequence[AnyPath] = (),
     edit: Mapping[str, Any] | None = None,
-    sample_input_path: AnyPath | None = None,
+    sample_input_path: AnyData | None = None,
 ) -> Path | StorePath:
     """Compile a checkpoint into a package for serving. Needs a C++ compiler.
 
@@ -211,8 +160,8 @@ def export(
         checkpoint_path: a checkpoint or a model directory. Default: selected by `export_config`.
         assets: further files to copy into the package.
         edit: changes to the config: path -> value.
-        sample_input_path: comma list of globs: rows for the self-test and the sample request. Default: the training
-            data if it is there, else synthetic rows.
+        sample_input_path: frame or comma list of globs: rows for the self-test and the sample request. Default: the
+            training data if it is there, else synthetic rows.
 
     Returns:
         The directory of the package, for `load` and `predict`.
@@ -229,21 +178,19 @@ def export(
         >>> tzrec.export("model/pipeline.config", "export").name
         'export'
     """
-    checked = load_checked(_given(config), dict(edit or {}))
-    from tzrec.run.export import export as export_config
-
     directory = to_directory("export_dir", export_dir)
-    export_config(
-        checked,
-        directory,
-        None if checkpoint_path is None else fspath(checkpoint_path),
-        [Path(asset) for asset in assets],
-        sample_input_path="" if sample_input_path is None else fspath(sample_input_path),
-    )
+    with FrameFiles() as files:
+        sample = files.edits(sample_input_path=sample_input_path)
+        sample_path = sample.pop("sample_input_path", "")
+        checked = load_checked(to_input(config), _edits(edit) | sample)
+        from tzrec.run.export import export as export_config
+
+        checkpoint = None if checkpoint_path is None else fspath(checkpoint_path)
+        export_config(checked, directory, checkpoint, [Path(asset) for asset in assets], sample_input_path=sample_path)
     return directory
 
 
-@_guarded
+@overload
 def predict(
     input_path: AnyPath,
     output_path: AnyPath,
@@ -253,12 +200,37 @@ def predict(
     reserved_columns: Sequence[str] = (),
     edit: Mapping[str, Any] | None = None,
     existing: Existing = "refuse",
-) -> int:
-    """Score files with a package or with a checkpoint; `load` scores tables in memory.
+) -> int: ...
+
+
+@overload
+def predict(
+    input_path: AnyData,
+    output_path: None = None,
+    package: AnyPath | None = None,
+    config: AnyConfig | None = None,
+    checkpoint_path: AnyPath | None = None,
+    reserved_columns: Sequence[str] = (),
+    edit: Mapping[str, Any] | None = None,
+) -> pa.Table: ...
+
+
+@guarded
+def predict(
+    input_path: AnyData,
+    output_path: AnyPath | None = None,
+    package: AnyPath | None = None,
+    config: AnyConfig | None = None,
+    checkpoint_path: AnyPath | None = None,
+    reserved_columns: Sequence[str] = (),
+    edit: Mapping[str, Any] | None = None,
+    existing: Existing = "refuse",
+) -> int | pa.Table:
+    """Score files, or a frame, with a package or with a checkpoint; `load` keeps the model for further frames.
 
     Args:
-        input_path: comma list of globs. Labels are not needed.
-        output_path: directory for the scores.
+        input_path: comma list of globs, or a frame. Labels are not needed.
+        output_path: directory for the scores of files.
         package: directory of a package.
         config: instead of a package: path, text or message, as `pipeline.config` in a model directory.
         checkpoint_path: with a config: a checkpoint or a model directory. Default: selected by `export_config`.
@@ -268,19 +240,25 @@ def predict(
             are complete, or "append" those of the input files that are not scored in it yet.
 
     Returns:
-        Number of rows written.
+        Of files the number of rows written; of a frame a pyarrow.Table with its rows in their order: the outputs of the
+        model, then the reserved columns.
 
     Raises:
-        UsageError: not exactly one of `package` and `config` is given, or the output directory holds something else.
+        UsageError: not exactly one of `package` and `config` is given, the output directory of files is missing or
+            holds something else, or a frame has one.
         PackageError, CheckpointError: there is no model, or it is damaged.
         DataError: the data cannot be read.
 
     Example:
         >>> tzrec.predict("log.csv", "scores", package="package", reserved_columns=["user"])
         64
+        >>> tzrec.predict({"user": [0, 3]}, config="model/pipeline.config").column_names
+        ['logits_ctr', 'probs_ctr']
     """
     if (package is None) == (config is None):
         raise UsageError("pass either a package or a config")
+    if is_frame(input_path) != (output_path is None):
+        raise UsageError("predict: scores of files are written to output_path; those of a frame are returned, without")
     if package is not None:
         env.set_openmp_spin()
         from tzrec.serving.predictor import package_config
@@ -288,7 +266,12 @@ def predict(
         checked = package_config(package, edit)
     else:
         assert config is not None
-        checked = load_checked(_given(config), dict(edit or {}))
+        checked = load_checked(to_input(config), dict(edit or {}))
+    checkpoint = None if checkpoint_path is None else fspath(checkpoint_path)
+    if output_path is None:
+        from tzrec.run.load import score
+
+        return score(checked, input_path, None if package is None else fspath(package), checkpoint, reserved_columns)
     from tzrec.run.predict import PredictOptions
     from tzrec.run.predict import predict as predict_files
 
@@ -297,21 +280,21 @@ def predict(
         fspath(input_path),
         fspath(output_path),
         None if package is None else fspath(package),
-        None if checkpoint_path is None else fspath(checkpoint_path),
+        checkpoint,
         PredictOptions(reserved_columns=tuple(reserved_columns), existing=existing),
     )
 
 
-@_guarded
+@guarded
 def check(
-    config: AnyConfig, edit: Mapping[str, Any] | None = None, data: AnyPath | None = None, device: str | None = None
+    config: AnyConfig, edit: Mapping[str, Any] | None = None, data: AnyData | None = None, device: str | None = None
 ) -> list[Problem]:
     """Find all problems of a config, and of the first batch of its data. Starts nothing.
 
     Args:
         config: path, text or message.
         edit: changes to the config: path -> value.
-        data: comma list of globs. Default: `train_input_path` of the config if it is local.
+        data: frame or comma list of globs. Default: `train_input_path` of the config if it is local.
         device: "cpu" or "cuda". Default: the device of this machine.
 
     Returns:
@@ -328,14 +311,19 @@ def check(
     """
     from tzrec.run.check import check as check_config
 
-    return list(check_config(_given(config), edit, None if data is None else fspath(data), device).problems)
+    with FrameFiles({"train_input_path": "data"}) as files:
+        edits, path = dict(edit or {}), None if data is None or is_frame(data) else fspath(data)
+        if is_frame(data):
+            edits |= files.edits(train_input_path=data)
+            path = edits["train_input_path"]
+        return list(check_config(to_input(config), edits, path, device).problems)
 
 
-@_guarded
+@guarded
 def init(
-    train_input_path: AnyPath,
+    train_input_path: AnyData,
     label_fields: Sequence[str],
-    output_config: AnyPath,
+    output_config: AnyPath | None = None,
     eval_input_path: AnyPath | None = None,
     model_dir: AnyPath | None = None,
     features: Sequence[str] = (),
@@ -344,11 +332,11 @@ def init(
     """Scan the data once and write a first config, with a feature for each column and a model.
 
     Args:
-        train_input_path: comma list of globs.
+        train_input_path: comma list of globs, or a frame, for which the config names no paths: `train` takes it again.
         label_fields: columns to predict.
-        output_config: file to write; an existing one is replaced.
+        output_config: file to write; an existing one is replaced. Default: none, see the result.
         eval_input_path: evaluation data. Default: a tenth of the training rows, held out.
-        model_dir: `model_dir` of the config. Default: `experiments/<name of the config>`.
+        model_dir: `model_dir` of the config. Default: `experiments/<name of the config>`, `first` without.
         features: create features for these columns only.
         kinds: kinds of columns that the data shows wrongly: "number", "category", "both" or "skip".
 
@@ -372,37 +360,48 @@ def init(
     from tzrec.profile.initial_config import base_config
     from tzrec.profile.quantities import to_kinds
 
-    train_path = fspath(train_input_path)
-    eval_path = "" if eval_input_path is None else fspath(eval_input_path)
-    directory = f"experiments/{Path(output_config).stem}" if model_dir is None else fspath(model_dir)
-    result = init_config(base_config(train_path, eval_path, directory, label_fields), features, to_kinds(kinds or {}))
-    write_text(fspath(output_config), dump_compact(result.config))
+    name = "first" if output_config is None else Path(output_config).stem
+    directory = f"experiments/{name}" if model_dir is None else fspath(model_dir)
+    with FrameFiles() as files:
+        paths = files.edits(train_input_path=train_input_path)
+        eval_path = "" if eval_input_path is None else fspath(eval_input_path)
+        config = base_config(paths["train_input_path"], eval_path, directory, label_fields)
+        result = init_config(config, features, to_kinds(kinds or {}))
+    if is_frame(train_input_path):
+        result.config.ClearField("train_input_path")
+    if output_config is not None:
+        write_text(fspath(output_config), dump_compact(result.config))
     return result
 
 
-@_guarded
+@guarded
 def load(path: AnyPath) -> Predictor:
-    """Open an exported package, to score tables in memory.
+    """Open a package, a checkpoint or a model directory, to score tables in memory.
 
     Args:
-        path: directory of the package.
+        path: directory of the package or the checkpoint; or a model directory, for the checkpoint that `export_config`
+            of its `pipeline.config` selects.
 
     Raises:
-        PackageError: it is missing, damaged or too new.
+        PackageError: a package that is missing, damaged or too new.
+        CheckpointError: there is no checkpoint, it is damaged or of another model.
+        UsageError: the model of the checkpoint is one whose parts are exported.
 
     Example:
         >>> import pyarrow as pa
         >>> predictor = tzrec.load("package")
         >>> predictor.predict(pa.table({"user": ["0", "3"]})).column_names
         ['logits_ctr', 'probs_ctr']
+        >>> tzrec.load("model").predict({"user": [0, 3]}).num_rows
+        2
     """
     env.set_openmp_spin()
-    from tzrec.serving.predictor import load as load_package
+    from tzrec.run.load import load as load_model
 
-    return load_package(fspath(path))
+    return load_model(fspath(path))
 
 
-@_guarded
+@guarded
 def tune(
     config: AnyConfig,
     space: AnyPath | None = None,
@@ -437,19 +436,13 @@ def tune(
         >>> result.best_config.name, result.gain
         ('tuned.config', 0.0)
     """
-    given = _given(config)
+    given = to_input(config)
     checked = load_checked(given, dict(edit or {}), available_device)
     from tzrec.tuning.settings import load_settings
     from tzrec.tuning.tune import tune as tune_config
 
     settings = load_settings(checked, "" if space is None else fspath(space), num_trials=num_trials)
     return tune_config(given, checked, settings, "" if model_dir is None else fspath(model_dir))
-
-
-def _given(config: AnyConfig) -> ConfigInput:
-    if isinstance(config, EasyRecConfig):
-        return config
-    return ConfigText(config) if isinstance(config, str) and _is_text(config) else fspath(config)
 
 
 def _edits(edit: Mapping[str, Any] | None, **path_by_field: AnyPath | None) -> dict[str, Any]:

@@ -158,10 +158,7 @@ def setup(options: LogOptions = LogOptions()) -> None:
     if options == _options and _handlers and all(handler in logger.handlers for handler in _handlers):
         return
     env.silence_native_warnings()
-    # warnings of torch and torchrec about each other do not concern the user of a command; some come from C++ or with a
-    # stack level that points elsewhere, so that only their category identifies them
-    warnings.filterwarnings("ignore", module=r"torch(rec)?\.")
-    warnings.filterwarnings("ignore", category=FutureWarning)
+    ignore_library_warnings()
     logging.getLogger(TORCH_FX_LOGGER).setLevel(logging.ERROR)
     is_json = options.line_format == "json"
     handlers: list[logging.Handler] = [_TerminalHandler()]
@@ -204,3 +201,12 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _to_json(item) for name, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def ignore_library_warnings() -> None:
+    """Ignore the warnings of torch and torchrec about each other, which do not concern the user of a command.
+
+    Some come from C++ or with a stack level that points elsewhere, so that only their category identifies them.
+    """
+    warnings.filterwarnings("ignore", module=r"torch(rec)?\.")
+    warnings.filterwarnings("ignore", category=FutureWarning)

@@ -49,6 +49,14 @@ def test_first_bad_row_is_an_error_by_default() -> None:
         RowEncoder(make_config())(ROWS)
 
 
+def test_words_for_missing_values_are_nulls() -> None:
+    rows = ROWS.set_column(1, "price", pa.array(["0.5", "N/A", None, "2"]).dictionary_encode())
+    encoder = RowEncoder(make_config('bad_row_policy: DEFAULT null_values: "N/A"'))
+    assert encoder(rows.slice(0, 3))["price"].to_pylist() == [0.5, 0.0, 0.0]
+    with pytest.raises(DataError, match=r'column "price" has \'N/A\''):
+        RowEncoder(make_config())(rows.slice(1, 1).set_column(0, "uid", pa.array([1])))
+
+
 def test_batches_and_tables_of_any_stored_type_are_encoded() -> None:
     """A batch returns a batch, a table a table; stored types that features do not read are converted."""
     encoder = RowEncoder(make_config())

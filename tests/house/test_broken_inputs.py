@@ -17,6 +17,7 @@ import tzrec
 from tests.test_api import write_files
 from tzrec import cli
 from tzrec.errors import TzrecError
+from tzrec.protos.models.multi_task_rank_pb2 import MMoE
 
 UNREADABLE = ("missing", "folder", "NUL", "long", "below a file", "in /proc", "no text")
 """Paths that no file can be read from, whatever it is read as."""
@@ -60,6 +61,7 @@ API: Mapping[str, tuple[Mapping[str, Any], Mapping[str, tuple[str, ...]]]] = {
         {"config": "my.config", "model_dir": "new"},
         {"config": BROKEN, "space": NOT_EMPTY, "model_dir": (*UNWRITABLE, "junk")},
     ),
+    "build_config": ({"features": [], "model": MMoE(), "label_fields": ["clk"], "model_dir": "built"}, {}),
 }
 """Function -> valid arguments, and for those that are paths the kinds of broken files."""
 

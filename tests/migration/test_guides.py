@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
+import tzrec.protos
 from tests.house.test_commands import commands, split
 from tests.migration import original_models as original
 from tests.migration.conftest import save_original
@@ -145,8 +147,41 @@ def test_deepctr_page_script_scores_rows(tmp_path: Path, monkeypatch: pytest.Mon
     page = "from_deepctr.md"
     Path("my.config").write_text(config_of(page))
     make("my.config", "data", 2000, 500)
-    (script,) = [text for language, text in blocks(page) if language == "python"]
+    script, _ = [text for language, text in blocks(page) if language == "python"]
     names: dict[str, Any] = {}
     exec(script, names)
     assert 0.5 < names["run"].metrics["auc"] <= 1
     assert [0 < score.as_py() < 1 for score in names["scores"]] == [True, True]
+
+
+def test_deepctr_page_builds_a_model_in_ten_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, script = [text for language, text in blocks("from_deepctr.md") if language == "python"]
+    assert len([line for line in script.splitlines() if line]) <= 10
+    rng = np.random.default_rng(0)
+    user, item = rng.integers(0, 40, 3000), rng.integers(0, 30, 3000)
+    clk = rng.random(3000) < user / 40
+    columns = {
+        "user_id": [f"u{number}" for number in user],
+        "item_id": [f"i{number}" for number in item],
+        "price": rng.random(3000) * 9,
+        "clk": clk.astype(int),
+        "buy": (clk & (rng.random(3000) < item / 30)).astype(int),
+    }
+    frame = pa.table(columns)
+    names: dict[str, Any] = {"train": frame.slice(0, 2500), "test": frame.slice(2500)}
+    exec(script, names)
+    assert names["run"].metrics["auc_clk"] > 0.65
+    assert names["run"].metrics["auc_buy"] > 0.65
+    assert names["scores"].num_rows == 500
+    assert {"probs_clk", "probs_buy"} <= set(names["scores"].column_names)
+
+
+def test_deepctr_arguments_of_mmoe_are_messages_of_the_schema() -> None:
+    (table,) = re.findall(r"\| argument of `MMOE`.*?\n\n", (DOCS / "from_deepctr.md").read_text(), re.DOTALL)
+    codes = [code for line in table.strip().splitlines()[2:] for code in re.findall(r"`([^`]+)`", line.split(" | ")[1])]
+    calls = [code for code in codes if "(" in code]
+    messages = {name: getattr(tzrec.protos, name) for name in dir(tzrec.protos)}
+    assert len(calls) == 9
+    for call in calls:
+        eval(call, messages | {"model": messages["MMoE"]()})

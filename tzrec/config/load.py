@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -116,9 +116,18 @@ def load_source(
     _resolve_fg_mode(config)
     _resolve_local_paths(config)
     problems = complete(config, parsed.problems)
+    if not isinstance(given, str):
+        problems = [_with_data_hint(problem) for problem in problems]
     _resolve_dataset_type(parsed, config, path)
     _resolve_data_group(parsed, config, path)
     return ConfigSource(config, path, parsed.locations, tuple(problems), tuple(parsed.warnings))
+
+
+def _with_data_hint(problem: Problem) -> Problem:
+    """Add to the problem of a config without data that Python code passes the data beside the config."""
+    if problem.field != "train_input_path" or problem.message != MISSING:
+        return problem
+    return replace(problem, message=f"{MISSING}; or pass the data: train(config, train=...), check(config, data=...)")
 
 
 def load_message_source(path: str, message: Message) -> MessageSource:

@@ -13,6 +13,7 @@ from tzrec.data.columnar_format import ColumnarFormat, FilePool
 from tzrec.data.common_schema import mismatch, unify
 from tzrec.data.footers import read_footers
 from tzrec.data.listing import FileListing
+from tzrec.data.null_words import is_text, without_words
 from tzrec.data.paths import InputFile, expand
 from tzrec.data.reader import PIECE_ROWS, Piece, Reader, RowLocation, require_columns
 from tzrec.data.table_file import TableFile, shadowed_partitions, with_partitions
@@ -68,6 +69,9 @@ class ColumnarReader(Reader):
             require_columns(self.columns, table.schema.names, table.file)
         common = unify(self.columns, self._tables, self.file_format)
         self.schema, self.notes = common.schema, (*common.notes, *shadowed_partitions(self._tables, self.columns))
+        if self.config.null_values:  # words become nulls in plain text, whatever its layout
+            fields = [field.with_type(pa.string()) if is_text(field.type) else field for field in self.schema]
+            self.schema = pa.schema(fields)
 
     @property
     def num_rows(self) -> int:
@@ -128,8 +132,9 @@ class ColumnarReader(Reader):
                 columns.append(pa.nulls(rows, field.type) if is_null else pa.repeat(constant.cast(field.type), rows))
             else:
                 array = arrays[table.stored_name(field.name)]
-                is_same = array.type == field.type
-                columns.append(array if is_same else _cast_column(array, field, table.file, self.files[0]))
+                if array.type != field.type:
+                    array = _cast_column(array, field, table.file, self.files[0])
+                columns.append(without_words(array, self.config.null_values))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def locate(self, row: int) -> RowLocation:

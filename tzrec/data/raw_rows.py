@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
+from tzrec.data.null_words import without_words
 from tzrec.errors import DataError
 from tzrec.features.column_types import decode
 
@@ -28,8 +29,15 @@ def check_columns(columns: Sequence[str], names: Sequence[str]) -> None:
         raise DataError(f"several columns {', '.join(repeated)} in the rows; rename or drop all but one of each")
 
 
-def raw_rows(rows: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> pa.RecordBatch:
+def raw_rows(
+    rows: pa.RecordBatch | pa.Table, columns: Sequence[str], null_values: Collection[str] = ()
+) -> pa.RecordBatch:
     """Select columns of rows as one RecordBatch, of the types that a Reader yields.
+
+    Args:
+        rows: of an engine.
+        columns: to select.
+        null_values: texts that become nulls, as in a Reader.
 
     Raises:
         DataError: a column is missing, or exists twice.
@@ -38,4 +46,6 @@ def raw_rows(rows: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> pa.Reco
     table = (pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows).select(list(columns))
     batches = table.combine_chunks().to_batches()
     raw = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
-    return pa.RecordBatch.from_arrays([decode(column) for column in raw.columns], list(columns))
+    return pa.RecordBatch.from_arrays(
+        [without_words(decode(column), null_values) for column in raw.columns], list(columns)
+    )

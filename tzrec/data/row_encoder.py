@@ -115,7 +115,7 @@ class RowEncoder:
         Raises:
             DataError: a column is missing or has a type that cannot be read, or a bad value under the ERROR policy.
         """
-        batch = self.encode(raw_rows(rows, self.columns)).batch
+        batch = self.encode(raw_rows(rows, self.columns, self._data.null_values)).batch
         return batch if isinstance(rows, pa.RecordBatch) else pa.Table.from_batches([batch])
 
     def schema(self, schema: pa.Schema) -> pa.Schema:

@@ -107,7 +107,7 @@ def predict(
         TrainingError: another rank failed.
     """
     if package_path is None:
-        _ensure_whole(config)
+        ensure_whole(config)
     output = OutputDirectory(output_path, existing=options.existing)
     output.ensure_unoccupied()
     start = time.perf_counter()
@@ -168,7 +168,7 @@ def _split(
     return loader.split(num_rows, names, earlier.scored(files))
 
 
-def _ensure_whole(config: EasyRecConfig) -> None:
+def ensure_whole(config: EasyRecConfig) -> None:
     """Check that a checkpoint of the model can be scored, not only the packages of its parts.
 
     Raises:

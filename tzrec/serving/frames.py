@@ -46,6 +46,8 @@ def as_table(frame: Any, columns: Sequence[str] | None = None) -> pa.Table:
         table = pa.table(frame)
     except Exception as error:  # each library has its own
         raise _conversion_error(frame, selected, error) from error
+    if names is not None:  # pandas adds its index, if that is more than the number of a row, as last columns
+        return table.select(list(range(len(selected))))
     return table if columns is None else as_table(table, columns)  # without names before, a stream may lack columns
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from os import PathLike
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tzrec.config.load import load_config
+from tzrec.data.null_words import without_words
 from tzrec.errors import DataError, PackageError, UsageError
 from tzrec.features.arrays import Int64Array
 from tzrec.features.bad_rows import BadRows
@@ -134,7 +135,7 @@ class Predictor:
 
     def _outputs(self, frame: Any) -> Iterator[dict[str, Tensor]]:
         """Yield the outputs of the rows of a frame, batch by batch."""
-        table = as_table(frame, self.columns)
+        table = self._table(frame, self.columns)
         if table.num_rows == 0:
             raise DataError("the table has no rows")
         for first_row, batch in self._batches(table):
@@ -158,7 +159,7 @@ class Predictor:
         Example:
             >>> scores = tzrec.load("export").rank(pa.table({"user_id": ["u1"]}), pa.table({"item_id": [1, 2, 3]}))
         """
-        one = as_table(user, self._read_columns(user))
+        one = self._table(user, self._read_columns(user))
         if one.num_rows != 1:
             raise DataError(f"the user is {one.num_rows} rows, not one")
         num_items = as_table(items, self._read_columns(items)).num_rows
@@ -182,7 +183,7 @@ class Predictor:
             >>> users, items = pa.table({"user_id": ["u1", "u2"]}), pa.table({"item_id": [1, 2, 3]})
             >>> scores = tzrec.load("export").rank_users(users, items, np.array([0, 0, 1]))
         """
-        tables = [as_table(frame, self._read_columns(frame)).combine_chunks() for frame in (users, items)]
+        tables = [self._table(frame, self._read_columns(frame)).combine_chunks() for frame in (users, items)]
         if tables[1].num_rows == 0:
             raise DataError("the table of items has no rows")
         one = tables[0].to_batches()[0]
@@ -196,6 +197,14 @@ class Predictor:
         self._ensure_good(bad, first_row)
         with self._stage("forward"), torch.inference_mode():
             return to_arrow(self.scorer.predict(self.scorer.signature.from_request(request)))
+
+    def _table(self, frame: Any, columns: Sequence[str]) -> pa.Table:
+        """Convert columns of a frame, with nulls for the words that mean a missing value."""
+        table, words = as_table(frame, columns), self.config.data_config.null_values
+        if not words:
+            return table
+        arrays = [without_words(table.column(name).combine_chunks(), words) for name in columns]
+        return pa.table(dict(zip(columns, arrays, strict=True)))
 
     def _read_columns(self, frame: Any) -> list[str]:
         """Columns of a frame that the model reads."""

@@ -84,7 +84,8 @@ class RowScorer:
     def _scores(self, rows: Any, schema: pa.Schema) -> pa.Table:
         """Score rows with a schema, some at a time, as one contiguous table."""
         columns, reserved = self.columns(schema.names)
-        raw, encoder = raw_rows(rows, columns), self._batch_encoder(reserved)
+        raw = raw_rows(rows, columns, self._config.data_config.null_values)
+        encoder = self._batch_encoder(reserved)
         tables = [self.schema(schema).empty_table()]
         batch_size = self._config.export_config.max_batch_size
         for first in range(0, raw.num_rows, batch_size):

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from tzrec.errors import DataError, UsageError
 from tzrec.serving.beam_search import BeamSearch
-from tzrec.serving.frames import as_table
 from tzrec.serving.predictor import Predictor, bad_value
 
 _USERS = 256
@@ -42,7 +41,7 @@ class TreePredictor(Predictor):
         """
         if type(k) is not int or k < 1:
             raise UsageError(f"retrieve: k must be a whole number from 1 up; received {k!r}")
-        table = as_table(frame, self.search.columns)
+        table = self._table(frame, self.search.columns)
         if table.num_rows == 0:
             raise DataError("the table has no rows")
         types = dict(zip(table.schema.names, table.schema.types, strict=True))
