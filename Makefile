@@ -139,6 +139,7 @@ docs: $(PROTOS)  ## generate the pages and tables that come from protos/ and fro
 	@$(BIN)/python tools/support_table.py
 	@$(BIN)/python tools/python_api.py
 	@$(BIN)/python tools/figures_table.py
+	@$(BIN)/python tools/models_table.py
 
 site: docs  ## build the site of the documentation in build/site; fails if a link leads nowhere
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
