@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tzrec import cli
 from tzrec.config.check import check
-from tzrec.config.load import dump_config, load_source
+from tzrec.config.load import HEADER, dump_config, load_source
 
 
 @cli.run
@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     header = f"# converted from {args.easyrec_config_path}\n" + ("# not carried over, or changed:\n" if lines else "")
     output = Path(args.output_tzrec_config_path)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(f"{header}{comments}\n{dump_config(conversion.config)}", encoding="utf-8")
+    text = dump_config(conversion.config).removeprefix(HEADER)  # the lines for editors come before all comments
+    output.write_text(f"{HEADER}{header}{comments}\n{text}", encoding="utf-8")
     problems = check(load_source(str(output)))
     print("\n".join([*lines, *(f"to do  {problem}" for problem in problems), f"wrote  {output}"]))
     return 0
