@@ -160,3 +160,11 @@ def test_edits_of_both_flags_are_combined_and_the_last_one_counts() -> None:
     assert flags.parse_args([]).edit_config_json == {}
     with pytest.raises(UsageError, match="--set: 'a\\.b' is not path=value"):
         flags.parse_args(["--set", "a.b"])
+
+
+def test_flags_of_log_lines_belong_to_every_command() -> None:
+    words = ["--pipeline_config", "a", "--log_file", "a.log", "--quiet", "--log_format=json"]
+    args = train_flags().parse_args(words)
+    assert (args.log_file, args.quiet, args.log_format) == ("a.log", True, "json")
+    with pytest.raises(UsageError, match='unknown flag --log_fil; did you mean "--log_file"'):
+        train_flags().parse_args(["--pipeline_config", "a", "--log_fil", "a.log"])

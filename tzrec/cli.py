@@ -90,15 +90,6 @@ class Flags(argparse.ArgumentParser):
 
     is_listing = False
 
-    def __init__(self, **arguments: Any) -> None:
-        self._flags: list[str] = []
-        super().__init__(**arguments)
-
-    def add_argument(self, *names: Any, **arguments: Any) -> argparse.Action:
-        action = super().add_argument(*names, **arguments)
-        self._flags += action.option_strings
-        return action
-
     def config(self, required: bool = True, help: str = "config text or JSON") -> None:
         """Add `--pipeline_config`, with the alias `--pipeline_config_path`, as `args.pipeline_config`."""
         names = ("--pipeline_config", "--pipeline_config_path")
@@ -151,7 +142,7 @@ class Flags(argparse.ArgumentParser):
 
     def _ensure_known(self, words: list[str]) -> None:
         # before argparse, which would report a mistyped required flag as missing
-        known = self._flags
+        known = [name for action in self._actions for name in action.option_strings]
         given = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
         unknown = [name for name in given if name not in known]
         if unknown:
@@ -187,7 +178,6 @@ def parser(command: str, description: str) -> Flags:
 
 
 def _add_log_flags(group: Any) -> None:
-    # a group adds its flags past `Flags.add_argument`
     group.add_argument("--quiet", action="store_true", help="log warnings and errors only")
     group.add_argument("--log_file", default="", metavar="FILE", help="append all log lines to a file, with their time")
     text = "form of the log lines: plain, time (in front of each line) or json (an object per line); default: plain"
