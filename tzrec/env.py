@@ -134,6 +134,11 @@ def silence_native_warnings() -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
+def silence_mlflow() -> None:
+    """Set MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT unless the shell has: standard output belongs to the command."""
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
 def use_system_memory_for_arrow() -> None:
     """Set ARROW_DEFAULT_MEMORY_POOL to "system" unless the shell has. Before the import of pyarrow.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
+from tzrec import env
 from tzrec.config.parser import join
 from tzrec.data.atomic import write_text
 from tzrec.errors import SetupError, TzrecError
@@ -127,6 +128,7 @@ class MlflowTracker(Listener):
         tags |= {f"tzrec.version.{name}": version for name, version in facts.versions.items()}
         run = client.create_run(number, run_name=tracking.run_name or self._model_dir.name, tags=tags)
         self._run_id = run.info.run_id
+        logger.info("mlflow %s/#/experiments/%s/runs/%s", self._uri.rstrip("/"), number, self._run_id)
         text = json.dumps({"tracking_uri": self._uri, "run_id": self._run_id}, indent=1)
         write_text(self._model_dir / RUN_FILE, f"{text}\n")
         params = [Param(_key(name), value[:_MAX_PARAM]) for name, value in run_params(self._config, facts).items()]
@@ -201,6 +203,7 @@ def register_package(config: EasyRecConfig, model_dir: AnyPath, package_dir: Any
 
 
 def _client(config: EasyRecConfig) -> Any:
+    env.silence_mlflow()
     from mlflow import MlflowClient  # seconds, in the thread of the tracker
 
     uri = config.train_config.mlflow.tracking_uri
