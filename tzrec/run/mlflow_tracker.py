@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import math
 import queue
 import tempfile
@@ -204,6 +205,7 @@ def register_package(config: EasyRecConfig, model_dir: AnyPath, package_dir: Any
 
 def _client(config: EasyRecConfig) -> Any:
     env.silence_mlflow()
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it has lines of its own form
     from mlflow import MlflowClient  # seconds, in the thread of the tracker
 
     uri = config.train_config.mlflow.tracking_uri
