@@ -51,6 +51,10 @@ class PartProgress:
             facts = {"num_rows": self._num_rows, "share": self.share}
             log_facts(self._line(now - self._start), event="progress", command=self.command, **facts)
 
+    def end(self) -> None:
+        """Erase the line that moves: this rank has no more parts."""
+        live_line.erase()
+
     @property
     def share(self) -> float:
         """Share of the work that is done, from 0 to 1."""

@@ -113,6 +113,7 @@ def run_parts(
     except Exception as raised:  # of any type: the other ranks must be informed
         error = raised
         ranks.stop(len(missing))
+    progress.end()
     ranks.wait_for_all()
     is_complete = ranks.all_agree(error is None)
     if error:
