@@ -78,6 +78,23 @@ def test_groups_list_dense_embeddings_in_order(names: list[str] | None) -> None:
     }
 
 
+def test_piecewise_linear_features_with_as_many_edges_are_one_product() -> None:
+    edges = {"r": (-1.0, 0.0, 1.0), "s": (0.0, 0.5, 2.0), "t": (0.0, 1.0)}
+    features = {
+        name: make_feature(name, dim=1, embedding=DenseEmbedding("piecewise_linear", 1, 4, edges=places))
+        for name, places in edges.items()
+    }
+    module = EmbeddingGroup(features, [make_group("g", *"rts")])
+    values = torch.tensor([[0.5, 0.25, 1.0], [-3.0, 1.0, 9.0]])  # of r, s and t
+    inputs = Batch(rows=2, dense={BASE: KeyedTensor(list("rst"), [1, 1, 1], values)})
+    of_three, of_two = (part.weight for part in module.dense_impls.embeddings)
+    assert (of_three.shape, of_two.shape) == ((2, 2, 4), (1, 1, 4))
+    r = torch.stack([of_three[0, 0] + 0.5 * of_three[0, 1], torch.zeros(4)])
+    s = torch.stack([0.5 * of_three[1, 0], of_three[1, 0] + of_three[1, 1] / 3])
+    t = torch.stack([of_two[0, 0], of_two[0, 0]])
+    torch.testing.assert_close(module(inputs)["g"], torch.cat([r, t, s], 1))
+
+
 def test_suffix_makes_separate_dense_embedding() -> None:
     groups = [make_group("g", "a"), make_group("h", "a", "b", suffix="u"), make_group("k", "a", suffix="u")]
     module = EmbeddingGroup(FEATURES, groups)

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tests.fixtures.features import encoder
+from tzrec.errors import ConfigError
 from tzrec.features.base import DenseEmbedding
 
 ROWS = pa.table(
@@ -53,6 +54,23 @@ def test_dense_features_can_be_embedded(kind: str, text: str, embedding: DenseEm
     columns, bad = built.encode(ROWS)
     assert not bad
     assert columns["f"].values.tolist() == numbers
+
+
+def test_piecewise_linear_has_the_edges_of_the_config() -> None:
+    text = 'raw_feature { feature_name: "f" expression: "user:c" embedding_dim: 4 piecewise_linear { edges: [0.1, 5] } }'
+    assert encoder(text).features["f"].embedding == DenseEmbedding("piecewise_linear", 1, 4, edges=(0.1, 5.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("value_dim: 2 embedding_dim: 4 piecewise_linear { edges: [0, 5] }", "embeds one number; value_dim is 2"),
+        ("embedding_dim: 4 piecewise_linear { edges: [5] }", "needs at least 2; received 1"),
+    ],
+)
+def test_piecewise_linear_of_other_settings_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        encoder(f'raw_feature {{ feature_name: "f" expression: "user:c" {text} }}')
 
 
 def test_vector_is_embedded_by_mlp() -> None:

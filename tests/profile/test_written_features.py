@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.fixtures.column_stats import column_stats
 from tzrec.profile.column_reading import read_column
 from tzrec.profile.column_stats import ColumnStats
@@ -38,10 +40,39 @@ def test_write_features_creates_a_feature_per_column() -> None:
         "RawFeature price item:price",
         "RawFeature whole item:whole",
         "RawFeature as_text item:as text",
-        "RawFeature as_text_bucket item:as text",
         "IdFeature as_text_ item:as-text",
         "IdFeature as_text__ item:as_text",
     ]
+
+
+def number(values: Any) -> tuple[list[float], str]:
+    """Edges and default value of the feature of a column that is a quantity."""
+    config = base_config("x.parquet", "x.parquet", "model", ["clk"])
+    write_features(config, [read_column(column("price", values), {})])
+    (feature,) = config.feature_configs
+    return list(feature.raw_feature.piecewise_linear.edges), feature.raw_feature.default_value
+
+
+def test_number_of_few_values_has_an_edge_at_each_and_the_median_as_default() -> None:
+    assert number([0.5, 2.5, 2.5, 8.0]) == ([0.5, 2.5, 8.0], "2.5")
+
+
+def test_number_of_many_values_has_edges_at_quantiles() -> None:
+    edges, _ = number([x / 2 for x in range(1601)])
+    assert len(edges) == 17
+    assert (edges[0], edges[-1]) == (0.0, 800.0)
+    assert edges == pytest.approx([50 * i for i in range(17)], abs=2)
+
+
+def test_number_that_is_mostly_zero_has_edges_among_the_others() -> None:
+    edges, _ = number([0.0] * 9500 + [x + 0.5 for x in range(500)])
+    assert len(edges) == 17
+    assert edges[0] == 0.0
+
+
+def test_missing_number_is_one_interval_below_all_others() -> None:
+    assert number([1.5, None, 2.5, 5.5]) == ([0.5, 1.5, 2.5, 5.5], "0.5")
+    assert number([2.5, None]) == ([1.5, 2.5], "1.5")
 
 
 def test_write_features_sets_the_dimension_of_vectors() -> None:

@@ -29,12 +29,20 @@ def test_batch_size_makes_two_hundred_steps(rows: int, size: int) -> None:
 
 def test_training_with_evaluations_stops_early_and_exports_the_best() -> None:
     config = with_model(column("clk", [0, 1]), eval_path="eval")
-    list(add_training(config, 1000))
+    list(add_training(config, 40_000))
     train = config.train_config
-    assert (train.num_epochs, train.save_checkpoints_epochs, train.keep_checkpoint_best) == (20, 1, 1)
+    assert (train.num_epochs, train.save_checkpoints_epochs, train.keep_checkpoint_best) == (22, 1, 1)
+    assert train.early_stopping.patience == 3
     assert (train.early_stopping.metric, train.early_stopping.larger_is_better) == ("auc", True)
     assert (config.export_config.exporter_type, config.export_config.best_exporter_metric) == ("best", "auc")
     assert check(ConfigSource(config)) == []
+
+
+def test_training_on_few_rows_has_as_many_steps_between_evaluations() -> None:
+    config = with_model(column("clk", [0, 1]), eval_path="eval")
+    list(add_training(config, 1000))  # 14 steps in an epoch
+    train = config.train_config
+    assert (train.num_epochs, train.save_checkpoints_epochs, train.early_stopping.patience) == (215, 4, 8)
 
 
 def test_training_on_errors_stops_when_they_no_longer_fall() -> None:

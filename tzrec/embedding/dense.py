@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,6 +15,7 @@ from tzrec.embedding.sequence_lookup import SequenceElements
 from tzrec.features.base import BASE, DenseEmbedding
 from tzrec.modules.autodis import AutoDis
 from tzrec.modules.field_linear import FieldLinear
+from tzrec.modules.piecewise_linear import PiecewiseLinear
 from tzrec.tables.layout import Layout, LayoutEntry
 
 
@@ -36,15 +37,15 @@ class DenseEmbeddings(nn.Module):
         super().__init__()
         layouts = list(layouts)
         fields = [
-            (layout.data_group, embedding, entries)
+            (layout.data_group, embeddings, entries)
             for layout in layouts
-            for embedding, entries in _entries_by_embedding(layout).items()
+            for embeddings, entries in _embeddings_and_entries(layout)
         ]
         self._entries = [(data_group, entries) for data_group, _, entries in fields]
-        self.embeddings = nn.ModuleList(_build(embedding, len(entries)) for _, embedding, entries in fields)
+        self.embeddings = nn.ModuleList(_build(embeddings) for _, embeddings, _ in fields)
         by_key = {key: embedding for layout in layouts for key, embedding in _element_embeddings(layout).items()}
         self._element_keys = tuple(by_key)
-        self.elements = nn.ModuleList(_build(embedding, 1) for embedding in by_key.values())
+        self.elements = nn.ModuleList(_build([embedding]) for embedding in by_key.values())
         self._plans: dict[tuple[str, tuple[str, ...]], GroupPlan] = {}
 
     def fields(self) -> list[tuple[str, DenseEmbedding, list[str]]]:
@@ -124,17 +125,22 @@ def _element_embeddings(layout: Layout) -> dict[str, DenseEmbedding]:
     return {entry.key: entry.embedding for entry in entries if entry.embedding is not None}
 
 
-def _entries_by_embedding(layout: Layout) -> dict[DenseEmbedding, list[LayoutEntry]]:
-    """Embedded entries of a layout by their settings, in the order in which groups first need them."""
-    by_embedding: dict[DenseEmbedding, list[LayoutEntry]] = defaultdict(list)
+def _embeddings_and_entries(layout: Layout) -> Iterator[tuple[list[DenseEmbedding], list[LayoutEntry]]]:
+    """Yield the embedded entries of a layout that share settings, in the order in which groups first need them."""
+    by_settings: dict[object, list[tuple[DenseEmbedding, LayoutEntry]]] = defaultdict(list)
     entries = {entry.key: entry for row in layout.row_groups.values() for entry in row}
     for entry in entries.values():
         if entry.embedding is not None:
-            by_embedding[entry.embedding].append(entry)
-    return by_embedding
+            by_settings[entry.embedding.shared_settings].append((entry.embedding, entry))
+    for pairs in by_settings.values():
+        yield [embedding for embedding, _ in pairs], [entry for _, entry in pairs]
 
 
-def _build(embedding: DenseEmbedding, num_fields: int) -> nn.Module:
-    if embedding.kind == "autodis":
-        return AutoDis(num_fields, embedding.dim, embedding.num_channels, embedding.temperature, embedding.keep_prob)
-    return FieldLinear(num_fields, embedding.value_dim, embedding.dim)
+def _build(embeddings: Sequence[DenseEmbedding]) -> nn.Module:
+    """Build the module of the fields with these embeddings, which share settings."""
+    first, fields = embeddings[0], len(embeddings)
+    if first.kind == "autodis":
+        return AutoDis(fields, first.dim, first.num_channels, first.temperature, first.keep_prob)
+    if first.kind == "piecewise_linear":
+        return PiecewiseLinear([embedding.edges for embedding in embeddings], first.dim)
+    return FieldLinear(fields, first.value_dim, first.dim)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -47,12 +47,13 @@ class DenseEmbedding:
     """Embedding of the numbers of a dense feature into one vector.
 
     Attributes:
-        kind: "autodis" or "mlp".
+        kind: "autodis", "mlp" or "piecewise_linear".
         value_dim: numbers per row.
         dim: width of the vector.
         num_channels: of autodis, as are the following: number of vectors to mix.
         temperature: of the softmax over them.
         keep_prob: weight of the skip connection.
+        edges: of piecewise_linear.
     """
 
     kind: str
@@ -61,6 +62,12 @@ class DenseEmbedding:
     num_channels: int = 0
     temperature: float = 0.0
     keep_prob: float = 0.0
+    edges: tuple[float, ...] = ()
+
+    @property
+    def shared_settings(self) -> tuple[DenseEmbedding, int]:
+        """Settings that features need to have in common to be computed at once: all but the places of the edges."""
+        return replace(self, edges=()), len(self.edges)
 
 
 class Encoder(ABC):

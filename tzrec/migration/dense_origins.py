@@ -53,6 +53,8 @@ def _keys(embedding: DenseEmbedding, features: Sequence[str]) -> list[list[str]]
 
 def _tensors(embedding: DenseEmbedding) -> Mapping[str, tuple[str, Shape]]:
     """Map our tensors to the name there and a function that gives the value of one feature its shape."""
+    if embedding.kind == "piecewise_linear":
+        return {}  # not known there
     if embedding.kind == "autodis":
         return {
             "scale": ("proj_w", lambda value: value.reshape(1, -1)),

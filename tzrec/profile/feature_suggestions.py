@@ -114,7 +114,7 @@ def _suggest_scale(
     message: Any, stats: ColumnStats, mode: int, refit: Collection[str]
 ) -> Iterator[tuple[str, Suggestion]]:
     """Boundaries, in the scale of the normalizer, for numbers that are bucketized; a normalizer for other numbers."""
-    if not stats.numbers or mode == FgMode.FG_NONE:
+    if not stats.numbers or mode == FgMode.FG_NONE or _has_edges(message):
         return
     text = getattr(message, "normalizer", "")
     method = text.partition("method=")[2].partition(",")[0].strip()
@@ -129,6 +129,11 @@ def _suggest_scale(
             yield "normalizer", Suggestion(rules.normalizer_text(method, stats), reason)
         elif not method and (suggestion := rules.normalizer(stats)) is not None:
             yield "normalizer", suggestion
+
+
+def _has_edges(message: Any) -> bool:
+    """True for a piecewise-linear embedding, whose edges do what a normalizer does."""
+    return "piecewise_linear" in fields_of(message) and bool(message.piecewise_linear.edges)
 
 
 def _boundaries(count: int, normalizer: str, stats: ColumnStats) -> Suggestion | None:

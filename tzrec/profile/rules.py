@@ -94,11 +94,31 @@ def boundaries(stats: ColumnStats, num_buckets: int = NUM_BUCKETS) -> Suggestion
     return Suggestion(edges, f"{len(edges) + 1} buckets of equal frequency") if edges else None
 
 
+def edges(stats: ColumnStats, num_intervals: int = NUM_BUCKETS) -> list[float]:
+    """Edges of intervals with as many rows each, from the least to the greatest number; fewer where values repeat.
+
+    Where frequent values fill most intervals, the others share them.
+    """
+    if stats.is_exact and stats.is_numeric and stats.distinct <= num_intervals:
+        return _increasing([float(item.value) for item in stats.top(num_intervals)], stats)
+    candidates = _increasing(stats.quantiles([i / num_intervals for i in range(num_intervals + 1)]), stats)
+    if len(candidates) > num_intervals // 2:
+        return candidates
+    fine = _increasing(stats.quantiles([i / _FINE_BUCKETS for i in range(_FINE_BUCKETS + 1)]), stats)
+    last = len(fine) - 1
+    return _increasing([fine[last * i // num_intervals] for i in range(num_intervals + 1)], stats)
+
+
+def _increasing(values: Sequence[float], stats: ColumnStats) -> list[float]:
+    """Distinct values, rounded as a config writes them."""
+    spread = stats.moments.most - stats.moments.least
+    rounded = [float(number_text(value, spread)) for value in values]
+    return sorted({np.float32(value): value for value in rounded}.values())
+
+
 def _above_minimum(values: Sequence[float], stats: ColumnStats) -> list[float]:
     """Distinct values above the minimum, rounded as a config writes them: no bucket lies below the minimum."""
-    spread = stats.moments.most - stats.moments.least
-    rounded = [float(_text(value, spread)) for value in values if value > stats.moments.least]
-    return sorted({np.float32(value): value for value in rounded}.values())
+    return _increasing([value for value in values if value > stats.moments.least], stats)
 
 
 def normalizer(stats: ColumnStats) -> Suggestion | None:
@@ -121,10 +141,10 @@ def normalizer_text(method: str, stats: ColumnStats) -> str:
     """Config text of a normalizer with the constants of a column."""
     moments = stats.moments
     if method == "zscore":
-        mean = _text(moments.mean, moments.deviation)
+        mean = number_text(moments.mean, moments.deviation)
         return f"method=zscore,mean={mean},standard_deviation={moments.deviation:.{_DIGITS}g}"
     if method == "minmax":
-        least, most = (_text(bound, moments.most - moments.least) for bound in (moments.least, moments.most))
+        least, most = (number_text(bound, moments.most - moments.least) for bound in (moments.least, moments.most))
         return f"method=minmax,min={least},max={most}"
     if moments.least > 0:
         return "method=log10"
@@ -132,7 +152,7 @@ def normalizer_text(method: str, stats: ColumnStats) -> str:
     return f"method=log10,threshold=0,default={math.log10(moments.least_positive):.6g}"
 
 
-def _text(value: float, spread: float) -> str:
+def number_text(value: float, spread: float) -> str:
     """Format a constant with as many digits that differences as small as `spread` keep `_DIGITS` of them."""
     lost = _decade(value) - _decade(spread) if abs(value) > spread > 0 else 0
     return f"{value:.{min(_DIGITS + lost, _EXACT_DIGITS)}g}"

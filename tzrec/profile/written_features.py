@@ -9,11 +9,14 @@ from tzrec.config.sequences import feature_members
 from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.quantities import Kind
-from tzrec.profile.rules import Suggestion, boundaries
+from tzrec.profile.rules import Suggestion, edges, number_text
 from tzrec.profile.written_lists import list_features
 from tzrec.profile.written_times import time_features
 from tzrec.protos.feature_pb2 import FeatureConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
+
+NUMBER_DIM = 8
+"""Width of the embedding of a number."""
 
 
 def write_features(config: EasyRecConfig, readings: Sequence[ColumnReading]) -> Suggestion:
@@ -72,15 +75,33 @@ def _features(reading: ColumnReading, name_by_column: Mapping[str, str], names: 
 def _number_features(
     reading: ColumnReading, stats: ColumnStats, fields: dict[str, str], names: set[str]
 ) -> Iterator[FeatureConfig]:
-    """Yield the features of a quantity: the number, and a bucket with an embedding, which learns what is not monotonic.
+    """Yield the feature of a quantity: an embedding that is linear between edges at its quantiles.
 
-    A column that is a name as well has an id in place of the number.
+    It learns what is not monotonic, and long tails do not matter. On small tables that is better than an embedding for
+    each bucket, which forgets that neighboring buckets are alike, and than the scaled number. A column that is a name
+    as well has an id beside it. Rows of several numbers are a vector of them.
     """
-    if reading.kind == Kind.QUANTITY:
-        dim = {"value_dim": stats.widths[1]} if stats.widths[1] > 1 else {}
-        separator = {"separator": reading.shape.separator} if dim and reading.shape.separator else {}
-        yield FeatureConfig(raw_feature={**fields, **dim, **separator})
-    edges = boundaries(stats) if stats.widths[1] == 1 and stats.numbers else None
-    if edges is not None and len(edges.value) > 1:  # type: ignore[arg-type]
-        bucket = {**fields, "feature_name": new_name(f"{fields['feature_name']}_bucket", names)}
-        yield FeatureConfig(raw_feature={**bucket, "boundaries": edges.value})
+    if stats.widths[1] > 1:
+        if reading.kind == Kind.QUANTITY:
+            separator = {"separator": reading.shape.separator} if reading.shape.separator else {}
+            yield FeatureConfig(raw_feature={**fields, "value_dim": stats.widths[1], **separator})
+        return
+    if not stats.numbers:
+        return
+    if reading.kind == Kind.EITHER:
+        fields = {**fields, "feature_name": new_name(f"{fields['feature_name']}_number", names)}
+    yield _number(fields, stats)
+
+
+def _number(fields: dict[str, str], stats: ColumnStats) -> FeatureConfig:
+    """Create the feature of a quantity. A missing number has the vector 0 if there are any, else that of the median."""
+    places = edges(stats)
+    missing = stats.quantiles([0.5])[0]
+    if stats.missing or len(places) == 1:
+        missing = places[0] - (places[1] - places[0] if len(places) > 1 else 1.0)
+        places = [missing, *places]
+    feature = FeatureConfig(raw_feature=fields)
+    feature.raw_feature.default_value = number_text(missing, stats.moments.most - stats.moments.least)
+    feature.raw_feature.embedding_dim = NUMBER_DIM
+    feature.raw_feature.piecewise_linear.edges.extend(places)
+    return feature

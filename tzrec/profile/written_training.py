@@ -41,6 +41,8 @@ MIN_SPLIT_ROWS = 100
 """Rows from which on a part is held out; of fewer rows it says nothing."""
 _SPLIT = 0.1
 _MAX_EPOCHS, _PATIENCE = 20, 3
+_MAX_STEPS, _EVALUATION_STEPS, _PATIENCE_STEPS = 3000, 50, 400
+"""Steps that a run of many short epochs may take, between its evaluations, and without an improvement."""
 _EPOCH_ROWS = 20_000_000
 """Rows that all epochs read at most."""
 _STEPS, _BATCH_SIZES = 200, (64, 1024)
@@ -59,17 +61,22 @@ def add_training(config: EasyRecConfig, rows: int) -> Iterator[Suggestion]:
         least, most = _BATCH_SIZES
         data.batch_size = min(max(2 ** round(math.log2(max(rows / _STEPS, 1))), least), most)
         yield Suggestion(data.batch_size, f"about {_STEPS} steps of {rows:,} rows", "data_config.batch_size")
-    train.num_epochs = min(max(_EPOCH_ROWS // max(rows, 1), 1), _MAX_EPOCHS)
+    steps = max(round(rows * (1 - _SPLIT) / data.batch_size), 1)
+    most_epochs = max(_MAX_EPOCHS, math.ceil(_MAX_STEPS / steps))
+    train.num_epochs = min(max(_EPOCH_ROWS // max(rows, 1), 1), most_epochs)
     metrics = evaluation_results(Checker(ConfigSource(config)))
     if not evaluation_path(config) or train.num_epochs == 1:
         yield Suggestion(train.num_epochs, f"of {rows:,} rows", "train_config.num_epochs")
         return
-    train.save_checkpoints_epochs = train.keep_checkpoint_max = train.keep_checkpoint_best = 1
+    train.save_checkpoints_epochs = math.ceil(_EVALUATION_STEPS / steps)
+    train.keep_checkpoint_max = train.keep_checkpoint_best = 1
     train.early_stopping.metric = config.export_config.best_exporter_metric = metrics[0]
-    train.early_stopping.patience, config.export_config.exporter_type = _PATIENCE, "best"
+    patience = max(_PATIENCE, math.ceil(_PATIENCE_STEPS / (steps * train.save_checkpoints_epochs)))
+    train.early_stopping.patience, config.export_config.exporter_type = patience, "best"
     if metrics[0].startswith(_ERROR):
         train.early_stopping.larger_is_better = config.export_config.metric_larger_is_better = False
-    reason = f"at most; training ends when {metrics[0]} has not improved in {_PATIENCE} epochs, and the best one counts"
+    epochs = patience * train.save_checkpoints_epochs
+    reason = f"at most; training ends when {metrics[0]} has not improved in {epochs} epochs, and the best one counts"
     yield Suggestion(train.num_epochs, reason, "train_config.num_epochs")
 
 

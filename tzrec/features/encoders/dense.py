@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tzrec.config.kwargs import kwargs
+from tzrec.config.rules.dense_embedding import MIN_EDGES
 from tzrec.errors import ConfigError, Problem
 from tzrec.features.arrays import BoolArray, Float32Array, FloatArray, Int64Array
 from tzrec.features.bad_rows import BadRows
@@ -115,10 +116,15 @@ def make_dense_embedding(config: Any, value_dim: int) -> DenseEmbedding | None:
         return None
     if value_dim == 0:
         raise ConfigError([Problem(kind, "applies to numbers, and the values of this feature become ids; choose one")])
-    if kind == "autodis" and value_dim > 1:
+    if kind != "mlp" and value_dim > 1:
         raise ConfigError([Problem(kind, f"embeds one number; value_dim is {value_dim}: use mlp")])
     if config.embedding_dim == 0:
         raise ConfigError([Problem("embedding_dim", f"must be above 0: the width of the {kind} embedding")])
+    if kind == "piecewise_linear":
+        edges = tuple(kwargs(config.piecewise_linear)["edges"])
+        if len(edges) < MIN_EDGES:
+            raise ConfigError([Problem("piecewise_linear.edges", f"needs at least {MIN_EDGES}; received {len(edges)}")])
+        return DenseEmbedding(kind, value_dim, config.embedding_dim, edges=edges)
     return DenseEmbedding(kind, value_dim, config.embedding_dim, **kwargs(getattr(config, kind)))
 
 
