@@ -1,10 +1,11 @@
-"""Train five multi-task models on Census-Income with five seeds: write results.json, the table and the plot.
+"""Train multi-task models and baselines on Census-Income with five seeds: write results.json, the table and the plot.
 
     python experiments/census_income/prepare.py --data DIR
     python experiments/census_income/run.py
 
 Each run uses the command line: train_eval, then predict on the test rows; the figures are computed from the scores.
-Runs in results.json are not repeated, so that an interrupted command can be continued.
+Each call trains all that it names again, gradient boosting and logistic regression included; figures of other models,
+settings and seeds stay in results.json. `--quick` trains one model for one epoch and writes nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from baselines import BASELINES, measure_baseline
 from google.protobuf import text_format
 from sklearn.metrics import roc_auc_score
 
@@ -31,11 +33,7 @@ FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
 MODELS = {"mmoe": "MMoE", "ple": "PLE", "simple_multi_task": "shared bottom", "dbmtl": "DBMTL", "aitm": "AITM"}
 TASKS = {"income": "income_50k", "never_married": "never_married"}
-BASELINES = {
-    "a": {"gradient boosting": (0.9311, 0.9916), "logistic regression": (0.9285, 0.9905)},
-    "b": {"gradient boosting": (0.9505, 0.9948), "logistic regression": (0.9424, 0.9944)},
-}
-"""AUCs of scikit-learn on the same columns, from the description of the data."""
+SETTINGS = ("a", "b")
 
 Row = dict[str, Any]
 """A run: model, setting, seed, seconds of training, and AUCs by name."""
@@ -82,7 +80,7 @@ def measure(model: str, setting: str, seed: int, edits: dict[str, object], test:
                 "--predict_output_path", str(out / "scores"),
                 "--reserved_columns", ",".join(TASKS.values()))  # fmt: skip
     scores = pq.read_table(out / "scores")
-    row: Row = {"model": model, "setting": setting, "seed": seed, "seconds": seconds}
+    row: Row = {"seconds": seconds}
     for task, column in TASKS.items():
         label, score = scores[column].to_numpy(), scores[f"probs_{task}"].to_numpy().astype(np.float64)
         row[f"auc_{task}"] = float(roc_auc_score(label, score))
@@ -100,16 +98,15 @@ def cell(rows: list[Row], name: str) -> str:
 def table(rows: list[Row]) -> str:
     """The figures as Markdown; `flattened` are the AUCs of both tasks with flattened labels."""
     lines = ["| setting | model | seeds | income AUC | never-married AUC | flattened |", "|---|---|---|---|---|---|"]
-    for setting, baselines in BASELINES.items():
-        for model, name in MODELS.items():
+    for setting in SETTINGS:
+        for model, name in {**MODELS, **dict.fromkeys(BASELINES)}.items():
             runs = [row for row in rows if (row["model"], row["setting"]) == (model, setting)]
             if runs:
                 flat = (statistics.mean(run[f"flattened_auc_{task}"] for run in runs) for task in TASKS)
                 cells = [f"{len(runs)}", *(cell(runs, f"auc_{task}") for task in TASKS)]
                 cells.append(", ".join(f"{value:.4f}" for value in flat))
-                lines.append(f"| {setting.upper()} | **tzrec {name}** | {' | '.join(cells)} |")
-        for name, (income, married) in baselines.items():
-            lines.append(f"| {setting.upper()} | {name} (scikit-learn) | | {income:.4f} | {married:.4f} | |")
+                title = f"**tzrec {name}**" if name else f"{model} (scikit-learn)"
+                lines.append(f"| {setting.upper()} | {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -121,9 +118,9 @@ def plot(rows: list[Row], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 4, figsize=(14, 3.6), constrained_layout=True)
-    panels = [(setting, index, task) for setting in BASELINES for index, task in enumerate(TASKS)]
-    for axis, (setting, index, task) in zip(axes, panels, strict=True):
-        runs = [row for row in rows if row["setting"] == setting]
+    panels = [(setting, task) for setting in SETTINGS for task in TASKS]
+    for axis, (setting, task) in zip(axes, panels, strict=True):
+        runs = [row for row in rows if row["setting"] == setting and row["model"] in MODELS]
         columns = [list(MODELS).index(row["model"]) for row in runs]
         axis.scatter(
             columns,
@@ -133,8 +130,9 @@ def plot(rows: list[Row], path: Path) -> None:
             zorder=3,
             label="tzrec, one dot per seed",
         )
-        for (name, auc), color in zip(BASELINES[setting].items(), ("tab:orange", "tab:gray"), strict=True):
-            axis.axhline(auc[index], color=color, label=name)
+        baselines = [row for row in rows if row["setting"] == setting and row["model"] in BASELINES]
+        for row in baselines:
+            axis.axhline(row[f"auc_{task}"], color=BASELINES[row["model"]], label=row["model"])
         axis.set_xticks(range(len(MODELS)), list(MODELS.values()), rotation=30)
         axis.set(title=f"{setting.upper()}: {task.replace('_', ' ')}", xlim=(-0.5, len(MODELS) - 0.5))
         axis.margins(y=0.15)
@@ -148,27 +146,36 @@ def plot(rows: list[Row], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data/census"), help="output of prepare.py")
-    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--settings", nargs="+", choices=sorted(BASELINES), default=sorted(BASELINES))
+    known = [*MODELS, *BASELINES]
+    parser.add_argument("--models", nargs="+", choices=known, default=known)
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--num_threads", type=int, default=0, help="threads of each run; 0: number of cores")
     parser.add_argument("--valid", action="store_true", help="train on fit, test on valid: for choosing settings")
+    parser.add_argument("--quick", action="store_true", help="one epoch of one model on b; results are not saved")
     parser.add_argument(
         "--edit_config_json", type=json.loads, default={}, help="config edits to try; results are not saved"
     )
     args = parser.parse_args()
 
     train, test = ("fit", "valid") if args.valid else ("train", "test")
-    is_saved = not args.valid and not args.edit_config_json
+    is_saved = not (args.valid or args.quick or args.edit_config_json)
+    edits = {**args.edit_config_json, **({"train_config.num_epochs": 1} if args.quick else {})}
+    if args.num_threads:
+        edits["train_config.num_threads"] = args.num_threads
     rows: list[Row] = json.loads(RESULTS.read_text()) if is_saved and RESULTS.exists() else []
-    done = {(row["model"], row["setting"], row["seed"]) for row in rows}
     runs = [(model, setting, seed) for seed in args.seeds for setting in args.settings for model in args.models]
-    for model, setting, seed in (run for run in runs if run not in done):
+    runs = [run for run in runs if run[0] in MODELS or run[2] == args.seeds[0]]  # baselines have one seed
+    for model, setting, seed in [("mmoe", "b", 1)] if args.quick else runs:
         folder = args.data / setting
-        edits = {**args.edit_config_json, "train_input_path": str(folder / f"{train}.parquet")}
-        if args.num_threads:
-            edits["train_config.num_threads"] = args.num_threads
-        rows.append(measure(model, setting, seed, edits, folder / f"{test}.parquet"))
+        halves = (folder / f"{train}.parquet", folder / f"{test}.parquet")
+        if model in BASELINES:
+            seed, row = 0, measure_baseline(model, *halves, TASKS, flattened_auc)
+        else:
+            row = measure(model, setting, seed, {**edits, "train_input_path": str(halves[0])}, halves[1])
+        row = {"model": model, "setting": setting, "seed": seed, **row}
+        rows = [old for old in rows if (old["model"], old["setting"], old["seed"]) != (model, setting, seed)]
+        rows.append(row)
         if is_saved:
             RESULTS.write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
     print(table(rows))

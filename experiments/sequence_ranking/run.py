@@ -3,8 +3,9 @@
     python experiments/sequence_ranking/prepare.py --data DIR
     python experiments/sequence_ranking/run.py
 
-A run trains base.config with one encoder and one seed on `train`, and scores `test`. Runs in results.json are not
-repeated. With `--valid` a run trains on `fit` and scores `valid`, to choose settings.
+A run trains base.config with one encoder and one seed on `train`, and scores `test`. Each call trains all that it names
+again; runs of other sets, encoders and seeds stay in results.json. With `--valid` a run trains on `fit` and scores
+`valid`, to choose settings. `--quick` trains one encoder once and writes nothing.
 """
 
 from __future__ import annotations
@@ -153,20 +154,22 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--encoders", nargs="+", choices=list(ENCODERS), default=list(ENCODERS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--quick", action="store_true", help="one run, to see that it works; nothing is written")
     parser.add_argument("--valid", action="store_true", help="train on fit, score valid; results are not saved")
     parser.add_argument("--edit_json", type=json.loads, default={}, help="edits to try with --valid")
     args = parser.parse_args()
     rows: list[Row] = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    done = {(row["set"], row["encoder"], row["seed"]) for row in rows}
     runs = [(name, encoder, seed) for seed in args.seeds for name in args.sets for encoder in args.encoders]
-    for name, encoder, seed in runs if args.valid else [key for key in runs if key not in done]:
+    is_saved = not (args.valid or args.quick)
+    for name, encoder, seed in runs[:1] if args.quick else runs:
         edit = {**EDITS[name], **(args.edit_json if args.valid else {})}
         measures = run(encoder, name, args.data, seed, edit, args.valid)
         print(name, encoder, seed, measures, flush=True)
-        if not args.valid:
+        if is_saved:
+            rows = [row for row in rows if (row["set"], row["encoder"], row["seed"]) != (name, encoder, seed)]
             rows.append({"set": name, "encoder": encoder, "seed": seed, **measures})
             RESULTS.write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
-    if not args.valid:
+    if is_saved:
         print(table(rows))
 
 
