@@ -57,7 +57,8 @@ def test_dense_features_can_be_embedded(kind: str, text: str, embedding: DenseEm
 
 
 def test_piecewise_linear_has_the_edges_of_the_config() -> None:
-    text = 'raw_feature { feature_name: "f" expression: "user:c" embedding_dim: 4 piecewise_linear { edges: [0.1, 5] } }'
+    embedding = "embedding_dim: 4 piecewise_linear { edges: [0.1, 5] }"
+    text = f'raw_feature {{ feature_name: "f" expression: "user:c" {embedding} }}'
     assert encoder(text).features["f"].embedding == DenseEmbedding("piecewise_linear", 1, 4, edges=(0.1, 5.0))
 
 
