@@ -174,9 +174,11 @@ def _as_shared_table(
 
 
 def _embedding_dim(config: EasyRecConfig, num_values: int) -> Suggestion:
-    """The dimension of all other features if they have the same one, as some models require; else by the rule."""
+    """The dimension of all other tables if they have the same one, as some models require; else by the rule."""
     messages = (entry.message for entry in feature_entries(Checker(ConfigSource(config))))
-    dims = {message.embedding_dim for message in messages if message.HasField("embedding_dim")}
+    dims = {
+        message.embedding_dim for message in messages if message.HasField("embedding_dim") and not _has_edges(message)
+    }
     if len(dims) == 1:
         return Suggestion(dims.pop(), "the dimension of all other features")
     return rules.embedding_dim(num_values)
