@@ -65,28 +65,27 @@ def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pyt
     assert re.fullmatch(expected, table["user_id"]), table["user_id"]
     assert re.fullmatch(r"label 1 in [\d.]+ % of the rows", table["clk"]), table["clk"]
     wrote, next_command = output.splitlines()[-2:]
-    assert wrote == f"wrote   {path}   7 features, mmoe, check: no problems"
+    assert wrote == f"wrote   {path}   5 features, mmoe, check: no problems"
     assert next_command == f"next    tzrec train --pipeline_config {path}"
 
     assert check_main(["--pipeline_config", str(path)]) == 0
-    assert "mmoe (clk, pay), 7 features" in capsys.readouterr().out
+    assert "mmoe (clk, pay), 5 features" in capsys.readouterr().out
     edits = {"train_config.num_steps": 2, "train_config.num_epochs": 0, "train_config.save_checkpoints_epochs": 0}
     model = ["--model_dir", str(tmp_path / "model"), "--edit_config_json", json.dumps(edits)]
     assert train_eval.main(["--pipeline_config", str(path), *model]) == 0
 
     config = load_config(str(path))
     assert config.model_dir == "experiments/first"
-    user, city, price, price_bucket, rate, rate_bucket, at_hour = config.feature_configs
-    assert price_bucket.raw_feature.expression == price.raw_feature.expression
-    assert len(price_bucket.raw_feature.boundaries) == len(rate_bucket.raw_feature.boundaries) == 15
+    user, city, price, rate, at_hour = config.feature_configs
+    assert len(rate.raw_feature.piecewise_linear.edges) == 17
+    assert len(price.raw_feature.piecewise_linear.edges) == 18  # one more below the others, for missing prices
     assert config.data_config.eval_split.column == "at"
     assert (config.data_config.batch_size, config.train_config.early_stopping.metric) == (64, "auc_clk")
     assert len(city.id_feature.vocab_list) == 30
     hour = at_hour.custom_feature
     assert (hour.feature_name, hour.operator_name, hour.num_buckets) == ("at_hour", "TimePart", 25)
     assert 5 * 100 < user.id_feature.hash_bucket_size < 5 * 2000
-    assert price.raw_feature.normalizer == "method=log10"
-    assert not rate.raw_feature.normalizer  # from 0 to 1 as it is
+    assert not price.raw_feature.normalizer  # the edges are its quantiles
     report = json.loads((tmp_path / "report.json").read_text())
     assert [column["name"] for column in report["columns"]] == [
         "request",
@@ -106,10 +105,10 @@ def test_init_reads_csv(table: pa.Table, tmp_path: Path, capsys: pytest.CaptureF
     words = ["--train_input_path", str(tmp_path / "a.csv"), "--label_fields", "clk", "--output_config", str(path)]
     assert init.main([*words, "--features", "user_id,price"]) == 0
     assert check_main(["--pipeline_config", str(path)]) == 0
-    assert "multi_tower, 3 features" in capsys.readouterr().out
-    user, price, _ = load_config(str(path)).feature_configs
+    assert "multi_tower, 2 features" in capsys.readouterr().out
+    user, price = load_config(str(path)).feature_configs
     assert user.id_feature.hash_bucket_size > 0
-    assert price.raw_feature.normalizer == "method=log10"
+    assert len(price.raw_feature.piecewise_linear.edges) == 18
 
 
 CONFIG = """
@@ -194,12 +193,12 @@ def test_init_replaces_the_features_of_a_config(
     words = ["--pipeline_config", str(config), "--features", "city,price", "--output_config", str(out)]
     assert init.main(words) == 0
     output = capsys.readouterr().out
-    names = '["city", "price", "price_bucket"]'
+    names = '["city", "price"]'
     assert f'feature_configs: ["user", "city", "rate"] -> {names} (one for each column)' in output
     assert "note: model_config.feature_groups[0].feature_names[0]: unknown feature" in output
     assert "model_config: not set" not in output
     text = out.read_text()
-    assert text.count("feature_configs {") == 3 and "multi_tower" in text
+    assert text.count("feature_configs {") == 2 and "multi_tower" in text
 
 
 def test_init_completes_a_config_without_features(
@@ -211,7 +210,7 @@ def test_init_completes_a_config_without_features(
     assert init.main(["--pipeline_config", str(config), "--output_config", str(out)]) == 0
     assert check_main(["--pipeline_config", str(out)]) == 0
     output = capsys.readouterr().out
-    assert "predicts clk alone (AUC 1.000)" in output and "multi_tower, 7 features" in output
+    assert "predicts clk alone (AUC 1.000)" in output and "multi_tower, 5 features" in output
     assert load_config(str(out)).train_config.sparse_optimizer.adagrad_optimizer.lr == pytest.approx(0.1)
     config.write_text(head[: head.index("train_config")] + head[head.index("data_config") :])
     assert init.main(["--pipeline_config", str(config), "--output_config", str(out), "--overwrite"]) == 0
