@@ -8,6 +8,7 @@ from tests.fixtures.column_stats import column_stats
 from tzrec.profile.column_reading import read_column
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.initial_config import base_config
+from tzrec.profile.quantities import Kind
 from tzrec.profile.written_features import write_features
 
 
@@ -43,6 +44,14 @@ def test_write_features_creates_a_feature_per_column() -> None:
         "IdFeature as_text_ item:as-text",
         "IdFeature as_text__ item:as_text",
     ]
+
+
+def test_number_that_may_be_a_name_has_an_id_if_its_values_repeat() -> None:
+    config = base_config("x.parquet", "x.parquet", "model", ["clk"])
+    for repeats, expected in ((10, ["lot", "lot_number"]), (9, ["lot"])):
+        stats = column("lot", [7 * i for i in range(15)] * repeats)
+        assert write_features(config, [read_column(stats, Kind.EITHER)]).value == expected
+    assert config.feature_configs[0].HasField("raw_feature")
 
 
 def number(values: Any) -> tuple[list[float], str]:

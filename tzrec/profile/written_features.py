@@ -15,6 +15,8 @@ from tzrec.profile.written_times import time_features
 from tzrec.protos.feature_pb2 import FeatureConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
+_MIN_REPEATS = 10
+"""Rows for each value from which on a number that may be a name has an id; fewer would learn rows by heart."""
 NUMBER_DIM = 8
 """Width of the embedding of a number."""
 
@@ -62,35 +64,32 @@ def _features(reading: ColumnReading, name_by_column: Mapping[str, str], names: 
     if reading.time is not None:
         yield from time_features(reading.time, stats, expression_of, lambda text: new_name(text, names))
         return
+    has_id = kind == Kind.EITHER and stats.values >= _MIN_REPEATS * stats.distinct
     fields = {"feature_name": name_by_column[reading.name], "expression": expression_of(reading.name)}
     if kind in (Kind.VALUES, Kind.SEQUENCE, Kind.WEIGHTS):
         shared = name_by_column.get(reading.shares_with)
         yield from list_features(reading, stats, fields, f"{shared}_emb" if shared else "")
-    elif kind in (Kind.NAME, Kind.TEXT, Kind.EITHER):
+    elif kind in (Kind.NAME, Kind.TEXT) or has_id:
         yield FeatureConfig(id_feature=fields)
     if kind in (Kind.QUANTITY, Kind.EITHER):
-        yield from _number_features(reading, stats, fields, names)
+        name = new_name(f"{reading.name}_number", names) if has_id else fields["feature_name"]
+        yield from _number_features(reading, stats, {**fields, "feature_name": name})
 
 
-def _number_features(
-    reading: ColumnReading, stats: ColumnStats, fields: dict[str, str], names: set[str]
-) -> Iterator[FeatureConfig]:
+def _number_features(reading: ColumnReading, stats: ColumnStats, fields: dict[str, str]) -> Iterator[FeatureConfig]:
     """Yield the feature of a quantity: an embedding that is linear between edges at its quantiles.
 
     It learns what is not monotonic, and long tails do not matter. On small tables that is better than an embedding for
-    each bucket, which forgets that neighboring buckets are alike, and than the scaled number. A column that is a name
-    as well has an id beside it. Rows of several numbers are a vector of them.
+    each bucket, which forgets that neighboring buckets are alike, and than the scaled number. Rows of several numbers
+    are a vector of them.
     """
     if stats.widths[1] > 1:
         if reading.kind == Kind.QUANTITY:
             separator = {"separator": reading.shape.separator} if reading.shape.separator else {}
             yield FeatureConfig(raw_feature={**fields, "value_dim": stats.widths[1], **separator})
         return
-    if not stats.numbers:
-        return
-    if reading.kind == Kind.EITHER:
-        fields = {**fields, "feature_name": new_name(f"{fields['feature_name']}_number", names)}
-    yield _number(fields, stats)
+    if stats.numbers:
+        yield _number(fields, stats)
 
 
 def _number(fields: dict[str, str], stats: ColumnStats) -> FeatureConfig:
