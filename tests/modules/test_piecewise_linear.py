@@ -35,10 +35,10 @@ def test_piecewise_linear_is_zero_at_the_first_edge_and_constant_beyond_the_last
     assert last.tolist() == above.tolist() == module.weight[0].sum(0).tolist()
 
 
-def test_piecewise_linear_edges_are_those_of_the_config_after_a_checkpoint_is_loaded() -> None:
+def test_piecewise_linear_has_its_edges_after_a_checkpoint_is_loaded() -> None:
     module, other = PiecewiseLinear(EDGES, dim=4), PiecewiseLinear(EDGES, dim=4)
     other.to_empty(device="cpu").load_state_dict(module.state_dict())
-    assert list(module.state_dict()) == ["weight"]
+    assert list(module.state_dict()) == ["weight", "edges"]
     assert torch.equal(module(torch.tensor([[0.5, 3.0]])), other(torch.tensor([[0.5, 3.0]])))
 
 

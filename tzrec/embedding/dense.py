@@ -76,8 +76,9 @@ class DenseEmbeddings(nn.Module):
         for (_, entries), module in zip(self._entries, self.embeddings, strict=True):
             for index, entry in enumerate(entries):
                 source_module, source_index = fields[entry.key]
-                for parameter, other in zip(module.parameters(), source_module.parameters(), strict=True):
-                    parameter[index] = other[source_index]
+                tensors, others = module.state_dict().values(), source_module.state_dict().values()
+                for tensor, other in zip(tensors, others, strict=True):
+                    tensor[index] = other[source_index]
         elements = dict(zip(source._element_keys, source.elements, strict=True))
         for key, module in zip(self._element_keys, self.elements, strict=True):
             module.load_state_dict(elements[key].state_dict())

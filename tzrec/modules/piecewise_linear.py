@@ -21,15 +21,18 @@ class PiecewiseLinear(nn.Module):
         dim: width of the embedding of each field.
     """
 
+    edges: Tensor
+
     def __init__(self, edges: Sequence[Sequence[float]], dim: int) -> None:
         super().__init__()
-        self._edges = [list(places) for places in edges]  # no buffer: the config holds them, not the checkpoint
-        num_intervals = len(self._edges[0]) - 1
+        num_intervals = len(edges[0]) - 1
         bound = num_intervals**-0.5
-        self.weight = nn.Parameter(torch.empty(len(self._edges), num_intervals, dim).uniform_(-bound, bound))
+        self.weight = nn.Parameter(torch.empty(len(edges), num_intervals, dim).uniform_(-bound, bound))
+        # the weights of a checkpoint belong to its edges
+        self.register_buffer("edges", torch.tensor(edges, dtype=torch.float32).unsqueeze(1))  # (F, 1, K + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, F) -> (B, F * dim)"""
-        edges = torch.tensor(self._edges, dtype=x.dtype, device=x.device).unsqueeze(1)  # (F, 1, K + 1)
-        shares = ((x.t().unsqueeze(2) - edges[..., :-1]) / edges.diff()).clamp(0.0, 1.0)  # (F, B, K)
+        distances = x.t().unsqueeze(2) - self.edges[..., :-1]  # (F, B, K)
+        shares = (distances / self.edges.diff()).clamp(0.0, 1.0)  # (F, B, K)
         return torch.bmm(shares, self.weight).transpose(0, 1).flatten(1)
