@@ -76,9 +76,9 @@ class DenseEmbeddings(nn.Module):
         for (_, entries), module in zip(self._entries, self.embeddings, strict=True):
             for index, entry in enumerate(entries):
                 source_module, source_index = fields[entry.key]
-                tensors, others = module.state_dict().values(), source_module.state_dict().values()
-                for tensor, other in zip(tensors, others, strict=True):
-                    tensor[index] = other[source_index]
+                tensors, sources = module.state_dict().values(), source_module.state_dict().values()
+                for tensor, source_tensor in zip(tensors, sources, strict=True):
+                    tensor[index] = source_tensor[source_index]
         elements = dict(zip(source._element_keys, source.elements, strict=True))
         for key, module in zip(self._element_keys, self.elements, strict=True):
             module.load_state_dict(elements[key].state_dict())
