@@ -23,10 +23,10 @@ DISTRIBUTION = {
 }
 
 # required by torchrec, which is installed without its dependencies, by torch.utils.tensorboard, by Ray or Spark, by
-# fsspec for the URLs of a store, or by uvicorn, which is slow without them
+# fsspec for the URLs of a store, by uvicorn, which is slow without them, or by samplers of Optuna
 INDIRECT = {
     *("tensordict", "pyre-extensions", "tqdm", "tensorboard", "aiohttp", "pandas", "s3fs", "gcsfs", "adlfs"),
-    *("httptools", "uvloop"),
+    *("httptools", "uvloop", "scipy"),
 }
 EXTRAS = (
     "text",

@@ -23,6 +23,7 @@ from tzrec.errors import TrainingError, UsageError
 from tzrec.tuning.runner import divide_machine
 from tzrec.tuning.settings import load_settings
 from tzrec.tuning.storage import open_study
+from tzrec.tuning.trial import last_error
 
 BEST = 0.9
 """AUC of the formula at its optimum, without the part of the epochs."""
@@ -80,6 +81,26 @@ def test_failed_trials_are_recorded_and_the_study_goes_on(tmp_path: Path, monkey
     assert result.trials[2].error == "killed by SIGKILL: most often there was not enough memory"
     assert result.trials[3].error.startswith("auc_ctr is not defined")
     assert result.best_params == {"seed": 1}
+
+
+@pytest.mark.parametrize(
+    ("log", "error"),
+    [
+        ("train  1/9\na.config:3:4 seed: is odd\n1 problem. Nothing was started.\n", "a.config:3:4 seed: is odd"),
+        ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
+        ("loss is nan\n    of tower a\n\n", "loss is nan"),
+        ("", ""),
+    ],
+)
+def test_error_of_a_failed_process_is_the_last_entry_of_its_log(tmp_path: Path, log: str, error: str) -> None:
+    (tmp_path / "train.log").write_text(log)
+    assert last_error(tmp_path / "train.log") == error
+
+
+@pytest.mark.parametrize("sampler", ["gp", "qmc", "random"])
+def test_samplers_by_name_choose_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str) -> None:
+    result = fake_study(tmp_path, monkeypatch, f'{SPACE} sampler: "{sampler}" pruner: "hyperband"', num_trials=3)
+    assert len({trial.params["lr"] for trial in result.trials}) == 3
 
 
 def test_failure_of_the_starting_config_ends_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,10 +49,14 @@ def open_study(settings: TuneSettings, directory: Path) -> tuple[Study, BaseStor
     with _single_creator(directory):
         storage = _storage(config.storage, directory)
         is_new = _NAME not in [summary.study_name for summary in storage.get_all_studies()]
+        try:
+            sampler = _sampler(config)
+        except ImportError as error:
+            raise SetupError(f"sampler \"{config.sampler}\": {error}; run: pip install 'tzrec[tune]'") from None
         study = optuna.create_study(
             storage=storage,
             study_name=_NAME,
-            sampler=_sampler(config),
+            sampler=sampler,
             pruner=_pruner(config),
             direction="maximize" if settings.is_maximized else "minimize",
             load_if_exists=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ COMMAND = (sys.executable, "-m", "tzrec.train_eval")
 CONFIG = "trial.config"
 LOG = "train.log"
 _NUM_LOG_BYTES = 100_000
+_COUNT = re.compile(r"\d+ problems?\. Nothing was started\.")
+"""Last line of an error that lists the problems of a config."""
 _PARENT_DEATH_SIGNAL = 1
 """Option of prctl(2): the signal that a process gets when its parent ends."""
 _LIBC = ctypes.CDLL(None)
@@ -92,7 +95,7 @@ class TrialRun:
             return "killed by SIGKILL: most often there was not enough memory"
         if status < 0:
             return f"ended by {signal.Signals(-status).name}; see {self.directory / LOG}"
-        return _last_line(self.directory / LOG) or f"exit status {status}"
+        return last_error(self.directory / LOG) or f"exit status {status}"
 
 
 def evaluations(directory: Path, metric: str) -> list[float]:
@@ -116,12 +119,12 @@ def final_value(directory: Path, config: EasyRecConfig, metric: str) -> float:
     return math.nan if value is None else float(value)
 
 
-def _last_line(path: Path) -> str:
-    """Return the last line of a log that begins an entry; further lines of an entry are indented."""
+def last_error(path: Path) -> str:
+    """Return the last entry of a log, without further lines, which are indented, and without a count of problems."""
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - _NUM_LOG_BYTES))
         lines = stream.read().decode(errors="replace").splitlines()
-    starts = [line for line in lines if line.strip() and not line[0].isspace()]
+    starts = [line for line in lines if line.strip() and not line[0].isspace() and not _COUNT.fullmatch(line)]
     return shorten_middle(escape_controls(starts[-1])) if starts else ""
 
 
