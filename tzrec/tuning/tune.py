@@ -110,6 +110,8 @@ def tune(given: ConfigInput, config: EasyRecConfig, settings: TuneSettings, mode
     )
     _log_end(result, settings, Path(given).name if isinstance(given, str) else "the starting config", best)
     logger.info("report  %s   table %s", directory / PAGE, directory / TABLE)
+    if signals.received:
+        logger.info("stop    run the same command again to go on")
     return result
 
 
