@@ -31,8 +31,11 @@ def test_run_analyzes_scores_features_gates_and_tables(job: Job) -> None:
     assert sorted(row["feature"] for row in analysis["drift"]) == ["item", "price", "tags", "user"]
     assert max(row["psi"] for row in analysis["drift"]) < 0.5
     assert analysis["tables"]["user_emb"]["filled"] == 1.0  # 600 rows of 100 users
-    assert "collisions" in analysis["tables"]["item_emb"]
-    assert "collisions" not in analysis["tables"]["user_emb"]
+    assert {name: fill["is_hashed"] for name, fill in analysis["tables"].items()} == {
+        "user_emb": False,
+        "item_emb": True,
+        "tags_emb": False,
+    }
     html = (model_dir / "report.html").read_text()
     headings = ("Quality of the scores", "Segments", "Features", "Gates and experts", "Embedding tables", "Time", "Run")
     assert [heading for heading in headings if f"<h2>{heading}</h2>" not in html] == []

@@ -64,9 +64,9 @@ def test_feature_section_orders_by_importance_and_marks_drift() -> None:
 
 def test_table_section_shows_fill_and_collisions() -> None:
     table = {"table": "user_emb", "rows": 1000, "dim": 8, "bytes": 32000, "sharding": "row_wise", "kernel": "fused"}
-    html = table_section({"tables": [table]}, {"tables": {"user_emb": {"filled": 0.25, "collisions": 0.13}}})
+    html = table_section({"tables": [table]}, {"tables": {"user_emb": {"filled": 0.25, "is_hashed": True}}})
     assert "25.0%" in html
-    assert "about 13%" in html
+    assert "about 25%" in html
     assert table_section({}, {}) == ""
 
 

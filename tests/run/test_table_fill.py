@@ -1,26 +1,10 @@
-"""Estimates from the state of the optimizer of tables."""
+"""Rows that training has updated, by the state of the optimizer."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
 import torch
 
-from tzrec.run.table_fill import ShardState, expected_collisions
-
-
-@pytest.mark.parametrize("num_ids", [100, 1000, 3000])
-def test_expected_collisions_agree_with_random_hashes(num_ids: int) -> None:
-    rows = np.random.default_rng(0).integers(0, 1000, (50, num_ids))
-    counts = np.stack([np.bincount(row, minlength=1000) for row in rows])
-    shared = float(np.mean([(np.take(count, row) > 1).mean() for count, row in zip(counts, rows, strict=True)]))
-    estimate = expected_collisions(float((counts > 0).mean()))
-    assert estimate == pytest.approx(shared, abs=0.01)
-
-
-def test_expected_collisions_of_empty_and_full_tables() -> None:
-    assert expected_collisions(0.0) == 0.0
-    assert expected_collisions(1.0) is None
+from tzrec.run.table_fill import ShardState
 
 
 def test_rows_are_updated_where_any_state_differs_from_its_start() -> None:

@@ -96,7 +96,6 @@ def table_section(facts: Mapping[str, Any], analysis: Mapping[str, Any]) -> str:
     rows = []
     for entry in sorted(facts.get("tables", []), key=lambda entry: -entry["bytes"]):
         fill = fills.get(entry["table"], {})
-        collisions = fill.get("collisions")
         rows.append(
             {
                 "table": entry["table"],
@@ -104,7 +103,7 @@ def table_section(facts: Mapping[str, Any], analysis: Mapping[str, Any]) -> str:
                 "dim": f"{entry['dim']}",
                 "size": format_bytes(entry["bytes"]),
                 "rows updated": f"{fill['filled']:.1%}" if fill else "—",
-                "ids that share a row": "—" if collisions is None else f"about {collisions:.0%}",
+                "ids that share a row": f"about {fill['filled']:.0%}" if fill.get("is_hashed") else "—",
                 "sharding": entry["sharding"],
                 "kernel": entry["kernel"],
             }

@@ -25,7 +25,7 @@ from tzrec.run.gate_weights import observe_gates
 from tzrec.run.importance import measure, permutation_units
 from tzrec.run.score_statistics import Floats, task_statistics
 from tzrec.run.segments import MIN_IDS, feature_columns, known_segments, segment_rows, segments_of
-from tzrec.run.table_fill import are_known, expected_collisions, shard_states, table_fill
+from tzrec.run.table_fill import are_known, shard_states, table_fill
 from tzrec.run.trainer import Trainer
 
 _NUM_PERMUTATIONS = 2
@@ -171,23 +171,24 @@ def _known_ids(trainer: Trainer, columns: Columns) -> dict[str, Int64Array]:
     """Find the ids whose rows training has updated, of features with many ids, by feature."""
     tables = {name: feature.table for name, feature in trainer.session.encoder.features.items()}
     own_tables = sorted({shard.table for shard in shard_states(trainer.sparse)})
-    full_names = {name.rpartition("/")[2]: name for names in group.gather(own_tables) for name in names}
+    all_tables = sorted({name for names in group.gather(own_tables) for name in names})
     result, by_table = {}, {}
     for name, column in columns.items():
         table = tables[name]
-        if column.dtype.kind != "i" or table is None or table.name not in full_names:
+        full_name = next((full for full in all_tables if table and _is_of(full, table.name)), "")
+        if column.dtype.kind != "i" or not full_name:
             continue
         ids = np.unique(column[column >= 0])
         if len(ids) >= MIN_IDS:
-            by_table[name] = (full_names[table.name], ids)
+            by_table[name] = (full_name, ids)
     joined = {
         table: np.unique(np.concatenate([ids for name, ids in by_table.values() if name == table]))
         for table in sorted({table for table, _ in by_table.values()})
     }
     known = are_known(trainer.sparse, joined)
-    for name, (full_name, ids) in by_table.items():
-        if full_name in known:
-            result[name] = np.intersect1d(ids, joined[full_name][known[full_name]])
+    for name, (table_name, ids) in by_table.items():
+        if table_name in known:
+            result[name] = np.intersect1d(ids, joined[table_name][known[table_name]])
     return result
 
 
@@ -202,7 +203,7 @@ def _importance(trainer: Trainer, batches: Sequence[Batch], seconds: float, budg
 
 
 def _tables(trainer: Trainer) -> dict[str, dict[str, Any]]:
-    """Fill of each table; of those that a hash fills also the estimated share of ids that share a row."""
+    """Fill of each table, with a mark for those that a hash fills."""
     hashed = {
         entry.table.name
         for entry in trainer.session.encoder.features.values()
@@ -210,9 +211,13 @@ def _tables(trainer: Trainer) -> dict[str, dict[str, Any]]:
     }
     fills = table_fill(trainer.sparse)
     for name, fill in fills.items():
-        if name.rpartition("/")[2] in hashed:
-            fill["collisions"] = expected_collisions(fill["filled"])
+        fill["is_hashed"] = any(_is_of(name, table) for table in hashed)
     return fills
+
+
+def _is_of(full_name: str, table: str) -> bool:
+    """True if a full name, which may begin with the path of a tower, is that of a table."""
+    return full_name == table or full_name.endswith(f".{table}")
 
 
 def _is_hashed(feature: Feature) -> bool:

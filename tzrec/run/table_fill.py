@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +55,11 @@ def shard_states(optimizer: SparseOptimizer) -> Iterator[ShardState]:
 
 
 def table_fill(optimizer: SparseOptimizer) -> dict[str, dict[str, Any]]:
-    """Estimate the share of updated rows of each table, from at most a million of its rows; all ranks together."""
+    """Estimate the share of updated rows of each table, from at most a million of its rows; all ranks together.
+
+    For ids that a hash spreads it is also the share of the ids that share their row: n ids in m rows fill a share
+    1 - exp(-n / m), and an id is alone with probability exp(-n / m).
+    """
     counts: dict[str, list[float]] = {}
     for shard in shard_states(optimizer):
         updated = shard.is_updated(slice(None, None, -(-shard.num_rows // _MAX_ROWS)))
@@ -70,17 +73,6 @@ def table_fill(optimizer: SparseOptimizer) -> dict[str, dict[str, Any]]:
             total[0] += updated_rows
             total[1] += num_rows
     return {name: {"filled": filled / num_rows} for name, (filled, num_rows) in totals.items()}
-
-
-def expected_collisions(filled: float) -> float | None:
-    """Estimate the share of the ids that share their row, of a table that a hash fills; None for a full table.
-
-    With n ids in m rows a share 1 - exp(-n / m) of the rows is filled, and an id is alone with exp(-n / m).
-    """
-    if filled >= 1:
-        return None
-    load = -math.log1p(-filled)
-    return 1 - math.exp(-load) if load else 0.0
 
 
 def are_known(optimizer: SparseOptimizer, ids_by_table: Mapping[str, Int64Array]) -> dict[str, BoolArray]:
