@@ -106,13 +106,13 @@ def segment_section(analysis: Mapping[str, Any]) -> str:
     for task, values in analysis.get("tasks", {}).items():
         name = _STATISTIC[values["kind"]]
         heading = f"<h3>{task}</h3>" if task else ""
-        novelty = table(_segment_rows(_by_feature(values["novelty"]), name))
+        novelty = _by_feature(values["novelty"])
         ranked = _by_spread(values["segments"])
         first, rest = ranked[:_MAX_SEGMENT_FEATURES], ranked[_MAX_SEGMENT_FEATURES:]
-        by_value = table(_segment_rows(first, name))
+        head = table(_segment_rows([*novelty, *first], name))
         more = folded(f"{len(rest)} more features", table(_segment_rows(rest, name))) if rest else ""
-        if novelty or by_value:
-            parts.append(f"<div>{heading}{novelty}{by_value}{more}</div>")
+        if head:
+            parts.append(f"<div>{heading}{head}{more}</div>")
     intro = note(
         "Segments with at least 20 rows of the sample, features with the widest spread first. Numbers are divided into "
         "quarters. New are ids whose embedding rows no training step has updated."

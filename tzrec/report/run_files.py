@@ -105,7 +105,7 @@ class RunFiles:
     def steady_logs(self) -> list[Mapping[str, Any]]:
         """Log lines without the first one, which covers the first step alone, whose duration is not representative."""
         logs = self.record.logs
-        return list(logs[1:] if len(logs) > 1 else logs)
+        return list(logs[1:] if len(logs) > 1 or (logs and logs[0]["step"] == 0) else logs)
 
     def best(self, name: str) -> tuple[float, float] | None:
         """Return step and value of the best evaluation by a metric; None without a direction or finite values."""

@@ -75,7 +75,8 @@ def _headline(files: RunFiles) -> dict[str, tuple[str, str]]:
     logs = files.record.logs
     if logs:
         rates = [log["rows_per_second"] for log in files.steady_logs]
-        values["samples/s"] = (format_count(_median(rates)), "median of the log lines")
+        if rates:
+            values["samples/s"] = (format_count(_median(rates)), "median of the log lines")
         last, planned = files.record.ends[-1] if files.record.ends else logs[-1], files.record.facts.get("num_steps")
         values["steps"] = (f"{last['step'] + 1:,}", f"of {planned:,}" if planned else "")
     if files.record.ends:
@@ -165,11 +166,10 @@ def _present(series: Mapping[str, Points]) -> dict[str, Points]:
 
 def _time_section(files: RunFiles) -> str:
     logs = files.steady_logs
-    if not logs:
-        return ""
     rates = {"samples/s": [(log["step"], log["rows_per_second"]) for log in logs]}
     parts = [figure("Throughput, samples per second", line_chart(rates, "step", Style(has_zero=True)))]
-    seconds = files.record.ends[-1]["stage_seconds"] if files.record.ends else logs[-1].get("stage_seconds", {})
+    lines = files.record.ends or logs
+    seconds = lines[-1].get("stage_seconds", {}) if lines else {}
     named = {label: seconds[stage] for stage, label in _STAGES.items() if seconds.get(stage)}
     total = sum(named.values())
     if total:
@@ -178,7 +178,7 @@ def _time_section(files: RunFiles) -> str:
             "Time of the main thread of rank 0. Files are read and features encoded by other threads: only the time "
             "that the loop waits for them counts as waiting for data."
         )
-        parts.append(figure(f"Share of {format_duration(total)}", stacked_bar(named, texts), remark))
+        parts.append(figure(f"Time of the training loop, {format_duration(total)}", stacked_bar(named, texts), remark))
     return figures(parts)
 
 

@@ -66,6 +66,7 @@ svg.small { width: 120px; height: 26px; } .train { fill: var(--train); }
 td, th { padding: .2rem .9rem .2rem 0; text-align: left; border-bottom: 1px solid var(--rule); }
 th { min-width: 4.5em; color: var(--soft); font-weight: 600; vertical-align: bottom; }
 .number { text-align: right; white-space: nowrap; } td { font-variant-numeric: tabular-nums; }
+td small { white-space: nowrap; }
 details { margin: .5rem 0; } summary { cursor: pointer; color: var(--c0); }
 pre { overflow-x: auto; font: 12px/1.4 ui-monospace, monospace; background: var(--card); padding: .7rem;
   border-radius: 8px; }
