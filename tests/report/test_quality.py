@@ -71,8 +71,10 @@ def test_table_section_shows_fill_and_collisions() -> None:
 
 
 def test_bad_row_section_lists_columns_and_reasons() -> None:
-    html = bad_row_section({"bad_rows": {"price: not a number": 1200}}, {"num_steps": 2, "num_rows": 64})
+    html = bad_row_section(
+        {"bad_rows": {"price: not a number": 1200}}, {"num_steps": 2, "num_rows": 64, "first_step": 7}
+    )
     assert "<td>price</td><td>not a number</td>" in html
     assert "1,200" in html
-    assert "2 steps with 64 rows were skipped." in html
+    assert "skipped 2 steps, 64 rows, first at step 7" in html
     assert bad_row_section({}, None) == ""

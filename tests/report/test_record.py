@@ -18,7 +18,7 @@ def test_read_leaves_out_steps_that_a_resumed_run_repeats(tmp_path: Path) -> Non
     lines = [
         to_line("start", 0, -1, {"seed": 1}),
         *(to_line("log", 1, step, {"epoch": 0}) for step in (0, 10, 20)),
-        to_line("skip", 2, 18, {"num_steps": 1, "num_rows": 8}),
+        to_line("skip", 2, 18, {"num_steps": 1, "num_rows": 8, "first_step": 18}),
         to_line("start", 3, 10, {"seed": 2}),
         to_line("log", 4, 20, {"epoch": 1}),
     ]

@@ -122,5 +122,9 @@ def bad_row_section(end: Mapping[str, Any], skip: Mapping[str, Any] | None) -> s
         {"column": name.rpartition(": ")[0], "reason": name.rpartition(": ")[2], "values": f"{count:,}"}
         for name, count in end.get("bad_rows", {}).items()
     ]
-    skipped = note(f"{skip['num_steps']:,} steps with {skip['num_rows']:,} rows were skipped.") if skip else ""
+    skipped = ""
+    if skip:
+        plural = "s" if skip["num_steps"] > 1 else ""
+        counts = f"skipped {skip['num_steps']:,} step{plural}, {skip['num_rows']:,} rows"
+        skipped = note(f"{counts}, first at step {skip['first_step']:,}")
     return skipped + (table(rows) + note("A sample of them is in bad_rows.jsonl.") if rows else "")

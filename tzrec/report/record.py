@@ -6,7 +6,7 @@ Each line has `event`, `time` (seconds since the Unix epoch) and `step`. Events,
 - `log`: `epoch`, `losses`, `metrics` (of training batches), `learning_rates`, `rows_per_second`, `stage_seconds`.
 - `save`: `path`, `bytes`, `waited_seconds`.
 - `evaluation`: `metrics`, `num_rows`, `seconds`.
-- `skip`: `num_steps` and `num_rows` so far.
+- `skip`: `num_steps` and `num_rows` so far, `first_step`.
 - `end`: `signal`, `seconds`, `stage_seconds`, `peak_memory_bytes`, `bad_rows`.
 """
 

@@ -58,7 +58,8 @@ class Recorder(Listener):
             self._write()
 
     def on_skip(self, skipped: SkippedSteps) -> None:
-        self._add("skip", {"num_steps": skipped.num_steps, "num_rows": skipped.num_rows})
+        fields = {"num_steps": skipped.num_steps, "num_rows": skipped.num_rows, "first_step": skipped.first_step}
+        self._add("skip", fields)
 
     def on_save(self, saved: SaveResult) -> None:
         self._step = int(saved.path.name.rpartition("-")[2])
