@@ -338,7 +338,8 @@ def init(
         eval_input_path: evaluation data. Default: a tenth of the training rows, held out.
         model_dir: `model_dir` of the config. Default: `experiments/<name of the config>`, `first` without.
         features: create features for these columns only.
-        kinds: kinds of columns that the data shows wrongly: "number", "category", "both" or "skip".
+        kinds: kinds of columns that the data shows wrongly: "number", "category", "both", "values", "sequence",
+            "weights", "time" or "skip".
 
     Returns:
         The config, and for each column what it is taken as, why, and its statistics.

@@ -23,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_data_flags(flags)
     text = "create features for these columns only; default: all"
     flags.add_argument("--features", type=split_commas, default=[], metavar="A,B", help=text)
-    text = "kinds of columns that the data shows wrongly: number, category, both or skip"
+    text = (
+        "kinds of columns that the data shows wrongly: number, category, both, values, sequence, weights, time or skip"
+    )
     flags.add_argument("--as", dest="kinds", type=split_commas, default=[], metavar="COLUMN=KIND,...", help=text)
     text = "columns that predict a label by themselves and are features all the same"
     flags.add_argument("--keep", type=split_commas, default=[], metavar="A,B", help=text)
