@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tzrec.profile.cell_shapes import CellShape, cell_shapes
+from tzrec.profile.cell_shapes import ColumnShape, cell_shapes
 
 RANDOM = random.Random(3)
 ITEMS = [f"item{number}" for number in range(50)]
 
 
-def shape(values: Any, name: str = "c") -> CellShape:
+def shape(values: Any, name: str = "c") -> ColumnShape:
     column = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values)
     return cell_shapes(pa.table({name: column}), [name])[name]
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tests.fixtures.column_stats import column_stats
-from tzrec.profile.cell_shapes import CellShape
+from tzrec.profile.cell_shapes import ColumnShape
 from tzrec.profile.column_reading import label_reading, read_column
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.quantities import Kind
@@ -64,8 +64,8 @@ def test_column_without_information_is_left_out(name: str, values: Any, reason: 
 
 def test_lists_of_numbers_of_no_fixed_width_are_no_vector() -> None:
     stats = column("lists", [[1.0, 2.5], [3.0]])
-    assert read_column(stats, shape=CellShape(is_list=True)).kind == Kind.VALUES
-    reading = read_column(stats, Kind.QUANTITY, CellShape(is_list=True))
+    assert read_column(stats, shape=ColumnShape(is_list=True)).kind == Kind.VALUES
+    reading = read_column(stats, Kind.QUANTITY, ColumnShape(is_list=True))
     assert reading.evidence == "rows with 1 to 2 numbers have no fixed width; --as lists=values buckets them"
 
 

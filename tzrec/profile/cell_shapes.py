@@ -1,4 +1,4 @@
-"""CellShape: how the cells of a column are written, by its first rows: lists, weights, times, words among numbers."""
+"""ColumnShape: how the cells of a column are written, by its first rows: lists, weights, times, words among numbers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MIN_WORDS = 4
 
 
 @dataclass(frozen=True)
-class CellShape:
+class ColumnShape:
     """Shape of the cells of a column.
 
     Attributes:
@@ -61,7 +61,7 @@ class CellShape:
     note: str = ""
 
 
-def cell_shapes(rows: pa.Table, names: Collection[str], missing: Collection[str] = ()) -> dict[str, CellShape]:
+def cell_shapes(rows: pa.Table, names: Collection[str], missing: Collection[str] = ()) -> dict[str, ColumnShape]:
     """Tell the shape of columns.
 
     Args:
@@ -72,23 +72,23 @@ def cell_shapes(rows: pa.Table, names: Collection[str], missing: Collection[str]
     return {name: _shape(name, pa.chunked_array(rows.column(name)), frozenset(missing)) for name in names}
 
 
-def _shape(name: str, column: pa.ChunkedArray, missing: frozenset[str]) -> CellShape:
+def _shape(name: str, column: pa.ChunkedArray, missing: frozenset[str]) -> ColumnShape:
     array = decode(column.combine_chunks())
     kind = array.type
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return CellShape(time=TimeShape.of_arrow(array))
+        return ColumnShape(time=TimeShape.of_arrow(array))
     if pa.types.is_map(kind):
         if not (pa.types.is_integer(kind.item_type) or pa.types.is_floating(kind.item_type)):
-            return CellShape()
+            return ColumnShape()
         keys = frozenset(map(str, array.keys.slice(0, _MAX_VALUES).unique().to_pylist()))
-        return CellShape(is_list=True, is_weighted=True, values=keys)
+        return ColumnShape(is_list=True, is_weighted=True, values=keys)
     if pa.types.is_list(kind):
         if pa.types.is_list(kind.value_type):
-            return CellShape(is_list=True, is_nested=True)
-        return CellShape(is_list=True, values=_some_values(array.flatten()))
+            return ColumnShape(is_list=True, is_nested=True)
+        return ColumnShape(is_list=True, values=_some_values(array.flatten()))
     if pa.types.is_integer(kind):
-        return CellShape(time=time_shape_of_numbers(name, array), values=_some_values(array))
-    return _shape_of_text(name, array, missing) if pa.types.is_string(kind) else CellShape()
+        return ColumnShape(time=time_shape_of_numbers(name, array), values=_some_values(array))
+    return _shape_of_text(name, array, missing) if pa.types.is_string(kind) else ColumnShape()
 
 
 def _some_values(array: pa.Array) -> frozenset[str]:
@@ -96,7 +96,7 @@ def _some_values(array: pa.Array) -> frozenset[str]:
     return frozenset(map(str, values.to_pylist()))
 
 
-def _shape_of_text(name: str, array: pa.Array, missing: frozenset[str]) -> CellShape:
+def _shape_of_text(name: str, array: pa.Array, missing: frozenset[str]) -> ColumnShape:
     counts = pc.value_counts(array.drop_null())
     values, numbers = counts.field("values").to_pylist(), counts.field("counts").to_pylist()
     count_by_cell = {
@@ -106,24 +106,24 @@ def _shape_of_text(name: str, array: pa.Array, missing: frozenset[str]) -> CellS
     }
     cells = list(count_by_cell)[:_MAX_VALUES]
     if not cells:
-        return CellShape()
+        return ColumnShape()
     time = time_shape_of_text(name, cells)
     if time is not None:
-        return CellShape(time=time)
+        return ColumnShape(time=time)
     num_numbers = sum(map(is_number, cells))
     if num_numbers >= _MOST * len(cells):
-        return CellShape(is_number=True, values=frozenset(cells))
+        return ColumnShape(is_number=True, values=frozenset(cells))
     if sum(map(_is_decorated, cells)) >= _MOST * len(cells):
-        return CellShape(values=frozenset(cells), note=_DECORATED_NOTE)
+        return ColumnShape(values=frozenset(cells), note=_DECORATED_NOTE)
     separator = _separator(cells)
     items = [item.strip() for cell in cells for item in (cell.split(separator) if separator else [cell])]
     items = [item for item in items if item]
     is_weighted = _are_weighted(items, bool(separator))
     if separator or is_weighted:
         keys = frozenset(item.rpartition(":")[0] if is_weighted else item for item in items)
-        return CellShape(separator, is_list=True, is_weighted=is_weighted, values=keys)
+        return ColumnShape(separator, is_list=True, is_weighted=is_weighted, values=keys)
     num_words = sum(len(cell.split()) for cell in cells) / len(cells)
-    return CellShape(is_text=num_words >= _MIN_WORDS, values=frozenset(cells), note=_variants(count_by_cell))
+    return ColumnShape(is_text=num_words >= _MIN_WORDS, values=frozenset(cells), note=_variants(count_by_cell))
 
 
 def _is_decorated(cell: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tzrec.features import times
-from tzrec.profile.cell_shapes import CellShape
+from tzrec.profile.cell_shapes import ColumnShape
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.quantities import Kind, kind_of
 from tzrec.profile.rules import format_distinct, has_few_values
@@ -42,7 +42,7 @@ class ColumnReading:
     evidence: str
     override: str = ""
     stats: ColumnStats | None = None
-    shape: CellShape = field(default_factory=CellShape)
+    shape: ColumnShape = field(default_factory=ColumnShape)
     time: TimeColumn | None = None
     shares_with: str = ""
     is_label: bool = False
@@ -63,7 +63,7 @@ class ColumnReading:
         self.is_left_out, self.evidence, self.override = True, reason, override
 
 
-def given_shape(shape: CellShape, kind: Kind | None) -> CellShape:
+def given_shape(shape: ColumnShape, kind: Kind | None) -> ColumnShape:
     """The shape of cells under a kind that the user gives: other separators and times than those do not count."""
     if kind is None or kind == Kind.SKIPPED:
         return shape
@@ -75,7 +75,7 @@ def given_shape(shape: CellShape, kind: Kind | None) -> CellShape:
     if kind == Kind.TIME:
         return shape
     keeps_list = is_list_type or kind == Kind.QUANTITY
-    return CellShape(
+    return ColumnShape(
         separator=shape.separator if keeps_list else "",
         is_list=shape.is_list and keeps_list,
         is_nested=shape.is_nested,
@@ -89,7 +89,7 @@ def given_shape(shape: CellShape, kind: Kind | None) -> CellShape:
 def read_column(
     stats: ColumnStats,
     given: Kind | None = None,
-    shape: CellShape | None = None,
+    shape: ColumnShape | None = None,
     time: TimeColumn | None = None,
     missing: str = "",
 ) -> ColumnReading:
@@ -102,7 +102,7 @@ def read_column(
         time: where the cells are times.
         missing: words for missing values, with their share; "" if there are none.
     """
-    shape = shape or CellShape()
+    shape = shape or ColumnShape()
     kind, evidence, override = _judge(stats, shape, time)
     if given:
         kind, override = given, None
@@ -115,7 +115,7 @@ def read_column(
     return reading
 
 
-def _judge(stats: ColumnStats, shape: CellShape, time: TimeColumn | None) -> tuple[Kind, str, Kind | None]:
+def _judge(stats: ColumnStats, shape: ColumnShape, time: TimeColumn | None) -> tuple[Kind, str, Kind | None]:
     """Kind of a column, the evidence, and the kind that it might have as well."""
     if time is not None:
         return Kind.TIME, _time_evidence(time), Kind.QUANTITY if time.shape.is_number else Kind.SKIPPED
@@ -188,7 +188,7 @@ def _widths(stats: ColumnStats) -> str:
     return f"{least} to {most} in a row" if least < most else f"{most} in each row"
 
 
-def _list_evidence(stats: ColumnStats, shape: CellShape) -> str:
+def _list_evidence(stats: ColumnStats, shape: ColumnShape) -> str:
     one = [f"{letter}:1" if shape.is_weighted else letter for letter in "abc"]
     written = f'"{shape.separator.join(one)}"' if shape.separator else f"{stats.kind}"
     written = written if shape.separator.isprintable() else f"split at {shape.separator!r}"
@@ -202,7 +202,7 @@ def _time_evidence(time: TimeColumn) -> str:
     return f"{time.shape.describe()}{form}{is_row} -> {', '.join([*parts, *time.parts])}"
 
 
-def _exclusion_reason(stats: ColumnStats, shape: CellShape, kind: Kind, time: TimeColumn | None) -> str:
+def _exclusion_reason(stats: ColumnStats, shape: ColumnShape, kind: Kind, time: TimeColumn | None) -> str:
     """Reason to create no feature for a column, "" if there is none."""
     if kind == Kind.SKIPPED:
         return "--as says so"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tzrec.errors import ConfigError, DataError, Problem
-from tzrec.profile.cell_shapes import CellShape, cell_shapes
+from tzrec.profile.cell_shapes import ColumnShape, cell_shapes
 from tzrec.profile.column_reading import ColumnReading, given_shape, label_reading, link_shared_values, read_column
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.label_stats import LabelStats
@@ -28,7 +28,7 @@ class FirstLook:
         reason_by_column: columns that no feature can read.
     """
 
-    shape_by_column: Mapping[str, CellShape]
+    shape_by_column: Mapping[str, ColumnShape]
     time_by_column: Mapping[str, TimeColumn]
     missing: MissingWords
     reason_by_column: dict[str, str]
