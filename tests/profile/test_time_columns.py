@@ -37,6 +37,17 @@ def test_latest_time_is_that_of_the_row_and_others_are_days_before_it() -> None:
     assert (stats.numbers, stats.moments.least, stats.moments.most) == (100, 0.5, 29.5)
 
 
+def test_range_of_times_is_that_of_all_rows() -> None:
+    look = time_columns(TABLE, {"visit": cell_shapes(TABLE.slice(0, 5), ["visit"])["visit"].time})  # type: ignore[dict-item]
+    assert look["visit"].shape.describe() == "2024-05-01 to 2024-05-01"
+    stats, other = TimeStats(look["visit"]), TimeStats(look["visit"])
+    stats.add_batch(TABLE.slice(0, 50).to_batches()[0])
+    other.add_batch(TABLE.slice(50).to_batches()[0])
+    stats.merge(other)
+    assert stats.time.shape.describe() == "2024-05-01 to 2024-05-05"
+    assert (look["visit"].parts, stats.time.parts) == (["hour"], ["hour", "weekday"])
+
+
 def test_time_whose_name_says_another_one_counts_from_its_first_day() -> None:
     times = read("born_at")
     assert not times["born_at"].row_time

@@ -88,7 +88,7 @@ class FirstLook:
                 column,
                 kind_by_column.get(column.name),
                 self.shape_by_column[column.name],
-                self.time_by_column.get(column.name),
+                column.time if isinstance(column, TimeStats) else None,
                 self.missing.share_by_column.get(column.name, ""),
             )
             for column in stats

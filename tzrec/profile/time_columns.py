@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,14 @@ class TimeColumn:
         shape: of its times.
         row_time: name of the column with the time of the row, "" if there is none; that column has its own name.
         row_format: of that column.
+        since: date that the days are counted from where there is no time of the row.
     """
 
     name: str
     shape: TimeShape
     row_time: str = ""
     row_format: str = ""
+    since: str = ""
 
     @property
     def is_row_time(self) -> bool:
@@ -71,22 +73,40 @@ class TimeColumn:
             if self.row_format != self.shape.format_or_iso:
                 values["format2"] = self.row_format
         elif part == "days":
-            values["since"] = str(np.datetime64(self.shape.first, "us").astype("datetime64[D]"))
+            values["since"] = self.since
         return values
 
 
 class TimeStats(ColumnStats):
-    """Statistics of the days that a time column is counted in."""
+    """Statistics of the days that a time column is counted in.
+
+    Attributes:
+        time: the column, whose shape is that of all rows once these are added.
+    """
 
     def __init__(self, time: TimeColumn) -> None:
         super().__init__(time.name)
+        self.time = time
         self._columns = time.day_columns()
         self._operator = TimePart(time.params("days"))
         self._operator.bind(tuple(self._columns))
 
     def add_batch(self, batch: pa.RecordBatch) -> None:
-        """Add the days of B rows."""
+        """Add the days of B rows, and widen the shape to their times."""
+        array = decode(batch.column(self.name))
+        numbers, present, _ = times.to_microseconds(array, self.time.shape.format_or_iso, self.name)
+        if present.any():
+            self._widen_shape(self.time.shape.widened(numbers[present]))
         self.add(self._operator(*(decode(batch.column(name)) for name in self._columns)))
+
+    def merge(self, other: ColumnStats) -> None:
+        """Add the statistics of other rows."""
+        assert isinstance(other, TimeStats)
+        super().merge(other)
+        self._widen_shape(self.time.shape.union(other.time.shape))
+
+    def _widen_shape(self, shape: TimeShape) -> None:
+        self.time = replace(self.time, shape=shape)
 
 
 def time_columns(rows: pa.Table, shape_by_column: Mapping[str, TimeShape]) -> dict[str, TimeColumn]:
@@ -102,7 +122,9 @@ def time_columns(rows: pa.Table, shape_by_column: Mapping[str, TimeShape]) -> di
     if row_time and _says_another(row_time):
         row_time = ""
     row_format = shape_by_column[row_time].format_or_iso if row_time else ""
-    return {name: TimeColumn(name, shape, row_time, row_format) for name, shape in shape_by_column.items()}
+    return {
+        name: TimeColumn(name, shape, row_time, row_format, shape.first_day) for name, shape in shape_by_column.items()
+    }
 
 
 def _says_another(name: str) -> bool:

@@ -59,6 +59,21 @@ class TimeShape:
         """Shape of dates or timestamps; None if there is none."""
         return _measured(array, "")
 
+    @property
+    def first_day(self) -> str:
+        """Date of the least time."""
+        return str(np.datetime64(self.first, "us").astype("datetime64[D]"))
+
+    def widened(self, microseconds: np.ndarray) -> TimeShape:
+        """The shape with other times `(N,)`, at least one."""
+        first, last = int(microseconds.min()), int(microseconds.max())
+        return self.union(TimeShape(self.time_format, first, last, _have_hours(microseconds)))
+
+    def union(self, other: TimeShape) -> TimeShape:
+        """The shape of the times of both."""
+        first, last = min(self.first, other.first), max(self.last, other.last)
+        return TimeShape(self.time_format, first, last, self.has_hours or other.has_hours)
+
     def describe(self) -> str:
         """Format the range: `2019-01-02 to 2025-11-20`."""
         days = (np.array([self.first, self.last]) // _MICROSECONDS_PER_DAY).astype("datetime64[D]")
@@ -121,5 +136,8 @@ def _measured(array: pa.Array, time_format: str) -> TimeShape | None:
     numbers = numbers[present]
     if not len(numbers):
         return None
-    has_hours = bool((numbers % _MICROSECONDS_PER_DAY != 0).any())
-    return TimeShape(time_format, int(numbers.min()), int(numbers.max()), has_hours)
+    return TimeShape(time_format, int(numbers.min()), int(numbers.max()), _have_hours(numbers))
+
+
+def _have_hours(microseconds: np.ndarray) -> bool:
+    return bool((microseconds % _MICROSECONDS_PER_DAY != 0).any())
