@@ -35,7 +35,7 @@ def try_table(table: OddTable) -> None:
             tzrec.train(path, model_dir=Path(folder, "model"), edit=QUICK)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=HealthCheck)
+@settings(max_examples=30, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=HealthCheck)
 @given(odd_tables())
 def test_init_of_odd_tables_writes_configs_that_check_accepts(table: OddTable) -> None:
     with tempfile.TemporaryDirectory() as folder:
