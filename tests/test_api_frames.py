@@ -16,6 +16,7 @@ import tzrec
 from tests.test_api import SMALL
 from tzrec.checkpoint.position import Position
 from tzrec.run.listeners import Listener
+from tzrec.serving.frames import as_table
 
 TEXT = """
 model_dir: "model"
@@ -128,9 +129,14 @@ def test_train_evaluate_and_predict_of_frame_equal_those_of_parquet(layout: str,
     model = parquet / "model"
     assert dict(tzrec.evaluate(model / "pipeline.config", eval_input_path=evaluation)) == dict(expected)
     scores = tzrec.predict(evaluation, config=model / "pipeline.config", reserved_columns=["clk"])
-    assert scores.column_names == ["logits", "probs", "clk"]
-    assert scores["clk"].to_pylist() == rows()["clk"].to_pylist()[:100]
-    assert scores["probs"].to_pylist() == tzrec.load(tmp_path / "model").predict(evaluation)["probs"].to_pylist()
+    assert type(scores) is (pa.Table if isinstance(evaluation, dict) else type(evaluation))
+    loaded = tzrec.load(tmp_path / "model").predict(evaluation)
+    if hasattr(evaluation, "index"):
+        assert scores.index.tolist() == loaded.index.tolist() == evaluation.index.tolist()
+    table = as_table(scores)
+    assert table.column_names == ["logits", "probs", "clk"]
+    assert table["clk"].to_pylist() == rows()["clk"].to_pylist()[:100]
+    assert table["probs"].to_pylist() == as_table(loaded)["probs"].to_pylist()
 
 
 def test_predict_of_frame_equals_predict_of_files(parquet: Path, tmp_path: Path) -> None:

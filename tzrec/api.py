@@ -24,8 +24,6 @@ from tzrec.run.frame_files import FrameFiles, is_frame, train_edits
 from tzrec.storage.path import StorePath, to_directory, to_path
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tzrec.profile.suggest import SuggestResult
     from tzrec.run.listeners import Listener
     from tzrec.serving.predictor import Predictor
@@ -212,7 +210,7 @@ def predict(
     checkpoint_path: AnyPath | None = None,
     reserved_columns: Sequence[str] = (),
     edit: Mapping[str, Any] | None = None,
-) -> pa.Table: ...
+) -> Any: ...
 
 
 @guarded
@@ -225,7 +223,7 @@ def predict(
     reserved_columns: Sequence[str] = (),
     edit: Mapping[str, Any] | None = None,
     existing: Existing = "refuse",
-) -> int | pa.Table:
+) -> Any:
     """Score files, or a frame, with a package or with a checkpoint; `load` keeps the model for further frames.
 
     Args:
@@ -240,8 +238,8 @@ def predict(
             are complete, or "append" those of the input files that are not scored in it yet.
 
     Returns:
-        Of files the number of rows written; of a frame a pyarrow.Table with its rows in their order: the outputs of the
-        model, then the reserved columns.
+        Of files the number of rows written; of a frame one with its rows in their order: the outputs of the model, then
+        the reserved columns. It is of pandas, with the same index, or of polars, if the frame is; else a pyarrow.Table.
 
     Raises:
         UsageError: not exactly one of `package` and `config` is given, the output directory of files is missing or

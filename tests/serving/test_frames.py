@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tzrec.errors import DataError
-from tzrec.serving.frames import as_table
+from tzrec.serving.frames import as_table, like
 
 
 class FrameOfLists:
@@ -40,6 +40,15 @@ FRAME = FrameOfLists({"a": [1, 2], "b": [1, "2"], "c": [1j, 2j]}, {"c": "complex
 
 def test_as_table_converts_only_the_columns_that_are_asked_for() -> None:
     assert as_table(FRAME, ["a"]) == pa.table({"a": [1, 2]})
+
+
+def test_like_returns_frame_of_the_library_of_another() -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    table = pa.table({"probs": [0.25, 0.5], "vector": [[1.0], [2.0]]})
+    of_pandas = like(table, pandas.DataFrame({"a": [1, 2]}, index=["x", "y"]))
+    assert of_pandas["probs"].to_dict() == {"x": 0.25, "y": 0.5}
+    assert like(table, polars.DataFrame({"a": [1, 2]}))["vector"].to_list() == [[1.0], [2.0]]
+    assert all(like(table, other) is table for other in (table, {"a": [1, 2]}))
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from tzrec.checkpoint.store import list_checkpoints
 from tzrec.config.check import load_checked
 from tzrec.errors import CheckpointError, DataError
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.predict import ensure_whole
 from tzrec.run.session import Session
-from tzrec.serving.frames import as_table
+from tzrec.serving.frames import as_table, like
 from tzrec.serving.predictor import Predictor
 from tzrec.serving.predictor import load as load_package
 from tzrec.storage.path import AnyPath, to_path
@@ -64,20 +62,20 @@ def _config_beside(checkpoint: AnyPath) -> EasyRecConfig:
 
 def score(
     config: EasyRecConfig, frame: Any, package: str | None, checkpoint: str | None, reserved_columns: Sequence[str]
-) -> pa.Table:
+) -> Any:
     """Score a frame with a package, or with a checkpoint of a config.
 
     Returns:
-        The outputs of the model, then the reserved columns.
+        The outputs of the model, then the reserved columns; of the kind that `Predictor.predict` returns.
 
     Raises:
         DataError: see `Predictor.predict`; or a reserved column is missing, or has the name of an output.
     """
     copies = as_table(frame, reserved_columns)
     predictor = load_package(package) if package is not None else load_checkpoint(config, checkpoint)
-    scores = predictor.predict(frame)
+    scores = predictor.predict_table(frame)
     for name in reserved_columns:
         if name in scores.column_names:
             raise DataError(f'reserved_columns: "{name}" is also the name of an output; rename the column')
         scores = scores.append_column(name, copies.column(name))
-    return scores
+    return like(scores, frame)

@@ -51,6 +51,26 @@ def as_table(frame: Any, columns: Sequence[str] | None = None) -> pa.Table:
     return table if columns is None else as_table(table, columns)  # without names before, a stream may lack columns
 
 
+def like(table: pa.Table, frame: Any) -> Any:
+    """Return a table as a frame of the library of another one with as many rows.
+
+    Args:
+        table: e.g. scores.
+        frame: what the table was computed from.
+
+    Returns:
+        a pandas frame with the index of the other, or a polars frame; the table itself for all other kinds of frames.
+    """
+    library = type(frame).__module__.partition(".")[0]
+    if library == "pandas":
+        return table.to_pandas().set_index(frame.index)
+    if library == "polars":
+        import polars
+
+        return polars.from_arrow(table)
+    return table
+
+
 def _of_columns(frame: Mapping[Any, Any], names: Sequence[Any]) -> pa.Table:
     _validate_names(names, list(frame))
     arrays, problems = {}, []

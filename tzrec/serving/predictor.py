@@ -25,7 +25,7 @@ from tzrec.protos import data_pb2
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.serving.assets import locate_assets
 from tzrec.serving.fetch import local_package
-from tzrec.serving.frames import as_table
+from tzrec.serving.frames import as_table, like
 from tzrec.serving.package import CONFIG, open_package
 from tzrec.serving.package_manifest import PackageManifest
 from tzrec.serving.request_signature import RequestSignature
@@ -75,7 +75,7 @@ class Predictor:
         """Raw columns that `predict` reads."""
         return self.encoder.columns
 
-    def predict(self, frame: Any) -> pa.Table:
+    def predict(self, frame: Any) -> Any:
         """Score rows.
 
         Args:
@@ -83,16 +83,21 @@ class Predictor:
                 dict of columns.
 
         Returns:
-            one row for each row of the input, in its order; outputs in alphabetical order, float32 numbers or lists.
+            one row for each row of the input, in its order; outputs in alphabetical order, float32 numbers or lists. A
+            frame of pandas, with the index of the input, or of polars, if the input is one; else a pyarrow.Table.
 
         Raises:
             DataError: not a frame, no rows, a column that is missing, exists twice or has a type that cannot be read,
                 or a bad value where `bad_row_policy` is ERROR; under the other policies a bad value becomes the default
                 of its feature. Columns that are not read may hold anything.
         """
+        return like(self.predict_table(frame), frame)
+
+    def predict_table(self, frame: Any) -> pa.Table:
+        """Score rows as `predict` does, and return a pyarrow.Table for every kind of frame."""
         return pa.concat_tables([to_arrow(outputs) for outputs in self._outputs(frame)])
 
-    def retrieve(self, frame: Any, k: int) -> pa.Table:
+    def retrieve(self, frame: Any, k: int) -> Any:
         """Find the items nearest to users, with the index that `tzrec index` wrote into the package of a user tower.
 
         Of a user with several interests, each item is found once, with its best score. Several threads may call this.
@@ -102,8 +107,8 @@ class Predictor:
             k: how many items to find for each.
 
         Returns:
-            one row for each user, in the order of the input: `ids`, the items as in the table that was indexed, and
-            `scores`, inner products or squared distances, float32; both are lists with the best item first.
+            as `predict` a frame, one row for each user, in the order of the input: `ids`, the items as in the indexed
+            table, and `scores`, inner products or squared distances, float32; both are lists with the best item first.
 
         Raises:
             DataError: as for `predict`.
@@ -114,7 +119,7 @@ class Predictor:
         if type(k) is not int or k < 1:
             raise UsageError(f"retrieve: k must be a whole number from 1 up; received {k!r}")
         retriever = self._opened_retriever()
-        return pa.concat_tables([retriever.retrieve(outputs, k) for outputs in self._outputs(frame)])
+        return like(pa.concat_tables([retriever.retrieve(outputs, k) for outputs in self._outputs(frame)]), frame)
 
     def open_index(self) -> None:
         """Open the index of items now, which the first call of `retrieve` does otherwise.
