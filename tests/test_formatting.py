@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tzrec.formatting import format_bytes, format_count, format_duration
+from tzrec.formatting import format_bytes, format_count, format_duration, format_value
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,24 @@ from tzrec.formatting import format_bytes, format_count, format_duration
 )
 def test_format_count(number: float, text: str) -> None:
     assert format_count(number) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.72184, "0.7218"),
+        (-5.30246, "-5.302"),
+        (12.3456, "12.35"),
+        (1067.02, "1,067"),
+        (65_060_394.4, "65,060,394"),
+        (0.00003, "3.0e-05"),
+        (0.00006, "0.0001"),
+        (0.0, "0.0000"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_format_value_has_digits_by_size(value: float, text: str) -> None:
+    assert format_value(value) == text
 
 
 @pytest.mark.parametrize(

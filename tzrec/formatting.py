@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB")
@@ -13,6 +14,19 @@ def format_count(number: float) -> str:
     if number >= 1e6:
         return f"{number / 1e6:.2f}M"
     return f"{number / 1e3:.1f}k" if number >= 1e3 else f"{number:.0f}"
+
+
+def format_value(value: float, decimals: int = 4) -> str:
+    """Format a metric, a score or a label, of any size: `0.7218`, `12.35`, `2,347,089`, `3.2e-05`; `nan`.
+
+    Args:
+        value: to format.
+        decimals: digits behind the point of a value below 1; larger ones have fewer.
+    """
+    size = abs(value)
+    if 0 < size < 0.1**decimals / 2:
+        return f"{value:.1e}"
+    return f"{value:,.{max(decimals - len(str(int(size))) + (size < 1), 0)}f}" if math.isfinite(value) else f"{value}"
 
 
 def format_bytes(size: float) -> str:

@@ -39,6 +39,8 @@ def test_run_analyzes_scores_features_gates_and_tables(job: Job) -> None:
     html = (model_dir / "report.html").read_text()
     headings = ("Quality of the scores", "Segments", "Features", "Gates and experts", "Embedding tables", "Time", "Run")
     assert [heading for heading in headings if f"<h2>{heading}</h2>" not in html] == []
+    assert "·  complete</p>" in html, "the report is written after the end of the run is recorded"
+    assert "<td>ended</td><td>—" not in html
 
 
 def test_run_without_report_rows_is_not_analyzed(job: Job) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tzrec.report.page import figures, folded, page, table, text, tiles
+import re
+
+import pytest
+
+from tzrec.report.page import figures, folded, items, page, table, text, tiles
 
 
 def test_page_escapes_names() -> None:
@@ -33,5 +37,33 @@ def test_table_writes_html_of_raw_columns_only() -> None:
     assert "<td>&lt;i&gt;</td><td><i></td>" in html
 
 
+@pytest.mark.parametrize(
+    ("cell", "is_number"),
+    [
+        ("0.6184 ± 0.030", True),
+        ("0.0% → 1.5%", True),
+        ("1,220 to 1,922", True),
+        ("about 18%", True),
+        ("x0.2186", True),
+        ("54 MB", True),
+        ("0:10", True),
+        ("6 values, 17.5 to 42", False),
+        ("100 % of the ids", False),
+        ("2026-11-29 16:20 UTC", False),
+    ],
+)
+def test_table_aligns_numbers_but_not_texts_that_begin_with_one(cell: str, is_number: bool) -> None:
+    assert ('<td class="number">' in table([{"a": cell}, {"a": "—"}])) == is_number
+
+
+def test_table_leaves_out_optional_columns_without_values() -> None:
+    rows = [{"a": "x", "b": "—", "c": ""}, {"a": "y", "b": "—", "c": "1"}]
+    assert re.findall("<th[^>]*>(.)</th>", table(rows, optional=("b", "c"))) == ["a", "c"]
+
+
+def test_items_keep_the_sign_of_a_percentage_with_its_number() -> None:
+    assert items(["5 % <"]) == '<ul class="items"><li>5&nbsp;% &lt;</li></ul>'
+
+
 def test_parts_without_content_are_empty() -> None:
-    assert table([]) == text("") == figures([]) == folded("more", "") == ""
+    assert table([]) == text("") == items([]) == figures([]) == folded("more", "") == ""

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from tzrec.report.inputs import bad_row_section, feature_section, table_section
+from tzrec.report.inputs import bad_row_section, feature_section, gate_section, table_section
 from tzrec.report.quality import quality_section, segment_section
 from tzrec.run.score_statistics import segment_statistics, task_statistics
 
@@ -20,6 +20,7 @@ def test_quality_section_has_charts_of_the_kind_of_task(kind: str, num_charts: i
     html = quality_section({"num_rows": 400, "step": 9, "tasks": {"ctr": task_statistics(kind, scores, labels, 1)}})
     assert html.count("<figure>") == num_charts
     assert "400 evaluation rows, scored after step 9" in html
+    assert ("mean label" in html) == (kind != "classes"), "numbers of classes have no order"
     assert quality_section({}) == ""
 
 
@@ -78,3 +79,15 @@ def test_bad_row_section_lists_columns_and_reasons() -> None:
     assert "1,200" in html
     assert "skipped 2 steps, 64 rows, first at step 7" in html
     assert bad_row_section({}, None) == ""
+
+
+def test_gate_section_names_layers_in_words() -> None:
+    gates = [{"layer": f"model.levels.{level}", "gate": "ctr", "weights": [0.25, 0.75]} for level in (0, 1)]
+    assert re.findall("<h3>(.*?)</h3>", gate_section({"gates": gates})) == ["Level 1", "Level 2"]
+    assert "<h3>Experts</h3>" in gate_section({"gates": [{**gates[0], "layer": "model.experts"}]})
+
+
+def test_table_section_without_fill_has_no_columns_of_it() -> None:
+    table = {"table": "user_emb", "rows": 9, "dim": 4, "bytes": 144, "sharding": "table_wise", "kernel": "fused"}
+    html = table_section({"tables": [table]}, {})
+    assert re.findall("<th[^>]*>(.*?)</th>", html) == ["table", "rows", "dim", "size", "sharding", "kernel"]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.store import RESULTS
-from tzrec.report.record import ANALYSIS, RECORD
+from tzrec.report.record import ANALYSIS, RECORD, to_line
+from tzrec.report.run_files import RunFiles
+from tzrec.report.run_page import run_page
 from tzrec.run.evaluation import Evaluation, append_evaluation
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
@@ -59,3 +61,12 @@ def test_report_with_undefined_metric_leaves_gap(tmp_path: Path) -> None:
 def test_report_with_damaged_analysis_leaves_it_out(tmp_path: Path) -> None:
     (tmp_path / ANALYSIS).write_text('{"tasks": ')
     assert "Quality of the scores" not in feed(tmp_path, [Evaluation(10, {"auc": 0.5}, 10, 1.0)])
+
+
+def test_report_of_small_stages_adds_them_up(tmp_path: Path) -> None:
+    stages = {"forward": 9.0, "exchange": 0.01, "log": 0.02, "data": 1.0}
+    lines = [to_line("end", 1.0, 9, {"signal": 0, "seconds": 10.0, "stage_seconds": stages, "peak_memory_bytes": 1})]
+    (tmp_path / RECORD).write_text("\n".join(lines))
+    html = run_page(RunFiles.read(tmp_path))
+    labels = ["forward pass and lookups", "waiting for data", "other"]
+    assert re.findall("</span>([a-z ]+) <b>", html[html.index("Time of the training loop") :]) == labels

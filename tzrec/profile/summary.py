@@ -13,7 +13,7 @@ from tzrec.profile import hyperloglog, quantile_sketch
 from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.rules import Suggestion, format_distinct
-from tzrec.report.page import page, table
+from tzrec.report.page import items, page, table
 
 _SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _TOP_IN_TEXT = 4
@@ -99,11 +99,12 @@ def as_page(
         }
         for item in suggestions
     ]
-    taken = {"Taken as": table([_reading(reading) for reading in readings])} if readings else {}
-    sections = taken | {"Columns": table([row(stats) for stats in columns]), "Suggestions": table(lines)}
-    return page(
-        "tzrec init" if readings else "tzrec suggest", sections | {"Notes": table([{"note": note} for note in notes])}
-    )
+    taken = {"Taken as": table([_reading(reading) for reading in readings], optional=("override",))} if readings else {}
+    sections = taken | {
+        "Columns": table([row(stats) for stats in columns]),
+        "Suggestions": table(lines, optional=("old",)),
+    }
+    return page("tzrec init" if readings else "tzrec suggest", sections | {"Notes": items(notes)})
 
 
 def _reading(reading: ColumnReading) -> dict[str, str]:

@@ -101,8 +101,7 @@ def _grid(x: Axis, y: Axis, x_name: str, y_name: str) -> list[str]:
         at = f"{y.at(tick):.1f}"
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{at}" class="end middle">{tick_text(tick)}</text>')
-    min_step = 1 if x.high - x.low > 1 else 0
-    for tick in ticks(x.low, x.high, min_step):
+    for tick in ticks(x.low, x.high, min_step=1 if x_name == "step" else 0):
         parts.append(f'<text x="{x.at(tick):.1f}" y="{HEIGHT - _BOTTOM + 16}" class="center">{tick_text(tick)}</text>')
     parts.append(f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT - 5}" class="end name">{escape(x_name)}</text>')
     if y_name:
@@ -134,9 +133,14 @@ def _legend(lines: Mapping[str, Points], has_values: bool) -> str:
         return ""
     items = []
     for index, (name, points) in enumerate(lines.items()):
-        last = f" <b>{points[-1][1]:.4g}</b>" if points and has_values else ""
+        last = f" <b>{_last_text(points)}</b>" if points and has_values else ""
         items.append(f"<li>{swatch(index)}{escape(name)}{last}</li>")
     return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _last_text(points: Points) -> str:
+    value = points[-1][1]
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def swatch(index: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tzrec.formatting import format_bytes, format_count, format_duration
+from tzrec.formatting import format_bytes, format_count, format_duration, format_value
 from tzrec.report.chart import Points, Style, line_chart
 from tzrec.report.config_fields import differences, parse
 from tzrec.report.page import figure, figures, note, page, table
@@ -50,9 +50,9 @@ def _results(runs: Sequence[RunFiles], names: Sequence[str]) -> str:
         cells = {}
         for name, run, value in zip(names, runs, finals, strict=True):
             best = run.best(metric)
-            text = "—" if math.isnan(value) else f"{value:.4f}"
+            text = "—" if math.isnan(value) else format_value(value)
             text = f"<b>{text} ✓</b>" if value == winner else text
-            cells[name] = text + (f" <small>best {best[1]:.4f} at {best[0]:,.0f}</small>" if best else "")
+            cells[name] = text + (f" <small>best {format_value(best[1])} at {best[0]:,.0f}</small>" if best else "")
         rows.append({"metric": metric, **cells})
     remark = "Last evaluation of each run, with the best one of its evaluations; ✓ marks the best run of a row."
     return table(rows, names) + note(remark) if rows else ""
@@ -68,7 +68,7 @@ def _intervals(runs: Sequence[RunFiles], names: Sequence[str]) -> str:
             "task": task,
             "run": name,
             "statistic": statistic,
-            "value": "—" if interval["value"] is None else f"{interval['value']:.4f}",
+            "value": "—" if interval["value"] is None else format_value(interval["value"]),
             "95 % interval": interval_text(interval),
             "mean score / mean label": f"{values['mean_score'] / values['mean_label']:.3f}"
             if values["mean_label"]

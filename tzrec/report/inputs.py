@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from tzrec.formatting import format_bytes
+from tzrec.formatting import format_bytes, format_value
 from tzrec.report.bars import small_bars
 from tzrec.report.page import folded, note, table
 
@@ -29,7 +29,7 @@ def feature_section(analysis: Mapping[str, Any]) -> str:
     for name in names:
         row = {"feature": name}
         if entries:
-            row[f"importance: drop of {metric}"] = _meter(entries[name][metric], largest) if name in entries else ""
+            row[f"importance, in {metric}"] = _meter(entries[name][metric], largest) if name in entries else ""
         row |= _drift_cells(drift[name]) if name in drift else {}
         rows.append(row)
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -48,7 +48,8 @@ def feature_section(analysis: Mapping[str, Any]) -> str:
 def _meter(drop: Mapping[str, float | None], largest: float) -> str:
     mean, spread = drop["mean"] or 0.0, drop["spread"] or 0.0
     width = max(mean, 0.0) / largest * _METER_EM
-    return f'<span class="meter"><i style="width:{width:.2f}em"></i>{mean:.4f}<small>± {spread:.4f}</small></span>'
+    values = [f"{value:.4f}" if largest < 1 else format_value(value) for value in (mean, spread)]
+    return f'<span class="meter"><i style="width:{width:.2f}em"></i>{values[0]}<small>± {values[1]}</small></span>'
 
 
 def _drift_cells(row: Mapping[str, Any]) -> dict[str, str]:
@@ -69,7 +70,8 @@ def gate_section(analysis: Mapping[str, Any]) -> str:
     if not gates:
         return ""
     html = ""
-    for layer in dict.fromkeys(gate["layer"] for gate in gates):
+    layers = dict.fromkeys(gate["layer"] for gate in gates)
+    for layer in layers:
         rows = [
             {"gate": gate["gate"], **{f"expert {n}": _shade(weight) for n, weight in enumerate(gate["weights"], 1)}}
             for gate in gates
@@ -77,12 +79,20 @@ def gate_section(analysis: Mapping[str, Any]) -> str:
         ]
         columns = list(dict.fromkeys(column for row in rows for column in row))
         rows = [{column: row.get(column, "") for column in columns} for row in rows]
-        html += f"<h3>{escape(layer)}</h3>" + table(rows, columns[1:])
+        html += f"<h3>{escape(_layer_name(layer))}</h3>" + table(rows, columns[1:])
     remark = (
         "Mean weight of each expert. A gate that gives everything to one expert does without the others; equal rows "
-        "mean that the tasks share all they learn. A gate of a task in PLE lists its own experts, then the shared ones."
+        "mean that the tasks share all they learn."
     )
-    return note(remark) + html
+    own = " A gate of a task lists the experts of the task, then the shared ones." if len(layers) > 1 else ""
+    return note(remark + own) + html
+
+
+def _layer_name(layer: str) -> str:
+    """Name the path of a layer in words: `model.levels.1` is `Level 2`, `model.experts` is `Experts`."""
+    *_, parent, name = ["", *layer.split(".")]
+    words = f"{parent.removesuffix('s')} {int(name) + 1}" if name.isdigit() else name.replace("_", " ")
+    return words.capitalize()
 
 
 def _shade(weight: float) -> str:
@@ -112,8 +122,9 @@ def table_section(facts: Mapping[str, Any], analysis: Mapping[str, Any]) -> str:
         "Rows updated: share of the rows that training has looked up, by the state of the optimizer (— for one without "
         "state). Ids that share a row: estimated from it for hashed features; a larger hash_bucket_size lowers it."
     )
-    head = note(remark) + table(rows[:_NUM_ROWS]) if rows else ""
-    return head + folded(f"{len(rows) - _NUM_ROWS} more tables", table(rows[_NUM_ROWS:]))
+    optional = ("rows updated", "ids that share a row")
+    head = note(remark if fills else "") + table(rows[:_NUM_ROWS], optional=optional)
+    return head + folded(f"{len(rows) - _NUM_ROWS} more tables", table(rows[_NUM_ROWS:], optional=optional))
 
 
 def bad_row_section(end: Mapping[str, Any], skip: Mapping[str, Any] | None) -> str:

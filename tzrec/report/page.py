@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from tzrec.report.style import STYLE
+
+_NUMBER = re.compile(r"(about )?[-+x~]?[\d.,:]+(e[-+]?\d+)?( ?[kMGTPE]?B| ?[kMs%])?(( ±| to| →) .*)?|nan||—")
+"""Cells of a column of numbers, with units, errors, or ends of an interval."""
+_LONG_TEXT = 40
 
 
 def page(title: str, sections: Mapping[str, str], summary: str = "") -> str:
@@ -35,7 +40,7 @@ def _anchor(heading: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in heading.lower())
 
 
-def table(rows: Sequence[Mapping[str, str]], raw: Iterable[str] = ()) -> str:
+def table(rows: Sequence[Mapping[str, str]], raw: Iterable[str] = (), optional: Iterable[str] = ()) -> str:
     """Format a table with the keys of the first row as header; "" without rows.
 
     A column of numbers is aligned to the right.
@@ -43,29 +48,42 @@ def table(rows: Sequence[Mapping[str, str]], raw: Iterable[str] = ()) -> str:
     Args:
         rows: cells by column.
         raw: columns whose cells are HTML.
+        optional: columns that are left out if no row has a value in them.
     """
     if not rows:
         return ""
     raw = set(raw)
-    numeric = {name for name in rows[0] if name not in raw and all(_is_number(row.get(name, "")) for row in rows)}
-    head = "".join(f"<th{_class(name in numeric)}>{escape(name)}</th>" for name in rows[0])
+    empty = {name for name in optional if all(row.get(name, "") in ("", "—") for row in rows)}
+    names = [name for name in rows[0] if name not in empty]
+    kinds = {name: "" if name in raw else _kind([row.get(name, "") for row in rows]) for name in names}
+    head = "".join(f"<th{kinds[name]}>{escape(name)}</th>" for name in names)
     lines = [
-        "".join(
-            f"<td{_class(name in numeric)}>{row.get(name, '') if name in raw else escape(row.get(name, ''))}</td>"
-            for name in rows[0]
-        )
-        for row in rows
+        "".join(f"<td{kinds[name]}>{_cell(row.get(name, ''), name in raw)}</td>" for name in names) for row in rows
     ]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _class(is_numeric: bool) -> str:
-    return ' class="number"' if is_numeric else ""
+def _kind(cells: Sequence[str]) -> str:
+    """Attribute of the cells of a column: numbers, or texts that need some width."""
+    if all(map(_NUMBER.fullmatch, cells)):
+        return ' class="number"'
+    return ' class="long"' if any(" " in cell and len(cell) > _LONG_TEXT for cell in cells) else ""
 
 
-def _is_number(text: str) -> bool:
-    return not text or text[0] in "+-0123456789" or text in ("nan", "—")
+def _cell(content: str, is_html: bool) -> str:
+    return content if is_html else _unbroken(content)
+
+
+def _unbroken(content: str) -> str:
+    """Escape text, and keep the sign of a percentage on the line of its number."""
+    return escape(content).replace(" %", "&nbsp;%")
+
+
+def items(lines: Iterable[str]) -> str:
+    """Format sentences as a list; "" without any."""
+    html = "".join(f"<li>{_unbroken(line)}</li>" for line in lines)
+    return html and f'<ul class="items">{html}</ul>'
 
 
 def text(content: str) -> str:
@@ -98,7 +116,7 @@ def folded(heading: str, html: str) -> str:
 def tiles(values: Mapping[str, tuple[str, str]]) -> str:
     """Format the most important values in a row: name -> value and remark."""
     items = (
-        f"<li><span>{escape(name)}</span><b>{escape(value)}</b><small>{escape(remark)}</small></li>"
+        f"<li><span>{escape(name)}</span><b>{escape(value)}</b><small>{_unbroken(remark)}</small></li>"
         for name, (value, remark) in values.items()
     )
     return f'<ul class="tiles">{"".join(items)}</ul>'

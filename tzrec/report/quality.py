@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tzrec.formatting import format_value
 from tzrec.report.bars import histogram
 from tzrec.report.chart import Style, line_chart
 from tzrec.report.page import figure, figures, folded, note, table
 
 _MAX_SEGMENT_FEATURES = 3
 _LARGEST_ERROR = 0.025
+_MEANS = ("mean score", "mean label")
 _STATISTIC = {"binary": "AUC", "number": "RMSE", "classes": "accuracy"}
 """Kind of task -> statistic of its segments."""
 
 
 def interval_text(interval: Mapping[str, float | None], decimals: int = 4) -> str:
-    """Format an interval: `0.9351 to 0.9473`."""
+    """Format an interval: `0.9351 to 0.9473`, `1,220 to 1,922`."""
     low, high = interval["low"], interval["high"]
-    return "—" if low is None or high is None else f"{low:.{decimals}f} to {high:.{decimals}f}"
+    return "—" if low is None or high is None else f"{format_value(low, decimals)} to {format_value(high, decimals)}"
 
 
 def quality_section(analysis: Mapping[str, Any]) -> str:
@@ -28,13 +30,12 @@ def quality_section(analysis: Mapping[str, Any]) -> str:
         return ""
     rows = [
         {
-            "task": task or "(the only one)",
+            "task": task,
             "statistic": name,
             "value": _number(interval["value"]),
             "95 % interval": interval_text(interval),
             "rows": f"{values['num_rows']:,}",
-            "mean score": _number(values["mean_score"]),
-            "mean label": _number(values["mean_label"]),
+            **_means(values, values["kind"]),
         }
         for task, values in tasks.items()
         for name, interval in values["intervals"].items()
@@ -44,7 +45,7 @@ def quality_section(analysis: Mapping[str, Any]) -> str:
         "are percentiles of 200 bootstrap samples of rows; where the rows of a user are alike they are too narrow."
     )
     charts = "".join(_task_charts(task, values) for task, values in tasks.items())
-    return note(remark) + table(rows) + charts
+    return note(remark) + table(rows, optional=("task", *_MEANS)) + charts
 
 
 def _task_charts(task: str, values: Mapping[str, Any]) -> str:
@@ -54,7 +55,7 @@ def _task_charts(task: str, values: Mapping[str, Any]) -> str:
         parts += [
             figure("Scores of positive and negative rows", _histogram(values), "Each of both adds up to 100 %."),
             figure("Positive rows among the highest scores", _lift(values), _lift_remark(values)),
-            figure("Precision and recall", _precision(values), "A random order has the precision of the mean label."),
+            figure("Precision and recall", _precision(values)),
         ]
     html = figures(parts)
     return heading + html if html else ""
@@ -91,26 +92,30 @@ def _lift(values: Mapping[str, Any]) -> str:
 
 def _lift_remark(values: Mapping[str, Any]) -> str:
     tenth = min(values["lift"], key=lambda point: abs(point["rows"] - 0.1))
-    return f"The first tenth has {tenth['positives']:.0%} of them, a lift of {tenth['positives'] / tenth['rows']:.1f}."
+    lift = tenth["positives"] / tenth["rows"]
+    first = f"The first tenth has {tenth['positives']:.0%} of them, a lift of {lift:.1f}."
+    return f"{first} A random order follows the dashed line."
 
 
 def _precision(values: Mapping[str, Any]) -> str:
     points = [(point["recall"], point["precision"]) for point in values["precision_recall"]]
-    style = Style((0, 1.02), x_range=(0, 1), y_name="precision", has_values=False)
-    return line_chart({"model": points}, "recall", style)
+    share = values["mean_label"]
+    high = max([share, *(precision for _, precision in points)])
+    style = Style((0, min(1.1 * high, 1.02) or 1.0), x_range=(0, 1), y_name="precision", has_values=False)
+    return line_chart({"model": points, "random order": [(0.0, share), (1.0, share)]}, "recall", style)
 
 
 def segment_section(analysis: Mapping[str, Any]) -> str:
     """Format the metric of each task by segments: known and new values first, then features by their spread."""
     parts = []
     for task, values in analysis.get("tasks", {}).items():
-        name = _STATISTIC[values["kind"]]
+        kind = values["kind"]
         heading = f"<h3>{task}</h3>" if task else ""
         novelty = _by_feature(values["novelty"])
         ranked = _by_spread(values["segments"])
         first, rest = ranked[:_MAX_SEGMENT_FEATURES], ranked[_MAX_SEGMENT_FEATURES:]
-        head = table(_segment_rows([*novelty, *first], name))
-        more = folded(f"{len(rest)} more features", table(_segment_rows(rest, name))) if rest else ""
+        head = table(_segment_rows([*novelty, *first], kind), optional=_MEANS)
+        more = folded(f"{len(rest)} more features", table(_segment_rows(rest, kind), optional=_MEANS)) if rest else ""
         if head:
             parts.append(f"<div>{heading}{head}{more}</div>")
     intro = note(
@@ -139,26 +144,31 @@ def _spread(rows: Sequence[Mapping[str, Any]]) -> float:
     return max(values) - min(values) if len(values) > 1 else 0.0
 
 
-def _segment_rows(groups: Sequence[Sequence[Mapping[str, Any]]], name: str) -> list[dict[str, str]]:
+def _segment_rows(groups: Sequence[Sequence[Mapping[str, Any]]], kind: str) -> list[dict[str, str]]:
     """Format segments by feature, with the name of a feature in its first row alone."""
     rows = []
     for group in groups:
-        cells = [_segment_row(row, name) for row in group]
+        cells = [_segment_row(row, kind) for row in group]
         rows += [cells[0], *({**row, "feature": ""} for row in cells[1:])]
     return rows
 
 
-def _segment_row(row: Mapping[str, Any], name: str) -> dict[str, str]:
+def _segment_row(row: Mapping[str, Any], kind: str) -> dict[str, str]:
     error = f" ± {1.96 * row['error']:.3f}" if row["error"] is not None else ""
     return {
         "feature": row["feature"],
         "segment": row["segment"],
         "rows": f"{row['rows']:,}",
-        name: "—" if row["value"] is None else f"{row['value']:.4f}{error}",
-        "mean score": _number(row["mean_score"]),
-        "mean label": _number(row["mean_label"]),
+        _STATISTIC[kind]: f"{_number(row['value'])}{error}",
+        **_means(row, kind),
     }
 
 
+def _means(values: Mapping[str, Any], kind: str) -> dict[str, str]:
+    """Mean score and label; of classes, whose numbers have no order, none."""
+    numbers = (None, None) if kind == "classes" else (values["mean_score"], values["mean_label"])
+    return dict(zip(_MEANS, map(_number, numbers), strict=True))
+
+
 def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"
+    return "—" if value is None else format_value(value)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from tzrec.formatting import format_bytes, format_count, format_duration
+from tzrec.formatting import format_bytes, format_count, format_duration, format_value
 from tzrec.report.bars import stacked_bar
 from tzrec.report.chart import Points, Style, line_chart
 from tzrec.report.config_fields import changed_fields, parse
@@ -28,6 +28,8 @@ _STAGES = {
     "log": "log",
 }
 _NUM_SHOWN_EVALUATIONS = 12
+_LEAST_SHARE = 0.005
+"""Share of the time from which on a stage is shown by itself."""
 
 
 def run_page(files: RunFiles) -> str:
@@ -69,9 +71,9 @@ def _headline(files: RunFiles) -> dict[str, tuple[str, str]]:
         best = files.best(name)
         step = f"last step {points[-1][0]:,.0f}"
         if best and best[0] != points[-1][0]:
-            step += f"; best {best[1]:.4f} at {best[0]:,.0f}"
+            step += f"; best {format_value(best[1])} at {best[0]:,.0f}"
         interval = _interval_of(files, name)
-        values[name] = (f"{points[-1][1]:.4f}", step + (f"; 95 %: {interval}" if interval else ""))
+        values[name] = (format_value(points[-1][1]), step + (f"; 95 %: {interval}" if interval else ""))
     logs = files.record.logs
     if logs:
         rates = [log["rows_per_second"] for log in files.steady_logs]
@@ -92,9 +94,15 @@ def _interval_of(files: RunFiles, name: str) -> str:
         return ""
     intervals = files.analysis.get("tasks", {}).get(info["task"], {}).get("intervals", {})
     for key in ("AUC", "accuracy"):
-        if key.upper() == info["kind"].upper() and key in intervals:
+        if key.upper() == info["kind"].upper() and key in intervals and _contains(intervals[key], files, name):
             return interval_text(intervals[key], 3)
     return ""
+
+
+def _contains(interval: Mapping[str, float | None], files: RunFiles, name: str) -> bool:
+    """True if a metric is inside of its interval. Metrics by thresholds are not where all scores are nearly equal."""
+    low, high, value = interval["low"], interval["high"], files.evaluated(name)[-1][1]
+    return low is not None and high is not None and low <= value <= high
 
 
 def _marks(files: RunFiles, name: str = "") -> Style:
@@ -173,6 +181,9 @@ def _time_section(files: RunFiles) -> str:
     named = {label: seconds[stage] for stage, label in _STAGES.items() if seconds.get(stage)}
     total = sum(named.values())
     if total:
+        small = [label for label, value in named.items() if value < _LEAST_SHARE * total]
+        other = sum(named.pop(label) for label in small)
+        named |= {"other": other} if other else {}
         texts = {label: f"{value / total:.0%}, {value:.1f} s" for label, value in named.items()}
         remark = (
             "Time of the main thread of rank 0. Files are read and features encoded by other threads: only the time "
@@ -187,7 +198,7 @@ def _evaluation_section(files: RunFiles) -> str:
         {
             "step": f"{line['global_step']:,}",
             **({"skipped steps": f"{line['skipped_steps']:,}"} if "skipped_steps" in line else {}),
-            **{name: f"{line[name]:.6f}" if name in line else "" for name in files.metric_names},
+            **{name: _exact(line[name]) if name in line else "" for name in files.metric_names},
         }
         for line in files.evaluations
     ]
@@ -196,30 +207,44 @@ def _evaluation_section(files: RunFiles) -> str:
     return table(rows[-_NUM_SHOWN_EVALUATIONS:]) + folded(f"all {len(rows)} evaluations", table(rows))
 
 
+def _exact(value: float) -> str:
+    return format_value(value) if abs(value) >= 1000 else f"{value:.6f}"
+
+
 def _run_section(files: RunFiles) -> str:
     facts = files.record.facts
     if not facts:
         return ""
-    hardware, rows = facts["hardware"], facts["num_train_rows"]
+    hardware, rows, ranks = facts["hardware"], facts["num_train_rows"], facts["num_ranks"]
+    per_rank = " a rank" if ranks > 1 else ""
     ends = files.record.ends
     values: dict[str, Any] = {
         "started": ", ".join(_date(start["time"]) for start in files.record.starts),
         "ended": _date(ends[-1]["time"]) if ends else "—",
         "training rows": "unknown" if rows is None else f"{rows:,}",
         "training data": facts["train_input_path"],
-        "evaluation data": facts["eval_input_path"] or "none",
-        "batch size": f"{facts['batch_size']:,} rows a rank, {facts['num_ranks']} ranks",
+        "evaluation data": _evaluation_data(files),
+        "batch size": f"{facts['batch_size']:,} rows" + (f" a rank, {ranks} ranks" if ranks > 1 else ""),
         "seed": facts["seed"],
         "dense parameters": f"{facts['num_dense_parameters']:,}",
         "embedding tables": f"{len(facts['tables'])}, {format_bytes(sum(entry['bytes'] for entry in facts['tables']))}",
-        "peak memory of rank 0": format_bytes(ends[-1]["peak_memory_bytes"]) if ends else "—",
+        "peak memory of rank 0" if ranks > 1 else "peak memory": format_bytes(ends[-1]["peak_memory_bytes"])
+        if ends
+        else "—",
         "versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
         "device": hardware["device"],
-        "processor": f"{hardware['processor']}, {hardware['cores']} cores, {hardware['threads']} threads a rank",
+        "processor": f"{hardware['processor']}, {hardware['cores']} cores, {hardware['threads']} threads{per_rank}",
         "memory": format_bytes(hardware["memory_bytes"]),
         "machine": f"{hardware['host']}, {hardware['system']}",
     }
     return table([{"fact": name, "value of this run": str(value)} for name, value in values.items()])
+
+
+def _evaluation_data(files: RunFiles) -> str:
+    path = files.record.facts["eval_input_path"]
+    if path == files.record.facts["train_input_path"] and "eval_split {" in files.config:
+        return "rows of the training data that are not trained on (data_config.eval_split)"
+    return path or "none"
 
 
 def _config_section(files: RunFiles) -> str:

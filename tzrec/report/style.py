@@ -5,10 +5,12 @@ from __future__ import annotations
 _LIGHT = """
 --back: #ffffff; --card: #f6f7f9; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4;
 --c0: #0b61a4; --c1: #b84a00; --c2: #00795c; --c3: #8f3f97; --c4: #7a5c00; --c5: #a11d33; --train: #b7c4d1;
+--shade: rgb(0 0 0 / .2);
 """
 _DARK = """
 --back: #14171b; --card: #1d2126; --ink: #e8eaed; --soft: #a3acb7; --rule: #363c44;
 --c0: #6cb6ff; --c1: #ff9a57; --c2: #4fd1a5; --c3: #d8a2e0; --c4: #e3c455; --c5: #ff8a9a; --train: #4d5966;
+--shade: rgb(255 255 255 / .25);
 """
 """Colors of lines have a contrast of at least 4.5 to the background, and differ in lightness too."""
 
@@ -62,11 +64,18 @@ svg.small { width: 120px; height: 26px; } .train { fill: var(--train); }
 .meter { display: flex; align-items: center; gap: .4rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .meter i { display: inline-block; height: .7em; background: var(--c0); border-radius: 2px; }
 .meter small { color: var(--soft); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; }
-td, th { padding: .2rem .9rem .2rem 0; text-align: left; border-bottom: 1px solid var(--rule); }
+.scroll { overflow-x: auto; background:
+  linear-gradient(90deg, var(--back) 30%, transparent) 0 / 3rem 100% no-repeat local,
+  linear-gradient(-90deg, var(--back) 30%, transparent) 100% / 3rem 100% no-repeat local,
+  linear-gradient(90deg, var(--shade), transparent) 0 / .8rem 100% no-repeat scroll,
+  linear-gradient(-90deg, var(--shade), transparent) 100% / .8rem 100% no-repeat scroll; }
+table { border-collapse: collapse; font-size: .88rem; }
+td, th { padding: .2rem .8rem .2rem 0; text-align: left; border-bottom: 1px solid var(--rule); }
 th { min-width: 4.5em; color: var(--soft); font-weight: 600; vertical-align: bottom; }
-.number { text-align: right; white-space: nowrap; } td { font-variant-numeric: tabular-nums; }
+.number { text-align: right; } td.number { white-space: nowrap; } td.long { min-width: 24ch; }
+td { font-variant-numeric: tabular-nums; }
 td small { white-space: nowrap; }
+.items { margin: .3rem 0; padding-left: 1.2rem; max-width: 100ch; overflow-wrap: anywhere; }
 details { margin: .5rem 0; } summary { cursor: pointer; color: var(--c0); }
 pre { overflow-x: auto; font: 12px/1.4 ui-monospace, monospace; background: var(--card); padding: .7rem;
   border-radius: 8px; }
@@ -76,7 +85,7 @@ pre { overflow-x: auto; font: 12px/1.4 ui-monospace, monospace; background: var(
   .figures { grid-template-columns: repeat(2, 1fr); } .columns { display: block; }
   .tiles { grid-template-columns: repeat(4, 1fr); }
   .tiles li, tr, figure { break-inside: avoid; } h2, h3, figcaption { break-after: avoid; }
-  .tiles li, figure, pre { border: 1px solid var(--rule); } .scroll { overflow: visible; }
+  .tiles li, figure, pre { border: 1px solid var(--rule); } .scroll { overflow: visible; background: none; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; } table { font-size: 8pt; } td, th { padding-right: .5rem; }
   .bars, .stack, .box, .meter i, .train { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }

@@ -81,6 +81,7 @@ class Recorder(Listener):
             "bad_rows": outcome.bad_rows,
         }
         self._add("end", fields)
+        self._write()  # the report, which ends earlier, reads it
 
     def on_end(self) -> None:
         self._write()
