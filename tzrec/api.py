@@ -326,6 +326,7 @@ def init(
     model_dir: AnyPath | None = None,
     features: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    merge_label_variants: bool = False,
 ) -> SuggestResult:
     """Scan the data once and write a first config, with a feature for each column and a model.
 
@@ -338,13 +339,14 @@ def init(
         features: create features for these columns only.
         kinds: kinds of columns that the data shows wrongly: "number", "category", "both", "values", "sequence",
             "weights", "time" or "skip".
+        merge_label_variants: count texts of a label that differ only in case or in spaces around them as one value.
 
     Returns:
         The config, and for each column what it is taken as, why, and its statistics.
 
     Raises:
         ConfigError: there is no label.
-        DataError: the data cannot be read, or a label is not a number.
+        DataError: the data cannot be read, or a label is neither a number nor one of a few texts.
 
     Example:
         >>> result = tzrec.init("log.csv", ["clk"], "first.config")
@@ -365,7 +367,7 @@ def init(
         paths = files.edits(train_input_path=train_input_path)
         eval_path = "" if eval_input_path is None else fspath(eval_input_path)
         config = base_config(paths["train_input_path"], eval_path, directory, label_fields)
-        result = init_config(config, features, to_kinds(kinds or {}))
+        result = init_config(config, features, to_kinds(kinds or {}), is_merged=merge_label_variants)
     if is_frame(train_input_path):
         result.config.ClearField("train_input_path")
     if output_config is not None:

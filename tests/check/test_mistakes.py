@@ -161,7 +161,12 @@ MISTAKES = {
     "evaluation_of_the_training_rows": Mistake(
         ("eval.parquet", "train.parquet"), "eval_input_path", "is trained on as well.*eval_split", False
     ),
-    "label_is_text": Mistake((), CLK, "is string; it must be", train=changed(clk=lambda c: list(map(str, c["clk"])))),
+    "label_is_text": Mistake(
+        (),
+        CLK,
+        'is string; it must be.*label_values { label: "clk" values: ."no", "yes". } } ."yes" is 1, by its word',
+        train=changed(clk=lambda c: ["yes" if clk else "no" for clk in c["clk"]]),
+    ),
     "label_is_1_and_2": Mistake(
         (), CLK, "binary_cross_entropy.*write 0 and 1 in place of 1 and 2", train=changed(clk=lambda c: c["clk"] + 1)
     ),

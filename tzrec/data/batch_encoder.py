@@ -14,6 +14,7 @@ import torch
 from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, check_copied, skipped_rows
 from tzrec.data.batch import Batch
 from tzrec.data.collate import collate
+from tzrec.data.label_values import LabelValues
 from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.masking import RowMasks
 from tzrec.data.sampled_features import SampledFeatures
@@ -56,6 +57,7 @@ class BatchEncoder:
         self._data, self._schema = config.data_config, schema
         self._features = SampledFeatures(encoder, config.data_config, schema)
         self._targets, self._reserved = list(targets), list(reserved)
+        self._label_values = LabelValues(config.data_config)
         self._read_label, self._task_spaces = LabelReader(config), TaskSpaces(config)
 
     def encode(
@@ -114,7 +116,7 @@ class BatchEncoder:
     def _batch(self, rows: SampledRows, masks: RowMasks | None, features: BadRows, targets: BadRows) -> Batch:
         columns = self._features.encode(cast_text(rows.raw, self._schema.features, features), rows, masks, features)
         labeled = cast_text(rows.raw.select(self._targets), self._schema.targets, targets)
-        labeled = self._task_spaces.fill(labeled)
+        labeled = self._task_spaces.fill(self._label_values.to_numbers(labeled, targets))
         return replace(
             collate(columns, rows.raw.num_rows, self._features.data_groups),
             labels=_tensors(labeled, self._data.label_fields, self._read_label, targets),

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tzrec.config.label_rules import label_rules
+from tzrec.config.label_texts import text_label_advice
+from tzrec.data.label_values import num_by_text
 from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
 from tzrec.features.column_types import fix, readable_numbers
@@ -78,6 +80,9 @@ def weight_values(name: str, column: pa.Array, bad: BadRows) -> npt.NDArray[np.f
 
 
 def _scalars(name: str, column: pa.Array, bad: BadRows) -> Values:
+    if pa.types.is_string(column.type):
+        advice = text_label_advice(name, num_by_text(column))
+        raise DataError(f'label column "{name}" is string; it must be integers, floats, or lists of them; {advice}')
     values = _numbers(name, column, "label")
     _report(name, column, _null(column), "null label", bad)
     if values.dtype == np.int64:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tzrec.config.sequences import feature_members
 from tzrec.data.bad_rows import BadValue, bad_value_error, bad_values, check_copied, skipped_rows
+from tzrec.data.label_values import LabelValues
 from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.raw_rows import raw_rows
 from tzrec.data.task_spaces import TaskSpaces
@@ -82,6 +83,7 @@ class RowEncoder:
         self.arguments = (config, reserved, schema, fg_mode)
         self._fg_mode = fg_mode
         self._data = data
+        self._label_values = LabelValues(data)
         self._read_label, self._task_spaces = LabelReader(config), TaskSpaces(config)
         self._schema = schema or TextSchema({}, {}, {})
         self._encoder = FeatureEncoder.from_config(config.feature_configs, data)
@@ -166,7 +168,7 @@ class RowEncoder:
     def _checked_targets(self, raw: pa.RecordBatch, bad: BadRows) -> dict[str, pa.Array]:
         """Validate label and weight columns and return them unchanged."""
         batch = cast_text(raw.select(self._targets), self._schema.targets, bad)
-        filled = self._task_spaces.fill(batch)
+        filled = self._task_spaces.fill(self._label_values.to_numbers(batch, bad))
         for names, convert in (
             (self._data.label_fields, self._read_label),
             (self._data.sample_weight_fields, weight_values),

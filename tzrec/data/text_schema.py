@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tzrec.config.declared_columns import declared_columns
+from tzrec.config.label_texts import text_label_advice
+from tzrec.data.label_values import num_by_text
 from tzrec.data.reader import Reader
 from tzrec.errors import DataError
 from tzrec.features.bad_rows import BadRows
@@ -92,8 +94,9 @@ class TextSchema:
         if first is None:
             raise DataError(f"{reader.files[0].name}: no rows{reader.bad_lines.describe()}")
         declared = declared_types(config)
-        weights = dict.fromkeys(config.sample_weight_fields, pa.float64())
-        target_types = {name: declared.get(name) or weights.get(name) for name in targets}
+        known = dict.fromkeys(config.sample_weight_fields, pa.float64())
+        known |= declared | {entry.label: pa.string() for entry in config.label_values}
+        target_types = {name: known.get(name) for name in targets}
 
         def cells(name: str) -> pa.Array:
             return valid_text(first.batch.column(name))[0]
@@ -108,10 +111,10 @@ class TextSchema:
 def _label_type(name: str, cells: pa.Array) -> pa.DataType:
     kind = infer_number_type(cells)
     if kind is None:
-        raise DataError(
-            f'label column "{name}": none of the first {len(cells):,} cells is a number; '
-            "declare its type in data_config.input_fields, or correct data_config.label_fields"
-        )
+        advice = "declare its type in data_config.input_fields, or correct data_config.label_fields"
+        if cells.null_count < len(cells):
+            advice = text_label_advice(name, num_by_text(cells))
+        raise DataError(f'label column "{name}": none of the first {len(cells):,} cells is a number; {advice}')
     return kind
 
 

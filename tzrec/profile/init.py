@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 
 import pyarrow as pa
 
@@ -27,6 +28,7 @@ from tzrec.profile.rules import Suggestion
 from tzrec.profile.scan import Statistics, scan
 from tzrec.profile.suggest import SuggestResult, complete
 from tzrec.profile.text_columns import MissingWords, declare_null_values
+from tzrec.profile.text_labels import TextLabels
 from tzrec.profile.weighed_columns import sample_notes, weigh
 from tzrec.profile.written_features import write_features
 from tzrec.profile.written_training import add_model, add_training, hold_out
@@ -39,6 +41,7 @@ def init(
     columns: Collection[str] = (),
     kind_by_column: Mapping[str, Kind] | None = None,
     kept: Collection[str] = (),
+    is_merged: bool = False,
 ) -> SuggestResult:
     """Create the features of a config from the columns of its data, and a model and training if it has none, in place.
 
@@ -47,10 +50,11 @@ def init(
         columns: columns to create features for; empty for all.
         kind_by_column: kinds of columns that the user knows better than the data shows.
         kept: columns that are features even if they tell a label by themselves.
+        is_merged: texts of a label that differ only in case or in spaces around them are one value.
 
     Raises:
         ConfigError: the data is not raw, or a new model has no label.
-        DataError: the data cannot be read, or a label is not a number.
+        DataError: the data cannot be read, or a label is neither a number nor one of a few texts.
     """
     data = config.data_config
     if data.fg_mode != FgMode.FG_DAG:
@@ -61,16 +65,22 @@ def init(
     names, reason_by_column = _readable_columns(config, columns)
     _ensure_columns("--as", given, names, reason_by_column)
     _ensure_columns("--keep", kept, names, reason_by_column)
-    look = _look(config, names, given)
+    look, texts = _look(config, names, given, is_merged)
     reason_by_column |= look.reason_by_column
     names = [name for name in names if name not in reason_by_column]
-    reader = open_reader(data, config.train_input_path, names)
     of_labels = [name for name in names if name in data.label_fields]
-    rows, scanned = scan(reader, lambda: _new_statistics(look, names, of_labels), env.available_cpus())
+    is_complete = False
+    while not is_complete:  # again only if labels of text have other values than in the first rows
+        reader = open_reader(data, config.train_input_path, names)
+        new_statistics = partial(_new_statistics, look, names, of_labels)
+        rows, scanned = scan(reader, new_statistics, env.available_cpus(), texts.to_numbers)
+        is_complete = texts.is_complete()
+    texts.ensure_values()
     stats = [item for item in scanned if isinstance(item, ColumnStats)]
     (sample,) = (item for item in scanned if isinstance(item, RowSample))
     (pairs,) = (item for item in scanned if isinstance(item, LabelPairs))
-    result = SuggestResult(config, rows, stats, look.missing.suggestions, look.missing.notes)
+    suggestions, notes = [*look.missing.suggestions, *texts.suggestions()], [*look.missing.notes, *texts.notes()]
+    result = SuggestResult(config, rows, stats, suggestions, notes)
     labels = [column for column in stats if isinstance(column, LabelStats)]
     ensure_numbers(labels)
     spaces = {} if config.HasField("model_config") else pairs.indicator_by_label()
@@ -79,6 +89,9 @@ def init(
     result.readings = [*look.readings(stats, given), *_unreadable(reason_by_column)]
     evidence = LabelEvidence(sample, of_labels)
     weigh(result.readings, evidence, given, spaces, kept)
+    for reading in result.readings:
+        if reading.is_label and (text := texts.describe(reading.name)):
+            reading.evidence = f"{text}; {reading.evidence}"
     result.notes += sample_notes(sample, evidence)
     inputs = [reading for reading in result.readings if not (reading.is_label or reading.is_left_out)]
     _ensure_any(inputs, result.readings)
@@ -97,15 +110,17 @@ def init(
     return result
 
 
-def _look(config: EasyRecConfig, names: Sequence[str], given: Mapping[str, Kind]) -> FirstLook:
-    """Look at the first rows, and declare the words for missing values of text files."""
+def _look(
+    config: EasyRecConfig, names: Sequence[str], given: Mapping[str, Kind], is_merged: bool
+) -> tuple[FirstLook, TextLabels]:
+    """Look at the first rows, and declare the words for missing values of text files, and the values of labels."""
     data = config.data_config
     reader = open_reader(data, config.train_input_path, names)
     batches = list(first_rows(reader))
     rows = pa.Table.from_batches(batches, schema=reader.schema) if batches else reader.schema.empty_table()
     inputs = [name for name in names if name not in data.label_fields]
     if not reader.is_text:
-        return FirstLook.of(rows, inputs, given, MissingWords())
+        return FirstLook.of(rows, inputs, given, MissingWords()), TextLabels(data, rows, False, is_merged)
     valid = pa.table({name: _valid(rows.column(name)) for name in rows.column_names})
     missing = declare_null_values(data, valid)
     notes = list(_encoding_notes(rows, valid))
@@ -114,7 +129,7 @@ def _look(config: EasyRecConfig, names: Sequence[str], given: Mapping[str, Kind]
         data.bad_row_policy = BadRowPolicy.DEFAULT
         reason = "some cells are not UTF-8 text"
         missing.suggestions.append(Suggestion("DEFAULT", reason, "data_config.bad_row_policy", "ERROR"))
-    return FirstLook.of(valid, inputs, given, missing)
+    return FirstLook.of(valid, inputs, given, missing), TextLabels(data, valid, True, is_merged)
 
 
 def _valid(column: pa.ChunkedArray) -> pa.ChunkedArray:

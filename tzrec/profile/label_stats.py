@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tzrec.config.label_texts import label_values_setting
 from tzrec.errors import DataError
 from tzrec.features.jagged import Elements
 from tzrec.features.text.spans import Spans
@@ -84,7 +85,7 @@ def ensure_numbers(labels: Sequence[LabelStats]) -> None:
         if label.num_words > label.numbers:
             raise DataError(
                 f'label column "{label.name}" is {label.kind}; a label must be a number, and the first value '
-                f'that is none is "{label.first_word}"'
+                f'that is none is "{label.first_word}"; list its values in data_config.label_values'
             )
 
 
@@ -98,7 +99,8 @@ def label_notes(labels: Sequence[LabelStats]) -> Iterator[str]:
         if len(numbers) == 2 and label.is_whole and not label.is_binary:
             yield (
                 f'label "{label.name}" has only the values {numbers[0]:g} and {numbers[1]:g}, which look like two '
-                "classes; to predict a probability write 0 and 1 in their place"
+                "classes; to predict a probability write 0 and 1 in their place, or list them: "
+                f"{label_values_setting(label.name, [f'{number:g}' for number in numbers])}"
             )
         if label.is_binary and label.moments.mean < RARE:
             yield (

@@ -25,7 +25,12 @@ class Statistics(Protocol):
 _S = TypeVar("_S", bound=Statistics)
 
 
-def scan(reader: Reader, new_stats: Callable[[], list[_S]], threads: int) -> tuple[int, list[_S]]:
+Prepare = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+def scan(
+    reader: Reader, new_stats: Callable[[], list[_S]], threads: int, prepare: Prepare | None = None
+) -> tuple[int, list[_S]]:
     """Read all rows once.
 
     Thread i takes pieces i, i + threads, ...: the estimates do not depend on which thread is faster.
@@ -34,6 +39,7 @@ def scan(reader: Reader, new_stats: Callable[[], list[_S]], threads: int) -> tup
         reader: reads the columns.
         new_stats: creates empty statistics of the columns, once per thread.
         threads: how many threads add pieces.
+        prepare: changes rows before they are added, on these threads.
 
     Returns:
         the number of rows, and the merged statistics.
@@ -47,7 +53,7 @@ def scan(reader: Reader, new_stats: Callable[[], list[_S]], threads: int) -> tup
             rows += piece.batch.num_rows
             if (previous := running[thread]) is not None:
                 previous.result()
-            running[thread] = pool.submit(_add, stats_by_thread[thread], piece.batch, reader.is_text)
+            running[thread] = pool.submit(_add, stats_by_thread[thread], piece.batch, reader.is_text, prepare)
         for future in running:
             if future is not None:
                 future.result()
@@ -58,9 +64,11 @@ def scan(reader: Reader, new_stats: Callable[[], list[_S]], threads: int) -> tup
     return rows, merged
 
 
-def _add(columns: Sequence[Statistics], batch: pa.RecordBatch, is_text: bool) -> None:
+def _add(columns: Sequence[Statistics], batch: pa.RecordBatch, is_text: bool, prepare: Prepare | None) -> None:
     if is_text:  # cells that are not UTF-8 count as missing, as features read them
         cells = [valid_text(column)[0] for column in batch.columns]
         batch = pa.RecordBatch.from_arrays(cells, batch.schema.names)
+    if prepare is not None:
+        batch = prepare(batch)
     for column in columns:
         column.add_batch(batch)

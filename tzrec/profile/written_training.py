@@ -103,15 +103,16 @@ def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestio
         is_text = config.data_config.dataset_type != DatasetType.CsvDataset and pa.types.is_string(stats.kind)
         if is_text or not stats.is_numeric:
             raise DataError(f'label column "{stats.name}" is {stats.kind}; a label must be a number')
+    num_listed = {entry.label: len(entry.values) for entry in config.data_config.label_values}
     if len(labels) == 1:
         text_format.Merge(_ONE_TASK, model)
-        _add_task(model, labels[0])
+        _add_task(model, labels[0], num_listed.get(labels[0].name, 0))
         return Suggestion("multi_tower", f"one label, {labels[0].name}", "model_config")
     text_format.Merge(_SEVERAL_TASKS, model)
     for stats in labels:
         tower = model.mmoe.task_towers.add(tower_name=re.sub(r"\W", "_", stats.name), label_name=stats.name)
         tower.mlp.hidden_units.append(64)
-        _add_task(tower, stats)
+        _add_task(tower, stats, num_listed.get(stats.name, 0))
     return Suggestion("mmoe", f"{len(labels)} labels", "model_config")
 
 
@@ -121,12 +122,17 @@ def _scale(label: ColumnStats) -> str:
     return f"mean: {mean:.6g} standard_deviation: {deviation:.6g}" if deviation else ""
 
 
-def _add_task(task: Any, label: ColumnStats) -> None:
+def _add_task(task: Any, label: ColumnStats, num_listed: int) -> None:
     """Set loss, metric and number of classes: 0 and 1 are classes, and so are integers from 0 to a few.
 
     The scores of rare positives are close together, so that their area is computed exactly.
+
+    Args:
+        task: to change.
+        label: statistics of its numbers.
+        num_listed: values that the config lists for it, 0 if it has none.
     """
-    num_classes = int(label.moments.most) + 1
+    num_classes = max(int(label.moments.most) + 1, num_listed)
     are_classes = label.is_whole and label.moments.least >= 0
     if are_classes and num_classes <= 2:
         is_rare = num_classes == 2 and label.moments.mean < RARE

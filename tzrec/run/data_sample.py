@@ -13,10 +13,11 @@ from tzrec.config.names import did_you_mean
 from tzrec.config.rules.data import ENCODED, used_columns
 from tzrec.config.rules.feature_entry import FeatureEntry, feature_entries
 from tzrec.data.held_out import HeldOutRows
+from tzrec.data.label_values import has_mostly_words, num_by_text
 from tzrec.data.reader import Reader, open_reader
 from tzrec.data.text_file import TextSyntax
 from tzrec.data.text_ids import decimal_ids_note
-from tzrec.data.text_schema import TextSchema, cast_text, declared_types
+from tzrec.data.text_schema import TextSchema, cast_text, declared_types, valid_text
 from tzrec.errors import DataError
 from tzrec.features.arrays import BoolArray
 from tzrec.features.bad_rows import BadRows
@@ -153,10 +154,18 @@ def _held_out(checker: Checker, rows: pa.RecordBatch) -> BoolArray | None:
 
 
 def _convert_text(sample: Sample, reader: Reader) -> pa.RecordBatch:
-    """Convert the text of CSV to the types that training reads."""
+    """Convert the text of CSV to the types that training reads; labels of words stay text, which is reported later."""
     data = sample.checker.config.data_config
-    schema = TextSchema.of(data, reader, reader.columns, [*data.label_fields, *data.sample_weight_fields])
+    targets = [*data.label_fields, *data.sample_weight_fields]
+    if reader.is_text:
+        known = {*declared_types(data), *data.sample_weight_fields}
+        targets = [name for name in targets if name in known or not _has_words(sample.batch.column(name))]
+    schema = TextSchema.of(data, reader, reader.columns, targets)
     return cast_text(sample.batch, {**schema.features, **schema.targets}, sample.bad_rows)
+
+
+def _has_words(cells: pa.Array) -> bool:
+    return has_mostly_words(num_by_text(valid_text(cells)[0]))
 
 
 def _text_id_columns(checker: Checker) -> list[str]:

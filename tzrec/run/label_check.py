@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from tzrec.config.checker import Checker, repeated
 from tzrec.config.heads import HeadDeclaration, declare_heads
 from tzrec.config.label_rules import LabelRule, label_rules
 from tzrec.data.bad_rows import skipped_rows
+from tzrec.data.label_values import NOT_LISTED, LabelValues
 from tzrec.data.labels import LabelReader, weight_values
 from tzrec.data.task_spaces import TaskSpaces
 from tzrec.errors import DataError
@@ -34,6 +36,7 @@ def check_targets(sample: Sample) -> None:
     """Check the labels and weights, and what is left of them; the features are encoded already."""
     data, checker = sample.checker.config.data_config, sample.checker
     bad = BadRows(sample.batch.num_rows)
+    sample.batch = LabelValues(data).to_numbers(sample.batch, bad)
     labels = _read(sample, "label_fields", LabelReader(checker.config), bad)
     weights = _read(sample, "sample_weight_fields", weight_values, bad)
     explained = _explain_invalid(sample, bad)
@@ -153,7 +156,22 @@ def _warn_of_left_out(sample: Sample, bad: BadRows, explained: set[tuple[str, st
         num_rows = len(np.unique(np.concatenate(rows)))
         received = f'{num_rows:,} of {bad.size:,} rows have no valid "{name}", and all tasks leave these rows out'
         advice = hint if hint.startswith(f'"{name}"') else "train a label with many gaps in a model of its own"
+        if unlisted := _not_listed(bad, name):
+            advice = f"{unlisted} not in data_config.label_values: add what is missing there, or correct the data"
         sample.checker.warning(path_by_name.get(name, "data_config.label_fields"), f"{received}; {advice}")
+
+
+def _not_listed(bad: BadRows, name: str) -> str:
+    """The values of a label that are not listed, "" if there are none."""
+    values = [
+        str(value)
+        for column, reason, _, values in bad.reports
+        if (column, reason) == (name, NOT_LISTED)
+        for value in values
+    ]
+    distinct = sorted(set(values))
+    verb = "is" if len(distinct) == 1 else "are"
+    return f"{shorten(', '.join(map(json.dumps, distinct)))} {verb}" if distinct else ""
 
 
 def _target_paths(checker: Checker) -> Iterator[tuple[str, str]]:

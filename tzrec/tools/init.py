@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--as", dest="kinds", type=split_commas, default=[], metavar="COLUMN=KIND,...", help=text)
     text = "columns that predict a label by themselves and are features all the same"
     flags.add_argument("--keep", type=split_commas, default=[], metavar="A,B", help=text)
+    text = "count texts of a label that differ only in case or in spaces around them as one value"
+    flags.switch("--merge_label_variants", text)
     add_output_flags(flags)
     args = flags.parse_args(argv)
     if not args.pipeline_config and not (args.train_input_path and args.label_fields):
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_incomplete(args.pipeline_config, edits(args)) if args.pipeline_config else _base_config(args)
     keep_text = bool(args.pipeline_config) and not config.feature_configs and not args.edit_config_json
     start = time.perf_counter()
-    result = init(config, args.features, kind_by_column, args.keep)
+    result = init(config, args.features, kind_by_column, args.keep, args.merge_label_variants)
     print(first_config_text.as_text(result, time.perf_counter() - start))
     if write_files(args, result, keep_text):
         print(first_config_text.written_line(result, args.output_config))

@@ -8,6 +8,7 @@ from typing import Any
 from tzrec.config.checker import Checker, check_unique, repeated
 from tzrec.config.completion import ENCODED
 from tzrec.config.declared_columns import declared_columns
+from tzrec.config.label_rules import label_rules
 from tzrec.config.names import did_you_mean
 from tzrec.config.rules.feature_entry import feature_entries
 from tzrec.config.samplers import sampler_config
@@ -29,6 +30,7 @@ def check_data(checker: Checker) -> None:
         checker.error(f"{_PATH}.sample_cost_field", "empty; name the column of costs that batch_cost_size limits")
     if data.HasField("eval_split"):
         _check_eval_split(checker, f"{_PATH}.eval_split", data.eval_split)
+    _check_label_values(checker)
     _check_declared(checker)
     if data.dataset_type == DatasetType.CsvDataset and data.HasField("dataset_type"):
         _check_csv(checker)
@@ -40,6 +42,29 @@ def _check_eval_split(checker: Checker, path: str, split: EvalSplit) -> None:
         checker.error(path, f"{received}; choose one")
     elif split.HasField("column") != split.HasField("from") and not checker.has_parse_errors(path):
         checker.error(path, "column and from belong together: rows whose column is at least from are held out")
+
+
+def _check_label_values(checker: Checker) -> None:
+    """Check that labels with values have two at least, each of them once, and no more than their losses take."""
+    data, rules = checker.config.data_config, label_rules(checker.config)
+    entries = list(repeated(f"{_PATH}.label_values", data.label_values))
+    check_unique(checker, "label", ((f"{path}.label", entry.label) for path, entry in entries))
+    for path, entry in entries:
+        values = [value.strip().lower() if entry.merge_variants else value for value in entry.values]
+        named = list(repeated(f"{path}.values", values))
+        check_unique(checker, "value", named)
+        if len(values) < 2 and not checker.has_parse_errors(path):
+            checker.error(f"{path}.values", f'"{entry.label}" has {len(values)} values; list all of them, two at least')
+        for value_path, value in named:
+            if not value or value in data.null_values:
+                checker.error(value_path, f'"{value}" means that the label is missing; remove it here')
+        for rule in rules.get(entry.label, ()):
+            if len(values) - 1 > rule.most:
+                classes = f"use softmax_cross_entropy and num_class: {len(values)}, or list 2 values"
+                advice = f"set num_class: {len(values)}" if rule.is_whole else classes
+                received = f'"{entry.label}" has {len(values)} values, which are 0 to {len(values) - 1}'
+                checker.error(f"{path}.values", f"{received}, and {rule.reader} takes {rule.values}; {advice}")
+                break
 
 
 def _check_declared(checker: Checker) -> None:

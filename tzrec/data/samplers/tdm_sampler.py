@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from tzrec.data.label_values import LabelValues
 from tzrec.data.samplers.attributes import SEPARATOR, convert_attributes, readable_type
 from tzrec.data.samplers.base import SampledRows, Sampler, Stage
 from tzrec.data.samplers.edge_table import EdgeTable
@@ -41,6 +42,7 @@ class TDMSampler(Sampler):
         }
         self._kept_levels = _LevelDrop(config, self.tree.num_levels - 1) if stage == "train" else None
         self._item_id, self._labels = config.item_id_field, list(data.label_fields)
+        self._label_values = LabelValues(data)
         self._separator = data.fg_encoded_multival_sep if data.fg_mode == data_pb2.FG_NONE else SEPARATOR
         self.columns = (self._item_id,)
 
@@ -106,7 +108,7 @@ class TDMSampler(Sampler):
             if name in types:
                 below = attributes.column(name)
             elif name in self._labels:
-                below = _label(labels, column.type, name)
+                below = _label(self._label_values.to_column(name, labels), column.type, name)
             else:
                 continue
             joined = pa.concat_arrays([column.cast(below.type), below])

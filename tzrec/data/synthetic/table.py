@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as pacsv
 
+from tzrec.data.label_values import LabelValues
 from tzrec.data.reader import reader_class
 from tzrec.data.synthetic.columns import SyntheticColumns
 from tzrec.data.synthetic.items import ItemCatalog
@@ -31,7 +32,8 @@ def make_table(config: EasyRecConfig, rows: int, seed: int = 1) -> pa.Table:
     labels = make_labels(config, signal, rng)
     if config.data_config.WhichOneof("sampler") == "tdm_sampler":  # its rows are items that users chose
         labels = {name: pa.array(np.ones(rows)).cast(label.type) for name, label in labels.items()}
-    columns |= {name: array for name, array in labels.items() if name not in columns}
+    values = LabelValues(config.data_config)
+    columns |= {name: values.to_column(name, array) for name, array in labels.items() if name not in columns}
     columns |= {name: pa.array(rng.uniform(0.5, 1.5, rows)) for name in config.data_config.sample_weight_fields}
     return pa.table(columns)
 
