@@ -22,7 +22,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 TESTS ?= tests
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale bench-peers conformance fuzz-rest chaos chaos-serve quality first-model screenshots docs site newcomer lock audit venv clean
+.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale bench-peers conformance fuzz-rest chaos chaos-serve quality first-model screenshots picture docs site newcomer lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -131,8 +131,20 @@ first-model: $(PROTOS)  ## compare `tzrec init` and `tzrec train` with gradient 
 	@$(BIN)/python experiments/first_model/run.py $(if $(TUNE),--tune $(TUNE))
 
 screenshots: $(PROTOS)  ## make images of reports: PAGES="a.html b.html"; needs chromium, poppler-utils and playwright
-	@$(PIP) playwright
+	@$(PIP) playwright pillow
 	@$(BIN)/python tools/screenshots.py $(addprefix --page ,$(PAGES)) --output_dir screenshots
+
+PICTURE := build/picture
+picture: $(PROTOS)  ## train MMoE on synthetic data, and make docs/images/report.png of its report; needs chromium
+	@$(PIP) playwright pillow
+	@rm -rf $(PICTURE)
+	@$(BIN)/python -m tzrec.tools.make_taobao --output_dir $(PICTURE)/data --train_rows 80000 --eval_rows 20000
+	@$(BIN)/tzrec train --pipeline_config examples/configs/mmoe_taobao.config --model_dir $(PICTURE)/taobao_mmoe \
+		--train_input_path '$(PICTURE)/data/train/*.parquet' --eval_input_path '$(PICTURE)/data/eval/*.parquet' \
+		--set data_config.batch_size=1024 --set train_config.num_epochs=3 --set train_config.save_checkpoints_steps=20 \
+		--set train_config.log_step_count_steps=3 --set train_config.sparse_optimizer.adagrad_optimizer.lr=0.01 \
+		--set train_config.dense_optimizer.adam_optimizer.lr=0.0003
+	@$(BIN)/python tools/screenshots.py --page $(PICTURE)/taobao_mmoe/report.html --picture docs/images/report.png
 
 docs: $(PROTOS)  ## generate the pages and tables that come from protos/ and from results of benchmarks
 	@$(BIN)/python -m tzrec.tools.config_reference

@@ -34,7 +34,7 @@ p { margin: .3rem 0; max-width: 75ch; overflow-wrap: anywhere; } a { color: var(
 .note, header p { color: var(--soft); font-size: .87rem; }
 nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: 1rem 0 0; font-size: .9rem; }
 .tiles { list-style: none; padding: 0; margin: 1rem 0 0; display: grid; gap: .6rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(45%, 170px), 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(45%, 150px), 1fr)); }
 .tiles li { background: var(--card); border-radius: 8px; padding: .6rem .8rem; display: flex; flex-direction: column; }
 .tiles span, .tiles small { color: var(--soft); font-size: .8rem; overflow-wrap: anywhere; }
 .tiles b { font-size: 1.3rem; font-variant-numeric: tabular-nums; }
