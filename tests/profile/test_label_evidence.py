@@ -129,3 +129,16 @@ def test_weighted_area_is_the_share_of_pairs_in_order() -> None:
     ]
     assert _weighted_area(scores, yes, no) == pytest.approx(sum(v * w for v, w in pairs) / (yes.sum() * no.sum()))
     assert all(low <= high for low, high in pairwise(sorted(scores)))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9])
+def test_rows_sorted_by_a_label_are_found(share: float) -> None:
+    labels = (np.arange(NUM) < share * NUM).astype(int)
+    assert evidence({"y": labels}, "y").sorted_label() == "y"
+    assert evidence({"x": RNG.permutation(labels), "y": RNG.permutation(labels)}, "x", "y").sorted_label() == ""
+
+
+def test_drift_of_a_label_over_time_is_not_sorted() -> None:
+    labels = RNG.random(NUM) < np.linspace(0.1, 0.5, NUM)
+    assert evidence({"y": labels.astype(int)}, "y").sorted_label() == ""
+    assert evidence({"y": np.sort(AMOUNT)}, "y").sorted_label() == "y"

@@ -113,3 +113,13 @@ def test_several_labels_become_several_tasks() -> None:
 def test_text_label_is_rejected() -> None:
     with pytest.raises(DataError, match='label column "clk" is string; a label must be a number'):
         model_of(column("clk", ["0", "1"]))
+
+
+def test_rows_sorted_by_a_label_are_shuffled_together() -> None:
+    for rows, window in ((6400, 100), (2000, 32), (10_000_000, 512)):
+        config = EasyRecConfig()
+        suggestions = list(add_training(config, rows, "clk"))
+        assert config.data_config.shuffle_buffer_size == window
+        reasons = [item.reason for item in suggestions if item.path == "data_config.shuffle_buffer_size"]
+        assert len(reasons) == (window != 32)
+        assert all(reason.startswith("the rows are sorted by clk") for reason in reasons)

@@ -101,7 +101,7 @@ def init(
         result.suggestions += [add_model(config, labels), *add_task_spaces(config, spaces)]
     if not config.HasField("train_config"):
         result.suggestions += hold_out_latest(config, result.readings, sample, of_labels)
-        result.suggestions += [*hold_out(config, rows), *add_training(config, rows)]
+        result.suggestions += [*hold_out(config, rows), *add_training(config, rows, evidence.sorted_label())]
     stats_by_column = {column.name: column for column in stats}
     targets, _ = feature_targets(config)
     if reader.is_text:

@@ -26,6 +26,8 @@ _MOST_BY_CHANCE = 0.06
 """Area above 0.5 beyond which neighbors do say something, if only that few values have most of the rows."""
 _MOST_OF_A_VALUE = 0.05
 """Share of the rows that one value counts as at most: of a few large ones an order would be chance."""
+_MIN_SORTED_ROWS, _NUM_BLOCKS, _MOST_OF_VARIANCE = 1000, 40, 0.2
+"""Blocks of rows that differ by more than this share of the variance of a label are sorted by it."""
 _SIDE = 0.01
 """Share of the rows that neighbors on each side of a value have at least."""
 
@@ -114,6 +116,13 @@ class LabelEvidence:
                 return Leak(label, area, by_missing >= LEAK)
         return None
 
+    def sorted_label(self) -> str:
+        """Name of a label whose values lie together in the order of the rows; "" if there is none."""
+        for question in self._all_questions():
+            if _lie_together(question.answers):
+                return question.label
+        return ""
+
     def num_duplicates(self) -> int:
         """Number of rows of the sample that are equal to an earlier one."""
         flat = [
@@ -154,6 +163,14 @@ def _questions(name: str, column: pa.Array) -> Iterator[Question]:
     for answers in asked:
         if _MIN_CLASS <= answers.sum() <= len(answers) - _MIN_CLASS:
             yield Question(name, rows, answers)
+
+
+def _lie_together(answers: BoolArray) -> bool:
+    """True if successive rows have the same answer far more often than by chance or by a drift over time."""
+    if len(answers) < _MIN_SORTED_ROWS:
+        return False
+    means = np.array([block.mean() for block in np.array_split(answers, _NUM_BLOCKS)])
+    return bool(means.var() > _MOST_OF_VARIANCE * answers.var())
 
 
 def _codes(column: pa.Array) -> Int64Array | None:

@@ -45,14 +45,21 @@ _MAX_STEPS, _EVALUATION_STEPS, _PATIENCE_STEPS = 3000, 50, 400
 """Steps that a run of many short epochs may take, between its evaluations, and without an improvement."""
 _EPOCH_ROWS = 20_000_000
 """Rows that all epochs read at most."""
+_WINDOW_ROWS = 1 << 19
+"""Rows that are shuffled together at most, which are in memory."""
 _STEPS, _BATCH_SIZES = 200, (64, 1024)
 """Steps of an epoch, where batches of these sizes allow it."""
 
 
-def add_training(config: EasyRecConfig, rows: int) -> Iterator[Suggestion]:
+def add_training(config: EasyRecConfig, rows: int, sorted_by: str = "") -> Iterator[Suggestion]:
     """Set train_config, batches and the best checkpoint, by the number of rows; the model is set already.
 
     With evaluations, training lasts until they no longer improve, and the best checkpoint is exported.
+
+    Args:
+        config: to change.
+        rows: number of rows.
+        sorted_by: label that the rows are sorted by, "" if they are not.
     """
     train, data = config.train_config, config.data_config
     text_format.Parse(_TRAIN, train)
@@ -61,6 +68,11 @@ def add_training(config: EasyRecConfig, rows: int) -> Iterator[Suggestion]:
         least, most = _BATCH_SIZES
         data.batch_size = min(max(2 ** round(math.log2(max(rows / _STEPS, 1))), least), most)
         yield Suggestion(data.batch_size, f"about {_STEPS} steps of {rows:,} rows", "data_config.batch_size")
+    if sorted_by and rows > data.batch_size * data.shuffle_buffer_size:
+        data.shuffle_buffer_size = math.ceil(min(rows, _WINDOW_ROWS) / data.batch_size)
+        window = "all of them" if rows <= _WINDOW_ROWS else f"{_WINDOW_ROWS:,} of them; better shuffle the files"
+        reason = f"the rows are sorted by {sorted_by}, so that batches would have one value: shuffles {window}"
+        yield Suggestion(data.shuffle_buffer_size, reason, "data_config.shuffle_buffer_size")
     steps = max(round(rows * (1 - _SPLIT) / data.batch_size), 1)
     most_epochs = max(_MAX_EPOCHS, math.ceil(_MAX_STEPS / steps))
     train.num_epochs = min(max(_EPOCH_ROWS // max(rows, 1), 1), most_epochs)
