@@ -41,6 +41,12 @@ def test_run_analyzes_scores_features_gates_and_tables(job: Job) -> None:
     assert [heading for heading in headings if f"<h2>{heading}</h2>" not in html] == []
     assert "·  complete</p>" in html, "the report is written after the end of the run is recorded"
     assert "<td>ended</td><td>—" not in html
+    end = json.loads((model_dir / "metrics.jsonl").read_text().splitlines()[-1])
+    seconds = end["stage_seconds"]
+    assert 0 < seconds["read"] < end["seconds"] * 8
+    assert seconds["encode"] > 0
+    busy = seconds["read"] + seconds["encode"]
+    assert f"They were busy for {busy:.1f} s in sum" in html
 
 
 def test_run_without_report_rows_is_not_analyzed(job: Job) -> None:

@@ -20,6 +20,7 @@ from tzrec.data.cost import cut_by_cost, row_costs
 from tzrec.data.exchange import ALONE, Exchange
 from tzrec.data.held_out import HeldOutRows
 from tzrec.data.identity import DataIdentity
+from tzrec.data.job_timer import JobTimer
 from tzrec.data.masking import RowMasks, batch_key, masked_positions, masked_rows
 from tzrec.data.partition import BatchPartition
 from tzrec.data.prefetch import PrefetchQueue, ReadAhead
@@ -67,6 +68,7 @@ class DataLoader:
         num_rows: rows of an epoch over all ranks; None if it is unknown.
         batch_size: rows of a full batch on this rank.
         device: to which the batches will be copied; the CPU unless it is set.
+        timer: time that the threads have spent, on jobs `read` and `encode`.
         bad_rows_path: file for a sample of bad rows, one JSON object per line; None (the default) for no file.
     """
 
@@ -117,6 +119,7 @@ class DataLoader:
         self._batch_encoder = BatchEncoder(config, encoder, schema, targets)
         self._rows = self._reader.num_rows
         self.device = CPU
+        self.timer = JobTimer()
         self._log = BadRowLog()
         self._queues: list[PrefetchQueue[_EncodedStep]] = []
         if self._rows == 0:
@@ -164,7 +167,7 @@ class DataLoader:
             DataError: bad data under the ERROR policy, unreadable files, or a cursor beyond the end of the data.
         """
         start = cursor or Cursor()
-        threads, read_ahead = min(self._data.num_workers, env.cpu_share()), ReadAhead()
+        threads, read_ahead = min(self._data.num_workers, env.cpu_share()), ReadAhead(self.timer)
         queue = PrefetchQueue(self._work(start, read_ahead), threads, threads + 2, read_ahead)
         self._queues.append(queue)
         if should_start:
@@ -239,7 +242,7 @@ class DataLoader:
         cursor = replace(start, window=self._window(start), deals=self._deals(start))
         for job in self._jobs(cursor, read_ahead):
             after = cursor.at(job.after)
-            yield partial(self._encode_step, job, cursor, after)
+            yield partial(self.timer.call, "encode", partial(self._encode_step, job, cursor, after))
             cursor = after
 
     def _window(self, start: Cursor) -> int:

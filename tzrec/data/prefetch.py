@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from tzrec.data.job_timer import JobTimer
+
 T = TypeVar("T")
 _JOIN_TIMEOUT_S = 5.0
 """A read that hangs, on a remote store, does not keep the process from ending."""
@@ -39,16 +41,20 @@ class ReadAhead:
 
     A job that no thread has started when its result is needed runs in the thread that needs it. So everything works,
     in turn, without any threads.
+
+    Args:
+        timer: adds up the time of the jobs, as `read`; default: one that nobody asks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timer: JobTimer | None = None) -> None:
+        self._timer = timer or JobTimer()
         self.changed = threading.Condition()
         self.tasks: deque[_Task[Any]] = deque()
         self.is_closed = False
 
     def submit(self, job: Callable[[], T]) -> Callable[[], T]:
         """Queue a job; the returned function waits for it and returns its result."""
-        task = _Task(job)
+        task = _Task(partial(self._timer.call, "read", job))
         with self.changed:
             self.tasks.append(task)
             self.changed.notify_all()

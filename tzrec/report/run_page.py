@@ -189,8 +189,20 @@ def _time_section(files: RunFiles) -> str:
             "Time of the main thread of rank 0. Files are read and features encoded by other threads: only the time "
             "that the loop waits for them counts as waiting for data."
         )
+        remark += _reader_remark(seconds)
         parts.append(figure(f"Time of the training loop, {format_duration(total)}", stacked_bar(named, texts), remark))
     return figures(parts)
+
+
+def _reader_remark(seconds: Mapping[str, float]) -> str:
+    read, encode = seconds.get("read", 0.0), seconds.get("encode", 0.0)
+    if not read + encode:
+        return ""
+    share = read / (read + encode)
+    return (
+        f" They were busy for {read + encode:.1f} s in sum, {share:.0%} with reading ({read:.1f} s) and "
+        f"{1 - share:.0%} with encoding ({encode:.1f} s)."
+    )
 
 
 def _evaluation_section(files: RunFiles) -> str:

@@ -194,6 +194,10 @@ class Trainer:
         reason = ", by early stopping" if self.control.should_stop else ""
         return f"already complete: step {self.position.step}{last}{reason}; for new data see docs/incremental.md"
 
+    def seconds(self) -> dict[str, float]:
+        """Seconds of the loop by stage, and those that all reader threads were busy with `read` and with `encode`."""
+        return {**self.timer.seconds, **self.loader.timer.seconds}
+
     def steps(self) -> Iterator[Step]:
         """Yield the steps until the run is complete, each with the position set to that before it."""
         while not self.is_complete:

@@ -83,7 +83,10 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
             step = trainer.position.step
             if step % trainer.session.config.train_config.log_step_count_steps == 0:
                 log = metric_logger.compute(
-                    trainer.position, trainer.learning_rates.last_lr(), trainer.train_metrics.values(), timer.seconds
+                    trainer.position,
+                    trainer.learning_rates.last_lr(),
+                    trainer.train_metrics.values(),
+                    trainer.seconds(),
                 )
                 for listener in listeners:
                     listener.on_log(log)
@@ -106,7 +109,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
         trainer.finish()
     timer.lap("save")
     outcome.step, outcome.skipped = trainer.position.step, trainer.skipped_steps
-    outcome.seconds, outcome.stage_seconds = time.perf_counter() - start, dict(timer.seconds)
+    outcome.seconds, outcome.stage_seconds = time.perf_counter() - start, trainer.seconds()
     return outcome
 
 
