@@ -249,3 +249,20 @@ def test_table_without_levels_raises_data_error(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("\t1.0\t2,0,", "\t1.0\tx,0,"))
     with pytest.raises(DataError, match='row 8 has the tree_level "x", which is no number from -1 up'):
         make(tmp_path, [0, 1, 1])
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_label_of_text_has_its_values_in_added_rows(tmp_path: Path, kind: pa.DataType) -> None:
+    write_tree(tmp_path, 8)
+    items = [3, 5]
+    of_numbers = make(tmp_path, [0, 1, 2, 3]).sample(batch(items), 7)
+    text = (
+        f'fg_mode: FG_DAG label_fields: "clk" label_values {{ label: "clk" values: ["no", "yes"] }} tdm_sampler {{ '
+        f'item_input_path: "{tmp_path}/node_table.txt" edge_input_path: "{tmp_path}/edge_table.txt" '
+        f'item_id_field: "item_id" attr_fields: "price" layer_num_sample: [0, 1, 2, 3] attr_delimiter: "," }}'
+    )
+    config = text_format.Parse(text, DataConfig())
+    labels = pa.array(["yes", "yes"]).cast(kind)
+    of_text = TDMSampler(config.tdm_sampler, config, "train").sample(batch(items, labels), 7)
+    assert column(of_text, "clk") == [["no", "yes"][label] for label in column(of_numbers, "clk")]
+    assert set(column(of_text, "clk")) == {"no", "yes"}
