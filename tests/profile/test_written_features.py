@@ -67,15 +67,31 @@ def test_number_of_few_values_has_an_edge_at_each_and_the_median_as_default() ->
 
 
 def test_number_of_many_values_has_edges_at_quantiles() -> None:
-    edges, _ = number([x / 2 for x in range(1601)])
+    edges, _ = number([x / 2 for x in range(801)])
     assert len(edges) == 17
-    assert (edges[0], edges[-1]) == (0.0, 800.0)
-    assert edges == pytest.approx([50 * i for i in range(17)], abs=2)
+    assert (edges[0], edges[-1]) == (0.0, 400.0)
+    assert edges == pytest.approx([25 * i for i in range(17)], abs=2)
+
+
+@pytest.mark.parametrize(("rows", "intervals"), [(400, 16), (1600, 32), (3200, 64), (9600, 64)])
+def test_number_has_an_interval_for_each_fifty_rows(rows: int, intervals: int) -> None:
+    edges, _ = number([x / 2 for x in range(rows)])
+    assert len(edges) == intervals + 1
+
+
+def test_numbers_beyond_32_bits_have_edges_that_increase_within() -> None:
+    edges, _ = number([-4.3e241, None, 1.5, 1.8e130])
+    assert edges == pytest.approx([-2e38, -1e38, 1.5, 1e38])
+
+
+def test_missing_numbers_give_no_intervals() -> None:
+    edges, _ = number([x / 2 for x in range(1600)] + [None] * 9600)
+    assert len(edges) == 32 + 2
 
 
 def test_number_that_is_mostly_zero_has_edges_among_the_others() -> None:
     edges, _ = number([0.0] * 9500 + [x + 0.5 for x in range(500)])
-    assert len(edges) == 17
+    assert len(edges) == 52  # of the thousandths that quantiles are taken at, one in twenty is not 0
     assert edges[0] == 0.0
 
 

@@ -31,8 +31,9 @@ def test_training_with_evaluations_stops_early_and_exports_the_best() -> None:
     config = with_model(column("clk", [0, 1]), eval_path="eval")
     list(add_training(config, 40_000))
     train = config.train_config
-    assert (train.num_epochs, train.save_checkpoints_epochs, train.keep_checkpoint_best) == (22, 1, 1)
-    assert train.early_stopping.patience == 3
+    assert (train.num_epochs, train.save_checkpoints_epochs, train.keep_checkpoint_best) == (29, 1, 1)
+    assert train.early_stopping.patience == 8
+    assert train.dense_optimizer.ema.decay == pytest.approx(0.98)
     assert (train.early_stopping.metric, train.early_stopping.larger_is_better) == ("auc", True)
     assert (config.export_config.exporter_type, config.export_config.best_exporter_metric) == ("best", "auc")
     assert check(ConfigSource(config)) == []
@@ -42,7 +43,15 @@ def test_training_on_few_rows_has_as_many_steps_between_evaluations() -> None:
     config = with_model(column("clk", [0, 1]), eval_path="eval")
     list(add_training(config, 1000))  # 14 steps in an epoch
     train = config.train_config
-    assert (train.num_epochs, train.save_checkpoints_epochs, train.early_stopping.patience) == (215, 4, 8)
+    assert (train.num_epochs, train.save_checkpoints_epochs, train.early_stopping.patience) == (286, 4, 8)
+
+
+@pytest.mark.parametrize(("rows", "patience"), [(5000, 8), (8000, 8), (12_000, 6)])
+def test_training_on_more_rows_waits_longer(rows: int, patience: int) -> None:
+    """Evaluations are 70 or 112 or 169 steps apart, and so many without an improvement are 500, 800 and 1,000."""
+    config = with_model(column("clk", [0, 1]), eval_path="eval")
+    list(add_training(config, rows))
+    assert config.train_config.early_stopping.patience == patience
 
 
 def test_training_on_errors_stops_when_they_no_longer_fall() -> None:
@@ -101,6 +110,13 @@ def test_label_values_decide_the_loss(values: list[float], loss: str, metric: st
     assert model.WhichOneof("model") == "multi_tower"
     assert (model.losses[0].WhichOneof("loss"), model.metrics[0].WhichOneof("metric")) == (loss, metric)
     assert model.num_class == classes
+
+
+@pytest.mark.parametrize(("rows", "ratios"), [(50_000, [0.1]), (50_001, [])])
+def test_model_of_few_rows_has_dropout(rows: int, ratios: list[float]) -> None:
+    model = model_of(column("clk", [0, 1] + [0] * (rows - 2))).multi_tower
+    for mlp in (model.towers[0].mlp, model.final):
+        assert list(mlp.dropout_ratio) == pytest.approx(ratios)
 
 
 def test_several_labels_become_several_tasks() -> None:

@@ -57,7 +57,8 @@ def test_init_counts_rows_without_label_and_training_leaves_them_out(
     assert ('the first value that is no number is "~"' in note) == (missing == "~"), "the others are null words"
     config = tmp_path / "c.config"
     config.write_text(dump_config(result.config))
-    run = tzrec.train(config, edit={"train_config.use_tensorboard": False, "train_config.num_threads": 1})
+    edit = {"train_config.use_tensorboard": False, "train_config.num_threads": 1, "train_config.num_epochs": 40}
+    run = tzrec.train(config, edit=edit)
     assert 0 < run.metrics["binary_cross_entropy"] < 1
 
 

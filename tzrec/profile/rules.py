@@ -20,6 +20,8 @@ _FINE_BUCKETS = 1000
 SKEWED = 0.5
 MAX_DEVIATIONS = 4.0
 _DIGITS = 6
+_MOST_EDGE = 1e38
+"""Edges are at most so far from 0, so that 32 bits hold them and one more on each side."""
 _EXACT_DIGITS = 17
 """Digits that distinguish any two float64."""
 _SHARES = (0.05, 0.5, 0.95)
@@ -110,9 +112,10 @@ def edges(stats: ColumnStats, num_intervals: int = NUM_BUCKETS) -> list[float]:
 
 
 def _increasing(values: Sequence[float], stats: ColumnStats) -> list[float]:
-    """Distinct values, rounded as a config writes them."""
+    """Distinct values, rounded as a config writes them, and in the range of its 32 bits."""
     spread = stats.moments.most - stats.moments.least
-    rounded = [float(number_text(value, spread)) for value in values]
+    held = [min(max(value, -_MOST_EDGE), _MOST_EDGE) for value in values]
+    rounded = [float(number_text(value, spread)) for value in held]
     return sorted({np.float32(value): value for value in rounded}.values())
 
 

@@ -19,6 +19,8 @@ _MIN_REPEATS = 10
 """Rows for each value from which on a number that may be a name has an id; fewer would learn rows by heart."""
 NUMBER_DIM = 8
 """Width of the embedding of a number."""
+_INTERVALS, _INTERVAL_ROWS = (16, 64), 50
+"""Least and most intervals of a number, and the rows for each where there are rows for more than the least."""
 
 
 def write_features(config: EasyRecConfig, readings: Sequence[ColumnReading]) -> Suggestion:
@@ -94,7 +96,8 @@ def _number_features(reading: ColumnReading, stats: ColumnStats, fields: dict[st
 
 def _number(fields: dict[str, str], stats: ColumnStats) -> FeatureConfig:
     """Create the feature of a quantity. A missing number has the vector 0 if there are any, else that of the median."""
-    places = edges(stats)
+    least, most = _INTERVALS
+    places = edges(stats, min(max(stats.values // _INTERVAL_ROWS, least), most))
     missing = stats.quantiles([0.5])[0]
     if stats.missing or len(places) == 1:
         missing = places[0] - (places[1] - places[0] if len(places) > 1 else 1.0)

@@ -27,7 +27,7 @@ _ERROR = "mean_squared_error"
 MAX_CLASSES = 50
 _TRAIN = """
 sparse_optimizer { adagrad_optimizer { lr: 0.02 } constant_learning_rate {} }
-dense_optimizer { adam_optimizer { lr: 0.001 } constant_learning_rate {} }
+dense_optimizer { adam_optimizer { lr: 0.001 } constant_learning_rate {} ema { decay: 0.98 } }
 """
 _ONE_TASK = f"""
 multi_tower {{ towers {{ input: "{GROUP}" mlp {{ hidden_units: [256, 128] }} }} final {{ hidden_units: [64] }} }}
@@ -35,14 +35,17 @@ multi_tower {{ towers {{ input: "{GROUP}" mlp {{ hidden_units: [256, 128] }} }} 
 _SEVERAL_TASKS = """
 mmoe { num_expert: 3 expert_mlp { hidden_units: [256, 128] } }
 """
-
+_DROPOUT, _DROPOUT_ROWS = 0.1, 50_000
+"""Dropout of the model of one task, and the most rows that it learns by heart without."""
 
 MIN_SPLIT_ROWS = 100
 """Rows from which on a part is held out; of fewer rows it says nothing."""
 _SPLIT = 0.1
 _MAX_EPOCHS, _PATIENCE = 20, 3
-_MAX_STEPS, _EVALUATION_STEPS, _PATIENCE_STEPS = 3000, 50, 400
-"""Steps that a run of many short epochs may take, between its evaluations, and without an improvement."""
+_MAX_STEPS, _EVALUATION_STEPS = 4000, 50
+"""Steps that a run of many short epochs may take, and between its evaluations."""
+_PATIENCE_STEPS, _PATIENCE_ROWS = (400, 1000), 10
+"""Least and most steps without an improvement, and the rows for each where there are rows for more than the least."""
 _EPOCH_ROWS = 20_000_000
 """Rows that all epochs read at most."""
 _WINDOW_ROWS = 1 << 19
@@ -83,7 +86,9 @@ def add_training(config: EasyRecConfig, rows: int, sorted_by: str = "") -> Itera
     train.save_checkpoints_epochs = math.ceil(_EVALUATION_STEPS / steps)
     train.keep_checkpoint_max = train.keep_checkpoint_best = 1
     train.early_stopping.metric = config.export_config.best_exporter_metric = metrics[0]
-    patience = max(_PATIENCE, math.ceil(_PATIENCE_STEPS / (steps * train.save_checkpoints_epochs)))
+    fewest, longest = _PATIENCE_STEPS
+    wait = min(max(rows // _PATIENCE_ROWS, fewest), longest)
+    patience = max(_PATIENCE, math.ceil(wait / (steps * train.save_checkpoints_epochs)))
     train.early_stopping.patience, config.export_config.exporter_type = patience, "best"
     if metrics[0].startswith(_ERROR):
         train.early_stopping.larger_is_better = config.export_config.metric_larger_is_better = False
@@ -119,7 +124,12 @@ def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestio
     if len(labels) == 1:
         text_format.Merge(_ONE_TASK, model)
         _add_task(model, labels[0], num_listed.get(labels[0].name, 0))
-        return Suggestion("multi_tower", f"one label, {labels[0].name}", "model_config")
+        reason = f"one label, {labels[0].name}"
+        if labels[0].rows <= _DROPOUT_ROWS:
+            for mlp in (model.multi_tower.towers[0].mlp, model.multi_tower.final):
+                mlp.dropout_ratio.append(_DROPOUT)
+            reason += f"; with dropout, for {labels[0].rows:,} rows"
+        return Suggestion("multi_tower", reason, "model_config")
     text_format.Merge(_SEVERAL_TASKS, model)
     for stats in labels:
         tower = model.mmoe.task_towers.add(tower_name=re.sub(r"\W", "_", stats.name), label_name=stats.name)
