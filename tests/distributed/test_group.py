@@ -80,3 +80,17 @@ def test_error_of_this_rank_is_raised_unchanged(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(group, "_peers", object())
     with pytest.raises(RuntimeError, match="shapes"), group.naming_lost_ranks():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_together_raises_where_any_rank_has_failed(agreed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = []
+    monkeypatch.setattr(group, "all_agree", lambda flag: flags.append(flag) or (flag and agreed))
+    if agreed:
+        assert group.together(lambda: 3) == 3
+    else:
+        with pytest.raises(RuntimeError, match="another rank has failed"):
+            group.together(lambda: 3)
+    with pytest.raises(ZeroDivisionError):
+        group.together(lambda: 1 // 0)
+    assert flags == [True, False]

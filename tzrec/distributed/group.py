@@ -6,10 +6,10 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -23,6 +23,7 @@ from tzrec.env import RankInfo
 from tzrec.errors import TrainingError
 from tzrec.torchrec_adapter import TORCH_FX_LOGGER
 
+T = TypeVar("T")
 DEFAULT_TIMEOUT_S = 600.0
 
 _GLOO_MARKS = ("gloo", "Application timeout caused pair closure")
@@ -192,6 +193,22 @@ def all_agree(flag: bool) -> bool:
 def any_rank(flag: bool) -> bool:
     """True if the flag is set on at least one rank."""
     return _reduce(int(flag), dist.ReduceOp.MAX) == 1
+
+
+def together(compute: Callable[[], T]) -> T:
+    """Result of a computation of this rank; if it fails on one rank it fails on all, so that none waits for it.
+
+    Raises:
+        RuntimeError: another rank has failed.
+    """
+    failure = None
+    try:
+        result = compute()
+    except Exception as error:  # it is raised again below
+        failure = error
+    if all_agree(failure is None):
+        return result
+    raise failure or RuntimeError("another rank has failed")
 
 
 def _reduce(value: int, op: Any) -> int:

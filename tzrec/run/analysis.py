@@ -60,40 +60,55 @@ def _analyze(trainer: Trainer, budget: float) -> dict[str, Any]:
     with trainer.evaluation_weights(), torch.no_grad():
         columns, gates, seconds = _score(trainer, batches)
         importance = _importance(trainer, batches, seconds, budget)
+    num_rows = int(columns["count/rows"].sum())
+    features = {name.partition("/")[2]: values for name, values in columns.items() if name[:8] == "feature/"}
+    features = {name: values for name, values in features.items() if len(values) == num_rows}
+    known, tables = _known_ids(trainer, features), _tables(trainer)
+    if not trainer.session.rank_info.is_main:  # from here on no rank waits for another
+        return {}
     return {
-        "num_rows": int(columns["count/rows"].sum()),
-        "tasks": _tasks(trainer, columns),
+        "num_rows": num_rows,
+        "tasks": _tasks(trainer, columns, features, known),
         "gates": gates,
         "importance": importance,
-        "tables": _tables(trainer),
-        "drift": _drift(trainer, batches) if trainer.session.rank_info.is_main else [],
+        "tables": tables,
+        "drift": _drift(trainer, batches),
     }
 
 
 def _score(trainer: Trainer, batches: Sequence[Batch]) -> tuple[Columns, list[dict[str, object]], float]:
     """Score the batches; return the columns of all ranks, the weights of gates, and the seconds that it took."""
     session, start = trainer.session, time.perf_counter()
-    heads, parts = session.rec_model.heads.served, []
-    is_training = session.model.training
+    is_training, scored = session.model.training, []
     session.model.eval()
-    num_rows = 0
     with observe_gates(session.rec_model) as gates:
         for batch in batches:
             output, moved = session.forward(batch)
             group.advance()
             if batch.rows:
-                parts.append(_task_columns(heads, output.logits, moved, num_rows))
-            num_rows += batch.rows
+                scored.append((output.logits, moved))
     session.model.train(is_training)
     seconds = time.perf_counter() - start
+    columns = _gathered(group.together(lambda: _own_columns(trainer, batches, scored)))
+    tasks = list(session.rec_model.heads.served)
+    return columns, [weights.to_json(tasks) for weights in gates if weights.num_rows], seconds
+
+
+def _own_columns(
+    trainer: Trainer, batches: Sequence[Batch], scored: Sequence[tuple[Mapping[str, torch.Tensor], Batch]]
+) -> Columns:
+    """Columns of the rows of this rank, from batches as they were read, and from logits and moved batches."""
+    session, parts, num_rows = trainer.session, [], 0
+    for logits, batch in scored:
+        parts.append(_task_columns(session.rec_model.heads.served, logits, batch, num_rows))
+        num_rows += batch.rows
     counted = [batch for batch in batches if batch.rows]
     used = {name for names in permutation_units(session).values() for name in names}
     features = {name: feature for name, feature in session.encoder.features.items() if name in used}
     own = {f"feature/{name}": column for name, column in feature_columns(counted, features).items()}
     own |= {key: np.concatenate([part[key] for part in parts]) for key in (parts[0] if parts else ())}
     own["count/rows"] = np.array([num_rows])
-    tasks = list(heads)
-    return _gathered(own), [weights.to_json(tasks) for weights in gates if weights.num_rows], seconds
+    return own
 
 
 def _task_columns(
@@ -134,13 +149,11 @@ def _gathered(own: Columns) -> Columns:
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
-def _tasks(trainer: Trainer, columns: Columns) -> dict[str, Any]:
+def _tasks(
+    trainer: Trainer, columns: Columns, feature_values: Columns, known: Mapping[str, Int64Array]
+) -> dict[str, Any]:
     features, seed = trainer.session.encoder.features, trainer.session.config.train_config.seed
-    feature_values = {name.partition("/")[2]: values for name, values in columns.items() if name[:8] == "feature/"}
-    num_rows = int(columns["count/rows"].sum())
-    feature_values = {name: values for name, values in feature_values.items() if len(values) == num_rows}
     segments = {name: segments_of(values, features[name]) for name, values in feature_values.items()}
-    known = _known_ids(trainer, feature_values)
     novelty = {name: known_segments(feature_values[name], ids) for name, ids in known.items()}
     results = {}
     for name, scores in columns.items():

@@ -37,8 +37,8 @@ class ShardState:
 
     def is_updated(self, rows: slice | Tensor) -> Tensor:
         """Rows that differ from their start, `(R,)`."""
-        parts = [(state[rows] != start).reshape(len(state[rows]), -1).any(1) for state, start in self.states]
-        return torch.stack(parts).any(0).cpu()
+        parts = [state[rows] != start for state, start in self.states]
+        return torch.stack([part if part.dim() == 1 else part.any(1) for part in parts]).any(0).cpu()
 
 
 def shard_states(optimizer: SparseOptimizer) -> Iterator[ShardState]:
@@ -60,14 +60,8 @@ def table_fill(optimizer: SparseOptimizer) -> dict[str, dict[str, Any]]:
     For ids that a hash spreads it is also the share of the ids that share their row: n ids in m rows fill a share
     1 - exp(-n / m), and an id is alone with probability exp(-n / m).
     """
-    counts: dict[str, list[float]] = {}
-    for shard in shard_states(optimizer):
-        updated = shard.is_updated(slice(None, None, -(-shard.num_rows // _MAX_ROWS)))
-        total = counts.setdefault(shard.table, [0.0, 0.0])
-        total[0] += float(updated.double().mean()) * shard.num_rows
-        total[1] += shard.num_rows
     totals: dict[str, list[float]] = {}
-    for shard_counts in group.gather(counts):
+    for shard_counts in group.gather(group.together(lambda: _own_fill(optimizer))):
         for name, (updated_rows, num_rows) in shard_counts.items():
             total = totals.setdefault(name, [0.0, 0.0])
             total[0] += updated_rows
@@ -75,11 +69,31 @@ def table_fill(optimizer: SparseOptimizer) -> dict[str, dict[str, Any]]:
     return {name: {"filled": filled / num_rows} for name, (filled, num_rows) in totals.items()}
 
 
+def _own_fill(optimizer: SparseOptimizer) -> dict[str, list[float]]:
+    """Updated rows and all rows of the shards of this rank, by table."""
+    counts: dict[str, list[float]] = {}
+    for shard in shard_states(optimizer):
+        updated = shard.is_updated(slice(None, None, -(-shard.num_rows // _MAX_ROWS)))
+        total = counts.setdefault(shard.table, [0.0, 0.0])
+        total[0] += float(updated.double().mean()) * shard.num_rows
+        total[1] += shard.num_rows
+    return counts
+
+
 def are_known(optimizer: SparseOptimizer, ids_by_table: Mapping[str, Int64Array]) -> dict[str, BoolArray]:
     """Find the ids whose rows were updated in training, by table; all ranks pass the same ids.
 
     Tables of an optimizer without state are left out.
     """
+    results: dict[str, BoolArray] = {}
+    for flags_by_table in group.gather_states(group.together(lambda: _own_known(optimizer, ids_by_table))):
+        for name, flags in flags_by_table.items():
+            results[name] = results.get(name, np.zeros(len(flags), bool)) | flags.numpy()
+    return results
+
+
+def _own_known(optimizer: SparseOptimizer, ids_by_table: Mapping[str, Int64Array]) -> dict[str, Tensor]:
+    """Flags of the ids whose rows were updated on this rank, by table."""
     known: dict[str, Tensor] = {}
     for shard in shard_states(optimizer):
         if shard.table in ids_by_table:
@@ -88,8 +102,4 @@ def are_known(optimizer: SparseOptimizer, ids_by_table: Mapping[str, Int64Array]
             is_here = (at >= 0) & (at < shard.num_rows)
             flags = known.setdefault(shard.table, torch.zeros(len(ids), dtype=torch.bool))
             flags[torch.from_numpy(is_here)] |= shard.is_updated(torch.from_numpy(at[is_here]))
-    results: dict[str, BoolArray] = {}
-    for flags_by_table in group.gather_states(known):
-        for name, flags in flags_by_table.items():
-            results[name] = results.get(name, np.zeros(len(flags), bool)) | flags.numpy()
-    return results
+    return known
