@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -262,7 +263,10 @@ def test_progress_draws_a_bar_and_a_line_for_each_evaluation(
     assert "eval   step 25  auc 0." in shown.err
 
 
-def test_training_is_silent_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_is_silent_by_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("tzrec"), "handlers", [])  # those of verbs that ran in this process
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         tzrec.train(TEXT, model_dir=tmp_path, train=rows(64))

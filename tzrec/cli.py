@@ -86,9 +86,19 @@ class Flags(argparse.ArgumentParser):
 
     Attributes:
         is_listing: `flags_of` reads the flags of a command, which is not to run.
+        added: all flags and arguments.
     """
 
     is_listing = False
+
+    def __init__(self, **arguments: Any) -> None:
+        self.added: list[argparse.Action] = []
+        super().__init__(**arguments)
+
+    def add_argument(self, *names: Any, **arguments: Any) -> argparse.Action:
+        action = super().add_argument(*names, **arguments)
+        self.added.append(action)
+        return action
 
     def config(self, required: bool = True, help: str = "config text or JSON") -> None:
         """Add `--pipeline_config`, with the alias `--pipeline_config_path`, as `args.pipeline_config`."""
@@ -120,7 +130,7 @@ class Flags(argparse.ArgumentParser):
     @property
     def actions(self) -> Sequence[argparse.Action]:
         """Flags and arguments of the command that are shown in its help."""
-        return [action for action in self._actions if action.help != argparse.SUPPRESS]
+        return [action for action in self.added if action.help != argparse.SUPPRESS]
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse a command line.
@@ -142,7 +152,7 @@ class Flags(argparse.ArgumentParser):
 
     def _ensure_known(self, words: list[str]) -> None:
         # before argparse, which would report a mistyped required flag as missing
-        known = [name for action in self._actions for name in action.option_strings]
+        known = [name for action in self.added for name in action.option_strings]
         given = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
         unknown = [name for name in given if name not in known]
         if unknown:
@@ -173,21 +183,26 @@ def flags_of(command: str) -> Flags:
 def parser(command: str, description: str) -> Flags:
     """Create the parser of a command, with the flags of log lines and without any other."""
     flags = Flags(prog=f"tzrec {command}", description=description, allow_abbrev=False)
-    _add_log_flags(flags.add_argument_group("log lines"))
+    _add_log_flags(flags, flags.add_argument_group("log lines"))
     return flags
 
 
-def _add_log_flags(group: Any) -> None:
-    group.add_argument("--quiet", action="store_true", help="log warnings and errors only")
-    group.add_argument("--log_file", default="", metavar="FILE", help="append all log lines to a file, with their time")
+def _add_log_flags(flags: Flags, group: Any) -> None:
+    """Add the flags of log lines to a group of flags."""
     text = "form of the log lines: plain, time (in front of each line) or json (an object per line); default: plain"
-    group.add_argument("--log_format", choices=get_args(log.LineFormat), default="plain", help=text)
+    flags.added += [
+        group.add_argument("--quiet", action="store_true", help="log warnings and errors only"),
+        group.add_argument(
+            "--log_file", default="", metavar="FILE", help="append all log lines to a file, with their time"
+        ),
+        group.add_argument("--log_format", choices=get_args(log.LineFormat), default="plain", help=text),
+    ]
 
 
 def _log_options(words: Sequence[str]) -> log.LogOptions:
     """Read the flags of log lines, before the command is imported that parses all flags."""
     flags = Flags(prog="tzrec", allow_abbrev=False, add_help=False)
-    _add_log_flags(flags)
+    _add_log_flags(flags, flags.add_argument_group())
     args, _ = flags.parse_known_args([word for word in words if is_encodable(word)])
     return log.LogOptions(args.quiet, args.log_format, args.log_file)
 

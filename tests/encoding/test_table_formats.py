@@ -39,7 +39,7 @@ def test_init_proposes_the_features_of_parquet_for_other_formats(tmp_path: Path,
     assert [column.name for column in found.columns] == ["uid", "price", "clk", "w", "word"]
     assert (found.rows, [column.rows for column in found.columns]) == (120, [120] * 5)
     assert list(found.config.feature_configs) == list(expected.config.feature_configs)
-    assert len(found.config.feature_configs) == 6  # price and w are two features each
+    assert len(found.config.feature_configs) == 4
     assert load_config(str(tmp_path / f"{dataset}.config")) == found.config
 
 

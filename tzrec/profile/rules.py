@@ -111,9 +111,17 @@ def edges(stats: ColumnStats, num_intervals: int = NUM_BUCKETS) -> list[float]:
     return _increasing([fine[last * i // num_intervals] for i in range(num_intervals + 1)], stats)
 
 
+def is_narrow(stats: ColumnStats) -> bool:
+    """True if numbers differ so little for their size that float32 keeps fewer than 4,096 of them apart."""
+    least, most = stats.moments.least, stats.moments.most
+    return 0 < most - least < 2.0**-12 * max(abs(least), abs(most))
+
+
 def _increasing(values: Sequence[float], stats: ColumnStats) -> list[float]:
-    """Distinct values, rounded as a config writes them, and in the range of its 32 bits."""
+    """Distinct values, rounded as a config writes them, and in the range of its 32 bits unless they will be scaled."""
     spread = stats.moments.most - stats.moments.least
+    if is_narrow(stats):
+        return sorted({float(number_text(value, spread)) for value in values})
     held = [min(max(value, -_MOST_EDGE), _MOST_EDGE) for value in values]
     rounded = [float(number_text(value, spread)) for value in held]
     return sorted({np.float32(value): value for value in rounded}.values())

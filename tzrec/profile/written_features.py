@@ -9,7 +9,7 @@ from tzrec.config.sequences import feature_members
 from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.quantities import Kind
-from tzrec.profile.rules import Suggestion, edges, number_text
+from tzrec.profile.rules import Suggestion, edges, is_narrow, normalizer_text, number_text
 from tzrec.profile.written_lists import list_features
 from tzrec.profile.written_times import time_features
 from tzrec.protos.feature_pb2 import FeatureConfig
@@ -102,8 +102,12 @@ def _number(fields: dict[str, str], stats: ColumnStats) -> FeatureConfig:
     if stats.missing or len(places) == 1:
         missing = places[0] - (places[1] - places[0] if len(places) > 1 else 1.0)
         places = [missing, *places]
+    least_value, most_value = stats.moments.least, stats.moments.most
     feature = FeatureConfig(raw_feature=fields)
-    feature.raw_feature.default_value = number_text(missing, stats.moments.most - stats.moments.least)
+    feature.raw_feature.default_value = number_text(missing, most_value - least_value)
+    if is_narrow(stats):
+        feature.raw_feature.normalizer = normalizer_text("minmax", stats)
+        places = [(place - least_value) / (most_value - least_value) for place in places]
     feature.raw_feature.embedding_dim = NUMBER_DIM
     feature.raw_feature.piecewise_linear.edges.extend(places)
     return feature

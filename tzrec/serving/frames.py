@@ -65,9 +65,7 @@ def like(table: pa.Table, frame: Any) -> Any:
     if library == "pandas":
         return table.to_pandas().set_index(frame.index)
     if library == "polars":
-        import polars
-
-        return polars.from_arrow(table)
+        return type(frame)(table)
     return table
 
 
