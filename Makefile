@@ -148,10 +148,9 @@ picture: $(PROTOS)  ## train MMoE on synthetic data, and make docs/images/report
 
 docs: $(PROTOS)  ## generate the pages and tables that come from protos/ and from results of benchmarks
 	@$(BIN)/python -m tzrec.tools.config_reference
-	@$(BIN)/python tools/support_table.py
 	@$(BIN)/python tools/python_api.py
-	@$(BIN)/python tools/figures_table.py
 	@$(BIN)/python tools/models_table.py
+	@$(BIN)/python tools/generated_blocks.py
 
 site: docs  ## build the site of the documentation in build/site; fails if a link leads nowhere
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

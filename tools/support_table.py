@@ -1,13 +1,9 @@
-"""Support table of README.md: what of the schema is implemented, generated from the schema.
-
-python tools/support_table.py            write the table into README.md
-"""
+"""Table of supported parts: what of the schema is implemented, generated from the schema."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
@@ -17,9 +13,6 @@ from tzrec.config.options import field_rule, unreadable_value, unsupported_value
 from tzrec.config.schema import enum_type, is_map, is_message, message_type
 from tzrec.protos.data_pb2 import DataConfig
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-
-README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- support: begin (python tools/support_table.py) -->", "<!-- support: end -->"
 
 _KINDS = {
     "models": ("ModelConfig.model",),
@@ -138,14 +131,3 @@ def _supported(schema: dict[str, Descriptor]) -> Iterator[Descriptor]:
 
 def _list(names: Any) -> str:
     return ", ".join(f"`{name}`" for name in names) or "-"
-
-
-def updated(readme: str) -> str:
-    """The text of the README with the table of this schema between its marks."""
-    head, _, rest = readme.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n\n{table()}\n\n{END}{tail}"
-
-
-if __name__ == "__main__":
-    README.write_text(updated(README.read_text()))

@@ -1,7 +1,4 @@
-"""Figures of a benchmark, printed as the last line of its output and kept in results/<benchmark>.json.
-
-`tools/figures_table.py` writes the figures of the README from these files.
-"""
+"""Figures of a benchmark, printed as the last line of its output and kept in results/<benchmark>.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Import layers of the package: a module imports from lower layers only, as described in the README."""
+"""Import layers of the package: a module imports from lower layers only, as described in CONTRIBUTING.md."""
 
 from __future__ import annotations
 
