@@ -124,6 +124,16 @@ def test_gpu_of_cuda_torch_without_gpu_names_smaller_build() -> None:
     assert found.fix == ""
 
 
+def test_gather_beside_torch_of_another_release_imports_no_operators(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr(doctor, "_installed", lambda: {**PACKAGES, "torch": "2.14.1"})
+    monkeypatch.setattr(doctor.importlib, "import_module", imported.append)
+    assert doctor.gather(str(tmp_path)).broken == {}
+    assert imported == [module for module in doctor.MODULES if module not in ("fbgemm_gpu", "torchrec")]
+
+
 def test_main_with_fix_runs_commands_and_checks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
     facts = dataclasses.replace(HEALTHY, packages={"torch": "2.13.0", "fbgemm-gpu-cpu": "1.8.0"})

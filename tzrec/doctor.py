@@ -32,7 +32,9 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Package index of builds of torch without CUDA, which PyPI does not have for Linux on x86."""
 FBGEMM = ("fbgemm-gpu-cpu", "fbgemm-gpu")
 PACKAGES = ("torch", "torchrec", *FBGEMM, "protobuf", "pyarrow", "numba", "tensordict")
-MODULES = ("torch", "fbgemm_gpu", "torchrec", "tensordict", "pyarrow", "numba", "tzrec.protos.pipeline_pb2")
+OF_RELEASE = ("fbgemm_gpu", "torchrec")
+"""Modules that are not imported beside a torch of another release: they would print pages of errors."""
+MODULES = ("torch", *OF_RELEASE, "tensordict", "pyarrow", "numba", "tzrec.protos.pipeline_pb2")
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,11 @@ def gpu(facts: Facts) -> Finding:
     return Finding("gpu", f"none; everything runs on the CPU{smaller}")
 
 
+def _are_of_one_release(packages: Mapping[str, str]) -> bool:
+    release = RELEASES.get(_minor(packages.get("torch", "")))
+    return all(_minor(packages[name]) == release for name in ("torchrec", *FBGEMM) if name in packages)
+
+
 def versions(facts: Facts) -> Finding:
     """Check that torch, torchrec and fbgemm are of one release."""
     missing = [name for name in ("torch", "torchrec") if name not in facts.packages]
@@ -165,7 +172,7 @@ def versions(facts: Facts) -> Finding:
     partners = {name: facts.packages[name] for name in ("torchrec", *FBGEMM) if name in facts.packages}
     text = ", ".join(f"{name} {version}" for name, version in {"torch": torch, **partners}.items())
     release = RELEASES.get(_minor(torch))
-    if release is None or any(_minor(version) != release for version in partners.values()):
+    if release is None or not _are_of_one_release(facts.packages):
         expected = f"torch {_minor(torch)} requires {release}" if release else "this torch is not supported"
         return _packages_problem("versions", f"{text}: {expected}", facts)
     return Finding("versions", text)
@@ -287,9 +294,10 @@ def _installed() -> dict[str, str]:
     return installed
 
 
-def _broken() -> dict[str, str]:
+def _broken(packages: Mapping[str, str]) -> dict[str, str]:
+    skipped = () if _are_of_one_release(packages) else OF_RELEASE
     errors = {}
-    for module in MODULES:
+    for module in (module for module in MODULES if module not in skipped):
         try:
             importlib.import_module(module)
         except Exception as error:  # a broken shared library may raise anything
@@ -342,7 +350,8 @@ def gather(directory: str, should_measure: bool = False) -> Facts:
     """Inspect this machine: import torch, write a temporary file, and measure matrix products if asked to."""
     package = Path(__file__).parent
     env.set_openmp_spin()
-    broken = _broken()
+    packages = _installed()
+    broken = _broken(packages)
     torch = sys.modules.get("torch") if "torch" not in broken else None
     processor = rates = None
     if torch:
@@ -352,7 +361,7 @@ def gather(directory: str, should_measure: bool = False) -> Facts:
         rates = measure_rates() if should_measure else None
     return Facts(
         python=sys.version_info[:2],
-        packages=_installed(),
+        packages=packages,
         broken=broken,
         gpu=bool(torch and torch.cuda.is_available()),
         is_cuda_torch=bool(torch and torch.version.cuda),
