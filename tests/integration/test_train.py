@@ -60,8 +60,9 @@ def validate_record(record: RunRecord, evaluations: list[dict[str, float]]) -> N
     assert [(save["step"], save["path"]) for save in record.saves] == [(10, "model.ckpt-10"), (19, "model.ckpt-19")]
     assert [{"global_step": event["step"], **event["metrics"]} for event in record.evaluations] == evaluations
     assert (end["step"], end["signal"], end["bad_rows"]) == (19, 0, {})
-    assert set(end["stage_seconds"]) == set(STAGES)
-    assert 0.9 * end["seconds"] < sum(end["stage_seconds"].values()) < end["seconds"] + 0.001
+    seconds = end["stage_seconds"]
+    assert set(seconds) == {*STAGES, "read", "encode"}  # the last two in threads of their own
+    assert 0.9 * end["seconds"] < sum(seconds[stage] for stage in STAGES) < end["seconds"] + 0.001
 
 
 @pytest.mark.parametrize("optimizer", ["adagrad_optimizer", "rowwise_adagrad_optimizer", "adam_optimizer"])

@@ -77,8 +77,10 @@ def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pyt
     config = load_config(str(path))
     assert config.model_dir == "experiments/first"
     user, city, price, rate, at_hour = config.feature_configs
-    assert len(rate.raw_feature.piecewise_linear.edges) == 17
-    assert len(price.raw_feature.piecewise_linear.edges) == 18  # one more below the others, for missing prices
+    assert len(rate.raw_feature.piecewise_linear.edges) == 61  # of 60 intervals with 50 rows each
+    num_prices = 3000 - pq.read_table(Path(data).parent)["price"].null_count
+    # one more below the others, for missing prices
+    assert len(price.raw_feature.piecewise_linear.edges) == num_prices // 50 + 2
     assert config.data_config.eval_split.column == "at"
     assert (config.data_config.batch_size, config.train_config.early_stopping.metric) == (64, "auc_clk")
     assert len(city.id_feature.vocab_list) == 30
@@ -108,7 +110,8 @@ def test_init_reads_csv(table: pa.Table, tmp_path: Path, capsys: pytest.CaptureF
     assert "multi_tower, 2 features" in capsys.readouterr().out
     user, price = load_config(str(path)).feature_configs
     assert user.id_feature.hash_bucket_size > 0
-    assert len(price.raw_feature.piecewise_linear.edges) == 18
+    num_prices = table.num_rows - table["price"].null_count
+    assert len(price.raw_feature.piecewise_linear.edges) == num_prices // 50 + 2
 
 
 CONFIG = """

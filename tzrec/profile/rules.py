@@ -111,6 +111,11 @@ def edges(stats: ColumnStats, num_intervals: int = NUM_BUCKETS) -> list[float]:
     return _increasing([fine[last * i // num_intervals] for i in range(num_intervals + 1)], stats)
 
 
+def in_float32(value: float) -> float:
+    """Return the nearest number that a field of 32 bits holds, with room for sums."""
+    return min(max(value, -_MOST_EDGE), _MOST_EDGE)
+
+
 def is_narrow(stats: ColumnStats) -> bool:
     """True if numbers differ so little for their size that float32 keeps fewer than 4,096 of them apart."""
     least, most = stats.moments.least, stats.moments.most
@@ -122,8 +127,7 @@ def _increasing(values: Sequence[float], stats: ColumnStats) -> list[float]:
     spread = stats.moments.most - stats.moments.least
     if is_narrow(stats):
         return sorted({float(number_text(value, spread)) for value in values})
-    held = [min(max(value, -_MOST_EDGE), _MOST_EDGE) for value in values]
-    rounded = [float(number_text(value, spread)) for value in held]
+    rounded = [float(number_text(in_float32(value), spread)) for value in values]
     return sorted({np.float32(value): value for value in rounded}.values())
 
 

@@ -9,7 +9,7 @@ from tzrec.config.sequences import feature_members
 from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.quantities import Kind
-from tzrec.profile.rules import Suggestion, edges, is_narrow, normalizer_text, number_text
+from tzrec.profile.rules import Suggestion, edges, in_float32, is_narrow, normalizer_text, number_text
 from tzrec.profile.written_lists import list_features
 from tzrec.profile.written_times import time_features
 from tzrec.protos.feature_pb2 import FeatureConfig
@@ -98,9 +98,9 @@ def _number(fields: dict[str, str], stats: ColumnStats) -> FeatureConfig:
     """Create the feature of a quantity. A missing number has the vector 0 if there are any, else that of the median."""
     least, most = _INTERVALS
     places = edges(stats, min(max(stats.values // _INTERVAL_ROWS, least), most))
-    missing = stats.quantiles([0.5])[0]
+    missing = in_float32(stats.quantiles([0.5])[0])
     if stats.missing or len(places) == 1:
-        missing = places[0] - (places[1] - places[0] if len(places) > 1 else 1.0)
+        missing = places[0] - (places[1] - places[0] if len(places) > 1 else max(abs(places[0]) * 1e-3, 1.0))
         places = [missing, *places]
     least_value, most_value = stats.moments.least, stats.moments.most
     feature = FeatureConfig(raw_feature=fields)
