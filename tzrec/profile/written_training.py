@@ -38,6 +38,8 @@ mmoe { num_expert: 3 expert_mlp { hidden_units: [256, 128] } }
 _DROPOUT, _DROPOUT_ROWS = 0.1, 50_000
 """Dropout of the model of one task, and the most rows that it learns by heart without."""
 
+_EXACT_ROWS = 20_000_000
+"""Rows up to which a held-out part keeps all of its scores for an exact area: 2 million, of 24 MB."""
 MIN_SPLIT_ROWS = 100
 """Rows from which on a part is held out; of fewer rows it says nothing."""
 _SPLIT = 0.1
@@ -147,7 +149,8 @@ def _scale(label: ColumnStats) -> str:
 def _add_task(task: Any, label: ColumnStats, num_listed: int) -> None:
     """Set loss, metric and number of classes: 0 and 1 are classes, and so are integers from 0 to a few.
 
-    The scores of rare positives are close together, so that their area is computed exactly.
+    The area is computed exactly, but of many rows: bins would tie close scores, and early stopping compares areas that
+    differ little. The scores of rare positives are close together, so that theirs is exact for any number of rows.
 
     Args:
         task: to change.
@@ -157,8 +160,8 @@ def _add_task(task: Any, label: ColumnStats, num_listed: int) -> None:
     num_classes = max(int(label.moments.most) + 1, num_listed)
     are_classes = label.is_whole and label.moments.least >= 0
     if are_classes and num_classes <= 2:
-        is_rare = num_classes == 2 and label.moments.mean < RARE
-        metric = "auc { thresholds: 0 }" if is_rare else "auc {}"
+        is_exact = label.rows <= _EXACT_ROWS or label.moments.mean < RARE
+        metric = "auc { thresholds: 0 }" if is_exact else "auc {}"
         text = f"losses {{ binary_cross_entropy {{}} }} metrics {{ {metric} }}"
     elif are_classes and num_classes <= MAX_CLASSES and not pa.types.is_floating(label.kind):
         text = f"num_class: {num_classes} losses {{ softmax_cross_entropy {{}} }} metrics {{ accuracy {{}} }}"
