@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tzrec.checkpoint.position import Position
 from tzrec.checkpoint.store import RESULTS
 from tzrec.report.record import ANALYSIS, RECORD, to_line
@@ -70,3 +72,55 @@ def test_report_of_small_stages_adds_them_up(tmp_path: Path) -> None:
     html = run_page(RunFiles.read(tmp_path))
     labels = ["forward pass and lookups", "waiting for data", "other"]
     assert re.findall("</span>([a-z ]+) <b>", html[html.index("Time of the training loop") :]) == labels
+
+
+def test_report_exists_from_first_evaluation_on(tmp_path: Path) -> None:
+    report = Report(tmp_path)
+    report.on_log(StepLog(Position(0), StopCondition(9), {"l2_loss": 1.0}, (0.1,), 10.0, None))
+    assert not (tmp_path / "report.html").exists()
+    report.on_evaluation(Evaluation(10, {"auc": 0.5}, 10, 1.0))
+    assert (tmp_path / "report.html").exists()
+
+
+def test_report_of_many_evaluations_is_written_in_one_percent_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """300 evaluations, one a second, of a page that costs 2 ms for each of them: once each they would cost 90 s."""
+    now, written, num_evaluations, spent = [1000.0], [], 0, 0.0
+
+    def write(model_dir: Path) -> None:
+        nonlocal spent
+        spent += 0.002 * num_evaluations
+        now[0] += 0.002 * num_evaluations
+        written.append((num_evaluations, now[0]))
+
+    monkeypatch.setattr("tzrec.run.write_pace.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("tzrec.run.reporting.write_report", write)
+    report = Report(tmp_path)
+    for num_evaluations in range(1, 301):
+        now[0] += 1.0
+        report.on_evaluation(Evaluation(num_evaluations, {"auc": 0.5}, 10, 1.0))
+    assert len(written) == 25
+    assert 2.9 < spent < 3.0, "of 300 s"
+    assert all(later[1] - earlier[1] < 0.2 * later[0] + 1.0 for earlier, later in zip(written, written[1:]))
+    report.on_end()
+    assert written[-1][0] == 300 and len(written) == 26, "the last page has all of them"
+
+
+def test_report_that_waits_is_written_by_a_log_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pages = [1000.0], []
+
+    def write(model_dir: Path) -> None:
+        now[0] += 0.5
+        pages.append(now[0])
+
+    monkeypatch.setattr("tzrec.run.write_pace.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("tzrec.run.reporting.write_report", write)
+    report = Report(tmp_path)
+    for number in range(2):
+        now[0] += 10.0
+        report.on_evaluation(Evaluation(number, {"auc": 0.5}, 10, 1.0))
+    for _ in range(6):
+        now[0] += 10.0
+        report.on_log(StepLog(Position(9), StopCondition(9), {"l2_loss": 1.0}, (0.1,), 10.0, None))
+    assert pages == [1010.5, 1061.0], "the second one begins 50 s later, a hundred times 0.5 s"

@@ -19,6 +19,7 @@ from tzrec.log import side_output
 from tzrec.run.evaluation import Evaluation
 from tzrec.run.metric_logger import StepLog
 from tzrec.run.skipped_steps import SkippedSteps
+from tzrec.run.write_pace import WritePace
 from tzrec.storage.path import AnyPath, StorePath
 
 if TYPE_CHECKING:
@@ -131,20 +132,19 @@ def _open_growing(path: AnyPath) -> io.RawIOBase:
 
 
 class _UploadedFile(io.RawIOBase):
-    """File in a store that grows: a store cannot append, so it is uploaded as a whole from time to time."""
+    """File in a store that grows: a store cannot append, so it is uploaded as a whole by a `WritePace`."""
 
     def __init__(self, path: StorePath) -> None:
         self._path, self._data = path, bytearray()
-        self._uploaded_at = time.monotonic()
+        self._pace = WritePace(_UPLOAD_S)
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         self._data += data
-        if time.monotonic() - self._uploaded_at > _UPLOAD_S:
-            self._uploaded_at = time.monotonic()
-            with side_output(self._path, "it is tried again"):
+        if self._pace.is_due:
+            with self._pace.writing(), side_output(self._path, "it is tried again"):
                 self._path.write_bytes(bytes(self._data))
         return len(data)
 

@@ -11,6 +11,7 @@ from tzrec.report.run_page import run_page
 from tzrec.run.evaluation import Evaluation
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import StepLog
+from tzrec.run.write_pace import WritePace
 from tzrec.storage.path import AnyPath
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def write_report(model_dir: AnyPath) -> AnyPath:
 
 
 class Report(Listener):
-    """Writes the report after each evaluation and at the end, from the record of the run: it follows a `Recorder`.
+    """Writes the report during a run and at its end, from the record of the run: it follows a `Recorder`.
+
+    The first evaluation writes it, later ones and log lines write it again by a `WritePace`.
 
     Args:
         model_dir: directory of the report.
@@ -35,13 +38,18 @@ class Report(Listener):
 
     def __init__(self, model_dir: AnyPath) -> None:
         self._model_dir = model_dir
-        self._has_news = False
+        self._pace = WritePace()
+        self._has_news = self._has_evaluation = False
 
     def on_log(self, log: StepLog) -> None:
         self._has_news = True
+        if self._has_evaluation and self._pace.is_due:
+            self._write()
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
-        self._write()
+        self._has_news = self._has_evaluation = True
+        if self._pace.is_due:
+            self._write()
 
     def on_complete(self, outcome: Outcome) -> None:
         self._has_news = True
@@ -52,5 +60,5 @@ class Report(Listener):
 
     def _write(self) -> None:
         self._has_news = False
-        with side_output(self._model_dir / NAME):
+        with self._pace.writing(), side_output(self._model_dir / NAME):
             write_report(self._model_dir)
