@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,18 +169,29 @@ def test_tracker_whose_server_fails_costs_a_warning(
     assert lines == ["the run at http://127.0.0.1:1 was not written: Connection refused; the run goes on without it"]
 
 
-def test_tracker_that_gets_no_answer_ends(
-    config: EasyRecConfig, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_error", [False, True])
+def test_tracker_that_gets_no_answer_ends_with_one_warning(
+    is_error: bool, config: EasyRecConfig, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import threading
+    create_run, is_over = client.create_run, threading.Event()
 
-    is_over = threading.Event()
-    monkeypatch.setattr(client, "create_run", lambda *arguments, **named: is_over.wait(60))
+    def answer_late(*arguments: Any, **named: Any) -> Any:
+        assert is_over.wait(60)
+        if is_error:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return create_run(*arguments, **named)
+
+    monkeypatch.setattr(client, "create_run", answer_late)
     monkeypatch.setattr(module, "_END_S", 0.05)
     with recorded_log() as lines:
         track(config, tmp_path, FACTS, Outcome(19))
-    is_over.set()
-    assert lines == ["mlflow http://127.0.0.1:1: no answer within 0 s; the run goes on without it"]
+        assert lines == ["mlflow http://127.0.0.1:1: no answer within 0 s; the run goes on without it"]
+        is_over.set()
+        for thread in threading.enumerate():
+            if thread.name == "mlflow":
+                thread.join(60)
+    late = [] if is_error else ["mlflow http://127.0.0.1:1/#/experiments/3/runs/r1"]
+    assert lines[1:] == late, "an answer that comes late is used, an error is not told again"
 
 
 def test_register_package_uploads_it_and_creates_a_version(

@@ -61,6 +61,7 @@ class MlflowTracker(Listener):
         self._config, self._model_dir = config, model_dir
         self._status = "FAILED"  # unless the run completes
         self._run_id = ""
+        self._has_given_up = False
         self._events: queue.Queue[Callable[[Any], None] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._send, name="mlflow", daemon=True)
 
@@ -90,6 +91,7 @@ class MlflowTracker(Listener):
         self._events.put(None)
         self._thread.join(_END_S)
         if self._thread.is_alive():
+            self._has_given_up = True
             logger.warning("mlflow %s: no answer within %.0f s; the run goes on without it", self._uri, _END_S)
 
     @property
@@ -111,7 +113,12 @@ class MlflowTracker(Listener):
         with side_output(f"the run at {self._uri}"):
             client = _client(self._config)
             while (event := self._events.get()) is not None:
-                event(client)
+                try:
+                    event(client)
+                except Exception:
+                    if self._has_given_up:  # of which `on_end` has warned: a late error is no news
+                        return
+                    raise
 
     def _open(self, client: Any, facts: RunFacts) -> None:
         """Continue the run of the model directory, or begin one."""
