@@ -16,6 +16,7 @@ from tzrec.errors import ConfigError
 from tzrec.features.base import DenseEmbedding, Table
 from tzrec.protos.model_pb2 import DEEP, FeatureGroupConfig
 from tzrec.tables.initialization import init_table
+from tzrec.tables.layout import build_layouts
 from tzrec.tables.plan_summary import plan_rows
 
 SEED = 1
@@ -96,7 +97,14 @@ def test_parameters_are_named_by_data_group() -> None:
         "dense_impls.embeddings.0.weight",
     ]
     tables = module.tables_at("seq_emb_impls.__NEG__.ec_dict.4")
-    assert tables["item_emb"].full_name == "__NEG__.sequence.item_emb"
+    assert tables["item_emb"].full_name == "sequence.item_emb"
+
+
+def test_table_is_named_by_data_group_where_another_one_has_its_name() -> None:
+    features = FEATURES | {"last": make_feature("last", TABLES["item"])}
+    layouts = build_layouts(features, [*GROUPS, make_group("recent", "last")])
+    names = {data_group: list(layout.all_tables) for data_group, layout in layouts.items()}
+    assert names == {BASE: ["user_emb", "item_emb"], NEG: ["neg.item_emb", "neg.sequence.item_emb"]}
 
 
 def test_gradients_reach_the_tables_of_each_data_group() -> None:
@@ -112,7 +120,7 @@ def test_gradients_reach_the_tables_of_each_data_group() -> None:
 
 def test_group_of_two_data_groups_is_rejected() -> None:
     group = FeatureGroupConfig(group_name="g", feature_names=["user", "item"], group_type=DEEP)
-    with pytest.raises(ConfigError, match="data groups __BASE__, __NEG__, which have different numbers of rows"):
+    with pytest.raises(ConfigError, match=r"data groups BASE \(user\), NEG \(item\), which have different"):
         EmbeddingGroup(FEATURES, [group])
 
 
@@ -136,4 +144,4 @@ def test_sharded_groups_equal_unsharded_groups(alone: None) -> None:
     for name, tensor in expected.items():
         torch.testing.assert_close(grouped[name], tensor)
     names = [row.table for row in plan_rows(sharded, parallel.plan, config.train_config)]
-    assert sorted(names) == ["__NEG__.item_emb", "__NEG__.sequence.item_emb", "user_emb"]
+    assert sorted(names) == ["item_emb", "sequence.item_emb", "user_emb"]

@@ -141,16 +141,27 @@ def build_layouts(
     by_data_group: dict[str, list[FeatureGroupConfig]] = {BASE: []}
     for group in groups:
         by_data_group.setdefault(_data_groups(group, features)[0], []).append(group)
-    return {
-        data_group: _build_layout(data_group, features, members, wide_dim, wide_init_fn, scope)
-        for data_group, members in by_data_group.items()
-    }
+    layouts: dict[str, Layout] = {}
+    for data_group, members in by_data_group.items():
+        layout = _build_layout(data_group, features, members, wide_dim, wide_init_fn, scope)
+        if any(layout.all_tables.keys() & other.all_tables.keys() for other in layouts.values()):
+            own_scope = f"{scope}{data_group.strip('_').lower()}."
+            layout = _build_layout(data_group, features, members, wide_dim, wide_init_fn, own_scope)
+        layouts[data_group] = layout
+    return layouts
 
 
 def _data_groups(group: FeatureGroupConfig, features: Mapping[str, Feature]) -> list[str]:
     """Data groups of the features of a group and of its sequence_groups; the base for a group without features."""
     names = [*group.feature_names, *(name for inner in group.sequence_groups for name in inner.feature_names)]
     return list(dict.fromkeys(features[name].data_group for name in names if name in features)) or [BASE]
+
+
+def _describe_data_group(data_group: str, group: FeatureGroupConfig, features: Mapping[str, Feature]) -> str:
+    """Name a data group and the features of a group that are in it: `NEG (item_id, price)`."""
+    names = [*group.feature_names, *(name for inner in group.sequence_groups for name in inner.feature_names)]
+    members = [name for name in dict.fromkeys(names) if name in features and features[name].data_group == data_group]
+    return f"{data_group.strip('_')} ({', '.join(members)})"
 
 
 def _build_layout(
@@ -161,7 +172,6 @@ def _build_layout(
     wide_init_fn: str,
     scope: str,
 ) -> Layout:
-    scope += "" if data_group == BASE else f"{data_group}."
     pooled = [group for group in groups if group.group_type in (DEEP, WIDE)]
     inner = [reader for group in pooled for reader in inner_sequence_groups(group)]
     readers = {reader.group.group_name: reader for reader in inner}
@@ -320,10 +330,11 @@ def validate_group(index: int, group: FeatureGroupConfig, features: Mapping[str,
                 yield from _validate_sequence(inner_path, features[name])
     data_groups = _data_groups(group, features)
     if len(data_groups) > 1:
+        listed = ", ".join(_describe_data_group(data_group, group, features) for data_group in data_groups)
         yield Problem(
             f"{path}.feature_names",
-            f'group "{group.group_name}" has features of the data groups {", ".join(data_groups)}, which have '
-            "different numbers of rows; list them in separate groups",
+            f'group "{group.group_name}" has features of the data groups {listed}, which have different numbers of '
+            "rows; list them in separate groups",
         )
 
 

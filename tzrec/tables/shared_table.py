@@ -25,7 +25,8 @@ class SharedTable:
         table: the table.
         features: their names, in the order in which groups first list them.
         weighted: True if any of them carries weights; ids of the others then have weight 1.
-        scope: prefix of `full_name`, which separates tables of sequences and of other data groups from equal names.
+        scope: prefix of `full_name`, which separates tables of towers and of sequences from equal names, and those of
+            another data group if their names are equal.
         id_map: from raw ids to rows.
     """
 
