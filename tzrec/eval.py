@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tzrec import cli, env
 from tzrec.config.check import load_checked
+from tzrec.live_line import live_line
 from tzrec.run.device import available_device
 
 
@@ -21,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_args(argv)
     edits = cli.merge_edits(args, {"eval_input_path": args.eval_input_path})
     config = load_checked(args.pipeline_config, edits, available_device)
-    from tzrec.run.evaluate import evaluate  # imports torch, which takes seconds
+    with live_line.counting("start  import torch"):
+        from tzrec.run.evaluate import evaluate  # imports torch, which takes seconds
 
     metrics = evaluate(config, args.checkpoint_path, args.eval_result_filename)
     if env.rank_info().is_main:

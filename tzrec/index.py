@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tzrec import cli, env
 from tzrec.errors import UsageError
+from tzrec.live_line import live_line
 from tzrec.retrieval.options import INDEX_TYPES, READERS, IndexOptions
 from tzrec.storage.path import to_directory
 
@@ -29,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ef_search=args.hnsw_efSearch,
     )
     env.set_openmp_spin()
-    from tzrec.run.index import ItemSource, index  # imports torch, which takes seconds
+    with live_line.counting("start  import torch"):
+        from tzrec.run.index import ItemSource, index  # imports torch, which takes seconds
 
     source = ItemSource(
         input_path=args.item_input_path,

@@ -21,12 +21,12 @@ def test_scan_reads_every_row_once(tmp_path: Path, threads: int) -> None:
     for part in range(2):
         pq.write_table(pa.table({"a": np.arange(rows) + part * rows, "b": words}), tmp_path / f"{part}.parquet")
     reader = open_reader(make_config().data_config, f"{tmp_path}/*.parquet", ["a", "b"])
-    num_rows, (a, b) = scan(reader, lambda: [ColumnStats("a"), ColumnStats("b")], threads)
+    num_rows, (a, b) = scan(reader, lambda: [ColumnStats("a"), ColumnStats("b")], threads, "init")
     assert (num_rows, a.rows, b.rows) == (2 * rows, 2 * rows, 2 * rows)
     assert (a.moments.least, a.moments.most) == (0, 2 * rows - 1)
     assert a.moments.mean == pytest.approx(rows - 0.5)
     assert sum(item.at_least for item in b.top(7)) == 2 * rows and b.is_exact
-    _, again = scan(reader, lambda: [ColumnStats("a"), ColumnStats("b")], threads)
+    _, again = scan(reader, lambda: [ColumnStats("a"), ColumnStats("b")], threads, "init")
     assert again[0].quantiles([0.1, 0.5]) == a.quantiles([0.1, 0.5])
 
 
@@ -34,4 +34,4 @@ def test_scan_raises_errors_of_its_threads(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [{"x": 1}]}), tmp_path / "a.parquet")
     reader = open_reader(make_config().data_config, f"{tmp_path}/*.parquet", ["a"])
     with pytest.raises(DataError, match='column "a" has type struct'):
-        scan(reader, lambda: [ColumnStats("a")], 2)
+        scan(reader, lambda: [ColumnStats("a")], 2, "init")

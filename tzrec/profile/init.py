@@ -13,6 +13,7 @@ from tzrec.data.reader import open_reader
 from tzrec.data.text_ids import decimal_ids_note, first_rows
 from tzrec.data.text_schema import valid_text
 from tzrec.errors import ConfigError, DataError, Problem
+from tzrec.live_line import live_line
 from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.feature_targets import feature_targets
@@ -73,7 +74,7 @@ def init(
     while not is_complete:  # again only if labels of text have other values than in the first rows
         reader = open_reader(data, config.train_input_path, names)
         new_statistics = partial(_new_statistics, look, names, of_labels)
-        rows, scanned = scan(reader, new_statistics, env.available_cpus(), texts.to_numbers)
+        rows, scanned = scan(reader, new_statistics, env.available_cpus(), "init", texts.to_numbers)
         is_complete = texts.is_complete()
     texts.ensure_values()
     stats = [item for item in scanned if isinstance(item, ColumnStats)]
@@ -88,7 +89,8 @@ def init(
     result.notes += label_notes(in_all_rows)
     result.readings = [*look.readings(stats, given), *_unreadable(reason_by_column)]
     evidence = LabelEvidence(sample, of_labels)
-    weigh(result.readings, evidence, given, spaces, kept)
+    with live_line.counting("init   weigh the columns"):
+        weigh(result.readings, evidence, given, spaces, kept)
     for reading in result.readings:
         if reading.is_label and (text := texts.describe(reading.name)):
             reading.evidence = f"{text}; {reading.evidence}"

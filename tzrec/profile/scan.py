@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 
 from tzrec.data.reader import Reader
+from tzrec.data.row_progress import ReadProgress
 from tzrec.data.text_schema import valid_text
 
 
@@ -29,7 +30,7 @@ Prepare = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 def scan(
-    reader: Reader, new_stats: Callable[[], list[_S]], threads: int, prepare: Prepare | None = None
+    reader: Reader, new_stats: Callable[[], list[_S]], threads: int, command: str, prepare: Prepare | None = None
 ) -> tuple[int, list[_S]]:
     """Read all rows once.
 
@@ -39,6 +40,7 @@ def scan(
         reader: reads the columns.
         new_stats: creates empty statistics of the columns, once per thread.
         threads: how many threads add pieces.
+        command: name for the lines that tell how far it is.
         prepare: changes rows before they are added, on these threads.
 
     Returns:
@@ -48,7 +50,7 @@ def scan(
     running: list[Future[None] | None] = [None] * threads
     rows = 0
     with ThreadPoolExecutor(threads) as pool:
-        for number, piece in enumerate(reader.read()):
+        for number, piece in enumerate(ReadProgress(command, reader).watch(reader.read())):
             thread = number % threads
             rows += piece.batch.num_rows
             if (previous := running[thread]) is not None:

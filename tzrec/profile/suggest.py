@@ -68,7 +68,8 @@ def suggest(
     targets, notes = _select(config, features)
     names = [column for target in targets for column in target.columns]
     reader = open_reader(config.data_config, config.train_input_path, names)
-    rows, stats = scan(reader, lambda: [target.new_stats() for target in targets], threads or env.available_cpus())
+    threads = threads or env.available_cpus()
+    rows, stats = scan(reader, lambda: [target.new_stats() for target in targets], threads, "suggest")
     # statistics of hashes mean nothing to a reader
     columns = [
         column for column, target in zip(stats, targets, strict=True) if target.is_column or not target.makes_ids

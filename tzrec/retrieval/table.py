@@ -10,6 +10,7 @@ import pyarrow as pa
 from tzrec.config.datasets import dataset_of_files
 from tzrec.data.paths import expand
 from tzrec.data.reader import PIECE_ROWS, Piece, Reader, open_reader
+from tzrec.data.row_progress import ReadProgress
 from tzrec.errors import DataError
 from tzrec.protos import data_pb2
 from tzrec.retrieval.vectors import DescribeRow, ItemVectors, to_ids, to_vectors
@@ -52,7 +53,7 @@ def read_items(
     table = open_table(path, [id_field, embedding_field], reader)
     ids, blocks = [], []
     dimension = 0
-    for piece in table.read(piece_rows=piece_rows or PIECE_ROWS):
+    for piece in ReadProgress("index", table).watch(table.read(piece_rows=piece_rows or PIECE_ROWS)):
         describe = describe_rows(table, piece)
         ids.append(to_ids(piece.batch[id_field], id_field, describe))
         blocks.append(to_vectors(piece.batch[embedding_field], embedding_field, dimension, describe))

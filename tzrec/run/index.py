@@ -14,6 +14,7 @@ import numpy as np
 from tzrec.data.parts.directory import read_manifest
 from tzrec.errors import PackageError
 from tzrec.formatting import format_bytes
+from tzrec.live_line import live_line
 from tzrec.log import logger
 from tzrec.retrieval.exact_index import ExactIndex
 from tzrec.retrieval.index import VectorIndex, build_index
@@ -98,13 +99,16 @@ def index(source: ItemSource, directory: Path, options: IndexOptions) -> IndexMa
         trained = _ensure_belongs(user, directory, items.dimension, trained)
     start = time.perf_counter()
     options = options.for_items(len(items.ids))
-    vectors = build_index(items.values, options)
+    with live_line.counting(f"index  build {options} of {len(items.ids):,} items"):
+        vectors = build_index(items.values, options)
     seconds = time.perf_counter() - start
     manifest = write_index(directory, vectors, items, options, trained)
     size = format_bytes(sum(record.size for record in manifest.files.values()))
     count = f"{manifest.num_items:,} items x {manifest.dimension:,}"
     logger.info("index  %s  %s   %s   built in %.1f s   %s", directory, count, options, seconds, size)
-    logger.info("       %s", _measure(vectors, items))
+    with live_line.counting("index  compare with the exact one"):
+        measured = _measure(vectors, items)
+    logger.info("       %s", measured)
     return manifest
 
 

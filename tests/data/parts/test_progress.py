@@ -6,7 +6,6 @@ import pytest
 
 from tests.data.parts.test_part import reader_of
 from tests.fixtures.log_lines import recorded_log
-from tzrec.data.parts import progress as module
 from tzrec.data.parts.part import split_into_parts
 from tzrec.data.parts.progress import PartProgress
 from tzrec.data.reader import open_reader
@@ -15,7 +14,7 @@ from tzrec.protos import data_pb2
 
 def test_advance_logs_the_share_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("tzrec.data.row_progress.time.perf_counter", lambda: clock[0])
     progress = PartProgress("predict")
     progress.start(split_into_parts(reader_of(tmp_path, [6, 3, 1])))
     with recorded_log() as lines:

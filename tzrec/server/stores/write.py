@@ -5,13 +5,12 @@ from __future__ import annotations
 import pyarrow as pa
 
 from tzrec.data.reader import Reader
+from tzrec.data.row_progress import ReadProgress
 from tzrec.errors import DataError
 from tzrec.log import logger
 from tzrec.retrieval.table import open_table
 from tzrec.server.stores.keys import to_keys
 from tzrec.server.stores.packed_store import PackedStore
-
-_LOGGED_ROWS = 1_000_000
 
 
 def write_table(store: PackedStore, path: str, reader_type: str | None = None) -> int:
@@ -33,14 +32,11 @@ def write_table(store: PackedStore, path: str, reader_type: str | None = None) -
     reader = open_table(path, None, reader_type)
     names = _packable(store, reader.select([key, *store.selected(reader.available)]))
     reader = reader.select([key, *names])
-    num_rows, num_logged = 0, _LOGGED_ROWS
-    for piece in reader.read():
+    num_rows = 0
+    for piece in ReadProgress("materialize", reader).watch(reader.read()):
         keys = to_keys(piece.batch[key], key)
         store.write(keys, piece.batch.select(names))
         num_rows += len(keys) - keys.null_count
-        if num_rows >= num_logged:
-            num_logged += _LOGGED_ROWS
-            logger.info("materialize  %d rows written", num_rows)
     return num_rows
 
 
