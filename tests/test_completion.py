@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 
 from tzrec import cli, completion
+from tzrec.config.template import template_models
 
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Write the script of each shell to a file."""
     directory = tmp_path_factory.mktemp("scripts")
-    flags_by_command = {command: completion._flags(command) for command in cli.commands()}
-    paths = {}
-    for shell, script in completion._SCRIPTS.items():
-        paths[shell] = directory / f"tzrec.{shell}"
-        paths[shell].write_text(script(flags_by_command))
+    paths = {shell: directory / f"tzrec.{shell}" for shell in ("bash", "zsh", "fish")}
+    for shell, path in paths.items():
+        path.write_text(completion.script(shell))
     return paths
 
 
@@ -57,6 +56,14 @@ def complete_in_bash(script: Path, words: list[str], directory: Path) -> list[st
         (["tzrec", "train", "--pipeline_config", "my"], ["my first.config"]),
         (["tzrec", "train", "--export"], [""]),
         (["tzrec", "export", "--export"], ["--export_dir"]),
+        (["tzrec", "completion", ""], ["bash", "zsh", "fish"]),
+        (["tzrec", "completion", "--log_format", "j"], ["json"]),
+        (["tzrec", "new", "ml"], [""]),
+        (["tzrec", "new", "mm"], ["mmoe"]),
+        (["tzrec", "new", "--overwrite", "true", "wi"], ["wide_and_deep"]),
+        (["tzrec", "new", "mmoe", "--output", "my"], ["my first.config"]),
+        (["tzrec", "new", "mmoe", "--ou"], ["--output"]),
+        (["tzrec", "format", "my"], ["my first.config"]),
     ],
 )
 def test_bash_completes_commands_flags_choices_and_files(
@@ -73,6 +80,10 @@ def test_bash_completes_every_flag_of_every_command(scripts: dict[str, Path], tm
         assert complete_in_bash(scripts["bash"], ["tzrec", command, "--"], tmp_path) == flags
 
 
+def test_bash_completes_every_model_with_a_template(scripts: dict[str, Path], tmp_path: Path) -> None:
+    assert complete_in_bash(scripts["bash"], ["tzrec", "new", ""], tmp_path) == list(template_models())
+
+
 def test_fish_completes_commands_flags_and_choices(scripts: dict[str, Path], tmp_path: Path) -> None:
     def complete(line: str) -> list[str]:
         program = f"source {scripts['fish']}; complete -C '{line}'"
@@ -81,6 +92,10 @@ def test_fish_completes_commands_flags_and_choices(scripts: dict[str, Path], tmp
     assert complete("tzrec tra") == ["train"]
     assert complete("tzrec train --pipe") == ["--pipeline_config", "--pipeline_config_path"]
     assert complete("tzrec train --log_format ") == ["json", "plain", "time"]
+    assert complete("tzrec completion ") == ["bash", "fish", "zsh"]
+    assert complete("tzrec new mm") == ["mmoe"]
+    (tmp_path / "first.config").write_text("")
+    assert complete("tzrec new mmoe --output fi") == ["first.config"]
 
 
 def test_zsh_script_is_valid(scripts: dict[str, Path], tmp_path: Path) -> None:

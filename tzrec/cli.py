@@ -28,7 +28,7 @@ import re
 import select
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, get_args
 
 from tzrec import env, log
@@ -87,12 +87,14 @@ class Flags(argparse.ArgumentParser):
     Attributes:
         is_listing: `flags_of` reads the flags of a command, which is not to run.
         added: all flags and arguments.
+        words_by_argument: functions that list what a shell offers for an argument which is no flag, by its name.
     """
 
     is_listing = False
 
     def __init__(self, **arguments: Any) -> None:
         self.added: list[argparse.Action] = []
+        self.words_by_argument: dict[str, Callable[[], Iterable[str]]] = {}
         super().__init__(**arguments)
 
     def add_argument(self, *names: Any, **arguments: Any) -> argparse.Action:

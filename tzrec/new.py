@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the template of a model, or list the models."""
     flags = cli.parser("new", "Write a commented config for a model; without a model, list them.")
     flags.add_argument("model", nargs="?", help="model, such as mmoe")
+    flags.words_by_argument["model"] = template_models
     flags.add_argument("--output", metavar="FILE", help="file to write; default: <model>.config")
     flags.switch("--overwrite", "replace a file")
     args = flags.parse_args(argv)
