@@ -80,6 +80,20 @@ def test_metric_logger_current_has_rate_and_eta_from_the_second_step(monkeypatch
     assert metric_logger.current(Position(2), [0.1], {}).losses == {"a": 2.0}, "those of all ranks, once there are any"
 
 
+@pytest.mark.parametrize(("condition", "expected"), [(StopCondition(20), 7.0), (StopCondition(None, 3), 7.0)])
+def test_eta_is_no_later_than_the_time_limit(
+    condition: StopCondition, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    limited, unlimited = MetricLogger(condition, lambda: 7.0), MetricLogger(condition)
+    for step in range(2):
+        train_step(limited, clock, step, 1.0)
+        train_step(unlimited, clock, step, 1.0)
+        assert limited.current(Position(step), [], {}).eta == (expected if step else None)
+    eta = unlimited.current(Position(1), [], {}).eta
+    assert eta == pytest.approx(36.0) if condition.num_steps else eta is None
+
+
 def test_throughput_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     throughput = Throughput(StopCondition(None, 2, 1000))

@@ -32,6 +32,11 @@ def test_progress_line_of_known_length_has_fraction_and_eta() -> None:
     )
 
 
+def test_progress_line_of_run_that_may_end_early_has_the_most_time_left() -> None:
+    log = step_log(1199, StopCondition(2441, 1, has_early_end=True))
+    assert "36.4k samples/s  eta at most 4:39  loss" in progress_line(log)
+
+
 def test_progress_line_with_train_metrics_lists_them() -> None:
     log = replace(step_log(1199, StopCondition(2441, 1)), metrics={"auc_ctr": 0.71239})
     assert "(ctr 0.187, cvr 0.025)  auc_ctr 0.7124  lr 1.0e-3" in progress_line(log)

@@ -114,8 +114,10 @@ def test_time_limit_is_reached_after_its_minutes() -> None:
     limit = TimeLimit(0.5, lambda: seconds)
     seconds = 129.9
     assert not limit.is_reached
+    assert limit.seconds_left == pytest.approx(0.1)
     seconds = 130.0
     assert limit.is_reached
+    assert limit.seconds_left == 0.0
     assert not TimeLimit(None, lambda: seconds).is_reached
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -25,7 +26,7 @@ class StepLog:
         losses: by name, means over the rows of all ranks since the last log line.
         learning_rates: the sparse one first.
         rows_per_second: of all ranks together; of the first step alone if it is the only one.
-        eta: seconds to the end; None if unknown.
+        eta: seconds to the end, or with `stop_condition.has_early_end` the most that it can take; None if unknown.
         metrics: of training batches by name, from the last complete windows.
         stage_seconds: time of rank 0 by stage since the start, see `StageTimer`.
         is_warm_up: the first step is the only one, so that its throughput says nothing.
@@ -51,10 +52,11 @@ class MetricLogger:
 
     Args:
         stop_condition: of the run, for the estimate of the remaining time.
+        seconds_left: returns the seconds to the time limit of the run.
     """
 
-    def __init__(self, stop_condition: StopCondition) -> None:
-        self._stop_condition = stop_condition
+    def __init__(self, stop_condition: StopCondition, seconds_left: Callable[[], float] = lambda: math.inf) -> None:
+        self._stop_condition, self._seconds_left = stop_condition, seconds_left
         self._throughput = Throughput(stop_condition)
         self._is_first_step, self._first_rate = True, 0.0
         self._last_losses: Mapping[str, float] = {}
@@ -112,7 +114,7 @@ class MetricLogger:
             losses,
             tuple(learning_rates),
             rate,
-            self._throughput.eta,
+            self._eta(),
             metrics,
             dict(stage_seconds),
             is_warm_up,
@@ -123,9 +125,17 @@ class MetricLogger:
 
         Before there are any, they are those of this rank so far.
         """
-        rate, eta = self._throughput.rows_per_second, self._throughput.eta
+        rate, eta = self._throughput.rows_per_second, self._eta()
         losses = self._last_losses or {
             name: float(value) / max(self._num_rows, 1) for name, value in self._sums.items()
         }
         log = StepLog(position, self._stop_condition, losses, tuple(learning_rates), rate or 0.0, eta, metrics)
         return replace(log, is_warm_up=rate is None)
+
+    def _eta(self) -> float | None:
+        """Seconds to the end, by the pace of the last seconds and by the time limit."""
+        if self._throughput.rows_per_second is None:
+            return None
+        eta = self._throughput.eta
+        left = self._seconds_left() if eta is None else min(eta, self._seconds_left())
+        return left if math.isfinite(left) else None

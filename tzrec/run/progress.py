@@ -80,7 +80,7 @@ def progress_line(log: StepLog) -> str:
         rate = [" ".join([bar, *rate])]
     parts = ["train", steps, _epoch_text(log), *rate]
     if log.eta is not None:
-        parts.append(f"eta {format_duration(log.eta)}")
+        parts.append(f"eta {'at most ' if log.stop_condition.has_early_end else ''}{format_duration(log.eta)}")
     learning_rates = list(dict.fromkeys(f"{rate:.1e}".replace("e-0", "e-") for rate in log.learning_rates))
     metrics = [f"{name} {value:.4f}" for name, value in log.metrics.items()]
     return "  ".join([*parts, losses_text(log.losses), *metrics, f"lr {', '.join(learning_rates)}"])

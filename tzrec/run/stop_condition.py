@@ -15,11 +15,13 @@ class StopCondition:
         num_steps: total steps; None if unknown, as with epochs whose batches are cut by cost.
         num_epochs: total epochs over the present files; None if `num_steps` decides.
         num_rows: rows of an epoch; None if unknown.
+        has_early_end: early stopping or a time limit may end the run before.
     """
 
     num_steps: int | None
     num_epochs: int | None = None
     num_rows: int | None = None
+    has_early_end: bool = False
 
     def is_reached(self, position: Position) -> bool:
         if self.num_epochs is not None:

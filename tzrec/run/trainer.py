@@ -378,13 +378,15 @@ def _mean_over_ranks(weights: torch.Tensor) -> torch.Tensor:
 def _stop_condition(session: Session, loader: DataLoader, data_step: int) -> StopCondition:
     """Return the rule that ends the run: `num_steps` and `num_epochs` count from the start on the present files."""
     train, num_rows = session.config.train_config, loader.num_rows
+    has_early_end = train.HasField("early_stopping") or train.HasField("max_minutes")
     if not train.num_epochs:
-        return StopCondition(data_step + train.num_steps)
+        return StopCondition(data_step + train.num_steps, has_early_end=has_early_end)
     if num_rows is None or session.config.data_config.HasField("batch_cost_size"):  # the number of steps is unknown
-        return StopCondition(None, train.num_epochs, num_rows)
+        return StopCondition(None, train.num_epochs, num_rows, has_early_end)
     full_batches, rest = divmod(num_rows, loader.batch_size * session.rank_info.world_size)
     partial_batches = 1 if rest and not session.config.data_config.drop_remainder else 0
-    return StopCondition(data_step + (full_batches + partial_batches) * train.num_epochs, train.num_epochs)
+    num_steps = data_step + (full_batches + partial_batches) * train.num_epochs
+    return StopCondition(num_steps, train.num_epochs, has_early_end=has_early_end)
 
 
 def _bad_rows_name(session: Session) -> str:

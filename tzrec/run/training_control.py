@@ -142,6 +142,11 @@ class TimeLimit:
     def is_reached(self) -> bool:
         return self._now() >= self._end
 
+    @property
+    def seconds_left(self) -> float:
+        """Seconds to the limit; infinite without one."""
+        return max(self._end - self._now(), 0.0)
+
     def state_dict(self) -> dict[str, float]:
         return {}
 
@@ -190,6 +195,11 @@ class TrainingControl:
     @property
     def is_time_over(self) -> bool:
         return self._time_limit.is_reached
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds to the time limit; infinite without one."""
+        return self._time_limit.seconds_left
 
     def on_evaluation(self, metrics: Mapping[str, float]) -> list[str]:
         """Record an evaluation; return the log lines that follow from it."""

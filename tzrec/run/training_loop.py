@@ -51,7 +51,7 @@ def run_training_loop(trainer: Trainer, listeners: Sequence[Listener], signals: 
     Raises:
         TrainingError: losses, gradients or the state were not finite, and the step may not be skipped.
     """
-    metric_logger = MetricLogger(trainer.stop_condition)
+    metric_logger = MetricLogger(trainer.stop_condition, lambda: trainer.control.seconds_left)
     outcome, saved_step, timer = Outcome(trainer.position.step), trainer.position.step, trainer.timer
     start = time.perf_counter()
     timer.start()

@@ -177,7 +177,10 @@ class _Progress:
         ]
         num_own = len(ended) - self._num_before
         if num_own > 0 and len(ended) < num_trials:
-            seconds = (time.monotonic() - self._started_at) / num_own * (num_trials - len(ended))
+            elapsed = time.monotonic() - self._started_at
+            seconds = elapsed / num_own * (num_trials - len(ended))
+            if settings.config.HasField("max_minutes"):
+                seconds = min(seconds, max(60 * settings.config.max_minutes - elapsed, 0.0))
             parts.append(f"eta {format_duration(seconds)}")
         values = settings.space.describe(record.params) or "the starting config"
         return f"{'  '.join(parts)}     {values}"
