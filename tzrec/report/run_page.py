@@ -148,8 +148,9 @@ def _loss_section(files: RunFiles) -> str:
                 line_chart({"training": totals}, "step", replace(_marks(files), is_settled=True)),
             )
         )
-    rates = _learning_rates(files)
-    parts.append(figure("learning rate", line_chart(rates, "step", Style(has_zero=True))) if rates else "")
+    for name, rates in _learning_rates(files).items():  # one chart each: they differ by orders of magnitude
+        chart = line_chart({"training": rates}, "step", Style(has_zero=True))
+        parts.append(figure(f"learning rate of {name}", chart))
     return figures(parts)
 
 
