@@ -31,8 +31,8 @@ def test_training_with_evaluations_stops_early_and_exports_the_best() -> None:
     config = with_model(column("clk", [0, 1]), eval_path="eval")
     list(add_training(config, 40_000))
     train = config.train_config
-    assert (train.num_epochs, train.save_checkpoints_epochs, train.keep_checkpoint_best) == (29, 1, 1)
-    assert train.early_stopping.patience == 8
+    assert (train.num_epochs, train.save_checkpoints_steps, train.keep_checkpoint_best) == (29, 50, 1)
+    assert train.early_stopping.patience == 20
     assert train.dense_optimizer.ema.decay == pytest.approx(0.98)
     assert (train.early_stopping.metric, train.early_stopping.larger_is_better) == ("auc", True)
     assert (config.export_config.exporter_type, config.export_config.best_exporter_metric) == ("best", "auc")
@@ -43,15 +43,18 @@ def test_training_on_few_rows_has_as_many_steps_between_evaluations() -> None:
     config = with_model(column("clk", [0, 1]), eval_path="eval")
     list(add_training(config, 1000))  # 14 steps in an epoch
     train = config.train_config
-    assert (train.num_epochs, train.save_checkpoints_epochs, train.early_stopping.patience) == (286, 4, 8)
+    assert (train.num_epochs, train.save_checkpoints_steps, train.early_stopping.patience) == (286, 50, 8)
 
 
-@pytest.mark.parametrize(("rows", "patience"), [(5000, 8), (8000, 8), (12_000, 6)])
-def test_training_on_more_rows_waits_longer(rows: int, patience: int) -> None:
-    """Evaluations are 70 or 112 or 169 steps apart, and so many without an improvement are 500, 800 and 1,000."""
+@pytest.mark.parametrize(
+    ("rows", "steps", "patience"), [(5000, 50, 10), (8000, 50, 16), (12_000, 50, 20), (1_000_000, 220, 5)]
+)
+def test_training_on_more_rows_waits_longer(rows: int, steps: int, patience: int) -> None:
+    """Training ends after 500, 800, 1,000 and 1,100 steps without an improvement; a million rows are 879 steps."""
     config = with_model(column("clk", [0, 1]), eval_path="eval")
     list(add_training(config, rows))
-    assert config.train_config.early_stopping.patience == patience
+    train = config.train_config
+    assert (train.save_checkpoints_steps, train.early_stopping.patience) == (steps, patience)
 
 
 def test_training_on_errors_stops_when_they_no_longer_fall() -> None:

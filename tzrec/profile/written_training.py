@@ -44,8 +44,10 @@ MIN_SPLIT_ROWS = 100
 """Rows from which on a part is held out; of fewer rows it says nothing."""
 _SPLIT = 0.1
 _MAX_EPOCHS, _PATIENCE = 20, 3
-_MAX_STEPS, _EVALUATION_STEPS = 4000, 50
-"""Steps that a run of many short epochs may take, and between its evaluations."""
+_MAX_STEPS = 4000
+"""Steps that a run of many short epochs may take."""
+_EVALUATIONS, _EVALUATION_STEPS = 4, 50
+"""Evaluations of an epoch, and least steps between two: a table with an id learns rows by heart within an epoch."""
 _PATIENCE_STEPS, _PATIENCE_ROWS = (400, 1000), 10
 """Least and most steps without an improvement, and the rows for each where there are rows for more than the least."""
 _EPOCH_ROWS = 20_000_000
@@ -85,17 +87,17 @@ def add_training(config: EasyRecConfig, rows: int, sorted_by: str = "") -> Itera
     if not evaluation_path(config) or train.num_epochs == 1:
         yield Suggestion(train.num_epochs, f"of {rows:,} rows", "train_config.num_epochs")
         return
-    train.save_checkpoints_epochs = math.ceil(_EVALUATION_STEPS / steps)
+    train.save_checkpoints_steps = max(_EVALUATION_STEPS, math.ceil(steps / _EVALUATIONS))
     train.keep_checkpoint_max = train.keep_checkpoint_best = 1
     train.early_stopping.metric = config.export_config.best_exporter_metric = metrics[0]
     fewest, longest = _PATIENCE_STEPS
     wait = min(max(rows // _PATIENCE_ROWS, fewest), longest)
-    patience = max(_PATIENCE, math.ceil(wait / (steps * train.save_checkpoints_epochs)))
+    patience = max(_PATIENCE, math.ceil(wait / train.save_checkpoints_steps))
     train.early_stopping.patience, config.export_config.exporter_type = patience, "best"
     if metrics[0].startswith(_ERROR):
         train.early_stopping.larger_is_better = config.export_config.metric_larger_is_better = False
-    epochs = patience * train.save_checkpoints_epochs
-    reason = f"at most; training ends when {metrics[0]} has not improved in {epochs} epochs, and the best one counts"
+    waited = f"{patience * train.save_checkpoints_steps:,} steps"
+    reason = f"at most; training ends when {metrics[0]} has not improved in {waited}, and the best one counts"
     yield Suggestion(train.num_epochs, reason, "train_config.num_epochs")
 
 
