@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = {"index.md": "README.md", "changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 """Page of the site -> file of the repository that it shows."""
 
+SHORT_CODE = re.compile(r"<code>([^<\n]{1,30})</code>")
 LINK = re.compile(r"(\]\(|src=\")(?![a-z]+:|#)([^)\s\"#]+)")
 
 
@@ -32,6 +33,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         return match[1] + site_link(uri, source, match[2], config["extra"]["repository"])
 
     return LINK.sub(rewrite, markdown)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Mark code that fits in a line of the narrowest screen, so that the style sheet keeps it in one piece."""
+    return SHORT_CODE.sub(r'<code class="short">\1</code>', html)
 
 
 def site_link(page: str, source: Path, link: str, repository: str) -> str:

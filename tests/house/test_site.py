@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from site_hooks import site_link
+from site_hooks import on_page_content, site_link
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +41,13 @@ def test_navigation_has_every_page() -> None:
 )
 def test_link_of_page_leads_to_page_or_repository(page: str, source: str, link: str, expected: str) -> None:
     assert site_link(page, ROOT / source, link, "R") == expected
+
+
+def test_short_code_is_marked_to_stay_in_one_piece() -> None:
+    html = "<p>Without <code>--set</code>, <code>torchrun --nproc-per-node=8 -m tzrec.train_eval</code></p>"
+    expected = html.replace("<code>--set", '<code class="short">--set')
+    assert on_page_content(html, None, None, None) == expected
+    assert on_page_content("<pre><code>a\nb</code></pre>", None, None, None) == "<pre><code>a\nb</code></pre>"
 
 
 def test_site_builds_without_dead_links(tmp_path: Path) -> None:
