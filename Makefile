@@ -130,21 +130,21 @@ first-model: $(PROTOS)  ## compare `tzrec init` and `tzrec train` with gradient 
 	@$(BIN)/python experiments/first_model/prepare.py --data $(DATA)
 	@$(BIN)/python experiments/first_model/run.py $(if $(TUNE),--tune $(TUNE))
 
-screenshots: $(PROTOS)  ## make images of reports: PAGES="a.html b.html"; needs chromium, poppler-utils and playwright
+PAGES_DIR := build/pages
+SITE_PAGES := index.html install/index.html benchmarks/index.html models/mmoe/index.html config/features/index.html
+screenshots: $(PROTOS)  ## make images of pages, PAGES="a.html b.html" or an example of each; needs chromium, poppler-utils
 	@$(PIP) playwright pillow
-	@$(BIN)/python tools/screenshots.py $(addprefix --page ,$(PAGES)) --output_dir screenshots
+	@$(if $(PAGES),true,$(BIN)/python tools/example_pages.py --output_dir $(PAGES_DIR) && $(MAKE) site)
+	@$(BIN)/python tools/screenshots.py --output_dir screenshots \
+		$(if $(PAGES),$(addprefix --page ,$(PAGES)),$$(printf -- '--page %s ' $(PAGES_DIR)/*.html))
+	@$(if $(PAGES),true,$(BIN)/python tools/screenshots.py --output_dir screenshots --root build/site \
+		$(addprefix --page ,$(SITE_PAGES)))
 
-PICTURE := build/picture
-picture: $(PROTOS)  ## train MMoE on synthetic data, and make docs/images/report.png of its report; needs chromium
+picture: $(PROTOS)  ## make the pictures in docs/images from runs on synthetic data; needs chromium
 	@$(PIP) playwright pillow
-	@rm -rf $(PICTURE)
-	@$(BIN)/python -m tzrec.tools.make_taobao --output_dir $(PICTURE)/data --train_rows 80000 --eval_rows 20000
-	@$(BIN)/tzrec train --pipeline_config examples/configs/mmoe_taobao.config --model_dir $(PICTURE)/taobao_mmoe \
-		--train_input_path '$(PICTURE)/data/train/*.parquet' --eval_input_path '$(PICTURE)/data/eval/*.parquet' \
-		--set data_config.batch_size=1024 --set train_config.num_epochs=3 --set train_config.save_checkpoints_steps=20 \
-		--set train_config.log_step_count_steps=3 --set train_config.sparse_optimizer.adagrad_optimizer.lr=0.01 \
-		--set train_config.dense_optimizer.adam_optimizer.lr=0.0003
-	@$(BIN)/python tools/screenshots.py --page $(PICTURE)/taobao_mmoe/report.html --picture docs/images/report.png
+	@$(BIN)/python tools/example_pages.py --output_dir $(PAGES_DIR) --page mmoe --page tune
+	@$(BIN)/python tools/screenshots.py --page $(PAGES_DIR)/mmoe.html --picture docs/images/report.png
+	@$(BIN)/python tools/screenshots.py --page $(PAGES_DIR)/tune.html --picture docs/images/tune.png --height 760
 
 docs: $(PROTOS)  ## generate the pages and tables that come from protos/ and from results of benchmarks
 	@$(BIN)/python -m tzrec.tools.config_reference

@@ -60,6 +60,8 @@ def test_feature_section_orders_by_importance_and_marks_drift() -> None:
     assert re.findall("<tr><td>(age|city)</td>", html) == ["age", "city"]
     assert '<span class="warn">0.300 different</span>' in html
     assert "0.0% → 10.0%" in html
+    analysis["importance"]["num_rows"] = 0  # type: ignore[call-overload, index]
+    assert "importance, in auc" not in feature_section(analysis), "nothing was measured"
     assert feature_section({}) == ""
 
 

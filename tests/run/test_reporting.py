@@ -65,12 +65,13 @@ def test_report_with_damaged_analysis_leaves_it_out(tmp_path: Path) -> None:
     assert "Quality of the scores" not in feed(tmp_path, [Evaluation(10, {"auc": 0.5}, 10, 1.0)])
 
 
-def test_report_of_small_stages_adds_them_up(tmp_path: Path) -> None:
-    stages = {"forward": 9.0, "exchange": 0.01, "log": 0.02, "data": 1.0}
+@pytest.mark.parametrize(("log_s", "rest"), [(0.04, ["other"]), (0.001, [])])
+def test_report_of_small_stages_adds_them_up(log_s: float, rest: list[str], tmp_path: Path) -> None:
+    stages = {"forward": 9.0, "exchange": 0.04, "log": log_s, "data": 1.0}
     lines = [to_line("end", 1.0, 9, {"signal": 0, "seconds": 10.0, "stage_seconds": stages, "peak_memory_bytes": 1})]
     (tmp_path / RECORD).write_text("\n".join(lines))
     html = run_page(RunFiles.read(tmp_path))
-    labels = ["forward pass and lookups", "waiting for data", "other"]
+    labels = ["forward pass and lookups", "waiting for data", *rest]
     assert re.findall("</span>([a-z ]+) <b>", html[html.index("Time of the training loop") :]) == labels
 
 
@@ -124,3 +125,15 @@ def test_report_that_waits_is_written_by_a_log_line(tmp_path: Path, monkeypatch:
         now[0] += 10.0
         report.on_log(StepLog(Position(9), StopCondition(9), {"l2_loss": 1.0}, (0.1,), 10.0, None))
     assert pages == [1010.5, 1061.0], "the second one begins 50 s later, a hundred times 0.5 s"
+
+
+def test_report_has_a_chart_of_each_learning_rate_that_changes(tmp_path: Path) -> None:
+    logs = [
+        {"epoch": 0, "losses": {"a": 1.0}, "metrics": {}, "learning_rates": rates, "rows_per_second": 1.0}
+        for rates in ([0.02, 0.0001, 0.001], [0.02, 0.0002, 0.001])
+    ]
+    lines = [to_line("log", 1.0, 10 * step, log) for step, log in enumerate(logs)]
+    (tmp_path / RECORD).write_text("\n".join(lines))
+    html = run_page(RunFiles.read(tmp_path))
+    assert re.findall("<figcaption>(learning rate[^<]*)", html) == ["learning rate of dense parameters 1"]
+    assert "Constant learning rates: embedding tables 0.02, dense parameters 2 0.001." in html

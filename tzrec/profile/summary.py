@@ -37,7 +37,7 @@ def row(stats: ColumnStats) -> dict[str, str]:
     if _is_measured(stats):
         moments = stats.moments
         values = [moments.least, *stats.quantiles([0.05, 0.5, 0.95]), moments.most, moments.mean, moments.deviation]
-        numbers = {name: f"{value:.4g}" for name, value in zip(numbers, values, strict=True)}
+        numbers = {name: _number(value) for name, value in zip(numbers, values, strict=True)}
     top = [f"{_short(item.value)} {100 * item.at_least / stats.values:.3g} %" for item in stats.top(_TOP_IN_TEXT)]
     return {
         "column": stats.name,
@@ -144,6 +144,11 @@ def _column(stats: ColumnStats) -> dict[str, Any]:
 def _is_measured(stats: ColumnStats) -> bool:
     """True if the numbers describe the column; false for text of which only a part is numbers."""
     return stats.numbers > 0 and (stats.is_numeric or "string" not in str(stats.kind))
+
+
+def _number(value: float) -> str:
+    """Format a number with four digits: `0.02`, `62.01`, `12,440`, `1.2e+16`."""
+    return f"{float(f'{value:.4g}'):,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _short(word: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tzrec.formatting import format_bytes, format_value
 from tzrec.report.bars import small_bars
-from tzrec.report.page import folded, note, table
+from tzrec.report.page import folded, more_text, note, table
 
 _CHANGED_PSI, _DIFFERENT_PSI = 0.1, 0.25
 _METER_EM = 6.0
@@ -18,6 +18,7 @@ _NUM_ROWS = 15
 def feature_section(analysis: Mapping[str, Any]) -> str:
     """Format importance and drift of each feature, the most important one first."""
     importance, drift = analysis.get("importance") or {}, {row["feature"]: row for row in analysis.get("drift", [])}
+    importance = importance if importance.get("num_rows") else {}
     entries = {entry["feature"]: entry["drops"] for entry in importance.get("features", [])}
     names = [*entries, *(name for name in drift if name not in entries)]
     if not names:
@@ -42,7 +43,7 @@ def feature_section(analysis: Mapping[str, Any]) -> str:
         "noise, above 0.25 a change that a model may not stand."
     )
     head = table(rows[:_NUM_ROWS], raw)
-    return note(remark) + head + folded(f"{len(rows) - _NUM_ROWS} more features", table(rows[_NUM_ROWS:], raw))
+    return note(remark) + head + folded(more_text(len(rows) - _NUM_ROWS, "feature"), table(rows[_NUM_ROWS:], raw))
 
 
 def _meter(drop: Mapping[str, float | None], largest: float) -> str:
@@ -124,7 +125,7 @@ def table_section(facts: Mapping[str, Any], analysis: Mapping[str, Any]) -> str:
     )
     optional = ("rows updated", "ids that share a row")
     head = note(remark if fills else "") + table(rows[:_NUM_ROWS], optional=optional)
-    return head + folded(f"{len(rows) - _NUM_ROWS} more tables", table(rows[_NUM_ROWS:], optional=optional))
+    return head + folded(more_text(len(rows) - _NUM_ROWS, "table"), table(rows[_NUM_ROWS:], optional=optional))
 
 
 def bad_row_section(end: Mapping[str, Any], skip: Mapping[str, Any] | None) -> str:

@@ -113,6 +113,11 @@ def folded(heading: str, html: str) -> str:
     return f"<details><summary>{escape(heading)}</summary>{html}</details>" if html else ""
 
 
+def more_text(count: int, noun: str) -> str:
+    """Format the heading of the rest of a table: `1 more feature`, `12 more features`."""
+    return f"{count:,} more {noun}{'s' if count != 1 else ''}"
+
+
 def tiles(values: Mapping[str, tuple[str, str]]) -> str:
     """Format the most important values in a row: name -> value and remark."""
     items = (

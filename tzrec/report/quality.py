@@ -8,7 +8,7 @@ from typing import Any
 from tzrec.formatting import format_value
 from tzrec.report.bars import histogram
 from tzrec.report.chart import Style, line_chart
-from tzrec.report.page import figure, figures, folded, note, table
+from tzrec.report.page import figure, figures, folded, more_text, note, table
 
 _MAX_SEGMENT_FEATURES = 3
 _LARGEST_ERROR = 0.025
@@ -115,7 +115,9 @@ def segment_section(analysis: Mapping[str, Any]) -> str:
         ranked = _by_spread(values["segments"])
         first, rest = ranked[:_MAX_SEGMENT_FEATURES], ranked[_MAX_SEGMENT_FEATURES:]
         head = table(_segment_rows([*novelty, *first], kind), optional=_MEANS)
-        more = folded(f"{len(rest)} more features", table(_segment_rows(rest, kind), optional=_MEANS)) if rest else ""
+        more = (
+            folded(more_text(len(rest), "feature"), table(_segment_rows(rest, kind), optional=_MEANS)) if rest else ""
+        )
         if head:
             parts.append(f"<div>{heading}{head}{more}</div>")
     intro = note(

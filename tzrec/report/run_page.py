@@ -148,10 +148,14 @@ def _loss_section(files: RunFiles) -> str:
                 line_chart({"training": totals}, "step", replace(_marks(files), is_settled=True)),
             )
         )
+    constant = []
     for name, rates in _learning_rates(files).items():  # one chart each: they differ by orders of magnitude
+        if len({rate for _, rate in rates}) == 1:
+            constant.append(f"{name} {rates[0][1]:.4g}")
+            continue
         chart = line_chart({"training": rates}, "step", Style(has_zero=True))
         parts.append(figure(f"learning rate of {name}", chart))
-    return figures(parts)
+    return figures(parts) + note(f"Constant learning rates: {', '.join(constant)}." if constant else "")
 
 
 def _learning_rates(files: RunFiles) -> dict[str, Points]:
@@ -184,7 +188,7 @@ def _time_section(files: RunFiles) -> str:
     if total:
         small = [label for label, value in named.items() if value < _LEAST_SHARE * total]
         other = sum(named.pop(label) for label in small)
-        named |= {"other": other} if other else {}
+        named |= {"other": other} if other >= _LEAST_SHARE * total else {}
         texts = {label: f"{value / total:.0%}, {value:.1f} s" for label, value in named.items()}
         remark = (
             "Time of the main thread of rank 0. Files are read and features encoded by other threads: only the time "

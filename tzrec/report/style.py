@@ -64,6 +64,7 @@ svg.small { width: 120px; height: 26px; } .train { fill: var(--train); }
 .meter { display: flex; align-items: center; gap: .4rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .meter i { display: inline-block; height: .7em; background: var(--c0); border-radius: 2px; }
 .meter small { color: var(--soft); }
+.scroll + .figures { margin-top: .9rem; }
 .scroll { overflow-x: auto; background:
   linear-gradient(90deg, var(--back) 30%, transparent) 0 / 3rem 100% no-repeat local,
   linear-gradient(-90deg, var(--back) 30%, transparent) 100% / 3rem 100% no-repeat local,
@@ -81,7 +82,7 @@ pre { overflow-x: auto; font: 12px/1.4 ui-monospace, monospace; background: var(
   border-radius: 8px; }
 .warn { color: var(--c5); font-weight: 600; }
 @media print {
-  body { font-size: 10pt; } main { max-width: none; padding: 0; } nav { display: none; }
+  body { font-size: 10pt; } main { max-width: none; padding: 0 1px; } nav { display: none; }
   .figures { grid-template-columns: repeat(2, 1fr); } .columns { display: block; }
   .tiles { grid-template-columns: repeat(4, 1fr); }
   .tiles li, tr, figure { break-inside: avoid; } h2, h3, figcaption { break-after: avoid; }

@@ -210,9 +210,14 @@ def _importance(trainer: Trainer, batches: Sequence[Batch], seconds: float, budg
     num_scores = len(permutation_units(trainer.session)) * _NUM_PERMUTATIONS + 1
     num_batches = max(1, min(len(batches), int(len(batches) * budget / max(seconds * num_scores, 1e-9))))
     num_batches = group.broadcast(num_batches)
-    result = measure(trainer.session, batches[:num_batches], _NUM_PERMUTATIONS)
+    result = measure(trainer.session, rows_first(batches)[:num_batches], _NUM_PERMUTATIONS)
     features = [importance.to_json() for importance in result.features]
     return {"num_rows": result.num_rows, "metrics": dict(result.metrics), "features": features}
+
+
+def rows_first(batches: Sequence[Batch]) -> list[Batch]:
+    """Put batches without rows last: those of data of which `eval_split` keeps no row."""
+    return sorted(batches, key=lambda batch: batch.rows == 0)
 
 
 def _tables(trainer: Trainer) -> dict[str, dict[str, Any]]:

@@ -121,6 +121,12 @@ _KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
         "a mapping of field paths to values",
         lambda value: isinstance(value, Mapping) and all(isinstance(key, str) for key in value),
     ),
+    "Mapping[str, str]": (
+        "a mapping of names to strings",
+        lambda value: (
+            isinstance(value, Mapping) and all(isinstance(item, str) for pair in value.items() for item in pair)
+        ),
+    ),
     "int": ("a whole number from 1 up", lambda value: type(value) is int and value > 0),
     "bool": ("True or False", lambda value: isinstance(value, bool)),
     "str": ("a string", lambda value: isinstance(value, str)),

@@ -17,10 +17,13 @@ from tzrec.tuning.settings import TuneSettings
 
 _COLORS_TEXT = (
     "Each line is a trial, from left to right through its values to its metric: the bluer the better, the best one "
-    "red, pruned ones dashed. Factors of the starting config begin with x."
+    "red, pruned ones dashed. Factors of the starting config begin with x. The last axis is that of complete trials."
 )
 _IMPORTANCE_TEXT = "Share of each parameter in the differences between good and other trials (PED-ANOVA)."
-_PROGRESS_TEXT = "The metric of each trial, of pruned ones (rings) when they were stopped, and the best so far."
+_PROGRESS_TEXT = (
+    "The metric of each trial, of pruned ones (rings) when they were stopped, and the best so far. The axis is that of "
+    "complete trials: worse ones are at its end."
+)
 
 
 def write_page(

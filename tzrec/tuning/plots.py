@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from tzrec.report.chart import Axis, ticks
@@ -22,7 +22,7 @@ _LABEL_SIZE = 12
 _NAME_SIZE = 18
 _HALO = "paint-order:stroke;stroke:Canvas;stroke-width:3px"
 """Style of labels that lines cross."""
-_MIN_WIDTH = 600
+_MIN_WIDTH, _MAX_WIDTH = 600, 1000
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def parallel_coordinates(records: Sequence[TrialRecord], settings: TuneSettings,
         return ""
     parameter_by_name = {parameter.name: parameter for parameter in settings.space.parameters}
     scales = [_parameter_scale(parameter_by_name[name]) for name in names]
-    metric = _number_scale(settings.metric, [record.value or 0.0 for record in drawn], is_log=False)
+    metric = _metric_scale(settings.metric, complete)
     step = (_WIDTH - _LEFT - _RIGHT) / len(scales)
     places = [_LEFT + index * step for index in range(len(scales) + 1)]
     sign = 1 if settings.is_maximized else -1
@@ -86,6 +86,14 @@ def _parameter_scale(parameter: Parameter) -> _Scale:
     place_by_name = {name: bottom - index * (bottom - top) / max(len(names) - 1, 1) for index, name in enumerate(names)}
     labels = [(place, shorten(name, _LABEL_SIZE)) for name, place in place_by_name.items()]
     return _Scale(parameter.name, lambda value: place_by_name[str(value)], labels)
+
+
+def _metric_scale(metric: str, complete: Sequence[TrialRecord]) -> _Scale:
+    """Scale of the complete trials; the others, which were stopped because they were worse, may be at its ends."""
+    values = [record.value or 0.0 for record in complete]
+    low, high = min(values), max(values)
+    scale = _number_scale(metric, values, is_log=False)
+    return replace(scale, position=lambda value: scale.position(min(max(float(value), low), high)))
 
 
 def _number_scale(name: str, values: Sequence[float], is_log: bool, prefix: str = "") -> _Scale:
@@ -129,7 +137,7 @@ def progress_plot(records: Sequence[TrialRecord], settings: TuneSettings) -> str
     complete = [record for record in scored if record.is_complete]
     if not complete:
         return ""
-    y = _number_scale(settings.metric, [record.value or 0.0 for record in scored], is_log=False)
+    y = _metric_scale(settings.metric, complete)
     x = Axis(-0.5, max(record.number for record in records) + 0.5, _LEFT, _WIDTH - 16)
     parts, best, points = [], None, []
     for record in scored:
@@ -168,5 +176,5 @@ def _svg(parts: Sequence[str]) -> str:
 
 def scrolled(content: str) -> str:
     """Keep a plot or a table legible on a narrow screen, where it can be scrolled; "" for an empty one."""
-    style = f"min-width:{_MIN_WIDTH}px;white-space:nowrap"
-    return content and f'<div style="overflow-x:auto"><div style="{style}">{content}</div></div>'
+    style = f"min-width:{_MIN_WIDTH}px;max-width:{_MAX_WIDTH}px;white-space:nowrap"
+    return content and f'<div class="scroll"><div style="{style}">{content}</div></div>'
