@@ -144,7 +144,7 @@ picture: $(PROTOS)  ## make the pictures in docs/images from runs on synthetic d
 	@$(PIP) playwright pillow
 	@$(BIN)/python tools/example_pages.py --output_dir $(PAGES_DIR) --page mmoe --page tune
 	@$(BIN)/python tools/screenshots.py --page $(PAGES_DIR)/mmoe.html --picture docs/images/report.png
-	@$(BIN)/python tools/screenshots.py --page $(PAGES_DIR)/tune.html --picture docs/images/tune.png --height 760
+	@$(BIN)/python tools/screenshots.py --page $(PAGES_DIR)/tune.html --picture docs/images/tune.png --height 700
 
 docs: $(PROTOS)  ## generate the pages and tables that come from protos/ and from results of benchmarks
 	@$(BIN)/python -m tzrec.tools.config_reference
