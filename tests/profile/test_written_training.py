@@ -34,9 +34,41 @@ def test_training_with_evaluations_stops_early_and_exports_the_best() -> None:
     assert (train.num_epochs, train.save_checkpoints_steps, train.keep_checkpoint_best) == (29, 50, 1)
     assert train.early_stopping.patience == 20
     assert train.dense_optimizer.ema.decay == pytest.approx(0.98)
-    assert (train.early_stopping.metric, train.early_stopping.larger_is_better) == ("auc", True)
-    assert (config.export_config.exporter_type, config.export_config.best_exporter_metric) == ("best", "auc")
     assert check(ConfigSource(config)) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "rows", "watched", "is_larger_better"),
+    [
+        ([0, 1], 50_000, "binary_cross_entropy", False),
+        ([0, 1], 50_001, "auc", True),
+        ([0, 2, 1], 50_000, "accuracy", True),
+        ([0.5, 7.25], 50_000, "mean_squared_error", False),
+    ],
+)
+def test_training_on_few_rows_is_ended_by_the_log_loss(
+    values: list[float], rows: int, watched: str, is_larger_better: bool
+) -> None:
+    config = with_model(column("clk", values), eval_path="eval")
+    *_, epochs = add_training(config, rows)
+    stopping, export = config.train_config.early_stopping, config.export_config
+    assert (stopping.metric, stopping.larger_is_better) == (watched, is_larger_better)
+    assert (export.exporter_type, export.best_exporter_metric) == ("best", watched)
+    assert export.metric_larger_is_better == is_larger_better
+    assert f"ends when {watched} has not improved in " in epochs.reason
+    assert ("of few rows a loss says more" in epochs.reason) == watched.endswith("entropy")
+    assert check(ConfigSource(config)) == []
+
+
+def test_training_on_few_rows_of_several_labels_is_ended_by_the_loss_of_the_first() -> None:
+    for names, watched in ((("clk", "pay"), "binary_cross_entropy_clk"), (("pay", "clk"), "mean_squared_error_pay")):
+        values = {"clk": [0, 1], "pay": [0.5, 3.0]}
+        labels = [column(name, values[name]) for name in names]
+        config = base_config("x.parquet", "eval", "model", names)
+        write_features(config, [read_column(column("price", [1.0, 2.5]))])
+        add_model(config, labels)
+        list(add_training(config, 1000))
+        assert config.train_config.early_stopping.metric == watched
 
 
 def test_training_on_few_rows_has_as_many_steps_between_evaluations() -> None:

@@ -82,7 +82,10 @@ def test_init_writes_a_config_that_trains(data: str, tmp_path: Path, capsys: pyt
     # one more below the others, for missing prices
     assert len(price.raw_feature.piecewise_linear.edges) == num_prices // 50 + 2
     assert config.data_config.eval_split.column == "at"
-    assert (config.data_config.batch_size, config.train_config.early_stopping.metric) == (64, "auc_clk")
+    assert (config.data_config.batch_size, config.train_config.early_stopping.metric) == (
+        64,
+        "binary_cross_entropy_clk",
+    )
     assert len(city.id_feature.vocab_list) == 30
     hour = at_hour.custom_feature
     assert (hour.feature_name, hour.operator_name, hour.num_buckets) == ("at_hour", "TimePart", 25)

@@ -35,14 +35,17 @@ multi_tower {{ towers {{ input: "{GROUP}" mlp {{ hidden_units: [256, 128] }} }} 
 _SEVERAL_TASKS = """
 mmoe { num_expert: 3 expert_mlp { hidden_units: [256, 128] } }
 """
-_DROPOUT, _DROPOUT_ROWS = 0.1, 50_000
-"""Dropout of the model of one task, and the most rows that it learns by heart without."""
+_FEW_ROWS = 50_000
+"""Most rows of a table that a model learns by heart, and of which a tenth is too few for a steady area."""
+_DROPOUT = 0.1
+"""Dropout of the model of one task, for few rows."""
 
 _EXACT_ROWS = 20_000_000
 """Rows up to which a held-out part keeps all of its scores for an exact area: 2 million, of 24 MB."""
 MIN_SPLIT_ROWS = 100
 """Rows from which on a part is held out; of fewer rows it says nothing."""
 _SPLIT = 0.1
+_AREA, _LOG_LOSS = "auc", "binary_cross_entropy"
 _MAX_EPOCHS, _PATIENCE = 20, 3
 _MAX_STEPS = 4000
 """Steps that a run of many short epochs may take."""
@@ -83,22 +86,34 @@ def add_training(config: EasyRecConfig, rows: int, sorted_by: str = "") -> Itera
     steps = max(round(rows * (1 - _SPLIT) / data.batch_size), 1)
     most_epochs = max(_MAX_EPOCHS, math.ceil(_MAX_STEPS / steps))
     train.num_epochs = min(max(_EPOCH_ROWS // max(rows, 1), 1), most_epochs)
-    metrics = evaluation_results(Checker(ConfigSource(config)))
     if not evaluation_path(config) or train.num_epochs == 1:
         yield Suggestion(train.num_epochs, f"of {rows:,} rows", "train_config.num_epochs")
         return
+    watched = _watched_result(evaluation_results(Checker(ConfigSource(config))), rows)
     train.save_checkpoints_steps = max(_EVALUATION_STEPS, math.ceil(steps / _EVALUATIONS))
     train.keep_checkpoint_max = train.keep_checkpoint_best = 1
-    train.early_stopping.metric = config.export_config.best_exporter_metric = metrics[0]
+    train.early_stopping.metric = config.export_config.best_exporter_metric = watched
     fewest, longest = _PATIENCE_STEPS
     wait = min(max(rows // _PATIENCE_ROWS, fewest), longest)
     patience = max(_PATIENCE, math.ceil(wait / train.save_checkpoints_steps))
     train.early_stopping.patience, config.export_config.exporter_type = patience, "best"
-    if metrics[0].startswith(_ERROR):
+    if watched.startswith((_ERROR, _LOG_LOSS)):
         train.early_stopping.larger_is_better = config.export_config.metric_larger_is_better = False
     waited = f"{patience * train.save_checkpoints_steps:,} steps"
-    reason = f"at most; training ends when {metrics[0]} has not improved in {waited}, and the best one counts"
+    reason = f"at most; training ends when {watched} has not improved in {waited}, and the best one counts"
+    if watched.startswith(_LOG_LOSS):
+        reason += "; of few rows a loss says more than an area"
     yield Suggestion(train.num_epochs, reason, "train_config.num_epochs")
+
+
+def _watched_result(results: Sequence[str], rows: int) -> str:
+    """Choose the result of evaluations that ends training: the metric of the first label, of few rows a log loss.
+
+    An area over some hundred rows jumps by more than training gains; a loss counts by how much each row is wrong.
+    """
+    metric = results[0]
+    loss = metric.replace(_AREA, _LOG_LOSS, 1)
+    return loss if rows <= _FEW_ROWS and metric.startswith(_AREA) and loss in results else metric
 
 
 def hold_out(config: EasyRecConfig, rows: int) -> Iterator[Suggestion]:
@@ -129,7 +144,7 @@ def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestio
         text_format.Merge(_ONE_TASK, model)
         _add_task(model, labels[0], num_listed.get(labels[0].name, 0))
         reason = f"one label, {labels[0].name}"
-        if labels[0].rows <= _DROPOUT_ROWS:
+        if labels[0].rows <= _FEW_ROWS:
             for mlp in (model.multi_tower.towers[0].mlp, model.multi_tower.final):
                 mlp.dropout_ratio.append(_DROPOUT)
             reason += f"; with dropout, for {labels[0].rows:,} rows"
