@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import pytest
 
@@ -72,16 +74,40 @@ def test_meetings_in_one_store_take_different_names() -> None:
 
 
 def test_meet_without_other_rank_names_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The time is over once the notice was logged: a busy machine may log it late."""
+    is_noticed = lambda: any("did not join" in message for message in caplog.messages)  # noqa: E731
+    clock = SimpleNamespace(monotonic=lambda: 60.0 if is_noticed() else 0.0, sleep=time.sleep)
+    monkeypatch.setattr(meeting, "time", clock)
     monkeypatch.setattr(meeting, "_GRACE_S", 0.0)
     monkeypatch.setattr(meeting, "NOTICE_AFTER_S", 0.2)
+    monkeypatch.setattr(meeting, "_NOTICE_EVERY_S", 0.2)
     with (
         WaitNotice() as notice,
         pytest.raises(TrainingError, match=r"gave up waiting: rank 1 of 2 did not join at 127"),
     ):
-        meet(RANKS[0], 0.6, notice)
-    assert len(caplog.messages) == 1
-    assert "rank 1 of 2 did not join at 127.0.0.1:" in caplog.messages[0]
-    assert "--local-addr" in caplog.messages[0]
+        meet(RANKS[0], 30, notice)
+    text = next(message for message in caplog.messages if "did not join" in message)
+    assert "rank 1 of 2 did not join at 127.0.0.1:" in text
+    assert "--local-addr" in text
+
+
+def test_notice_before_the_store_is_open_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lookup of the own name may take long."""
+    monkeypatch.setattr(meeting, "NOTICE_AFTER_S", 0.05)
+    monkeypatch.setattr(meeting, "_NOTICE_EVERY_S", 0.05)
+
+    def introduce(rank: int) -> Any:
+        end = time.monotonic() + 20
+        while not any("opens the store" in message for message in caplog.messages) and time.monotonic() < end:
+            time.sleep(0.01)
+        raise TrainingError("the end")
+
+    monkeypatch.setattr(meeting, "_introduce", introduce)
+    with pytest.raises(TrainingError, match="the end"), WaitNotice() as notice:
+        meet(RANKS[0], 30, notice)
+    assert re.search(r"rank 0 opens the store at 127\.0\.0\.1:\d+ ", caplog.messages[-1]), caplog.messages
 
 
 def test_meet_without_store_names_its_address(monkeypatch: pytest.MonkeyPatch) -> None:

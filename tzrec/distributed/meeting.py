@@ -120,6 +120,7 @@ def meet(rank_info: RankInfo, timeout_s: float, notice: WaitNotice) -> Meeting:
         TrainingError: the store or a rank did not appear within the time.
     """
     address, deadline = env.store_address(), time.monotonic() + timeout_s + _GRACE_S
+    notice.text = lambda: f"rank {rank_info.rank} opens the store at {address}"
     key = (address, rank_info.rank, rank_info.world_size)
     if key not in _stores:
         _stores[key] = _open(address, rank_info, deadline, notice)
