@@ -21,8 +21,11 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --g
 	--custom-compile-command 'make lock'
 TESTS ?= tests
 PYTEST_FLAGS ?=
+# processes of `make test`, which share the files of the tests; WORKERS=0 for one process, as --pdb and -s need it
+WORKERS ?= logical
+PARALLEL = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4
 
-.PHONY: help demo test test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale bench-peers conformance fuzz-rest chaos chaos-serve quality first-model screenshots picture docs site newcomer lock audit venv clean
+.PHONY: help demo test howto test-cuda test-slow test-engines test-stores test-lake check format proto bench bench-fg bench-models bench-neighbours bench-sequence bench-retrieval bench-serve bench-scale bench-peers conformance fuzz-rest chaos chaos-serve quality first-model screenshots picture docs site newcomer lock audit venv clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,8 +33,11 @@ help:  ## list the targets
 demo: $(PROTOS)  ## set up, generate data, train, evaluate, export and predict in demo/; print the results
 	@$(BIN)/tzrec demo
 
-test: $(PROTOS)  ## run the tests
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
+test: $(PROTOS)  ## run the tests, on up to four cores; WORKERS=0 runs them in one process
+	@$(PARALLEL) --dist loadfile $(PYTEST_FLAGS) $(TESTS)
+
+howto: $(PROTOS)  ## run the commands of the how-to pages, and the notebook
+	@$(PARALLEL) --dist load -m slow $(PYTEST_FLAGS) tests/integration/test_howto.py tests/test_notebook.py
 
 test-cuda: $(PROTOS)  ## run the tests that need a GPU, within five minutes; GPU=1 make venv first
 	@timeout 300 $(BIN)/python -m pytest -m cuda -rs $(PYTEST_FLAGS) $(TESTS)

@@ -1,8 +1,9 @@
-"""Settings of all tests: one thread, and the same random numbers at the start of each test."""
+"""Settings of all tests: one thread, the same random numbers at the start of each test, files over processes."""
 
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,16 @@ import torch
 torch.set_num_threads(1)
 
 pytest_plugins = ["tests.fixtures.ranks"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Distribute files over processes by `FileScheduling` where `make test` asks for it."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.fixtures.parallel import FileScheduling
+
+    return FileScheduling(config, log)
 
 
 @pytest.fixture(autouse=True)
