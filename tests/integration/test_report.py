@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.fixtures.small_run import Job
@@ -47,6 +49,24 @@ def test_run_analyzes_scores_features_gates_and_tables(job: Job) -> None:
     assert seconds["encode"] > 0
     busy = seconds["read"] + seconds["encode"]
     assert f"They were busy for {busy:.1f} s in sum" in html
+
+
+def test_importance_of_rows_held_out_at_the_end_of_the_data_is_measured(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is time for one batch, and the first ones have no rows."""
+    monkeypatch.setattr("tzrec.run.analysis._LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("tzrec.run.analysis._SHARE_OF_TRAINING", 0.0)
+    files = sorted((tmp_path / "data").glob("*.parquet"))
+    rows = pa.concat_tables([pq.read_table(file) for file in files]).sort_by("price")
+    for number, file in enumerate(files):
+        pq.write_table(rows.slice(200 * number, 200), file)
+    held_out = {"data_config__eval_split__column": "price", "data_config__eval_split__from": "0.8"}
+    model_dir, _ = job("model", train_config__report_rows=20_000, eval_input_path="", **held_out)
+    importance = json.loads((model_dir / ANALYSIS).read_text())["importance"]
+    assert 20 < importance["num_rows"] <= 128
+    assert 0 < importance["metrics"]["auc_ctr"] < 1
+    assert max(abs(row["drops"]["auc_ctr"]["mean"]) for row in importance["features"]) > 0.01
 
 
 def test_run_without_report_rows_is_not_analyzed(job: Job) -> None:
