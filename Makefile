@@ -36,8 +36,9 @@ demo: $(PROTOS)  ## set up, generate data, train, evaluate, export and predict i
 test: $(PROTOS)  ## run the tests, on up to four cores; WORKERS=0 runs them in one process
 	@$(PARALLEL) --dist loadfile $(PYTEST_FLAGS) $(TESTS)
 
-howto: $(PROTOS)  ## run the commands of the how-to pages, and the notebook
-	@$(PARALLEL) --dist load -m slow $(PYTEST_FLAGS) tests/integration/test_howto.py tests/test_notebook.py
+howto: $(PROTOS)  ## run the commands of the tutorial and of the how-to pages, and the notebook
+	@$(PARALLEL) --dist load -m slow $(PYTEST_FLAGS) tests/integration/test_tutorial.py \
+		tests/integration/test_howto.py tests/test_notebook.py
 
 test-cuda: $(PROTOS)  ## run the tests that need a GPU, within five minutes; GPU=1 make venv first
 	@timeout 300 $(BIN)/python -m pytest -m cuda -rs $(PYTEST_FLAGS) $(TESTS)

@@ -184,6 +184,16 @@ def test_dockerfile_keeps_the_rules() -> None:
     assert "PIP_NO_CACHE_DIR=1" in str(lines) and "g++" not in str(last_stage)
 
 
+def test_dockerfile_installs_the_release_of_the_makefile() -> None:
+    text = " ".join(rest for _, rest in instructions((DEPLOY / "Dockerfile").read_text()))
+    pins = dict(re.findall(r"(torch|torchrec|fbgemm-gpu-cpu)==([\d.]+)", text))
+    made = re.findall(r"^(TORCH|TORCHREC|FBGEMM) := .*==([\d.]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {name.upper()[:6]: version for name, version in pins.items() if name != "torch"} == {
+        name[:6]: version for name, version in made if name != "TORCH"
+    }
+    assert pins["torch"] == dict(made)["TORCH"]
+
+
 def test_dockerfile_caches_kernels_that_another_process_loads(tmp_path: Path) -> None:
     """Run the line that fills the cache in the image, with its settings; a second process then compiles nothing."""
     lines = instructions((DEPLOY / "Dockerfile").read_text())
@@ -220,7 +230,7 @@ def test_compose_services_are_limited_and_pinned() -> None:
             elif not source.startswith("$"):
                 assert source in compose["volumes"], volume
     server = compose["services"]["tzrec"]
-    assert server["read_only"] and server["tmpfs"] == ["/tmp"] and server["cap_drop"] == ["ALL"]
+    assert server["read_only"] and server["tmpfs"] == ["/tmp:exec"] and server["cap_drop"] == ["ALL"]
     (scrape,) = documents(DEPLOY / "prometheus" / "prometheus.yml")[0]["scrape_configs"]
     assert scrape["static_configs"] == [{"targets": ["tzrec:8000"]}]
     (source,) = documents(DEPLOY / "grafana/provisioning/datasources/prometheus.yml")[0]["datasources"]
