@@ -129,7 +129,7 @@ def test_gather_beside_torch_of_another_release_imports_no_operators(
 ) -> None:
     imported: list[str] = []
     monkeypatch.setattr(doctor, "_installed", lambda: {**PACKAGES, "torch": "2.14.1"})
-    monkeypatch.setattr(doctor.importlib, "import_module", imported.append)
+    monkeypatch.setattr(doctor, "import_module", imported.append)
     assert doctor.gather(str(tmp_path)).broken == {}
     assert imported == [module for module in doctor.MODULES if module not in ("fbgemm_gpu", "torchrec")]
 

@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import importlib.metadata
-import importlib.util
 import math
 import shlex
 import shutil
@@ -17,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -299,7 +298,7 @@ def _broken(packages: Mapping[str, str]) -> dict[str, str]:
     errors = {}
     for module in (module for module in MODULES if module not in skipped):
         try:
-            importlib.import_module(module)
+            import_module(module)
         except Exception as error:  # a broken shared library may raise anything
             errors[module] = f"{type(error).__name__}: {error}"
     return errors
@@ -388,7 +387,8 @@ def reinstall(facts: Facts) -> None:
     Raises:
         UsageError: neither is there, or an installation failed.
     """
-    if importlib.util.find_spec("pip"):
+    # not find_spec: setuptools takes a search for pip for an installation, and then refuses to be imported
+    if any(importlib.metadata.distributions(name="pip")):
         installer, environment = [sys.executable, "-m", "pip"], []
     elif uv := shutil.which("uv"):
         installer, environment = [uv, "pip"], ["--python", sys.executable]
