@@ -71,6 +71,19 @@ def test_training_on_few_rows_of_several_labels_is_ended_by_the_loss_of_the_firs
         assert config.train_config.early_stopping.metric == watched
 
 
+@pytest.mark.parametrize(
+    ("values", "rows", "thresholds"),
+    [([0, 1], 20_000_000, 0), ([0, 1], 20_000_001, 200), ([0] * 99 + [1], 20_000_001, 0)],
+)
+def test_area_is_exact_but_of_many_rows_with_positives_that_are_not_rare(
+    values: list[int], rows: int, thresholds: int
+) -> None:
+    label = column("clk", values)
+    label.rows = rows
+    config = with_model(label)
+    assert config.model_config.metrics[0].auc.thresholds == thresholds
+
+
 def test_training_on_few_rows_has_as_many_steps_between_evaluations() -> None:
     config = with_model(column("clk", [0, 1]), eval_path="eval")
     list(add_training(config, 1000))  # 14 steps in an epoch
