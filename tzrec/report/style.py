@@ -72,6 +72,7 @@ svg.small { width: 120px; height: 26px; } .train { fill: var(--train); }
   linear-gradient(-90deg, var(--shade), transparent) 100% / .8rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .88rem; }
 td, th { padding: .2rem .8rem .2rem 0; text-align: left; border-bottom: 1px solid var(--rule); }
+th { white-space: nowrap; }
 th { min-width: 4.5em; color: var(--soft); font-weight: 600; vertical-align: bottom; }
 .number { text-align: right; } td.number { white-space: nowrap; } td.long { min-width: 24ch; }
 td { font-variant-numeric: tabular-nums; }
@@ -87,7 +88,8 @@ pre { overflow-x: auto; font: 12px/1.4 ui-monospace, monospace; background: var(
   .tiles { grid-template-columns: repeat(4, 1fr); }
   .tiles li, tr, figure { break-inside: avoid; } h2, h3, figcaption { break-after: avoid; }
   .tiles li, figure, pre { border: 1px solid var(--rule); } .scroll { overflow: visible; background: none; }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; } table { font-size: 8pt; } td, th { padding-right: .5rem; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; } table { font-size: 8pt; }
+  td, th { padding-right: .5rem; white-space: normal; }
   .bars, .stack, .box, .meter i, .train { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

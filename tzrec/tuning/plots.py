@@ -14,7 +14,7 @@ from tzrec.tuning.space import Parameter, Value, shorten
 
 _WIDTH, _HEIGHT = 720, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 56, 36, 30
-_WORST, _BEST = (0x9A, 0xA5, 0xB1), (0x2B, 0x5B, 0xD7)
+_WORST, _BEST = (0x9A, 0xA5, 0xB1), (0x3B, 0x7D, 0xF0)
 """Colors of lines, from the worst to the best value; both are visible on white and on black."""
 _MARK = "#e4572e"
 """Color of the best trial."""
