@@ -1,6 +1,6 @@
-"""Generated tables inside of written pages: models in the README, supported parts of the schema.
+"""Generated tables inside of written pages: models, figures of experiments, supported parts of the schema.
 
-python tools/generated_blocks.py            write all of them
+python tools/generated_blocks.py            write all of them, and docs/images/speed.svg
 
 A table stands between two marks, `<!-- name: begin ... -->` and `<!-- name: end -->`.
 """
@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import figures_table
 import models_table
 import support_table
 
@@ -25,8 +26,18 @@ def models_of_readme() -> str:
     return links.replace("](../../", "](").replace("](../", "](docs/")
 
 
+def features_of_readme() -> str:
+    """Return the table of features with links from the root of the repository."""
+    return models_table.features_table().replace("](", "](docs/")
+
+
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "models"): models_of_readme,
+    ("README.md", "features"): features_of_readme,
+    ("README.md", "figures"): figures_table.figures_of_readme,
+    ("README.md", "comparison"): figures_table.comparison,
+    ("docs/benchmarks.md", "figures"): figures_table.figures,
+    ("experiments/first_model/README.md", "results"): figures_table.first_models,
     ("docs/compatibility.md", "support"): support_table.table,
 }
 """(page, name of the block) -> its text."""
@@ -41,7 +52,8 @@ def filled(text: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    """Write the blocks."""
+    """Write the blocks and the plot."""
+    figures_table.main()
     for (page, name), content in BLOCKS.items():
         path = ROOT / page
         path.write_text(filled(path.read_text(), name, content()))

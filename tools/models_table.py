@@ -16,6 +16,7 @@ from tzrec.config.comments import comments
 from tzrec.config.options import implemented_members
 from tzrec.config.schema import message_type, oneof_of
 from tzrec.config.template import describe, template_models
+from tzrec.protos.feature_pb2 import SeqFeatureConfig
 from tzrec.protos.model_pb2 import ModelConfig
 from tzrec.protos.seq_encoder_pb2 import SeqEncoderConfig
 
@@ -64,6 +65,16 @@ def models_table() -> str:
             rows.append(
                 [link, task, text, paper, measured.get(name, "-"), f"[config](../../examples/configs/{config})"]
             )
+    return _markdown(rows)
+
+
+def features_table() -> str:
+    """Write the table of features in Markdown, with links from docs."""
+    rows = [["feature", "what it is"], ["---"] * 2]
+    for field in oneof_of(SeqFeatureConfig, "feature").fields:
+        if registry.is_implemented(field):
+            target = f"config/features.md#{message_type(field).name.lower()}"
+            rows.append([f"[{field.name}]({target})", _split(comments()[field.full_name])[0]])
     return _markdown(rows)
 
 
