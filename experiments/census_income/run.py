@@ -26,6 +26,7 @@ from baselines import BASELINES, measure_baseline
 from google.protobuf import text_format
 from sklearn.metrics import roc_auc_score
 
+import tzrec
 from tzrec.config.load import load_config
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
 
@@ -33,9 +34,12 @@ FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
 TUNED = "mmoe_tuned"
 """MMoE with the settings that tune.py found; only where it has run."""
+FIRST = "first_model"
+"""What `tzrec init` writes for the training rows, of which it holds a tenth out to stop in time."""
 MODELS = {
     "mmoe": "MMoE",
     TUNED: "MMoE, tuned",
+    FIRST: "MMoE of init",
     "ple": "PLE",
     "simple_multi_task": "shared bottom",
     "dbmtl": "DBMTL",
@@ -53,14 +57,17 @@ def run_command(name: str, *flags: str) -> None:
     subprocess.run([sys.executable, "-m", f"tzrec.{name}", *flags], check=True)
 
 
-def write_config(model: str, setting: str, path: Path) -> None:
-    """Write mmoe_<setting>.config with the model of <model>.config; the settings of MMoE tuned are a whole config."""
+def write_config(model: str, setting: str, train: str, path: Path) -> None:
+    """Write mmoe_<setting>.config with the model of <model>.config; TUNED and FIRST are whole configs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if model == FIRST:
+        tzrec.init(train, list(TASKS.values()), path)
+        return
     config = load_config(str(FOLDER / f"{TUNED if model == TUNED else 'mmoe'}_{setting}.config"))
     if model not in ("mmoe", TUNED):
         model_config = text_format.Parse((FOLDER / f"{model}.config").read_text(), EasyRecConfig())
         config.model_config.ClearField("mmoe")
         config.MergeFrom(model_config)
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text_format.MessageToString(config))
 
 
@@ -79,7 +86,7 @@ def measure(model: str, setting: str, seed: int, edits: dict[str, object], test:
     out = FOLDER / "out" / f"{model}_{setting}_{seed}"
     shutil.rmtree(out, ignore_errors=True)
     config = FOLDER / "out" / f"{model}_{setting}.config"
-    write_config(model, setting, config)
+    write_config(model, setting, edits["train_input_path"], config)
     start = time.perf_counter()
     edit = json.dumps({**edits, "train_config.seed": seed})
     run_command("train_eval", "--pipeline_config", str(config), "--model_dir", str(out), "--edit_config_json", edit,
@@ -91,7 +98,8 @@ def measure(model: str, setting: str, seed: int, edits: dict[str, object], test:
     scores = pq.read_table(out / "scores")
     row: Row = {"seconds": seconds}
     for task, column in TASKS.items():
-        label, score = scores[column].to_numpy(), scores[f"probs_{task}"].to_numpy().astype(np.float64)
+        output = f"probs_{column if model == FIRST else task}"  # init names towers by their labels
+        label, score = scores[column].to_numpy(), scores[output].to_numpy().astype(np.float64)
         row[f"auc_{task}"] = float(roc_auc_score(label, score))
         row[f"flattened_auc_{task}"] = flattened_auc(label, score)
     shutil.rmtree(out)
@@ -142,7 +150,7 @@ def plot(rows: list[Row], path: Path) -> None:
         baselines = [row for row in rows if row["setting"] == setting and row["model"] in BASELINES]
         for row in baselines:
             axis.axhline(row[f"auc_{task}"], color=BASELINES[row["model"]], label=row["model"])
-        axis.set_xticks(range(len(MODELS)), list(MODELS.values()), rotation=30)
+        axis.set_xticks(range(len(MODELS)), list(MODELS.values()), rotation=30, ha="right")
         axis.set(title=f"{setting.upper()}: {task.replace('_', ' ')}", xlim=(-0.5, len(MODELS) - 0.5))
         axis.margins(y=0.15)
         axis.ticklabel_format(axis="y", useOffset=False)
