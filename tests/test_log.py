@@ -15,11 +15,11 @@ from tzrec.errors import DataError, Problem, explain, indent_lines, shorten_midd
 FORGED = "a\nerror: forged\x1b[2J\u2028b\r\ud800"
 
 
+@pytest.mark.usefixtures("_no_handlers")
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
 def test_log_line_of_value_with_control_characters_stays_one_record(
-    level: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    level: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(log.logger, "handlers", [])
     log.setup()
     log.logger.log(level, "data   %s", FORGED)
     first, second = capsys.readouterr().err.splitlines()
@@ -72,6 +72,7 @@ def _no_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log.logger, "handlers", [])
     monkeypatch.setattr(log.logger, "propagate", False)
     monkeypatch.setattr(log, "_handlers", [])
+    monkeypatch.setattr(log, "_options", log.LogOptions())
     monkeypatch.setattr(log.live_line, "is_enabled", False)
 
 

@@ -14,7 +14,6 @@ from tzrec.check import main as check_main
 from tzrec.config.load import dump_config
 from tzrec.config.sequences import feature_members
 from tzrec.data.synthetic import make_data
-from tzrec.log import logger
 
 __all__ = ["tokenizer"]  # a fixture
 
@@ -46,9 +45,7 @@ def test_sequence_features_of_every_type_train(
     tokenizer: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logger, "handlers", [])  # the handler of an earlier test writes to the stderr of that test
     config = make(mode, tokenizer)
     config.data_config.batch_size = 64
     names = [member.message.feature_name for feature in config.feature_configs for member in feature_members(feature)]

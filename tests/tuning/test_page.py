@@ -41,7 +41,7 @@ def test_line_of_a_trial_goes_through_its_values(tmp_path: Path) -> None:
 def test_progress_shows_all_scored_trials_and_the_best_so_far(tmp_path: Path) -> None:
     svg = progress_plot(RECORDS, settings_of(tmp_path, SPACE))
     assert len(re.findall("<circle", svg)) == 3
-    assert svg.count('fill="none" stroke="rgb(43,91,215)"') == 1  # the ring of the pruned one
+    assert svg.count('fill="none" stroke="rgb(59,125,240)"') == 1  # the ring of the pruned one
     line = re.search(r'<polyline points="([^"]*)"', svg)
     assert line is not None
     assert [pair.split(",")[1] for pair in line[1].split()] == ["290.0", "290.0", "36.0", "36.0"]
