@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from markdown_table import markdown_table
+
 CASE = Path(__file__).with_name("compatibility_case.py")
 STAGES = ("train", "resume", "evaluate", "export", "predict")
 _KILL_AFTER_S = 10
@@ -218,8 +220,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
     num_working = sum(verdict.works for verdict in verdicts)
     num_unsupported = sum(verdict.is_unsupported for verdict in verdicts)
     header = ["config", "parses", "check", "one rank", "two ranks", "reason"]
-    rows = [header, ["---"] * len(header), *(verdict.row() for verdict in verdicts)]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    rows = [header, *([cell.replace("|", "\\|") for cell in verdict.row()] for verdict in verdicts)]
     return "\n".join(
         [
             "# Compatibility table",
@@ -230,7 +231,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
             f"{_count(len(verdicts), 'config')}: {num_working} work, {num_unsupported} use parts that are not "
             f"supported, {len(verdicts) - num_working - num_unsupported} fail.",
             "",
-            *lines,
+            markdown_table(rows),
             "",
         ]
     )

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markdown_table import markdown_table
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SPEED = Path(__file__).parents[1] / "docs" / "images" / "speed.svg"
 NEAR = 0.01
@@ -129,12 +131,6 @@ def read(benchmark: str) -> tuple[Figures, Mapping[str, str]]:
     return result["figures"], result["circumstances"]
 
 
-def table(lines: Iterable[Iterable[str]]) -> str:
-    """Write rows of cells in Markdown; the first one is the head."""
-    head, *rows = (list(cells) for cells in lines)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
-
-
 def figures_of_readme() -> str:
     """Write the most important figures of speed, and a line on those of quality."""
     return f"{_benchmarks(row for row in ROWS if row.is_in_readme)}\n\n{first_models_in_words()}"
@@ -148,7 +144,7 @@ def figures() -> str:
 
 def _benchmarks(rows: Iterable[Row]) -> str:
     head = ["two cores, no GPU", "tzrec", "for comparison"]
-    return table([head, *(row.cells(read(row.benchmark)[0]) for row in rows)])
+    return markdown_table([head, *(row.cells(read(row.benchmark)[0]) for row in rows)])
 
 
 def _circumstances(benchmarks: Iterable[str]) -> Iterator[str]:
@@ -167,7 +163,7 @@ def census() -> str:
         [f"Census-Income {setting}", model, *(f"{statistics.mean(auc[task]):.4f}" for task in auc)]
         for (setting, model), auc in sorted(values.items())
     ]
-    return table([["data", "model", "AUC of income", "AUC of never married"], *rows])
+    return markdown_table([["data", "model", "AUC of income", "AUC of never married"], *rows])
 
 
 def comparison() -> str:
@@ -183,7 +179,7 @@ def comparison() -> str:
 def first_models() -> str:
     """Write what first models reach beside gradient boosting, a row for each table and label."""
     head = ["table", "label", "measure", "first model", "tuned", "boosting", "difference", "tuned, difference"]
-    return table([head, *map(_first_model_cells, _first_models())])
+    return markdown_table([head, *map(_first_model_cells, _first_models())])
 
 
 def _first_models() -> list[dict[str, Any]]:

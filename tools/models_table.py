@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from markdown_table import markdown_table
+
 from tzrec import registry
 from tzrec.config.comments import comments
 from tzrec.config.options import implemented_members
@@ -54,7 +56,7 @@ def page() -> str:
 def models_table() -> str:
     """Write the table of models in Markdown, with links from docs/models."""
     measured = _measured_models()
-    rows = [["model", "task", "what it is", "paper", "measured", "config"], ["---"] * 6]
+    rows = [["model", "task", "what it is", "paper", "measured", "config"]]
     examples = {**template_models(), "custom": ROOT / "examples" / "configs" / "custom_taobao.config"}
     for field in oneof_of(ModelConfig, "model").fields:
         if registry.is_implemented(field):
@@ -65,28 +67,28 @@ def models_table() -> str:
             rows.append(
                 [link, task, text, paper, measured.get(name, "-"), f"[config](../../examples/configs/{config})"]
             )
-    return _markdown(rows)
+    return markdown_table(rows)
 
 
 def features_table() -> str:
     """Write the table of features in Markdown, with links from docs."""
-    rows = [["feature", "what it is"], ["---"] * 2]
+    rows = [["feature", "what it is"]]
     for field in oneof_of(SeqFeatureConfig, "feature").fields:
         if registry.is_implemented(field):
             target = f"config/features.md#{message_type(field).name.lower()}"
             rows.append([f"[{field.name}]({target})", _split(comments()[field.full_name])[0]])
-    return _markdown(rows)
+    return markdown_table(rows)
 
 
 def encoders_table() -> str:
     """Write the table of sequence encoders in Markdown, with links from docs/models."""
-    rows = [["encoder", "what it is", "paper"], ["---"] * 3]
+    rows = [["encoder", "what it is", "paper"]]
     oneof = oneof_of(SeqEncoderConfig, "seq_module")
     for name in implemented_members(oneof):
         comment = comments()[f"{SeqEncoderConfig.DESCRIPTOR.full_name}.{name}"].removeprefix("tzrec: ")
         text, paper = _split(comment[:1].upper() + comment[1:])
         rows.append([_link(name, f"{name}.md", "../sequences.md"), text, paper])
-    return _markdown(rows)
+    return markdown_table(rows)
 
 
 def _measured_models() -> Mapping[str, str]:
@@ -115,10 +117,6 @@ def _split(text: str) -> tuple[str, str]:
 def _link(name: str, *targets: str) -> str:
     target = next(target for target in targets if (PAGE.parent / target).exists())
     return f"[{name}]({target})"
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def main() -> None:

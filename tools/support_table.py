@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
+from markdown_table import markdown_table
 
 from tzrec import registry
 from tzrec.config.options import field_rule, unreadable_value, unsupported_value
@@ -51,7 +52,7 @@ def is_supported(field: FieldDescriptor) -> bool:
 def table() -> str:
     """Write the table in Markdown."""
     schema = messages()
-    rows = [["part", "supported", "not supported yet"], ["---"] * 3]
+    rows: list[list[str]] = [["part", "supported", "not supported yet"]]
     for kind, names in _KINDS.items():
         fields = [field for name in names for field in _oneof(schema, name).fields]
         rows.append([kind, *_split(fields)])
@@ -59,7 +60,7 @@ def table() -> str:
     rows.append(["sources", *_sources()])
     rows.append(["fields that `tzrec check` warns about: they have no effect", _list(_ignored(schema)), "-"])
     rows.append(["fields of the above and of other messages", "all others", _list(_partial(schema))])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markdown_table(rows)
 
 
 def _oneof(schema: dict[str, Descriptor], name: str) -> OneofDescriptor:
