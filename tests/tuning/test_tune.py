@@ -128,7 +128,7 @@ def test_trial_behind_the_others_is_pruned(tmp_path: Path, monkeypatch: pytest.M
     """
     result = fake_study(tmp_path, monkeypatch, space, num_trials=3, train_config__num_epochs=200)
     assert [trial.state for trial in result.trials] == ["complete", "complete", "pruned"]
-    assert 1 < len(result.trials[2].evaluations) < 200
+    assert 0 < len(result.trials[2].evaluations) < 200
     assert result.best_params == {"lr": "0.02"}
 
 
