@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -18,6 +19,7 @@ from tests.chaos.workspace import Workspace, checkpoints, read_tensors, trained_
 from tests.fixtures.rank_jobs import dying_job, evaluate_job, predict_job, train_job
 from tests.fixtures.rank_pool import RankPool
 from tests.fixtures.small_run import results
+from tzrec.report.record import ANALYSIS
 
 ROWS, BATCH = 597, 64
 """Nine full steps and one of 21 rows: two or three on each of 8 ranks."""
@@ -170,6 +172,19 @@ def test_evaluation_on_many_ranks_is_that_of_one(
     (expected,) = pool.run(1, evaluate_job, config, edits)
     for values in pool.run(num_ranks, evaluate_job, config, edits):
         assert values == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("report_rows", "num_analyzed"), [(87, 87), (86, 56)])
+def test_report_of_four_ranks_analyzes_the_held_out_rows_that_fit(
+    pool: RankPool, workspace: Workspace, report_rows: int, num_analyzed: int
+) -> None:
+    """The last 87 rows are held out: most batches have none of them; of those that have some, every other one stays."""
+    name = f"held out {report_rows}"
+    split = {"data_config__eval_split__column": "row_id", "data_config__eval_split__from": "510"}
+    edits: dict[str, Any] = {"eval_input_path": "", "train_config__num_epochs": 1, **split}
+    run(pool, workspace, name, 4, train_config__report_rows=report_rows, **edits)
+    analysis = json.loads((workspace.directory / name / ANALYSIS).read_text())
+    assert analysis["num_rows"] == num_analyzed
 
 
 @pytest.mark.parametrize("num_ranks", [4, 8])

@@ -97,9 +97,11 @@ class BatchSampler:
 
     def add(self, batch: Batch) -> None:
         """Add a batch, which is on the CPU."""
+        if not batch.rows:
+            return
         is_due = self._num_batches % self._distance == 0
         self._num_batches += 1
-        if not is_due or not batch.rows:
+        if not is_due:
             return
         if len(self._samples) == _MAX_BATCHES:
             self._samples = self._samples[::2]

@@ -43,11 +43,12 @@ def write_analysis(trainer: Trainer, train_seconds: float) -> None:
         trainer: at the end of a run; nothing is written if it has kept no evaluation rows.
         train_seconds: duration of the run. Permutations take 5 % of it at most, or a second, plus one batch.
     """
-    if not trainer.evaluation_sample.batches:
+    batches = trainer.evaluation_sample.batches()
+    if not batches:
         return
     path, start = trainer.session.model_dir / ANALYSIS, time.perf_counter()
     with side_output(path):
-        result = _analyze(trainer, max(_SHARE_OF_TRAINING * train_seconds, _LEAST_SECONDS))
+        result = _analyze(trainer, batches, max(_SHARE_OF_TRAINING * train_seconds, _LEAST_SECONDS))
         if trainer.session.rank_info.is_main:
             seconds = time.perf_counter() - start
             write_text(path, to_json({"step": trainer.position.step, "seconds": seconds, **result}) + "\n")
@@ -55,8 +56,7 @@ def write_analysis(trainer: Trainer, train_seconds: float) -> None:
             logger.info("report %s analyzed in %.1f s (train_config.report_rows)", rows, seconds)
 
 
-def _analyze(trainer: Trainer, budget: float) -> dict[str, Any]:
-    batches = trainer.evaluation_sample.batches
+def _analyze(trainer: Trainer, batches: Sequence[Batch], budget: float) -> dict[str, Any]:
     with trainer.evaluation_weights(), torch.no_grad():
         columns, gates, seconds = _score(trainer, batches)
         importance = _importance(trainer, batches, seconds, budget)
@@ -210,14 +210,9 @@ def _importance(trainer: Trainer, batches: Sequence[Batch], seconds: float, budg
     num_scores = len(permutation_units(trainer.session)) * _NUM_PERMUTATIONS + 1
     num_batches = max(1, min(len(batches), int(len(batches) * budget / max(seconds * num_scores, 1e-9))))
     num_batches = group.broadcast(num_batches)
-    result = measure(trainer.session, rows_first(batches)[:num_batches], _NUM_PERMUTATIONS)
+    result = measure(trainer.session, batches[:num_batches], _NUM_PERMUTATIONS)
     features = [importance.to_json() for importance in result.features]
     return {"num_rows": result.num_rows, "metrics": dict(result.metrics), "features": features}
-
-
-def rows_first(batches: Sequence[Batch]) -> list[Batch]:
-    """Put batches without rows last: those of data of which `eval_split` keeps no row."""
-    return sorted(batches, key=lambda batch: batch.rows == 0)
 
 
 def _tables(trainer: Trainer) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from itertools import islice
 
 import torch
 
+from tzrec.config.eval_split import is_held_out
 from tzrec.data.atomic import append_lines
 from tzrec.data.batch import Batch
 from tzrec.data.loader import DataLoader
@@ -20,6 +21,7 @@ from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.live_line import live_line
 from tzrec.log import logger
 from tzrec.metrics.base import State
+from tzrec.protos.pipeline_pb2 import EasyRecConfig
 from tzrec.run.bad_row_log import log_bad_rows
 from tzrec.run.evaluation_sample import EvaluationSample
 from tzrec.run.session import Session
@@ -78,10 +80,9 @@ def evaluate_model(
         sample: keeps some of the batches; None for no sample.
     """
     start = time.perf_counter()
-    max_batches = session.config.eval_config.num_steps or None
     progress = _EvalProgress(step)
     with live_line.counting(progress.text):
-        batches: Iterable[Batch] = islice(loader.epoch(), max_batches)
+        batches: Iterable[Batch] = first_steps(session.config, loader.epoch(), session.config.eval_config.num_steps)
         batches = sample.collect(batches) if sample else batches
         evaluated, num_rows = _score(session, ((batch, batch) for batch in progress.watch(batches)))
     loader.close()
@@ -92,6 +93,16 @@ def evaluate_model(
             logger.warning("%s: %s", name, remark)
         _warn_of_undefined(metrics, num_rows)
     return Evaluation(step, metrics, num_rows, time.perf_counter() - start, skipped_steps)
+
+
+def first_steps(config: EasyRecConfig, batches: Iterator[Batch], num_steps: int) -> Iterator[Batch]:
+    """Iterate over the batches of the first steps of an evaluation; 0 for all. All ranks iterate together.
+
+    Where `eval_split` holds rows out, a step in which no rank has any of them does not count.
+    """
+    if num_steps and is_held_out(config):
+        batches = (batch for batch in batches if group.any_rank(batch.rows > 0))
+    return islice(batches, num_steps or None)
 
 
 def _warn_of_undefined(metrics: Mapping[str, float], num_rows: int) -> None:

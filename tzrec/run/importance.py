@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from tzrec.data.batch import Batch
 from tzrec.data.permute import permute_features
 from tzrec.heads.eval_metrics import EvalMetrics
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
-from tzrec.run.evaluation import score
+from tzrec.run.evaluation import first_steps, score
 from tzrec.run.session import Session
 from tzrec.storage.path import AnyPath
 
@@ -123,7 +122,7 @@ def read_chunks(session: Session) -> Iterator[Batch]:
     max_rows = config.eval_config.num_steps * (config.data_config.eval_batch_size or config.data_config.batch_size)
     size = min(CHUNK_ROWS, max_rows or CHUNK_ROWS)
     loader = session.evaluation_loader(size)
-    return islice(loader.epoch(), -(-max_rows // size) or None)
+    return first_steps(config, loader.epoch(), -(-max_rows // size))
 
 
 def permutation_units(session: Session) -> dict[str, list[str]]:

@@ -96,8 +96,7 @@ class Trainer:
         self.loader = session.loader(input_path_of_epoch(resume, config.train_input_path), "train")
         if evaluation_path(config):
             session.evaluation_loader().close()  # what cannot be read fails now, not after an epoch
-        num_rows, eval_batch_size = config.train_config.report_rows, session.evaluation_batch_size
-        self.evaluation_sample = EvaluationSample(-(-num_rows // session.rank_info.world_size), eval_batch_size)
+        self.evaluation_sample = EvaluationSample(config.train_config.report_rows)
         self.loader.bad_rows_path = str(session.model_dir / _bad_rows_name(session))
         self._data = self.loader.identity() if session.rank_info.is_main else None
         resume = continue_on_data(resume, self._data, config, session.rank_info)
