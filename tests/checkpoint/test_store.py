@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_find_of_checkpoint_without_manifest_needs_its_path(tmp_path: Path, save
         store.latest(tmp_path)
 
 
-def results(model_dir: Path, *lines: dict[str, float | None]) -> None:
+def results(model_dir: Path, *lines: dict[str, Any]) -> None:
     (model_dir / store.RESULTS).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -104,6 +105,43 @@ def test_best_first_orders_evaluated_checkpoints(tmp_path: Path) -> None:
     best = store.best_first(tmp_path, "auc", True)
     assert [path.name for path in best] == [f"model.ckpt-{step}" for step in (3, 4, 2, 1)]
     assert store.best_first(tmp_path, "auc", False) == [best[3], best[1], best[2], best[0]]
+
+
+@pytest.mark.parametrize(
+    ("digests", "compared"),
+    [
+        ("", []),
+        ("-", [0]),
+        ("---", [0, 1, 2]),
+        ("aaa", [0, 1, 2]),
+        ("aab", [2]),
+        ("aabb", [2, 3]),
+        ("aba", [2]),
+        ("--aa", [0, 1, 2, 3]),
+        ("--ab", [3]),
+        ("a-b", [1, 2]),
+        ("ab--", [1, 2, 3]),
+    ],
+)
+def test_evaluations_on_the_rows_of_the_last_one_compare(digests: str, compared: list[int]) -> None:
+    """Lines of an older version have no digest (-)."""
+    lines = [
+        {"global_step": step, "auc": 0.5} | ({} if digest == "-" else {"eval_data": digest})
+        for step, digest in enumerate(digests)
+    ]
+    assert [line["global_step"] for line in store.comparable(lines)] == compared
+
+
+def test_best_is_of_the_evaluations_on_the_rows_of_the_last_one(tmp_path: Path) -> None:
+    rows = [(1, "a", 0.9), (2, "a", 0.8), (3, "b", 0.7), (4, "b", None), (5, "b", 0.6)]
+    results(tmp_path, *({"global_step": step, "eval_data": data, "auc": auc} for step, data, auc in rows))
+    assert [path.name for path in store.best_first(tmp_path, "auc", True)] == ["model.ckpt-3", "model.ckpt-5"]
+    assert [path.name for path in store.best_first(tmp_path, "auc", False)] == ["model.ckpt-5", "model.ckpt-3"]
+    assert [store.last_eval_data(tmp_path, step) for step in (0, 2, 3)] == ["", "a", "b"]
+    last = store.last_evaluation(tmp_path, 5)
+    assert last == {"global_step": 5, "auc": 0.6}
+    with pytest.raises(CheckpointError, match=r'"aux"; use one of auc$'):
+        store.best_first(tmp_path, "aux", True)
 
 
 def test_last_evaluation_of_repeated_step_is_newest(tmp_path: Path) -> None:

@@ -225,8 +225,9 @@ def test_checkpoint_without_data_identity_resumes_with_warning(
 ) -> None:
     from tzrec.data.loader import DataLoader
 
+    identity = DataLoader.identity
     with monkeypatch.context() as patch:
-        patch.setattr(DataLoader, "identity", lambda loader: None)
+        patch.setattr(DataLoader, "identity", lambda loader: None if loader._mode == "train" else identity(loader))
         halted(job)
     model_dir = continued(job)
     assert "has no description of its training data" in caplog.text

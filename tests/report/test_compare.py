@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,11 +28,12 @@ feature_configs {{ id_feature {{ feature_name: "user" num_buckets: 9 embedding_d
 """
 
 
-def write_run(model_dir: Path, auc: float, lr: float, seed: int = 1) -> None:
+def write_run(model_dir: Path, auc: float, lr: float, seed: int = 1, eval_data: str = "") -> None:
     """Write the files of a run with two evaluations."""
     model_dir.mkdir()
     (model_dir / "pipeline.config").write_text(CONFIG.format(name=model_dir.name, lr=lr))
-    lines = [{"global_step": 5, "auc": auc - 0.1}, {"global_step": 9, "auc": auc}]
+    lines: list[dict[str, Any]] = [{"global_step": 5, "auc": auc - 0.1}, {"global_step": 9, "auc": auc}]
+    lines = [line | ({"eval_data": eval_data} if eval_data else {}) for line in lines]
     (model_dir / RESULTS).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     auc_info = {"kind": "auc", "task": "", "larger_is_better": True, "is_loss": False}
     facts = {"model": "deepfm", "seed": seed, "num_dense_parameters": 7, "tables": [], "versions": {"tzrec": "1"}}
@@ -56,6 +58,19 @@ def test_compare_page_marks_best_run_and_lists_config_differences(tmp_path: Path
     rows = re.findall(r"<tr><td>(.*?)</td><td[^>]*>(.*?)</td><td[^>]*>(.*?)</td></tr>", config)
     assert rows == [("train_config.sparse_optimizer.adagrad_optimizer.lr", "0.05", "0.1")]
     assert ">1:05</td>" in html
+
+
+@pytest.mark.parametrize(
+    ("digests", "is_doubtful"), [(("", ""), False), (("a", ""), False), (("a", "a"), False), (("a", "b"), True)]
+)
+def test_compare_page_says_if_evaluated_files_differ(
+    tmp_path: Path, digests: tuple[str, str], is_doubtful: bool
+) -> None:
+    for name, digest in zip(("one", "two"), digests, strict=True):
+        write_run(tmp_path / name, auc=0.7, lr=0.05, eval_data=digest)
+    html = compare_page([RunFiles.of_run(tmp_path / name) for name in ("one", "two")])
+    assert ("The runs have read different files to evaluate" in html) == is_doubtful
+    assert "eval_data" not in html, "a digest is no metric"
 
 
 def test_report_of_one_run_is_written_into_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,17 @@ def test_log_end_names_metrics_best_checkpoint_report_and_next_command(tmp_path:
     ]
 
 
+def test_log_end_names_the_best_of_the_evaluations_on_the_present_rows(tmp_path: Path) -> None:
+    lines = [(4, "a", 0.75), (9, "a", 0.8), (14, "b", 0.5), (19, "b", 0.6), (24, "b", 0.55)]
+    text = "".join(f'{{"global_step": {step}, "eval_data": "{data}", "auc": {auc}}}\n' for step, data, auc in lines)
+    (tmp_path / "train_eval_result_v2.txt").write_text(text)
+    config = EasyRecConfig(model_dir=str(tmp_path))
+    config.export_config.exporter_type, config.export_config.best_exporter_metric = "best", "auc"
+    with recorded_log() as logged:
+        log_end(config, Outcome(24, {"auc": 0.55}))
+    assert logged[1] == "best   model.ckpt-19  auc 0.6000, of 3 evaluated on the present rows; tzrec export takes it"
+
+
 def test_log_end_after_signal_names_the_way_to_go_on(tmp_path: Path) -> None:
     with recorded_log() as logged:
         log_end(EasyRecConfig(model_dir=str(tmp_path)), Outcome(9, signal=2))

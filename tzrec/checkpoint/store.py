@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from tzrec.tables.plan_summary import SavedPlan
 
 RESULTS = "train_eval_result_v2.txt"
 """File of the evaluations during training, one JSON object per line."""
+EVAL_DATA = "eval_data"
+"""Key of a line of RESULTS: a digest of the evaluated rows. Lines of older versions do not have it."""
 PROFILE = "profile.json"
 """File of the distribution of the features in training; a package has a copy."""
 
@@ -208,14 +210,15 @@ def find(path: AnyPath) -> Checkpoint:
 def best_first(model_dir: AnyPath, metric: str, larger_is_better: bool) -> list[AnyPath]:
     """List the paths of the evaluated checkpoints, including deleted ones, the best one first.
 
-    Evaluations in which the metric is null are skipped.
+    Only those count that were evaluated on the rows of the last evaluation, see `comparable`. Evaluations in which the
+    metric is null are skipped.
 
     Raises:
         CheckpointError: there are evaluations, but none has this metric.
     """
-    lines = read_results(model_dir / RESULTS)
+    lines = comparable(read_results(model_dir / RESULTS))
     if lines and not any(metric in line for line in lines):
-        names = ", ".join(key for key in lines[-1] if key != "global_step")
+        names = ", ".join(key for key in lines[-1] if key not in ("global_step", EVAL_DATA))
         raise CheckpointError(f'export_config.best_exporter_metric: no evaluation has "{metric}"; use one of {names}')
     values = {line["global_step"]: line.get(metric) for line in lines}  # a repeated step counts once
     sign = 1 if larger_is_better else -1
@@ -223,10 +226,37 @@ def best_first(model_dir: AnyPath, metric: str, larger_is_better: bool) -> list[
     return [checkpoint_path(model_dir, step) for _, step in sorted(scored, reverse=True)]  # of equals the newest first
 
 
+def comparable(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last evaluations on the same rows: values on other rows do not compare with theirs.
+
+    Args:
+        lines: evaluations in their order. One without a digest counts as the one after it.
+    """
+    kept: list[dict[str, Any]] = []
+    digest = None
+    for line in reversed(lines):
+        digest = digest or line.get(EVAL_DATA)
+        if line.get(EVAL_DATA, digest) != digest:
+            break
+        kept.append(line)
+    return kept[::-1]
+
+
 def last_evaluation(model_dir: AnyPath, step: int) -> dict[str, float] | None:
-    """Return the last evaluation of a step by name, with null as NaN; None if there is none."""
+    """Return the results of the last evaluation of a step by name, with null as NaN; None if there is none."""
     lines = [line for line in read_results(model_dir / RESULTS) if line["global_step"] == step]
-    return {name: math.nan if value is None else value for name, value in lines[-1].items()} if lines else None
+    return metric_values(lines[-1]) if lines else None
+
+
+def last_eval_data(model_dir: AnyPath, step: int) -> str:
+    """Return the digest of the rows that were evaluated last, up to a step; "" if it is unknown."""
+    digests = [line.get(EVAL_DATA, "") for line in read_results(model_dir / RESULTS) if line["global_step"] <= step]
+    return next(filter(None, reversed(digests)), "")
+
+
+def metric_values(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a line of results by name, with null as NaN."""
+    return {name: math.nan if value is None else value for name, value in line.items() if name != EVAL_DATA}
 
 
 def repeat_from(model_dir: AnyPath, step: int) -> None:
@@ -273,8 +303,9 @@ def _evaluation(line: str) -> dict[str, Any] | None:
         return None
     if not isinstance(value, dict) or type(value.get("global_step")) is not int:
         return None
-    is_number = all(number is None or isinstance(number, (int, float)) for number in value.values())
-    return value if is_number else None
+    numbers = (number for name, number in value.items() if name != EVAL_DATA)
+    is_number = all(number is None or isinstance(number, (int, float)) for number in numbers)
+    return value if is_number and isinstance(value.get(EVAL_DATA, ""), str) else None
 
 
 def best(model_dir: AnyPath, metric: str, larger_is_better: bool) -> Checkpoint:

@@ -97,6 +97,11 @@ class DataIdentity:
         rows = [file.rows for file in self.files]
         return None if None in rows else sum(count or 0 for count in rows)
 
+    def digest(self, *settings: object) -> str:
+        """Compute a short digest of the content of the files in their order, and of further settings."""
+        parts = [*(file.content for file in self.files), *settings]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -55,6 +55,8 @@ def _results(runs: Sequence[RunFiles], names: Sequence[str]) -> str:
             cells[name] = text + (f" <small>best {format_value(best[1])} at {best[0]:,.0f}</small>" if best else "")
         rows.append({"metric": metric, **cells})
     remark = "Last evaluation of each run, with the best one of its evaluations; ✓ marks the best run of a row."
+    if len({run.eval_data for run in runs if run.eval_data}) > 1:
+        remark += " The runs have read different files to evaluate, or other rows of them: are the rows the same?"
     return table(rows, names) + note(remark) if rows else ""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tzrec.checkpoint.store import RESULTS, list_checkpoints, read_results
+from tzrec.checkpoint.store import EVAL_DATA, RESULTS, comparable, list_checkpoints, metric_values, read_results
 from tzrec.errors import UsageError
 from tzrec.report.chart import Points
 from tzrec.report.record import ANALYSIS, RunRecord
@@ -26,6 +26,8 @@ class RunFiles:
         name: name of the directory.
         record: events of the run.
         evaluations: results by name, with `global_step`, by rising step; nan for an undefined metric.
+        first_comparable: step of the first of the last evaluations on the same rows.
+        eval_data: digest of these rows; "" if it is unknown.
         analysis: content of `analysis.json`, {} without it.
         config: text of the resolved config, "" without it.
         checkpoints: steps of the checkpoints that exist.
@@ -34,6 +36,8 @@ class RunFiles:
     name: str
     record: RunRecord
     evaluations: list[dict[str, float]]
+    first_comparable: int
+    eval_data: str
     analysis: Mapping[str, Any]
     config: str
     checkpoints: list[int]
@@ -41,16 +45,16 @@ class RunFiles:
     @classmethod
     def read(cls, model_dir: AnyPath) -> RunFiles:
         """Read the files that exist."""
-        lines = {line["global_step"]: line for line in read_results(model_dir / RESULTS)}  # the last of a step counts
-        values = [
-            {name: math.nan if value is None else value for name, value in line.items()}
-            for _, line in sorted(lines.items())
-        ]
+        by_step = {line["global_step"]: line for line in read_results(model_dir / RESULTS)}  # the last of a step counts
+        lines = [line for _, line in sorted(by_step.items())]
+        alike = comparable(lines)
         config = model_dir / CONFIG
         return cls(
             name=model_dir.name,
             record=RunRecord.read(model_dir),
-            evaluations=values,
+            evaluations=[metric_values(line) for line in lines],
+            first_comparable=alike[0]["global_step"] if alike else 0,
+            eval_data=alike[-1].get(EVAL_DATA, "") if alike else "",
             analysis=_read_analysis(model_dir / ANALYSIS),
             config=config.read_text() if config.exists() else "",
             checkpoints=[int(path.name.rpartition("-")[2]) for path in list_checkpoints(model_dir)],
@@ -91,6 +95,14 @@ class RunFiles:
         """Curve of a result of the evaluations."""
         return [(line["global_step"], line[name]) for line in self.evaluations if name in line]
 
+    def evaluation_curves(self, name: str) -> dict[str, Points]:
+        """Curves of a result of the evaluations: those on the rows of the last one, and those before them."""
+        points = self.evaluated(name)
+        return {
+            "evaluation": [point for point in points if point[0] >= self.first_comparable],
+            "evaluation on other rows": [point for point in points if point[0] < self.first_comparable],
+        }
+
     def logged(self, group: str, name: str) -> Points:
         """Curve of a value of the log lines.
 
@@ -108,8 +120,9 @@ class RunFiles:
         return list(logs[1:] if len(logs) > 1 or (logs and logs[0]["step"] == 0) else logs)
 
     def best(self, name: str) -> tuple[float, float] | None:
-        """Return step and value of the best evaluation by a metric; None without a direction or finite values."""
-        points = [point for point in self.evaluated(name) if math.isfinite(point[1])]
+        """Return step and value of the best evaluation on the rows of the last one; None without a direction."""
+        points = [(step, value) for step, value in self.evaluated(name) if math.isfinite(value)]
+        points = [point for point in points if point[0] >= self.first_comparable]
         is_larger = self.is_larger_better(name)
         if is_larger is None or not points:
             return None

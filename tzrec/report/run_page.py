@@ -119,7 +119,7 @@ def _marks(files: RunFiles, name: str = "") -> Style:
 def _metric_section(files: RunFiles) -> str:
     parts = []
     for name in [name for name in files.metric_names if not files.is_loss(name)]:
-        series = {"evaluation": files.evaluated(name), "training batches": files.logged("metrics", name)}
+        series = {**files.evaluation_curves(name), "training batches": files.logged("metrics", name)}
         parts.append(figure(name, line_chart(_present(series), "step", _marks(files, name))))
     evaluated = set(files.metric_names)
     trained = files.record.logs[-1]["metrics"] if files.record.logs else {}
@@ -135,7 +135,7 @@ def _loss_section(files: RunFiles) -> str:
     evaluated = [name for name in files.metric_names if files.is_loss(name)]
     parts = []
     for name in dict.fromkeys([*evaluated, *trained]):
-        series = {"evaluation": files.evaluated(name), "training": files.logged("losses", name)}
+        series = {**files.evaluation_curves(name), "training": files.logged("losses", name)}
         style = replace(_marks(files, name), is_settled=True)
         parts.append(figure(name, line_chart(_present(series), "step", style)))
     if len(trained) > 1:

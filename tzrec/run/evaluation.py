@@ -11,6 +11,7 @@ from itertools import islice
 
 import torch
 
+from tzrec.checkpoint.store import EVAL_DATA
 from tzrec.config.eval_split import is_held_out
 from tzrec.data.atomic import append_lines
 from tzrec.data.batch import Batch
@@ -41,6 +42,7 @@ class Evaluation:
         num_rows: rows that were scored.
         seconds: duration.
         skipped_steps: number of training steps before it that were not applied.
+        data: digest of the rows, see `eval_data_digest`; "" outside of a training run.
     """
 
     step: int | None
@@ -48,10 +50,12 @@ class Evaluation:
     num_rows: int
     seconds: float
     skipped_steps: int = 0
+    data: str = ""
 
     def to_json(self) -> str:
-        """Format as one line of JSON: step, skipped steps if any, metrics by name; null for an undefined metric."""
-        skipped = {"skipped_steps": self.skipped_steps} if self.skipped_steps else {}
+        """Format as one line of JSON: step, skipped steps and data if any, metrics by name; null if undefined."""
+        skipped: dict[str, object] = {"skipped_steps": self.skipped_steps} if self.skipped_steps else {}
+        skipped |= {EVAL_DATA: self.data} if self.data else {}
         values = {name: value if math.isfinite(value) else None for name, value in self.metrics.items()}
         return json.dumps({"global_step": self.step, **skipped, **values}, allow_nan=False)
 
@@ -103,6 +107,20 @@ def first_steps(config: EasyRecConfig, batches: Iterator[Batch], num_steps: int)
     if num_steps and is_held_out(config):
         batches = (batch for batch in batches if group.any_rank(batch.rows > 0))
     return islice(batches, num_steps or None)
+
+
+def eval_data_digest(session: Session, loader: DataLoader) -> str:
+    """Compute a digest of the rows that evaluations read: values of the same rows compare.
+
+    Args:
+        session: of the run.
+        loader: of the data of evaluations.
+    """
+    config = session.config
+    split = config.data_config.eval_split.SerializeToString(deterministic=True) if is_held_out(config) else b""
+    num_steps = config.eval_config.num_steps
+    num_rows = num_steps * session.evaluation_batch_size * session.rank_info.world_size
+    return loader.identity().digest(split, num_rows)
 
 
 def _warn_of_undefined(metrics: Mapping[str, float], num_rows: int) -> None:

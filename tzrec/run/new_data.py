@@ -63,6 +63,31 @@ def continue_on_data(
     return replace(resume, position=resume.position.new_data(), has_new_data=True, note=note)
 
 
+def continue_on_eval_data(resume: ResumeState, digest: str, config: EasyRecConfig, rank_info: RankInfo) -> ResumeState:
+    """Compare the rows of evaluations with those of the evaluations before the checkpoint.
+
+    A run that early stopping has ended stays complete.
+
+    Args:
+        resume: state of the checkpoint, after `continue_on_data`.
+        digest: of the present rows, see `eval_data_digest`; known on rank 0 only, "" without evaluations.
+        config: of the run.
+        rank_info: this rank.
+    """
+    if resume.checkpoint is None or not resume.is_same_run or resume.has_new_data:
+        return resume
+
+    def decide() -> tuple[str, ...]:
+        before = store.last_eval_data(resume.model_dir, resume.position.step)
+        is_other = bool(digest and before) and digest != before
+        return ("other" if is_other and not _is_stopped_early(resume, config) else "",)
+
+    (is_other,) = agree(decide, rank_info)
+    if not is_other:
+        return resume
+    return replace(resume, has_new_eval_data=True, note=f"{resume.note}; evaluations read other rows than before")
+
+
 def input_path_of_epoch(resume: ResumeState, path: str) -> str:
     """Return the training path, with the versions of the tables of a lake with which the running epoch began.
 
@@ -78,10 +103,10 @@ def input_path_of_epoch(resume: ResumeState, path: str) -> str:
 def restored_control(resume: ResumeState, config: EasyRecConfig) -> TrainingControl:
     """Build the rules of a run with their state at the checkpoint; over new data only the learning rate factor stays.
 
-    Best values of evaluations before new data do not count for those after it.
+    Best values of evaluations before new data, or on other rows, do not count for those after it.
     """
     control = TrainingControl.from_config(config.train_config)
-    names = ("reduce_on_plateau.factor",) if resume.has_new_data else tuple(resume.numbers)
+    names = ("reduce_on_plateau.factor",) if resume.is_compared_anew else tuple(resume.numbers)
     control.load_state_dict({name: resume.numbers[name] for name in names if name in resume.numbers})
     return control
 

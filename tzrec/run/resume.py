@@ -43,6 +43,7 @@ class ResumeState:
         changes: changed settings of tables, for the error of a run that continues its own checkpoint.
         accepts_new_data: start an epoch over the present files if the position has no meaning in them.
         has_new_data: the run continues with files on which the checkpoint was not trained.
+        has_new_eval_data: the run continues with evaluations on other rows than those before the checkpoint.
         note: addition to the line that names the checkpoint.
     """
 
@@ -55,6 +56,7 @@ class ResumeState:
     changes: Sequence[str] = ()
     accepts_new_data: bool = False
     has_new_data: bool = False
+    has_new_eval_data: bool = False
     note: str = ""
 
     @property
@@ -73,6 +75,11 @@ class ResumeState:
         """State of a continued run besides its tensors, by name."""
         manifest = self.checkpoint.manifest if self.checkpoint and self.is_same_run else None
         return manifest.numbers if manifest else {}
+
+    @property
+    def is_compared_anew(self) -> bool:
+        """True if values of evaluations before the checkpoint do not count for those after it."""
+        return self.has_new_data or self.has_new_eval_data
 
     @property
     def cpu(self) -> Mapping[str, str]:

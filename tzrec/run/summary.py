@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from tzrec.checkpoint.store import RESULTS, best_first, read_results
+from tzrec.checkpoint.store import RESULTS, best_first, comparable, read_results
 from tzrec.formatting import format_duration
 from tzrec.log import log_facts, logger, side_output
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -40,5 +40,8 @@ def _log_best(config: EasyRecConfig, model_dir: AnyPath) -> None:
     paths = best_first(model_dir, metric, export.metric_larger_is_better)
     if paths:
         step = int(paths[0].name.rpartition("-")[2])
-        values = {line["global_step"]: line.get(metric) for line in read_results(model_dir / RESULTS)}
-        logger.info("best   %s  %s %.4f; tzrec export takes it", paths[0].name, metric, values[step])
+        lines = read_results(model_dir / RESULTS)
+        values = {line["global_step"]: line.get(metric) for line in comparable(lines)}
+        is_part = len(values) < len({line["global_step"] for line in lines})
+        remark = f", of {len(values)} evaluated on the present rows" if is_part else ""
+        logger.info("best   %s  %s %.4f%s; tzrec export takes it", paths[0].name, metric, values[step], remark)

@@ -36,10 +36,10 @@ from tzrec.optim.pareto import Pareto
 from tzrec.optim.schedule import Schedule, schedule
 from tzrec.profile.training_profile import BatchSampler
 from tzrec.run import cpu
-from tzrec.run.evaluation import gather_metric_states
+from tzrec.run.evaluation import eval_data_digest, gather_metric_states
 from tzrec.run.evaluation_sample import EvaluationSample
 from tzrec.run.finite_state import are_finite, ensure_finite
-from tzrec.run.new_data import continue_on_data, input_path_of_epoch, restored_control
+from tzrec.run.new_data import continue_on_data, continue_on_eval_data, input_path_of_epoch, restored_control
 from tzrec.run.pipeline import Step, TrainPipeline, read_steps
 from tzrec.run.resume import ResumeState
 from tzrec.run.session import Session
@@ -94,12 +94,12 @@ class Trainer:
         self.timer = StageTimer()
         self._random_devices = [session.device] if session.device.type == "cuda" else []
         self.loader = session.loader(input_path_of_epoch(resume, config.train_input_path), "train")
-        if evaluation_path(config):
-            session.evaluation_loader().close()  # what cannot be read fails now, not after an epoch
+        eval_data = _open_evaluation_data(session)
         self.evaluation_sample = EvaluationSample(config.train_config.report_rows)
         self.loader.bad_rows_path = str(session.model_dir / _bad_rows_name(session))
         self._data = self.loader.identity() if session.rank_info.is_main else None
         resume = continue_on_data(resume, self._data, config, session.rank_info)
+        resume = continue_on_eval_data(resume, eval_data, config, session.rank_info)
         self.position = resume.position
         self.stop_condition = _stop_condition(session, self.loader, self.position.data_step)
         batches = self.loader.epoch(self.position.cursor, should_start=True)  # reads while the model is built
@@ -164,7 +164,7 @@ class Trainer:
         is_due = self.cadence.is_due(before)
         is_last = resume.checkpoint.manifest is not None and resume.checkpoint.manifest.is_complete
         metrics = group.broadcast(store.last_evaluation(self.session.model_dir, before.step))
-        self.counts_evaluation = is_due and not resume.has_new_data
+        self.counts_evaluation = is_due and not resume.is_compared_anew
         if metrics and self.counts_evaluation:
             self.control.on_evaluation(metrics)
         has_data = bool(evaluation_path(self.session.config))
@@ -359,6 +359,16 @@ class Trainer:
         """Wait for the save in progress; its error has been logged."""
         with suppress(CheckpointError):
             self._saver.wait()
+
+
+def _open_evaluation_data(session: Session) -> str:
+    """Open the data of evaluations, so that what cannot be read fails now; return its digest on rank 0, else ""."""
+    if not evaluation_path(session.config):
+        return ""
+    loader = session.evaluation_loader()
+    digest = eval_data_digest(session, loader) if session.rank_info.is_main else ""
+    loader.close()
+    return digest
 
 
 def _sampled(steps: Iterator[Step], sampler: BatchSampler) -> Iterator[Step]:

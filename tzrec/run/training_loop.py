@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tzrec.checkpoint.store import RESULTS
@@ -12,7 +12,7 @@ from tzrec.config.eval_split import evaluation_path
 from tzrec.distributed import group
 from tzrec.log import logger, side_output
 from tzrec.run.bad_row_log import log_bad_rows
-from tzrec.run.evaluation import append_evaluation, evaluate_model
+from tzrec.run.evaluation import append_evaluation, eval_data_digest, evaluate_model
 from tzrec.run.listeners import Listener
 from tzrec.run.metric_logger import MetricLogger, StepLog
 from tzrec.run.signals import Signals
@@ -146,6 +146,7 @@ def _evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome,
     session = trainer.session
     group.arrive("the evaluation", trainer.position.step)
     loader = session.evaluation_loader()
+    data = eval_data_digest(session, loader) if session.rank_info.is_main else ""
     with trainer.evaluation_weights():
         evaluation = evaluate_model(
             session, loader, trainer.position.step, trainer.skipped_steps.num_steps, trainer.evaluation_sample
@@ -153,7 +154,7 @@ def _evaluate(trainer: Trainer, listeners: Sequence[Listener], outcome: Outcome,
     if session.rank_info.is_main:
         path = session.model_dir / RESULTS
         with side_output(path):
-            append_evaluation(path, evaluation)
+            append_evaluation(path, replace(evaluation, data=data))
     outcome.metrics = evaluation.metrics
     for listener in listeners:
         listener.on_evaluation(evaluation)
