@@ -87,6 +87,30 @@ def test_order_of_whole_numbers_is_named_and_counts(tmp_path: Path) -> None:
     assert given["code"].kind == Kind.NAME and given["code"].evidence.startswith("--as says so")
 
 
+def test_whole_numbers_whose_values_repeat_are_names_as_well_in_tables_of_many_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = visits()
+    columns["balance"] = np.arange(NUM) // 9  # nine rows for each value
+    monkeypatch.setattr("tzrec.profile.weighed_columns.FEW_ROWS", NUM)
+    few = by_name(propose(tmp_path, columns, "is_click"))
+    assert (few["visitor_age"].kind, few["balance"].kind) == (Kind.QUANTITY, Kind.QUANTITY)
+    monkeypatch.setattr("tzrec.profile.weighed_columns.FEW_ROWS", NUM - 1)
+    result = propose(tmp_path, columns, "is_click")
+    many = by_name(result)
+    assert (many["visitor_age"].kind, many["visitor_age"].override) == (Kind.EITHER, "--as visitor_age=number")
+    assert many["visitor_age"].evidence.endswith("; its name says age; 74 values, 18 to 91, each in many rows")
+    assert (many["balance"].kind, many["dwell"].kind) == (Kind.QUANTITY, Kind.QUANTITY)
+    names = list(result.config.model_config.feature_groups[0].feature_names)
+    assert [name for name in names if name.startswith(("visitor_age", "balance"))] == [
+        "visitor_age",
+        "visitor_age_number",
+        "balance",
+    ]
+    given = by_name(propose(tmp_path, columns, "is_click", kind_by_column={"visitor_age": Kind.QUANTITY}))
+    assert given["visitor_age"].kind == Kind.QUANTITY
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_label_of_clicked_rows_only_is_written_as_a_task_space_and_trains(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"visits.{suffix}"

@@ -13,6 +13,10 @@ from tzrec.profile.column_stats import ColumnStats
 MAX_VOCABULARY = 100
 """A column with at most this many distinct values gets a vocabulary, in which no two values share a row."""
 ROWS_PER_VALUE = 5
+FEW_ROWS = 50_000
+"""Most rows of a table that a model learns by heart, and of which a tenth is too few for a steady area."""
+MIN_REPEATS = 10
+"""Rows for each value from which on a number that may be a name has an id; fewer would learn rows by heart."""
 FULL_SIZE = 1_000_000
 """Tables up to this size have ROWS_PER_VALUE rows for each value; larger ones may have as few as one."""
 NUM_BUCKETS = 16

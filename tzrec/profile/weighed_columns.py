@@ -9,6 +9,7 @@ from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.label_evidence import LabelEvidence, Leak
 from tzrec.profile.quantities import Kind
 from tzrec.profile.row_sample import RowSample
+from tzrec.profile.rules import FEW_ROWS, MIN_REPEATS
 
 _FEW_VALUES = 10
 """Values up to which an embedding of each says all that their order can."""
@@ -39,6 +40,7 @@ def weigh(
             continue
         if reading.name not in kind_by_column:
             _weigh_order(reading, reading.stats, evidence)
+            _add_values(reading, reading.stats)
         leak = evidence.leak(reading.name)
         if leak and reading.name in kept:
             reading.evidence = f"{reading.evidence}; {_describe_leak(leak)}, and kept"
@@ -80,6 +82,15 @@ def _weigh_order(reading: ColumnReading, stats: ColumnStats, evidence: LabelEvid
     if kind != reading.kind:
         other = Kind.NAME if kind == Kind.QUANTITY else Kind.QUANTITY
         reading.kind, reading.override = kind, as_flag(reading.name, other)
+
+
+def _add_values(reading: ColumnReading, stats: ColumnStats) -> None:
+    """Let whole numbers of many rows be names as well, where values repeat: a gain of 7,688 may say more than 7,687."""
+    is_number = reading.kind == Kind.QUANTITY and stats.is_whole and stats.widths[1] == 1
+    if not is_number or stats.rows <= FEW_ROWS or stats.values < MIN_REPEATS * stats.distinct:
+        return
+    reading.kind, reading.override = Kind.EITHER, as_flag(reading.name, Kind.QUANTITY)
+    reading.evidence = ", ".join(filter(None, (reading.evidence, "each in many rows")))
 
 
 def _describe_leak(leak: Leak) -> str:

@@ -17,7 +17,7 @@ from tzrec.config.rules.tasks import evaluation_results
 from tzrec.errors import DataError
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.label_stats import RARE
-from tzrec.profile.rules import Suggestion
+from tzrec.profile.rules import FEW_ROWS, Suggestion
 from tzrec.profile.written_lists import group_of_features
 from tzrec.protos.data_pb2 import DatasetType
 from tzrec.protos.pipeline_pb2 import EasyRecConfig
@@ -35,8 +35,6 @@ multi_tower {{ towers {{ input: "{GROUP}" mlp {{ hidden_units: [256, 128] }} }} 
 _SEVERAL_TASKS = """
 mmoe { num_expert: 3 expert_mlp { hidden_units: [256, 128] } }
 """
-_FEW_ROWS = 50_000
-"""Most rows of a table that a model learns by heart, and of which a tenth is too few for a steady area."""
 _DROPOUT = 0.1
 """Dropout of the model of one task, for few rows."""
 
@@ -113,7 +111,7 @@ def _watched_result(results: Sequence[str], rows: int) -> str:
     """
     metric = results[0]
     loss = metric.replace(_AREA, _LOG_LOSS, 1)
-    return loss if rows <= _FEW_ROWS and metric.startswith(_AREA) and loss in results else metric
+    return loss if rows <= FEW_ROWS and metric.startswith(_AREA) and loss in results else metric
 
 
 def hold_out(config: EasyRecConfig, rows: int) -> Iterator[Suggestion]:
@@ -144,7 +142,7 @@ def add_model(config: EasyRecConfig, labels: Sequence[ColumnStats]) -> Suggestio
         text_format.Merge(_ONE_TASK, model)
         _add_task(model, labels[0], num_listed.get(labels[0].name, 0))
         reason = f"one label, {labels[0].name}"
-        if labels[0].rows <= _FEW_ROWS:
+        if labels[0].rows <= FEW_ROWS:
             for mlp in (model.multi_tower.towers[0].mlp, model.multi_tower.final):
                 mlp.dropout_ratio.append(_DROPOUT)
             reason += f"; with dropout, for {labels[0].rows:,} rows"
