@@ -27,7 +27,7 @@ def points(svg: str, trial: int) -> list[list[float]]:
 
 def test_line_of_a_trial_goes_through_its_values(tmp_path: Path) -> None:
     svg = parallel_coordinates(RECORDS, settings_of(tmp_path, SPACE), ["lr", "embedding_dim"])
-    bottom, top = 290.0, 36.0
+    bottom, top = 290.0, 46.0
     middle = (bottom + top) / 2
     assert points(svg, 1) == [[56.0, top], [360.0, top], [664.0, top]]
     assert points(svg, 0) == [[56.0, middle], [360.0, bottom], [664.0, bottom]]
@@ -44,7 +44,7 @@ def test_progress_shows_all_scored_trials_and_the_best_so_far(tmp_path: Path) ->
     assert svg.count('fill="none" stroke="rgb(59,125,240)"') == 1  # the ring of the pruned one
     line = re.search(r'<polyline points="([^"]*)"', svg)
     assert line is not None
-    assert [pair.split(",")[1] for pair in line[1].split()] == ["290.0", "290.0", "36.0", "36.0"]
+    assert [pair.split(",")[1] for pair in line[1].split()] == ["290.0", "290.0", "46.0", "46.0"]
 
 
 def test_page_names_the_best_trial_its_gain_and_errors(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from tzrec.tuning.settings import TuneSettings
 from tzrec.tuning.space import Parameter, Value, shorten
 
 _WIDTH, _HEIGHT = 720, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 56, 36, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 56, 46, 30
 _WORST, _BEST = (0x9A, 0xA5, 0xB1), (0x3B, 0x7D, 0xF0)
 """Colors of lines, from the worst to the best value; both are visible on white and on black."""
 _MARK = "#e4572e"
 """Color of the best trial."""
 _LABEL_SIZE = 12
-_NAME_SIZE = 18
+_NAME_SIZE, _METRIC_SIZE = 18, 40
 _HALO = "paint-order:stroke;stroke:Canvas;stroke-width:3px"
 """Style of labels that lines cross."""
 _MIN_WIDTH, _MAX_WIDTH = 600, 1000
@@ -61,8 +61,10 @@ def parallel_coordinates(records: Sequence[TrialRecord], settings: TuneSettings,
         style = _line_style(index / max(len(ordered) - 1, 1), record is ordered[-1], record.is_complete)
         title = escape(f"trial {record.number}: {settings.metric} {record.value:.4f}  {_values(record, settings)}")
         lines.append(f'<polyline points="{points}" fill="none" {style}><title>{title}</title></polyline>')
+    titles = [_title(x, _TOP - 16, "middle", scale.name, _NAME_SIZE) for scale, x in zip(scales, places, strict=False)]
+    titles.append(_title(_WIDTH, _TOP - 32, "end", metric.name, _METRIC_SIZE))  # above those of its neighbors
     axes = [_axis(scale, x) for scale, x in zip([*scales, metric], places, strict=True)]
-    return _svg([*lines, *axes])
+    return _svg([*lines, *axes, *titles])
 
 
 def _values(record: TrialRecord, settings: TuneSettings) -> str:
@@ -122,13 +124,16 @@ def _is_apart(axis: Axis, tick: float, *limits: float) -> bool:
 def _axis(scale: _Scale, x: float) -> str:
     ends = f'x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"'
     line = f'<line stroke="currentColor" stroke-opacity="0.6" {ends}/>'
-    name = escape(shorten(scale.name, _NAME_SIZE))
-    title = f'<text x="{x:.1f}" y="{_TOP - 16}" text-anchor="middle" font-weight="bold">{name}</text>'
     labels = "".join(
         f'<text x="{x + 5:.1f}" y="{y:.1f}" dominant-baseline="middle" style="{_HALO}">{escape(text)}</text>'
         for y, text in scale.labels
     )
-    return line + title + labels
+    return line + labels
+
+
+def _title(x: float, y: float, anchor: str, name: str, max_length: int) -> str:
+    text = escape(shorten(name, max_length))
+    return f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}" font-weight="bold">{text}</text>'
 
 
 def progress_plot(records: Sequence[TrialRecord], settings: TuneSettings) -> str:
