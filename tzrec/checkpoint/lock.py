@@ -12,11 +12,16 @@ from tzrec.errors import CheckpointError
 NAME = ".lock"
 
 
+class LockHeldError(CheckpointError):
+    """Another process holds the lock of a directory."""
+
+
 class Lock:
     """Lock of a directory, held from construction to `release`; the kernel releases it when the process ends.
 
     Raises:
-        CheckpointError: another process writes to the directory, or this one cannot.
+        LockHeldError: another process writes to the directory.
+        CheckpointError: this process cannot.
     """
 
     def __init__(self, directory: Path, flag: str = "--model_dir") -> None:
@@ -39,7 +44,7 @@ class Lock:
         except BlockingIOError:
             holder = os.read(self._descriptor, 200).decode(errors="replace").strip() or "another process"
             os.close(self._descriptor)
-            raise CheckpointError(
+            raise LockHeldError(
                 f"{directory} is being written by {holder}; wait for it or stop it, or choose another {flag}"
             ) from None
         os.ftruncate(self._descriptor, 0)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tzrec import env
-from tzrec.checkpoint.lock import Lock
+from tzrec.checkpoint.lock import Lock, LockHeldError
 from tzrec.checkpoint.store import list_checkpoints
 from tzrec.config.check import check
 from tzrec.config.edit import apply_edits
 from tzrec.config.load import ConfigSource
 from tzrec.data.atomic import remove_path
-from tzrec.errors import CheckpointError, TrainingError
+from tzrec.errors import TrainingError
 from tzrec.log import logger
 from tzrec.run.signals import Signals
 from tzrec.tuning.records import ERROR, SECONDS, SURPLUS, VALUE, ranked, read_records
@@ -131,7 +131,7 @@ class StudyRunner:
             return False
         try:
             lock = self._lock(trial.number)
-        except CheckpointError:  # another machine took it for one that an ended process has left
+        except LockHeldError:  # another machine took it for one that an ended process has left
             return True
         self._suggest(trial)
         self._launch(trial, lock)
@@ -169,7 +169,7 @@ class StudyRunner:
                 continue
             try:
                 lock = self._lock(frozen.number)
-            except CheckpointError:  # it runs
+            except LockHeldError:  # it runs
                 continue
             trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, frozen.number)
             if self._storage.get_trial(trial_id).state != TrialState.RUNNING:  # it has ended meanwhile

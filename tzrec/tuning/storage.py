@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tzrec.checkpoint.lock import Lock
-from tzrec.errors import CheckpointError, SetupError, UsageError
+from tzrec.checkpoint.lock import Lock, LockHeldError
+from tzrec.errors import SetupError, UsageError
 from tzrec.protos.tune_pb2 import TuneConfig
 from tzrec.tuning.settings import TuneSettings
 from tzrec.tuning.space import Space, Value
@@ -46,7 +46,7 @@ def open_study(settings: TuneSettings, directory: Path) -> tuple[Study, BaseStor
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     config = settings.config
-    with _single_creator(directory):
+    with only_writer(directory):
         storage = _storage(config.storage, directory)
         is_new = _NAME not in [summary.study_name for summary in storage.get_all_studies()]
         try:
@@ -67,14 +67,19 @@ def open_study(settings: TuneSettings, directory: Path) -> tuple[Study, BaseStor
 
 
 @contextmanager
-def _single_creator(directory: Path) -> Iterator[None]:
-    """Let one process at a time create the study."""
+def only_writer(directory: Path) -> Iterator[None]:
+    """Let one process at a time write the files of a study, which several processes share.
+
+    Raises:
+        LockHeldError: another process does not end writing.
+        CheckpointError: this process cannot write to the directory.
+    """
     deadline = time.monotonic() + _WAIT_S
     while True:
         try:
-            lock = Lock(directory / ".creation")
+            lock = Lock(directory / ".writing")
             break
-        except CheckpointError:
+        except LockHeldError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
@@ -116,14 +121,16 @@ def _sampler(config: TuneConfig) -> BaseSampler:
 def _pruner(config: TuneConfig) -> BasePruner:
     from optuna import pruners
 
+    from tzrec.tuning.late_pruner import LatePruner
+
     counts: dict[str, Any] = {
         "n_startup_trials": config.pruner_startup_trials,
         "n_warmup_steps": config.pruner_warmup_evaluations,
     }
-    if config.pruner == "median":
-        return pruners.MedianPruner(**counts)
-    if config.pruner == "percentile":
-        return pruners.PercentilePruner(25.0, **counts)
+    if config.pruner in ("median", "percentile"):
+        is_median = config.pruner == "median"
+        pruner = pruners.MedianPruner(**counts) if is_median else pruners.PercentilePruner(25.0, **counts)
+        return pruner if config.HasField("pruner_warmup_evaluations") else LatePruner(pruner)
     if config.pruner == "successive_halving":
         return pruners.SuccessiveHalvingPruner()
     if config.pruner == "hyperband":

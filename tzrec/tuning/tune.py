@@ -25,7 +25,7 @@ from tzrec.tuning.records import TrialRecord, importances, ranked, read_records,
 from tzrec.tuning.runner import StudyRunner
 from tzrec.tuning.settings import TuneSettings
 from tzrec.tuning.space import Value
-from tzrec.tuning.storage import open_study
+from tzrec.tuning.storage import only_writer, open_study
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -78,7 +78,8 @@ def tune(given: ConfigInput, config: EasyRecConfig, settings: TuneSettings, mode
         SetupError: Optuna is not installed.
     """
     directory = _directory(model_dir or f"{config.model_dir}/tune")
-    _ensure_same_study(directory, settings)
+    with only_writer(directory):
+        _ensure_same_study(directory, settings)
     study, storage = open_study(settings, directory)
     progress = _Progress(study, settings, directory)
     runner = StudyRunner(study, storage, settings, directory, progress.on_end)
@@ -95,7 +96,8 @@ def tune(given: ConfigInput, config: EasyRecConfig, settings: TuneSettings, mode
     if best is None or best.value is None:
         raise TrainingError(f"no trial of {directory} is complete; run the same command again to go on")
     edits = settings.space.edits(best.params) if best.params else {}
-    path = write_tuned(given, config, edits, directory)
+    with only_writer(directory):
+        path = write_tuned(given, config, edits, directory)
     start = next((record.value for record in records if record.number == 0 and record.is_complete), None)
     result = TuneResult(
         settings.metric,
@@ -188,10 +190,11 @@ class _Progress:
     def write(self, records: Sequence[TrialRecord]) -> None:
         """Write the table and the page."""
         settings = self._settings
-        with side_output(self._directory / TABLE):
-            write_csv(self._directory / TABLE, records, settings.space, settings.metric)
-        with side_output(self._directory / PAGE):
-            write_page(self._directory / PAGE, records, settings, importances(self._study))
+        with only_writer(self._directory):
+            with side_output(self._directory / TABLE):
+                write_csv(self._directory / TABLE, records, settings.space, settings.metric)
+            with side_output(self._directory / PAGE):
+                write_page(self._directory / PAGE, records, settings, importances(self._study))
 
 
 def _directory(model_dir: str) -> Path:
