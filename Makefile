@@ -138,7 +138,7 @@ first-model: $(PROTOS)  ## compare `tzrec init` and `tzrec train` with gradient 
 	@$(BIN)/python experiments/first_model/run.py $(if $(TUNE),--tune $(TUNE))
 
 PAGES_DIR := build/pages
-SITE_PAGES := index.html install/index.html benchmarks/index.html models/mmoe/index.html config/features/index.html
+SITE_PAGES := index.html install/index.html tutorial/index.html benchmarks/index.html models/mmoe/index.html config/features/index.html
 screenshots: $(PROTOS)  ## make images of pages, PAGES="a.html b.html" or an example of each; needs chromium, poppler-utils
 	@$(PIP) playwright pillow
 	@$(if $(PAGES),true,$(BIN)/python tools/example_pages.py --output_dir $(PAGES_DIR) && $(MAKE) site)

@@ -216,26 +216,28 @@ BARS = (
     ("DeepFM, FP32", "peers", "tzrec", "deepctr", "DeepCTR-Torch, in memory"),
 )
 """Groups of the plot: label, benchmark, figure of tzrec, figure beside it, and what that is of."""
-_WIDTH, _LEFT, _BAR, _GAP = 720, 110, 20, 14
+_WIDTH, _TEXT, _BAR, _GAP = 460, 208, 18, 12
+"""Width of the plot, of the texts right of the longest bar, of a bar, and between groups: legible on a phone too."""
 
 
 def plot() -> str:
     """Draw training rates beside those of others as an SVG that is legible on light and dark pages."""
     bars = [(label, read(name)[0], figures, note) for label, name, *figures, note in BARS]
-    scale = (_WIDTH - _LEFT - 210) / max(values[name] for _, values, figures, _ in bars for name in figures)
-    parts, y = [], 34
+    scale = (_WIDTH - _TEXT) / max(values[name] for _, values, figures, _ in bars for name in figures)
+    parts, y = [], 30
     for label, values, figures, note in bars:
-        parts.append(f'<text x="{_LEFT - 10}" y="{y + _BAR + 5}" text-anchor="end">{label}</text>')
+        parts.append(f'<text x="0" y="{y + 12}" style="font-weight:600">{label}</text>')
+        y += 18
         for name, color, text in zip(figures, ("#2f7ed8", "#9aa5b1"), ("tzrec, from Parquet", note), strict=True):
             width = values[name] * scale
-            parts.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.0f}" height="{_BAR}" rx="3" fill="{color}"/>')
-            parts.append(f'<text x="{_LEFT + width + 8:.0f}" y="{y + 16}">{values[name]:,.0f}  {text}</text>')
+            parts.append(f'<rect x="0" y="{y}" width="{width:.0f}" height="{_BAR}" rx="3" fill="{color}"/>')
+            parts.append(f'<text x="{width + 6:.0f}" y="{y + 14}">{values[name]:,.0f}  {text}</text>')
             y += _BAR + 3
         y += _GAP
     style = "text{font:13px system-ui,sans-serif;fill:#57606a}@media(prefers-color-scheme:dark){text{fill:#b4bdc7}}"
-    title = f'<text x="{_LEFT}" y="18">samples of training per second, two cores, no GPU</text>'
+    title = '<text x="0" y="16">samples of training per second, two cores, no GPU</text>'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" width="600" role="img" '
         f'aria-label="training rates of tzrec beside plain loops and DeepCTR-Torch"><style>{style}</style>{title}'
         f"{''.join(parts)}</svg>\n"
     )

@@ -9,12 +9,12 @@ from tzrec.report.bars import bar_chart, histogram, small_bars, stacked_bar
 
 
 def test_bar_chart_draws_bars_from_zero() -> None:
-    """300 pixels between names and numbers for the range from -0.1 to 0.3: zero at 265, 750 pixels per unit."""
+    """200 pixels between names and numbers for the range from -0.1 to 0.3: zero at 240, 500 pixels per unit."""
     svg = ElementTree.fromstring(bar_chart({"a<b": 0.3, "useless": 0.0, "harmful": -0.1}))
-    assert svg.get("viewBox") == "0 0 560 66"
+    assert svg.get("viewBox") == "0 0 460 66"
     bars = [(float(bar.get("x", "")), float(bar.get("width", ""))) for bar in svg.iter("rect")]
-    assert bars == [(265.0, 225.0), (265.0, 0.0), (190.0, 75.0)]
-    assert [text.text for text in svg.iter("text")] == ["a<b", "0.3", "useless", "0", "harmful", "-0.1"]
+    assert bars == [(240.0, 150.0), (240.0, 0.0), (190.0, 50.0)]
+    assert [text.text for text in svg.iter("text")] == ["a<b", "0.3000", "useless", "0.0000", "harmful", "-0.1000"]
 
 
 def test_bar_chart_of_no_or_equal_values() -> None:

@@ -62,8 +62,8 @@ def test_line_chart_draws_lines_through_points() -> None:
     svg = line_chart(series, "step", Style(y_range=(1, 3)))
     # x from 46 to 406, y from 200 (lowest value) to 12 (highest)
     assert re.findall(r'points="([^"]*)"', svg) == ["46.0,200.0 406.0,12.0", "46.0,106.0 406.0,106.0"]
-    assert "a <b>3</b></li>" in svg
-    assert "b&lt; <b>2</b></li>" in svg
+    assert "a <b>3.000</b></li>" in svg
+    assert "b&lt; <b>2.000</b></li>" in svg
 
 
 def test_line_chart_of_one_point_is_marked_on_steps_from_zero() -> None:

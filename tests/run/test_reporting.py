@@ -42,7 +42,7 @@ def test_report_has_charts_table_and_config(tmp_path: Path) -> None:
         tmp_path, [Evaluation(step, {"auc": auc, "l2_loss": 1.5}, 9, 1.0) for step, auc in ((10, 0.5), (20, 0.75))]
     )
     assert re.findall("<h2>(.*?)</h2>", html) == ["Metrics", "Losses", "Time", "Evaluations", "Config"]
-    assert "evaluation <b>0.75</b></li>" in html
+    assert "evaluation <b>0.7500</b></li>" in html
     cells = [f'<td class="number">{cell}</td>' for cell in ("20", "0.750000", "1.500000")]
     assert f"<tr>{''.join(cells)}</tr>" in html
     assert "model_dir: &quot;&lt;out&gt;&quot;" in html

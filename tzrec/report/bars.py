@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from tzrec.formatting import format_value
 from tzrec.report.axis import Axis, tick_text, ticks
 
-_WIDTH, _ROW = 560, 22
+_WIDTH, _ROW = 460, 22
 _NAMES, _NUMBERS = 190, 70
-"""Widths of the columns for names on the left and numbers on the right of the bars."""
+"""Widths of the columns for names on the left and numbers on the right of the bars: legible on a phone, unscrolled."""
 _MAX_NAME = 30
 
 _HISTOGRAM_WIDTH, _HISTOGRAM_HEIGHT = 420, 236
@@ -36,7 +37,7 @@ def _row(index: int, name: str, value: float, zero: float, scale: float) -> str:
     middle = f'y="{index * _ROW + _ROW // 2}"'
     short = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
     label = f'<text x="{_NAMES - 6}" {middle} class="end middle">{escape(short)}</text>'
-    number = f'<text x="{zero + max(value, 0.0) * scale + 6:.1f}" {middle} class="middle">{value:.4g}</text>'
+    number = f'<text x="{zero + max(value, 0.0) * scale + 6:.1f}" {middle} class="middle">{format_value(value)}</text>'
     return f"{label}{bar}{number}"
 
 

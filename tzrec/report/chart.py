@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from tzrec.formatting import format_value
 from tzrec.report.axis import Axis, settled, step_range, tick_text, ticks, value_range
 
 Points = Sequence[tuple[float, float]]
@@ -133,14 +134,9 @@ def _legend(lines: Mapping[str, Points], has_values: bool) -> str:
         return ""
     items = []
     for index, (name, points) in enumerate(lines.items()):
-        last = f" <b>{_last_text(points)}</b>" if points and has_values else ""
+        last = f" <b>{format_value(points[-1][1])}</b>" if points and has_values else ""
         items.append(f"<li>{swatch(index)}{escape(name)}{last}</li>")
     return f'<ul class="legend">{"".join(items)}</ul>'
-
-
-def _last_text(points: Points) -> str:
-    value = points[-1][1]
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def swatch(index: int) -> str:

@@ -43,8 +43,7 @@ def write_page(
     sections = {
         "Result": _result(records, settings),
         "Trials": _captioned(parallel_coordinates(records, settings, by_importance), _COLORS_TEXT),
-        "Importance of the parameters": _captioned(scrolled(bar_chart(importances)), _IMPORTANCE_TEXT)
-        or _paragraph(missing),
+        "Importance of the parameters": _captioned(bar_chart(importances), _IMPORTANCE_TEXT) or _paragraph(missing),
         "Progress": _captioned(progress_plot(records, settings), _PROGRESS_TEXT),
         "Table": scrolled(table(_rows(records, settings))),
         "Space": text("\n".join(f"{item.name}: {item.describe()}" for item in settings.space.parameters)),
