@@ -39,8 +39,7 @@ nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: 1rem 0 0; font-si
 .tiles span, .tiles small { color: var(--soft); font-size: .8rem; overflow-wrap: anywhere; }
 .tiles b { font-size: 1.3rem; font-variant-numeric: tabular-nums; }
 .figures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 350px), 1fr)); }
-@media screen { .figures:has(> :nth-child(4):last-child) {
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); } }
+.figures:has(> :nth-child(4):last-child) { max-width: 860px; }
 .columns { display: grid; gap: 0 2.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 700px), 1fr)); }
 .columns > div { min-width: 0; }
 figure { margin: 0; background: var(--card); border-radius: 8px; padding: .7rem .8rem; min-width: 0;
