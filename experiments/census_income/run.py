@@ -33,7 +33,7 @@ from tzrec.protos.pipeline_pb2 import EasyRecConfig
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
 TUNED = "mmoe_tuned"
-"""MMoE with the settings that tune.py found; only where it has run."""
+"""What `tzrec init` writes, with the settings that tune.py found, on all training rows; only where it has run."""
 FIRST = "first_model"
 """What `tzrec init` writes for the training rows, of which it holds a tenth out to stop in time."""
 MODELS = {
@@ -98,7 +98,7 @@ def measure(model: str, setting: str, seed: int, edits: dict[str, object], test:
     scores = pq.read_table(out / "scores")
     row: Row = {"seconds": seconds}
     for task, column in TASKS.items():
-        output = f"probs_{column if model == FIRST else task}"  # init names towers by their labels
+        output = f"probs_{column if model in (FIRST, TUNED) else task}"  # init names towers by their labels
         label, score = scores[column].to_numpy(), scores[output].to_numpy().astype(np.float64)
         row[f"auc_{task}"] = float(roc_auc_score(label, score))
         row[f"flattened_auc_{task}"] = flattened_auc(label, score)
