@@ -19,13 +19,16 @@ from optuna.pruners import MedianPruner
 
 import tzrec
 from tests.fixtures.studies import SPACE, fake_study, settings_of, start_config
+from tzrec.checkpoint.lock import Lock
 from tzrec.config.load import load_config
 from tzrec.errors import TrainingError, UsageError
 from tzrec.tuning.late_pruner import LatePruner
+from tzrec.tuning.records import read_records
 from tzrec.tuning.runner import divide_machine
 from tzrec.tuning.settings import load_settings
 from tzrec.tuning.storage import open_study
 from tzrec.tuning.trial import last_error
+from tzrec.tuning.tune import _Progress
 
 BEST = 0.9
 """AUC of the formula at its optimum, without the part of the epochs."""
@@ -221,6 +224,21 @@ def test_study_processes_side_by_side_share_the_trials(tmp_path: Path, monkeypat
     records = fake_study(tmp_path, monkeypatch, f'{SPACE} pruner: "none"', num_trials=6).trials
     assert [(trial.number, trial.state) for trial in records] == [(number, "complete") for number in range(6)]
     assert len(list((tmp_path / "study" / "trials").iterdir())) == 6
+
+
+def test_table_and_page_that_another_process_holds_are_warned_of_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_study(tmp_path, monkeypatch, num_trials=1)
+    folder, settings = tmp_path / "study", settings_of(tmp_path)
+    study, _ = open_study(settings, folder)
+    monkeypatch.setattr("tzrec.tuning.storage._WAIT_S", 0.0)
+    with Lock(folder / ".writing"):
+        _Progress(study, settings, folder).write(read_records(study))
+    for name in ("trials.csv", "tune.html"):
+        (message,) = [text for text in caplog.messages if text.startswith(f"{folder / name} was not written: ")]
+        assert f"is being written by process {os.getpid()} on" in message
+        assert message.endswith("; the run goes on without it")
 
 
 KILLED = """

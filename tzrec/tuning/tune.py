@@ -190,11 +190,10 @@ class _Progress:
     def write(self, records: Sequence[TrialRecord]) -> None:
         """Write the table and the page."""
         settings = self._settings
-        with only_writer(self._directory):
-            with side_output(self._directory / TABLE):
-                write_csv(self._directory / TABLE, records, settings.space, settings.metric)
-            with side_output(self._directory / PAGE):
-                write_page(self._directory / PAGE, records, settings, importances(self._study))
+        with side_output(self._directory / TABLE), only_writer(self._directory):
+            write_csv(self._directory / TABLE, records, settings.space, settings.metric)
+        with side_output(self._directory / PAGE), only_writer(self._directory):
+            write_page(self._directory / PAGE, records, settings, importances(self._study))
 
 
 def _directory(model_dir: str) -> Path:
