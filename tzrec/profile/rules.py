@@ -15,8 +15,7 @@ MAX_VOCABULARY = 100
 ROWS_PER_VALUE = 5
 FEW_ROWS = 50_000
 """Most rows of a table that a model learns by heart, and of which a tenth is too few for a steady area."""
-MIN_REPEATS = 10
-"""Rows for each value from which on a number that may be a name has an id; fewer would learn rows by heart."""
+_MIN_REPEATS = 10
 FULL_SIZE = 1_000_000
 """Tables up to this size have ROWS_PER_VALUE rows for each value; larger ones may have as few as one."""
 NUM_BUCKETS = 16
@@ -46,6 +45,11 @@ class Suggestion:
     reason: str
     path: str = ""
     old: object = None
+
+
+def has_repeats(stats: ColumnStats) -> bool:
+    """True if numbers repeat so often that an id does not learn rows by heart: ten values for each distinct one."""
+    return stats.values >= _MIN_REPEATS * stats.distinct
 
 
 def vocabulary(stats: ColumnStats) -> Suggestion:

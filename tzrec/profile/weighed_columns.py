@@ -9,7 +9,7 @@ from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.label_evidence import LabelEvidence, Leak
 from tzrec.profile.quantities import Kind
 from tzrec.profile.row_sample import RowSample
-from tzrec.profile.rules import FEW_ROWS, MIN_REPEATS
+from tzrec.profile.rules import FEW_ROWS, has_repeats
 
 _FEW_VALUES = 10
 """Values up to which an embedding of each says all that their order can."""
@@ -66,8 +66,9 @@ def sample_notes(sample: RowSample, evidence: LabelEvidence) -> Iterator[str]:
 
 def _weigh_order(reading: ColumnReading, stats: ColumnStats, evidence: LabelEvidence) -> None:
     """Let whole numbers be both a name and a quantity where their kind and the labels disagree."""
-    is_number = stats.is_numeric and stats.is_whole and stats.widths[1] == 1 and stats.distinct > _FEW_VALUES
-    if not is_number or reading.kind not in (Kind.NAME, Kind.QUANTITY, Kind.EITHER):
+    if not _is_whole_number(stats) or stats.distinct <= _FEW_VALUES:
+        return
+    if reading.kind not in (Kind.NAME, Kind.QUANTITY, Kind.EITHER):
         return
     order = evidence.order(reading.name)
     if order is None:
@@ -84,10 +85,15 @@ def _weigh_order(reading: ColumnReading, stats: ColumnStats, evidence: LabelEvid
         reading.kind, reading.override = kind, as_flag(reading.name, other)
 
 
+def _is_whole_number(stats: ColumnStats) -> bool:
+    return stats.is_numeric and stats.is_whole and stats.widths[1] == 1
+
+
 def _add_values(reading: ColumnReading, stats: ColumnStats) -> None:
     """Let whole numbers of many rows be names as well, where values repeat: a gain of 7,688 may say more than 7,687."""
-    is_number = reading.kind == Kind.QUANTITY and stats.is_whole and stats.widths[1] == 1
-    if not is_number or stats.rows <= FEW_ROWS or stats.values < MIN_REPEATS * stats.distinct:
+    if reading.kind != Kind.QUANTITY or not _is_whole_number(stats):
+        return
+    if stats.rows <= FEW_ROWS or not has_repeats(stats):
         return
     reading.kind, reading.override = Kind.EITHER, as_flag(reading.name, Kind.QUANTITY)
     reading.evidence = ", ".join(filter(None, (reading.evidence, "each in many rows")))

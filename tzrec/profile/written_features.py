@@ -9,15 +9,7 @@ from tzrec.config.sequences import feature_members
 from tzrec.profile.column_reading import ColumnReading
 from tzrec.profile.column_stats import ColumnStats
 from tzrec.profile.quantities import Kind
-from tzrec.profile.rules import (
-    MIN_REPEATS,
-    Suggestion,
-    edges,
-    in_float32,
-    is_narrow,
-    normalizer_text,
-    number_text,
-)
+from tzrec.profile.rules import Suggestion, edges, has_repeats, in_float32, is_narrow, normalizer_text, number_text
 from tzrec.profile.written_lists import list_features
 from tzrec.profile.written_times import time_features
 from tzrec.protos.feature_pb2 import FeatureConfig
@@ -72,7 +64,7 @@ def _features(reading: ColumnReading, name_by_column: Mapping[str, str], names: 
     if reading.time is not None:
         yield from time_features(reading.time, stats, expression_of, lambda text: new_name(text, names))
         return
-    has_id = kind == Kind.EITHER and stats.values >= MIN_REPEATS * stats.distinct
+    has_id = kind == Kind.EITHER and has_repeats(stats)
     fields = {"feature_name": name_by_column[reading.name], "expression": expression_of(reading.name)}
     if kind in (Kind.VALUES, Kind.SEQUENCE, Kind.WEIGHTS):
         shared = name_by_column.get(reading.shares_with)
